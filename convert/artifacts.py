@@ -1,0 +1,332 @@
+"""What travels between the stages: plain frozen values, no behaviour that needs a library.
+
+    Export -> Translated -> Adapted -> Validated -> Bundle
+
+Each one holds the one before, so that a stage sees all it may need and nothing is looked up twice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from convert.writing import sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.findings import Finding
+    from convert.writing import Output
+
+__all__ = [
+    "Adapted",
+    "BatchParity",
+    "Bundle",
+    "Color",
+    "Evidence",
+    "Export",
+    "Head",
+    "ImageScaling",
+    "Metadata",
+    "ModelFacts",
+    "OnnxModel",
+    "Parity",
+    "Preprocessing",
+    "ResizeMode",
+    "Stage",
+    "StageResult",
+    "Task",
+    "Tensor",
+    "Translated",
+    "Validated",
+    "slug",
+]
+
+
+class Task(StrEnum):
+    """What the last layer means (Edge Impulse's EI_CLASSIFIER_LAST_LAYER_* plus what only the shapes tell)."""
+
+    CLASSIFIER = "classifier"
+    FOMO = "fomo"
+    SSD = "ssd"
+    YOLOV2 = "yolov2"
+    YOLOV5 = "yolov5"
+    YOLOV5_DRPAI = "yolov5-drpai"
+    YOLOX = "yolox"
+    YOLOV7 = "yolov7"
+    YOLO_PRO = "yolo-pro"
+    YOLOV11 = "yolov11"
+    YOLOV11_ABS = "yolov11-abs"
+    TAO_RETINANET = "tao-retinanet"
+    TAO_SSD = "tao-ssd"
+    TAO_YOLOV3 = "tao-yolov3"
+    TAO_YOLOV4 = "tao-yolov4"
+    ANOMALY = "anomaly"
+    NOT_IMAGE = "not-image"
+    UNKNOWN = "unknown"
+
+
+class Color(StrEnum):
+    """Channel order of the model's input."""
+
+    RGB = "RGB"
+    GRAY = "GRAY"
+
+
+class ResizeMode(StrEnum):
+    """How Edge Impulse brought pictures to the model's size (EI_CLASSIFIER_RESIZE_*)."""
+
+    NONE = "none"
+    FIT_SHORTEST = "fit-shortest"
+    FIT_LONGEST = "fit-longest"
+    SQUASH = "squash"
+
+
+class ImageScaling(StrEnum):
+    """What is done to pixel/255 before the model sees it (EI_CLASSIFIER_IMAGE_SCALING_*)."""
+
+    NONE = "none"
+    FROM_0_TO_255 = "0_255"
+    TORCH = "torch"
+    MINUS_1_TO_1 = "min1_1"
+    MINUS_128_TO_127 = "min128_127"
+    BGR_MINUS_IMAGENET_MEAN = "bgr_subtract_imagenet_mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A graph input or output.
+
+    Attributes:
+        name: as it stands in the file.
+        shape: one entry a dimension; None where it is not fixed.
+        dtype: numpy's name ("float32", "int8", ...).
+        scale, zero_point: per-tensor quantization, where there is one.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What `model-parameters/` (or a file beside the model) recorded. None: not recorded.
+
+    Attributes:
+        labels: in output order; detectors' lists do not contain background.
+        width, height: pixels of the model's input; `channels` 1 or 3.
+        threshold, nms_iou: a detector's confidence threshold and NMS overlap, 0..1.
+        task: what the macros say the last layer is.
+    """
+
+    labels: tuple[str, ...] | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    color: Color | None = None
+    resize_mode: ResizeMode | None = None
+    image_scaling: ImageScaling | None = None
+    threshold: float | None = None
+    nms_iou: float | None = None
+    task: Task | None = None
+    sensor: str | None = None
+    has_anomaly: bool | None = None
+    quantized: bool | None = None
+    compiled: bool | None = None
+    engine: str | None = None
+    project_id: int | None = None
+    project_name: str | None = None
+    project_owner: str | None = None
+    deploy_version: int | None = None
+    impulse_id: int | None = None
+    impulse_name: str | None = None
+    block_id: int | None = None
+    studio_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the flatbuffer says of itself.
+
+    Attributes:
+        input: the one graph input, NHWC.
+        outputs: in graph order.
+        operators: names of the operators used, sorted, without repeats; custom ones by their custom code.
+        quantization: "float32", "float16-weights", "int8", "uint8", "int16", or "dynamic-range" (float activations,
+            int8 weights).
+        task: what input, outputs and operators show it to be.
+    """
+
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    operators: tuple[str, ...]
+    quantization: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """THE model of an export and what is known of it.
+
+    Attributes:
+        model: the flatbuffer, verified.
+        name: short, [a-z0-9_-], what the bundle's files are called after.
+        form: how the model was stored: "F1", "F2", "F2m", "F3", "F3b", "F4", "flatbuffer", "openmv", ...
+        source: the export's file name as the user gave it, without folders.
+        member: where the model was inside it, with `/`; empty when the source is the model.
+    """
+
+    model: bytes = field(repr=False)
+    name: str
+    form: str
+    source: str
+    member: str
+    metadata: Metadata
+    facts: ModelFacts
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the flatbuffer: the same whatever it was wrapped in."""
+        return sha256(self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A serialised ONNX model and its signature."""
+
+    data: bytes = field(repr=False)
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    opset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """tf2onnx's result: NCHW input, batch still 1, tf2onnx's names."""
+
+    export: Export
+    onnx: OnnxModel
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What Gst-nvinfer must do to a frame: y = net_scale_factor * (x - offset), x in 0..255, then what the graph does.
+
+    Attributes:
+        offsets: one a channel in network order, or empty.
+        color: "RGB", "BGR" or "GRAY".
+        maintain_aspect_ratio, symmetric_padding: the letterbox keys.
+        folded: what was moved into the graph ("torch"), empty when nothing.
+        resize_mode: the export's, after options; None when neither says.
+    """
+
+    net_scale_factor: float
+    offsets: tuple[float, ...]
+    color: str
+    maintain_aspect_ratio: bool
+    symmetric_padding: bool
+    folded: str
+    resize_mode: ResizeMode | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What nvinfer has to decode.
+
+    Attributes:
+        task: decides network-type and parser.
+        labels: in class order, without background; never empty after `adapt`.
+    """
+
+    task: Task
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """The model as it will be shipped: `x_input` float32 [N,C,H,W], dynamic N, everything else static."""
+
+    translated: Translated
+    onnx: OnnxModel
+    head: Head
+    preprocessing: Preprocessing
+
+    @property
+    def export(self) -> Export:
+        """Where it came from."""
+        return self.translated.export
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The original against the ONNX model on the same inputs; differences are absolute, in output units."""
+
+    max_abs_diff: float
+    mean_abs_diff: float
+    top1: float
+    inputs: int
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchParity:
+    """Batches against the same inputs one at a time; `max_abs_diff` over all `sizes`."""
+
+    sizes: tuple[int, ...]
+    max_abs_diff: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured. None: not measured."""
+
+    parity: Parity | None = None
+    batch: BatchParity | None = None
+    tensorrt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """An adapted model and the evidence for it."""
+
+    adapted: Adapted
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The folder, written."""
+
+    folder: str
+    name: str
+    files: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage returns: the next artifact, the files it wrote, what it found."""
+
+    artifact: object
+    outputs: tuple[Output, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Stage(Protocol):
+    """A step of the pipeline: a frozen dataclass whose fields are its options."""
+
+    @property
+    def name(self) -> str:
+        """One verb: "unpack", "translate", "adapt", "validate", "emit"."""
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """Do it. `workdir` is scratch space that is removed afterwards."""
+
+
+def slug(text: str) -> str:
+    """`text` as a short file name: lower case ASCII letters, digits, `-` and `_`; "model" when nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "model"

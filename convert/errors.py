@@ -1,0 +1,106 @@
+"""What ends a run.
+
+    ConvertError                "convert"        exit code 3
+      InputError                "input"          the export, model or config cannot be read
+      UnsupportedModelError     "unsupported"    read and recognised, but there is no way to convert it
+      TranslationError          "translation"    tf2onnx failed, died, ran too long or produced a wrong graph
+      ValidationError           "validation"     the ONNX model does not compute what the original computes
+      OutputError               "output"         the result cannot be written
+      PresetError               "preset"         an option or preset that does not exist or does not fit
+      MissingDependencyError    "dependency"     an optional package is needed and not installed
+
+A model that converts but is wrong is a finding (`convert.findings`); what cannot be done is one of these errors.
+Anything else that reaches the command line is a bug of ours (exit code 70).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "ConvertError",
+    "InputError",
+    "MissingDependencyError",
+    "OutputError",
+    "PresetError",
+    "TranslationError",
+    "UnsupportedModelError",
+    "ValidationError",
+]
+
+
+class ConvertError(Exception):
+    """One sentence on what went wrong, one on what to do.
+
+    Args:
+        message: what is wrong, without a path in front and without a full stop at the end.
+        hint: what the user can do about it.
+        path: the file or folder it is about, as the user would name it.
+        line: 1-based line in `path`, where there is one.
+    """
+
+    code: ClassVar[str] = "convert"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: Path | str | None = None, line: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.path = None if path is None else str(path)
+        self.line = line
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (convert.isolation); keyword arguments need saying.
+        return (_rebuild, (type(self), self.message, self.hint, self.path, self.line))
+
+
+def _rebuild(
+    kind: type[ConvertError], message: str, hint: str | None, path: str | None, line: int | None
+) -> ConvertError:
+    return kind(message, hint=hint, path=path, line=line)
+
+
+class InputError(ConvertError):
+    """The export, model, picture or config cannot be read."""
+
+    code = "input"
+
+
+class UnsupportedModelError(ConvertError):
+    """The model was read and recognised, and there is no way to convert it."""
+
+    code = "unsupported"
+
+
+class TranslationError(ConvertError):
+    """tf2onnx failed, died, ran too long, or produced a graph that breaks a rule of ours."""
+
+    code = "translation"
+
+
+class ValidationError(ConvertError):
+    """The ONNX model is invalid or does not compute what the original computes."""
+
+    code = "validation"
+
+
+class OutputError(ConvertError):
+    """The result cannot be written."""
+
+    code = "output"
+
+
+class PresetError(ConvertError):
+    """An option, target or preset that does not exist or does not fit this model."""
+
+    code = "preset"
+
+
+class MissingDependencyError(ConvertError):
+    """An optional package is needed and not installed."""
+
+    code = "dependency"

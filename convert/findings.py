@@ -1,0 +1,80 @@
+"""What a user must know but what does not end a run: rules and findings.
+
+A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
+`EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `NVIxxx` check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Finding", "Level", "Rule", "worst"]
+
+
+class Level(StrEnum):
+    """How bad it is; the names are SARIF's (sarif-schema 2.1.0, `level`)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """0 note, 1 warning, 2 error."""
+        return ("note", "warning", "error").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that can be found.
+
+    Attributes:
+        id: stable, for example "EI104".
+        level: the level its findings have unless they say otherwise.
+        title: one line, without a full stop.
+        why: what happens on the device if nothing is done; shown by `explain`.
+        fix: what to do; shown by `explain`.
+    """
+
+    id: str
+    level: Level
+    title: str
+    why: str = ""
+    fix: str = ""
+
+    def found(
+        self,
+        message: str,
+        *,
+        path: Path | str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+        level: Level | None = None,
+    ) -> Finding:
+        """A finding of this rule. `line` and `column` are 1-based."""
+        return Finding(self.id, level or self.level, message, None if path is None else str(path), line, column, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place where a rule holds. `path` is relative or as the user named it; `line`, `column` are 1-based."""
+
+    id: str
+    level: Level
+    message: str
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+
+def worst(findings: Iterable[Finding]) -> Level | None:
+    """The highest level among `findings`, None when there are none."""
+    return max((finding.level for finding in findings), key=lambda level: level.rank, default=None)

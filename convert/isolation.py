@@ -1,0 +1,220 @@
+"""Runs one function in a child process, because tf2onnx and LiteRT can crash or hang on a damaged model.
+
+The child is `python -m convert.isolation`; it takes (function name, arguments) on standard input and answers with
+(result | error) on its own pipe, so that what libraries print on stdout or stderr never mixes with the answer.
+A `Worker` stays warm between calls: imports are paid once. When the child dies or runs too long the call ends in the
+error the caller names, and the next call starts a new child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pickle
+import selectors
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from convert.errors import ConvertError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+__all__ = ["Died", "Failed", "Worker"]
+
+_LENGTH = struct.Struct("<Q")
+_TAIL = 4096  # bytes of the child's stderr that are worth showing
+
+
+class Died(Exception):
+    """The child was killed by a signal, exited, or ran past its time limit.
+
+    Attributes:
+        reason: "killed by SIGSEGV", "exited with status 3", "ran longer than 60 s".
+        output: the last of what it wrote to stderr.
+    """
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.output = output
+
+
+class Failed(Exception):
+    """The function raised something that is not a ConvertError; `details` is the child's traceback."""
+
+    def __init__(self, message: str, details: str) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+@dataclass
+class Worker:
+    """A child process that calls functions by name.
+
+    Args:
+        preload: modules the child imports as soon as it starts, while the caller goes on.
+    """
+
+    preload: Sequence[str] = ()
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _answers: int = field(default=-1, init=False, repr=False)
+    _stderr: int = field(default=-1, init=False, repr=False)
+
+    def start(self) -> Self:
+        """Start the child now, so that its imports run while the caller does something else."""
+        if self._process is None:
+            read, write = os.pipe()
+            with tempfile.TemporaryFile() as file:
+                self._stderr = os.dup(file.fileno())
+            # -P keeps the current folder off sys.path: a user's own `onnx/` folder must not be imported.
+            command = [sys.executable, "-P", "-m", "convert.isolation", str(write), str(os.getpid()), *self.preload]
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=self._stderr,
+                stderr=self._stderr,
+                pass_fds=(write,),
+                env=_environment(),
+                start_new_session=True,
+            )
+            os.close(write)
+            self._answers = read
+        return self
+
+    def call(self, function: str, *arguments: Any, timeout: float) -> Any:
+        """Call `function` ("package.module:name") with picklable arguments; at most `timeout` seconds.
+
+        Raises:
+            Died: the child crashed or ran too long.
+            Failed: the function raised an unexpected exception.
+            ConvertError: the function raised one; it is raised here again.
+        """
+        self.start()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        deadline = time.monotonic() + timeout
+        request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+        try:
+            process.stdin.write(_LENGTH.pack(len(request)) + request)
+            process.stdin.flush()
+            (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline, timeout))
+            kind, value = pickle.loads(self._read(length, deadline, timeout))  # noqa: S301 - from our own child
+        except BrokenPipeError:
+            raise self._dead() from None
+        except (KeyboardInterrupt, Died):
+            self.close()
+            raise
+        if kind == "result":
+            return value
+        if kind == "error":
+            assert isinstance(value, ConvertError)
+            raise value
+        raise Failed(*value)
+
+    def close(self) -> None:
+        """End the child at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # type: ignore[union-attr]
+        process.wait()
+        os.close(self._answers)
+        os.close(self._stderr)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self, length: int, deadline: float, timeout: float) -> bytes:
+        data = bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            while len(data) < length:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise Died(f"ran longer than {timeout:g} s", self._tail())
+                chunk = os.read(self._answers, min(1 << 20, length - len(data)))
+                if not chunk:
+                    raise self._dead()
+                data += chunk
+        return bytes(data)
+
+    def _dead(self) -> Died:
+        assert self._process is not None
+        status = self._process.wait()
+        reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+        died = Died(reason, self._tail())
+        self.close()
+        return died
+
+    def _tail(self) -> str:
+        size = os.fstat(self._stderr).st_size
+        return os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+
+
+def _environment() -> dict[str, str]:
+    """The child's environment: the same import path for `convert`, quiet libraries."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
+    """The child: answer requests until standard input ends."""
+    # Ctrl-C is the parent's to handle; the child has its own session and is killed with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent(parent)
+    requests = sys.stdin.buffer
+    for module in preload:
+        importlib.import_module(module)
+    while header := requests.read(_LENGTH.size):
+        (length,) = _LENGTH.unpack(header)
+        function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
+        answer = pickle.dumps(_answer(function, arguments), pickle.HIGHEST_PROTOCOL)
+        view = memoryview(_LENGTH.pack(len(answer)) + answer)
+        while view:
+            view = view[os.write(answers, view) :]
+
+
+def _answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, object]:
+    try:
+        module, _, name = function.partition(":")
+        return "result", getattr(importlib.import_module(module), name)(*arguments)
+    except ConvertError as error:
+        return "error", error
+    except Exception as error:  # noqa: BLE001 - reported to the parent, which decides
+        return "failed", (f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent dies, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG = 1).
+
+    The kernel means the parent's *thread*: `Worker.start` must be called from one that lives as long as the worker.
+    """
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - only the child needs it
+
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we could ask
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

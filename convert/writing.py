@@ -1,0 +1,151 @@
+"""Every file we write lands whole or not at all: written beside its place, flushed, then renamed.
+
+A run that is killed leaves at most a hidden `.NAME.PID.part` file, which the next write into that folder removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Output", "make_folder", "sha256", "write", "write_all"]
+
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that was written, or in a dry run would be (then `sha256` is None)."""
+
+    path: str
+    sha256: str | None
+
+
+def sha256(data: bytes) -> str:
+    """Lower-case hexadecimal SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its parents.
+
+    Raises:
+        OutputError: it cannot be created, is a file, or cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot("create the folder", folder, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            "the output folder is not writable",
+            path=folder,
+            hint="choose another folder with -o, or fix its permissions",
+        )
+
+
+def write(path: Path, data: bytes, *, executable: bool = False) -> Output:
+    """Write one file whole (see `write_all`)."""
+    (output,) = write_all(path.parent, {path.name: data}, executables=frozenset({path.name} if executable else ()))
+    return output
+
+
+def write_all(
+    folder: Path, files: Mapping[str, bytes], *, executables: frozenset[str] = frozenset()
+) -> tuple[Output, ...]:
+    """Write `files` (name -> content) into `folder`, in order.
+
+    First every content is written beside its place and flushed; only when all of them are on disk are they renamed, in
+    the order given, so put the file that describes the others last. A file that already has this content is left
+    untouched, modification time included, so that make rebuilds nothing in vain.
+
+    Raises:
+        OutputError: no space, no permission, a folder in the way; earlier files are then intact.
+    """
+    make_folder(folder)
+    _remove_leftovers(folder)
+    parts: list[tuple[Path, Path]] = []
+    try:
+        for name, data in files.items():
+            place = folder / name
+            mode = 0o755 if name in executables else 0o644
+            if _is_current(place, data, mode):
+                continue
+            part = folder / f".{name}.{os.getpid()}.part"
+            parts.append((part, place))
+            _write_part(part, data, mode)
+            if place.is_dir():
+                raise OutputError(
+                    "a folder stands where this file belongs", path=place, hint="remove it or choose another -o"
+                )
+        for part, place in parts:
+            part.replace(place)
+    except OSError as error:
+        raise _cannot("write", Path(error.filename or folder), error) from error
+    finally:
+        for part, _ in parts:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return tuple(Output(str(folder / name), sha256(data)) for name, data in files.items())
+
+
+def _write_part(part: Path, data: bytes, mode: int) -> None:
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    # Deterministic permissions apart from what the umask takes away.
+    umask = os.umask(0)
+    os.umask(umask)
+    part.chmod(mode & ~umask)
+
+
+def _is_current(place: Path, data: bytes, mode: int) -> bool:
+    try:
+        status = place.lstat()
+        return (
+            stat.S_ISREG(status.st_mode)
+            and status.st_size == len(data)
+            and bool(status.st_mode & 0o100) == bool(mode & 0o100)
+            and place.read_bytes() == data
+        )
+    except OSError:
+        return False
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the `.part` files of processes that no longer run."""
+    for candidate in folder.glob(".*.part"):
+        match = _PART.fullmatch(candidate.name)
+        if match and not _runs(int(match["pid"])):
+            with contextlib.suppress(OSError):
+                candidate.unlink()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
+
+
+def _cannot(verb: str, path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot {verb}: {error.strerror or error}",
+        path=path,
+        hint="check free space and permissions, or choose another -o",
+    )

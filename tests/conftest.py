@@ -1,0 +1,25 @@
+"""What every test may use: the real models and vectors, where this machine has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """Real Edge Impulse models; a stranger's clone does not have them."""
+    if not (SHARED / "models").is_dir():
+        pytest.skip("the real Edge Impulse models (../shared/models) are not on this machine")
+    return SHARED / "models"
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """What NVIDIA's own code decided; a stranger's clone does not have them."""
+    if not (SHARED / "vectors").is_dir():
+        pytest.skip("the recorded decisions of Gst-nvinfer (../shared/vectors) are not on this machine")
+    return SHARED / "vectors"
