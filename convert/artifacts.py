@@ -292,10 +292,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """An adapted model and the evidence for it."""
+    """An adapted model, the evidence for it, and everything found so far (the runner fills that in)."""
 
     adapted: Adapted
     evidence: Evidence
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

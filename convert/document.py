@@ -1,0 +1,158 @@
+"""The machine-readable form of what a run knows: one set of names for `report.json`, `metadata.json` and `--format json`.
+
+Nothing here depends on the time, the machine or the folder a run happened in: the same input and options give the same
+document.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import Enum
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from convert import __version__
+from convert.artifacts import Metadata
+from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from convert.artifacts import Adapted, Evidence, Export, Tensor
+    from convert.findings import Finding
+    from convert.writing import Output
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "dumps",
+    "evidence_document",
+    "export_document",
+    "finding_document",
+    "metadata_from_document",
+    "model_document",
+    "output_document",
+    "report_document",
+]
+
+SCHEMA_VERSION = 1
+
+
+def dumps(document: Any) -> bytes:
+    """UTF-8 JSON, two blanks of indent, keys in the order given, a newline at the end."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def export_document(export: Export) -> dict[str, Any]:
+    """What the model is and where it was found."""
+    return {
+        "name": export.name,
+        "source": export.source,
+        "member": export.member,
+        "form": export.form,
+        "sha256": export.digest,
+        "bytes": len(export.model),
+        "task": export.facts.task.value,
+        "quantization": export.facts.quantization,
+        "input": tensor_document(export.facts.input),
+        "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
+        "operators": list(export.facts.operators),
+        "metadata": _plain(export.metadata),
+    }
+
+
+def model_document(adapted: Adapted) -> dict[str, Any]:
+    """The ONNX model as it is shipped, and what nvinfer must do before and after it."""
+    return {
+        "opset": adapted.onnx.opset,
+        "input": tensor_document(adapted.onnx.input),
+        "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
+        "head": _plain(adapted.head),
+        "preprocessing": _plain(adapted.preprocessing),
+    }
+
+
+def evidence_document(evidence: Evidence) -> dict[str, Any]:
+    """The measured numbers; what was not measured is null."""
+    document = _plain(evidence)
+    assert isinstance(document, dict)
+    return document
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """A finding, every key always present."""
+    document = _plain(finding)
+    assert isinstance(document, dict)
+    return document
+
+
+def output_document(output: Output) -> dict[str, Any]:
+    """A file and its SHA-256 (null in a dry run)."""
+    return {"path": output.path, "sha256": output.sha256}
+
+
+def tensor_document(tensor: Tensor) -> dict[str, Any]:
+    """Name, shape (null for a dimension that is not fixed), dtype; quantization where there is one."""
+    document = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    if tensor.scale is not None:
+        document |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return document
+
+
+def report_document(
+    adapted: Adapted, evidence: Evidence, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
+) -> dict[str, Any]:
+    """The whole of `report.json`; `files` are named relative to the bundle."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "ei-deepstream", "version": __version__},
+        "export": export_document(adapted.export),
+        "model": model_document(adapted),
+        "evidence": evidence_document(evidence),
+        "options": options,
+        "files": [output_document(file) for file in files],
+        "findings": [finding_document(finding) for finding in findings],
+    }
+
+
+def metadata_from_document(document: object, path: Path) -> Metadata:
+    """The `Metadata` in the "metadata" member of a document written by `export_document`.
+
+    Raises:
+        InputError: not such a document; `path` is named in the message.
+    """
+    values = document.get("metadata") if isinstance(document, dict) else None
+    if not isinstance(values, dict):
+        raise InputError("not a metadata.json written by `ei-deepstream unpack`", path=path, hint="run unpack again")
+    kinds = get_type_hints(Metadata)
+    if unknown := set(values) - set(kinds):
+        raise InputError(f"unknown metadata: {', '.join(sorted(unknown))}", path=path, hint="run unpack again")
+    return Metadata(**{name: _typed(name, kinds[name], value, path) for name, value in values.items()})
+
+
+def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
+    """`value` as the dataclass field's type, or InputError."""
+    if value is None:
+        return None
+    (wanted,) = (part for part in get_args(kind) if part is not NoneType) if get_origin(kind) is UnionType else (kind,)
+    if get_origin(wanted) is tuple:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif isinstance(wanted, type) and issubclass(wanted, Enum):
+        if value in [member.value for member in wanted]:
+            return wanted(value)
+    elif type(value) is wanted or (wanted is float and type(value) is int):
+        return wanted(value)
+    raise InputError(f"metadata {name!r} cannot be {value!r}", path=path, hint="run unpack again, or correct the file")
+
+
+def _plain(value: object) -> Any:
+    """Dataclasses, enums and tuples as what JSON has."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
