@@ -1,4 +1,4 @@
-"""The machine-readable form of what a run knows: one set of names for `report.json`, `metadata.json` and `--format json`.
+"""The machine-readable form of what a run knows: one set of names for report.json, metadata.json and `--format json`.
 
 Nothing here depends on the time, the machine or the folder a run happened in: the same input and options give the same
 document.
@@ -94,7 +94,7 @@ def output_document(output: Output) -> dict[str, Any]:
 
 def tensor_document(tensor: Tensor) -> dict[str, Any]:
     """Name, shape (null for a dimension that is not fixed), dtype; quantization where there is one."""
-    document = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    document: dict[str, Any] = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
     if tensor.scale is not None:
         document |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
     return document
@@ -142,8 +142,10 @@ def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
     elif isinstance(wanted, type) and issubclass(wanted, Enum):
         if value in [member.value for member in wanted]:
             return wanted(value)
-    elif type(value) is wanted or (wanted is float and type(value) is int):
-        return wanted(value)
+    elif wanted is float and type(value) in {int, float}:
+        return float(value)  # type: ignore[arg-type]
+    elif type(value) is wanted:
+        return value
     raise InputError(f"metadata {name!r} cannot be {value!r}", path=path, hint="run unpack again, or correct the file")
 
 
