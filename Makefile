@@ -1,0 +1,66 @@
+# ei-deepstream: what a person types. `make` alone lists the targets.
+#
+#   make setup                         .venv with the command: .venv/bin/ei-deepstream
+#   make demo                          convert the samples into demo/, to look at
+#   make convert EXPORT=x.zip OUT=dir  one conversion (OPTIONS="--target 6.2 ...")
+#   make check CONFIG=dir              pre-deployment check of configs or bundles
+#   make test                          everything CI runs
+#   make quick                         the tests that take seconds
+#   make bench                         speed and memory, beside the guide's recipe
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUT    ?= bundle
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo convert check test quick lint bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# A stamp is touched last, so that an interrupted installation is done again.
+$(VENV)/.setup: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+	  || { echo "Python 3.11 or 3.12 is needed; say which: make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.setup-dev: $(VENV)/.setup
+	$(PIP) --editable '.[dev,tensorflow,tensorrt]'
+	@touch $@
+
+setup: $(VENV)/.setup
+setup-dev: $(VENV)/.setup-dev
+
+demo: setup
+	@PATH="$(abspath $(BIN)):$$PATH" sh samples/demo.sh demo
+
+convert: setup
+	@test -n "$(EXPORT)" || { echo "say which: make convert EXPORT=my-project.zip OUT=bundle"; exit 2; }
+	$(BIN)/ei-deepstream convert "$(EXPORT)" -o "$(OUT)" $(OPTIONS)
+
+check: setup
+	$(BIN)/ei-deepstream check $(or $(CONFIG),demo) $(OPTIONS)
+
+lint: setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Two processes: the machines this runs on have two cores.
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+quick: setup-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+bench: setup-dev
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

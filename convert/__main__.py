@@ -1,0 +1,56 @@
+"""`ei-deepstream`: where exceptions become one message and an exit code.
+
+0 fine · 1 findings at or above --fail-on · 2 usage · 3 ConvertError · 70 our bug · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convert.cli import commands
+from convert.errors import ConvertError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one return an exit code
+    """Run the command line; returns the exit code."""
+    state: dict[str, Any] = {}
+    try:
+        code = commands.main(arguments, prog_name="ei-deepstream", obj=state, standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ConvertError as error:
+        from convert.render.failure import show_error  # noqa: PLC0415 - only a failing run needs it
+
+        show_error(error, state.get("format", "text"))
+        return 3
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
+        return 130
+    except BrokenPipeError:
+        # The reader of our standard output went away (`| head`): not an error of this program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception:  # noqa: BLE001 - the one place where a bug of ours is told from a user's error
+        traceback.print_exc()
+        print("this is a bug in ei-deepstream; please report it with the lines above", file=sys.stderr)  # noqa: T201
+        return 70
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The command line: one module a command, imported only when that command is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+__all__ = ["commands"]
+
+# Name, module, attribute, one line of help: in the order `--help` shows them. The help stands here so that listing the
+# commands imports none of them.
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "convert": ("convert.cli.convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
+    "inspect": ("convert.cli.inspect", "Say what a file or folder is, and whether it can be converted."),
+    "unpack": ("convert.cli.unpack", "Stage 1: find the model in an export and write it as a .tflite."),
+    "translate": ("convert.cli.translate", "Stage 2: .tflite to ONNX with NCHW input."),
+    "adapt": ("convert.cli.adapt", "Stage 3: names, dynamic batch and output layout for Gst-nvinfer."),
+    "validate": ("convert.cli.validate", "Stage 4: prove that the ONNX model computes what was trained."),
+    "emit": ("convert.cli.emit", "Stage 5: write labels, configs and the engine build."),
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if close := _closest(args[0], list(_COMMANDS)):
+                error.message += f" Did you mean {close!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _closest(word: str, words: list[str]) -> str | None:
+    import difflib  # noqa: PLC0415 - only a mistyped command needs it
+
+    return next(iter(difflib.get_close_matches(word, words, 1)), None)
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and only wanted here
+
+    from convert import __version__  # noqa: PLC0415
+
+    click.echo(f"ei-deepstream {__version__}")
+    for package in ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "tensorflow", "tensorrt-rtx"):
+        try:
+            click.echo(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            click.echo(f"{package} not installed")
+    ctx.exit()
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C.",
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show versions and exit."
+)
+def commands() -> None:
+    """Edge Impulse export in, a folder that NVIDIA DeepStream runs out, proven on this CPU.
+
+    \b
+    Examples:
+      ei-deepstream convert my-project.zip -o bundle
+      ei-deepstream inspect my-project.zip
+    """

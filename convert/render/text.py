@@ -1,0 +1,115 @@
+"""A run, and what it found, as text for people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from convert.artifacts import Adapted, Bundle, Export, Validated
+from convert.findings import Level
+from convert.pipeline import Status
+from convert.render.failure import error_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from convert.artifacts import Evidence, Tensor
+    from convert.findings import Finding
+    from convert.pipeline import Run
+    from convert.writing import Output
+
+__all__ = ["console", "percent", "show_findings", "show_run"]
+
+_STYLE = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that never wraps a path or a number into pieces when the output is not a terminal."""
+    plain = Console(stderr=stderr, highlight=False)
+    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
+
+
+def show_run(run: Run) -> None:
+    """What came out on standard output; an error on standard error."""
+    out = console()
+    if export := run.last(Export):
+        out.print(f"[bold]{escape(export.name)}[/]: {escape(_model_line(export, run.last(Adapted)))}")
+        where = f"{export.source} > {export.member}" if export.member else export.source
+        out.print(f"  from      {escape(where)} ({export.form}, sha256 {export.digest[:12]})")
+    if validated := run.last(Validated):
+        for name, line in _evidence_lines(validated.evidence):
+            out.print(f"  {name:<9} {escape(line)}")
+    show_findings(run.findings, out)
+    _show_outputs(run, out)
+    if run.error:
+        sys.stdout.flush()
+        console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
+
+
+def show_findings(findings: Iterable[Finding], out: Console) -> None:
+    """One line a finding, its hint below."""
+    for finding in findings:
+        place = ":".join(str(part) for part in (finding.path, finding.line, finding.column) if part is not None)
+        style = _STYLE[finding.level]
+        message = f"{place}: {finding.message}" if place else finding.message
+        out.print(f"  [{style}]{finding.level.value}[/] {finding.id} {escape(message)}")
+        if finding.hint:
+            out.print(f"    [dim]hint:[/] {escape(finding.hint)}")
+
+
+def percent(share: float) -> str:
+    """0.9987 as "99.87 %", 1.0 as "100 %"; never rounded up to 100."""
+    return "100 %" if share == 1 else f"{min(share * 100, 99.99):.4g} %"
+
+
+def _model_line(export: Export, adapted: Adapted | None) -> str:
+    """ "classifier 96x96x3, 3 labels, float32"."""
+    words = [export.facts.task.value, _size(export.facts.input)]
+    labels = adapted.head.labels if adapted else export.metadata.labels
+    parts = [" ".join(words), export.facts.quantization]
+    if labels:
+        shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+        parts.insert(1, f"{len(labels)} labels ({shown})")
+    return ", ".join(parts)
+
+
+def _size(tensor: Tensor) -> str:
+    """[1, 96, 96, 3] as "96x96x3"."""
+    return "x".join("?" if extent is None else str(extent) for extent in tensor.shape[1:])
+
+
+def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
+    lines = []
+    if parity := evidence.parity:
+        difference = f"max difference {parity.max_abs_diff:.2g} (limit {parity.tolerance:g})"
+        lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
+    if batch := evidence.batch:
+        sizes = "/".join(map(str, batch.sizes))
+        lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
+    if evidence.tensorrt:
+        lines.append(("tensorrt", evidence.tensorrt))
+    return lines
+
+
+def _show_outputs(run: Run, out: Console) -> None:
+    if not run.outputs:
+        return
+    planned = any(record.status is Status.PLANNED for record in run.records)
+    out.print("would write" if planned else "wrote", style="bold")
+    for output in run.outputs:
+        out.print(f"  {escape(output.path)}{_bytes(output)}")
+    if bundle := run.last(Bundle):
+        run_it = f"./build_engine.sh && deepstream-app -c deepstream_app_{bundle.name}.txt"
+        out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
+
+
+def _bytes(output: Output) -> str:
+    if output.sha256 is None:
+        return ""
+    size = Path(output.path).stat().st_size
+    return f"  [dim]{size:,} bytes[/]"
