@@ -1,7 +1,7 @@
 """`convert`, which checks everything, against the community guide's recipe, which checks nothing: whole processes.
 
-The recipe, as the guide has it: a small script takes the bytes out of `tflite-trained.h` with a regular expression, then
-`python -m tf2onnx.convert --inputs-as-nchw x_input --opset 13` with TensorFlow makes the ONNX model. No config, no
+The recipe, as the guide has it: a small script takes the bytes out of `tflite-trained.h` with a regular expression,
+then `python -m tf2onnx.convert --inputs-as-nchw x_input --opset 13` with TensorFlow makes the ONNX model. No config, no
 check, no labels. Ours starts at the same header and ends with a proven bundle.
 """
 
@@ -14,38 +14,41 @@ from pathlib import Path
 from samples import layouts
 from tests.benchmarks.measure import Cost, command, ratio, repeat, table
 
-_EXTRACT = """
+_EXTRACT = r"""
 import re, sys
 text = open(sys.argv[1]).read()
-body = re.search(r"\\\\{([^}]*)\\\\}", text, re.S).group(1)
+body = re.search(r"=\s*\{([^}]*)\}", text, re.S).group(1)
 open(sys.argv[2], "wb").write(bytes(int(word, 16) for word in re.findall(r"0x[0-9a-fA-F]{2}", body)))
 """
 
 
 def main(times: int = 3) -> None:
     """Print time and memory for each sample model, and the ratios."""
-    rows = []
-    for model in sorted((Path(__file__).parents[2] / "samples" / "models").glob("*.tflite")):
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            header = work / "tflite-trained.h"
-            header.write_text(layouts.header(model.read_bytes(), "F2"))
-            guide, ours = repeat(times, lambda: _guide(header, work), lambda: _ours(header, work))
-        rows.append([
-            model.stem,
-            f"{guide.seconds:.2f} s", f"{ours.seconds:.2f} s", ratio(guide.seconds, ours.seconds),
-            f"{guide.mebibytes:.0f} MiB", f"{ours.mebibytes:.0f} MiB", ratio(guide.mebibytes, ours.mebibytes),
-        ])  # fmt: skip
+    models = sorted((Path(__file__).parents[2] / "samples" / "models").glob("*.tflite"))
+    rows = [_row(model, times) for model in models]
     head = ["model", "guide", "convert", "faster", "guide", "convert", "smaller"]
     table("convert (everything checked) against the guide's recipe (nothing checked), whole processes", head, rows)
 
 
+def _row(model: Path, times: int) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        header = work / "tflite-trained.h"
+        header.write_text(layouts.header(model.read_bytes(), "F2"))
+        guide, ours = repeat(times, lambda: _guide(header, work), lambda: _ours(header, work))
+    return [
+        model.stem,
+        *(f"{guide.seconds:.2f} s", f"{ours.seconds:.2f} s", ratio(guide.seconds, ours.seconds)),
+        *(f"{guide.mebibytes:.0f} MiB", f"{ours.mebibytes:.0f} MiB", ratio(guide.mebibytes, ours.mebibytes)),
+    ]
+
+
 def _guide(header: Path, work: Path) -> Cost:
-    extracted = command(sys.executable, "-c", _EXTRACT.replace("\\\\", "\\"), header, work / "gen.tflite")
+    extracted = command(sys.executable, "-c", _EXTRACT, header, work / "gen.tflite")
     translated = command(
-        sys.executable, "-m", "tf2onnx.convert", "--inputs-as-nchw", "x_input", "--opset", "13",
-        "--tflite", work / "gen.tflite", "--output", work / "edgeimpulse_classify.onnx",
-    )  # fmt: skip
+        *(sys.executable, "-m", "tf2onnx.convert", "--inputs-as-nchw", "x_input", "--opset", "13"),
+        *("--tflite", work / "gen.tflite", "--output", work / "edgeimpulse_classify.onnx"),
+    )
     return Cost(extracted.seconds + translated.seconds, max(extracted.mebibytes, translated.mebibytes))
 
 
