@@ -192,9 +192,8 @@ def model_variables_h(
     if first.year >= 2023:
         lines.append(f"ei_impulse_handle_t& ei_default_impulse = impulse_handle_{first.project_id}_{first.impulse_id};")
     if first.suffix:
-        lines.append(
-            f"constexpr auto& ei_classifier_inferencing_categories = ei_classifier_inferencing_categories{first.suffix};"
-        )
+        name = "ei_classifier_inferencing_categories"
+        lines.append(f"constexpr auto& {name} = {name}{first.suffix};")
     return guarded("MODEL_VARIABLES_H", lines)
 
 
