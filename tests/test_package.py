@@ -1,0 +1,68 @@
+"""What a stranger installs: the wheel, the sdist and an editable tree have the command and its data files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist, made with hatchling as `pip` would (no isolation: no download)."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def _data_files() -> set[str]:
+    return {f"configs/{path.relative_to(ROOT / 'configs')}" for path in (ROOT / "configs").rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_its_data(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"convert/{name}" for name in _data_files()} <= names
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "convert").rglob("*.py")}
+    assert modules <= names
+    assert "convert/py.typed" in names
+    assert not {name for name in names if name.startswith(("tests/", "samples/", "configs/"))}
+
+
+@pytest.mark.slow
+def test_the_sdist_can_be_tested_and_built_from(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"pyproject.toml", "README.md", "LICENSE", "Makefile", "convert/__main__.py", "tests/conftest.py"}
+    assert wanted | _data_files() <= names
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_in_a_clean_environment(built: Path, tmp_path: Path) -> None:
+    """The dependencies come from this environment (a .pth), the package only from the wheel."""
+    (wheel,) = built.glob("*.whl")
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    site = next((home / "lib").glob("python3.*/site-packages"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (site / "dependencies.pth").write_text(str(Path(pytest.__file__).parents[1]) + "\n")
+    run = [str(home / "bin" / "python"), "-P", "-m", "convert"]
+    out = subprocess.run(
+        [*run, "convert", str(next((ROOT / "samples" / "exports").iterdir())), "-o", str(tmp_path / "bundle"), "-q"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert out.returncode == 0, out.stdout + out.stderr
+    where = [str(home / "bin" / "python"), "-P", "-c", "import convert.resources as r; print(r.configs())"]
+    assert Path(subprocess.check_output(where, text=True, cwd=tmp_path).strip()).is_relative_to(site)

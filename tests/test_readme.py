@@ -1,0 +1,54 @@
+"""README is executed: every `$ ...` line of a ```console block runs, in order, in one folder.
+
+The line's exit code is 0 unless the block says `# exit code N` at its end; the lines below it must appear in the output,
+where `...` stands for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+_BLOCK = re.compile(r"```console\n(.*?)```", re.S)
+_EXIT = re.compile(r"\s+# exit code (\d+)$")
+
+
+def _examples() -> list[tuple[str, list[str]]]:
+    examples: list[tuple[str, list[str]]] = []
+    for block in _BLOCK.findall((ROOT / "README.md").read_text()):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                examples.append((line[2:], []))
+            elif line.strip():
+                examples[-1][1].append(line.rstrip())
+    return examples
+
+
+@pytest.mark.slow
+def test_every_example_does_what_readme_says(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    # The command of the environment the tests run in, whatever it is called there.
+    command = tmp_path / ".bin" / "ei-deepstream"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m convert "$@"\n')
+    command.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    examples = [(line, shown) for line, shown in _examples() if line.startswith(("ei-deepstream", "cat", "ls"))]
+    assert len(examples) >= 3
+    for line, shown in examples:
+        wanted = _EXIT.search(line)
+        done = subprocess.run(
+            _EXIT.sub("", line), shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == (int(wanted[1]) if wanted else 0), (line, done.stdout, done.stderr)
+        text = done.stdout + done.stderr
+        for expected in shown:
+            pattern = ".*".join(re.escape(part) for part in expected.split("..."))
+            assert re.search(f"^{pattern}", text, re.M), f"{line}\nshould show: {expected}\nshows:\n{text}"
