@@ -1,6 +1,6 @@
 """README is executed: every `$ ...` line of a ```console block runs, in order, in one folder.
 
-The line's exit code is 0 unless the block says `# exit code N` at its end; the lines below it must appear in the output,
+The exit code is 0 unless the line ends in `# exit code N`; the lines below it must appear in the output,
 where `...` stands for anything.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_BLOCK = re.compile(r"```console\n(.*?)```", re.S)
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _EXIT = re.compile(r"\s+# exit code (\d+)$")
 
 
@@ -51,4 +51,4 @@ def test_every_example_does_what_readme_says(tmp_path: Path) -> None:
         text = done.stdout + done.stderr
         for expected in shown:
             pattern = ".*".join(re.escape(part) for part in expected.split("..."))
-            assert re.search(f"^{pattern}", text, re.M), f"{line}\nshould show: {expected}\nshows:\n{text}"
+            assert re.search(f"^{pattern}", text, re.MULTILINE), f"{line}\nshould show: {expected}\nshows:\n{text}"
