@@ -13,14 +13,14 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from convert import __version__
-from convert.artifacts import Metadata
+from convert.artifacts import BatchParity, Evidence, Metadata, Parity
 from convert.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from convert.artifacts import Adapted, Evidence, Export, Tensor
+    from convert.artifacts import Adapted, Export, Tensor
     from convert.findings import Finding
     from convert.writing import Output
 
@@ -28,6 +28,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "dumps",
     "evidence_document",
+    "evidence_from_document",
     "export_document",
     "finding_document",
     "metadata_from_document",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+_MEASURES = ("max_abs_diff", "mean_abs_diff", "top1", "tolerance")
 
 
 def dumps(document: Any) -> bytes:
@@ -129,6 +131,26 @@ def metadata_from_document(document: object, path: Path) -> Metadata:
     if unknown := set(values) - set(kinds):
         raise InputError(f"unknown metadata: {', '.join(sorted(unknown))}", path=path, hint="run unpack again")
     return Metadata(**{name: _typed(name, kinds[name], value, path) for name, value in values.items()})
+
+
+def evidence_from_document(document: object, path: Path) -> Evidence:
+    """The `Evidence` that `evidence_document` wrote.
+
+    Raises:
+        InputError: not such a document; `path` is named in the message.
+    """
+    try:
+        assert isinstance(document, dict)
+        parity, batch, tensorrt = document["parity"], document["batch"], document["tensorrt"]
+        return Evidence(
+            parity and Parity(**{name: float(parity[name]) for name in _MEASURES}, inputs=int(parity["inputs"])),
+            batch and BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
+            tensorrt and str(tensorrt),
+        )
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "not the evidence that `ei-deepstream validate -o` writes", path=path, hint="run validate again"
+        ) from error
 
 
 def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
