@@ -1,0 +1,289 @@
+"""Finds the byte arrays in C source and reads them, whatever stands around and inside them.
+
+Edge Impulse stores a model as `const unsigned char NAME[] = { 0x1c, ... }; unsigned int NAME_len = N;`, with macros,
+attributes and a namespace around it that change from year to year, or, since 2025, as `INCBIN(NAME, "FILE")` with the
+bytes in a file beside the header.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from convert.errors import InputError
+from convert.export.expressions import integer
+from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
+from convert.export.numbers import read_numbers
+
+__all__ = ["Array", "Incbin", "Source", "check_length", "read_source"]
+
+_BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
+_LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
+_MAX_ARRAYS = 10_000  # an EON file has some hundreds
+_MAX_DECLARATION = 4096  # tokens; a real declarator has about ten
+_END = frozenset({b";", b"{", b"}"})
+_NOT_BODY = re.compile(rb"[{}\"'/]")
+_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A byte array.
+
+    Attributes:
+        name: as declared.
+        namespace: the namespaces around it joined with `::`, or empty.
+        prefix: what stands before the name, blanks normalised: "ALIGN(16) const unsigned char".
+        data: its elements.
+        line: 1-based line of its name.
+        declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
+        declared_by: the name or bound that says so.
+        conditional: it stands only in a branch of `#if` that is not compiled.
+    """
+
+    name: str
+    namespace: str
+    prefix: str
+    data: bytes = field(repr=False)
+    line: int
+    declared: int | None = None
+    declared_by: str = ""
+    conditional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Incbin:
+    """An `INCBIN(name, "file")` line; `file` is relative to the library's root."""
+
+    name: str
+    file: str
+    namespace: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a C file holds.
+
+    Attributes:
+        arrays: byte arrays in order; `names` those of all arrays, of whatever element type.
+        incbins: in order.
+        macros: object-like macros that hold at the end of the file.
+    """
+
+    arrays: tuple[Array, ...]
+    incbins: tuple[Incbin, ...]
+    names: tuple[str, ...]
+    macros: dict[str, str]
+
+
+def read_source(data: bytes) -> Source:
+    """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
+
+    Raises:
+        InputError: an array that is not closed or holds something else than bytes, with its line.
+    """
+    data = source_bytes(data)
+    source = _Reader(data).read()
+    if source.arrays or source.incbins:
+        return source
+    other = _Reader(data, every_branch=True).read()
+    arrays = tuple(replace(array, conditional=True) for array in other.arrays)
+    return replace(other, arrays=arrays, macros=source.macros)
+
+
+def check_length(array: Array) -> None:
+    """Refuse an array whose number of elements is not what the file says it is.
+
+    Raises:
+        InputError: naming both numbers.
+    """
+    if array.declared is not None and array.declared != len(array.data):
+        raise InputError(
+            f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}",
+            line=array.line,
+            hint="the header is damaged or was edited: export or download it again",
+        )
+
+
+class _Reader:
+    """Walks the declarations of one file."""
+
+    def __init__(self, data: bytes, *, every_branch: bool = False) -> None:
+        self._data = data
+        self._scanner = Scanner(data, every_branch=every_branch)
+        self._scopes: list[str] = []
+        self._arrays: list[Array] = []
+        self._incbins: list[Incbin] = []
+        self._names: list[str] = []
+        self._lengths: dict[tuple[str, str], tuple[str, int]] = {}
+
+    def read(self) -> Source:
+        tokens: list[Token] = []
+        while token := self._scanner.next():
+            if token.text == b"{" and _is_initialiser(tokens):
+                self._initialiser(tokens)
+            elif token.text == b"{":
+                self._scopes.append(_scope(tokens))
+                tokens = []
+            elif token.text == b"}":
+                if self._scopes:
+                    self._scopes.pop()
+                tokens = []
+            elif token.text == b";":
+                self._scalar(tokens)
+                tokens = []
+            elif len(tokens) < _MAX_DECLARATION:
+                tokens.append(token)
+                if token.text == b")" and (incbin := self._incbin(tokens)):
+                    self._incbins.append(incbin)
+                    tokens = []
+        arrays = tuple(self._with_length(array) for array in self._arrays)
+        macros = {name.decode("utf-8", "replace"): _text(value) for name, value in self._scanner.macros.items()}
+        return Source(arrays, tuple(self._incbins), tuple(self._names), macros)
+
+    def _initialiser(self, tokens: list[Token]) -> None:
+        """The scanner stands behind the opening brace of what `tokens` declares."""
+        name = _declared(tokens)
+        if name is None:
+            self._skip_braces()
+            return
+        if len(self._names) >= _MAX_ARRAYS:
+            raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
+        self._names.append(_text(name.text))
+        before = tokens[: tokens.index(name)]
+        signed = _byte_type(before)
+        if signed is None:
+            self._skip_braces()
+            return
+        values = read_numbers(self._scanner, signed=signed)
+        bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
+        self._arrays.append(
+            Array(
+                name=_text(name.text),
+                namespace=self._namespace(),
+                prefix=_joined(before),
+                data=values,
+                line=line_of(self._data, name.start),
+                declared=bound,
+                declared_by=f"its bound [{bound}]" if bound is not None else "",
+            )
+        )
+
+    def _skip_braces(self) -> None:
+        """Move behind the brace that closes the one just read."""
+        depth, data = 1, self._data
+        while depth:
+            found = _NOT_BODY.search(data, self._scanner.position)
+            if found is None:
+                self._scanner.position = len(data)
+                return
+            at = found.start()
+            if data[at] in b"{}":
+                depth += 1 if data[at] == ord("{") else -1
+                self._scanner.position = at + 1
+            elif data[at] in b"\"'":
+                literal = _LITERAL.match(data, at)
+                self._scanner.position = literal.end() if literal else at + 1
+            else:
+                self._scanner.position = at
+                token = self._scanner.next()
+                if token is not None and token.start != at:
+                    self._scanner.position = token.start
+
+    def _scalar(self, tokens: list[Token]) -> None:
+        """Remember `unsigned int NAME_len = 123;`."""
+        at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
+        if not at or tokens[at - 1].kind != Kind.NAME:
+            return
+        name = _text(tokens[at - 1].text)
+        value = integer(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
+        is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
+        if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
+            self._lengths[self._namespace(), match["array"]] = (name, value)
+
+    def _with_length(self, array: Array) -> Array:
+        name, value = self._lengths.get((array.namespace, array.name), ("", None))
+        if value is not None:
+            return replace(array, declared=value, declared_by=name)
+        for suffix in ("_len", "_size", "_LEN", "_SIZE"):
+            macro = self._scanner.macros.get((array.name + suffix).encode())
+            if macro is not None and (value := integer(macro, self._scanner.macros)) is not None:
+                return replace(array, declared=value, declared_by=array.name + suffix)
+        return array
+
+    def _incbin(self, tokens: list[Token]) -> Incbin | None:
+        """`INCBIN(name, "file")`, also with a prefix or suffix to the macro's name or an attribute in front."""
+        opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
+        call = tokens[opening - 1 :] if opening else []
+        if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
+            return None
+        if call[-2].kind != Kind.STRING:
+            return None
+        file = call[-2].text[1:-1].decode("utf-8", "replace")
+        line = line_of(self._data, call[0].start)
+        return Incbin(_text(call[-4].text), file, self._namespace(), line)
+
+    def _namespace(self) -> str:
+        return "::".join(scope for scope in self._scopes if scope)
+
+
+def _scope(tokens: list[Token]) -> str:
+    """The name of the namespace that `tokens {` opens; empty for anything else."""
+    words = [token.text for token in tokens]
+    if b"namespace" not in words:
+        return ""
+    return _text(b"".join(words[words.index(b"namespace") + 1 :]))
+
+
+def _is_initialiser(tokens: list[Token]) -> bool:
+    """Whether a brace behind `tokens` starts the value of a variable."""
+    if not tokens:
+        return False
+    return tokens[-1].text == b"=" or (tokens[-1].text == b"]" and _declared(tokens) is not None)
+
+
+def _declared(tokens: list[Token]) -> Token | None:
+    """The name of the array `tokens` declare, None when they declare none.
+
+    It stands before the first bracket that follows a name (which leaves out `[[attributes]]`); of a `std::array` it is
+    the last one before `=`.
+    """
+    for name, bracket in zip(tokens, tokens[1:], strict=False):
+        if name.kind == Kind.NAME and bracket.text == b"[":
+            return name
+    words = [token.text for token in tokens]
+    if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == Kind.NAME:
+        return tokens[-2]
+    return None
+
+
+def _byte_type(before: list[Token]) -> bool | None:
+    """Whether elements of the declared type are signed bytes; None when they are no bytes."""
+    words = {token.text for token in before if token.kind == Kind.NAME}
+    if b"*" in {token.text for token in before}:
+        return None
+    if b"char" in words:
+        return b"unsigned" not in words
+    if known := words & _BYTE_TYPES:
+        return bool(known & {b"int8_t", b"int8"})
+    return None
+
+
+def _bound(after: list[Token], scanner: Scanner) -> int | None:
+    """The number in the first brackets."""
+    texts = [token.text for token in after]
+    if b"]" not in texts or texts[0] != b"[":
+        return None
+    inside = after[1 : texts.index(b"]")]
+    known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
+    return integer(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
+
+
+def _joined(tokens: list[Token]) -> str:
+    text = " ".join(_text(token.text) for token in tokens)
+    return re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", text)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
