@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from convert.errors import InputError
 from convert.export.expressions import integer
@@ -249,7 +250,7 @@ def _declared(tokens: list[Token]) -> Token | None:
     It stands before the first bracket that follows a name (which leaves out `[[attributes]]`); of a `std::array` it is
     the last one before `=`.
     """
-    for name, bracket in zip(tokens, tokens[1:], strict=False):
+    for name, bracket in pairwise(tokens):
         if name.kind == Kind.NAME and bracket.text == b"[":
             return name
     words = [token.text for token in tokens]

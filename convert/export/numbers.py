@@ -9,6 +9,7 @@ directives and character literals are taken out before.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,16 @@ _BRACE, _APOSTROPHE = b"}'"
 _ESCAPES = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
 
 
+class _NotANumberError(Exception):
+    """A cell that is no byte, `line` newlines behind the start of its text."""
+
+    def __init__(self, cell: bytes, line: int) -> None:
+        text = cell.strip().decode("utf-8", "replace")
+        what = f"{text[:40]!r} is not a number from 0 to 255" if text else "a number is missing between two commas"
+        super().__init__(what)
+        self.line = line
+
+
 def read_numbers(scanner: Scanner, *, signed: bool) -> bytes:
     """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
 
@@ -54,8 +65,11 @@ def read_numbers(scanner: Scanner, *, signed: bool) -> bytes:
     if end < 0:
         raise InputError(_CUT_OFF, line=line_of(data, start), hint=_AGAIN)
     regular, scanner.position = _regular(data, start, end)
-    line = line_of(data, scanner.position)
-    return regular + _by_piece(_plain(scanner), line, signed=signed)
+    rest = scanner.position
+    try:
+        return regular + _by_piece(_plain(scanner), signed=signed)
+    except _NotANumberError as error:
+        raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
 
 
 def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
@@ -69,7 +83,7 @@ def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
         return b"", start
     line = data[first:second]
     digits = [match.start(1) for match in _CELL.finditer(line)]
-    steps = {b - a for a, b in zip(digits, digits[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(digits)}
     if not _LINE.fullmatch(line) or len(steps) > 1:
         return b"", start
     step = steps.pop() if steps else len(line)
@@ -97,12 +111,15 @@ def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
 
 
 def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """The values 0..15 of ASCII digits, and whether all of them are hexadecimal digits."""
-    decimal = digits - np.uint8(ord("0"))
-    letter = (digits | np.uint8(0x20)) - np.uint8(ord("a"))
-    is_decimal = decimal < 10
-    valid = bool((is_decimal | (letter < 6)).all())
-    return np.where(is_decimal, decimal, letter + np.uint8(10)), valid
+    """The values 0..15 of ASCII digits, and whether all of them are hexadecimal digits.
+
+    Computed rather than looked up, because numpy does these in vector registers: a letter has bit 6 set and its low
+    four bits count from 1. Whether it was a digit shows when the value is spelled again and compared, in lower case.
+    """
+    digits = np.ascontiguousarray(digits)
+    values = (digits & 0x0F) + 9 * (digits >> 6)
+    spelled = values + np.uint8(ord("0")) + np.uint8(ord("a") - ord("9") - 1) * (values > 9)
+    return values, bool(values.max() < 16) and np.array_equal(spelled, digits | (digits & 0x40) >> 1)
 
 
 def _plain(scanner: Scanner) -> bytes:
@@ -130,7 +147,7 @@ def _plain(scanner: Scanner) -> bytes:
     raise InputError(_CUT_OFF, line=line_of(data, position), hint=_AGAIN)
 
 
-def _by_piece(text: bytes, line: int, *, signed: bool) -> bytes:
+def _by_piece(text: bytes, *, signed: bool) -> bytes:
     """The values in text with nothing but numbers, commas and blanks; each spelling is read once."""
     known: dict[bytes, int] = {}
     values: list[bytes] = []
@@ -141,7 +158,7 @@ def _by_piece(text: bytes, line: int, *, signed: bool) -> bytes:
         for cell in set(cells) - known.keys():
             if (value := _value(cell, signed=signed)) is None:
                 at = text.index(cell, start) + len(cell) - len(cell.lstrip())
-                raise _not_a_byte(cell, line + text.count(b"\n", 0, at))
+                raise _NotANumberError(cell, text.count(b"\n", 0, at))
             known[cell] = value
         values.append(bytes(map(known.__getitem__, cells)))
     return b"".join(values)
@@ -171,16 +188,8 @@ def _character(literal: bytes) -> bytes:
     text = literal[1:-1]
     if len(text) == 1:
         return str(text[0]).encode()
-    if re.fullmatch(rb"\\x[0-9a-fA-F]{1,2}", text):
-        return str(int(text[2:], 16)).encode()
-    if re.fullmatch(rb"\\[0-7]{1,3}", text):
-        return str(int(text[1:], 8)).encode()
+    if match := re.fullmatch(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3}))", text):
+        return str(int(match[1], 16) if match[1] else int(match[2], 8)).encode()
     if len(text) == 2 and text[:1] == b"\\":
         return str(_ESCAPES.get(text[1:], text[1])).encode()
     return literal
-
-
-def _not_a_byte(cell: bytes, line: int) -> InputError:
-    text = cell.strip().decode("utf-8", "replace")
-    what = f"{text[:40]!r} is not a number from 0 to 255" if text else "a number is missing between two commas"
-    return InputError(f"in the array, {what}", line=line, hint=_AGAIN)
