@@ -1,0 +1,352 @@
+"""Reads an INI file exactly as GLib's GKeyFile does, and remembers where everything stands.
+
+Gst-nvinfer loads its configs with `g_key_file_load_from_file(..., G_KEY_FILE_NONE)` and asks for values with
+`g_key_file_get_string`, `_integer`, `_double`, `_boolean` and their lists. What these accept (an integer with words
+behind it, a number never with a blank behind it in a decimal, no inline comments, a locale in brackets, ...) is
+GLib 2.74's behaviour; `tests/nvinfer/test_keyfile.py` holds this reader against the real library.
+
+Texts stay bytes: GKeyFile compares bytes, and only looks at UTF-8 when a string is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple, NoReturn
+
+from convert.nvinfer.parse_numbers import INT_MAX, INT_MIN, strtod, strtol
+
+__all__ = [
+    "ErrorKind",
+    "Group",
+    "KeyFile",
+    "KeyFileError",
+    "Pair",
+    "as_boolean",
+    "as_double",
+    "as_double_list",
+    "as_integer",
+    "as_integer_list",
+    "as_string",
+    "as_string_list",
+]
+
+# g_ascii_isspace: without the vertical tab, which C's isspace counts in.
+BLANK: Final = b" \t\n\f\r"
+# A file with more keys than this is no config, and would take hundreds of megabytes to hold.
+MOST_PAIRS: Final = 1_000_000
+
+# Whole lines that say nothing; consumed in one go so that a huge file of comments is not a million steps.
+_NOTHING = re.compile(rb"(?:[ \t\r\f]*+(?:#[^\n]*+)?\n)++")
+# g_key_file_line_is_group steps in UTF-8 characters, so stray continuation bytes behind the bracket are skipped.
+_GROUP_LINE = re.compile(rb"\[[^\]]*\][\x80-\xbf]*(?:[ \t][\x80-\xbf]*)*\Z")
+_GROUP_NAME = re.compile(rb"[^\[\]\x00-\x1f\x7f]+\Z")
+_ESCAPE = re.compile(rb"\\(.?)", re.DOTALL)
+_PIECE = re.compile(rb"\\.?|;|[^\\;]+", re.DOTALL)
+_ESCAPED: Final = {b"s": b" ", b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\"}
+# The Unicode categories g_unichar_isalnum says yes to.
+_ALNUM: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No"})
+
+
+class ErrorKind(StrEnum):
+    """The codes of GLib's GKeyFileError."""
+
+    UNKNOWN_ENCODING = "unknown-encoding"
+    PARSE = "parse"
+    NOT_FOUND = "not-found"
+    KEY_NOT_FOUND = "key-not-found"
+    GROUP_NOT_FOUND = "group-not-found"
+    INVALID_VALUE = "invalid-value"
+
+
+class KeyFileError(Exception):
+    """GKeyFile refuses the file or the value. `line` and `column` are 1-based, 0 where a value was given alone."""
+
+    def __init__(self, kind: ErrorKind, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+class Pair(NamedTuple):
+    """One `key=value` line. Lines and columns are 1-based; columns count characters."""
+
+    key: bytes
+    value: bytes
+    line: int
+    column: int
+    value_column: int
+
+
+@dataclass(slots=True)
+class Group:
+    """All lines of a group, whose header may stand several times. `last` is what a lookup finds: the last one wins."""
+
+    name: bytes
+    line: int
+    column: int
+    pairs: list[Pair] = field(default_factory=list)
+    last: dict[bytes, Pair] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class KeyFile:
+    """A loaded file.
+
+    Attributes:
+        groups: by name, in the order of their first header.
+        dropped: keys in a locale nobody asked for ("key[fr]"), which GKeyFile forgets at once.
+    """
+
+    groups: dict[bytes, Group] = field(default_factory=dict)
+    dropped: list[tuple[bytes, Pair]] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, data: bytes, *, languages: tuple[str, ...] = ("C",)) -> KeyFile:
+        """What `g_key_file_load_from_file` makes of a file with these bytes.
+
+        Args:
+            data: the whole file.
+            languages: the locales the process runs in, as `g_get_language_names` lists them; "C" is always one.
+
+        Raises:
+            KeyFileError: the file is refused; the message names the line.
+        """
+        return _Loader(languages).load(data)
+
+    def keys(self, group: bytes) -> tuple[bytes, ...]:
+        """`g_key_file_get_keys`: every line's key in order, a repeated one each time it stands there."""
+        return tuple(pair.key for pair in self._group(group).pairs)
+
+    def value(self, group: bytes, key: bytes) -> bytes:
+        """`g_key_file_get_value`: the raw text of the last line with this key.
+
+        Raises:
+            KeyFileError: no such group, no such key.
+        """
+        try:
+            return self._group(group).last[key].value
+        except KeyError:
+            raise KeyFileError(ErrorKind.KEY_NOT_FOUND, f"there is no key {_text(key)}") from None
+
+    def _group(self, name: bytes) -> Group:
+        try:
+            return self.groups[name]
+        except KeyError:
+            raise KeyFileError(ErrorKind.GROUP_NOT_FOUND, f"there is no group {_text(name)}") from None
+
+
+class _Loader:
+    def __init__(self, languages: tuple[str, ...]) -> None:
+        self.languages = {name.lower().encode() for name in (*languages, "C")}
+        self.file = KeyFile()
+        self.current: Group | None = None
+        self.count = 0
+
+    def load(self, data: bytes) -> KeyFile:
+        position, line, size = 0, 1, len(data)
+        while position < size:
+            if nothing := _NOTHING.match(data, position):
+                line += data.count(b"\n", position, nothing.end())
+                position = nothing.end()
+                continue
+            end = data.find(b"\n", position)
+            # Only a line that ends in \n loses its \r: the last one may keep it.
+            raw = data[position:] if end < 0 else data[position:end].removesuffix(b"\r")
+            self.line(raw, line)
+            position, line = (size if end < 0 else end + 1), line + 1
+        return self.file
+
+    def line(self, raw: bytes, line: int) -> None:
+        # What a C string function sees ends at the first NUL.
+        text = raw.partition(b"\0")[0]
+        body = text.lstrip(BLANK)
+        indent = len(text) - len(body)
+        if not body or body.startswith(b"#"):
+            return
+        equals = body.find(b"=")
+        if _GROUP_LINE.match(body):
+            self.group(raw[indent:], line, indent)
+        elif equals > 0:
+            self.pair(raw[indent:], equals, line, indent)
+        else:
+            message = f"the line {_shown(raw)} is neither a [group], a key=value, nor a # comment"
+            raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
+
+    def group(self, body: bytes, line: int, indent: int) -> None:
+        # The closing bracket is looked for from the end of the line, NULs and all.
+        name = body[1 : body.rindex(b"]")].partition(b"\0")[0]
+        if _GROUP_NAME.match(name) is None:
+            message = f"{_shown(name)} cannot be the name of a group"
+            raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
+        if name not in self.file.groups:
+            self.file.groups[name] = Group(name, line, indent + 1)
+        self.current = self.file.groups[name]
+
+    def pair(self, body: bytes, equals: int, line: int, indent: int) -> None:
+        if self.current is None:
+            message = "a key stands before the first [group]"
+            raise KeyFileError(ErrorKind.GROUP_NOT_FOUND, message, line, indent + 1)
+        key = body[:equals].rstrip(BLANK)
+        if not _is_key_name(key):
+            raise KeyFileError(ErrorKind.PARSE, f"{_shown(key)} cannot be the name of a key", line, indent + 1)
+        rest = body[equals + 1 :].lstrip(BLANK)
+        before = body[: len(body) - len(rest)]
+        value = rest.partition(b"\0")[0]
+        column = indent + 1 + (len(before) if before.isascii() else len(_text(before)))
+        if key == b"Encoding" and self.current is next(iter(self.file.groups.values())) and rest.lower() != b"utf-8":
+            message = f"the first group asks for the encoding {_shown(rest)}; only UTF-8 is read"
+            raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, message, line, column)
+        self.count += 1
+        if self.count > MOST_PAIRS:
+            raise TooMany
+        pair = Pair(key, value, line, indent + 1, column)
+        bracket = key.rfind(b"[")
+        if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() not in self.languages:
+            self.file.dropped.append((self.current.name, pair))
+            return
+        self.current.pairs.append(pair)
+        self.current.last[key] = pair
+
+
+class TooMany(Exception):  # noqa: N818 - says it better
+    """More than `MOST_PAIRS` keys: nothing GLib minds, but no config, and more than we care to hold in memory."""
+
+
+def _is_key_name(key: bytes) -> bool:
+    """g_key_file_is_key_name: no brackets but one pair at the end, with letters, digits and -_.@ between."""
+    name, bracket, locale = key.partition(b"[")
+    if not name or b"]" in name or name.endswith(b" "):
+        return False
+    if not bracket:
+        return True
+    if locale.find(b"]") != len(locale) - 1:
+        return False
+    try:
+        characters = locale[:-1].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return all(each in "-_.@" or unicodedata.category(each) in _ALNUM for each in characters)
+
+
+def as_string(value: bytes) -> bytes:
+    r"""`g_key_file_get_string`: UTF-8, with \s \n \t \r \\ decoded.
+
+    Raises:
+        KeyFileError: not UTF-8, or a backslash before anything else.
+    """
+    _require_utf8(value)
+    return _ESCAPE.sub(_unescape, value) if b"\\" in value else value
+
+
+def as_string_list(value: bytes) -> tuple[bytes, ...]:
+    r"""`g_key_file_get_string_list`: split at `;`, nothing trimmed, `\;` is a plain semicolon, one at the end is free.
+
+    Raises:
+        KeyFileError: as `as_string`.
+    """
+    _require_utf8(value)
+    if b"\\" not in value:
+        return tuple(value.removesuffix(b";").split(b";")) if value else ()
+    pieces: list[bytes] = []
+    piece: list[bytes] = []
+    for token in _PIECE.findall(value):
+        if token == b";":
+            pieces.append(b"".join(piece))
+            piece = []
+        elif token.startswith(b"\\"):
+            piece.append(b";" if token == b"\\;" else _decoded(token[1:]))
+        else:
+            piece.append(token)
+    return (*pieces, b"".join(piece)) if piece else tuple(pieces)
+
+
+def _require_utf8(value: bytes) -> None:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, f"{_shown(value)} is not UTF-8") from None
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return _decoded(match[1])
+
+
+def _decoded(letter: bytes) -> bytes:
+    try:
+        return _ESCAPED[letter]
+    except KeyError:
+        _invalid(
+            f"\\{_text(letter)} is no escape sequence (there are \\s \\n \\t \\r \\\\)"
+            if letter
+            else "a backslash stands at the end of the line"
+        )
+
+
+def as_integer(value: bytes) -> int:
+    """`g_key_file_get_integer`: what strtol finds, provided a blank or nothing follows it.
+
+    A text that starts with a blank and has no number (possible in a list) is 0.
+
+    Raises:
+        KeyFileError: no number, something other than a blank behind it, or not a 32-bit int.
+    """
+    number, end = strtol(value)
+    if not value or (end < len(value) and value[end] not in BLANK):
+        _invalid(f"{_shown(value)} is not an integer")
+    if not INT_MIN <= number <= INT_MAX:
+        _invalid(f"{_shown(value)} does not fit into 32 bits")
+    return number
+
+
+def as_double(value: bytes) -> float:
+    """`g_key_file_get_double`: what strtod finds, provided nothing at all follows it; inf, nan and hexadecimal count.
+
+    Raises:
+        KeyFileError: no number, or anything behind it, be it a blank.
+    """
+    found = strtod(value)
+    if not found.end or found.end != len(value):
+        _invalid(f"{_shown(value)} is not a decimal number")
+    return found.value
+
+
+def as_boolean(value: bytes) -> bool:
+    """`g_key_file_get_boolean`: 1, true, 0 or false, with blanks behind it.
+
+    Raises:
+        KeyFileError: anything else.
+    """
+    word = value.rstrip(BLANK)
+    if word not in {b"1", b"true", b"0", b"false"}:
+        _invalid(f"{_shown(value)} is neither 0, 1, true nor false")
+    return word in {b"1", b"true"}
+
+
+def as_integer_list(value: bytes) -> tuple[int, ...]:
+    """`g_key_file_get_integer_list`. Raises `KeyFileError` for the first piece that is no integer."""
+    return tuple(as_integer(piece) for piece in as_string_list(value))
+
+
+def as_double_list(value: bytes) -> tuple[float, ...]:
+    """`g_key_file_get_double_list`. Raises `KeyFileError` for the first piece that is no decimal number."""
+    return tuple(as_double(piece) for piece in as_string_list(value))
+
+
+def _invalid(message: str) -> NoReturn:
+    raise KeyFileError(ErrorKind.INVALID_VALUE, message)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _shown(value: bytes) -> str:
+    """`value` in quotes, short enough for a message, and printable whatever it is."""
+    text = _text(value[:120])
+    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return f"“{text}{'…' if len(value) > 120 else ''}”"

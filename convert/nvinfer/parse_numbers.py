@@ -1,0 +1,255 @@
+"""Numbers as the C and C++ libraries under Gst-nvinfer read them from text, and as float32 holds them.
+
+Each function is named after what it stands in for. The rules are those of ISO C (strtol, strtod), of libstdc++
+(`std::stoi` and friends; formatted extraction with no base set, which is how yaml-cpp 0.7 reads integers) and of the
+C locale. All were compared with the real functions, compiled with GCC 12 against glibc 2.36.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+__all__ = [
+    "INT_MAX",
+    "INT_MIN",
+    "LONG_MAX",
+    "UINT_MAX",
+    "NotANumber",
+    "OutOfRange",
+    "float32",
+    "nine_digits",
+    "signed32",
+    "std_stod",
+    "std_stoi",
+    "std_stoul",
+    "stream_double",
+    "stream_int",
+    "stream_unsigned",
+    "strtod",
+    "strtol",
+]
+
+INT_MAX: Final = 2**31 - 1
+INT_MIN: Final = -(2**31)
+UINT_MAX: Final = 2**32 - 1
+LONG_MAX: Final = 2**63 - 1
+ULONG_MAX: Final = 2**64 - 1
+
+# More digits than any 64-bit number has: Python refuses to convert absurdly long digit strings, C calls them ERANGE.
+_DIGITS: Final = 20
+# The smallest normal double; below it glibc's strtod reports ERANGE for an inexact result.
+_DBL_MIN: Final = 2.2250738585072014e-308
+
+_INTEGER = re.compile(rb"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)")
+_DOUBLE = re.compile(
+    rb"[ \t\n\v\f\r]*([+-]?)(?:"
+    rb"(?P<hex>0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?)"
+    rb"|(?P<dec>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
+    rb"|(?P<inf>inf(?:inity)?)"
+    rb"|(?P<nan>nan(?:\([0-9a-z_]*\))?)"
+    rb")",
+    re.IGNORECASE,
+)
+# What formatted extraction takes: no blanks in front, no hexadecimal, no inf, no nan; an exponent must have digits.
+_STREAM_DOUBLE = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![eE])[ \t\n\v\f\r]*\Z")
+_STREAM_INT = re.compile(rb"([+-]?)(?:0[xX]0*([0-9a-fA-F]*)|(0+[0-7]*)|([1-9][0-9]*))[ \t\n\v\f\r]*\Z")
+
+
+class NotANumber(ValueError):  # noqa: N818 - the C++ name would be invalid_argument; this says what it is
+    """No number at the start of the text (`std::invalid_argument`, or a failed extraction)."""
+
+
+class OutOfRange(ValueError):  # noqa: N818 - std::out_of_range
+    """A number, but none the type can hold (`std::out_of_range`, ERANGE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Double:
+    """What `strtod` found: the value, the index behind the last character used (0 = no number), and ERANGE."""
+
+    value: float
+    end: int
+    erange: bool
+
+
+def strtol(text: bytes) -> tuple[int, int]:
+    """C `strtol(text, &end, 10)`: the value and the index of `end`, which is 0 when nothing was converted.
+
+    The value is not limited to 64 bits but never has more than 20 digits: a longer one comes back as 10**20, which
+    is out of range for every C type.
+    """
+    match = _INTEGER.match(text)
+    if match is None or match.end() == 0 or not text[: match.end()][-1:].isdigit():
+        return 0, 0
+    sign, digits = match.groups()
+    value = 0 if not digits else int(digits) if len(digits) <= _DIGITS else 10**_DIGITS
+    return (-value if sign == b"-" else value), match.end()
+
+
+def strtod(text: bytes) -> Double:
+    """C `strtod` in the C locale: decimal, hexadecimal, inf and nan, the longest prefix that is a number."""
+    match = _DOUBLE.match(text)
+    if match is None:
+        return Double(0.0, 0, erange=False)
+    negative = match[1] == b"-"
+    if match["hex"]:
+        try:
+            value = float.fromhex(match["hex"].decode("ascii"))
+        except OverflowError:
+            value = math.inf
+        erange = math.isinf(value) or (value < _DBL_MIN and bool(re.search(rb"[1-9a-f]", _mantissa(match["hex"][2:]))))
+    elif match["dec"]:
+        value = float(match["dec"])
+        erange = math.isinf(value) or (value < _DBL_MIN and _inexact(match["dec"], value))
+    else:
+        value, erange = (math.inf if match["inf"] else math.nan), False
+    return Double(-value if negative else value, match.end(), erange)
+
+
+def _mantissa(digits: bytes) -> bytes:
+    return digits.lower().partition(b"p")[0]
+
+
+def _inexact(text: bytes, value: float) -> bool:
+    """Whether a decimal that came out as 0 or subnormal is not exactly that."""
+    digits = text.lower().partition(b"e")[0]
+    if not digits.strip(b"0."):
+        return False
+    # A value of 0 from digits that are not all 0 has been lost; a subnormal has a bounded exponent, so this is cheap.
+    return value == 0 or Fraction(text.decode("ascii")) != Fraction(value)
+
+
+def _c_string(text: bytes) -> bytes:
+    return text.partition(b"\0")[0]
+
+
+def std_stoi(text: bytes) -> int:
+    """`std::stoi`: blanks, a sign, digits; the rest of the text is ignored.
+
+    Raises:
+        NotANumber: no digits at the start.
+        OutOfRange: not an int.
+    """
+    value, end = strtol(_c_string(text))
+    if not end:
+        raise NotANumber
+    if not INT_MIN <= value <= INT_MAX:
+        raise OutOfRange
+    return value
+
+
+def std_stoul(text: bytes) -> int:
+    """`std::stoul`: as `std_stoi` for 64 bits without sign; a minus wraps round instead of being refused.
+
+    Raises:
+        NotANumber: no digits at the start.
+        OutOfRange: not an unsigned long, sign aside.
+    """
+    value, end = strtol(_c_string(text))
+    if not end:
+        raise NotANumber
+    if abs(value) > ULONG_MAX:
+        raise OutOfRange
+    return value & ULONG_MAX
+
+
+def std_stod(text: bytes) -> float:
+    """`std::stod`: a `strtod` that minds ERANGE; the rest of the text is ignored.
+
+    Raises:
+        NotANumber: no number at the start.
+        OutOfRange: too large, or too small to be held exactly.
+    """
+    found = strtod(_c_string(text))
+    if not found.end:
+        raise NotANumber
+    if found.erange:
+        raise OutOfRange
+    return found.value
+
+
+def stream_int(text: bytes) -> int:
+    """An `int` extracted from a stream with no base set, blanks allowed behind it: 010 is 8 and 0x10 is 16.
+
+    Raises:
+        NotANumber: anything else, an empty text, a blank in front, or more than an int holds.
+    """
+    value = _extract(text)
+    if not INT_MIN <= value <= INT_MAX:
+        raise NotANumber
+    return value
+
+
+def stream_unsigned(text: bytes) -> int:
+    """An `unsigned int` extracted as by `stream_int`; a text that starts with a minus is refused.
+
+    Raises:
+        NotANumber: not such a number, or more than an unsigned int holds.
+    """
+    value = _extract(text)
+    if text.startswith(b"-") or value > UINT_MAX:
+        raise NotANumber
+    return value
+
+
+def _extract(text: bytes) -> int:
+    match = _STREAM_INT.match(text)
+    if match is None:
+        raise NotANumber
+    sign, hexadecimal, octal, decimal = match.groups()
+    if hexadecimal is not None:
+        if not text[: match.end(2)].lower().removeprefix(sign).removeprefix(b"0x"):
+            raise NotANumber
+        digits, base = hexadecimal or b"0", 16
+    elif octal is not None:
+        digits, base = octal.lstrip(b"0") or b"0", 8
+    else:
+        digits, base = decimal, 10
+    if len(digits) > 2 * _DIGITS:
+        raise NotANumber
+    value = int(digits, base)
+    return -value if sign == b"-" else value
+
+
+def stream_double(text: bytes) -> float:
+    """A `double` extracted from a stream, blanks allowed behind it: plain decimals only, too large is refused.
+
+    Raises:
+        NotANumber: anything else, also "inf", "nan" and hexadecimal.
+    """
+    if _STREAM_DOUBLE.match(text) is None:
+        raise NotANumber
+    value = float(text)
+    if math.isinf(value):
+        raise NotANumber
+    return value
+
+
+def float32(value: float) -> float:
+    """`value` rounded to the nearest float32; too large becomes infinite, as a C cast does."""
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return rounded
+
+
+def nine_digits(value: float) -> float | int | str:
+    """`value` as reports write it: nine significant digits, "nan", "inf" and "-inf" as text, integral ones as int."""
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    short = float(f"{value:.9g}")
+    return int(short) if short.is_integer() and abs(short) < 2**53 else short
+
+
+def signed32(value: int) -> int:
+    """The `int` that has the same 32 bits as `value`."""
+    value &= UINT_MAX
+    return value - 2**32 if value > INT_MAX else value
