@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import PresetError
-from convert.nvinfer.rows import read_row, read_rows, read_table
+from convert.nvinfer.rows import read_row, read_rows
 from convert.resources import configs, load_toml
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Catalogue",
     "Flag",
     "KeyValue",
+    "OnnxParser",
     "Parser",
     "Sink",
     "Target",
@@ -130,6 +131,15 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
+class OnnxParser:
+    """TensorRT's ONNX parser from TensorRT `tensorrt` on: the opsets it was made for, both included."""
+
+    tensorrt: str
+    opset_last: int
+    opset_first: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """`since`: first TensorRT that knows a trtexec flag; `gone`: first that does not any more."""
 
@@ -154,6 +164,7 @@ class Catalogue:
     yaml_since: dict[str, str]
     parsers: tuple[Parser, ...]
     builds: tuple[Build, ...]
+    onnx_parsers: tuple[OnnxParser, ...]
     flags: dict[str, Flag]
 
 
@@ -191,6 +202,14 @@ class _Release:
 
 
 @dataclass(frozen=True, slots=True)
+class _Keys:
+    """[keys]: release -> the keys it was the first to know; key -> the last release where it does something."""
+
+    since: dict[str, tuple[str, ...]]
+    works_until: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _File:
     """The tables of targets.toml."""
 
@@ -220,10 +239,10 @@ def catalogue() -> Catalogue:
 
 def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
     """`data`, the parsed file `path`, as a catalogue; raises PresetError as `catalogue` does."""
-    lists = {name: data.get(name, []) for name in ("deepstream", "tracker", "sink", "value", "trtexec")}
+    lists = {name: data.get(name, []) for name in ("deepstream", "tracker", "sink", "value", "trtexec", "onnx-parser")}
     file = read_row(_File, {name: value for name, value in data.items() if name not in lists}, "the file", path)
     releases = read_rows(_Release, lists["deepstream"], "deepstream", path)
-    keys = {name: read_table(file.keys.get(name), f"keys.{name}", path) for name in ("since", "works-until")}
+    keys = read_row(_Keys, file.keys, "keys", path)
     found = Catalogue(
         releases=tuple(release.version for release in releases),
         platforms=tuple(file.platforms),
@@ -231,13 +250,14 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         paths=file.paths,
         trackers=read_rows(Tracker, lists["tracker"], "tracker", path),
         sinks=read_rows(Sink, lists["sink"], "sink", path),
-        keys_since={key: since for since, names in keys["since"].items() for key in names},
-        keys_work_until=dict(keys["works-until"]),
+        keys_since={key: since for since, names in keys.since.items() for key in names},
+        keys_work_until=keys.works_until,
         key_values=read_rows(KeyValue, lists["value"], "value", path),
         app_keys=read_rows(AppKey, file.app.get("keys"), "app.keys", path)
         + read_rows(AppKey, file.app.get("groups"), "app.groups", path),
         yaml_since=file.yaml,
         parsers=read_rows(Parser, file.parsers.get("functions"), "parsers.functions", path),
+        onnx_parsers=read_rows(OnnxParser, lists["onnx-parser"], "onnx-parser", path),
         builds=read_rows(Build, lists["trtexec"], "trtexec", path),
         flags={name: read_row(Flag, row, f"trtexec-flags {name}", path) for name, row in file.trtexec_flags.items()},
     )
@@ -283,7 +303,8 @@ def _check_versions(found: Catalogue, path: Path) -> None:
         raise PresetError(
             f"since / until names a release that is not listed: {strange[0]}", path=path, hint="add it, or correct it"
         )
-    tensorrts = [each.tensorrt for each in (*found.targets, *found.builds)]
+    tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.builds]
+    tensorrts += [each.tensorrt for each in found.onnx_parsers]
     tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         try:

@@ -66,10 +66,18 @@ def _typed(kind: Any, value: object, where: str, path: Path) -> Any:
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return tuple(value)
         elif get_origin(each) is dict:
-            return dict(read_table(value, where, path))
+            return _typed_table(each, value, where, path)
         elif each is float and type(value) is int:
             return float(value)
         elif type(value) is each:
             return value
     wanted = " or ".join("list of text" if get_origin(each) is tuple else each.__name__ for each in kinds)
     raise PresetError(f"{where} must be {wanted}, not {value!r}", path=path)
+
+
+def _typed_table(kind: Any, value: object, where: str, path: Path) -> dict[str, Any]:
+    _, entry = get_args(kind)
+    table = read_table(value, where, path)
+    return {
+        name: item if entry is Any else _typed(entry, item, f"{where}.{name}", path) for name, item in table.items()
+    }

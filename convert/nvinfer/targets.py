@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from typing import TypeVar
 
 from convert.errors import PresetError
 from convert.nvinfer.catalogue import (
     AppKey,
     Build,
     KeyValue,
+    OnnxParser,
     Parser,
     Sink,
     Target,
@@ -33,6 +35,7 @@ __all__ = [
     "key_since",
     "key_values",
     "key_works_until",
+    "opsets",
     "parsers",
     "platforms",
     "reads_key",
@@ -48,6 +51,8 @@ __all__ = [
     "trtexec_note",
     "yaml_since",
 ]
+
+_Row = TypeVar("_Row", Build, OnnxParser)
 
 
 def target(deepstream: str, platform: str) -> Target:
@@ -194,7 +199,7 @@ def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     Raises:
         PresetError: this TensorRT cannot be told the precision, or is older than the table.
     """
-    row = _build(tensorrt)
+    row = _newest(catalogue().builds, tensorrt)
     if precision == "fp32":
         return row.build
     if not row.fp16:
@@ -207,7 +212,7 @@ def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
 
 def trtexec_note(tensorrt: str, precision: str) -> str:
     """What to expect of that trtexec when it builds at `precision`; empty when nothing."""
-    return "" if precision == "fp32" else _build(tensorrt).note
+    return "" if precision == "fp32" else _newest(catalogue().builds, tensorrt).note
 
 
 def trtexec_accepts(flag: str, tensorrt: str) -> bool:
@@ -220,10 +225,16 @@ def trtexec_accepts(flag: str, tensorrt: str) -> bool:
     return known and (row.gone is None or version < version_numbers(row.gone))
 
 
-def _build(tensorrt: str) -> Build:
-    """The newest block that does not start after `tensorrt`."""
+def opsets(tensorrt: str) -> tuple[int, int]:
+    """The lowest and the highest ONNX opset that TensorRT's parser was made for."""
+    row = _newest(catalogue().onnx_parsers, tensorrt)
+    return row.opset_first, row.opset_last
+
+
+def _newest(rows: tuple[_Row, ...], tensorrt: str) -> _Row:
+    """The newest of `rows` that does not start after `tensorrt`."""
     version = version_numbers(tensorrt)
-    fitting = [row for row in catalogue().builds if version_numbers(row.tensorrt) <= version]
+    fitting = [row for row in rows if version_numbers(row.tensorrt) <= version]
     if not fitting:
-        raise PresetError(f"targets.toml knows nothing of trtexec of TensorRT {tensorrt}")
+        raise PresetError(f"targets.toml knows nothing of TensorRT {tensorrt}")
     return max(fitting, key=lambda row: version_numbers(row.tensorrt))

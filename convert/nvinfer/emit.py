@@ -1,0 +1,237 @@
+"""Stage 5: everything Gst-nvinfer needs to run the model, as one folder.
+
+Files are computed in memory, written whole, `report.json` last. They depend on the model and the options only, never on
+the folder, so what is found *in the folder* (an old engine, another model's files) is told to the user but does not
+stand in `report.json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convert.artifacts import Bundle, StageResult, Validated
+from convert.document import dumps, report_document
+from convert.errors import PresetError
+from convert.nvinfer.appfile import App, app_file
+from convert.nvinfer.bundle import REPORT, Names, beside, bundle_names, stale_engines
+from convert.nvinfer.engine import SCRIPT, Engine, build_script
+from convert.nvinfer.findings import (
+    FP16_NOT_MEASURED,
+    NO_CENTRED_PADDING,
+    OPSET,
+    SAMPLE_DETECTOR,
+    TARGET_NOT_VERIFIED,
+)
+from convert.nvinfer.heads import head_preset
+from convert.nvinfer.inferfile import Files, Gie, infer_file, lacks_centred_padding
+from convert.nvinfer.labels import label_file, label_findings
+from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
+from convert.writing import Output, make_folder, sha256, write_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.artifacts import Adapted
+    from convert.findings import Finding
+
+__all__ = ["PRECISIONS", "ROLES", "Emit"]
+
+ROLES = ("pgie", "sgie", "both")
+PRECISIONS = ("fp32", "fp16")
+
+_MAX_BATCH = 1024  # gstnvinfer_property_parser.cpp refuses more
+_MAX_ID = 2**31 - 1  # read with g_key_file_get_integer
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Write the bundle.
+
+    Attributes:
+        folder: where; made if it does not exist.
+        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both".
+        batch_size: 1 to 1024 frames or objects at a time; part of the engine's name.
+        precision: "fp32" or "fp16", of the engine.
+        gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). With
+            role both the secondary one gets the next number.
+        operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
+        target, platform: see `convert.nvinfer.targets.target`.
+        gpu_id: number of the GPU on the target.
+        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+
+    folder: Path
+    role: str = "both"
+    batch_size: int = 1
+    precision: str = "fp32"
+    gie_id: int | None = None
+    operate_on_gie_id: int | None = None
+    target: str = "deepstream-7.1"
+    platform: str = "jetson"
+    gpu_id: int = 0
+    min_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("role", self.role, ROLES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _in_range("batch-size", self.batch_size, 1, _MAX_BATCH)
+        _in_range("gpu-id", self.gpu_id, 0, _MAX_ID)
+        _in_range("min-size", self.min_size, 1, _MAX_ID)
+        trtexec_flags(self.where.tensorrt, self.precision)
+        secondary = self.secondary
+        for option, value in (("gie-id", self.gie_id), ("operate-on-gie-id", self.operate_on_gie_id)):
+            _in_range(option, value, 1, _MAX_ID - 1)
+        if self.role == "pgie" and self.operate_on_gie_id is not None:
+            raise PresetError(
+                "a primary engine looks at whole frames, not at another engine's objects",
+                hint="leave --operate-on-gie-id out, or use --role sgie",
+            )
+        if secondary and secondary.id == secondary.operate_on:
+            raise PresetError(
+                f"the secondary engine {secondary.id} cannot operate on its own objects",
+                hint="choose another --gie-id or --operate-on-gie-id",
+            )
+
+    @property
+    def name(self) -> str:
+        """ "emit"."""
+        return "emit"
+
+    @property
+    def where(self) -> Target:
+        """The target's facts."""
+        return target(self.target, self.platform)
+
+    @property
+    def primary(self) -> Gie | None:
+        """The engine for whole frames, if this role has one."""
+        return None if self.role == "sgie" else Gie(1 if self.gie_id is None else self.gie_id)
+
+    @property
+    def secondary(self) -> Gie | None:
+        """The engine for objects, if this role has one."""
+        if self.role == "pgie":
+            return None
+        if self.primary:
+            own, others = self.primary.id + 1, self.primary.id
+        else:
+            own, others = 2 if self.gie_id is None else self.gie_id, 1
+        if self.operate_on_gie_id is not None:
+            others = self.operate_on_gie_id
+        return Gie(own, others, self.where.min_object_size if self.min_size is None else self.min_size)
+
+    def plan(self, export_name: str) -> tuple[str, ...]:
+        """Names of the files a bundle of that name gets, in the order they are written."""
+        names = bundle_names(export_name)
+        configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
+        return (names.onnx, names.labels, *configs, names.app, SCRIPT, REPORT)
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Write the folder.
+
+        Raises:
+            InputError: a label cannot be written to a label file.
+            PresetError: the head cannot be expressed for this target.
+            OutputError: the folder cannot be written; files of an earlier run are then intact.
+        """
+        assert isinstance(artifact, Validated)
+        adapted = artifact.adapted
+        names = bundle_names(adapted.export.name)
+        files = self._files(adapted, names)
+        found = self._findings(adapted, names)
+        outputs = [Output(name, sha256(data)) for name, data in files.items()]
+        report = report_document(adapted, artifact.evidence, self._options(), outputs, (*artifact.findings, *found))
+        files[REPORT] = dumps(report)
+        assert tuple(files) == self.plan(adapted.export.name)
+        make_folder(self.folder)
+        around = beside(self.folder, adapted.export.name, files)
+        written = write_all(self.folder, files, executables=frozenset({SCRIPT}))
+        around += stale_engines(self.folder, names.onnx)
+        return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
+
+    def _files(self, adapted: Adapted, names: Names) -> dict[str, bytes]:
+        """Everything but the report, in the order of `plan`."""
+        preset = head_preset(adapted.head.task)
+        engine = Engine(names.onnx, self.batch_size, self.gpu_id, self.precision)
+        refers_to = Files(engine, names.labels)
+        files = {names.onnx: adapted.onnx.data, names.labels: label_file(adapted.head.labels, preset.labels)}
+        for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
+            if gie:
+                files[name] = infer_file(adapted, preset, self.where, gie, refers_to)
+        app = App(names.app, self.primary, self.secondary, names.primary, names.secondary, preset.secondary_off)
+        files[names.app] = app_file(app, engine, self.where)
+        files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
+        return files
+
+    def _findings(self, adapted: Adapted, names: Names) -> tuple[Finding, ...]:
+        """What is questionable in the files themselves."""
+        where = self.where
+        found = list(label_findings(adapted.head.labels, names.labels))
+        if lacks_centred_padding(adapted.preprocessing, where):
+            found.append(
+                NO_CENTRED_PADDING.found(
+                    f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
+                    "bars on both sides",
+                    path=names.primary if self.primary else names.secondary,
+                    hint="use --target deepstream-6.0 or newer",
+                )
+            )
+        lowest, highest = opsets(where.tensorrt)
+        if not lowest <= adapted.onnx.opset <= highest:
+            found.append(
+                OPSET.found(
+                    f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
+                    f"{lowest} to {highest}",
+                    path=names.onnx,
+                    hint=f"--opset {min(max(adapted.onnx.opset, lowest), highest)}",
+                )
+            )
+        if self.precision == "fp16":
+            found.append(
+                FP16_NOT_MEASURED.found(
+                    "the measured differences are those of FP32; the engine will be FP16", path=SCRIPT
+                )
+            )
+        found += [
+            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
+            for cell, why in where.unverified
+            for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
+        ]
+        if not self.primary:
+            found.append(
+                SAMPLE_DETECTOR.found(
+                    f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
+                    path=names.app,
+                    hint="put your own detector into [primary-gie]",
+                )
+            )
+        return tuple(found)
+
+    def _options(self) -> dict[str, Any]:
+        """The options as they were understood, without the folder."""
+        primary, secondary = self.primary, self.secondary
+        return {
+            "role": self.role,
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+            "gie_id": {"primary": primary and primary.id, "secondary": secondary and secondary.id},
+            "operate_on_gie_id": secondary and secondary.operate_on,
+            "target": self.where.name,
+            "platform": self.platform,
+            "gpu_id": self.gpu_id,
+            "min_size": secondary and secondary.min_size,
+        }
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
+
+
+def _in_range(option: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise PresetError(f"--{option} {value} is out of range", hint=f"{low} to {high}")

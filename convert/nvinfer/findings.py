@@ -1,0 +1,115 @@
+"""What emitting a bundle can find (EI5xx)."""
+
+from __future__ import annotations
+
+from convert.findings import Level, Rule
+
+__all__ = [
+    "DUPLICATE_LABEL",
+    "FP16_NOT_MEASURED",
+    "LEFT_FROM_ANOTHER_ROLE",
+    "LONG_LABEL",
+    "NO_CENTRED_PADDING",
+    "OPSET",
+    "OTHER_BUNDLE_IN_FOLDER",
+    "RULES",
+    "SAMPLE_DETECTOR",
+    "STALE_ENGINE",
+    "TARGET_NOT_VERIFIED",
+]
+
+DUPLICATE_LABEL = Rule(
+    "EI500",
+    Level.WARNING,
+    "two classes have the same label",
+    why="Downstream elements see the label's text: results of the two classes cannot be told apart.",
+    fix="Rename one of them in Edge Impulse, or give the names in output order with --labels.",
+)
+
+LONG_LABEL = Rule(
+    "EI501",
+    Level.WARNING,
+    "a label is longer than DeepStream's metadata holds",
+    why="NvDsLabelInfo.result_label and NvDsObjectMeta.obj_label hold 127 bytes (MAX_LABEL_SIZE 128); the rest is cut.",
+    fix="Use a shorter label: --labels.",
+)
+
+NO_CENTRED_PADDING = Rule(
+    "EI502",
+    Level.WARNING,
+    "this DeepStream release cannot pad on both sides",
+    why="The model was trained on pictures with black bars on both sides (fit longest axis). Gst-nvinfer has "
+    "symmetric-padding since 6.0; before, all of the padding is at the right or the bottom, so the picture is shifted.",
+    fix="Use a newer release (--target), or train with the resize mode squash.",
+)
+
+FP16_NOT_MEASURED = Rule(
+    "EI503",
+    Level.NOTE,
+    "the evidence is for FP32, the engine is FP16",
+    why="The original and the ONNX model were compared in float32. TensorRT rounds inside an FP16 engine.",
+    fix="Compare results on the device, or use --precision fp32.",
+)
+
+TARGET_NOT_VERIFIED = Rule(
+    "EI504",
+    Level.NOTE,
+    "a fact about the target that these files depend on is not verified",
+    why="trtexec's flags follow from the TensorRT version, the keys written from the release.",
+    fix="Compare with the installed version; correct configs/targets.toml if it differs.",
+)
+
+SAMPLE_DETECTOR = Rule(
+    "EI505",
+    Level.NOTE,
+    "the app config uses NVIDIA's sample detector as primary engine",
+    why="A secondary engine needs another engine's objects. The SDK's own sample detector finds vehicles, bicycles, "
+    "persons and road signs, and is built beside its model in the SDK's folder, which needs write permission once.",
+    fix="Put your own detector's config into [primary-gie].",
+)
+
+STALE_ENGINE = Rule(
+    "EI506",
+    Level.WARNING,
+    "an engine in the folder is older than the model",
+    why="Gst-nvinfer loads an engine with the right name without comparing it with the ONNX file: the old model would "
+    "go on running.",
+    fix="Run build_engine.sh, or delete the engine; Gst-nvinfer then builds a new one.",
+)
+
+LEFT_FROM_ANOTHER_ROLE = Rule(
+    "EI507",
+    Level.NOTE,
+    "a config of an earlier run with another --role is still in the folder",
+    why="It was not written by this run and may not fit the files beside it.",
+    fix="Delete it, or convert with --role both.",
+)
+
+OTHER_BUNDLE_IN_FOLDER = Rule(
+    "EI508",
+    Level.WARNING,
+    "another model's build_engine.sh and report.json were replaced",
+    why="These two names are the same in every bundle; its model and configs are intact.",
+    fix="Use one folder per model.",
+)
+
+OPSET = Rule(
+    "EI509",
+    Level.WARNING,
+    "the model's ONNX opset is outside of what the target's TensorRT was made for",
+    why="TensorRT's ONNX parser may meet an operator in a form it does not know and refuse the model.",
+    fix="Convert with an --opset in the range that the message names.",
+)
+
+RULES = (
+    DUPLICATE_LABEL,
+    LONG_LABEL,
+    NO_CENTRED_PADDING,
+    FP16_NOT_MEASURED,
+    TARGET_NOT_VERIFIED,
+    SAMPLE_DETECTOR,
+    STALE_ENGINE,
+    LEFT_FROM_ANOTHER_ROLE,
+    OTHER_BUNDLE_IN_FOLDER,
+    OPSET,
+)
