@@ -14,7 +14,7 @@ from itertools import pairwise
 from convert.errors import InputError
 from convert.export.expressions import integer
 from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
-from convert.export.numbers import read_numbers
+from convert.export.elements import read_elements
 
 __all__ = ["Array", "Incbin", "Source", "check_length", "read_source"]
 
@@ -157,7 +157,7 @@ class _Reader:
         if signed is None:
             self._skip_braces()
             return
-        values = read_numbers(self._scanner, signed=signed)
+        values = read_elements(self._scanner, signed=signed)
         bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
         self._arrays.append(
             Array(

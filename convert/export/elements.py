@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_numbers"]
+__all__ = ["read_elements"]
 
 _CUT_OFF = "the array is not closed: the file is cut off"
 _AGAIN = "export or download the file again"
@@ -51,7 +51,7 @@ class _NotANumberError(Exception):
         self.line = line
 
 
-def read_numbers(scanner: Scanner, *, signed: bool) -> bytes:
+def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
     """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
 
     Args:
