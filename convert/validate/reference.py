@@ -1,0 +1,123 @@
+"""Runs the original `.tflite` in LiteRT, inside the isolated child, because a damaged model can crash the process.
+
+One thread and the default kernels (XNNPACK for what it knows), which is what Edge Impulse's Linux runtimes use: three
+times as fast as the built-in kernels, and the same bits each time on the same machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import ValidationError
+from convert.isolation import Died, Failed
+from convert.validate.preprocess import as_edge_impulse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.artifacts import ImageScaling
+    from convert.isolation import Worker
+
+__all__ = ["outputs", "run"]
+
+_DAMAGED = "the flatbuffer is damaged or uses what LiteRT does not know: download the export again"
+
+
+def outputs(
+    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, worker: Worker, timeout: float
+) -> list[NDArray[np.float32]]:
+    """What `run` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: LiteRT refuses the model, crashes, or takes too long.
+    """
+    try:
+        result: list[NDArray[np.float32]] = worker.call(
+            "convert.validate.reference:run", model, pictures, scaling, timeout=timeout
+        )
+    except Died as error:
+        if error.reason.startswith("ran longer"):
+            raise ValidationError(
+                f"the original model {error.reason} in LiteRT", hint="allow more time with --timeout"
+            ) from error
+        raise ValidationError(f"LiteRT was {error.reason} by the original model", hint=_DAMAGED) from error
+    except Failed as error:
+        raise ValidationError(f"LiteRT cannot run the original model: {error}", hint=_DAMAGED) from error
+    return result
+
+
+def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+    """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
+
+    Args:
+        model: a TFLite flatbuffer with one input of n = 1.
+        pictures: uint8 [n,H,W,C].
+        scaling: what the model's input scale is.
+
+    Raises:
+        ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
+    """
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the parent does without
+
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise _refused(error) from error
+    details = interpreter.get_input_details()
+    if len(details) != 1:
+        raise ValidationError(f"the original model has {len(details)} inputs instead of one")
+    (source,) = details
+    if pictures[0].size != np.prod(source["shape"]):
+        height, width, channels = pictures.shape[1:]
+        shape = ",".join(str(size) for size in source["shape"])
+        raise ValidationError(
+            f"the original's input [{shape}] does not hold one picture of {width}x{height} with {channels} channels",
+            hint="give validate the .tflite that this ONNX model was made from",
+        )
+    wanted = interpreter.get_output_details()
+    rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
+    try:
+        for number in range(len(pictures)):
+            packed = _quantize(as_edge_impulse(pictures[number : number + 1], scaling), source)
+            interpreter.set_tensor(source["index"], packed.reshape(source["shape"]))
+            interpreter.invoke()
+            for row, output in zip(rows, wanted, strict=True):
+                row.append(_dequantize(interpreter.get_tensor(output["index"]), output))
+    except (RuntimeError, ValueError) as error:
+        raise _refused(error) from error
+    return [_stack(row) for row in rows]
+
+
+def _refused(error: Exception) -> ValidationError:
+    reason = " ".join(str(error).split())
+    return ValidationError(f"LiteRT cannot run the original model: {reason}", hint=_DAMAGED)
+
+
+def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One array [n, ...] from outputs that carry a batch dimension of 1, or none."""
+    return np.concatenate(rows) if rows[0].ndim and rows[0].shape[0] == 1 else np.stack(rows)
+
+
+def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
+    """As the SDK does: round(value / scale) + zero point, halves away from zero, clamped."""
+    dtype = np.dtype(tensor["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    scale, zero_point = tensor["quantization"]
+    if dtype.kind not in "iu" or not scale:
+        raise ValidationError(f"the original's input is {dtype.name} without a scale: pictures cannot be fed to it")
+    scaled = values / np.float32(scale)
+    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + zero_point
+    limits = np.iinfo(dtype)
+    quantized: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
+    return quantized
+
+
+def _dequantize(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
+    scale, zero_point = tensor["quantization"]
+    if values.dtype.kind in "iu" and scale:
+        return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+    return values.astype(np.float32)

@@ -1,0 +1,146 @@
+"""The fourth stage: is the model valid, can Gst-nvinfer take it, and does it compute what the original computes?"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convert.artifacts import Adapted, Evidence, ImageScaling, StageResult, Validated
+from convert.errors import PresetError, ValidationError
+from convert.findings import Level, worst
+from convert.isolation import Worker
+from convert.validate.findings import TENSORRT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+
+__all__ = ["Validate"]
+
+_CHUNK = 32  # pictures at a time: bounds memory for folders of any size
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Checks and measures an adapted model.
+
+    Attributes:
+        images: a folder of pictures to measure on, besides the generated ones.
+        tolerance: largest absolute difference allowed between the outputs of the original and of the ONNX model.
+        inputs: how many pictures are generated.
+        batches: batch sizes compared with one picture at a time.
+        tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
+        timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
+        worker: the process LiteRT runs in; one is started where none is given.
+    """
+
+    images: Path | None = None
+    tolerance: float = 1e-4
+    inputs: int = 32
+    batches: tuple[int, ...] = (1, 2, 8)
+    tensorrt: bool = False
+    batch_size: int = 1
+    timeout: float = 300.0
+    worker: Worker | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.tolerance < math.inf and self.inputs >= 1 and self.timeout > 0 and self.batch_size >= 1):
+            raise PresetError(
+                "tolerance, inputs, timeout and batch size must be positive numbers",
+                hint="leave them at their defaults",
+            )
+        if not self.batches or min(self.batches) < 1:
+            raise PresetError("batch sizes must be 1 or more", hint="leave them at 1, 2, 8")
+
+    @property
+    def name(self) -> str:
+        """The stage's verb."""
+        return "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Measure; what is wrong is a finding of level error.
+
+        Raises:
+            ValidationError: the model is invalid, or it or the original cannot be run.
+            InputError: a picture in `images` cannot be read.
+            MissingDependencyError: `tensorrt` without tensorrt-rtx.
+        """
+        from convert.validate import pictures, runtime, shapes, tensorrt  # noqa: PLC0415 - they bring numpy
+
+        assert isinstance(artifact, Adapted)
+        if self.tensorrt:
+            tensorrt.require()
+        files = pictures.find(self.images) if self.images else ()
+        findings = shapes.check(artifact.onnx.data)
+        if worst(findings) is Level.ERROR:  # nothing can be fed to it
+            return StageResult(Validated(artifact, Evidence()), findings=findings)
+        session = runtime.load(artifact.onnx.data)
+        _, *shape = session.get_inputs()[0].shape
+        evidence, found = self._measure(artifact, session, self._pictures(files, artifact, *shape))
+        built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
+        evidence = Evidence(evidence.parity, evidence.batch, built)
+        return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
+
+    def _pictures(
+        self, files: tuple[Path, ...], adapted: Adapted, channels: int, height: int, width: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """(name, uint8 [H,W,C]): the generated ones, then the user's."""
+        from convert.validate import inputs, pictures  # noqa: PLC0415 - they bring numpy
+
+        yield from inputs.pictures(self.inputs, height, width, channels)
+        for path in files:
+            mode = adapted.preprocessing.resize_mode
+            yield path.name, pictures.read(path, height, width, channels, mode)
+
+    def _measure(
+        self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
+    ) -> tuple[Evidence, tuple[Finding, ...]]:
+        """Parity on all `pictures`, batch parity on the first of them."""
+        import numpy as np  # noqa: PLC0415 - heavy; importing this module must stay light
+
+        from convert.validate import batch, reference, runtime  # noqa: PLC0415
+        from convert.validate.parity import Tally  # noqa: PLC0415
+        from convert.validate.preprocess import as_nvinfer  # noqa: PLC0415
+
+        export = adapted.export
+        scaling = export.metadata.image_scaling or ImageScaling.NONE
+        tally = Tally(self.tolerance)
+        together: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.reference",)))
+            while chunk := list(itertools.islice(pictures, _CHUNK)):
+                names = [name for name, _ in chunk]
+                stacked = np.stack([picture for _, picture in chunk])
+                wanted = reference.outputs(export.model, stacked, scaling, worker, self.timeout)
+                # One at a time, as the original: a batch of all would need many times the memory.
+                rows = [
+                    runtime.run(session, as_nvinfer(stacked[n : n + 1], adapted.preprocessing))
+                    for n in range(len(names))
+                ]
+                outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+                tally.add(names, wanted, outputs)
+                if together is None:
+                    first = slice(max(self.batches))
+                    together = stacked[first], [output[first] for output in outputs]
+        parity, findings = tally.parity(), tally.findings()
+        if parity is None or together is None:
+            return Evidence(), findings
+        few, alone = together
+        measured, mixed = batch.measure(session, as_nvinfer(few, adapted.preprocessing), alone, self.batches)
+        return Evidence(parity, measured), (*findings, *mixed)
+
+    def _build(self, model: bytes, channels: int, height: int, width: int) -> tuple[str | None, tuple[Finding, ...]]:
+        from convert.validate import tensorrt  # noqa: PLC0415
+
+        try:
+            return tensorrt.build(model, (channels, height, width), self.batch_size, timeout=self.timeout), ()
+        except ValidationError as error:
+            return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
