@@ -1,0 +1,96 @@
+"""What must hold of tf2onnx's result, because tf2onnx says "Successfully converted" over anything.
+
+It leaves operators it does not know in the graph under their TFLite or TensorFlow name, ignores an unknown
+--inputs-as-nchw name, and keeps shapes that contradict the nodes. Runs in the worker process: the checker is C++ that
+reads what was made from a foreign file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import onnx
+import onnx.checker
+import onnx.defs
+from onnx import TensorProto
+
+from convert.errors import TranslationError
+from convert.graph.model import signature
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["assert_translated"]
+
+_OURS = "this is a fault of the translation, not of the model: please report it"
+
+
+def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ...], outputs: int, opset: int) -> None:
+    """Refuse a translation that is not what was asked for.
+
+    Args:
+        proto: what tf2onnx made.
+        input_name: of the flatbuffer's input.
+        nhwc: its shape, [1,H,W,C].
+        outputs: how many outputs the flatbuffer has.
+        opset: that was asked for.
+
+    Raises:
+        TranslationError: an operator ONNX does not know at this opset, another operator domain, an input that is not
+            the float32 [1,C,H,W] of `nhwc`, a different number of outputs, or a graph the ONNX checker refuses.
+    """
+    _assert_opset(proto, opset)
+    _assert_operators(proto, opset)
+    _assert_input(proto, input_name, nhwc)
+    if len(proto.graph.output) != outputs:
+        raise TranslationError(
+            f"the model has {outputs} outputs, its translation {len(proto.graph.output)}", hint=_OURS
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TranslationError(f"tf2onnx made an invalid ONNX model: {first}", hint="try another --opset") from error
+
+
+def _assert_opset(proto: ModelProto, opset: int) -> None:
+    for entry in proto.opset_import:
+        if entry.domain in {"", "ai.onnx"} and entry.version != opset:
+            raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
+
+
+def _assert_operators(proto: ModelProto, opset: int) -> None:
+    unknown: Counter[str] = Counter()
+    for node in proto.graph.node:
+        try:
+            known = node.domain in {"", "ai.onnx"} and not onnx.defs.get_schema(node.op_type, opset, "").deprecated
+        except onnx.defs.SchemaError:
+            known = False
+        if not known:
+            unknown[f"{node.domain}.{node.op_type}".removeprefix(".")] += 1
+    if unknown:
+        names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
+        raise TranslationError(
+            f"tf2onnx has no ONNX for these operators at opset {opset}: {names}",
+            hint="try a higher --opset; if that does not help, nvinfer cannot run this model",
+        )
+
+
+def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
+    initializers = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in initializers]
+    if [value.name for value in inputs] != [name]:
+        raise TranslationError(
+            f"the model's input is {name}, its translation has {', '.join(value.name for value in inputs) or 'none'}",
+            hint=_OURS,
+        )
+    tensor = signature(inputs[0])
+    batch, height, width, channels = nhwc
+    if tensor.shape != (batch, channels, height, width):
+        raise TranslationError(
+            f"the translated input is {list(tensor.shape)} instead of NCHW {[batch, channels, height, width]}",
+            hint=_OURS,
+        )
+    if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise TranslationError(f"the translated input is {tensor.dtype}, not float32", hint=_OURS)

@@ -1,0 +1,105 @@
+"""Gives a model made for one picture a batch dimension `N`, so that Gst-nvinfer's batch-size can be anything.
+
+nvinfer overwrites the batch dimension of every ONNX input with -1 (nvdsinfer_model_builder.cpp), whatever the file
+says; a 1 baked into a Reshape target, a Slice or a constant then fails on the device or mixes pictures. The rule kept
+here: a tensor that depends on the input has the batch in exactly one dimension, as N * factor, N outermost. The graph
+is walked once at batch 1 and at an odd large batch, which tells the batch from every other size;
+`convert.graph.batchrules` has what each operator does. Every shape comes from ONNX's own inference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convert.errors import TranslationError
+from convert.graph.batchrules import Place, Visit, apply_rule, refuse
+from convert.graph.model import Wiring
+from convert.graph.reshapes import merge_reshapes
+from convert.graph.shapes import Shapes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, ValueInfoProto
+
+__all__ = ["BATCH", "dynamic_batch"]
+
+BATCH = "N"
+_MANY = 7919  # a prime, so that no division inside the graph happens to come out even
+
+
+def dynamic_batch(model: ModelProto) -> ModelProto:
+    """A pass: [1, ...] becomes [N, ...] at the input and at every output; everything else stays static.
+
+    Raises:
+        TranslationError: a node mixes pictures, keeps a batch of 1, or has a shape that is only known when it runs;
+            an output does not depend on the input.
+    """
+    model = merge_reshapes(model)
+    wiring = Wiring(model)
+    (source,) = model.graph.input
+    walk = _Walk(wiring, source.name)
+    for node in wiring.nodes():
+        walk.visit(node)
+    for value in [source, *model.graph.output]:
+        if walk.places.get(value.name) != Place(0, 1):
+            raise TranslationError(
+                f"output {value.name} does not hold one row for each picture",
+                hint="Gst-nvinfer takes the first dimension of an output as the batch; export a model that has one",
+            )
+    wiring.store()
+    for value in [source, *model.graph.output]:
+        _declare(value, walk.one[value.name])
+    return model
+
+
+class _Walk:
+    """Shapes at both batch sizes, as far as the walk has come."""
+
+    def __init__(self, wiring: Wiring, source: str) -> None:
+        self._wiring = wiring
+        self.one = Shapes(wiring, 1)
+        self._many = Shapes(wiring, _MANY)
+        self.places: dict[str, Place] = {source: Place(0, 1)}
+
+    def visit(self, node: NodeProto) -> None:
+        """Rewrite `node` where it needs it, and see where its outputs have the batch."""
+        self.one.add(node)
+        if any(name in self.places for name in node.input):
+            wanted = {name: self._known(node, self.one, name) for name in node.output if name}
+            for added in apply_rule(Visit(self._wiring, node, self.one, self.places)):
+                self._enter(added)
+            self.one.add(node)
+            if wanted != {name: self.one[name] for name in wanted}:
+                refuse(node, "cannot be written for any batch size")
+        self._enter(node)
+
+    def _enter(self, node: NodeProto) -> None:
+        self.one.add(node)
+        batched = any(name in self.places for name in node.input)
+        try:
+            self._many.add(node)
+        except TranslationError as error:
+            refuse(node, f"works for one picture only ({error})")
+        for name in filter(None, node.output):
+            if batched:
+                one, many = self._known(node, self.one, name), self._known(node, self._many, name)
+                self.places[name] = _place(node, one, many)
+
+    def _known(self, node: NodeProto, shapes: Shapes, name: str) -> tuple[int, ...]:
+        if name not in shapes:
+            refuse(node, "makes a tensor whose size is only known when it runs")
+        return shapes[name]
+
+
+def _place(node: NodeProto, one: tuple[int, ...], many: tuple[int, ...]) -> Place:
+    changed = [axis for axis, sizes in enumerate(zip(one, many, strict=True)) if sizes[0] != sizes[1]]
+    if len(changed) != 1 or many[changed[0]] != one[changed[0]] * _MANY:
+        refuse(node, "does not keep pictures apart")
+    return Place(changed[0], one[changed[0]])
+
+
+def _declare(value: ValueInfoProto, shape: tuple[int, ...]) -> None:
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dims.add().dim_value = size
+    dims[0].dim_param = BATCH

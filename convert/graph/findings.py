@@ -1,0 +1,77 @@
+"""What translating and adapting can find: EI200 to EI249, EI300 to EI349."""
+
+from __future__ import annotations
+
+from convert.findings import Level, Rule
+
+__all__ = [
+    "GENERIC_LABELS",
+    "NOT_PROBABILITIES",
+    "RESIZE_ASSUMED",
+    "RESIZE_CROPS",
+    "RULES",
+    "SCALING_ASSUMED",
+    "TF2ONNX_WARNED",
+    "TRANSPOSES_LEFT",
+]
+
+TF2ONNX_WARNED = Rule(
+    "EI200",
+    Level.NOTE,
+    "tf2onnx had a remark",
+    why="tf2onnx goes on after things it does not like; the result has passed every check here all the same",
+    fix="read the remark; validate's parity says whether it matters",
+)
+TRANSPOSES_LEFT = Rule(
+    "EI300",
+    Level.NOTE,
+    "Transposes are left in the graph",
+    why="the model reorders pixels in a way that cannot be moved into its weights; each Transpose costs a little time",
+    fix="nothing: the result is right",
+)
+GENERIC_LABELS = Rule(
+    "EI301",
+    Level.WARNING,
+    "the export has no labels",
+    why="the device shows class0, class1, ... instead of what was trained",
+    fix="give the labels in the order of training with --labels",
+)
+NOT_PROBABILITIES = Rule(
+    "EI302",
+    Level.WARNING,
+    "the output does not look like probabilities",
+    why="classifier-threshold is compared with the raw value, and Gst-nvinfer reports nothing at or below 0",
+    fix="end the model in a Softmax or a sigmoid, or set classifier-threshold for the values it really gives",
+)
+RESIZE_ASSUMED = Rule(
+    "EI303",
+    Level.WARNING,
+    "the resize mode is not recorded",
+    why="pictures that reach the model in another shape than in training are recognised worse",
+    fix="look it up in Studio (Create impulse, Image data, Resize mode) and give it with --resize-mode",
+)
+RESIZE_CROPS = Rule(
+    "EI304",
+    Level.WARNING,
+    "Gst-nvinfer cannot crop to the centre",
+    why="the model was trained on the centre of each picture; it will see the whole frame, squashed",
+    fix="retrain with resize mode squash or fit longest axis, or crop the frames before nvinfer (Gst-nvdspreprocess)",
+)
+SCALING_ASSUMED = Rule(
+    "EI305",
+    Level.NOTE,
+    "the image scaling is not recorded",
+    why="a wrong input scale makes every result wrong; 0..1 is what nearly all Edge Impulse models take",
+    fix="if the model's learning block scales differently, give it with --image-scaling",
+)
+
+RULES = (
+    TF2ONNX_WARNED,
+    TRANSPOSES_LEFT,
+    GENERIC_LABELS,
+    NOT_PROBABILITIES,
+    RESIZE_ASSUMED,
+    RESIZE_CROPS,
+    SCALING_ASSUMED,
+)
+"""All of them, for the documentation and `explain`."""

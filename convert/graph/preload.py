@@ -1,0 +1,15 @@
+"""Imported by a fresh worker process, and only there: gets tf2onnx ready while the parent still unpacks.
+
+`convert.isolation.Worker(preload=...)` imports modules, so this one works by being imported: it installs the stand-in
+for TensorFlow and loads all that a translation needs.
+"""
+
+import convert.graph.worker  # noqa: F401 - so that the first call finds it
+from convert.graph import standin
+
+standin.install()
+
+import ai_edge_litert.interpreter  # noqa: E402, F401
+import onnx.checker  # noqa: E402, F401
+import tf2onnx.optimizer  # noqa: E402
+import tf2onnx.tfonnx  # noqa: E402, F401
