@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from convert.errors import InputError
+from convert.export.elements import read_elements
 from convert.export.expressions import integer
 from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
-from convert.export.elements import read_elements
 
 __all__ = ["Array", "Incbin", "Source", "check_length", "read_source"]
 

@@ -49,10 +49,10 @@ def real(text: bytes) -> float | None:
     return float(text.rstrip(b"fFlL"))
 
 
-def integer(text: bytes, macros: Mapping[bytes, bytes]) -> int | None:
-    """The value of an expression, None when it has none."""
+def integer(text: bytes, macros: Mapping[bytes, bytes], *, strict: bool = False) -> int | None:
+    """The value of an expression, None when it has none; `strict`: also when a name in it is no macro."""
     try:
-        return _Parser(_tokens(text), macros, frozenset(), [_MAX_STEPS]).whole()
+        return _Parser(_tokens(text), macros, frozenset(), [_MAX_STEPS], strict=strict).whole()
     except _MalformedError:
         return None
 
@@ -102,11 +102,19 @@ class _Parser:
     Args:
         hidden: macros being expanded, which are not expanded again.
         steps: how many operands may still be read, shared by all parsers of one expression.
+        strict: a name that is no macro has no value instead of 0.
     """
 
     def __init__(
-        self, tokens: list[bytes], macros: Mapping[bytes, bytes], hidden: frozenset[bytes], steps: list[int]
+        self,
+        tokens: list[bytes],
+        macros: Mapping[bytes, bytes],
+        hidden: frozenset[bytes],
+        steps: list[int],
+        *,
+        strict: bool,
     ) -> None:
+        self._strict = strict
         self._tokens = tokens
         self._macros = macros
         self._hidden = hidden
@@ -196,10 +204,13 @@ class _Parser:
             self._skip_call()
             return 0
         # A macro inside its own value is not expanded again ([cpp.rescan]) and then is a name like any other.
-        if name not in self._macros or name in self._hidden:
-            return 0
-        tokens = _tokens(self._macros[name])
-        return _Parser(tokens, self._macros, self._hidden | {name}, self._steps).whole() if tokens else 0
+        tokens = _tokens(self._macros[name]) if name in self._macros and name not in self._hidden else []
+        if tokens:
+            inner = _Parser(tokens, self._macros, self._hidden | {name}, self._steps, strict=self._strict)
+            return inner.whole()
+        if self._strict:
+            raise _MalformedError
+        return 0
 
     def _skip_call(self) -> None:
         depth = 0

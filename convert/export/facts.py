@@ -110,14 +110,13 @@ def _last_layer(height: int, width: int, output: tuple[int | None, ...], operato
     probabilities = bool(operators & {"SOFTMAX", "LOGISTIC"})
     match output:
         case (_, int(classes)) | (_, 1, 1, int(classes)):
-            # One number without softmax or sigmoid is a regression's.
-            return (Task.CLASSIFIER,) if classes > 1 or probabilities else (Task.UNKNOWN,)
+            # One number without softmax or sigmoid is a regression's. YOLOv7 comes with its NMS: seven numbers a box.
+            first = Task.CLASSIFIER if classes > 1 or probabilities else Task.UNKNOWN
+            return (first, Task.YOLOV7) if classes == 7 else (first,)
         case (_, int(rows), int(columns), int(channels)):
             return _grid(height, width, (rows, columns), channels, probabilities=probabilities)
         case (_, int(rows), int(columns)):
             return _candidates(height, width, rows, columns)
-        case (_, int(columns)) if columns == 7:
-            return (Task.YOLOV7,)
         case _:
             return (Task.UNKNOWN,)
 
