@@ -1,0 +1,177 @@
+"""The table of Gst-nvinfer's keys, `configs/nvinfer/keys.toml`, as objects; read once.
+
+What the fields mean is written at the top of that file, in the words of those who edit it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from convert.errors import PresetError
+from convert.resources import load_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ATTRS",
+    "NEWEST",
+    "PLATFORMS",
+    "PROPERTY",
+    "Key",
+    "allowed",
+    "key_named",
+    "keys",
+    "known_keys",
+    "read_keys",
+    "version",
+]
+
+PROPERTY: Final = "property"
+"""The group that every config must have, and its table in keys.toml."""
+ATTRS: Final = "class-attrs"
+"""The table in keys.toml for the groups [class-attrs-all] and [class-attrs-<class id>]."""
+NEWEST: Final = "9.1"
+"""The DeepStream release whose parser this room was written after."""
+PLATFORMS: Final = ("dgpu", "jetson")
+
+TYPES: Final = frozenset(
+    {
+        *("integer", "unsigned", "boolean", "float", "double", "string", "path", "id-list", "pairs"),
+        *("integer-list", "unsigned-list", "float-list", "string-list", "path-list"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key; see the top of keys.toml. `minimum` and `maximum` are its min and max, `type` one of `TYPES`.
+
+    `default` is None where nvinfer has nothing; lists are tuples; booleans are 0 and 1. `element` is read-by="element".
+    """
+
+    name: str
+    group: str
+    type: str
+    help: str
+    default: Any = None
+    values: Mapping[int, str] = field(default_factory=dict)
+    minimum: float | None = None
+    maximum: float | None = None
+    length: int | None = None
+    most: int | None = None
+    since: str | None = None
+    until: str | None = None
+    values_since: Mapping[int, str] = field(default_factory=dict)
+    values_platform: Mapping[int, str] = field(default_factory=dict)
+    formats: tuple[str, ...] = ("ini", "yaml")
+    element: bool = False
+    yaml: str = ""
+    ini: str = ""
+    unchecked: bool = False
+    alias: str | None = None
+    reported: bool = True
+    legacy: bool = False
+    replaced_by: str | None = None
+    needs: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the value names a file, looked for beside the config."""
+        return self.type in {"path", "path-list"}
+
+    def exists_in(self, release: str) -> bool:
+        """Whether the DeepStream `release` knows the key."""
+        return (self.since is None or version(self.since) <= version(release)) and (
+            self.until is None or version(release) <= version(self.until)
+        )
+
+
+def version(release: str) -> tuple[int, ...]:
+    """ "6.0.1" as (6, 0, 1), for comparing.
+
+    Raises:
+        PresetError: not numbers and dots.
+    """
+    try:
+        return tuple(int(part) for part in release.split("."))
+    except ValueError:
+        raise PresetError(f"{release!r} is no DeepStream release", hint="write it as 9.1 or 6.0.1") from None
+
+
+@cache
+def keys() -> tuple[Key, ...]:
+    """Every key of keys.toml in its order: [property] first, then [class-attrs-*]."""
+    return read_keys(load_toml("nvinfer/keys.toml"))
+
+
+def read_keys(tables: Mapping[str, Any]) -> tuple[Key, ...]:
+    """The keys of a parsed keys.toml.
+
+    Raises:
+        PresetError: a field that does not exist or has the wrong kind of value; the message names the table.
+    """
+    return tuple(
+        _read(group, name, dict(row)) for group in (PROPERTY, ATTRS) for name, row in tables.get(group, {}).items()
+    )
+
+
+_LISTS: Final = ("formats", "needs", "conflicts")
+_RENAMED: Final = {"min": "minimum", "max": "maximum"}
+
+
+def _read(group: str, name: str, row: dict[str, Any]) -> Key:
+    where = f"keys.toml, [{group}.{name}]"
+    row["element"] = row.pop("read-by", "context") == "element"
+    row = {_RENAMED.get(name, name).replace("-", "_"): value for name, value in row.items()}
+    known = {each.name for each in fields(Key)}
+    if wrong := sorted(set(row) - known):
+        raise PresetError(f"{where}: there is no field {wrong[0]!r}", hint="the fields are listed at the top of the file")
+    for each in ("values", "values_since", "values_platform"):
+        try:
+            row[each] = MappingProxyType({int(value): text for value, text in row.get(each, {}).items()})
+        except (ValueError, AttributeError):
+            raise PresetError(f"{where}: {each.replace('_', '-')} must be a table of numbers") from None
+    for each in _LISTS:
+        if each in row:
+            row[each] = tuple(row[each])
+    if isinstance(row.get("default"), list):
+        row["default"] = tuple(row["default"])
+    if row.get("type") not in TYPES or "help" not in row:
+        raise PresetError(f"{where}: type is missing or unknown, or help is missing")
+    return Key(name=name, group=group, **row)
+
+
+def key_named(name: str, group: str = PROPERTY) -> Key | None:
+    """The key `name` of [property] (or, with `ATTRS`, of [class-attrs-*]); None: no release has it."""
+    return _by_name().get((group, name))
+
+
+@cache
+def _by_name() -> dict[tuple[str, str], Key]:
+    return {(key.group, key.name): key for key in keys()}
+
+
+@cache
+def known_keys(group: str, release: str, form: str) -> Mapping[bytes, Key]:
+    """The keys that DeepStream `release` reads in `group` (`PROPERTY`, `ATTRS`) of a file in `form` ("ini", "yaml")."""
+    found = {
+        key.name.encode(): key
+        for key in keys()
+        if key.group == group and form in key.formats and key.exists_in(release)
+    }
+    return MappingProxyType(found)
+
+
+def allowed(key: Key, release: str, platform: str) -> tuple[int, ...]:
+    """The values of `key.values` that DeepStream `release` accepts on `platform`; empty where any number goes."""
+    return tuple(
+        value
+        for value in key.values
+        if version(key.values_since.get(value, release)) <= version(release)
+        and key.values_platform.get(value, platform) == platform
+    )
