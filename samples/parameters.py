@@ -221,6 +221,9 @@ def _impulse(p: Parameters, form: str, anomaly: str | None) -> list[str]:
             f"ei_fill_result_{kind}_f32_config_t ei_fill_result_{kind}_f32_config_{p.block} = {{",
             f"    .threshold = {p.threshold},",
             "};",
+            f"const ei_postprocessing_block_t ei_postprocessing_blocks{p.suffix}[] = {{",
+            f"    {{ .block_id = {p.block_id}, .config = (void*)&ei_fill_result_{kind}_f32_config_{p.block} }},",
+            "};",
         ]
     if p.detector:
         lines += [
@@ -249,6 +252,10 @@ def _impulse(p: Parameters, form: str, anomaly: str | None) -> list[str]:
         ("label_count", len(p.labels)),
         ("categories", f"ei_classifier_inferencing_categories{p.suffix}"),
     ]
+    if p.detector:
+        members.append(("object_detection_nms", f"ei_object_detection_nms{p.suffix}"))
+    if p.detector and p.year >= 2025:
+        members.append(("postprocessing_blocks", f"ei_postprocessing_blocks{p.suffix}"))
     lines += [
         f"const ei_impulse_t impulse_{name} = {{",
         *(f"    .{field} = {value}," for field, value in members),

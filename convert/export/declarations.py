@@ -103,13 +103,13 @@ class Header:
         return frozenset(reached)
 
 
-def read_header(data: bytes) -> Header:
-    """Read a header.
+def read_header(data: bytes, macros: Mapping[bytes, bytes] | None = None) -> Header:
+    """Read a header; `macros` hold where it is included.
 
     Raises:
         InputError: braces nested too deeply or never closed, or more declarations than any header has.
     """
-    return _Reader(source_bytes(data)).read()
+    return _Reader(source_bytes(data), macros or {}).read()
 
 
 def names_in(value: Value) -> list[str]:
@@ -161,9 +161,10 @@ def _tokens_of(value: Value) -> Iterator[Token]:
 class _Reader:
     """Walks the declarations of one header."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, macros: Mapping[bytes, bytes]) -> None:
         self._data = data
         self._scanner = Scanner(data)
+        self._scanner.macros.update(macros)
         self._found: dict[str, Declaration] = {}
 
     def read(self) -> Header:

@@ -12,7 +12,17 @@ from convert.artifacts import ImageScaling, ResizeMode, Task
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ANOMALY", "ENGINE", "LAST_LAYER", "RESIZE", "SCALING", "SENSOR", "VISUAL_ANOMALY", "Enumeration"]
+__all__ = [
+    "ANOMALY",
+    "DATATYPE",
+    "ENGINE",
+    "LAST_LAYER",
+    "RESIZE",
+    "SCALING",
+    "SENSOR",
+    "VISUAL_ANOMALY",
+    "Enumeration",
+]
 
 
 class Enumeration:
@@ -90,6 +100,9 @@ _ENGINES: Final = (
     *("SYNTIANT", "ONNX_TIDL", "MEMRYX", "ETHOS_LINUX", "ATON", "CEVA_NPN"),
 )
 ENGINE: Final = _numbered("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
+
+DATATYPE: Final = _numbered("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
+"""TensorFlow Lite's own numbers (`TfLiteType`)."""
 
 ANOMALY: Final = _numbered(
     "EI_ANOMALY_TYPE_", {0: "UNKNOWN", 1: "KMEANS", 2: "GMM", 3: "VISUAL_GMM", 4: "VISUAL_PATCHCORE"}
