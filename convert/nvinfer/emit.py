@@ -141,7 +141,7 @@ class Emit:
         assert isinstance(artifact, Validated)
         adapted = artifact.adapted
         names = bundle_names(adapted.export.name)
-        files = self._files(adapted, names)
+        files = self.files(adapted)
         found = self._findings(adapted, names)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         report = report_document(adapted, artifact.evidence, self._options(), outputs, (*artifact.findings, *found))
@@ -153,8 +153,9 @@ class Emit:
         around += stale_engines(self.folder, names.onnx)
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
-    def _files(self, adapted: Adapted, names: Names) -> dict[str, bytes]:
-        """Everything but the report, in the order of `plan`."""
+    def files(self, adapted: Adapted) -> dict[str, bytes]:
+        """Name and content of every file but the report, in the order of `plan`; raises as the stage does."""
+        names = bundle_names(adapted.export.name)
         preset = head_preset(adapted.head.task)
         engine = Engine(names.onnx, self.batch_size, self.gpu_id, self.precision)
         refers_to = Files(engine, names.labels)

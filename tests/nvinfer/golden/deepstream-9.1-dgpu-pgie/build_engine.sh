@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Builds fruit.onnx_b1_gpu1_fp16.engine, the engine that the configs beside this script name.
+#
+# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. Nobody has to run it:
+# without the engine Gst-nvinfer builds the same one when it first starts.
+#
+# For DeepStream 9.1 on dgpu, whose TensorRT is 10.16.
+# Note: trtexec warns that --fp16 is deprecated; it still works.
+# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh
+set -eu
+
+trtexec=${TRTEXEC:-/usr/src/tensorrt/bin/trtexec}
+onnx=fruit.onnx
+engine=fruit.onnx_b1_gpu1_fp16.engine
+
+fail() {
+  printf 'build_engine.sh: %s\n' "$1" >&2
+  exit 1
+}
+
+# Where the script was started decides what a relative TRTEXEC means; everything else happens in the script's folder.
+case $trtexec in
+  /*) ;;
+  */*) trtexec=$PWD/$trtexec ;;
+  *) trtexec=$(command -v -- "$trtexec" || printf '%s' "$trtexec") ;;
+esac
+if ! [ -f "$trtexec" ] || ! [ -x "$trtexec" ]; then
+  fail "there is no trtexec at $trtexec; install the package libnvinfer-bin, or set TRTEXEC to its path"
+fi
+CDPATH='' cd -- "$(dirname -- "$0")"
+[ -f "$onnx" ] || fail "$onnx is not beside this script"
+[ -w . ] || fail "the folder $PWD is not writable"
+
+# A half-written engine must never have the name that Gst-nvinfer loads.
+part=.$engine.$$.part
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+"$trtexec" \
+  --saveEngine="$part" \
+  --onnx=fruit.onnx \
+  --minShapes=x_input:1x3x64x96 \
+  --optShapes=x_input:1x3x64x96 \
+  --maxShapes=x_input:1x3x64x96 \
+  --device=1 \
+  --skipInference \
+  --fp16 \
+  || fail "trtexec failed (see above); there is no new engine"
+[ -s "$part" ] || fail "trtexec wrote no engine"
+mv -f -- "$part" "$engine"
+printf 'build_engine.sh: %s is ready\n' "$engine"

@@ -1,0 +1,281 @@
+"""The emit stage: options, files, findings, and the folder it writes into."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.artifacts import Bundle, Task
+from convert.errors import InputError, OutputError, PresetError
+from convert.findings import Level, Rule
+from convert.nvinfer.emit import Emit
+from convert.nvinfer.findings import RULES
+from convert.nvinfer.inferfile import Gie
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convert.artifacts import Validated
+
+ROLES = ["pgie", "sgie", "both"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def ids(findings: Any) -> list[str]:
+    return [finding.id for finding in findings]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_folder_is_what_was_planned(tmp_path: Path, classifier: Validated, role: str) -> None:
+    emit = Emit(tmp_path / "new" / "bundle", role=role)
+    planned = emit.plan("fruit")
+    assert not emit.folder.exists()
+    result = emit(classifier, tmp_path)
+    assert tuple(Path(output.path).name for output in result.outputs) == planned
+    assert set(contents(emit.folder)) == set(planned)
+    assert planned[-1] == "report.json"
+    assert result.artifact == Bundle(str(emit.folder), "fruit", result.outputs)
+    for output in result.outputs:
+        assert output.sha256 == hashlib.sha256(Path(output.path).read_bytes()).hexdigest()
+    assert [path.name for path in emit.folder.iterdir() if os.access(path, os.X_OK)] == ["build_engine.sh"]
+    assert emit.name == "emit"
+
+
+def test_roles_decide_the_configs() -> None:
+    planned = {role: set(Emit(Path("x"), role=role).plan("a")) for role in ROLES}
+    assert planned["both"] - planned["pgie"] == {"config_infer_secondary_a.txt"}
+    assert planned["both"] - planned["sgie"] == {"config_infer_primary_a.txt"}
+
+
+def test_model_and_labels_are_in_the_folder(tmp_path: Path, classifier: Validated) -> None:
+    Emit(tmp_path)(classifier, tmp_path)
+    assert (tmp_path / "fruit.onnx").read_bytes() == classifier.adapted.onnx.data
+    assert (tmp_path / "fruit_labels.txt").read_bytes() == b"apple;pear;plum"
+
+
+def test_the_same_again_is_the_same_bytes_wherever_it_is(tmp_path: Path, classifier: Validated) -> None:
+    here, there = tmp_path / "here", tmp_path / "a" / "longer way" / "there"
+    for folder in (here, there):
+        Emit(folder, precision="fp16", role="sgie")(classifier, tmp_path)
+    assert contents(here) == contents(there)
+    assert not any(str(tmp_path).encode() in data for data in contents(here).values())
+    before = {path.name: path.stat().st_mtime_ns for path in here.iterdir()}
+    Emit(here, precision="fp16", role="sgie")(classifier, tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in here.iterdir()} == before
+
+
+def test_the_report(tmp_path: Path, classifier: Validated) -> None:
+    seen = Rule("EI104", Level.WARNING, "something").found("something was assumed")
+    result = Emit(tmp_path, precision="fp16", batch_size=2)(replace(classifier, findings=(seen,)), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert report["options"] == {
+        "role": "both",
+        "batch_size": 2,
+        "precision": "fp16",
+        "gie_id": {"primary": 1, "secondary": 2},
+        "operate_on_gie_id": 1,
+        "target": "deepstream-7.1",
+        "platform": "jetson",
+        "gpu_id": 0,
+        "min_size": 16,
+    }
+    assert [file["path"] for file in report["files"]] == list(Emit(tmp_path).plan("fruit")[:-1])
+    for file in report["files"]:
+        assert file["sha256"] == hashlib.sha256((tmp_path / file["path"]).read_bytes()).hexdigest()
+    assert [finding["id"] for finding in report["findings"]] == ["EI104", "EI503"]
+    assert ids(result.findings) == ["EI503"]  # the others were told by the stages that found them
+    assert report["evidence"]["parity"]["max_abs_diff"] == 2e-6
+
+
+def test_a_usual_bundle_has_no_findings(tmp_path: Path, classifier: Validated) -> None:
+    assert Emit(tmp_path)(classifier, tmp_path).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "expected"),
+    [
+        ({"precision": "fp16"}, {}, ["EI503"]),
+        ({"role": "sgie"}, {}, ["EI505"]),
+        ({"target": "5.1"}, {"opset": 11}, ["EI502"]),
+        ({"target": "5.1", "platform": "dgpu"}, {"opset": 11}, ["EI502", "EI504"]),
+        ({"target": "6.0"}, {}, []),
+        ({"target": "6.0"}, {"opset": 14}, ["EI509"]),
+        ({"target": "7.1"}, {"opset": 7}, ["EI509"]),
+        ({"target": "6.1"}, {}, ["EI504"]),
+        ({"target": "9.2"}, {}, ["EI504"]),
+        ({"target": "9.1"}, {"labels": ("a", "b", "a")}, ["EI500"]),
+        ({"target": "9.1"}, {"labels": ("a" * 128, "b")}, ["EI501"]),
+    ],
+)
+def test_what_is_found_in_the_files(
+    tmp_path: Path, invent: Callable[..., Validated], options: Any, model: Any, expected: list[str]
+) -> None:
+    result = Emit(tmp_path, **options)(invent(**model), tmp_path)
+    assert ids(result.findings) == expected
+    planned = Emit(tmp_path, **options).plan("fruit")
+    assert all(finding.path in planned for finding in result.findings)
+    assert [each["id"] for each in json.loads((tmp_path / "report.json").read_bytes())["findings"]] == expected
+
+
+def test_an_opset_that_fits_is_named(tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    (high,) = Emit(tmp_path, target="6.0")(invent(opset=17), tmp_path).findings
+    (low,) = Emit(tmp_path, target="8.0")(invent(opset=8), tmp_path).findings
+    assert (high.hint, low.hint) == ("--opset 13", "--opset 9")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"role": "primary"}, "no role 'primary'"),
+        ({"precision": "int8"}, "no precision 'int8'"),
+        ({"batch_size": 0}, "--batch-size 0 is out of range"),
+        ({"batch_size": 1025}, "--batch-size 1025 is out of range"),
+        ({"gpu_id": -1}, "--gpu-id -1 is out of range"),
+        ({"min_size": 0}, "--min-size 0 is out of range"),
+        ({"gie_id": 0}, "--gie-id 0 is out of range"),
+        ({"gie_id": 2**31 - 1}, "--gie-id 2147483647 is out of range"),
+        ({"operate_on_gie_id": 0}, "--operate-on-gie-id 0 is out of range"),
+        ({"target": "7.2"}, "no target '7.2'"),
+        ({"platform": "thor"}, "does not run on thor"),
+        ({"role": "pgie", "operate_on_gie_id": 1}, "looks at whole frames"),
+        ({"role": "sgie", "gie_id": 1}, "engine 1 cannot operate on its own"),
+        ({"role": "sgie", "gie_id": 4, "operate_on_gie_id": 4}, "engine 4 cannot operate on its own"),
+        ({"gie_id": 4, "operate_on_gie_id": 5}, "engine 5 cannot operate on its own"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_any_work(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PresetError) as caught:
+        Emit(tmp_path, **options)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "primary", "secondary"),
+    [
+        ({}, Gie(1), Gie(2, 1, 16)),
+        ({"gie_id": 5}, Gie(5), Gie(6, 5, 16)),
+        ({"gie_id": 5, "operate_on_gie_id": 2}, Gie(5), Gie(6, 2, 16)),
+        ({"role": "pgie"}, Gie(1), None),
+        ({"role": "pgie", "gie_id": 9}, Gie(9), None),
+        ({"role": "sgie"}, None, Gie(2, 1, 16)),
+        ({"role": "sgie", "gie_id": 9}, None, Gie(9, 1, 16)),
+        ({"role": "sgie", "gie_id": 1, "operate_on_gie_id": 2}, None, Gie(1, 2, 16)),
+        ({"role": "sgie", "platform": "dgpu"}, None, Gie(2, 1, 1)),
+        ({"role": "sgie", "min_size": 99}, None, Gie(2, 1, 99)),
+    ],
+)
+def test_who_gets_which_id(tmp_path: Path, options: dict[str, Any], primary: Gie | None, secondary: Gie | None) -> None:
+    emit = Emit(tmp_path, **options)
+    assert (emit.primary, emit.secondary) == (primary, secondary)
+
+
+def test_a_label_that_cannot_be_written_leaves_the_folder_alone(
+    tmp_path: Path, classifier: Validated, invent: Callable[..., Validated]
+) -> None:
+    Emit(tmp_path)(classifier, tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="label 1 'red;green'"):
+        Emit(tmp_path)(invent(labels=("red;green", "b")), tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_head_nobody_described_is_refused(tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    with pytest.raises(PresetError, match="nothing is known to emit for anomaly") as caught:
+        Emit(tmp_path / "x")(invent(task=Task.ANOMALY), tmp_path)
+    assert "classifier" in str(caught.value.hint)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../a", "a/b", ".hidden", "-a", "a\nb", "ä"])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, invent: Callable[..., Validated], name: str) -> None:
+    with pytest.raises(PresetError, match="cannot be called"):
+        Emit(tmp_path)(invent(name=name), tmp_path)
+    with pytest.raises(PresetError, match="cannot be called"):
+        Emit(tmp_path).plan(name)
+
+
+def test_two_bundles_in_one_folder(tmp_path: Path, classifier: Validated, invent: Callable[..., Validated]) -> None:
+    Emit(tmp_path)(classifier, tmp_path)
+    before = contents(tmp_path)
+    result = Emit(tmp_path)(invent(name="tools"), tmp_path)
+    assert ids(result.findings) == ["EI508"]
+    assert "'fruit'" in result.findings[0].message
+    after = contents(tmp_path)
+    assert {name: data for name, data in after.items() if "fruit" in name} == {
+        name: data for name, data in before.items() if "fruit" in name
+    }
+    # What is found in the folder is no part of the files: they are those of a fresh folder.
+    fresh = tmp_path / "of its own"
+    Emit(fresh)(invent(name="tools"), tmp_path)
+    assert contents(fresh).items() <= after.items()
+
+
+def test_a_config_of_another_role_stays_and_is_named(tmp_path: Path, classifier: Validated) -> None:
+    Emit(tmp_path)(classifier, tmp_path)
+    left = (tmp_path / "config_infer_secondary_fruit.txt").read_bytes()
+    (found,) = Emit(tmp_path, role="pgie")(classifier, tmp_path).findings
+    assert (found.id, found.level) == ("EI507", Level.NOTE)
+    assert found.path == str(tmp_path / "config_infer_secondary_fruit.txt")
+    assert (tmp_path / "config_infer_secondary_fruit.txt").read_bytes() == left
+    assert json.loads((tmp_path / "report.json").read_bytes())["findings"] == []
+
+
+def test_an_engine_of_the_old_model_is_named(tmp_path: Path, classifier: Validated) -> None:
+    Emit(tmp_path)(classifier, tmp_path)
+    engine = tmp_path / "fruit.onnx_b1_gpu0_fp32.engine"
+    engine.write_bytes(b"engine")
+    (tmp_path / "other.onnx_b1_gpu0_fp32.engine").symlink_to("nowhere")
+    built = (tmp_path / "fruit.onnx").stat().st_mtime_ns + 1
+    os.utime(engine, ns=(built, built))
+    assert Emit(tmp_path)(classifier, tmp_path).findings == ()
+    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, data=b"a better model"))
+    os.utime(engine, ns=(1, 1))
+    for _ in range(2):  # it stays true until somebody builds
+        (found,) = Emit(tmp_path)(replace(classifier, adapted=adapted), tmp_path).findings
+        assert (found.id, found.level, found.path) == ("EI506", Level.WARNING, str(engine))
+    assert engine.read_bytes() == b"engine"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff\xfe", b"[" * 100_000, b"[]", b'{"export": 3}', b'{"export": {"name": ["x"]}}', b"\0"]
+)
+def test_a_report_that_is_not_ours_says_nothing(tmp_path: Path, classifier: Validated, text: bytes) -> None:
+    (tmp_path / "report.json").write_bytes(text)
+    assert Emit(tmp_path)(classifier, tmp_path).findings == ()
+
+
+def test_a_pipe_in_the_place_of_the_report_does_not_block(tmp_path: Path, classifier: Validated) -> None:
+    os.mkfifo(tmp_path / "report.json")
+    Emit(tmp_path)(classifier, tmp_path)
+    assert (tmp_path / "report.json").is_file()
+
+
+def test_a_folder_in_the_place_of_a_file_is_an_error(tmp_path: Path, classifier: Validated) -> None:
+    (tmp_path / "fruit_labels.txt").mkdir()
+    with pytest.raises(OutputError, match="a folder stands where"):
+        Emit(tmp_path)(classifier, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["fruit_labels.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, classifier: Validated) -> None:
+    (tmp_path / "bundle").write_bytes(b"")
+    with pytest.raises(OutputError):
+        Emit(tmp_path / "bundle")(classifier, tmp_path)
+
+
+def test_rules_are_complete() -> None:
+    assert [rule.id for rule in RULES] == [f"EI{500 + number}" for number in range(len(RULES))]
+    assert len({rule.title for rule in RULES}) == len(RULES)
+    assert all(rule.title and rule.why and rule.fix for rule in RULES)

@@ -1,0 +1,178 @@
+"""A head is a file: another one needs no code. Shown with an invented detector."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.artifacts import Metadata, Task
+from convert.errors import PresetError
+from convert.nvinfer import heads
+from convert.nvinfer.engine import Engine
+from convert.nvinfer.heads import HeadPreset, facts, head_preset
+from convert.nvinfer.inferfile import Files, Gie, infer_file
+from convert.nvinfer.rows import read_row
+from convert.nvinfer.targets import sdk_path, target
+from convert.resources import configs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convert.artifacts import Validated
+
+FILES = Files(Engine("fruit.onnx", 1, 0, "fp32"), "fruit_labels.txt")
+DETECTOR = """
+title = "invented detector"
+labels = "one-per-line"
+primary = "finds {classes} kinds of fruit"
+secondary = "finds fruit on what GIE {operate-on} found"
+secondary-off = "nothing is on fruit"
+optional = ["crop-objects-to-roi-boundary"]
+
+[defaults]
+threshold = 0.5
+nms-iou = 0.45
+
+[property]
+network-type = 0
+num-detected-classes = "{classes}"
+cluster-mode = 2
+custom-lib-path = "{parser-library}"
+parse-bbox-func-name = "NvDsInferParseCustomTfSSD"
+crop-objects-to-roi-boundary = true
+
+[class-attrs-all]
+pre-cluster-threshold = "{threshold}"
+nms-iou-threshold = "{nms-iou}"
+border-color = [0.0, 1.0, 0.0, 1.0]
+
+[comments]
+cluster-mode = "2: non-maximum suppression."
+"""
+
+
+def detector(**changes: Any) -> HeadPreset:
+    return replace(read_row(HeadPreset, tomllib.loads(DETECTOR), "the file", Path("detector.toml")), **changes)
+
+
+@pytest.fixture
+def model(invent: Callable[..., Validated]) -> Validated:
+    return invent(task=Task.SSD, metadata=Metadata(threshold=0.3))
+
+
+def emitted(model: Validated, preset: HeadPreset, release: str = "7.1") -> bytes:
+    return infer_file(model.adapted, preset, target(release, "jetson"), Gie(1), FILES)
+
+
+def test_every_head_that_ships_is_readable() -> None:
+    shipped = sorted(path.stem for path in (configs() / "heads").glob("*.toml"))
+    assert "classifier" in shipped
+    for stem in shipped:
+        preset = head_preset(Task(stem))
+        assert preset.labels in {"one-line", "one-per-line"}
+        assert set(preset.comments) <= set(preset.property) | set(preset.class_attrs_all)
+        assert set(preset.optional) <= set(preset.property)
+
+
+def test_a_detector_is_emitted(glib: Callable[[bytes], Any], model: Validated) -> None:
+    data = emitted(model, detector())
+    file = glib(data)
+    assert file.groups() == ["property", "class-attrs-all"]
+    assert file.integer("property", "network-type") == 0
+    assert file.integer("property", "num-detected-classes") == 3
+    assert file.string("property", "custom-lib-path") == sdk_path(target("7.1", "jetson"), "parser-library")
+    assert file.string("property", "parse-bbox-func-name") == "NvDsInferParseCustomTfSSD"
+    assert file.boolean("property", "crop-objects-to-roi-boundary")
+    assert file.double("class-attrs-all", "pre-cluster-threshold") == 0.3  # the export's
+    assert file.double("class-attrs-all", "nms-iou-threshold") == 0.45  # the head's default
+    assert file.doubles("class-attrs-all", "border-color") == [0.0, 1.0, 0.0, 1.0]
+    assert b"# It finds 3 kinds of fruit.\n" in data
+    assert b"# 2: non-maximum suppression.\ncluster-mode=2\n" in data
+
+
+def test_an_optional_key_is_left_out_of_older_releases(glib: Callable[[bytes], Any], model: Validated) -> None:
+    assert "crop-objects-to-roi-boundary" not in glib(emitted(model, detector(), "6.1")).keys("property")
+
+
+def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
+    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects"):
+        emitted(model, detector(optional=()), "6.1")
+
+
+@pytest.mark.parametrize(
+    ("function", "release"), [("NvDsInferParseCustomEfficientNMS", "9.1"), ("NvDsInferParseCustomDDETRTAO", "6.2")]
+)
+def test_a_function_that_the_stock_library_lacks_is_refused(model: Validated, function: str, release: str) -> None:
+    preset = detector()
+    changed = replace(preset, property=preset.property | {"parse-bbox-func-name": function})
+    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}"):
+        emitted(model, changed, release)
+    own = replace(changed, property=changed.property | {"custom-lib-path": "/home/me/libmine.so"})
+    assert function.encode() in emitted(model, own, release)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{thresold}", "nothing is called 'thresold'"),
+        ("a {b} c", "nothing is called 'b'"),
+        ({"a": 1}, "cannot be"),
+        ([["a"]], "cannot be"),
+        ([], "empty list"),
+        (float("nan"), "not a finite number"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str) -> None:
+    with pytest.raises(PresetError, match="cluster-mode") as caught:
+        emitted(model, detector(property={"cluster-mode": value}))
+    assert message in caught.value.message
+
+
+def test_facts_know_the_model_and_the_target(model: Validated) -> None:
+    assert facts(detector(), model.adapted, target("6.0.1", "dgpu")) == {
+        "name": "fruit",
+        "classes": 3,
+        "threshold": 0.3,
+        "nms-iou": 0.45,
+        "parser-library": "/opt/nvidia/deepstream/deepstream-6.0/lib/libnvds_infercustomparser.so",
+    }
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("titel = 'x'\n" + DETECTOR, "unknown entry 'titel'"),
+        (DETECTOR.replace('labels = "one-per-line"', ""), "the entry 'labels' is missing"),
+        (DETECTOR.replace('"one-per-line"', "1"), "labels must be str, not 1"),
+        (DETECTOR.replace("[defaults]", "[default]"), "unknown entry 'default'"),
+        ("title = [", "not TOML"),
+        ("title = '\ud800'", "not TOML"),
+    ],
+)
+def test_a_damaged_head_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: str, message: str) -> None:
+    path = tmp_path / "heads" / "ssd.toml"
+    path.parent.mkdir()
+    path.write_bytes(edit.encode(errors="surrogatepass"))
+
+    def load(name: str) -> dict[str, Any]:
+        with (tmp_path / name).open("rb") as file:
+            return tomllib.load(file)
+
+    monkeypatch.setattr(heads, "load_toml", load)
+    monkeypatch.setattr(heads, "configs", lambda: tmp_path)
+    head_preset.cache_clear()
+    with pytest.raises(PresetError) as caught:
+        head_preset(Task.SSD)
+    head_preset.cache_clear()
+    assert message in caught.value.message
+    assert caught.value.path == str(path)
+
+
+def test_an_input_that_is_no_image_is_refused(invent: Callable[..., Validated]) -> None:
+    flat = invent(size=(None, 3, 64, None))
+    with pytest.raises(PresetError, match=r"needs an image input"):
+        emitted(flat, detector())

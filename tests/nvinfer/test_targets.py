@@ -1,0 +1,358 @@
+"""targets.toml: complete, consistent, honest about gaps; a damaged edit is named."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.errors import PresetError
+from convert.nvinfer.catalogue import read_catalogue
+from convert.nvinfer.targets import (
+    app_keys,
+    between,
+    key_since,
+    key_values,
+    key_works_until,
+    opsets,
+    parsers,
+    platforms,
+    reads_key,
+    releases,
+    runs_on,
+    sdk_path,
+    sinks,
+    target,
+    targets,
+    tracker,
+    trtexec_accepts,
+    trtexec_flags,
+    trtexec_note,
+    yaml_since,
+)
+from convert.resources import load_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RELEASES = ["5.1", "6.0", "6.0.1", "6.1", "6.1.1", "6.2", "6.3", "6.4", "7.0", "7.1", "8.0", "9.0", "9.1", "9.2"]
+PATH = Path("configs/targets.toml")
+
+# TensorRT as far as the first two numbers, dgpu and jetson, of the releases above.
+TENSORRT = {
+    "dgpu": ["7.2", "8.0", "8.0", "8.2", "8.4", "8.5", "8.5", "8.6", "8.6", "10.3", "10.9", "10.14", "10.16", "10.16"],
+    "jetson": [
+        "7.1",
+        "8.0",
+        "8.2",
+        "8.4",
+        "8.4",
+        "8.5",
+        "8.5",
+        "8.6",
+        "8.6",
+        "10.3",
+        "10.13",
+        "10.13",
+        "10.16",
+        "10.16",
+    ],
+}
+
+
+def test_every_release_is_there_for_both_platforms() -> None:
+    assert list(releases()) == RELEASES
+    assert platforms() == ("jetson", "dgpu")
+    assert {(each.deepstream, each.platform) for each in targets()} == {
+        (release, platform) for release in RELEASES for platform in ("jetson", "dgpu")
+    }
+
+
+@pytest.mark.parametrize("platform", ["dgpu", "jetson"])
+def test_tensorrt_by_release_and_platform(platform: str) -> None:
+    found = [".".join(each.tensorrt.split(".")[:2]) for each in targets() if each.platform == platform]
+    assert found == TENSORRT[platform]
+
+
+@pytest.mark.parametrize("each", targets(), ids=lambda each: f"{each.deepstream}-{each.platform}")
+def test_a_gap_is_admitted(each: Any) -> None:
+    cells = ["cuda", "ubuntu", "gstreamer", "released"]
+    if each.platform == "jetson":
+        cells += ["jetpack", "l4t", "families"]
+    doubts = dict(each.unverified)
+    assert [cell for cell in cells if not getattr(each, cell) and cell not in doubts] == []
+    assert all(doubts.values())
+
+
+@pytest.mark.parametrize("name", ["7.1", "deepstream-7.1", "DeepStream 7.1", " deepstream-7.1 ", "ds-7.1"])
+def test_a_target_is_found_by_its_names(name: str) -> None:
+    found = target(name, "jetson")
+    assert (found.deepstream, found.name, found.tensorrt, found.jetpack) == ("7.1", "deepstream-7.1", "10.3.0", "6.1")
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("deepstream-6.1.2", "6.1.1"), ("7.1.0", "7.1"), ("deepstream-9.3", "9.2"), ("71", "7.1")]
+)
+def test_an_unknown_release_gets_a_guess_and_the_list(name: str, guess: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        target(name, "jetson")
+    assert repr(name) in caught.value.message
+    hint = str(caught.value.hint)
+    assert hint.startswith(f"did you mean deepstream-{guess}? known: ")
+    assert all(f"deepstream-{release}" in hint for release in RELEASES)
+
+
+def test_nonsense_gets_the_list_only() -> None:
+    with pytest.raises(PresetError) as caught:
+        target("jetpack", "jetson")
+    assert str(caught.value.hint).startswith("known: deepstream-5.1, ")
+
+
+@pytest.mark.parametrize(
+    ("release", "platform", "message", "hint"),
+    [
+        ("7.1", "mac", "no platform 'mac'", "jetson, dgpu"),
+        ("7.1", "orin", "is a Jetson", "--platform jetson"),
+        ("8.0", "Orin Nano", "does not run on Orin Nano, only on Thor", "7.1, deepstream-9.1"),
+        ("6.1", "nano", "does not run on nano", "there is deepstream-5.1, deepstream-6.0, deepstream-6.0.1"),
+        ("7.1", "jetson-thor", "does not run on jetson-thor", "deepstream-8.0, deepstream-9.0"),
+    ],
+)
+def test_a_jetson_family_is_explained(release: str, platform: str, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        target(release, platform)
+    assert message in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("family", "runs"),
+    [
+        ("Nano", ["5.1", "6.0", "6.0.1"]),
+        ("Orin Nano", ["6.1", "6.1.1", "6.2", "6.3", "6.4", "7.0", "7.1", "9.1", "9.2"]),
+        ("thor", ["8.0", "9.0", "9.1", "9.2"]),
+        ("TX1", ["5.1"]),
+    ],
+)
+def test_what_runs_on_a_family(family: str, runs: list[str]) -> None:
+    assert [each.deepstream for each in targets() if runs_on(each, family)] == runs
+
+
+def test_spans_include_both_ends() -> None:
+    assert [each for each in RELEASES if between(each, "6.0.1", "6.2")] == ["6.0.1", "6.1", "6.1.1", "6.2"]
+    assert all(between(each, None, None) for each in RELEASES)
+
+
+@pytest.mark.parametrize(
+    ("key", "since"), [("symmetric-padding", "6.0"), ("strongly-typed", "9.0"), ("net-scale-factor", None)]
+)
+def test_since_when_a_key_is_read(key: str, since: str | None) -> None:
+    assert key_since(key) == since
+    knows = [each.deepstream for each in targets() if each.platform == "dgpu" and reads_key(each, key)]
+    assert knows == RELEASES[RELEASES.index(since or "5.1") :]
+
+
+def test_the_two_tables_of_keys_agree() -> None:
+    """keys.toml says of each key what targets.toml says per release."""
+    table = load_toml("nvinfer/keys.toml")["property"]
+    recorded = {key: since for since, keys in load_toml("targets.toml")["keys"]["since"].items() for key in keys}
+    assert {key: row["since"] for key, row in table.items() if "since" in row} == recorded
+    values = {(key, value, since) for key, row in table.items() for value, since in row.get("values-since", {}).items()}
+    assert values == {(each.key, each.value, each.since) for each in key_values() if each.since}
+    of_platform = {
+        (key, value, on) for key, row in table.items() for value, on in row.get("values-platform", {}).items()
+    }
+    assert of_platform == {(each.key, each.value, each.platform) for each in key_values() if each.platform}
+
+
+def test_what_stopped_working() -> None:
+    assert key_works_until("workspace-size") == "7.0"
+    assert key_works_until("batch-size") is None
+
+
+@pytest.mark.parametrize(
+    ("function", "there"),
+    [
+        ("NvDsInferParseCustomTfSSD", RELEASES),
+        ("NvDsInferParseCustomSSDTLT", ["5.1"]),
+        ("NvDsInferParseCustomBatchedNMSTLT", RELEASES[1:]),
+        ("NvDsInferParseCustomEfficientDetTAO", RELEASES[3:]),
+        ("NvDsInferParseYoloV5CustomBatchedNMSTLT", RELEASES[4:]),
+        ("NvDsInferParseCustomDDETRTAO", RELEASES[6:]),
+        ("NvDsInferParseCustomYoloV11OBB", RELEASES[11:]),
+        ("NvDsInferParseCustomEfficientNMS", []),
+    ],
+)
+def test_the_stock_parsers(function: str, there: list[str]) -> None:
+    found = [
+        each.deepstream
+        for each in targets()
+        if each.platform == "jetson" and function in {parser.function for parser in parsers(each)}
+    ]
+    assert found == there
+
+
+def test_parsers_have_the_kinds_that_nvinfer_has_keys_for() -> None:
+    kinds = {parser.kind for each in targets() for parser in parsers(each)}
+    assert kinds == {"bbox", "instance-mask", "segmentation", "classifier"}
+
+
+def test_where_the_sdk_is() -> None:
+    assert sdk_path(target("6.0.1", "jetson"), "parser-library") == (
+        "/opt/nvidia/deepstream/deepstream-6.0/lib/libnvds_infercustomparser.so"
+    )
+    assert sdk_path(target("9.1", "dgpu"), "samples/x.txt") == "/opt/nvidia/deepstream/deepstream/samples/x.txt"
+    assert sdk_path(target("9.1", "dgpu"), "trtexec") == "/usr/src/tensorrt/bin/trtexec"
+
+
+def test_trackers_and_sinks() -> None:
+    assert tracker(target("5.1", "jetson")).library == "lib/libnvds_mot_klt.so"
+    assert {tracker(each).library for each in targets() if each.deepstream != "5.1"} == {
+        "lib/libnvds_nvmultiobjecttracker.so"
+    }
+    shows = {
+        each.deepstream: next(sink.what for sink in sinks(each) if sink.type == 2)
+        for each in targets()
+        if each.platform == "jetson"
+    }
+    assert [release for release, what in shows.items() if "EGL" in what] == RELEASES[:5]
+    assert [release for release, what in shows.items() if "nv3dsink" in what] == RELEASES[5:]
+    assert {sink.type for sink in sinks(target("9.1", "dgpu"))} == {1, 2, 3, 4, 6}
+    assert {sink.type for sink in sinks(target("6.1", "jetson"))} == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_deepstream_apps_own_keys() -> None:
+    renamed = next(each for each in app_keys() if each.instead)
+    assert (renamed.group, renamed.key, renamed.until, renamed.instead) == (
+        "streammux",
+        "config-file",
+        "7.1",
+        "config-file-path",
+    )
+    assert yaml_since("nvinfer") == "6.1"
+    assert yaml_since("gimp") is None
+
+
+@pytest.mark.parametrize(
+    ("tensorrt", "flags"),
+    [
+        ("7.1.3", ("--explicitBatch", "--workspace=1024", "--buildOnly")),
+        ("8.0.1.6", ("--workspace=1024", "--buildOnly")),
+        ("8.2.1", ("--workspace=1024", "--buildOnly")),
+        ("8.4.0", ("--buildOnly",)),
+        ("8.5.3.1", ("--buildOnly",)),
+        ("8.6.1.6", ("--skipInference",)),
+        ("10.3.0.26", ("--skipInference",)),
+        ("10.16", ("--skipInference",)),
+        ("11.1", ("--skipInference",)),
+    ],
+)
+def test_what_trtexec_is_told(tensorrt: str, flags: tuple[str, ...]) -> None:
+    assert trtexec_flags(tensorrt, "fp32") == flags
+    assert all(trtexec_accepts(flag.partition("=")[0], tensorrt) for flag in flags)
+    if tensorrt == "11.1":
+        assert not trtexec_accepts("--fp16", tensorrt)
+        with pytest.raises(PresetError, match=r"TensorRT 11\.1"):
+            trtexec_flags(tensorrt, "fp16")
+    else:
+        assert trtexec_flags(tensorrt, "fp16") == (*flags, "--fp16")
+        assert trtexec_accepts("--fp16", tensorrt)
+
+
+@pytest.mark.parametrize(
+    ("flag", "tensorrt", "known"),
+    [
+        ("--explicitBatch", "9.3", True),
+        ("--explicitBatch", "10.0", False),
+        ("--skipInference", "8.5.3", False),
+        ("--skipInference", "8.6", True),
+        ("--memPoolSize", "8.2.5", False),
+        ("--bf16", "8.6", False),
+        ("--bf16", "10.16.1", True),
+        ("--bf16", "11.0", False),
+        ("--onnx", "7.1.3", True),
+    ],
+)
+def test_which_flags_trtexec_knows(flag: str, tensorrt: str, known: bool) -> None:
+    assert trtexec_accepts(flag, tensorrt) is known
+
+
+def test_when_trtexec_warns() -> None:
+    assert trtexec_note("10.16", "fp32") == ""
+    assert trtexec_note("10.3", "fp16") == ""
+    assert "deprecated" in trtexec_note("10.14.1.48", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("tensorrt", "highest"),
+    [("7.2.2", 11), ("8.2.1", 13), ("8.4.0", 13), ("8.4.1.5", 17), ("8.6.1", 17), ("10.16", 20)],
+)
+def test_opsets(tensorrt: str, highest: int) -> None:
+    assert opsets(tensorrt)[1] == highest
+
+
+def test_a_tensorrt_older_than_the_table_is_an_error() -> None:
+    with pytest.raises(PresetError, match=r"TensorRT 6\.0"):
+        opsets("6.0")
+
+
+def _no_release(data: dict[str, Any]) -> None:
+    data["deepstream"] = "7.1"
+
+
+def _no_tensorrt(data: dict[str, Any]) -> None:
+    del data["deepstream"][0]["jetson"]["tensorrt"]
+
+
+def _misspelt(data: dict[str, Any]) -> None:
+    data["deepstream"][3]["dgpu"]["tensort"] = "8.2"
+
+
+def _number_for_text(data: dict[str, Any]) -> None:
+    data["deepstream"][0]["version"] = 5.1
+
+
+def _unlisted_release(data: dict[str, Any]) -> None:
+    data["parsers"]["functions"][0]["since"] = "6.5"
+
+
+def _no_version(data: dict[str, Any]) -> None:
+    data["trtexec"][0]["tensorrt"] = "seven"
+
+
+def _no_table(data: dict[str, Any]) -> None:
+    del data["paths"]
+
+
+def _text_for_keys(data: dict[str, Any]) -> None:
+    data["keys"]["since"]["6.0"] = "classifier-type"
+
+
+def _table_for_path(data: dict[str, Any]) -> None:
+    data["paths"]["trtexec"] = ["/usr"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (_no_release, "deepstream must be a list"),
+        (_no_tensorrt, "DeepStream 5.1, jetson: the entry 'tensorrt' is missing"),
+        (_misspelt, "DeepStream 6.1, dgpu: unknown entry 'tensort'"),
+        (_number_for_text, "deepstream, entry 1: version must be str, not 5.1"),
+        (_unlisted_release, "not listed: 6.5"),
+        (_no_version, "not a TensorRT version: 'seven'"),
+        (_no_table, "the entry 'paths' is missing"),
+        (_text_for_keys, "since.6.0 must be list of text"),
+        (_table_for_path, "paths.trtexec must be str"),
+    ],
+)
+def test_a_damaged_edit_is_named(damage: Callable[[dict[str, Any]], None], named: str) -> None:
+    data = copy.deepcopy(load_toml("targets.toml"))
+    read_catalogue(data, PATH)
+    damage(data)
+    with pytest.raises(PresetError) as caught:
+        read_catalogue(data, PATH)
+    assert named in caught.value.message
+    assert caught.value.path == str(PATH)
