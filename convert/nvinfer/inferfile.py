@@ -59,7 +59,10 @@ def infer_file(adapted: Adapted, preset: HeadPreset, target: Target, gie: Gie, f
         Section(_input(adapted, target)),
         Section((Entry("output-blob-names", tuple(each.name for each in adapted.onnx.outputs)), *head)),
     )
-    check_keys((entry.key for section in sections for entry in section.entries), target)
+    keys = [entry.key for section in sections for entry in section.entries]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise PresetError(f"the head repeats a key that is written by itself: {', '.join(sorted(twice))}")
+    check_keys(keys, target)
     groups = [Group("property", sections)]
     if preset.class_attrs_all:
         groups.append(Group("class-attrs-all", (Section(head_entries(preset, preset.class_attrs_all, known, target)),)))

@@ -132,6 +132,11 @@ def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, mess
     assert message in caught.value.message
 
 
+def test_a_key_that_is_written_by_itself_may_not_be_repeated(model: Validated) -> None:
+    with pytest.raises(PresetError, match="written by itself: gpu-id"):
+        emitted(model, detector(property={"gpu-id": 1}))
+
+
 def test_facts_know_the_model_and_the_target(model: Validated) -> None:
     assert facts(detector(), model.adapted, target("6.0.1", "dgpu")) == {
         "name": "fruit",
