@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one return an exit code
     """Run the command line; returns the exit code."""
     state: dict[str, Any] = {}
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names need not be text; showing one must not end the run
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = commands.main(arguments, prog_name="ei-deepstream", obj=state, standalone_mode=False)
         sys.stdout.flush()

@@ -42,8 +42,15 @@ _MEASURES = ("max_abs_diff", "mean_abs_diff", "top1", "tolerance")
 
 
 def dumps(document: Any) -> bytes:
-    """UTF-8 JSON, two blanks of indent, keys in the order given, a newline at the end."""
-    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """UTF-8 JSON, two blanks of indent, keys in the order given, a newline at the end.
+
+    A file name that is not UTF-8 (Python keeps its bytes as lone surrogates) makes the document ASCII with escapes.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        return (text + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
 def export_document(export: Export) -> dict[str, Any]:

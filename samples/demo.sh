@@ -8,7 +8,7 @@ for export in "$here"/exports/*; do
   name=$(basename "$export" .zip)
   echo
   echo "== $name"
-  ei-deepstream convert "$export" -o "$out/$name" --images "$here/pictures"
+  ei-deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
 done
 echo
 echo "The bundles are in $out/. Look at one:  ls $out/*  and  cat $out/*/config_infer_primary_*.txt"

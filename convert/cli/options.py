@@ -13,7 +13,7 @@ from convert.findings import Level
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["EXISTING", "common", "emitting", "folder_option", "translating", "unpacking", "validating", "working"]
+__all__ = ["EXISTING", "common", "emitting", "folder_option", "tflite_option", "translating", "unpacking", "validating"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -192,6 +192,9 @@ emitting = _stack(
     click.option(
         "--operate-on-gie-id", type=click.IntRange(1), help="Whose objects a secondary engine takes.  [default: 1]"
     ),
+    click.option(
+        "--min-size", type=click.IntRange(1), help="Pixels: a secondary engine passes over smaller objects."
+    ),
     click.option("--gpu-id", type=click.IntRange(0), default=0, show_default=True, help="GPU number on the target."),
     click.option(
         "--target", default="deepstream-7.1", show_default=True, metavar="RELEASE", help="DeepStream release."
@@ -206,12 +209,10 @@ emitting = _stack(
 )
 """For which engine and target the folder is written."""
 
-working = _stack(
-    click.option(
-        "--tflite", type=EXISTING, metavar="FILE", help="The original. [default: the one .tflite beside the ONNX file]"
-    ),
-    click.option(
-        "--metadata", type=EXISTING, metavar="FILE", help="What unpack recorded. [default: metadata.json beside it]"
-    ),
+tflite_option = click.option(
+    "--tflite",
+    type=EXISTING,
+    metavar="FILE",
+    help="The original. [default: the .tflite beside the ONNX file]",
 )
-"""Where a stage command finds what earlier stages wrote."""
+"""Where a stage command finds the model it all began with."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from convert import pipeline
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
+from convert.graph.translate import PRELOAD, Translate
 from convert.isolation import Worker
 from convert.nvinfer.emit import Emit
 from convert.validate.stage import Validate
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Stage
 
-__all__ = ["PRELOAD", "pick", "road"]
-
-PRELOAD = ("convert.graph.worker",)
-"""What the child imports while the parent unpacks."""
+__all__ = ["pick", "road", "warm_worker"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,10 +27,15 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in kind.__dataclass_fields__ if name in options}
 
 
+def warm_worker(*preload: str) -> Worker:
+    """A child for all that may crash, importing what translation needs (or `preload`) while the parent reads."""
+    return Worker(preload or PRELOAD)
+
+
 @contextmanager
 def road(output: Path, options: Mapping[str, Any]) -> Iterator[tuple[Stage, ...]]:
     """All five stages, sharing one warm worker that ends with the context."""
-    with Worker(PRELOAD) as worker:
+    with warm_worker() as worker:
         yield pipeline.stages(
             Unpack(**pick(Unpack, options)),
             Translate(**pick(Translate, options), worker=worker),

@@ -1,0 +1,54 @@
+#ifndef MODEL_METADATA_H
+#define MODEL_METADATA_H
+
+#include <stdint.h>
+
+#define EI_CLASSIFIER_RESIZE_NONE                    0
+#define EI_CLASSIFIER_RESIZE_FIT_SHORTEST            1
+#define EI_CLASSIFIER_RESIZE_FIT_LONGEST             2
+#define EI_CLASSIFIER_RESIZE_SQUASH                  3 
+#define EI_CLASSIFIER_SENSOR_UNKNOWN                 -1
+#define EI_CLASSIFIER_SENSOR_MICROPHONE              1
+#define EI_CLASSIFIER_SENSOR_ACCELEROMETER           2
+#define EI_CLASSIFIER_SENSOR_CAMERA                  3
+#define EI_CLASSIFIER_SENSOR_9DOF                    4
+#define EI_CLASSIFIER_SENSOR_ENVIRONMENTAL           5
+#define EI_CLASSIFIER_SENSOR_FUSION                  6 
+#define EI_CLASSIFIER_DATATYPE_FLOAT32               1
+#define EI_CLASSIFIER_DATATYPE_INT8                  9
+#define EI_CLASSIFIER_PROJECT_ID                     734105
+#define EI_CLASSIFIER_PROJECT_OWNER                  "ei-deepstream samples"
+#define EI_CLASSIFIER_PROJECT_NAME                   "Wooden shapes"
+#define EI_CLASSIFIER_PROJECT_DEPLOY_VERSION         5
+#define EI_CLASSIFIER_NN_INPUT_FRAME_SIZE            2304 
+#define EI_CLASSIFIER_RAW_SAMPLE_COUNT               2304
+#define EI_CLASSIFIER_RAW_SAMPLES_PER_FRAME          1
+#define EI_CLASSIFIER_DSP_INPUT_FRAME_SIZE           (EI_CLASSIFIER_RAW_SAMPLE_COUNT * EI_CLASSIFIER_RAW_SAMPLES_PER_FRAME)
+#define EI_CLASSIFIER_INPUT_WIDTH                    48
+#define EI_CLASSIFIER_INPUT_HEIGHT                   48
+#define EI_CLASSIFIER_RESIZE_MODE                    EI_CLASSIFIER_RESIZE_FIT_LONGEST
+#define EI_CLASSIFIER_INPUT_FRAMES                   1 
+#define EI_CLASSIFIER_LABEL_COUNT                    4
+#define EI_CLASSIFIER_HAS_ANOMALY                    0
+#define EI_CLASSIFIER_SENSOR                         EI_CLASSIFIER_SENSOR_CAMERA
+#define EI_CLASSIFIER_TFLITE_INPUT_DATATYPE          EI_CLASSIFIER_DATATYPE_FLOAT32
+#define EI_CLASSIFIER_OBJECT_DETECTION               0
+#define EI_CLASSIFIER_INFERENCING_ENGINE             2
+#define EI_CLASSIFIER_COMPILED                       0 
+#define EI_CLASSIFIER_QUANTIZATION_ENABLED           0
+#define EI_CLASSIFIER_OBJECT_DETECTION_LAST_LAYER    EI_CLASSIFIER_LAST_LAYER_UNKNOWN
+#define EI_STUDIO_VERSION_MAJOR 1
+#define EI_STUDIO_VERSION_MINOR 78
+#define EI_STUDIO_VERSION_PATCH 4
+
+#if EI_CLASSIFIER_INFERENCING_ENGINE == 2 && EI_CLASSIFIER_USE_FULL_TFLITE == 1
+#undef EI_CLASSIFIER_INFERENCING_ENGINE
+#define EI_CLASSIFIER_INFERENCING_ENGINE 4
+#endif
+
+typedef struct {
+    int axes;
+    const char *channels;
+} ei_dsp_config_image_t;
+
+#endif // MODEL_METADATA_H

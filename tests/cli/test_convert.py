@@ -1,0 +1,241 @@
+"""`convert` from the outside: what a person types, what lands on disk, what is printed, how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from samples import layouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Said
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "samples" / "models" / "shapes.tflite"
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_every_sample_export_becomes_a_proven_bundle(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    for export in exports:
+        said = say("convert", export, "-o", tmp_path / export.name, "--format", "json", "--fail-on", "warning")
+        assert said.code == 0, said.err
+        document = said.document
+        assert [stage["status"] for stage in document["stages"]] == ["done"] * 5
+        assert document["evidence"]["parity"]["max_abs_diff"] < 1e-4
+        assert document["evidence"]["parity"]["inputs"] == 32
+        assert document["evidence"]["batch"]["sizes"] == [1, 2, 8]
+        for output in document["outputs"]:
+            assert hashlib.sha256(Path(output["path"]).read_bytes()).hexdigest() == output["sha256"]
+        name = document["export"]["name"]
+        assert set(_files(tmp_path / export.name)) == {
+            f"{name}.onnx", f"{name}_labels.txt", f"config_infer_primary_{name}.txt",
+            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "report.json",
+        }  # fmt: skip
+        report = json.loads((tmp_path / export.name / "report.json").read_text())
+        assert report["evidence"] == document["evidence"]
+
+
+def test_same_input_same_bytes_wherever_it_lies(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for export in exports[:1]:
+        copied = tmp_path / "elsewhere" / export.name
+        shutil.copytree(export, copied) if export.is_dir() else shutil.copy(export, copied)
+        assert say("convert", export, "-o", tmp_path / "a", "-q").code == 0
+        assert say("convert", copied, "-o", tmp_path / "deep" / "b", "-q").code == 0
+        assert _files(tmp_path / "a") == _files(tmp_path / "deep" / "b")
+
+
+def test_one_model_in_every_wrapping_gives_one_onnx(say: Callable[..., Said], tmp_path: Path) -> None:
+    model = MODEL.read_bytes()
+    parameters = layouts.Parameters(labels=("circle", "square", "star", "triangle"), width=48, height=48, channels=1)
+    wrapped: list[Path] = []
+    for form in layouts.FORMS:
+        folder = tmp_path / form
+        layouts.write_tree(layouts.cpp_library(model, parameters, form), folder)
+        layouts.write_zip(layouts.cpp_library(model, parameters, form), tmp_path / f"{form}.zip")
+        wrapped += [folder, tmp_path / f"{form}.zip"]
+        if form != "F4":
+            header = tmp_path / f"{form}.h"
+            header.write_text(layouts.header(model, form))
+            wrapped.append(header)
+    layouts.write_zip(layouts.arduino_library(model, parameters, "F3b"), tmp_path / "arduino.zip", wrap="my_library")
+    shutil.copy(MODEL, tmp_path / "ei-shapes-nn-tensorflow-lite-float32-model (1).lite")
+    wrapped += [tmp_path / "arduino.zip", tmp_path / "ei-shapes-nn-tensorflow-lite-float32-model (1).lite"]
+    digests = set()
+    for number, path in enumerate(wrapped):
+        out = tmp_path / "out" / str(number)
+        said = say("convert", path, "-o", out, "--name", "m", "-q")
+        assert said.code == 0, (path, said.err)
+        digests.add(hashlib.sha256((out / "m.onnx").read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_every_float_classifier_converts_twice_to_the_same_bytes(
+    say: Callable[..., Said], models: Path, tmp_path: Path
+) -> None:
+    found = 0
+    for model in sorted(models.glob("*lite")):
+        about = say("inspect", model, "--format", "json").document["models"][0]
+        if (about["task"], about["quantization"]) != ("classifier", "float32"):
+            continue
+        found += 1
+        for folder in ("a", "b"):
+            said = say("convert", model, "-o", tmp_path / folder / model.stem, "--format", "json")
+            assert said.code == 0, said.err
+            assert said.document["evidence"]["parity"]["max_abs_diff"] < 1e-4
+        assert _files(tmp_path / "a" / model.stem) == _files(tmp_path / "b" / model.stem)
+    assert found >= 4
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    planned = say("convert", exports[0], "-o", out, "--dry-run", "--format", "json")
+    assert planned.code == 0
+    assert not out.exists()
+    real = say("convert", exports[0], "-o", out, "--format", "json")
+    assert [o["path"] for o in planned.document["outputs"]] == [o["path"] for o in real.document["outputs"]]
+    assert {o["sha256"] for o in planned.document["outputs"]} == {None}
+    assert [s["name"] for s in planned.document["stages"]] == [s["name"] for s in real.document["stages"]]
+    assert set(planned.document) == set(real.document)
+
+
+def test_what_had_to_be_assumed_is_a_warning_and_an_option(say: Callable[..., Said], tmp_path: Path) -> None:
+    bare = say("convert", MODEL, "-o", tmp_path / "a", "--format", "json")
+    assert bare.code == 0
+    warnings = {finding["id"] for finding in bare.document["findings"] if finding["level"] == "warning"}
+    assert warnings
+    assert say("convert", MODEL, "-o", tmp_path / "b", "--fail-on", "warning").code == 1
+    told = say(
+        "convert", MODEL, "-o", tmp_path / "c", "--labels", "circle;square;star;triangle", "--resize-mode", "squash",
+        "--image-scaling", "none", "--fail-on", "warning",
+    )  # fmt: skip
+    assert told.code == 0, told.out
+    assert (tmp_path / "c" / "shapes_labels.txt").read_text() == "circle;square;star;triangle"
+
+
+def test_text_says_what_was_proven_and_what_to_do_next(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    said = say("convert", exports[0], "-o", tmp_path / "bundle")
+    assert "max difference" in said.out
+    assert "deepstream-app -c" in said.out
+    assert said.err == ""
+
+
+def test_quiet_is_quiet(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    said = say("convert", exports[0], "-o", tmp_path / "bundle", "-q")
+    assert (said.out, said.err) == ("", "")
+
+
+def _zip(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def _bad_inputs(folder: Path) -> dict[str, Path]:
+    model = MODEL.read_bytes()
+    flipped = bytearray(model)
+    for offset in range(40, len(model), 97):
+        flipped[offset] ^= 0x41
+    text = layouts.header(model, "F2")
+    contents: dict[str, bytes] = {
+        "empty.lite": b"",
+        "truncated.lite": model[:5000],
+        "random.lite": bytes(range(256)) * 40,
+        "flipped.lite": bytes(flipped),
+        "page.h": b"<!DOCTYPE html><html><body>Sign in</body></html>",
+        "no-array.h": b"#pragma once\n",
+        "empty-array.h": b"const unsigned char trained_tflite[] = {};\nunsigned int trained_tflite_len = 0;\n",
+        "wrong-length.h": text.replace(str(len(model)), str(len(model) + 1)).encode(),
+        "cut.h": text[: len(text) // 2].encode(),
+        "cut.zip": b"PK\x03\x04" + bytes(100),
+        "notes.txt": b"hello",
+    }
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    _zip(folder / "slip.zip", {"../../tflite-model/trained.lite": model})
+    _zip(folder / "nothing.zip", {"readme.txt": b"hello"})
+    paths = {name: folder / name for name in [*contents, "slip.zip", "nothing.zip"]}
+    paths["missing"] = folder / "missing.zip"
+    (folder / "hollow").mkdir()
+    paths["hollow"] = folder / "hollow"
+    os.mkfifo(folder / "pipe.lite")
+    paths["pipe.lite"] = folder / "pipe.lite"
+    return paths
+
+
+def test_bad_input_ends_in_one_message_with_a_hint(say: Callable[..., Said], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name, path in _bad_inputs(tmp_path).items():
+        said = say("convert", path, "-o", out)
+        assert said.code == 3, name
+        lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, (name, said.err)
+        assert "hint: " in said.err, name
+        assert not out.exists(), name
+        document = say("convert", path, "-o", out, "--format", "json").document
+        assert document["error"]["message"]
+        assert document["error"]["hint"]
+
+
+def test_a_failing_run_leaves_an_earlier_bundle_alone(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    assert say("convert", exports[0], "-o", out, "-q").code == 0
+    before = _files(out)
+    for path in _bad_inputs(tmp_path).values():
+        assert say("convert", path, "-o", out, "-q").code == 3
+    assert _files(out) == before
+
+
+def test_output_that_cannot_be_written(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    said = say("convert", exports[0], "-o", tmp_path / "file" / "bundle")
+    assert said.code == 3
+    assert "hint:" in said.err
+    taken = tmp_path / "bundle"
+    (taken / "report.json").mkdir(parents=True)
+    assert say("convert", exports[0], "-o", taken).code == 3
+    assert [path.name for path in taken.iterdir()] == ["report.json"]
+
+
+def test_a_full_disk_leaves_earlier_files_whole(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    """RLIMIT_FSIZE makes every write past 20 kB fail, as a full disk does: the ONNX model does not fit."""
+    out = tmp_path / "bundle"
+    assert say("convert", exports[0], "-o", out, "-q").code == 0
+    (out / "build_engine.sh").write_text("changed by hand")
+    before = _files(out)
+    code = (
+        "import resource, sys; from convert import writing; real = writing.write_all\n"
+        "def limited(*a, **k):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); return real(*a, **k)\n"
+        "import convert.nvinfer.emit as emit; emit.write_all = limited\n"
+        "from convert.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "convert", str(exports[0]), "-o", str(out), "--opset", "15"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 3, done.stderr
+    assert "cannot write" in done.stderr
+    assert _files(out) == before
