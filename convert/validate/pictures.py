@@ -105,7 +105,8 @@ def _fit(image: Image, width: int, height: int, mode: ResizeMode | None) -> Imag
     if mode is ResizeMode.FIT_SHORTEST:
         kept = (max(1, width * down // height), down) if wider else (across, max(1, height * across // width))
         left, top = (across - kept[0]) // 2, (down - kept[1]) // 2
-        return image.resize((width, height), bilinear, box=(left, top, left + kept[0], top + kept[1]))
+        # Cropped first: with resize's own box= what lies outside would bleed in.
+        return image.crop((left, top, left + kept[0], top + kept[1])).resize((width, height), bilinear)
     if mode is ResizeMode.FIT_LONGEST:
         size = (width, max(1, down * width // across)) if wider else (max(1, across * height // down), height)
         canvas = Images.new(image.mode, (width, height))

@@ -1,0 +1,97 @@
+"""Batches against single pictures, on graphs that keep the batch and on graphs that do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.artifacts import BatchParity
+from convert.findings import Finding, Level
+from convert.validate import batch, runtime
+from tests.validate.tiny import parse
+
+VALUES = np.random.default_rng(3).random((3, 3, 4, 4), np.float32)
+
+
+def measure(
+    graph: str, sizes: tuple[int, ...] = (1, 2, 8), values: Any = VALUES
+) -> tuple[BatchParity | None, tuple[Finding, ...]]:
+    session = runtime.load(parse(graph).SerializeToString())
+    alone = [
+        np.concatenate(column) for column in zip(*(runtime.run(session, value[None]) for value in values), strict=True)
+    ]
+    return batch.measure(session, values, alone, sizes)
+
+
+def test_a_graph_that_keeps_the_batch() -> None:
+    parity, findings = measure("g (float[N,3,4,4] x_input) => (float[N,3,1,1] y) { y = GlobalAveragePool(x_input) }")
+    assert parity == BatchParity((1, 2, 8), 0.0)
+    assert findings == ()
+
+
+def test_pictures_that_mix() -> None:
+    parity, findings = measure(
+        "g (float[N,3,4,4] x_input) => (float[N,3,4,4] y) {"
+        " m = ReduceMean<axes=[0], keepdims=1>(x_input) \n y = Add(x_input, m) }"
+    )
+    assert parity is not None
+    assert parity.sizes == (1, 2, 8)
+    assert parity.max_abs_diff > 0.1
+    assert [finding.id for finding in findings] == ["EI407", "EI407"]
+    assert "batch of 2" in findings[0].message
+    assert all(finding.level is Level.ERROR and finding.hint for finding in findings)
+
+
+def test_a_batch_that_fails() -> None:
+    """A 1 baked into one Reshape and hidden by the next: nothing but running it tells."""
+    parity, findings = measure(
+        "g (float[N,3,4,4] x_input) => (float[N,48] y) <int64[2] one = {1,48}, int64[2] any = {-1,48}> {"
+        " flat = Reshape(x_input, one) \n y = Reshape(flat, any) }"
+    )
+    assert parity == BatchParity((1,), 0.0)
+    assert [finding.id for finding in findings] == ["EI407", "EI407"]
+    assert "fails on a batch of 2" in findings[0].message
+
+
+def test_a_batch_that_comes_out_as_one() -> None:
+    parity, findings = measure(
+        "g (float[N,3,4,4] x_input) => (float[M,3,4,4] y) { y = ReduceMean<axes=[0], keepdims=1>(x_input) }"
+    )
+    assert parity == BatchParity((1,), 0.0)
+    assert "comes out as [1, 3, 4, 4]" in findings[0].message
+
+
+def test_nothing_ran() -> None:
+    graph = "g (float[N,3,4,4] x_input) => (float[M,3,4,4] y) { y = ReduceMean<axes=[0], keepdims=1>(x_input) }"
+    parity, findings = measure(graph, (2,))
+    assert parity is None
+    assert len(findings) == 1
+
+
+def test_nan_in_batches_only() -> None:
+    """0/0 in a batch of two: the second picture less itself."""
+    graph = (
+        "g (float[N,3,4,4] x_input) => (float[N,3,4,4] y) {"
+        " m = ReduceMax<axes=[0], keepdims=1>(x_input) \n n = ReduceMin<axes=[0], keepdims=1>(x_input)"
+        " d = Sub(m, n) \n z = Neg(d) \n s = Sqrt(z) \n y = Add(x_input, s) }"
+    )
+    parity, findings = measure(graph, (1, 2))
+    assert parity == BatchParity((1,), 0.0)
+    assert "NaN" in findings[0].message
+
+
+@pytest.mark.parametrize(("share", "found"), [(1e-4, 0), (1e-2, 1)])
+def test_the_limit_grows_with_the_output(share: float, found: int) -> None:
+    """Outputs are near 100, so float32 itself moves them by 1e-5; the others of a batch by about half of `share`."""
+    graph = (
+        "g (float[N,3,4,4] x_input) => (float[N,3,4,4] y)"
+        f" <float hundred = {{100}}, float share = {{{share:.6f}}}> {{"
+        " m = ReduceMean<axes=[0], keepdims=1>(x_input) \n t = Mul(m, share) \n"
+        " a = Add(x_input, hundred) \n y = Add(a, t) }"
+    )
+    parity, findings = measure(graph, (2,))
+    assert parity is not None
+    assert parity.max_abs_diff > 1e-5
+    assert len(findings) == found

@@ -1,0 +1,66 @@
+"""The generated pictures: how many, of which kinds, and always the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from convert.validate.inputs import pictures
+
+
+@pytest.mark.parametrize("shape", [(96, 96, 3), (48, 48, 1), (17, 5, 3), (1, 1, 1), (2, 3, 3)])
+def test_as_many_as_asked_in_the_shape_asked(shape: tuple[int, int, int]) -> None:
+    made = list(pictures(32, *shape))
+    assert len(made) == 32
+    assert len({name for name, _ in made}) == 32
+    assert {(picture.shape, picture.dtype) for _, picture in made} == {(shape, np.dtype(np.uint8))}
+
+
+def test_always_the_same() -> None:
+    """The numbers in a report must not change by themselves; if this fails, say so in the changelog."""
+    digest = hashlib.sha256(b"".join(picture.tobytes() for _, picture in pictures(32, 24, 20, 3))).hexdigest()
+    assert digest[:16] == "2470c761557a438a"
+
+
+def test_fewer_are_a_part_of_more() -> None:
+    few, many = list(pictures(5, 8, 8, 3)), list(pictures(40, 8, 8, 3))
+    for (name, picture), (other_name, other) in zip(few, many, strict=False):
+        assert name == other_name
+        assert np.array_equal(picture, other)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_two_are_alike(channels: int) -> None:
+    assert len({picture.tobytes() for _, picture in pictures(64, 32, 32, channels)}) == 64
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_ends_of_the_range_are_among_them(channels: int) -> None:
+    made = dict(pictures(32, 9, 9, channels))
+    assert made["black"].max() == 0
+    assert made["white"].min() == 255
+    assert sorted(np.unique(made["checker"])) == [0, 255]
+    assert np.count_nonzero(made["single bright pixel"]) == channels
+    spread = [int(picture.max()) - int(picture.min()) for _, picture in made.items()]
+    assert sum(range_ > 100 for range_ in spread) >= 20
+
+
+def test_each_channel_alone() -> None:
+    made = dict(pictures(32, 4, 4, 3))
+    for channel in range(3):
+        alone = made[f"channel {channel} alone"]
+        assert (alone[..., channel] == 255).all()
+        assert alone.sum() == 255 * 16
+
+
+def test_images_are_smooth_and_noise_is_not() -> None:
+    made = dict(pictures(32, 64, 64, 3))
+
+    def roughness(name: str) -> float:
+        return float(np.abs(np.diff(made[name].astype(int), axis=1)).mean())
+
+    assert roughness("noise 1") > 60
+    assert roughness("field 6") < 15
+    assert roughness("gradient 7") < 10

@@ -1,0 +1,173 @@
+"""What is refused as invalid, and what is found in a valid model that nvinfer could not take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, numpy_helper
+
+from convert.errors import ValidationError
+from convert.findings import Level
+from convert.validate import runtime
+from convert.validate.shapes import check
+from tests.validate.tiny import Classifier, onnx_model, parse
+
+GOOD = onnx_model(Classifier())
+
+
+def messages(graph: str) -> list[str]:
+    return [f"{finding.id} {finding.message}" for finding in check(parse(graph).SerializeToString())]
+
+
+def test_what_convert_makes_is_fine() -> None:
+    assert check(GOOD) == ()
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (
+            "g (float[N,3,4,4] input) => (float[N,48] y) { y = Flatten<axis=1>(input) }",
+            ["EI400 the input is named 'input' instead of 'x_input'"],
+        ),
+        (
+            "g (float[N,4,4,3] x_input) => (float[N,48] y) { y = Flatten<axis=1>(x_input) }",
+            [
+                "EI400 the input [N,4,4,3] has 4 channels; nvinfer feeds 1 or 3 (the last dimension looks like",
+            ],
+        ),
+        (
+            "g (float[N,2,4,4] x_input) => (float[N,32] y) { y = Flatten<axis=1>(x_input) }",
+            ["EI400 the input [N,2,4,4] has 2 channels; nvinfer feeds 1 or 3"],
+        ),
+        (
+            "g (float[N,48] x_input) => (float[N,48] y) { y = Identity(x_input) }",
+            ["EI400 the input is [N,48] instead of [N,C,H,W]"],
+        ),
+        (
+            "g (float[N,3,H,W] x_input) => (float[N,3,1,1] y) { y = GlobalAveragePool(x_input) }",
+            ["EI400 channels, height and width of the input [N,3,H,W] are not fixed"],
+        ),
+        (
+            "g (float[1,3,4,4] x_input) => (float[1,3,1,1] y) { y = GlobalAveragePool(x_input) }",
+            [
+                "EI400 the batch dimension of the input [1,3,4,4] is fixed; nvinfer overwrites it",
+                "EI401 the batch dimension of output 'y' [1,3,1,1] is fixed",
+            ],
+        ),
+        (
+            "g (uint8[N,3,4,4] x_input) => (float[N,3,4,4] y) { y = Cast<to=1>(x_input) }",
+            ["EI400 the input is uint8, and nvinfer writes float32 into it"],
+        ),
+        (
+            "g (float[N,3,4,4] x_input, float[N,3,4,4] b) => (float[N,3,4,4] y) { y = Add(x_input, b) }",
+            ["EI400 the model has 2 inputs instead of one: x_input, b"],
+        ),
+        (
+            "g (float[N,3,4,4] x_input) => (int64[N,1,4,4] y) { y = ArgMax<axis=1>(x_input) }",
+            ["EI401 output 'y' is int64, and nvinfer reads float32"],
+        ),
+        (
+            "g (float[N,3,4,4] x_input) => (float[N,M,4,4] y) <bool[3] b = {1,0,1}> { y = Compress<axis=1>(x_input, b) }",
+            ["EI401 output 'y' [N,M,4,4] has a dimension besides the batch that is not fixed"],
+        ),
+        (
+            "g (float[N,3,4,4] x_input) => (float y) { y = ReduceMean<keepdims=0>(x_input) }",
+            ["EI401 output 'y' is []: nothing is left behind the batch dimension"],
+        ),
+    ],
+)
+def test_violations(graph: str, expected: list[str]) -> None:
+    found = messages(graph)
+    assert len(found) == len(expected)
+    for message, start in zip(found, expected, strict=True):
+        assert message.startswith(start)
+
+
+def test_findings_are_errors_with_a_hint() -> None:
+    found = check(onnx_model(Classifier(channels=2)))
+    assert found
+    assert all(finding.level is Level.ERROR and finding.hint for finding in found)
+
+
+def test_every_violation_is_found() -> None:
+    found = messages(
+        "g (float[1,H,4,3] input) => (float[1,H,4,3] y, float[1,H,4,3] z) { y = Relu(input) z = Neg(input) }"
+    )
+    assert [message[:5] for message in found] == ["EI400"] * 3 + ["EI401"] * 4
+
+
+def test_an_operator_only_onnx_runtime_knows() -> None:
+    graph = "g (float[N,3,4,4] x_input) => (float[N,3,4,4] y) { y = com.microsoft.Gelu(x_input) }"
+    model = parse(graph, '"" : 13, "com.microsoft" : 1').SerializeToString()
+    assert [finding.message for finding in check(model)] == ["operator Gelu belongs to com.microsoft, not to ai.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        ("g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Nonsense(x_input) }", "No Op registered for Nonsense"),
+        ("g (float[N,3,4,4] x_input) => (float[N,47] y) { y = Flatten<axis=1>(x_input) }", r"\(48\) vs \(47\)"),
+        ("g (float[N,3,4,4] x_input) => (float[N,48,1] y) { y = Flatten<axis=1>(x_input) }", "rank"),
+        ("g (float[N,3,4,4] x_input) => (int8[N,48] y) { y = Flatten<axis=1>(x_input) }", "elem type"),
+        ("g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Flatten<axis=1>(missing) }", "missing"),
+    ],
+)
+def test_invalid_models(graph: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason) as caught:
+        check(parse(graph).SerializeToString())
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_weights_outside_the_file() -> None:
+    model: Any = parse("g (float[N,3,4,4] x_input) => (float[N,3,4,4] y) { y = Add(x_input, b) }")
+    weight = numpy_helper.from_array(np.zeros((3, 4, 4), np.float32), "b")
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    entry = weight.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    model.graph.initializer.append(weight)
+    with pytest.raises(ValidationError, match="outside the model file"):
+        check(model.SerializeToString())
+
+
+def test_no_model_at_all() -> None:
+    for data in (b"", b"<html>404</html>", GOOD[: len(GOOD) // 2]):
+        with pytest.raises(ValidationError):
+            check(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    flips=st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=8),
+    cut=st.one_of(st.just(len(GOOD)), st.integers(0, len(GOOD))),
+)
+def test_damaged_models_are_judged_or_refused(flips: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(GOOD)
+    for place, value in flips:
+        data[place] = value
+    try:
+        hints = [finding.hint for finding in check(bytes(data[:cut]))]
+    except ValidationError as error:
+        hints = [error.hint]
+    assert all(hints)
+
+
+def test_onnx_runtime_says_why_it_does_not_load(capfd: pytest.CaptureFixture[str]) -> None:
+    graph = "g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Nonsense(x_input) }"
+    with pytest.raises(ValidationError, match=r"does not load the model: This is an invalid model.*Nonsense") as caught:
+        runtime.load(parse(graph).SerializeToString())
+    assert "ONNXRuntimeError" not in caught.value.message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_onnx_runtime_says_why_it_does_not_run(capfd: pytest.CaptureFixture[str]) -> None:
+    session = runtime.load(onnx_model(Classifier()))
+    with pytest.raises(ValidationError, match="fails on a batch of 1: Got invalid dimensions"):
+        runtime.run(session, np.zeros((1, 3, 9, 9), np.float32))
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,286 @@
+"""The stage as a whole, on a small classifier that exists twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from convert.artifacts import Adapted, Evidence, ImageScaling, Preprocessing, ResizeMode, Validated
+from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
+from convert.findings import Finding, Level
+from convert.isolation import Worker
+from convert.validate import findings as rules
+from convert.validate import tensorrt
+from convert.validate.stage import Validate
+from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite
+
+MODEL = Classifier()
+
+Measure = Callable[..., tuple[Evidence, tuple[Finding, ...]]]
+
+
+@pytest.fixture
+def measure(worker: Worker) -> Measure:
+    def measured(artifact: Adapted, **options: Any) -> tuple[Evidence, tuple[Finding, ...]]:
+        result = Validate(worker=worker, **options)(artifact, Path())
+        assert isinstance(result.artifact, Validated)
+        assert result.artifact.adapted is artifact
+        assert result.outputs == ()
+        return result.artifact.evidence, result.findings
+
+    return measured
+
+
+def ids(findings: tuple[Finding, ...]) -> list[str]:
+    return [finding.id for finding in findings]
+
+
+@pytest.mark.parametrize(("channels", "preprocessing"), [(3, RGB), (1, GRAY)])
+def test_a_faithful_translation(measure: Measure, channels: int, preprocessing: Preprocessing) -> None:
+    model = Classifier(channels=channels)
+    evidence, findings = measure(adapted(onnx_model(model), tflite(model), preprocessing))
+    assert findings == ()
+    assert evidence.parity is not None
+    assert evidence.parity.max_abs_diff < 1e-6
+    assert evidence.parity.mean_abs_diff <= evidence.parity.max_abs_diff
+    assert (evidence.parity.top1, evidence.parity.inputs, evidence.parity.tolerance) == (1.0, 32, 1e-4)
+    assert evidence.batch is not None
+    assert evidence.batch.sizes == (1, 2, 8)
+    assert evidence.batch.max_abs_diff < 1e-6
+    assert evidence.tensorrt is None
+
+
+def test_the_same_twice(measure: Measure) -> None:
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    assert measure(artifact) == measure(artifact)
+
+
+def test_a_wrong_weight(measure: Measure) -> None:
+    evidence, findings = measure(adapted(onnx_model(replace(MODEL, seed=8)), tflite(MODEL)))
+    assert ids(findings)[0] == "EI403"
+    assert findings[0].level is Level.ERROR
+    assert evidence.parity is not None
+    assert evidence.parity.max_abs_diff > 0.01
+
+
+# gain keeps the scores away from 0 and 1 where inputs are large
+RANGES = [
+    (ImageScaling.NONE, 1.0, RGB),
+    (ImageScaling.FROM_0_TO_255, 1 / 255, replace(RGB, net_scale_factor=1.0)),
+    (ImageScaling.MINUS_1_TO_1, 1.0, replace(RGB, net_scale_factor=1 / 127.5, offsets=(127.5,) * 3)),
+    (ImageScaling.MINUS_128_TO_127, 1 / 255, replace(RGB, net_scale_factor=1.0, offsets=(128.0,) * 3)),
+    (
+        ImageScaling.BGR_MINUS_IMAGENET_MEAN,
+        1 / 255,
+        replace(RGB, net_scale_factor=1.0, offsets=(103.939, 116.779, 123.68), color="BGR"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("scaling", "gain", "preprocessing"), RANGES)
+def test_every_scaling_with_what_nvinfer_needs_for_it(
+    measure: Measure, scaling: ImageScaling, gain: float, preprocessing: Preprocessing
+) -> None:
+    model = replace(MODEL, gain=gain)
+    _, findings = measure(adapted(onnx_model(model), tflite(model), preprocessing, scaling))
+    assert findings == ()
+    # and with what it needs for another: the graph is right, the preprocessing is not
+    for other, _, wrong in RANGES:
+        if other is not scaling:
+            _, findings = measure(adapted(onnx_model(model), tflite(model), wrong, scaling), inputs=8)
+            assert ids(findings)[0] == "EI403", other
+
+
+def test_torch_folded_into_the_graph(measure: Measure) -> None:
+    proto = parse("g (float[N,3,6,5] x_input) => (float[N,4] scores) { }")
+    proto.ParseFromString(onnx_model(MODEL))
+    for node in proto.graph.node:
+        if node.op_type == "Transpose":
+            node.input[0] = "normalised"
+    folded = parse(
+        "g (float[N,3,6,5] x_input) => (float[N,3,6,5] normalised)"
+        "{ centred = Sub(x_input, mean) \n normalised = Div(centred, deviation) }"
+    )
+    nodes = [*folded.graph.node, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    for name, values in (("mean", [0.485, 0.456, 0.406]), ("deviation", [0.229, 0.224, 0.225])):
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(values, np.float32).reshape(1, 3, 1, 1), name))
+    preprocessing = replace(RGB, folded="torch")
+    _, findings = measure(adapted(proto.SerializeToString(), tflite(MODEL), preprocessing, ImageScaling.TORCH))
+    assert findings == ()
+    _, findings = measure(adapted(onnx_model(MODEL), tflite(MODEL), preprocessing, ImageScaling.TORCH))
+    assert ids(findings)[0] == "EI403"
+
+
+def test_swapped_colours_are_seen(measure: Measure) -> None:
+    _, findings = measure(adapted(onnx_model(MODEL), tflite(MODEL), replace(RGB, color="BGR")))
+    assert ids(findings)[0] == "EI403"
+
+
+def test_swapped_axes_are_seen(measure: Measure) -> None:
+    square = Classifier(height=6, width=6)
+    proto = parse("g (float[N,3,6,6] x_input) => (float[N,4] scores) { }")
+    proto.ParseFromString(onnx_model(square))
+    proto.graph.node[0].attribute[0].ints[:] = [0, 3, 2, 1]
+    _, findings = measure(adapted(proto.SerializeToString(), tflite(square)))
+    assert ids(findings)[0] == "EI403"
+
+
+def test_a_model_that_always_says_the_same(measure: Measure) -> None:
+    dead = replace(MODEL, gain=0.0)
+    evidence, findings = measure(adapted(onnx_model(dead), tflite(dead)))
+    assert [(finding.id, finding.level) for finding in findings] == [("EI406", Level.WARNING)]
+    assert evidence.parity is not None
+
+
+def test_a_model_that_overflows(measure: Measure) -> None:
+    wild = replace(MODEL, gain=3e38)
+    evidence, findings = measure(adapted(onnx_model(wild), tflite(wild)))
+    assert set(ids(findings)) == {"EI405"}
+    assert evidence == Evidence()
+
+
+def test_a_signature_nvinfer_cannot_take_is_not_measured(measure: Measure) -> None:
+    evidence, findings = measure(adapted(onnx_model(MODEL, batch="1"), tflite(MODEL)))
+    assert ids(findings) == ["EI400", "EI401"]
+    assert evidence == Evidence()
+
+
+def test_an_invalid_model(measure: Measure) -> None:
+    with pytest.raises(ValidationError, match="not an ONNX model"):
+        measure(adapted(b"<html>", tflite(MODEL)))
+
+
+def test_the_original_of_another_model(measure: Measure) -> None:
+    with pytest.raises(ValidationError, match="does not hold one picture"):
+        measure(adapted(onnx_model(MODEL), tflite(Classifier(height=7))))
+    with pytest.raises(ValidationError, match="cannot be compared"):
+        measure(adapted(onnx_model(MODEL), tflite(Classifier(classes=5))))
+
+
+def test_quantized_original_within_its_own_steps(measure: Measure) -> None:
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL, int8=True))
+    _, findings = measure(artifact, tolerance=1 / 256)
+    assert findings == ()
+    _, findings = measure(artifact)
+    assert ids(findings)[0] == "EI403"
+
+
+def test_pictures_of_the_users_own(measure: Measure, tmp_path: Path) -> None:
+    for number in range(40):  # more than one chunk
+        Image.effect_noise((20 + number, 16), 80).convert("RGB").save(tmp_path / f"{number}.png")
+    evidence, findings = measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path, inputs=5)
+    assert findings == ()
+    assert evidence.parity is not None
+    assert evidence.parity.inputs == 45
+
+
+def test_a_broken_picture_ends_the_run(measure: Measure, tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(b"no")
+    with pytest.raises(InputError) as caught:
+        measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path)
+    assert caught.value.path == str(tmp_path / "cat.jpg")
+
+
+def test_pictures_are_resized_as_the_export_says(measure: Measure, tmp_path: Path) -> None:
+    """The worst picture is named; only the resize mode decides whether the bright edge is inside."""
+    picture = Image.new("RGB", (50, 6))
+    picture.paste((255, 255, 255), (0, 0, 10, 6))
+    picture.save(tmp_path / "edge.png")
+    artifact = adapted(onnx_model(replace(MODEL, seed=8)), tflite(MODEL))
+    differences = {}
+    for mode in (ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST):
+        chosen = replace(artifact, preprocessing=replace(RGB, resize_mode=mode))
+        evidence, _ = measure(chosen, images=tmp_path, inputs=1)
+        assert evidence.parity is not None
+        differences[mode] = evidence.parity.mean_abs_diff
+    black, _ = measure(artifact, inputs=1)
+    assert black.parity is not None
+    # Cropped to the black centre, the picture is the generated "black" once more.
+    assert differences[ResizeMode.FIT_SHORTEST] == pytest.approx(black.parity.mean_abs_diff)
+    assert differences[ResizeMode.SQUASH] != pytest.approx(black.parity.mean_abs_diff)
+
+
+def test_the_tensorrt_gate_is_optional_and_says_so_first(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt, "_MODULES", ("no_such_module",))
+    artifact = adapted(b"not even looked at", b"")
+    with pytest.raises(MissingDependencyError):
+        measure(artifact, tensorrt=True)
+
+
+def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def build(model: bytes, shape: tuple[int, int, int], batch_size: int, *, timeout: float) -> str:
+        calls.append((model, shape, batch_size, timeout))
+        if batch_size == 9:
+            raise ValidationError("TensorRT has had enough")
+        return "built"
+
+    monkeypatch.setattr(tensorrt, "available", lambda: True)
+    monkeypatch.setattr(tensorrt, "build", build)
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    evidence, findings = measure(artifact, tensorrt=True, batch_size=4, timeout=50.0)
+    assert (evidence.tensorrt, findings) == ("built", ())
+    assert calls == [(artifact.onnx.data, (3, 6, 5), 4, 50.0)]
+    evidence, findings = measure(artifact, tensorrt=True, batch_size=9)
+    assert evidence.tensorrt is None
+    assert evidence.parity is not None
+    assert [(finding.id, finding.level) for finding in findings] == [("EI408", Level.ERROR)]
+
+
+def test_a_worker_of_its_own() -> None:
+    result = Validate(inputs=4)(adapted(onnx_model(MODEL), tflite(MODEL)), Path())
+    assert result.findings == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tolerance": 0.0},
+        {"tolerance": float("nan")},
+        {"tolerance": float("inf")},
+        {"inputs": 0},
+        {"batches": ()},
+        {"batches": (1, 0)},
+        {"timeout": 0.0},
+        {"batch_size": 0},
+    ],
+)
+def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(PresetError):
+        Validate(**options)
+
+
+def test_the_stage_is_a_value() -> None:
+    assert Validate(worker=Worker()) == Validate()
+    assert Validate(inputs=8) != Validate()
+    assert Validate().name == "validate"
+
+
+def test_rules_are_distinct_and_say_what_to_do() -> None:
+    assert len({rule.id for rule in rules.RULES}) == len(rules.RULES)
+    for rule in rules.RULES:
+        assert 400 <= int(rule.id.removeprefix("EI")) < 450
+        assert rule.title
+        assert rule.why
+        assert rule.fix
+    declared = {name for name in rules.__all__ if name != "RULES"}
+    assert {id(getattr(rules, name)) for name in declared} == {id(rule) for rule in rules.RULES}
+
+
+def test_importing_the_stage_is_light() -> None:
+    heavy = "{'numpy', 'onnx', 'onnxruntime', 'PIL'}"
+    code = f"import sys, convert.validate.stage as s; s.Validate(); print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
