@@ -1,0 +1,1 @@
+"""What Gst-nvinfer does before and behind TensorRT, computed on a CPU: float32, step by step, as NVIDIA's code does."""
