@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from enum import Enum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -149,15 +150,19 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
     try:
         assert isinstance(document, dict)
         parity, batch, tensorrt = document["parity"], document["batch"], document["tensorrt"]
-        return Evidence(
-            parity and Parity(**{name: float(parity[name]) for name in _MEASURES}, inputs=int(parity["inputs"])),
-            batch and BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
-            tensorrt and str(tensorrt),
+        evidence = Evidence(
+            None
+            if parity is None
+            else Parity(**{name: float(parity[name]) for name in _MEASURES}, inputs=int(parity["inputs"])),
+            None if batch is None else BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
+            None if tensorrt is None else str(tensorrt),
         )
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        dumps(evidence_document(evidence))  # Python's JSON reads NaN and lone surrogates; nothing may write them
+    except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             "not the evidence that `ei-deepstream validate -o` writes", path=path, hint="run validate again"
         ) from error
+    return evidence
 
 
 def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
@@ -166,16 +171,23 @@ def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
         return None
     (wanted,) = (part for part in get_args(kind) if part is not NoneType) if get_origin(kind) is UnionType else (kind,)
     if get_origin(wanted) is tuple:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        if isinstance(value, list) and all(_is_text(item) for item in value):
             return tuple(value)
     elif isinstance(wanted, type) and issubclass(wanted, Enum):
         if value in [member.value for member in wanted]:
             return wanted(value)
-    elif wanted is float and type(value) in {int, float}:
-        return float(value)  # type: ignore[arg-type]
-    elif type(value) is wanted:
+    elif wanted is float:
+        # False for NaN, infinity and integers beyond a float's range, all of which Python's JSON reads
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return float(value)
+    elif type(value) is wanted and (wanted is not str or _is_text(value)):
         return value
     raise InputError(f"metadata {name!r} cannot be {value!r}", path=path, hint="run unpack again, or correct the file")
+
+
+def _is_text(value: object) -> bool:
+    """A string that UTF-8 can hold: Python's JSON reads lone surrogates."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _plain(value: object) -> Any:

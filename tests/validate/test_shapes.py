@@ -72,7 +72,7 @@ def test_what_convert_makes_is_fine() -> None:
             ["EI401 output 'y' is int64, and nvinfer reads float32"],
         ),
         (
-            "g (float[N,3,4,4] x_input) => (float[N,M,4,4] y) <bool[3] b = {1,0,1}> { y = Compress<axis=1>(x_input, b) }",
+            "g (float[N,3,4,4] x_input) => (float[N,M,4,4] y) <bool[3] b = {1,0,1}>{ y = Compress<axis=1>(x_input,b) }",
             ["EI401 output 'y' [N,M,4,4] has a dimension besides the batch that is not fixed"],
         ),
         (

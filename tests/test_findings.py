@@ -1,0 +1,50 @@
+"""Rules, findings, and which of several is the worst."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+
+from convert.findings import Finding, Level, Rule, worst
+
+RULE = Rule("EI999", Level.WARNING, "something is odd", why="because", fix="mend it")
+
+
+def test_a_finding_takes_its_id_and_level_from_the_rule() -> None:
+    found = RULE.found("this is odd", path=Path("a/b.txt"), line=3, column=4, hint="mend this")
+    assert found == Finding("EI999", Level.WARNING, "this is odd", "a/b.txt", 3, 4, "mend this")
+
+
+def test_a_finding_may_have_a_level_of_its_own() -> None:
+    assert RULE.found("worse than usual", level=Level.ERROR).level is Level.ERROR
+
+
+def test_a_place_is_optional() -> None:
+    found = RULE.found("this is odd")
+    assert (found.path, found.line, found.column, found.hint) == (None, None, None, None)
+
+
+def test_levels_are_sarifs() -> None:
+    assert [level.value for level in sorted(Level, key=lambda level: level.rank)] == ["note", "warning", "error"]
+    assert [level.rank for level in (Level.NOTE, Level.WARNING, Level.ERROR)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("levels", list(itertools.product(Level, repeat=2)))
+def test_worst(levels: tuple[Level, Level]) -> None:
+    found = [RULE.found("x", level=level) for level in levels]
+    assert worst(found) is max(levels, key=lambda level: level.rank)
+    assert worst(iter(found)) is worst(reversed(found))
+
+
+def test_worst_of_nothing() -> None:
+    assert worst([]) is None
+
+
+def test_both_are_values() -> None:
+    for value in (RULE, RULE.found("x")):
+        assert hash(value) == hash(dataclasses.replace(value))
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.id = "EI000"  # type: ignore[misc]

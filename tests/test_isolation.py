@@ -1,0 +1,170 @@
+"""The child process: answers, deaths, time limits, and that it never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.errors import OutputError
+from convert.isolation import Died, Failed, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with Worker() as child:
+        yield child
+
+
+def alive(pid: int) -> bool:
+    """A zombie counts as dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone(pid: int) -> bool:
+    """Within ten seconds."""
+    for _ in range(1000):
+        if not alive(pid):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_answers(worker: Worker) -> None:
+    assert worker.call("math:gcd", 12, 18, timeout=60) == 6
+    assert worker.call("os.path:join", "a", "b", timeout=60) == "a/b"
+    assert worker.call("builtins:print", "noise on stdout does no harm", timeout=60) is None
+
+
+def test_the_child_stays_warm(worker: Worker) -> None:
+    first = worker.call("os:getpid", timeout=60)
+    assert first != os.getpid()
+    assert worker.call("os:getpid", timeout=60) == first
+
+
+def test_large_arguments_and_answers(worker: Worker) -> None:
+    data = os.urandom(1 << 20) * 8
+    assert worker.call("builtins:bytes", data, timeout=60) == data
+
+
+def test_an_error_of_ours_comes_back_whole(worker: Worker, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError) as caught:
+        worker.call("convert.writing:make_folder", tmp_path / "file", timeout=60)
+    assert caught.value.path == str(tmp_path / "file")
+    assert caught.value.hint
+
+
+def test_another_exception_comes_with_its_traceback(worker: Worker) -> None:
+    with pytest.raises(Failed, match=r"^ValueError: math domain error$") as caught:
+        worker.call("math:sqrt", -1, timeout=60)
+    assert "Traceback" in caught.value.details
+    assert worker.call("math:sqrt", 4, timeout=60) == 2
+
+
+@pytest.mark.parametrize("function", ["no_such_module:f", "math:no_such_function"])
+def test_no_such_function(worker: Worker, function: str) -> None:
+    with pytest.raises(Failed, match="no_such"):
+        worker.call(function, timeout=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_killed_by_a_signal(worker: Worker, number: signal.Signals) -> None:
+    before = worker.call("os:getpid", timeout=60)
+    with pytest.raises(Died) as caught:
+        worker.call("signal:raise_signal", number, timeout=60)
+    assert caught.value.reason == f"killed by {number.name}"
+    assert worker.call("os:getpid", timeout=60) != before
+
+
+def test_exited(worker: Worker) -> None:
+    worker.call("os:write", 2, b"the last words\n", timeout=60)
+    with pytest.raises(Died, match=r"^exited with status 3$") as caught:
+        worker.call("os:_exit", 3, timeout=60)
+    assert caught.value.output == "the last words\n"
+
+
+def test_too_long(worker: Worker) -> None:
+    pid = worker.call("os:getpid", timeout=60)
+    start = time.monotonic()
+    with pytest.raises(Died, match=r"^ran longer than 0\.2 s$"):
+        worker.call("time:sleep", 60, timeout=0.2)
+    assert time.monotonic() - start < 30
+    assert gone(pid)
+    assert worker.call("math:gcd", 12, 18, timeout=60) == 6
+
+
+def test_a_preload_that_fails_is_a_death() -> None:
+    with Worker(("no_such_module",)) as worker, pytest.raises(Died, match="exited with status 1") as caught:
+        worker.call("math:gcd", 1, 1, timeout=60)
+    assert "No module named 'no_such_module'" in caught.value.output
+
+
+def test_closing_ends_the_child_at_once() -> None:
+    worker = Worker().start()
+    pid = worker.call("os:getpid", timeout=60)
+    worker.close()
+    assert not alive(pid)
+    worker.close()
+    assert worker.call("os:getpid", timeout=60) != pid
+    worker.close()
+
+
+def test_starting_twice_is_starting_once(worker: Worker) -> None:
+    pid = worker.call("os:getpid", timeout=60)
+    assert worker.start() is worker
+    assert worker.call("os:getpid", timeout=60) == pid
+
+
+def test_ctrl_c_ends_the_child(worker: Worker) -> None:
+    pid = worker.call("os:getpid", timeout=60)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        worker.call("time:sleep", 60, timeout=60)
+    timer.join()
+    assert gone(pid)
+
+
+def test_the_current_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own folder may hold an `onnx/` or a `numpy.py`."""
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    with Worker() as worker, pytest.raises(Failed, match="No module named 'trap'"):
+        worker.call("trap:f", timeout=60)
+
+
+def test_the_child_dies_with_its_parent() -> None:
+    """Even by SIGKILL, which no parent can clean up after, and in the middle of a call."""
+    script = """
+        from convert.isolation import Worker
+        worker = Worker().start()
+        print(worker.call("os:getpid", timeout=60), flush=True)
+        worker.call("time:sleep", 600, timeout=600)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    assert gone(child)

@@ -1,0 +1,191 @@
+"""Files land whole or not at all, and only where something changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.errors import OutputError
+from convert.writing import Output, make_folder, sha256, write, write_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> object:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_digest() -> None:
+    assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_written_into_a_new_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    outputs = write_all(folder, {"one.txt": b"1\n", "empty": b""})
+    assert outputs == (
+        Output(str(folder / "one.txt"), hashlib.sha256(b"1\n").hexdigest()),
+        Output(str(folder / "empty"), hashlib.sha256(b"").hexdigest()),
+    )
+    assert (folder / "one.txt").read_bytes() == b"1\n"
+    assert names(folder) == ["empty", "one.txt"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    write_all(tmp_path, {"run.sh": b"#!/bin/sh\n", "data": b""}, executables=frozenset({"run.sh"}))
+    assert (mode(tmp_path / "run.sh"), mode(tmp_path / "data")) == (0o755, 0o644)
+    os.umask(0o077)
+    write(tmp_path / "private.sh", b"", executable=True)
+    assert mode(tmp_path / "private.sh") == 0o700
+
+
+def test_what_has_not_changed_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    first = write(path, b"same")
+    os.utime(path, ns=(1, 1))
+    before = path.stat()
+    assert write(path, b"same") == first
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("content", "executable"), [(b"other", False), (b"longer than it was", False), (b"same", True)]
+)
+def test_what_has_changed_is_replaced(tmp_path: Path, content: bytes, executable: bool) -> None:
+    path = tmp_path / "a"
+    write(path, b"same")
+    inode = path.stat().st_ino
+    write(path, content, executable=executable)
+    assert path.stat().st_ino != inode
+    assert path.read_bytes() == content
+    assert bool(mode(path) & 0o100) == executable
+
+
+def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"mine")
+    link.symlink_to(target)
+    write(link, b"mine")
+    assert not link.is_symlink()
+    write(link, b"new")
+    assert target.read_bytes() == b"mine"
+
+
+def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
+    dead, alive = f".model.onnx.{dead_pid()}.part", f".model.onnx.{os.getppid()}.part"
+    others = [".part", ".x.part", ".x.12x.part", "x.1.part"]
+    for name in (dead, alive, *others):
+        (tmp_path / name).write_bytes(b"half")
+    write(tmp_path / "a", b"")
+    assert names(tmp_path) == sorted([alive, "a", *others])
+
+
+def test_a_folder_in_the_way_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "first").write_bytes(b"old")
+    (tmp_path / "second").mkdir()
+    with pytest.raises(OutputError, match="a folder stands where this file belongs") as caught:
+        write_all(tmp_path, {"first": b"new", "second": b"new", "third": b"new"})
+    assert caught.value.path == str(tmp_path / "second")
+    assert (tmp_path / "first").read_bytes() == b"old"
+    assert names(tmp_path) == ["first", "second"]
+
+
+def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match="cannot create the folder") as caught:
+            make_folder(folder)
+        assert caught.value.path == str(folder)
+        assert "-o" in str(caught.value.hint)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="not writable"):
+            write(tmp_path / "a", b"")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_space_left(tmp_path: Path) -> None:
+    """A limit on file size stands in for a full disk: the write fails half way in the same place."""
+    write(tmp_path / "first", b"old")
+    done = run(
+        """
+        import resource, sys
+        from pathlib import Path
+        from convert.errors import OutputError
+        from convert.writing import write_all
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_all(Path(sys.argv[1]), {"first": b"new", "second": bytes(5000)})
+        except OutputError as error:
+            print(error.code, error.message, error.hint)
+        """,
+        tmp_path,
+    )
+    assert done.stdout.startswith("output cannot write: File too large check free space")
+    assert (tmp_path / "first").read_bytes() == b"old"
+    assert names(tmp_path) == ["first"]
+
+
+def test_killed_half_way(tmp_path: Path) -> None:
+    """Killed between the first and the second file: nothing new is seen, and the next run cleans up."""
+    write(tmp_path / "first", b"old")
+    done = run(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from convert import writing
+        flush = writing.os.fsync
+        def fsync(descriptor, calls=[]):
+            calls.append(descriptor)
+            if len(calls) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            flush(descriptor)
+        writing.os.fsync = fsync
+        writing.write_all(Path(sys.argv[1]), {"first": b"new", "second": b"new"})
+        """,
+        tmp_path,
+    )
+    assert done.returncode == -9
+    assert (tmp_path / "first").read_bytes() == b"old"
+    assert len(names(tmp_path)) == 3
+    write(tmp_path / "third", b"")
+    assert names(tmp_path) == ["first", "third"]
