@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +19,9 @@ from convert.findings import Level
 from convert.validate import runtime
 from convert.validate.shapes import check
 from tests.validate.tiny import Classifier, onnx_model, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = onnx_model(Classifier())
 
@@ -171,3 +178,28 @@ def test_onnx_runtime_says_why_it_does_not_run(capfd: pytest.CaptureFixture[str]
     with pytest.raises(ValidationError, match="fails on a batch of 1: Got invalid dimensions"):
         runtime.run(session, np.zeros((1, 3, 9, 9), np.float32))
     assert capfd.readouterr() == ("", "")
+
+
+def test_onnx_runtime_loads_quietly_and_sends_nothing(tmp_path: Path) -> None:
+    """What it writes while loading is dropped, what is written afterwards is not; it keeps no file of its own."""
+    script = """
+        import os, sys
+        from pathlib import Path
+        from convert.validate import runtime
+        runtime.load(Path(sys.argv[1]).read_bytes())
+        os.write(2, b"after")
+        links = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        print([link for link in links if link.endswith((".db", ".db-wal"))])
+    """
+    (tmp_path / "m.onnx").write_bytes(GOOD)
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "m.onnx")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "after")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
