@@ -98,11 +98,15 @@ def incbin_header(symbol: str, file: str) -> str:
     return guarded(
         f"MODEL_{symbol.upper()}_H",
         [
-            '#include "edge-impulse-sdk/classifier/ei_incbin.h"',
+            "#define INCBIN_STYLE INCBIN_STYLE_SNAKE",
+            '#include "edge-impulse-sdk/third_party/incbin/incbin.h"',
             "",
             f"const size_t {symbol}_arena_size = {_ARENA};",
             "",
-            f'INCBIN({symbol}, "{file}");',
+            f'INCBIN(incbin_{symbol}, "{file}");',
+            "",
+            f"const unsigned char *{symbol} = gincbin_{symbol}_data;",
+            f"unsigned int {symbol}_len = gincbin_{symbol}_size;",
         ],
     )
 
@@ -196,7 +200,8 @@ def _model_files(data: bytes, p: Parameters, form: str) -> dict[str, bytes]:
     symbol = symbol_of(p, form)
     if form == "F4":
         binary = f"{place}.tflite"
-        return {f"{place}.h": incbin_header(symbol, binary).encode(), binary: data}
+        source = b"// intentionally empty\n"
+        return {f"{place}.cpp": source, f"{place}.h": incbin_header(symbol, binary).encode(), binary: data}
     if form in EON_FORMS:
         declaration = guarded(f"MODEL_{symbol.upper()}_H", [f"TfLiteStatus {symbol}_init(void*);"])
         return {f"{place}.h": declaration.encode(), f"{place}.cpp": data}

@@ -40,6 +40,7 @@ class Parameters:
         last_layer: an EI_CLASSIFIER_LAST_LAYER_ enumerator without that prefix: "UNKNOWN", "FOMO", "SSD", "YOLOV5", ...
         threshold: a detector's confidence threshold, 0..1; `nms_iou` its overlap.
         compiled: EON: `model_variables.h` names the compiled functions instead of an array.
+        suffix_names: the names of an impulse end in project and impulse before 2025 too.
         project_in_names: from 2026: `tflite_learn_<project>_<block>` instead of `tflite_learn_<block>`.
     """
 
@@ -64,6 +65,7 @@ class Parameters:
     nms_iou: float = 0.2
     quantized: bool = False
     compiled: bool = False
+    suffix_names: bool = False
 
     @property
     def project_in_names(self) -> bool:
@@ -77,8 +79,8 @@ class Parameters:
 
     @property
     def suffix(self) -> str:
-        """What names of an impulse end in: nothing until 2024."""
-        return f"_{self.project_id}_{self.impulse_id}" if self.year >= 2025 else ""
+        """What names of an impulse end in: nothing until 2024, unless there are several."""
+        return f"_{self.project_id}_{self.impulse_id}" if self.year >= 2025 or self.suffix_names else ""
 
     @property
     def block(self) -> str:
@@ -180,6 +182,8 @@ def model_variables_h(
         anomaly: the symbol of an anomaly model beside the (first) classifier.
     """
     impulses = [parameters] if isinstance(parameters, Parameters) else list(parameters)
+    if len(impulses) > 1 and impulses[0].year < 2025:
+        impulses = [replace(p, suffix_names=True) for p in impulses]
     lines = ["#include <stdint.h>", '#include "model_metadata.h"']
     chosen = [form or usual_form(p) for p in impulses]
     if impulses[0].year >= 2023:

@@ -18,11 +18,11 @@ from convert.export.tree import IGNORED_FOLDERS, MAX_BYTES, MAX_MEMBERS, Member,
 from convert.export.zips import zip_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from convert.findings import Finding
 
-__all__ = ["open_tree", "open_zip_bytes", "read_file", "read_head"]
+__all__ = ["folder_part", "is_folder", "open_tree", "open_zip_bytes", "read_file", "read_head"]
 
 _MAX_DEPTH: Final = 40  # of folders; an Edge Impulse SDK has 12
 
@@ -36,7 +36,8 @@ def open_tree(path: Path) -> Iterator[Tree]:
     """
     mode = _mode(path)
     if stat.S_ISDIR(mode):
-        yield _folder_tree(path)
+        findings: list[Finding] = []
+        yield _folder_tree(path, _walk(path, path, findings, 0), findings, path)
     elif _is_zip(path):
         try:
             file = path.open("rb")
@@ -45,7 +46,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
         with file, zip_tree(file, path) as tree:
             yield tree
     else:
-        member = Member(path.name, path.stat().st_size)
+        member = Member(path.name, _size(path))
         yield Tree("file", path, {member.path: member}, (), lambda _, limit: read_file(path, limit))
 
 
@@ -75,6 +76,15 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(data) > limit:
         raise too_large(limit, str(path))
     return data
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder.
+
+    Raises:
+        InputError: it is not there or cannot be looked at.
+    """
+    return stat.S_ISDIR(_mode(path))
 
 
 def _mode(path: Path) -> int:
@@ -115,24 +125,37 @@ def read_head(path: Path, size: int) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def _folder_tree(root: Path) -> Tree:
-    members: dict[str, Member] = {}
-    places: dict[str, Path] = {}
+def folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
+    """The files at and below `parts`, which lie in the folder `root`; messages call that `shown`."""
     findings: list[Finding] = []
-    for place in _walk(root, root, findings, 0):
+    places = (place for part in parts for place in (_walk(root, part, findings, 0) if part.is_dir() else [part]))
+    return _folder_tree(root, places, findings, shown)
+
+
+def _folder_tree(root: Path, places: Iterable[Path], findings: list[Finding], shown: Path) -> Tree:
+    members: dict[str, Member] = {}
+    names: dict[str, Path] = {}
+    for place in places:
         if len(members) >= MAX_MEMBERS:
-            raise InputError(f"it holds more than {MAX_MEMBERS} files", path=root, hint="give the export's own folder")
+            raise InputError(f"it holds more than {MAX_MEMBERS} files", path=shown, hint="give the export's own folder")
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
         path = place.relative_to(root).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        members[path] = Member(path, place.stat().st_size)
-        places[path] = place
+        members[path] = Member(path, _size(place))
+        names[path] = place
     return Tree(
         "folder",
-        root,
+        shown,
         dict(sorted(members.items())),
         tuple(findings),
-        lambda path, limit: read_file(places[path], limit),
+        lambda path, limit: read_file(names[path], limit),
     )
+
+
+def _size(place: Path) -> int:
+    try:
+        return place.stat().st_size
+    except OSError as error:
+        raise _unreadable(place, error) from error
 
 
 def _walk(root: Path, folder: Path, findings: list[Finding], depth: int) -> Iterator[Path]:

@@ -54,7 +54,13 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Incbin:
-    """An `INCBIN(name, "file")` line; `file` is relative to the library's root."""
+    """An `INCBIN(name, "file")` line.
+
+    Attributes:
+        name: the pointer declared with what the macro defines (`const unsigned char *NAME = gname_data;`), else the
+            macro's own name without "incbin_".
+        file: relative to the library's root.
+    """
 
     name: str
     file: str
@@ -118,6 +124,7 @@ class _Reader:
         self._incbins: list[Incbin] = []
         self._names: list[str] = []
         self._lengths: dict[tuple[str, str], tuple[str, int]] = {}
+        self._pointers: list[tuple[str, str]] = []
 
     def read(self) -> Source:
         tokens: list[Token] = []
@@ -140,8 +147,9 @@ class _Reader:
                     self._incbins.append(incbin)
                     tokens = []
         arrays = tuple(self._with_length(array) for array in self._arrays)
+        incbins = tuple(self._with_pointer(incbin) for incbin in self._incbins)
         macros = {name.decode("utf-8", "replace"): _text(value) for name, value in self._scanner.macros.items()}
-        return Source(arrays, tuple(self._incbins), tuple(self._names), macros)
+        return Source(arrays, incbins, tuple(self._names), macros)
 
     def _initialiser(self, tokens: list[Token]) -> None:
         """The scanner stands behind the opening brace of what `tokens` declares."""
@@ -193,11 +201,13 @@ class _Reader:
                     self._scanner.position = token.start
 
     def _scalar(self, tokens: list[Token]) -> None:
-        """Remember `unsigned int NAME_len = 123;`."""
+        """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""
         at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
         if not at or tokens[at - 1].kind != Kind.NAME:
             return
         name = _text(tokens[at - 1].text)
+        if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
+            self._pointers.append((name, _text(tokens[-1].text)))
         value = integer(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
         is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
         if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
@@ -212,6 +222,12 @@ class _Reader:
             if macro is not None and (value := integer(macro, self._scanner.macros)) is not None:
                 return replace(array, declared=value, declared_by=array.name + suffix)
         return array
+
+    def _with_pointer(self, incbin: Incbin) -> Incbin:
+        """With the pointer's name: the macro defines `g<name>_data` or `g<name>Data`, as its style says."""
+        ends = (f"{incbin.name}_data", f"{incbin.name}data")
+        names = (name for name, value in self._pointers if value.lower().endswith(tuple(map(str.lower, ends))))
+        return replace(incbin, name=next(names, incbin.name.removeprefix("incbin_")))
 
     def _incbin(self, tokens: list[Token]) -> Incbin | None:
         """`INCBIN(name, "file")`, also with a prefix or suffix to the macro's name or an attribute in front."""

@@ -12,7 +12,7 @@ from typing import Final
 from convert.artifacts import ModelFacts, Task, Tensor
 from convert.export.tflite import Graph, GraphTensor, read_graph
 
-__all__ = ["facts", "facts_of", "possible_tasks"]
+__all__ = ["class_count", "facts", "facts_of", "possible_tasks"]
 
 _SSD: Final = "TFLite_Detection_PostProcess"
 
@@ -78,6 +78,22 @@ def possible_tasks(graph: Graph) -> tuple[Task, ...]:
     if len(outputs) != 1 or height is None or width is None:
         return (Task.UNKNOWN,)
     return _last_layer(height, width, outputs[0], operators)
+
+
+def class_count(facts: ModelFacts) -> int | None:
+    """How many classes the output has, background not counted; None where the shape does not say."""
+    output = facts.outputs[0].shape if len(facts.outputs) == 1 else ()
+    match facts.task, output:
+        case (Task.CLASSIFIER, (*_, int(classes))):
+            return classes
+        case (Task.FOMO, (_, _, _, int(channels))):
+            return channels - 1
+        case (Task.YOLOV5 | Task.YOLOV5_DRPAI | Task.YOLOX, (_, _, int(columns))):
+            return columns - 5
+        case (Task.YOLOV11 | Task.YOLOV11_ABS, (_, int(rows), _)):
+            return rows - 4
+        case _:
+            return None
 
 
 def _tensor(tensor: GraphTensor) -> Tensor:

@@ -235,6 +235,8 @@ class _Reader:
         metadata = self._whole(replace(metadata, block_id=number), reached, words)
         configs = [item for name in words if (item := self._variables.declarations.get(name)) and item.braced]
         for config in configs:
+            if number is None and (tokens := config.named("block_id")):
+                metadata = replace(metadata, block_id=self.values.integer("block_id", tokens))
             metadata = replace(metadata, **self._of_config(config))
         metadata = replace(metadata, **self._of_results(metadata, reached))
         mode = [name for config in configs for name in names_in(config.named("classification_mode") or ())]
@@ -254,7 +256,7 @@ class _Reader:
             overlap = self.values.number("NMS overlap", tokens)
         return replace(metadata, image_scaling=ImageScaling(scaling), nms_iou=overlap)
 
-    def _of_config(self, config: Declaration) -> dict[str, Any]:
+    def _of_config(self, config: Declaration, threshold: str = "threshold") -> dict[str, Any]:
         """What a learning block's configuration says, by the name in `Metadata`."""
         values = self.values
         said: dict[str, Any] = {}
@@ -267,8 +269,8 @@ class _Reader:
             said |= {} if value is None else {"task": Task(value)}
         elif detects:
             said["task"] = Task.CLASSIFIER
-        if (tokens := config.named("threshold")) and said.get("task") not in _NO_DETECTOR:
-            said["threshold"] = values.number("threshold", tokens)
+        if (tokens := config.named(threshold)) and said.get("task") not in _NO_DETECTOR:
+            said["threshold"] = values.number(threshold, tokens)
         return said
 
     def _of_results(self, metadata: Metadata, reached: frozenset[str] | None) -> dict[str, Any]:

@@ -1,0 +1,302 @@
+"""Finds everything in an export that is, was, or should be a model, and names the form it is stored in.
+
+Where to look is Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
+called `tflite-trained*`, `tflite_learn*`, `trained*`, `onnx-trained*`, and `.lite`, `.tflite` and `.onnx` files
+anywhere. Only when nothing is there are all other sources outside of the SDK read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export import kinds
+from convert.export.carray import Array, Incbin, check_length, read_source
+from convert.export.facts import facts_of, possible_tasks
+from convert.export.lexer import source_bytes
+from convert.export.tflite import is_tflite, read_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from convert.artifacts import ModelFacts, Task
+    from convert.export.tree import Member, Tree
+
+__all__ = ["EON_FORMS", "Candidate", "candidates_in"]
+
+EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
+"""The forms that hold C++ made by the EON compiler."""
+
+_BINARIES: Final = (".tflite", ".lite", ".onnx")
+_SOURCES: Final = (".h", ".hh", ".hpp", ".c", ".cc", ".cpp", ".cxx", ".inc", ".ino")
+_NAMES: Final = re.compile(r"(?:tflite|onnx|model|trained)[-_.]?(?:trained|learn|model|data)?.*", re.IGNORECASE)
+_MODEL_FOLDERS: Final = frozenset({"tflite-model", "onnx-model"})
+_MODEL_NAMES: Final = ("trained_tflite", "tflite_trained", "tflite_learn", "trained_onnx", "onnx_trained", "onnx_learn")
+_SDK: Final = "edge-impulse-sdk"  # it holds test models of TensorFlow Lite's own
+_SMALLEST: Final = 512  # bytes of source; the smallest model makes a header of 4,000
+
+_EON: Final = (b"TfArray<", b"used_operators_e", b"tflNodes", b"nodeData")
+"""One of these is in every compiled file; they are looked for as plain text, which ten megabytes do not delay."""
+
+_EON_SYMBOL: Final = re.compile(rb"\bTfLiteStatus\s+(\w+?)_(?:init|invoke)\s*\(")
+_E3: Final = re.compile(r"tflite_learn_\d+_\d+")
+_FLOAT32: Final = (
+    "in Deployment turn the EON compiler off and choose Unoptimized (float32), or download TensorFlow Lite (float32) "
+    "from the Dashboard"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that is or should be a model.
+
+    Attributes:
+        form: "F1" to "F4", "array", "flatbuffer", "openmv"; without a flatbuffer "E1" to "E3", "O", "onnx", "none".
+        member: path in the tree of the file that holds the model.
+        header: path of the header that names it (F4), else `member`.
+        symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
+        data: the flatbuffer; empty when there is none.
+        size: bytes stored.
+        facts, tasks: of the verified flatbuffer; None and () when `problem` says why not.
+        conditional: the array stands only in a branch of `#if` that is not compiled.
+    """
+
+    form: str
+    member: str
+    header: str
+    symbol: str = ""
+    namespace: str = ""
+    data: bytes = field(default=b"", repr=False)
+    size: int = 0
+    facts: ModelFacts | None = None
+    tasks: tuple[Task, ...] = ()
+    problem: ConvertError | None = None
+    conditional: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The name of the file that names the model, without extension."""
+        return PurePosixPath(self.header).stem
+
+    @property
+    def called(self) -> str:
+        """What a list calls it by: its symbol, or its file."""
+        return self.symbol or self.member
+
+
+def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]:
+    """Everything that is or should be a model, sorted by path; one that cannot be used says why in `problem`.
+
+    Args:
+        focus: the member the user named, which alone is looked at.
+
+    Raises:
+        InputError, UnsupportedModelError: `focus` holds no model.
+    """
+    if focus is not None:
+        return tuple(_file(tree, tree.members[focus]))
+    found = list(_found(tree, [member for member in tree.members.values() if _is_likely(member)]))
+    if not found:
+        found = list(_found(tree, [member for member in tree.members.values() if _is_possible(member)]))
+    taken = {candidate.member for candidate in found if candidate.form == "F4"}
+    return tuple(item for item in found if item.form == "F4" or item.member not in taken)
+
+
+def _is_likely(member: Member) -> bool:
+    path = PurePosixPath(member.path)
+    suffix = path.suffix.lower()
+    if _SDK in path.parts:
+        return False
+    if suffix in _BINARIES:
+        return True
+    in_folder = bool(_MODEL_FOLDERS.intersection(path.parts[:-1]))
+    return suffix in _SOURCES and (in_folder or bool(_NAMES.fullmatch(path.stem))) and not _is_parameters(path)
+
+
+def _is_possible(member: Member) -> bool:
+    path = PurePosixPath(member.path)
+    return (
+        path.suffix.lower() in _SOURCES
+        and member.size >= _SMALLEST
+        and _SDK not in path.parts
+        and not _is_parameters(path)
+    )
+
+
+def _is_parameters(path: PurePosixPath) -> bool:
+    return path.parent.name == "model-parameters"
+
+
+def _found(tree: Tree, members: Iterable[Member]) -> Iterator[Candidate]:
+    for member in members:
+        if PurePosixPath(member.path).suffix.lower() in _SOURCES:
+            yield from _in_source(tree, member)
+        else:
+            yield _binary(tree, member)
+
+
+def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
+    """The models of a single file; what is none is refused by its name.
+
+    Raises:
+        InputError, UnsupportedModelError: it holds no model.
+    """
+    data = tree.read(member.path)
+    kind = kinds.kind_of(data[: kinds.HEAD])
+    if kind is kinds.TFLITE:
+        yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
+    elif kind is kinds.ONNX:
+        raise _onnx(tree, member)
+    elif kind is not kinds.SOURCE:
+        raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+    else:
+        found = list(_in_source(tree, member, alone=True))
+        if not found:
+            raise InputError(
+                "there is no model in this file: no array of bytes and no INCBIN line",
+                path=tree.name_of(member.path),
+                hint="give tflite-trained.h or tflite_learn_*.h, or the whole library",
+            )
+        yield from found
+
+
+def _binary(tree: Tree, member: Member) -> Candidate:
+    candidate = Candidate("flatbuffer", member.path, member.path, size=member.size)
+    try:
+        data = tree.read(member.path)
+        kind = kinds.kind_of(data[: kinds.HEAD])
+        if kind is kinds.ONNX:
+            return replace(candidate, form="onnx", problem=_onnx(tree, member))
+        if kind is not kinds.TFLITE:
+            raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+    except ConvertError as error:
+        return replace(candidate, problem=error)
+    labels = str(PurePosixPath(member.path).with_name("labels.txt"))
+    form = "openmv" if member.name == "trained.tflite" and labels in tree.members else "flatbuffer"
+    return _verified(replace(candidate, form=form, data=data), tree)
+
+
+def _onnx(tree: Tree, member: Member) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"this is {kinds.ONNX.words}, not a TensorFlow Lite one", path=tree.name_of(member.path), hint=kinds.ONNX.hint
+    )
+
+
+def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[Candidate]:
+    """The models in C or C++ source; `alone`: it is the file the user named, so every byte array counts."""
+    try:
+        data = source_bytes(tree.read(member.path))
+        kind = kinds.kind_of(data[: kinds.HEAD])
+        if kind not in {kinds.SOURCE, kinds.TEXT} and _is_model_name(PurePosixPath(member.path).stem):
+            raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
+        if any(word in data for word in _EON) and (symbol := _EON_SYMBOL.search(data)):
+            yield _compiled(tree, member, symbol[1].decode())
+            return
+        source = read_source(data)
+    except InputError as error:
+        path = error.path or tree.name_of(member.path)
+        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
+        if alone:
+            raise problem from error
+        yield Candidate("none", member.path, member.path, size=member.size, problem=problem)
+        return
+    for array in source.arrays:
+        if is_tflite(array.data) or _is_model_name(array.name) or (alone and len(source.arrays) == 1):
+            yield _array(tree, member, array)
+    for incbin in source.incbins:
+        yield _incbin(tree, member, incbin)
+
+
+def _is_model_name(name: str) -> bool:
+    lowered = name.lower().replace("-", "_")
+    return lowered.startswith(_MODEL_NAMES)
+
+
+def _compiled(tree: Tree, member: Member, symbol: str) -> Candidate:
+    """An EON-compiled file: C++ with the graph in it, but no flatbuffer."""
+    form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
+    problem = UnsupportedModelError(
+        f"{symbol} was built with the EON compiler (form {form}): the model is C++ code, not TensorFlow Lite",
+        path=tree.name_of(member.path),
+        hint=_FLOAT32,
+    )
+    return Candidate(form, member.path, member.path, symbol, size=member.size, problem=problem)
+
+
+def _array(tree: Tree, member: Member, array: Array) -> Candidate:
+    candidate = Candidate(
+        form=_form(array),
+        member=member.path,
+        header=member.path,
+        symbol=array.name,
+        namespace=array.namespace,
+        data=array.data,
+        size=len(array.data),
+        conditional=array.conditional,
+    )
+    path = tree.name_of(member.path)
+    if not array.data:
+        problem: ConvertError = UnsupportedModelError(
+            f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
+            path=path,
+            hint=_FLOAT32,
+        )
+        return replace(candidate, form="none", problem=problem)
+    if kinds.is_onnx(array.data[: kinds.HEAD]):
+        problem = UnsupportedModelError(
+            f"array {array.name} is an ONNX model (a TensorRT deployment), not a TensorFlow Lite one",
+            path=path,
+            hint=_FLOAT32,
+        )
+        return replace(candidate, form="O", data=b"", problem=problem)
+    try:
+        check_length(array)
+    except InputError as error:
+        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
+        return replace(candidate, data=b"", problem=problem)
+    return _verified(candidate, tree)
+
+
+def _form(array: Array) -> str:
+    """By what stands before the name, and the name; "array" for one that Edge Impulse did not write."""
+    if "MODEL_SECTION" in array.prefix:
+        return "F3b"
+    if array.name.startswith("tflite_learn"):
+        return "F3"
+    if array.name != "trained_tflite":
+        return "array"
+    if array.namespace:
+        return "F2m"
+    return "F2" if "ALIGN" in array.prefix else "F1"
+
+
+def _incbin(tree: Tree, member: Member, incbin: Incbin) -> Candidate:
+    """F4: the file the line names, relative to the library's root, else beside the header."""
+    folder = PurePosixPath(member.folder)
+    root = folder.parent if folder.name in _MODEL_FOLDERS else folder
+    places = [root / incbin.file, folder / incbin.file, folder / PurePosixPath(incbin.file).name]
+    binary = next((str(place) for place in places if str(place) in tree.members), None)
+    candidate = Candidate("F4", binary or member.path, member.path, incbin.name, incbin.namespace)
+    if binary is None:
+        problem = InputError(
+            f"{incbin.name} is in {incbin.file}, which is missing",
+            path=tree.name_of(member.path),
+            line=incbin.line,
+            hint="give the whole library, or the .tflite file itself",
+        )
+        return replace(candidate, problem=problem)
+    read = _binary(tree, tree.members[binary])
+    return replace(read, form="F4", header=member.path, symbol=incbin.name, namespace=incbin.namespace)
+
+
+def _verified(candidate: Candidate, tree: Tree) -> Candidate:
+    """With what the flatbuffer says of itself, or with why it cannot be read."""
+    try:
+        graph = read_graph(candidate.data)
+    except ConvertError as error:
+        path = tree.name_of(candidate.member)
+        return replace(candidate, data=b"", problem=type(error)(error.message, hint=error.hint, path=path))
+    return replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))

@@ -1,0 +1,151 @@
+"""Decides which model of an export is THE model: the one the user named, or the only picture model in use."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from convert.errors import InputError
+from convert.export.entries import describe
+from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_EXTRA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convert.export.entries import Entry, Listing
+    from convert.export.tree import Tree
+    from convert.findings import Finding
+
+__all__ = ["choose", "others", "the_model"]
+
+
+def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
+    """The model to convert.
+
+    Args:
+        wanted: a symbol, file, impulse number or name, or a place in the list ("#2", or "2" where no impulse has that
+            number); None: there must be only one in use.
+
+    Raises:
+        InputError: there is none, there are several, it cannot be read, or `wanted` names none or several of them.
+        UnsupportedModelError: it is in a form that holds no flatbuffer.
+    """
+    entry = the_model(listing, tree) if wanted is None else _named(listing.entries, wanted, tree)
+    if entry.candidate.problem is not None:
+        raise entry.candidate.problem
+    return entry
+
+
+def the_model(listing: Listing, tree: Tree) -> Entry:
+    """The only picture model in use, else the only model in use; whether it can be read is not asked.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    if not listing.entries:
+        raise _nothing(tree)
+    used = _distinct([entry for entry in listing.entries if entry.used])
+    pictures = [entry for entry in used if entry.is_picture_model]
+    # An ONNX copy or an empty array does not stand in the way of the only model there is.
+    models = [entry for entry in pictures if entry.candidate.form not in {"none", "onnx", "O"}]
+    found = models or pictures or used
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        names = ", ".join(listing.missing) or "another model"
+        raise InputError(
+            f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
+            + describe(listing.entries),
+            path=tree.source,
+            hint="export the library again, or name one of these with --model if you know that it is right",
+        )
+    raise InputError(
+        f"the export holds {len(found)} models:\n" + describe(found),
+        path=tree.source,
+        hint=f"name one with --model, for example --model {_shortest(found[0], found)}",
+    )
+
+
+def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
+    """What there is to say about the models that were not chosen, and about how the chosen one is stored."""
+    findings: list[Finding] = []
+    for entry in listing.entries:
+        candidate = entry.candidate
+        path = tree.name_of(candidate.member)
+        if entry is chosen or (candidate.data and candidate.data == chosen.candidate.data):
+            continue
+        if candidate.problem is None or candidate.problem.code != "input":
+            state = "also in use" if entry.used else "not in use"
+            findings.append(EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
+        else:
+            findings.append(UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
+    if chosen.candidate.conditional:
+        message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
+        findings.append(CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
+    return tuple(findings)
+
+
+def _named(entries: Sequence[Entry], wanted: str, tree: Tree) -> Entry:
+    """The entry `wanted` means; an exact name goes before an impulse's number, that before a place in the list."""
+    wanted = wanted.strip()
+    ways = (
+        [entry for entry in entries if wanted in _names(entry)],
+        [entry for entry in entries if wanted.casefold() == (entry.metadata.impulse_name or "").casefold()],
+        [entry for entry in entries if wanted == str(entry.metadata.impulse_id)],
+        [entry for entry in entries if wanted.removeprefix("#") == str(entry.number)],
+    )
+    found = next((way for way in ways if way), [])
+    # An impulse has more than one block: its picture model is meant, and of that the one in use.
+    for preferred in (
+        [entry for entry in found if entry.is_picture_model],
+        [entry for entry in found if entry.used and entry.is_picture_model],
+    ):
+        found = preferred or found
+    found = _distinct(found)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        message = f"{wanted!r} means {len(found)} models:\n{describe(found)}"
+    elif entries:
+        message = f"there is no model {wanted!r}; there are:\n{describe(entries)}"
+    else:
+        raise _nothing(tree)
+    raise InputError(message, path=tree.source, hint="name it by its symbol, its file, or its place in the list (#1)")
+
+
+def _names(entry: Entry) -> set[str]:
+    candidate = entry.candidate
+    paths = {candidate.member, candidate.header}
+    files = {PurePosixPath(path).name for path in paths} | {PurePosixPath(path).stem for path in paths}
+    qualified = f"{candidate.namespace}::{candidate.symbol}" if candidate.namespace else candidate.symbol
+    return (paths | files | {candidate.symbol, qualified}) - {""}
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Without further copies of the same bytes: a header's array and the same model as a file."""
+    seen: set[bytes] = set()
+    kept: list[Entry] = []
+    for entry in entries:
+        data = entry.candidate.data
+        if not data or data not in seen:
+            kept.append(entry)
+        if data:
+            seen.add(data)
+    return kept
+
+
+def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
+    """A name that means this entry alone."""
+    for name in (entry.candidate.symbol, entry.candidate.stem):
+        if name and sum(name in _names(other) for other in entries) == 1:
+            return name
+    return f"#{entry.number}"
+
+
+def _nothing(tree: Tree) -> InputError:
+    kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
+    return InputError(
+        f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, .tflite or .lite file",
+        path=tree.source,
+        hint="give a deployment of Edge Impulse (C++ or Arduino library), or a .lite file from its Dashboard",
+    )

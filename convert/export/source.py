@@ -1,0 +1,81 @@
+"""Opens what the user named together with what lies around it.
+
+A single `tflite-model/tflite_learn_5.h` of a library, or a `.tflite` with `unpack`'s `metadata.json` beside it, says
+more with its surroundings than alone: they are looked at, and nothing else in that folder.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from convert.export import kinds
+from convert.export.archive import folder_part, is_folder, open_tree, open_zip_bytes, read_head
+from convert.export.findings import FOUND_BESIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.export.tree import Tree
+    from convert.findings import Finding
+
+__all__ = ["Source", "open_source"]
+
+_MODEL_FOLDER: Final = "tflite-model"
+_PARAMETERS: Final = "model-parameters"
+_BESIDE: Final = ("metadata.json", "labels.txt")
+
+
+class Source(NamedTuple):
+    """An open export: its files, the member the user named (None: a zip or folder was named), and findings."""
+
+    tree: Tree
+    focus: str | None
+    findings: tuple[Finding, ...]
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[Source]:
+    """Open a zip, a folder, or a file with its surroundings.
+
+    A zip that holds nothing but another zip is opened one level deep.
+
+    Raises:
+        InputError: as `convert.export.archive.open_tree`.
+    """
+    if not is_folder(path) and kinds.kind_of(read_head(path, kinds.HEAD)) is not kinds.ZIP:
+        with _surroundings(path) as source:
+            yield source
+        return
+    with open_tree(path) as tree:
+        inner = [member for member in tree.members.values() if member.name.lower().endswith(".zip")]
+        if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
+            with open_zip_bytes(tree.read(inner[0].path), path / inner[0].path) as nested:
+                yield Source(nested, None, ())
+        else:
+            yield Source(tree, None, ())
+
+
+def _has_model(tree: Tree) -> bool:
+    """Whether something besides archives is in it that can be or describe a model."""
+    return any(path.lower().endswith((".h", ".c", ".cpp", ".tflite", ".lite", ".onnx")) for path in tree.members)
+
+
+@contextmanager
+def _surroundings(path: Path) -> Iterator[Source]:
+    path = Path(path)
+    absolute = path.absolute()
+    root = absolute.parent.parent
+    if absolute.parent.name == _MODEL_FOLDER and (root / _PARAMETERS).is_dir():
+        tree = folder_part(root, [root / _MODEL_FOLDER, root / _PARAMETERS], shown=path.parent.parent)
+        found = [FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)]
+        yield Source(tree, f"{_MODEL_FOLDER}/{path.name}", tuple(found))
+        return
+    beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
+    if beside and absolute not in beside:
+        tree = folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
+        yield Source(tree, path.name, ())
+        return
+    with open_tree(path) as tree:
+        yield Source(tree, next(iter(tree.members)), ())

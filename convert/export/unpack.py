@@ -1,0 +1,124 @@
+"""Stage 1: an Edge Impulse export goes in, THE model and what is known of it come out.
+
+The model's bytes are the same whatever they were wrapped in. What cannot be converted later is no error here: an int8
+or audio model is worth unpacking too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convert.artifacts import Export, ImageScaling, Metadata, ResizeMode, StageResult, Task
+from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
+from convert.errors import ConvertError
+from convert.export.choose import choose, others
+from convert.export.entries import list_models
+from convert.export.findings import NO_PARAMETERS
+from convert.export.naming import bundle_name
+from convert.export.reconcile import reconcile, with_options
+from convert.export.sidecars import read_beside
+from convert.export.source import open_source
+from convert.writing import write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from convert.export.source import Source
+    from convert.findings import Finding
+    from convert.writing import Output
+
+__all__ = ["Unpack", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack:
+    """Finds the model of an export.
+
+    Attributes:
+        model: which one, where there are several: symbol, file, impulse number or name, place in the list ("#2").
+        bundle_name: what the results are called after; by default the project.
+        labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
+    """
+
+    model: str | None = None
+    bundle_name: str | None = None
+    labels: tuple[str, ...] | None = None
+    task: Task | None = None
+    resize_mode: ResizeMode | None = None
+    image_scaling: ImageScaling | None = None
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return "unpack"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - nothing is written to disk
+        """The `Export` of the zip, folder or file `artifact` (a path).
+
+        Raises:
+            InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit.
+            UnsupportedModelError: its model is in a form that holds no flatbuffer.
+        """
+        path = Path(str(artifact))
+        try:
+            with open_source(path) as source:
+                return self._unpack(source, path)
+        except ConvertError as error:
+            if error.path is None:
+                error.path = str(path)
+            raise
+
+    def _unpack(self, source: Source, path: Path) -> StageResult:
+        tree = source.tree
+        listing = list_models(tree, source.focus)
+        entry = choose(listing, self.model, tree)
+        candidate = entry.candidate
+        assert candidate.facts is not None
+        beside = read_beside(tree, candidate)
+        shown = tree.name_of(candidate.member)
+        recorded = beside.metadata or entry.metadata
+        metadata, facts, differences = reconcile(recorded, candidate.facts, candidate.tasks, shown)
+        metadata, facts, replaced = with_options(
+            metadata,
+            facts,
+            labels=self.labels,
+            task=self.task,
+            resize_mode=self.resize_mode,
+            image_scaling=self.image_scaling,
+        )
+        said = (self.labels, self.resize_mode, self.image_scaling)
+        if recorded == Metadata() and None in said:
+            message = "no labels, resize mode or image scaling are recorded with this model"
+            differences = (NO_PARAMETERS.found(message, path=shown),)
+        member = "" if source.focus is not None else candidate.member
+        export = Export(
+            model=candidate.data,
+            name=bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several),
+            form=candidate.form,
+            source=path.name or path.absolute().name,
+            member=member,
+            metadata=metadata,
+            facts=facts,
+        )
+        findings = (
+            *source.findings,
+            *listing.findings,
+            *beside.findings,
+            *differences,
+            *replaced,
+            *others(listing, entry, tree),
+        )
+        return StageResult(export, findings=findings)
+
+
+def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
+    """Write `<name>.tflite` and the `metadata.json` that describes it into `folder`.
+
+    Raises:
+        OutputError: they cannot be written; earlier files are then intact.
+    """
+    document = {"schema_version": SCHEMA_VERSION, **export_document(export)}
+    document["findings"] = [finding_document(finding) for finding in findings]
+    return write_all(folder, {f"{export.name}.tflite": export.model, "metadata.json": dumps(document)})
