@@ -1,0 +1,284 @@
+"""Which parser runs, what is refused by name, and why candidates fall out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.errors import InputError, UnsupportedModelError
+from convert.simulate.decode import PARSERS, Detected, decode
+from convert.simulate.decode_boxes import Boxes, Drop, Dropped
+from convert.simulate.decode_tensors import Layer, float_to_int32, float_to_uint32
+from convert.simulate.geometry import Network
+from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
+
+NETWORK = Network(3, 64, 80)
+FRAME = 1  # every case has two frames, and the first is not to be looked at
+
+
+def _layer(name: str, numbers: Any, dtype: str = "float32") -> Layer:
+    array = np.asarray(numbers).astype(dtype)
+    return Layer.of(name, np.stack([np.zeros_like(array), array]))
+
+
+def _decode(
+    parser: str, outputs: list[Layer], *, classes: int = 2, threshold: float = 0.25, why: bool = False
+) -> Detected:
+    one = ClassSettings(threshold, nms_iou_threshold=0.5)
+    settings = Settings(NetworkType.DETECTOR, classes=(one,) * classes, cluster_mode=ClusterMode.NONE, parser=parser)
+    decoded = decode(settings, NETWORK, outputs, why=why)
+    assert decoded.failure == ""
+    frame = decoded.frames[FRAME]
+    assert isinstance(frame, Detected)
+    return frame
+
+
+def _ssd(scores: list[float], classes: list[float], boxes: list[list[float]] | None = None) -> list[Layer]:
+    boxes = [[0.1, 0.2, 0.5, 0.6]] * len(scores) if boxes is None else boxes
+    return [
+        _layer("detection_boxes", boxes),
+        _layer("detection_scores", scores),
+        _layer("detection_classes", classes),
+    ]
+
+
+SSD = "NvDsInferParseCustomTfSSD"
+TAO = ["NvDsInferParseCustomBatchedNMSTLT", "NvDsInferParseYoloV5CustomBatchedNMSTLT"]
+EFFICIENTDET = "NvDsInferParseCustomEfficientDetTAO"
+NMS = "NvDsInferParseCustomNMSTLT"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("kind", [NetworkType.SEGMENTATION, NetworkType.INSTANCE_SEGMENTATION, NetworkType.OTHER])
+    def test_other_networks(self, kind: NetworkType) -> None:
+        with pytest.raises(UnsupportedModelError, match=f"network-type={int(kind)} .* is not simulated"):
+            decode(Settings(kind), NETWORK, [_layer("y", [1.0])])
+
+    @pytest.mark.parametrize("name", ["DDETRTAO", "RTDETRTAO", "YoloV11OBB", "MrcnnTLT", "MrcnnTLTV2"])
+    def test_stock_functions_that_are_not_computed(self, name: str) -> None:
+        with pytest.raises(UnsupportedModelError, match=f"NvDsInferParseCustom{name} is in libnvds_infercustomparser"):
+            _decode(f"NvDsInferParseCustom{name}", [_layer("y", [1.0])])
+
+    def test_a_function_the_stock_library_does_not_have(self) -> None:
+        with pytest.raises(UnsupportedModelError, match="no function NvDsInferParseCustomEfficientNMS") as caught:
+            _decode("NvDsInferParseCustomEfficientNMS", [_layer("y", [1.0])])
+        assert SSD in str(caught.value.hint)
+
+
+class TestParserFails:
+    """nvinfer prints a message and goes on with results it never wrote."""
+
+    @pytest.mark.parametrize(
+        ("parser", "outputs", "message"),
+        [
+            ("", [_layer("output_bbox", np.ones((4, 2, 2)))], "Could not find output coverage layer"),
+            ("", [_layer("cov", np.ones((1, 2, 2)))], "Could not find output bbox layer"),
+            ("NvDsInferParseCustomResnet", [_layer("output_cov/Sigmoid", np.ones((1, 2, 2)))], "Could not find bbox"),
+            (SSD, _ssd([0.5], [0])[:2], "some layers missing or unsupported data types"),
+            (SSD, [*_ssd([0.5], [0])[:2], _layer("detection_classes", [0], "int32")], "unsupported data types"),
+            (NMS, _ssd([0.5], [0]), "Expected 2 output buffers, detected in the network: 3"),
+            (TAO[0], _ssd([0.5], [0]), "Expected 4 output buffers, detected in the network: 3"),
+            (EFFICIENTDET, [_layer("y", [1])], "Expected 4 output buffers, detected in the network: 1"),
+        ],
+    )
+    def test_every_frame_is_empty(self, parser: str, outputs: list[Layer], message: str) -> None:
+        settings = Settings(NetworkType.DETECTOR, classes=(ClassSettings(0.2),), parser=parser)
+        decoded = decode(settings, NETWORK, outputs)
+        assert message in decoded.failure
+        assert decoded.frames == (Detected(()),) * 2
+
+
+class TestReadsBehindTheEnd:
+    """nvinfer would; what it finds there is not known."""
+
+    def test_detectnet_with_boxes_for_fewer_classes(self) -> None:
+        coverage = np.zeros((2, 2, 2))
+        coverage[0] = 0.9
+        box = _layer("bbox", np.ones((4, 2, 2)))
+        assert len(_decode("", [_layer("cov", coverage), box]).objects) == 4
+        coverage[1, 1, 1] = 0.9
+        with pytest.raises(InputError, match=r"'bbox' holds 16 float32 numbers .* and nvinfer reads 32"):
+            _decode("", [_layer("cov", coverage), box])
+
+    def test_detectnet_needs_three_dimensions(self) -> None:
+        with pytest.raises(InputError, match=r"'cov' has the dimensions \[4\], the DetectNet parser needs three"):
+            _decode("", [_layer("cov", [1, 1, 1, 1]), _layer("bbox", np.ones((4, 1, 1)))])
+
+    def test_ssd_with_fewer_scores_than_classes(self) -> None:
+        outputs = [*_ssd([0.5], [0])[:2], _layer("detection_classes", [0, 0])]
+        with pytest.raises(InputError, match="'detection_scores' holds 1 float32"):
+            _decode(SSD, outputs)
+
+    def test_ssd_reads_boxes_only_of_what_counts(self) -> None:
+        outputs = _ssd([0.5, 0.1], [0, 0], [[0.1, 0.1, 0.5, 0.5]])
+        assert len(_decode(SSD, outputs, why=True).objects) == 1
+        with pytest.raises(InputError, match="'detection_boxes' holds 4 float32"):
+            _decode(SSD, outputs, threshold=0.05)
+
+    @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
+    @pytest.mark.parametrize("count", [2, 2**31 - 1])
+    def test_absurd_counts(self, parser: str, count: int) -> None:
+        boxes = [[3, 4, 30, 40]]
+        outputs = [_layer("n", [count], "int32"), _layer("b", boxes), _layer("s", [0.9]), _layer("c", [0])]
+        if parser == NMS:
+            outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), _layer("n", [count], "int32")]
+        with pytest.raises(InputError, match=f"and nvinfer reads {4 * count}|and nvinfer reads {7 * count}"):
+            _decode(parser, outputs)
+
+    @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
+    def test_a_count_that_is_a_float_is_read_as_an_integer(self, parser: str) -> None:
+        outputs = [_layer("n", [1.0]), _layer("b", [[3, 4, 30, 40]]), _layer("s", [0.9]), _layer("c", [0])]
+        if parser == NMS:
+            outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), _layer("n", [1.0])]
+        with pytest.raises(InputError, match="what lies behind is not known"):
+            _decode(parser, outputs)
+
+
+class TestProcessDies:
+    @pytest.mark.parametrize("mode", [ClusterMode.NMS, ClusterMode.DBSCAN_NMS])
+    def test_without_classes(self, mode: ClusterMode) -> None:
+        settings = Settings(NetworkType.DETECTOR, cluster_mode=mode, parser=SSD)
+        with pytest.raises(InputError, match="num-detected-classes is 0: nvinfer dies on the first frame"):
+            decode(settings, NETWORK, _ssd([0.5], [0]))
+
+    def test_without_classes_and_clustering_everything_is_dropped(self) -> None:
+        frame = _decode(SSD, _ssd([0.5], [0]), classes=0, why=True)
+        assert frame.objects == ()
+        assert frame.dropped is not None
+        assert frame.dropped.keys() == {"num-detected-classes": 1}
+
+    @pytest.mark.parametrize("parser", [TAO[0], NMS])
+    def test_without_classes_there_is_no_threshold_of_class_0(self, parser: str) -> None:
+        outputs = [_layer("n", [1], "int32"), _layer("b", [[0, 0, 1, 1]]), _layer("s", [0.9]), _layer("c", [0])]
+        if parser == NMS:
+            outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), _layer("n", [1], "int32")]
+        with pytest.raises(InputError, match="the parser reads the threshold of class 0"):
+            _decode(parser, outputs, classes=0)
+
+    def test_asserted_classes(self) -> None:
+        rows = [[0, 2, 0.1, 0, 0, 1, 1], [0, 2, 0.9, 0, 0, 1, 1]]
+        with pytest.raises(InputError, match="asserts that classes are below num-detected-classes=2"):
+            _decode(NMS, [_layer("d", rows), _layer("n", [2], "int32")])
+        assert _decode(NMS, [_layer("d", rows), _layer("n", [1], "int32")]).objects == ()
+
+    def test_asserted_pixels(self) -> None:
+        outputs = [_layer("n", [1], "int32"), _layer("b", [[0, 0, 1, 1]]), _layer("s", [0.9]), _layer("c", [0])]
+        with pytest.raises(InputError, match="asserts that boxes are in pixels"):
+            _decode(EFFICIENTDET, outputs)
+
+
+def test_names_decide_and_the_last_one_counts() -> None:
+    coverage = [_layer("a_cov", np.full((1, 1, 1), number)) for number in (0.3, 0.9)]
+    box = _layer("my_bbox_too", np.full((4, 1, 1), 0.2))
+    assert [one.confidence for one in _decode("", [*coverage, box]).objects] == [pytest.approx(0.9)]
+
+
+def test_one_output_can_be_coverage_and_box() -> None:
+    assert len(_decode("", [_layer("cov_bbox", np.full((4, 1, 1), 0.9))], classes=1).objects) == 1
+
+
+def test_batched_nms_stops_behind_201_objects() -> None:
+    outputs = [
+        _layer("n", [300], "int32"),
+        _layer("b", [[0.1, 0.1, 0.5, 0.5]] * 250),
+        _layer("s", [0.1] * 5 + [0.9] * 245),
+        _layer("c", [0] * 250),
+    ]
+    frame = _decode(TAO[0], outputs, why=True)
+    assert len(frame.objects) == 201
+    assert frame.dropped is not None
+    assert frame.dropped.keys() == {"pre-cluster-threshold": 5, "keep_top_k": 44}
+
+
+def test_why_boxes_fall_out() -> None:
+    frame = _decode(
+        SSD,
+        _ssd([0.9, 0.2, 0.95, 0.8], [0, 1, 5, 1], [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0.5, 0.5, 0.5, 0.6]]),
+        why=True,
+    )
+    assert len(frame.objects) == 1
+    assert frame.dropped is not None
+    assert [drop.why for drop in frame.dropped.best()] == [
+        "class 5 is not below num-detected-classes=2",
+        "the box is empty or lies outside of the network's picture",
+        "confidence 0.2 is below pre-cluster-threshold=0.25",
+    ]
+    assert frame.dropped.best(1)[0].class_id == 5
+
+
+def test_why_cells_fall_out() -> None:
+    coverage = np.array([[[0.9, 0.2]], [[0.1, 0.1]], [[0.99, 0.99]]])
+    box = np.full((12, 1, 2), 0.2)
+    box[0, 0, 0] = -9  # the left edge of the only cell that counts lies right of the right one
+    frame = _decode("", [_layer("cov", coverage), _layer("bbox", box)], why=True)
+    assert frame.objects == ()
+    assert frame.dropped is not None
+    assert frame.dropped.keys() == {"pre-cluster-threshold": 3, "num-detected-classes": 2, "box": 1}
+
+
+class TestDropped:
+    def _boxes(self, *confidence: float) -> Boxes:
+        numbers = np.array(confidence, np.float32)
+        return Boxes(np.arange(len(numbers), dtype=np.uint32), numbers, numbers, numbers, numbers, numbers)
+
+    def test_the_best_come_first_and_nan_last(self) -> None:
+        dropped = Dropped()
+        dropped.add("pre-cluster-threshold", self._boxes(0.1, math.nan, 0.3), np.array([0.1, math.nan, 0.3]), 0.5)
+        dropped.add("topk", self._boxes(0.25), 4, 3)
+        assert len(dropped) == 4
+        assert [drop.key for drop in dropped.best(2)] == ["pre-cluster-threshold", "topk"]
+        assert math.isnan(dropped.best()[-1].confidence)
+
+    def test_among_equals_the_one_that_came_further(self) -> None:
+        dropped = Dropped()
+        for key in ("pre-cluster-threshold", "topk"):
+            dropped.add(key, self._boxes(0.25), 0.25, 3)
+        assert [drop.key for drop in dropped.best()] == ["topk", "pre-cluster-threshold"]
+
+    def test_nothing_is_not_recorded(self) -> None:
+        dropped = Dropped()
+        dropped.add("topk", Boxes.none(), 0, 0)
+        assert (len(dropped), dropped.best(), dropped.keys()) == (0, (), {})
+
+    def test_every_key_has_words(self) -> None:
+        assert Drop("topk", 4, 3, 0, 0.5).why == "number 4 of its class, topk=3"
+        assert Drop("detected-min-w", 12.5, 20, 0, 0.5).why == "12.5 pixels wide, detected-min-w=20"
+
+
+class TestConversions:
+    """What GCC's code does on x86-64 where the C++ standard leaves it open."""
+
+    NUMBERS = np.array([1.9, -0.9, -1, 2**31, 2**32, 2**32 + 512, math.nan, math.inf, -math.inf, 1e30], np.float32)
+
+    def test_to_unsigned(self) -> None:
+        assert float_to_uint32(self.NUMBERS).tolist() == [1, 0, 2**32 - 1, 2**31, 0, 512, 0, 0, 0, 0]
+
+    def test_to_signed(self) -> None:
+        assert float_to_int32(self.NUMBERS).tolist() == [1, 0, -1, *[-(2**31)] * 7]
+
+
+class TestLayer:
+    @pytest.mark.parametrize("dtype", ["float64", "uint16", "bool", "complex64"])
+    def test_types_tensorrt_does_not_have(self, dtype: str) -> None:
+        with pytest.raises(InputError, match=f"'y' is {dtype}"):
+            Layer.of("y", np.ones((1, 2), dtype))
+
+    @pytest.mark.parametrize("shape", [(), (0, 3), (2, 0)])
+    def test_nothing_in_it(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(InputError, match="at least one number"):
+            Layer.of("y", np.ones(shape, np.float32))
+
+    def test_an_output_of_the_batch_alone_has_one_number(self) -> None:
+        layer = Layer.of("y", np.array([3, 4], np.float32))
+        assert (layer.dims, layer.frames, layer.floats(1, 1).tolist()) == ((1,), 2, [4.0])
+
+    def test_any_memory_order(self) -> None:
+        layer = Layer.of("y", np.asfortranarray(np.arange(12, dtype=np.float32).reshape(2, 2, 3)))
+        assert layer.floats(1).tolist() == [6, 7, 8, 9, 10, 11]
+
+
+def test_parsers_are_named_as_in_nvidias_library() -> None:
+    assert all(name.startswith("NvDsInferParse") for name in PARSERS if name)

@@ -1,0 +1,98 @@
+"""Where the picture lies in the network's input: the element's rounding."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.errors import InputError
+from convert.simulate.geometry import Network, Placement, Rect, View, place
+
+SIZES = st.integers(2, 4000)
+NETWORKS = st.builds(Network, st.just(3), st.integers(8, 600), st.integers(8, 600))
+
+
+def test_a_frame_is_squashed() -> None:
+    placement = place(1920, 1080, Network(3, 96, 96))
+    assert placement == Placement(0, 0, 1920, 1080, 96, 96, View(1920, 1080, 0.05, 96 / 1080))
+
+
+def test_sizes_are_rounded_down_to_even() -> None:
+    placement = place(1921, 1081, Network(3, 96, 96))
+    assert (placement.source_width, placement.source_height) == (1920, 1080)
+    assert (placement.view.frame_width, placement.view.frame_height) == (1921, 1081)
+
+
+@pytest.mark.parametrize(
+    ("frame", "network", "size", "offset"),
+    [
+        ((640, 480), (96, 96), (96, 72), (0, 12)),
+        ((480, 640), (96, 96), (72, 96), (12, 0)),
+        ((1920, 1080), (96, 170), (170, 95), (0, 0)),  # the scaled height is cut: 95.6 becomes 95
+        ((1000, 333), (96, 96), (96, 31), (0, 32)),  # 65 rows of padding: the smaller half comes first
+    ],
+)
+def test_the_aspect_is_kept(
+    frame: tuple[int, int], network: tuple[int, int], size: tuple[int, int], offset: tuple[int, int]
+) -> None:
+    placement = place(*frame, Network(3, *network), keep_aspect=True, symmetric=True)
+    assert (placement.width, placement.height) == size
+    assert (placement.view.offset_left, placement.view.offset_top) == offset
+    alone = place(*frame, Network(3, *network), keep_aspect=True)
+    assert (alone.view.offset_left, alone.view.offset_top) == (0, 0)
+    assert alone.width == placement.width
+
+
+def test_symmetric_padding_alone_changes_nothing() -> None:
+    network = Network(3, 96, 96)
+    assert place(640, 480, network, symmetric=True) == place(640, 480, network)
+
+
+def test_an_objects_corner_is_rounded_up_and_its_size_down() -> None:
+    placement = place(1920, 1080, Network(3, 320, 320), crop=Rect(101.9, 203.0, 301.2, 255.0))
+    assert (placement.left, placement.top, placement.source_width, placement.source_height) == (102, 204, 300, 254)
+    assert (placement.view.scale_x, placement.view.scale_y) == (320 / 300, 320 / 254)
+
+
+@pytest.mark.parametrize("crop", [Rect(0, 0, 1.9, 50), Rect(0, 0, 50, 1), Rect(0, 0, math.nan, 50)])
+def test_an_object_of_one_pixel_cannot_be_scaled(crop: Rect) -> None:
+    with pytest.raises(InputError, match="narrower or lower than 2 pixels"):
+        place(640, 480, Network(3, 96, 96), crop=crop)
+
+
+def test_an_object_outside_of_the_frame() -> None:
+    with pytest.raises(InputError, match="outside of the 640x480 frame"):
+        place(640, 480, Network(3, 96, 96), crop=Rect(700, 10, 20, 20))
+
+
+def test_a_picture_too_narrow_for_its_height() -> None:
+    with pytest.raises(InputError, match="less than one pixel"):
+        place(2, 4000, Network(3, 96, 96), keep_aspect=True)
+
+
+def test_an_empty_network() -> None:
+    with pytest.raises(InputError, match="0x96x96"):
+        Network(0, 96, 96)
+
+
+@given(SIZES, SIZES, NETWORKS, st.booleans(), st.booleans())
+def test_the_picture_always_lies_inside_the_network(
+    width: int, height: int, network: Network, keep_aspect: bool, symmetric: bool
+) -> None:
+    try:
+        placement = place(width, height, network, keep_aspect=keep_aspect, symmetric=symmetric)
+    except InputError:
+        return
+    view = placement.view
+    right, bottom = (
+        network.width - placement.width - view.offset_left,
+        network.height - placement.height - view.offset_top,
+    )
+    assert min(right, bottom, view.offset_left, view.offset_top) >= 0
+    assert placement.width == network.width or placement.height == network.height
+    if symmetric and keep_aspect:
+        assert 0 <= right - view.offset_left <= 1
+        assert 0 <= bottom - view.offset_top <= 1
