@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from convert.errors import InputError, PresetError
-from convert.nvinfer.keyfile import TooMany
+from convert.nvinfer import keyfile, yaml_scan
 from convert.nvinfer.keys import NEWEST, PLATFORMS, version
 from convert.nvinfer.parse_draft import Draft
 from convert.nvinfer.parse_ini import read_ini
 from convert.nvinfer.parse_result import Parsed
+from convert.nvinfer.parse_yaml import read_yaml
 
 __all__ = ["MOST_BYTES", "YAML_SINCE", "form_of", "read", "read_bytes"]
 
@@ -65,8 +66,8 @@ def read_bytes(
     form = form_of(path, release)
     draft = Draft(os.fspath(path), form, release, platform)
     try:
-        return read_ini(data, draft)
-    except TooMany:
+        return read_yaml(data, draft) if form == "yaml" else read_ini(data, draft)
+    except (keyfile.TooMany, yaml_scan.TooMany):
         raise InputError(
             "the file has more than a million keys", hint="a Gst-nvinfer config has a few dozen", path=os.fspath(path)
         ) from None
