@@ -35,10 +35,8 @@ def derived(graph: Graph, node: Node) -> Options:
     return options
 
 
-def _reshape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:
-    """The second input's, which may hold a -1, else the output's."""
-    constant = inputs[1].data if len(inputs) > 1 else None
-    return {"newShape": [int(size) for size in (outputs[0].shape if constant is None else constant)]}
+def _reshape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
+    return {"newShape": list(outputs[0].shape)}
 
 
 def _cast(inputs: list[Tensor], outputs: list[Tensor]) -> Options:

@@ -89,8 +89,8 @@ def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) 
         call.customOptions = node.custom
     elif operator := OPERATORS.get(node.operator):
         members = options(graph, node, operator)
-        code = (getattr(schema.BuiltinOperator, node.operator), "", version(_signature(graph, node, members)))
-        if operator.options:
+        code = (getattr(schema.BuiltinOperator, node.operator), "", version(_signature(graph, node, members or {})))
+        if members is not None:
             table = f"{operator.options}Options"
             call.builtinOptionsType = getattr(schema.BuiltinOptions, table)
             call.builtinOptions = _table(table, members)

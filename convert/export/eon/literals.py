@@ -36,7 +36,7 @@ def array(body: bytes, dtype: np.dtype[Any], most: int) -> NDArray[Any]:
     pieces: list[NDArray[Any]] = []
     count, start = 0, 0
     body = body.rstrip()
-    end = len(body) - body.endswith(b",")
+    end = len(body) - (body.endswith(b",") and body.strip() != b",")
     while start < end:
         cut = body.find(b",", start + _PIECE, end)
         cut = end if cut < 0 else cut

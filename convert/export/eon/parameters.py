@@ -29,15 +29,15 @@ _BYTES = {"int[8]": ("8i", 32, 4), "bool": ("?", 1, 1), "float": ("f", 4, 4)}  #
 _INT = ("i", 4, 4)  # also every enum
 
 
-def options(graph: Graph, node: Node, operator: Operator) -> Options:
-    """The options of `node`, an `operator`.
+def options(graph: Graph, node: Node, operator: Operator) -> Options | None:
+    """The options of `node`, an `operator`; None where it has no table of them.
 
     Raises:
         InputError: the parameters are not what this operator has.
         UnsupportedModelError: a value that the flatbuffer cannot express, or nothing to derive it from.
     """
-    if not operator.options:
-        return {}
+    if not operator.options or (node.operator == "RESHAPE" and len(node.inputs) > 1):
+        return None  # a RESHAPE with the shape as second input looks at nothing else
     if node.parameters is None:
         return derived(graph, node)
     members = _members(graph, node, operator, node.parameters)
@@ -131,7 +131,9 @@ def _corrected(graph: Graph, node: Node, result: Options, members: list[int | fl
     """What the C struct does not say as the flatbuffer does."""
     match node.operator:
         case "RESHAPE":
-            return _reshape(graph, node, result, members)
+            shape, count = result["newShape"], members[1] if len(members) > 1 else 0
+            assert isinstance(shape, list)
+            return {"newShape": shape[:count]} if isinstance(count, int) and 0 < count <= 8 else derived(graph, node)
         case "SQUEEZE":
             dims, count = result["squeezeDims"], members[1] if len(members) > 1 else 0
             assert isinstance(dims, list)
@@ -143,15 +145,6 @@ def _corrected(graph: Graph, node: Node, result: Options, members: list[int | fl
         case "CAST" | "SHAPE" | "ARG_MAX" | "ARG_MIN":
             return derived(graph, node)
     return {}
-
-
-def _reshape(graph: Graph, node: Node, result: Options, members: list[int | float | list[int]]) -> Options:
-    """The shape of a RESHAPE: zeroed in the file where it is the second input; else the output's."""
-    shape, count = result["newShape"], members[1] if len(members) > 1 else 0
-    assert isinstance(shape, list)
-    if isinstance(count, int) and 0 < count <= len(shape):
-        return {"newShape": shape[:count]}
-    return derived(graph, node)
 
 
 def _dtype(graph: Graph, index: int) -> str:

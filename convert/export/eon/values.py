@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convert.export import expressions
 from convert.export.eon import literals
 from convert.export.eon.syntax import Group, Path, Pointer, Value
 from convert.export.lexer import Kind, Token
@@ -67,19 +68,18 @@ class Values:
     def array(self, arguments: list[bytes], what: str, start: int) -> Value:
         """`{ 4, { 1,96,96,3 } }` of a `TfArray<4, int>`, as a flat array."""
         tokens = self._tokens
-        try:
-            size, comma, *names = arguments
-            dtype = ARITHMETIC[b" ".join(names).decode()]
-            count = int(literals.number(size))
-        except (ValueError, KeyError) as error:
-            raise self._source.damaged(f"{what} is not a TfArray<size, type> of numbers", start) from error
+        size, comma, *names = arguments if len(arguments) > 2 else (b"", b"", b"")
+        count = expressions.number(size)
+        dtype = ARITHMETIC.get(b" ".join(names).decode("utf-8", "replace"))
+        if count is None or dtype is None or comma != b",":
+            raise self._source.damaged(f"{what} is not a TfArray<size, type> of numbers", start)
         tokens.expect(b"{", what, start)
         said = self.expression(what, start)
         tokens.expect(b",", what, start)
         values = tokens.numbers(dtype, count, what, start)
         tokens.take(b",")
         tokens.expect(b"}", what, start)
-        if said != count or comma != b",":
+        if said != count:
             raise self._source.damaged(f"{what} is declared with {count} elements and says {said}", start)
         return values
 

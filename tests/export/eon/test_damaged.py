@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.eon import rebuild
+from tests.export.eon.networks import Network, small_int8
+from tests.export.eon.writer import FORMS, write
+
+TEXT = {form: write(small_int8(), FORMS[form]) for form in ("2020", "2025-07")}
+
+# (form, text that is replaced, by what, what the message says). The line is where the replaced text starts, or given.
+DAMAGES = {
+    "missing array": ("2020", "const TfArray<4, int> tensor_dimension0", "const TfArray<4, int> gone", "not defined"),
+    "wrong count of a tensor": ("2020", "int8_t tensor_data1[4*3*3*3]", "int8_t tensor_data1[4*3*3*2]", "more than"),
+    "too few": ("2025-07", "int32_t tensor_data2[4] = { 5, ", "int32_t tensor_data2[4] = { ", "3 of its 4"),
+    "wrong count of a list": (
+        "2020",
+        "{ 4, { 1,8,8,3 } }",
+        "{ 3, { 1,8,8,3 } }",
+        "4 elements and says 3",
+    ),
+    "list too long": ("2020", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,8,8,3,1 } }", "more than its 4"),
+    "unknown type": ("2020", "kTfLiteInt8", "kTfLiteInt3", "kTfLiteInt3"),
+    "unknown operator": ("2020", "OP_MEAN, 0", "OP_MEAM, 0", "OP_MEAM"),
+    "unknown used operator": ("2025-07", "{OP_CONV_2D, ", "{OP_CONV_9D, ", "OP_CONV_9D"),
+    "too few operators": ("2025-07", "{OP_CONV_2D, OP", "{OP", "4 operators for 5 nodes"),
+    "bytes do not fit the shape": (
+        "2020",
+        "&tensor_dimension0, 192,",
+        "&tensor_dimension0, 191,",
+        "192 bytes, not 1",
+    ),
+    "dims that do not fit": ("2025-07", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,4,16,4 } }", "takes 256 bytes, not 192"),
+    "negative dims": ("2020", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,-8,-8,3 } }", "negative"),
+    "weights that do not fit": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,4,2 } }", "do not fit together"),
+    "tensor out of range": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,99,2 } }", "does not exist"),
+    "used before computed": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 3,1,2 } }", "before it is computed"),
+    "computed twice": ("2020", "outputs1 = { 1, { 6 } }", "outputs1 = { 1, { 3 } }", "after it is computed"),
+    "no number": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, x", "'x' is not a number"),
+    "does not fit the type": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, 3000000000", "does not fit"),
+    "fraction": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, 0.5", "fraction"),
+    "comma too many": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5,, -9", "missing"),
+    "braces inside": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, {-9", "braces"),
+    "second definition": ("2020", "TfArray<1, int> inputs4", "TfArray<1, int> inputs3", "a second time"),
+    "data of another type": ("2020", "ALIGN(16) int32_t tensor_data2", "ALIGN(16) float tensor_data2", "float32"),
+    "data is no array": ("2020", "(void*)tensor_data2,", "(void*)quant2,", "no array"),
+    "scales for another axis": ("2020", "&quant1_zero, 0 }", "&quant1_zero, 1 }", "axis 1"),
+    "quantization is no quantization": ("2020", "(&quant1))", "(&opdata0))", "opdata0"),
+    "padding unknown": ("2020", "{ kTfLitePaddingSame, 2,2", "{ kTfLitePaddingBoth, 2,2", "kTfLitePaddingBoth"),
+    "parameters of another operator": ("2020", "(&opdata0))", "(&opdata4))", "no TfLiteConvParams"),
+    "a member too many": ("2020", "{ kTfLiteActNone, kTfLiteF", "{ 1, 2, 3, kTfLiteActNone, kTfLiteF", "members"),
+    "not closed": ("2020", "const TfArray<1, int> inputs4 = { 1,", "const TfArray<1, int> inputs4 = { 1, {", "inputs4"),
+    "struct without field": ("2020", "TfLiteIntArray* dims;", "TfLiteIntArray* sizes;", "dims"),
+    "recursive": ("2020", "const TfArray<4, int> tensor_dimension0 = { 4,", "const TfArray<4, int> a = { a,", "says"),
+    "no input": ("2020", "inTensorIndices[] = {\n  0, ", "inTensorIndices[] = {\n", "list of tensors"),
+    "an output never computed": ("2020", "  { (TfLiteIntArray*)&inputs4,", "  // {", "never computed"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named_with_its_line(name: str) -> None:
+    form, before, after, message = DAMAGES[name]
+    assert before in TEXT[form], name
+    with pytest.raises((InputError, UnsupportedModelError), match=message) as caught:
+        rebuild(TEXT[form].replace(before, after, 1), "model.cpp")
+    error = caught.value
+    assert error.path == "model.cpp"
+    assert error.hint
+    assert error.line is not None
+    assert 1 <= error.line <= TEXT[form].count("\n") + 2
+
+
+def test_the_line_is_that_of_the_damage() -> None:
+    lines = TEXT["2020"].split("\n")
+    (number,) = [index for index, line in enumerate(lines, 1) if "int32_t tensor_data2[" in line]
+    with pytest.raises(InputError, match="'x' is not a number") as caught:
+        rebuild(TEXT["2020"].replace("tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, x"), "m.cpp")
+    assert caught.value.line == number
+
+
+@pytest.mark.parametrize("form", TEXT)
+def test_a_file_cut_off_anywhere_is_refused(form: str) -> None:
+    text = TEXT[form]
+    end = max(text.find("TensorIndices[]"), text.find("out_tensor_indices[]"))
+    for place in range(0, end, 97):
+        with pytest.raises(InputError) as caught:
+            rebuild(text[:place], "cut.cpp")
+        assert caught.value.line is not None
+
+
+@pytest.mark.parametrize("text", ["", "int main() { return 0; }", "\0" * 1000, "const unsigned char a[] = { 0x1c };"])
+def test_other_files_are_refused(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        rebuild(text, "other.cpp")
+    assert caught.value.line is not None
+
+
+def test_an_ethos_u_model_is_refused_with_the_reason() -> None:
+    text = TEXT["2020"].replace("OP_MEAN", "OP_ETHOSU")
+    with pytest.raises(UnsupportedModelError, match="Ethos-U") as caught:
+        rebuild(text, "m.cpp")
+    assert caught.value.line == text[: text.index("OP_ETHOSU")].count("\n") + 1
+    for whole in (f"#if EI_CONFIG_ETHOS_U55_256\n{text}\n#elif EI_CONFIG_ETHOS_U55_128\n{text}\n#endif\n",):
+        with pytest.raises(UnsupportedModelError, match="Ethos-U"):
+            rebuild(whole, "m.cpp")
+
+
+def test_several_subgraphs_are_refused() -> None:
+    text = TEXT["2025-07"].replace("tflNodes_subgraph_index[] = {0, 5, }", "tflNodes_subgraph_index[] = {0, 5, 7, }")
+    with pytest.raises(UnsupportedModelError, match="2 subgraphs"):
+        rebuild(text, "m.cpp")
+
+
+def test_an_operator_we_do_not_know_is_refused_by_its_name() -> None:
+    net = Network()
+    source = net.tensor((1, 4), "f4")
+    net.custom("TreeEnsembleClassifier", [source], [net.tensor((1, 2), "f4")], b"\1\2\3")
+    with pytest.raises(UnsupportedModelError, match="TreeEnsembleClassifier"):
+        rebuild(write(net.model([0], [1]), FORMS["2020"]), "m.cpp")
+
+
+def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
+    text = TEXT["2020"]
+    with pytest.raises(InputError, match="2,000 are read") as caught:
+        rebuild(text, "m.cpp", limit=2000)
+    assert caught.value.line == text.encode()[:2000].count(b"\n") + 1
+    rebuild(text, "m.cpp", limit=len(text.encode()))
+
+
+def test_more_zeros_than_declared_are_not_read_to_their_end() -> None:
+    zeros = "0, " * 3_000_000
+    text = TEXT["2020"].replace("tensor_data2[4] = { 5,", f"tensor_data2[4] = {{ {zeros} 5,")
+    with pytest.raises(InputError, match="tensor_data2: there are more than its 4 elements"):
+        rebuild(text, "m.cpp")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zeros", [b"\0", b"0,"])
+def test_200_megabytes_of_zeros(zeros: bytes) -> None:
+    data = b"const int8_t tensor_data0[] = {" + zeros * (200_000_000 // len(zeros))
+    with pytest.raises(InputError, match="200,000,031 bytes"):
+        rebuild(data, "zeros.cpp")
+
+
+@pytest.mark.parametrize("text", ["{" * 10_000, "(" * 10_000, "namespace a {" * 5_000, "int a = " + "-" * 9_999 + "1;"])
+def test_deep_nesting_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        rebuild(text, "deep.cpp")
+    assert caught.value.line == 1
+
+
+@pytest.mark.parametrize("text", ["const int a = (" * 3 + "(" * 9_999, "TfLiteConvParams a = " + "{" * 9_999])
+def test_deep_values_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"nested too deeply|stands where"):
+        rebuild(text, "deep.cpp")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(form=st.sampled_from(sorted(TEXT)), seed=st.integers(0, 1 << 32), edits=st.integers(1, 4))
+def test_any_edit_gives_a_model_or_a_clear_error(form: str, seed: int, edits: int) -> None:
+    chance = random.Random(seed)
+    text = TEXT[form]
+    words = [text[place : place + 12] for place in (chance.randrange(len(text)) for _ in range(4))]
+    words += ["{", "}", "0", "-1", ",", "(", ")", "/*", "*/", "#if 1\n", "#endif\n", '"', "99999999999", "g0::", "&"]
+    for _ in range(edits):
+        # Behind the first lines, which are the same in all files and of which edits would mostly hit comments.
+        start = chance.randrange(len(text))
+        text = text[:start] + chance.choice([*words, ""]) + text[start + chance.choice([0, 1, 3, 30]) :]
+    error = error_of(text)
+    if error is not None:
+        assert error.path == "edited.cpp"
+        assert error.line is not None
+        assert error.hint
+
+
+def error_of(text: str) -> ConvertError | None:
+    try:
+        rebuild(text, "edited.cpp")
+    except ConvertError as error:
+        return error
+    return None
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=300) | st.text("{}();=<>:&*[]#,0aé\n /\\\"'", max_size=300))
+def test_anything_else_is_a_clear_error(data: bytes | str) -> None:
+    with pytest.raises(InputError) as caught:
+        rebuild(data, "any.cpp")
+    assert caught.value.line is not None

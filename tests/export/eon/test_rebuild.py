@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from hypothesis import HealthCheck, given, settings
+
+from convert.export.eon import rebuild
+from convert.export.packing import unpack
+from tests.export.eon.networks import described, drawn, small_int8
+from tests.export.eon.writer import FORMS, write
+
+SAMPLES = sorted((Path(__file__).parents[3] / "samples" / "models").glob("*.tflite"))
+NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(model=drawn())
+def test_what_was_written_is_what_comes_back(form: str, model: bytes) -> None:
+    assert described(rebuild(write(model, FORMS[form]), "m.cpp").model) == described(model)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_whole_int8_classifier_runs_to_the_same_bits(form: str) -> None:
+    model = small_int8()
+    rebuilt = rebuild(write(model, FORMS[form]), "m.cpp").model
+    assert described(rebuilt) == described(model)
+    assert versions(rebuilt) == versions(model)
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        pixels = random.integers(-128, 128, (1, 8, 8, 3), np.int8)
+        assert np.array_equal(run(rebuilt, pixels), run(model, pixels))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("form", ["2020", "2025-07"])
+def test_the_samples_come_back_and_run_to_the_same_bits(form: str, path: Path) -> None:
+    model = path.read_bytes()
+    rebuilt = rebuild(write(model, FORMS[form]), "m.cpp").model
+    assert described(rebuilt) == described(model)
+    source = unpack(model).subgraphs[0]
+    shape = tuple(source.tensors[source.inputs[0]].shape)
+    pixels: Any = np.random.default_rng(1).random(shape, np.float32)
+    if source.tensors[source.inputs[0]].type == schema.TensorType.INT8:
+        pixels = (pixels * 255 - 128).astype(np.int8)
+    assert np.array_equal(run(rebuilt, pixels), run(model, pixels))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["2023-07", "2025-07"])
+def test_real_models_come_back_with_their_versions(models: Path, form: str) -> None:
+    paths = [path for path in sorted(models.glob("*lite")) if path.stat().st_size < 1_000_000]
+    assert paths
+    for path in paths:
+        model = path.read_bytes()
+        rebuilt = rebuild(write(model, FORMS[form]), path.name).model
+        assert described(rebuilt) == described(model), path.name
+        assert versions(rebuilt) == versions(model), path.name
+
+
+def test_names_say_what_is_known() -> None:
+    graph = unpack(rebuild(write(small_int8(), FORMS["2025-07"]), "m.cpp").model).subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    assert names[0] == "x_input"
+    assert names[1:] == [f"tensor_{index}" for index in range(1, len(names))]
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "symbol"),
+    [("2020", "E1", "trained_model"), ("2024-02", "E2", "tflite_learn_5"), ("2025-07", "E3", "tflite_learn_4711_12")],
+)
+def test_the_symbol_tells_the_form(form: str, kind: str, symbol: str) -> None:
+    rebuilt = rebuild(write(small_int8(), FORMS[form]), "m.cpp")
+    assert (rebuilt.form, rebuilt.symbol) == (kind, symbol)
+    assert [finding.id for finding in rebuilt.findings] == ["EI150"]
+
+
+def test_bytes_and_text_give_the_same_and_each_time_the_same() -> None:
+    text = write(small_int8(), FORMS["2025-01"])
+    first = rebuild(text, "m.cpp").model
+    assert first == rebuild(text.encode(), "m.cpp").model
+    assert first == rebuild(text.encode("utf-16"), "m.cpp").model
+
+
+def test_data_is_aligned_as_the_schema_demands() -> None:
+    model = rebuild(write(small_int8(), FORMS["2020"]), "m.cpp").model
+    root = schema.Model.GetRootAs(model, 0)
+    starts = []
+    for index in range(root.BuffersLength()):
+        buffer = root.Buffers(index)
+        if buffer.DataLength():
+            starts.append(buffer._tab.Vector(buffer._tab.Offset(4)))
+    assert starts
+    assert all(start % 16 == 0 for start in starts)
+
+
+def run(model: bytes, values: Any) -> Any:
+    interpreter = Interpreter(model_content=model, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def versions(model: bytes) -> list[tuple[str, int]]:
+    root = unpack(model)
+    codes = [root.operatorCodes[call.opcodeIndex] for call in root.subgraphs[0].operators]
+    return [(NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)], code.version) for code in codes]
