@@ -44,7 +44,7 @@ def test_pictures_that_mix() -> None:
     assert all(finding.level is Level.ERROR and finding.hint for finding in findings)
 
 
-def test_a_batch_that_fails() -> None:
+def test_a_batch_that_fails(capfd: pytest.CaptureFixture[str]) -> None:
     """A 1 baked into one Reshape and hidden by the next: nothing but running it tells."""
     parity, findings = measure(
         "g (float[N,3,4,4] x_input) => (float[N,48] y) <int64[2] one = {1,48}, int64[2] any = {-1,48}> {"
@@ -53,6 +53,7 @@ def test_a_batch_that_fails() -> None:
     assert parity == BatchParity((1,), 0.0)
     assert [finding.id for finding in findings] == ["EI407", "EI407"]
     assert "fails on a batch of 2" in findings[0].message
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_batch_that_comes_out_as_one() -> None:

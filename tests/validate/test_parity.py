@@ -113,6 +113,16 @@ def test_nan_and_infinity(value: float, side: str) -> None:
     assert "'white'" in finding.message
 
 
+def test_nan_in_one_chunk_spoils_all() -> None:
+    result = tally(GOOD)
+    broken = GOOD.copy()
+    broken[0, 0] = np.nan
+    result.add(NAMES, [GOOD], [broken])
+    result.add(NAMES, [GOOD], [GOOD])
+    assert result.parity() is None
+    assert ids(result) == ["EI405"]
+
+
 def test_nan_in_both_is_not_agreement() -> None:
     broken = GOOD.copy()
     broken[0, 0] = np.nan
@@ -125,6 +135,15 @@ def test_constant_output(spread: float, found: bool) -> None:
     result = tally(same, reference=same)
     assert ids(result) == (["EI406"] if found else [])
     assert all(finding.level is Level.WARNING for finding in result.findings())
+
+
+@pytest.mark.parametrize("values", [(0.1, 0.9), (0.9, 0.1)])
+def test_chunks_that_are_each_constant_are_not_so_together(values: tuple[float, float]) -> None:
+    result = Tally(1e-4)
+    for value in values:
+        same = array([value, value], [value, value])
+        result.add(NAMES[:2], [same], [same])
+    assert ids(result) == []
 
 
 def test_one_input_says_nothing_about_constancy() -> None:

@@ -95,6 +95,13 @@ def test_violations(graph: str, expected: list[str]) -> None:
         assert message.startswith(start)
 
 
+def test_weights_listed_as_inputs_are_no_inputs() -> None:
+    """As files older than IR version 4 do."""
+    model: Any = parse("g (float[N,3,4,4] x_input, float[4] b) => (float[N,3,4,4] y) { y = Add(x_input, b) }")
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.float32), "b"))
+    assert check(model.SerializeToString()) == ()
+
+
 def test_findings_are_errors_with_a_hint() -> None:
     found = check(onnx_model(Classifier(channels=2)))
     assert found
@@ -119,6 +126,10 @@ def test_an_operator_only_onnx_runtime_knows() -> None:
     [
         ("g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Nonsense(x_input) }", "No Op registered for Nonsense"),
         ("g (float[N,3,4,4] x_input) => (float[N,47] y) { y = Flatten<axis=1>(x_input) }", r"\(48\) vs \(47\)"),
+        (
+            "g (float[N,3,4,4] x_input) => (float[N,47,4,4] y) { s = Shape(x_input) y = ConstantOfShape(s) }",
+            r"\(3\) vs \(47\)",
+        ),
         ("g (float[N,3,4,4] x_input) => (float[N,48,1] y) { y = Flatten<axis=1>(x_input) }", "rank"),
         ("g (float[N,3,4,4] x_input) => (int8[N,48] y) { y = Flatten<axis=1>(x_input) }", "elem type"),
         ("g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Flatten<axis=1>(missing) }", "missing"),

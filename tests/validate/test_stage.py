@@ -136,6 +136,24 @@ def test_swapped_axes_are_seen(measure: Measure) -> None:
     assert ids(findings)[0] == "EI403"
 
 
+def test_pictures_that_mix_in_a_batch_are_seen(measure: Measure) -> None:
+    """Each picture is replaced by the mean of its batch: alone, nothing is wrong."""
+    proto = parse("g (float[N,3,6,5] x_input) => (float[N,4] scores) { }")
+    proto.ParseFromString(onnx_model(MODEL))
+    proto.graph.node[0].input[0] = "mixed"
+    mixing = parse(
+        "g (float[N,3,6,5] x_input) => (float[N,3,6,5] mixed)"
+        "{ mean = ReduceMean<axes=[0], keepdims=1>(x_input) none = Sub(x_input, x_input) mixed = Add(mean, none) }"
+    )
+    nodes = [*mixing.graph.node, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    evidence, findings = measure(adapted(proto.SerializeToString(), tflite(MODEL)))
+    assert evidence.parity is not None
+    assert evidence.parity.max_abs_diff < 1e-6
+    assert ids(findings) == ["EI407", "EI407"]
+
+
 def test_a_model_that_always_says_the_same(measure: Measure) -> None:
     dead = replace(MODEL, gain=0.0)
     evidence, findings = measure(adapted(onnx_model(dead), tflite(dead)))
