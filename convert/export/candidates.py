@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export import kinds
-from convert.export.carray import Array, Incbin, check_length, read_source
+from convert.export.carray import Array, Incbin, check_array, read_source
 from convert.export.facts import facts_of, possible_tasks
 from convert.export.lexer import source_bytes
 from convert.export.tflite import is_tflite, read_graph
@@ -43,6 +43,11 @@ _EON: Final = (b"TfArray<", b"used_operators_e", b"tflNodes", b"nodeData")
 
 _EON_SYMBOL: Final = re.compile(rb"\bTfLiteStatus\s+(\w+?)_(?:init|invoke)\s*\(")
 _E3: Final = re.compile(r"tflite_learn_\d+_\d+")
+_SIGNATURE: Final = re.compile(
+    rb"0[xX]54\s*,\s*0[xX]46\s*,\s*0[xX]4[cC]\s*,\s*0[xX]33|\b84\s*,\s*70\s*,\s*76\s*,\s*51\b|\bINCBIN\s*\("
+)
+"""TFL3 as numbers in C source, or a line that includes a binary file."""
+
 _FLOAT32: Final = (
     "in Deployment turn the EON compiler off and choose Unoptimized (float32), or download TensorFlow Lite (float32) "
     "from the Dashboard"
@@ -100,7 +105,7 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
         return tuple(_file(tree, tree.members[focus]))
     found = list(_found(tree, [member for member in tree.members.values() if _is_likely(member)]))
     if not found:
-        found = list(_found(tree, [member for member in tree.members.values() if _is_possible(member)]))
+        found = list(_found(tree, [member for member in tree.members.values() if _is_possible(tree, member)]))
     taken = {candidate.member for candidate in found if candidate.form == "F4"}
     return tuple(item for item in found if item.form == "F4" or item.member not in taken)
 
@@ -116,14 +121,16 @@ def _is_likely(member: Member) -> bool:
     return suffix in _SOURCES and (in_folder or bool(_NAMES.fullmatch(path.stem))) and not _is_parameters(path)
 
 
-def _is_possible(member: Member) -> bool:
+def _is_possible(tree: Tree, member: Member) -> bool:
+    """Whether any other source has the file identifier in an array, or includes a file."""
     path = PurePosixPath(member.path)
-    return (
-        path.suffix.lower() in _SOURCES
-        and member.size >= _SMALLEST
-        and _SDK not in path.parts
-        and not _is_parameters(path)
-    )
+    if path.suffix.lower() not in _SOURCES or member.size < _SMALLEST or _SDK in path.parts or _is_parameters(path):
+        return False
+    try:
+        data = tree.read(member.path)
+    except InputError:
+        return False  # of the files that are no model by name, one that cannot be read is not worth a message
+    return bool(_SIGNATURE.search(data))
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
@@ -238,7 +245,7 @@ def _array(tree: Tree, member: Member, array: Array) -> Candidate:
         conditional=array.conditional,
     )
     path = tree.name_of(member.path)
-    if not array.data:
+    if not array.data and array.problem is None:
         problem: ConvertError = UnsupportedModelError(
             f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
             path=path,
@@ -253,7 +260,7 @@ def _array(tree: Tree, member: Member, array: Array) -> Candidate:
         )
         return replace(candidate, form="O", data=b"", problem=problem)
     try:
-        check_length(array)
+        check_array(array)
     except InputError as error:
         problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
         return replace(candidate, data=b"", problem=problem)

@@ -16,7 +16,7 @@ from convert.export.elements import read_elements
 from convert.export.expressions import integer
 from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
 
-__all__ = ["Array", "Incbin", "Source", "check_length", "read_source"]
+__all__ = ["Array", "Incbin", "Source", "check_array", "read_source"]
 
 _BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
 _LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
@@ -40,6 +40,7 @@ class Array:
         declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
         declared_by: the name or bound that says so.
         conditional: it stands only in a branch of `#if` that is not compiled.
+        problem: why its elements could not be read; `data` is empty then.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Array:
     declared: int | None = None
     declared_by: str = ""
     conditional: bool = False
+    problem: InputError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,11 @@ class Source:
 def read_source(data: bytes) -> Source:
     """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
 
+    An array that is not closed or holds something else than bytes is returned with its `problem`: it may not be the
+    model.
+
     Raises:
-        InputError: an array that is not closed or holds something else than bytes, with its line.
+        InputError: damaged UTF-16, or more arrays than any header has.
     """
     data = source_bytes(data)
     source = _Reader(data).read()
@@ -99,12 +104,14 @@ def read_source(data: bytes) -> Source:
     return replace(other, arrays=arrays, macros=source.macros)
 
 
-def check_length(array: Array) -> None:
-    """Refuse an array whose number of elements is not what the file says it is.
+def check_array(array: Array) -> None:
+    """Refuse an array that could not be read, or whose number of elements is not what the file says it is.
 
     Raises:
-        InputError: naming both numbers.
+        InputError: what was found and on which line; or both numbers.
     """
+    if array.problem is not None:
+        raise array.problem
     if array.declared is not None and array.declared != len(array.data):
         raise InputError(
             f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}",
@@ -165,7 +172,12 @@ class _Reader:
         if signed is None:
             self._skip_braces()
             return
-        values = read_elements(self._scanner, signed=signed)
+        values, problem, start = b"", None, self._scanner.position
+        try:
+            values = read_elements(self._scanner, signed=signed)
+        except InputError as error:
+            problem, self._scanner.position = error, start
+            self._skip_braces()
         bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
         self._arrays.append(
             Array(
@@ -176,6 +188,7 @@ class _Reader:
                 line=line_of(self._data, name.start),
                 declared=bound,
                 declared_by=f"its bound [{bound}]" if bound is not None else "",
+                problem=problem,
             )
         )
 

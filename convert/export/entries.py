@@ -254,7 +254,9 @@ def line(entry: Entry) -> str:
     if metadata.impulse_id is not None:
         impulse = f", impulse {metadata.impulse_id}"
         impulse += f" {metadata.impulse_name!r}" if metadata.impulse_name else ""
-    what = f"form {candidate.form}"
+    elif metadata.project_name:
+        impulse = f", project {metadata.project_name!r}"
+    what = f"form {candidate.form}" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
         what = f"{candidate.facts.task.value}, {candidate.facts.quantization}, input {size}"
