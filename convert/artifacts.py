@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from convert.writing import sha256
 
@@ -29,8 +29,10 @@ __all__ = [
     "Export",
     "Head",
     "ImageScaling",
+    "Limits",
     "Metadata",
     "ModelFacts",
+    "ModelFormat",
     "OnnxModel",
     "Parity",
     "Preprocessing",
@@ -73,6 +75,13 @@ class Color(StrEnum):
 
     RGB = "RGB"
     GRAY = "GRAY"
+
+
+class ModelFormat(StrEnum):
+    """How the bytes of an export's model are to be read."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
 
 
 class ResizeMode(StrEnum):
@@ -174,11 +183,12 @@ class Export:
     """THE model of an export and what is known of it.
 
     Attributes:
-        model: the flatbuffer, verified.
+        model: the flatbuffer (or ONNX file, see `format`), verified.
         name: short, [a-z0-9_-], what the bundle's files are called after.
         form: how the model was stored: "F1", "F2", "F2m", "F3", "F3b", "F4", "flatbuffer", "openmv", ...
         source: the export's file name as the user gave it, without folders.
         member: where the model was inside it, with `/`; empty when the source is the model.
+        format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
     """
 
     model: bytes = field(repr=False)
@@ -188,10 +198,11 @@ class Export:
     member: str
     metadata: Metadata
     facts: ModelFacts
+    format: ModelFormat = ModelFormat.TFLITE
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the flatbuffer: the same whatever it was wrapped in."""
+        """SHA-256 of the model: the same whatever it was wrapped in."""
         return sha256(self.model)
 
 
@@ -235,16 +246,41 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model's own post-processing keeps, which nvinfer's clustering has to do instead.
+
+    Attributes:
+        detections: at most so many objects.
+        score: objects below this are never reported, 0..1.
+        overlap: of two boxes with a larger intersection over union one is dropped, 0..1.
+    """
+
+    detections: int
+    score: float
+    overlap: float
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
-    """What nvinfer has to decode.
+    """What nvinfer has to decode, and how the graph's end made it from the network's raw outputs.
+
+    What does not apply to the task is None.
 
     Attributes:
         task: decides network-type and parser.
         labels: in class order, without background; never empty after `adapt`.
+        merge: FOMO: "none", or "peak" where of neighbouring cells only the highest is kept.
+        score: heads with an objectness: "product" (objectness * class) or "objectness".
+        coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
+        limits: of the post-processing that was cut off, where there was one.
     """
 
     task: Task
     labels: tuple[str, ...]
+    merge: str | None = None
+    score: str | None = None
+    coordinates: str | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +319,19 @@ class BatchParity:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was measured. None: not measured."""
+    """What was measured. None: not measured.
+
+    Attributes:
+        parity: of a detector, on the network's raw outputs: what its graph makes of them has steps (the best class,
+            the highest cell), which no tolerance suits.
+        decoding: a detector's outputs against an independent decoding of the same raw outputs, largest absolute
+            difference; boxes in shares of the picture, FOMO's in 35 pixels.
+    """
 
     parity: Parity | None = None
     batch: BatchParity | None = None
     tensorrt: str | None = None
+    decoding: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +356,7 @@ class Bundle:
 class StageResult:
     """What a stage returns: the next artifact, the files it wrote, what it found."""
 
-    artifact: object
+    artifact: Any
     outputs: tuple[Output, ...] = ()
     findings: tuple[Finding, ...] = ()
 

@@ -156,6 +156,7 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
             else Parity(**{name: float(parity[name]) for name in _MEASURES}, inputs=int(parity["inputs"])),
             None if batch is None else BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
             None if tensorrt is None else str(tensorrt),
+            decoding=None if document.get("decoding") is None else float(document["decoding"]),
         )
         dumps(evidence_document(evidence))  # Python's JSON reads NaN and lone surrogates; nothing may write them
     except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -153,7 +153,14 @@ def test_model_document() -> None:
         "opset": 13,
         "input": {"name": "x_input", "shape": [None, 3, 96, 96], "dtype": "float32"},
         "outputs": [{"name": "scores", "shape": [None, 2], "dtype": "float32"}],
-        "head": {"task": "classifier", "labels": ["öffen", "zu"]},
+        "head": {
+            "task": "classifier",
+            "labels": ["öffen", "zu"],
+            "merge": None,
+            "score": None,
+            "coordinates": None,
+            "limits": None,
+        },
         "preprocessing": {
             "net_scale_factor": 1 / 255,
             "offsets": [],
@@ -199,6 +206,7 @@ def test_report() -> None:
         "parity": {"max_abs_diff": 1e-6, "mean_abs_diff": 1e-7, "top1": 1.0, "inputs": 32, "tolerance": 1e-4},
         "batch": {"sizes": [1, 2, 8], "max_abs_diff": 0.0},
         "tensorrt": None,
+        "decoding": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"
@@ -268,10 +276,11 @@ def damaged(document: dict[str, Any], place: str, value: object) -> dict[str, An
     return {**document, group: {**document[group], name: value} if name else value}
 
 
-GOOD = evidence_document(Evidence(Parity(1e-6, 1e-7, 1.0, 32, 1e-4), BatchParity((1, 2, 8), 0.0)))
+GOOD = evidence_document(Evidence(Parity(1e-6, 1e-7, 1.0, 32, 1e-4), BatchParity((1, 2, 8), 0.0), decoding=0.0))
 PLACES = [
     "parity",
     "batch",
+    "decoding",
     "tensorrt",
     "parity.max_abs_diff",
     "parity.top1",
