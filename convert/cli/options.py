@@ -30,7 +30,7 @@ _SCALING_NAMES = {
 }
 
 
-class _Scaling(click.ParamType):
+class _Scaling(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
     name = "scaling"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ImageScaling:
@@ -44,7 +44,7 @@ class _Scaling(click.ParamType):
         return "[" + "|".join(scaling.value for scaling in ImageScaling) + "]"
 
 
-class _Labels(click.ParamType):
+class _Labels(click.ParamType):  # type: ignore[type-arg]
     """`a;b;c`, `a,b,c`, or a text file with one label a line (or one line of `;`)."""
 
     name = "labels"
@@ -69,8 +69,8 @@ class _Labels(click.ParamType):
 class _Choice(click.Choice[Any]):
     """A choice among a StrEnum's values, given to the command as the enum's member."""
 
-    def __init__(self, kind: type[Task | ResizeMode | Level], values: Iterable[str]) -> None:
-        super().__init__(list(values))
+    def __init__(self, kind: type[Task | ResizeMode | Level], members: Iterable[Task | ResizeMode | Level]) -> None:
+        super().__init__([member.value for member in members])
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -111,7 +111,7 @@ common = _stack(
     ),
     click.option(
         "--fail-on",
-        type=_Choice(Level, [level.value for level in Level]),
+        type=_Choice(Level, Level),
         default="error",
         show_default=True,
         help="Exit with 1 when there is a finding of this level or worse.",
@@ -192,9 +192,7 @@ emitting = _stack(
     click.option(
         "--operate-on-gie-id", type=click.IntRange(1), help="Whose objects a secondary engine takes.  [default: 1]"
     ),
-    click.option(
-        "--min-size", type=click.IntRange(1), help="Pixels: a secondary engine passes over smaller objects."
-    ),
+    click.option("--min-size", type=click.IntRange(1), help="Pixels: a secondary engine passes over smaller objects."),
     click.option("--gpu-id", type=click.IntRange(0), default=0, show_default=True, help="GPU number on the target."),
     click.option(
         "--target", default="deepstream-7.1", show_default=True, metavar="RELEASE", help="DeepStream release."

@@ -9,13 +9,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
+from convert.artifacts import Adapted, Evidence, Export, Head, Stage, StageResult, Translated, Validated
 from convert.document import SCHEMA_VERSION, dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.findings import Level, Rule
-from convert.graph.adapt import fitted_head
+from convert.graph.heads.classifier import class_labels
 from convert.graph.preprocessing import preprocessing
-from convert.graph.reading import read_onnx, source_digest
+from convert.graph.reading import provenance, read_onnx
 from convert.writing import sha256, write
 
 if TYPE_CHECKING:
@@ -82,17 +82,17 @@ class PickUpAdapted:
         """
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
-        made_from = source_digest(model)
-        if made_from is None:
-            raise InputError("not a model that `adapt` wrote", path=self.onnx, hint="run adapt on it first")
-        if made_from != artifact.digest:
+        said = provenance(model, self.onnx)
+        if said.digest != artifact.digest:
             raise InputError(
-                f"was made from another model (sha256 {made_from[:12]}, {artifact.source} has {artifact.digest[:12]})",
-                path=self.onnx, hint="give the .tflite it was made from with --tflite",
-            )  # fmt: skip
+                f"was made from another model: sha256 {said.digest[:12]}, not {artifact.digest[:12]} ({artifact.source})",
+                path=self.onnx,
+                hint="give the .tflite it was made from with --tflite",
+            )
         before, findings = preprocessing(artifact)
-        head = fitted_head(artifact, model)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=findings)
+        labels, unnamed = class_labels(artifact, said.classes)
+        head = Head(said.task, labels)
+        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
 
 
 @dataclass(frozen=True)

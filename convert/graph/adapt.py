@@ -78,6 +78,7 @@ class Adapt:
         model = _run(onnx.load_model_from_string(artifact.onnx.data), *PREPARE)
         fitted = _head(export)(model, export)
         metadata = {
+            "ei_deepstream.classes": str(len(fitted.head.labels)),
             "ei_deepstream.folded": before.folded,
             "ei_deepstream.source_sha256": export.digest,
             "ei_deepstream.task": export.facts.task.value,

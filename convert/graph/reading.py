@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
 
-from convert.artifacts import OnnxModel
+from convert.artifacts import OnnxModel, Task
 from convert.errors import InputError
 from convert.graph.model import opset_of, signature
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_onnx", "source_digest"]
+__all__ = ["Provenance", "provenance", "read_onnx"]
 
-_ORIGIN = "ei_deepstream.source_sha256"
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What `adapt` wrote into a model's metadata_props: the digest of the flatbuffer, the task, how many classes."""
+
+    digest: str
+    task: Task
+    classes: int
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -41,6 +49,18 @@ def read_onnx(path: Path) -> OnnxModel:
     return OnnxModel(data, signature(graph.input[0]), tuple(map(signature, graph.output)), opset_of(model))
 
 
-def source_digest(model: OnnxModel) -> str | None:
-    """SHA-256 of the flatbuffer an adapted model says it was made from; None for any other model."""
-    return {item.key: item.value for item in onnx.load_model_from_string(model.data).metadata_props}.get(_ORIGIN)
+def provenance(model: OnnxModel, path: Path) -> Provenance:
+    """Where an adapted model says it comes from.
+
+    Raises:
+        InputError: `adapt` did not write it; `path` is named.
+    """
+    said = {item.key: item.value for item in onnx.load_model_from_string(model.data).metadata_props}
+    try:
+        return Provenance(
+            said["ei_deepstream.source_sha256"],
+            Task(said["ei_deepstream.task"]),
+            int(said["ei_deepstream.classes"]),
+        )
+    except (KeyError, ValueError):
+        raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Export
     from convert.findings import Finding
 
-__all__ = ["classifier"]
+__all__ = ["class_labels", "classifier"]
 
 _OUTPUT = "scores"
 _PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid"}
@@ -56,7 +56,7 @@ def classifier(model: ModelProto, export: Export) -> Fitted:
             f"a classifier gives one row of scores, this model {list(shape)}", hint="give the real --task"
         )
     classes = large[0] if large else 1
-    labels, findings = _labels(export, classes)
+    labels, findings = class_labels(export, classes)
     if not _gives_probabilities(wiring, name):
         findings.append(
             NOT_PROBABILITIES.found(
@@ -70,7 +70,13 @@ def classifier(model: ModelProto, export: Export) -> Fitted:
     return Fitted(model, Head(Task.CLASSIFIER, labels), (_OUTPUT,), tuple(findings))
 
 
-def _labels(export: Export, classes: int) -> tuple[tuple[str, ...], list[Finding]]:
+def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], list[Finding]]:
+    """The labels of `classes` columns, made up where the export has none.
+
+    Raises:
+        UnsupportedModelError: one column.
+        InputError: the number of labels is another.
+    """
     labels = export.metadata.labels
     if classes == 1:
         named = f" for the labels {', '.join(labels)}" if labels and len(labels) > 1 else ""
