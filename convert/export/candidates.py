@@ -99,7 +99,7 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
         focus: the member the user named, which alone is looked at.
 
     Raises:
-        InputError, UnsupportedModelError: `focus` holds no model.
+        InputError: `focus` holds no model.
     """
     if focus is not None:
         return tuple(_file(tree, tree.members[focus]))
@@ -149,14 +149,14 @@ def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
     """The models of a single file; what is none is refused by its name.
 
     Raises:
-        InputError, UnsupportedModelError: it holds no model.
+        InputError: it holds no model.
     """
     data = tree.read(member.path)
     kind = kinds.kind_of(data[: kinds.HEAD])
     if kind is kinds.TFLITE:
         yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
     elif kind is kinds.ONNX:
-        raise _onnx(tree, member)
+        yield Candidate("onnx", member.path, member.path, size=len(data), problem=_onnx(tree, member))
     elif kind is not kinds.SOURCE:
         raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from convert.errors import InputError
+from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.entries import describe
 from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_EXTRA
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 __all__ = ["choose", "others", "the_model"]
+
+_WITH_FLATBUFFER = frozenset({None, "none", "tflite", "tflite_full"})
+"""Inferencing engines whose libraries hold a flatbuffer, or say nothing."""
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
@@ -30,7 +33,7 @@ def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
         InputError: there is none, there are several, it cannot be read, or `wanted` names none or several of them.
         UnsupportedModelError: it is in a form that holds no flatbuffer.
     """
-    entry = the_model(listing, tree) if wanted is None else _named(listing.entries, wanted, tree)
+    entry = the_model(listing, tree) if wanted is None else _named(listing, wanted, tree)
     if entry.candidate.problem is not None:
         raise entry.candidate.problem
     return entry
@@ -43,7 +46,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
         InputError: there is none, or there are several.
     """
     if not listing.entries:
-        raise _nothing(tree)
+        raise _nothing(listing, tree)
     used = _distinct([entry for entry in listing.entries if entry.used])
     pictures = [entry for entry in used if entry.is_picture_model]
     # An ONNX copy or an empty array does not stand in the way of the only model there is.
@@ -85,9 +88,9 @@ def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _named(entries: Sequence[Entry], wanted: str, tree: Tree) -> Entry:
+def _named(listing: Listing, wanted: str, tree: Tree) -> Entry:
     """The entry `wanted` means; an exact name goes before an impulse's number, that before a place in the list."""
-    wanted = wanted.strip()
+    wanted, entries = wanted.strip(), listing.entries
     ways = (
         [entry for entry in entries if wanted in _names(entry)],
         [entry for entry in entries if wanted.casefold() == (entry.metadata.impulse_name or "").casefold()],
@@ -109,7 +112,7 @@ def _named(entries: Sequence[Entry], wanted: str, tree: Tree) -> Entry:
     elif entries:
         message = f"there is no model {wanted!r}; there are:\n{describe(entries)}"
     else:
-        raise _nothing(tree)
+        raise _nothing(listing, tree)
     raise InputError(message, path=tree.source, hint="name it by its symbol, its file, or its place in the list (#1)")
 
 
@@ -142,7 +145,16 @@ def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
     return f"#{entry.number}"
 
 
-def _nothing(tree: Tree) -> InputError:
+def _nothing(listing: Listing, tree: Tree) -> ConvertError:
+    """Why there is no model: it was never in this kind of export, or this is none."""
+    blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
+    engine = next((item.engine for item in blocks if item.engine not in _WITH_FLATBUFFER), None)
+    if engine is not None:
+        return UnsupportedModelError(
+            f"the export is for the inferencing engine {engine.upper()}, whose model is not in it",
+            path=tree.source,
+            hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
+        )
     kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
     return InputError(
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, .tflite or .lite file",

@@ -12,8 +12,6 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from convert.errors import InputError
 from convert.export.expressions import number
 from convert.export.lexer import Kind, Scanner, line_of
@@ -21,6 +19,7 @@ from convert.export.lexer import Kind, Scanner, line_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["read_elements"]
@@ -77,6 +76,8 @@ def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
 
     What stands before the first whole line is read with them.
     """
+    import numpy as np  # noqa: PLC0415 - a tenth of a second that a .tflite file does not need
+
     first = data.find(b"\n", start, end) + 1
     second = data.find(b"\n", first, end) + 1
     if not first or not second or second - first > _MAX_LINE or data[start:first].strip():
@@ -116,6 +117,8 @@ def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
     Computed rather than looked up, because numpy does these in vector registers: a letter has bit 6 set and its low
     four bits count from 1. Whether it was a digit shows when the value is spelled again and compared, in lower case.
     """
+    import numpy as np  # noqa: PLC0415 - as above
+
     digits = np.ascontiguousarray(digits)
     values = (digits & 0x0F) + 9 * (digits >> 6)
     spelled = values + np.uint8(ord("0")) + np.uint8(ord("a") - ord("9") - 1) * (values > 9)

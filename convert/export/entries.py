@@ -28,6 +28,7 @@ __all__ = ["Entry", "Library", "Listing", "describe", "line", "list_models"]
 _FOLDER: Final = "model-parameters"
 _METADATA: Final = "model_metadata.h"
 _VARIABLES: Final = "model_variables.h"
+_MAX_LINES: Final = 20  # of a list in an error message
 _MAX_HEADER: Final = 4 << 20  # bytes; the two headers have 8 to 20 kB
 
 
@@ -97,7 +98,7 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
         focus: the member the user named: only its models are listed, and they count as in use.
 
     Raises:
-        InputError, UnsupportedModelError: `model-parameters/` is damaged, or `focus` holds no model.
+        InputError: `model-parameters/` is damaged, or `focus` holds no model.
     """
     candidates = candidates_in(tree, focus)
     libraries = _libraries(tree)
@@ -243,8 +244,10 @@ def _is_model(name: str, end: str) -> bool:
 
 
 def describe(entries: Iterable[Entry]) -> str:
-    """The list as a user chooses from it, one line an entry."""
-    return "\n".join(f"  {entry.number}. {line(entry)}" for entry in entries)
+    """The list as a user chooses from it, one line an entry, the first of many."""
+    lines = [f"  {entry.number}. {line(entry)}" for entry in entries]
+    more = [f"  ... and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
+    return "\n".join(lines[:_MAX_LINES] + more)
 
 
 def line(entry: Entry) -> str:

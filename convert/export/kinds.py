@@ -57,7 +57,7 @@ ONNX: Final = Kind(
     "an ONNX model",
     "give the TensorFlow Lite model it was made from: " + _DOWNLOAD,
 )
-BINARY: Final = Kind("binary", "no file of a kind that is known here", _DOWNLOAD)
+BINARY: Final = Kind("binary", "binary data of no kind that is known here", _DOWNLOAD)
 SOURCE: Final = Kind("source", "C or C++ source")
 TEXT: Final = Kind("text", "a text file", _DOWNLOAD)
 _MAGIC: Final = (
