@@ -25,11 +25,16 @@ def _name(case: dict[str, Any]) -> str:
     return f"{case['parser'] or 'builtin'}-mode{case['cluster-mode']}"
 
 
+def _float32(number: float) -> float:
+    return float(np.float32(number))
+
+
 @pytest.mark.parametrize("why", [False, True], ids=["plain", "asked-why"])
 @pytest.mark.parametrize("case", CASES, ids=_name)
 def test_a_parser_and_clustering_give_what_nvidias_code_gives(case: dict[str, Any], why: bool) -> None:
     classes = tuple(
-        ClassSettings(*(float(np.float32(number)) for number in numbers), topk) for *numbers, topk in case["classes"]
+        ClassSettings(_float32(before), _float32(behind), _float32(overlap), topk)
+        for before, behind, overlap, topk in case["classes"]
     )
     settings = Settings(
         NetworkType.DETECTOR,

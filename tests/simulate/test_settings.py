@@ -153,7 +153,8 @@ detected-max-w=50
         assert settings.scaling_filter is ScalingFilter.BILINEAR
         assert settings.mean_file == str(tmp_path / "mean.ppm")
         assert settings.filter_out_class_ids == {1}
-        assert (settings.operate_on_gie_id, settings.operate_on_class_ids) == (1, {0, 2})
+        assert settings.operate_on_gie_id == 1
+        assert settings.operate_on_class_ids == {0, 2}
         assert settings.input_object_min == (16, 0)
         assert settings.input_object_max == (0, 200)
         assert settings.crop_to_roi

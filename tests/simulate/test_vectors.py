@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.document import dumps
+from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
 from tests.simulate.conftest import recorded_settings
 
@@ -41,7 +42,9 @@ def test_every_candidate_that_is_missing_has_a_reason(vectors: Path) -> None:
         settings = recorded_settings(folder)
         (recording,) = read_recordings(folder, settings)
         for frame in replay(settings, recording, why=True).frames:
-            assert len(frame.objects) + len(frame.dropped) == given, name  # type: ignore[union-attr, arg-type]
+            assert isinstance(frame, Detected)
+            assert frame.dropped is not None
+            assert len(frame.objects) + len(frame.dropped) == given, name
 
 
 def test_what_the_metadata_leaves_out_has_a_reason(vectors: Path) -> None:
@@ -52,7 +55,8 @@ def test_what_the_metadata_leaves_out_has_a_reason(vectors: Path) -> None:
         (recording,) = read_recordings(folder, settings)
         replayed = replay(settings, recording, why=True)
         for frame, attached, dropped in zip(replayed.frames, replayed.metadata, replayed.dropped, strict=True):
-            assert len(frame.objects) == len(attached) + len(dropped), name  # type: ignore[union-attr]
+            assert isinstance(frame, Detected)
+            assert len(frame.objects) == len(attached) + len(dropped), name
             keys |= set(dropped.keys())
     # of the two tests of a small or a large object the width's comes first
     assert keys >= {"filter-out-class-ids", "detected-min-w", "detected-max-w", "roi-top-offset", "roi-bottom-offset"}

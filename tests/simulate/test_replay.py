@@ -1,0 +1,300 @@
+"""Recorded tensors to a JSON document: what is in it, and how damaged recordings are refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from convert.document import dumps
+from convert.errors import InputError
+from convert.simulate.replay import read_recordings, replay
+from convert.simulate.replay_case import read_case, read_layout
+from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CLASSIFIER = Settings(NetworkType.CLASSIFIER, labels=(("fox", "owl"),))
+CASE: dict[str, Any] = {
+    "network": {"channels": 3, "height": 64, "width": 80},
+    "frames": 2,
+    "outputs": [{"name": "y", "array": "out0", "dtype": "float32", "dims": [2]}],
+}
+ARRAY = np.array([[0.25, 0.75], [np.nan, 0]], np.float32)
+
+
+def _npz(**arrays: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type, unused-ignore]
+    return file.getvalue()
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recording; `case` and `tensors` go in as they are."""
+
+    def write(case: Any = CASE, tensors: bytes | None = None) -> Path:
+        text = case if isinstance(case, bytes) else json.dumps(case).encode()
+        (tmp_path / "case.json").write_bytes(text)
+        (tmp_path / "tensors.npz").write_bytes(_npz(out0=ARRAY) if tensors is None else tensors)
+        return tmp_path
+
+    return write
+
+
+def _document(folder: Path, configured: Settings, *, why: bool = False) -> dict[str, Any]:
+    (recording,) = read_recordings(folder, configured)
+    document: dict[str, Any] = json.loads(dumps(replay(configured, recording, why=why).document()))
+    return document
+
+
+class TestDocument:
+    def test_a_classifier(self, record: Callable[..., Path]) -> None:
+        assert _document(record(), CLASSIFIER, why=True) == {
+            "status": "NVDSINFER_SUCCESS",
+            "output parser failed": False,
+            "messages": [],
+            "frames": [
+                {
+                    "label": "owl ",
+                    "metadata attached": True,
+                    "attributes": [{"attribute": 0, "class": 1, "confidence": 0.75, "label": "owl"}],
+                },
+                {
+                    "label": "",
+                    "metadata attached": False,
+                    "attributes": [],
+                    "dropped": [
+                        {
+                            "key": "classifier-threshold",
+                            "why": "probability 0 is not above classifier-threshold=0",
+                            "class": 1,
+                            "confidence": 0,
+                            "left": 0,
+                            "top": 0,
+                            "width": 0,
+                            "height": 0,
+                        }
+                    ],
+                },
+            ],
+        }
+
+    def _ssd(self, record: Callable[..., Path], **more: Any) -> Path:
+        names = {"boxes": [1, 4], "scores": [1], "classes": [1]}
+        outputs = [
+            {"name": f"detection_{name}", "array": name, "dtype": "float32", "dims": dims}
+            for name, dims in names.items()
+        ]
+        box = np.array([[[0, 0.1, 0.5, 0.6]]], np.float32)
+        one = np.zeros((1, 1), np.float32)
+        tensors = _npz(boxes=box, scores=one + np.float32(np.inf), classes=one)
+        return record({**CASE, "frames": 1, "outputs": outputs, **more}, tensors)
+
+    def _settings(self, **more: Any) -> Settings:
+        one = ClassSettings(0.5)
+        return Settings(
+            NetworkType.DETECTOR,
+            **{"classes": (one,), "cluster_mode": ClusterMode.NONE, "parser": "NvDsInferParseCustomTfSSD", **more},
+        )
+
+    def test_a_detector(self, record: Callable[..., Path]) -> None:
+        source = {"width": 160, "height": 64, "scale_ratio_x": 0.5, "scale_ratio_y": 1.0}
+        case = {"source frame": {**source, "offset_left": 4, "offset_top": 0}}
+        document = _document(self._ssd(record, **case), self._settings())
+        found = {"class": 0, "label": None, "left": 8, "top": 0, "width": 40, "height": 32, "confidence": "inf"}
+        assert document["cluster-mode in use"] == 4
+        assert document["frames"] == [
+            {"objects": [found], "metadata": [{**found, "label": "", "left": 8, "width": 80}]}
+        ]
+
+    def test_without_a_source_frame_metadata_is_in_network_pixels(self, record: Callable[..., Path]) -> None:
+        (frame,) = _document(self._ssd(record), self._settings())["frames"]
+        assert [one["left"] for one in frame["metadata"]] == [8]
+
+    def test_the_parent_counts_only_for_an_engine_that_looks_at_objects(self, record: Callable[..., Path]) -> None:
+        case = {"parent object": {"left": 100, "top": 50.5, "width": 9, "height": 9}}
+        folder = self._ssd(record, **case)
+        (on_frames,) = _document(folder, self._settings())["frames"]
+        (on_objects,) = _document(folder, self._settings(on_objects=True))["frames"]
+        assert on_frames["metadata"][0]["left"] == 8
+        assert (on_objects["metadata"][0]["left"], on_objects["metadata"][0]["top"]) == (108, 50.5)
+
+    def test_why(self, record: Callable[..., Path]) -> None:
+        configured = self._settings(filter_out_class_ids=frozenset({0}))
+        (frame,) = _document(self._ssd(record), configured, why=True)["frames"]
+        assert frame["metadata"] == []
+        assert frame["dropped"] == []
+        assert [one["key"] for one in frame["dropped from metadata"]] == ["filter-out-class-ids"]
+
+    def test_a_parser_that_fails(self, record: Callable[..., Path]) -> None:
+        document = _document(record(), self._settings(parser=""))
+        assert document["output parser failed"]
+        assert document["messages"] == ["Could not find output coverage layer for parsing objects"]
+        assert document["frames"] == [{"objects": [], "metadata": []}] * 2
+
+    def test_labels_that_are_not_utf8(self, record: Callable[..., Path]) -> None:
+        configured = Settings(NetworkType.CLASSIFIER, labels=(("fox", b"\xe9".decode("utf-8", "surrogateescape")),))
+        frame = _document(record(), configured)["frames"][0]
+        assert frame["label"] == "\ufffd "
+
+
+class TestDamage:
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="there are no recorded tensors of engine 1"):
+            read_recordings(tmp_path, CLASSIFIER)
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="cannot be read: No such file"):
+            read_recordings(tmp_path / "none", CLASSIFIER)
+
+    def test_no_case(self, record: Callable[..., Path]) -> None:
+        folder = record()
+        (folder / "case.json").unlink()
+        with pytest.raises(InputError, match="cannot be read: No such file"):
+            read_case(folder)
+
+    @pytest.mark.parametrize(
+        ("case", "says"),
+        [
+            (b"", "it is not JSON"),
+            (b"\xff\xfe", "it is not JSON"),
+            (b"[" * 100_000, "it is not JSON"),
+            (b" " * (2**20 + 1), "more than 1,048,576 bytes"),
+            (b"[]", "is not the object it should be"),
+            (b"{}", 'no list "outputs"'),
+            ({**CASE, "outputs": []}, 'no list "outputs"'),
+            ({**CASE, "outputs": [3]}, "is not the object"),
+            ({**CASE, "network": 3}, "is not the object"),
+            ({**CASE, "network": {"channels": 3, "height": 64}}, "'width' is None"),
+            ({**CASE, "network": {"channels": 3, "height": 64, "width": 0}}, "'width' is 0"),
+            ({**CASE, "network": {"channels": 3, "height": 64, "width": True}}, "'width' is True"),
+            ({**CASE, "frames": "2"}, "'frames' is '2'"),
+            ({**CASE, "frames": 2**31}, "'frames' is 2147483648"),
+            ({**CASE, "frames": 2**30}, "larger than any batch"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [2**40]}]}, "larger than any engine's"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [0]}]}, '"dims" of an output'),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": None}]}, '"dims" of an output'),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "object"}]}, "'object', not one of float32"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": 4}]}, "'dtype' is 4"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "array": None}]}, "'array' is None"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "array": "out1"}]}, "no array 'out1'"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [3]}]}, r"'shape': \(2, 2\)}, and case.json says"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "int32"}]}, "says {'descr': '<i4'"),
+            ({**CASE, "frames": 3}, r"says .* \(3, 2\)"),
+            ({**CASE, "source frame": 3}, "is not the object"),
+            ({**CASE, "source frame": {"scale_ratio_x": 0, "scale_ratio_y": 1}}, "a scale .* is not positive"),
+            ({**CASE, "source frame": {"scale_ratio_x": None}}, "'scale_ratio_x' is None"),
+            ({**CASE, "parent object": {"left": "1"}}, "'left' is '1'"),
+        ],
+    )
+    def test_case(self, record: Callable[..., Path], case: Any, says: str) -> None:
+        with pytest.raises(InputError, match=says):
+            read_case(record(case))
+
+    def _one(self, header: bytes, data: bytes = ARRAY.tobytes(), name: str = "out0.npy") -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(name, header + data)
+        return file.getvalue()
+
+    def _header(self, text: str) -> bytes:
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+    def test_tensors_of_other_numpy_releases(self, record: Callable[..., Path]) -> None:
+        header = self._header("{'shape': (2, 2), 'fortran_order': False, 'descr': '<f4', }\n")
+        assert read_case(record(CASE, self._one(header))).layers[0].array[0, 1] == 0.75
+
+    @pytest.mark.parametrize(
+        ("header", "says"),
+        [
+            ("{'shape': (2, 2), 'fortran_order': True, 'descr': '<f4', }\n", "'fortran_order': True"),
+            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '>f4', }\n", "and case.json says"),
+            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '|O', }\n", "'descr': '|O'"),
+            ("{'shape': (2, 1000000000000), 'fortran_order': False, 'descr': '<f4', }\n", "and case.json says"),
+            ("{'shape': (2, 2), 'fortran_order': False}\n", "and case.json says"),
+            ("{'shape': " + "(" * 3000 + "\n", "no readable header"),
+            ("[" * 9000 + "\n", "no readable header"),
+            ("x\n", "no readable header"),
+            ("", "no readable header"),
+            (" " * 20_000, "no readable header"),
+            ("'\\xff\n", "no readable header"),
+        ],
+    )
+    def test_headers(self, record: Callable[..., Path], header: str, says: str) -> None:
+        with pytest.raises(InputError, match=says):
+            read_case(record(CASE, self._one(self._header(header))))
+
+    @pytest.mark.parametrize(
+        ("tensors", "says"),
+        [
+            (b"", "not a readable archive"),
+            (b"PK\x03\x04", "not a readable archive"),
+            (_npz(out0=ARRAY)[:-1], "not a readable archive"),
+            (_npz(), "no array 'out0'"),
+            (_npz(out0=ARRAY[:1]), r"says .* \(2, 2\)"),
+        ],
+    )
+    def test_tensors(self, record: Callable[..., Path], tensors: bytes, says: str) -> None:
+        with pytest.raises(InputError, match=says):
+            read_case(record(CASE, tensors))
+
+    def test_too_few_numbers(self, record: Callable[..., Path]) -> None:
+        header = self._header("{'shape': (2, 2), 'fortran_order': False, 'descr': '<f4', }\n")
+        with pytest.raises(InputError, match="has 12 bytes of 16"):
+            read_case(record(CASE, self._one(header, ARRAY.tobytes()[:12])))
+
+    def test_no_tensors(self, record: Callable[..., Path]) -> None:
+        folder = record()
+        shutil.rmtree(folder / "tensors.npz", ignore_errors=True)
+        (folder / "tensors.npz").unlink()
+        with pytest.raises(InputError, match="tensors cannot be read: No such file"):
+            read_case(folder)
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_bytes_flipped_anywhere(self, data: st.DataObject, record: Callable[..., Path]) -> None:
+        """Either the same arrays come out, or it is refused: never another exception."""
+        tensors = bytearray(_npz(out0=ARRAY))
+        for _ in range(data.draw(st.integers(1, 4))):
+            tensors[data.draw(st.integers(0, len(tensors) - 1))] = data.draw(st.integers(0, 255))
+        try:
+            layers = read_case(record(CASE, bytes(tensors))).layers
+        except InputError:
+            return
+        np.testing.assert_array_equal(layers[0].array, ARRAY)  # zip has a checksum
+
+    @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(data=st.data())
+    def test_any_json(self, data: st.DataObject, record: Callable[..., Path]) -> None:
+        leaf = st.none() | st.booleans() | st.integers(-3, 2**33) | st.floats() | st.text(max_size=5)
+        values = st.recursive(leaf, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(), one, max_size=2))
+        case = json.loads(json.dumps(CASE))
+        case["source frame"] = {"width": 8, "height": 8, "scale_ratio_x": 1, "scale_ratio_y": 1}
+        case["source frame"] |= {"offset_left": 0, "offset_top": 0}
+        places = [case, case["network"], case["outputs"][0], case["source frame"]]
+        place = data.draw(st.sampled_from(places))
+        place[data.draw(st.sampled_from(sorted(place)))] = data.draw(values)
+        folder = record(case)
+        try:
+            (recording,) = read_recordings(folder, CLASSIFIER)
+        except InputError:
+            return
+        assert len(replay(CLASSIFIER, recording).frames) == 2
+
+
+def test_the_layout_alone(record: Callable[..., Path], tmp_path: Path) -> None:
+    layout = read_layout(record())
+    assert layout is not None
+    assert [(one.name, one.dtype, one.dims) for one in layout.outputs] == [("y", "float32", (2,))]
+    (tmp_path / "case.json").unlink()
+    assert read_layout(tmp_path) is None
