@@ -1,4 +1,4 @@
-"""Pictures to measure on, made from nothing but their number: the same on every machine and in every release.
+"""Pictures to measure on, made from nothing but their number: the same on every machine.
 
 They must move a network of any training: smooth scenes and textures (what cameras give), noise (every weight counts)
 and edges (the ends of the range, single pixels, one channel alone: what shows a wrong offset, padding or colour order).

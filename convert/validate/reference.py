@@ -42,7 +42,7 @@ def outputs(
             raise ValidationError(
                 f"the original model {error.reason} in LiteRT", hint="allow more time with --timeout"
             ) from error
-        raise ValidationError(f"LiteRT was {error.reason} by the original model", hint=_DAMAGED) from error
+        raise ValidationError(f"LiteRT crashed on the original model ({error.reason})", hint=_DAMAGED) from error
     except Failed as error:
         raise ValidationError(f"LiteRT cannot run the original model: {error}", hint=_DAMAGED) from error
     return result

@@ -74,8 +74,8 @@ def _silence() -> Iterator[None]:
     """Keep the import quiet and private.
 
     While its library loads, ONNX Runtime looks for GPUs and on many machines (WSL2, Raspberry Pi, containers) writes a
-    warning straight to file descriptor 2, before any logging option can be set. Since 1.2x its Linux wheels also hold
-    a telemetry uploader that starts with the library, unless this variable is set (Privacy.md in its wheel).
+    warning straight to file descriptor 2, before any logging option can be set. Its recent Linux wheels
+    also hold a telemetry uploader that starts with the library, unless this variable is set (Privacy.md in the wheel).
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     if "onnxruntime" in sys.modules:

@@ -116,9 +116,7 @@ class Validate:
         together: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.reference",)))
-            while chunk := list(itertools.islice(pictures, _CHUNK)):
-                names = [name for name, _ in chunk]
-                stacked = np.stack([picture for _, picture in chunk])
+            for names, stacked in _chunks(pictures):
                 wanted = reference.outputs(export.model, stacked, scaling, worker, self.timeout)
                 # One at a time, as the original: a batch of all would need many times the memory.
                 rows = [
@@ -129,7 +127,7 @@ class Validate:
                 tally.add(names, wanted, outputs)
                 if together is None:
                     first = slice(max(self.batches))
-                    together = stacked[first], [output[first] for output in outputs]
+                    together = stacked[first].copy(), [output[first] for output in outputs]
         parity, findings = tally.parity(), tally.findings()
         if parity is None or together is None:
             return Evidence(), findings
@@ -144,3 +142,16 @@ class Validate:
             return tensorrt.build(model, (channels, height, width), self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
             return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
+
+
+def _chunks(
+    pictures: Iterator[tuple[str, NDArray[np.uint8]]],
+) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
+    """The pictures, stacked to [n,H,W,C], with their names."""
+    import numpy as np  # noqa: PLC0415 - heavy; importing this module must stay light
+
+    while chunk := tuple(itertools.islice(pictures, _CHUNK)):
+        names, arrays = zip(*chunk, strict=True)
+        stacked = np.stack(arrays)
+        del chunk, arrays  # megabytes, while the consumer works
+        yield names, stacked

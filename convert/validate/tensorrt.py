@@ -19,6 +19,7 @@ __all__ = ["available", "build", "require"]
 
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # the second is what early releases installed alone
 _HINT = "pip install 'ei-deepstream[tensorrt]'"
+_OTHER = "try another release of tensorrt-rtx, or report the model"
 
 
 def available() -> bool:
@@ -57,14 +58,11 @@ def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, tim
         with Worker() as worker:
             result: str = worker.call("convert.validate.tensorrt:_build", model, shape, batch_size, timeout=timeout)
     except Died as error:
-        raise ValidationError(
-            f"TensorRT {error.reason}" if error.reason.startswith("ran") else f"TensorRT was {error.reason}",
-            hint="allow more time with --timeout"
-            if error.reason.startswith("ran")
-            else "try another release of tensorrt-rtx, or report the model",
-        ) from error
+        if error.reason.startswith("ran longer"):
+            raise ValidationError(f"TensorRT {error.reason}", hint="allow more time with --timeout") from error
+        raise ValidationError(f"TensorRT crashed ({error.reason})", hint=_OTHER) from error
     except Failed as error:
-        raise ValidationError(f"TensorRT failed: {error}", hint="try another release of tensorrt-rtx") from error
+        raise ValidationError(f"TensorRT failed: {error}", hint=_OTHER) from error
     return result
 
 
