@@ -32,10 +32,12 @@ __all__ = [
     "evidence_from_document",
     "export_document",
     "finding_document",
+    "metadata_document",
     "metadata_from_document",
     "model_document",
     "output_document",
     "report_document",
+    "tensor_document",
 ]
 
 SCHEMA_VERSION = 1
@@ -68,7 +70,7 @@ def export_document(export: Export) -> dict[str, Any]:
         "input": tensor_document(export.facts.input),
         "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
         "operators": list(export.facts.operators),
-        "metadata": _plain(export.metadata),
+        "metadata": metadata_document(export.metadata),
     }
 
 
@@ -93,6 +95,13 @@ def evidence_document(evidence: Evidence) -> dict[str, Any]:
 def finding_document(finding: Finding) -> dict[str, Any]:
     """A finding, every key always present."""
     document = _plain(finding)
+    assert isinstance(document, dict)
+    return document
+
+
+def metadata_document(metadata: Metadata) -> dict[str, Any]:
+    """What was recorded, every key always present; read back by `metadata_from_document`."""
+    document = _plain(metadata)
     assert isinstance(document, dict)
     return document
 

@@ -85,7 +85,7 @@ class PickUpAdapted:
         said = provenance(model, self.onnx)
         if said.digest != artifact.digest:
             raise InputError(
-                f"was made from another model: sha256 {said.digest[:12]}, not {artifact.digest[:12]} ({artifact.source})",
+                f"made from another model: sha256 {said.digest[:12]}, not {artifact.digest[:12]} ({artifact.source})",
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )

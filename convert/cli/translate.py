@@ -16,12 +16,12 @@ __all__ = ["command"]
 
 
 @click.command(name="translate")
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
 @unpacking
 @translating
 @common
-def command(model: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **options: Any) -> int:
+def command(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **options: Any) -> int:
     """Translate a .tflite to ONNX with an NCHW input, and assert that it is one.
 
     A metadata.json beside the model, as unpack writes it, is taken into account.
@@ -41,5 +41,5 @@ def command(model: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
                 write(place(output, f"{result.artifact.export.name}.translated", ".onnx"), result.artifact.onnx.data),
             ),
         )
-        run = pipeline.run((Unpack(**pick(Unpack, options)), stage), model)
+        run = pipeline.run((Unpack(**pick(Unpack, options)), stage), source)
     return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)

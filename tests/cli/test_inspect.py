@@ -1,0 +1,68 @@
+"""`inspect` answers for anything a person may point it at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from samples import layouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Said
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "samples" / "models" / "shapes.tflite"
+
+
+def test_samples_are_described(say: Callable[..., Said], exports: list[Path]) -> None:
+    for export in exports:
+        document = say("inspect", export, "--format", "json").document
+        (model,) = document["models"]
+        assert model["convertible"]
+        assert model["chosen"]
+        assert model["task"] == "classifier"
+        assert model["metadata"]["labels"]
+        text = say("inspect", export)
+        assert text.code == 0
+        assert "can be converted" in text.out
+        assert ", ".join(model["metadata"]["labels"]) in text.out
+
+
+def test_several_models_are_listed_with_what_to_type(say: Callable[..., Said], tmp_path: Path) -> None:
+    model = MODEL.read_bytes()
+    parameters = layouts.Parameters(labels=("circle", "square", "star", "triangle"), width=48, height=48, channels=1)
+    layouts.write_tree(layouts.cpp_library(model, parameters, "F3"), tmp_path / "a")
+    layouts.write_tree(layouts.cpp_library(model[:-4] + bytes(4), parameters, "F3"), tmp_path / "b")
+    said = say("inspect", tmp_path, "--format", "json")
+    assert len(said.document["models"]) >= 2
+
+
+def test_files_that_hold_no_model_are_named(say: Callable[..., Said], tmp_path: Path) -> None:
+    contents = {
+        "page.zip": b"<!DOCTYPE html><html>Sign in</html>",
+        "program.eim": b"\x7fELF\x02\x01\x01" + bytes(57),
+        "nothing.lite": b"",
+        "notes.txt": b"hello",
+    }
+    for name, data in contents.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        document = say("inspect", path, "--format", "json").document
+        assert document["models"] == []
+        assert document["undecided"], name
+        assert document["hint"], name
+
+
+def test_what_is_not_there_is_an_error(say: Callable[..., Said], tmp_path: Path) -> None:
+    said = say("inspect", tmp_path / "missing.zip")
+    assert said.code == 3
+    assert "hint:" in said.err
+
+
+def test_a_model_that_cannot_be_converted_says_why(say: Callable[..., Said], models: Path) -> None:
+    for path in sorted(models.glob("*lite")):
+        document = say("inspect", path, "--format", "json").document
+        (model,) = document["models"]
+        assert model["convertible"] or (model["reason"] and model["hint"])

@@ -1,0 +1,114 @@
+"""Stage by stage gives what `convert` gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Said
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "samples" / "models" / "shapes.tflite"
+
+
+def _model(folder: Path, suffix: str) -> Path:
+    (path,) = (path for path in folder.glob(f"*{suffix}") if path.name.count(".") == suffix.count("."))
+    return path
+
+
+def test_five_commands_give_the_bundle_of_one(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    export, work = exports[0], tmp_path / "work"
+    assert say("convert", export, "-o", tmp_path / "whole", "-q").code == 0
+    assert say("unpack", export, "-o", work).code == 0
+    assert say("translate", _model(work, ".tflite"), "-o", work).code == 0
+    assert say("adapt", _model(work, ".translated.onnx"), "-o", work).code == 0
+    said = say("validate", _model(work, ".onnx"), "-o", work, "--format", "json")
+    assert said.document["evidence"]["parity"]["max_abs_diff"] < 1e-4
+    assert say("emit", _model(work, ".onnx"), "-o", tmp_path / "bundle").code == 0
+    for path in (tmp_path / "whole").iterdir():
+        if path.name != "report.json":
+            assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
+    reports = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("whole", "bundle")]
+    assert reports[0]["evidence"] == reports[1]["evidence"]
+    assert reports[0]["model"] == reports[1]["model"]
+
+
+@pytest.fixture
+def adapted(say: Callable[..., Said], tmp_path: Path) -> Path:
+    """A folder with shapes.tflite and shapes.onnx."""
+    (tmp_path / "shapes.tflite").write_bytes(MODEL.read_bytes())
+    options = ("--labels", "a;b;c;d", "--resize-mode", "squash", "-q")
+    assert say("translate", tmp_path / "shapes.tflite", "-o", tmp_path, *options).code == 0
+    assert say("adapt", tmp_path / "shapes.translated.onnx", "-o", tmp_path, *options).code == 0
+    return tmp_path
+
+
+def test_the_wrong_original_is_refused(say: Callable[..., Said], adapted: Path) -> None:
+    other = ROOT / "samples" / "models" / "fruit.tflite"
+    for command in (["validate"], ["emit", "-o", adapted / "bundle"]):
+        said = say(command[0], adapted / "shapes.onnx", "--tflite", other, *command[1:])
+        assert said.code == 3
+        assert "another model" in said.err
+    assert not (adapted / "bundle").exists()
+
+
+def test_a_model_that_was_not_adapted_is_refused(say: Callable[..., Said], adapted: Path) -> None:
+    said = say("validate", adapted / "shapes.translated.onnx")
+    assert said.code == 3
+    assert "run adapt" in said.err
+
+
+def test_a_bundle_without_evidence_says_so(say: Callable[..., Said], adapted: Path) -> None:
+    said = say("emit", adapted / "shapes.onnx", "-o", adapted / "bundle", "--format", "json")
+    assert "EI550" in {finding["id"] for finding in said.document["findings"]}
+    assert said.document["evidence"]["parity"] is None
+
+
+def test_evidence_of_another_model_is_refused(say: Callable[..., Said], adapted: Path) -> None:
+    assert say("validate", adapted / "shapes.onnx", "-o", adapted, "-q").code == 0
+    evidence = adapted / "shapes.evidence.json"
+    evidence.write_text(evidence.read_text().replace('"model_sha256": "', '"model_sha256": "0'))
+    said = say("emit", adapted / "shapes.onnx", "-o", adapted / "bundle")
+    assert said.code == 3
+    assert "another model" in said.err
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"hello", bytes(1000)])
+def test_files_that_are_no_onnx(say: Callable[..., Said], tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.tflite").write_bytes(MODEL.read_bytes())
+    (tmp_path / "m.onnx").write_bytes(content)
+    for command in (["adapt", "-o", tmp_path / "out"], ["validate"], ["emit", "-o", tmp_path / "out"]):
+        said = say(command[0], tmp_path / "m.onnx", *command[1:])
+        assert said.code == 3
+        assert "hint:" in said.err
+
+
+def test_a_model_far_from_its_original_stops_before_anything_is_written(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    """The gate itself: with a limit nothing can meet, exit code 1, the numbers, and no bundle."""
+    said = say("convert", exports[0], "-o", tmp_path / "bundle", "--tolerance", "1e-12", "--format", "json")
+    assert said.code == 1
+    assert [stage["status"] for stage in said.document["stages"]][-2:] == ["failed", "skipped"]
+    assert said.document["evidence"]["parity"]["max_abs_diff"] > 1e-12
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("command", ["convert", "inspect", "unpack", "translate", "adapt", "validate", "emit"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "Usage: ei-deepstream" in capsys.readouterr().out
+
+
+def test_a_mistyped_command_is_guessed(say: Callable[..., Said]) -> None:
+    said = say("convrt", "x")
+    assert said.code == 2
+    assert "'convert'" in said.err
