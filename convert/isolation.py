@@ -102,12 +102,10 @@ class Worker:
         self.start()
         process = self._process
         assert process is not None
-        assert process.stdin is not None
         deadline = time.monotonic() + timeout
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
-            process.stdin.write(_LENGTH.pack(len(request)) + request)
-            process.stdin.flush()
+            self._write(_LENGTH.pack(len(request)) + request, deadline, timeout)
             (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline, timeout))
             kind, value = pickle.loads(self._read(length, deadline, timeout))  # noqa: S301 - from our own child
         except BrokenPipeError:
@@ -142,6 +140,21 @@ class Worker:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _write(self, data: bytes, deadline: float, timeout: float) -> None:
+        """A child that hangs before it reads must not block the parent, so the pipe is written to as it drains."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        view = memoryview(data)
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_WRITE)
+            while view:
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise Died(f"ran longer than {timeout:g} s", self._tail())
+                view = view[os.write(pipe, view[: 1 << 20]) :]
 
     def _read(self, length: int, deadline: float, timeout: float) -> bytes:
         data = bytearray()

@@ -168,3 +168,12 @@ def test_the_child_dies_with_its_parent() -> None:
         assert alive(child)
         parent.kill()
     assert gone(child)
+
+
+def test_a_child_that_hangs_before_it_reads_runs_into_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "endless_preload.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Worker(("endless_preload",)) as worker, pytest.raises(Died, match="ran longer"):
+        worker.call("builtins:len", bytes(8 << 20), timeout=1)

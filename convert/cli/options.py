@@ -147,7 +147,7 @@ unpacking = _stack(
 translating = _stack(
     click.option("--opset", type=click.IntRange(7, 18), default=13, show_default=True, help="ONNX opset."),
     click.option(
-        "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, help="Seconds tf2onnx may take."
+        "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, help="Seconds tf2onnx may take, and LiteRT after it."
     ),
     click.option("--tensorflow", is_flag=True, help="Let tf2onnx use the real TensorFlow (extra [tensorflow])."),
 )
