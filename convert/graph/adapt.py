@@ -15,7 +15,7 @@ from convert import __version__
 from convert.artifacts import Adapted, OnnxModel, StageResult, Task, Translated
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
-from convert.graph.cleaning import clean, fold, only_real_inputs
+from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
 from convert.graph.findings import TRANSPOSES_LEFT
 from convert.graph.heads.classifier import classifier
 from convert.graph.model import opset_of, shape_of, signature
@@ -42,12 +42,12 @@ HEADS: dict[Task, Callable[[ModelProto, Export], Fitted]] = {Task.CLASSIFIER: cl
 
 PREPARE = (
     only_real_inputs,
+    positive_axes,
     clean,
     fold,
     plain_resizes,
     merge_reshapes,
     remove_transposes,
-    merge_reshapes,
 )
 """What happens to every graph before its head is fitted."""
 

@@ -21,9 +21,21 @@ from convert.graph.model import signature
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["assert_translated"]
+__all__ = ["assert_translated", "fix_batch"]
 
 _OURS = "this is a fault of the translation, not of the model: please report it"
+
+
+def fix_batch(proto: ModelProto, input_name: str) -> None:
+    """Say 1 where the flatbuffer leaves the batch of its input open.
+
+    Keras models converted by hand have the shape signature [-1,H,W,C]; LiteRT runs them at batch 1, and so does
+    everything here until `convert.graph.batch` opens it again.
+    """
+    for value in proto.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name == input_name and dims and not dims[0].HasField("dim_value"):
+            dims[0].dim_value = 1
 
 
 def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ...], outputs: int, opset: int) -> None:

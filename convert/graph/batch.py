@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import TranslationError
-from convert.graph.batchrules import Place, Visit, apply_rule, refuse
+from convert.graph.batchrules import Place, Refused, Visit, apply_rule
 from convert.graph.model import Wiring
 from convert.graph.reshapes import merge_reshapes
 from convert.graph.shapes import Shapes
+from convert.graph.unfold import unfold
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto
@@ -41,10 +42,7 @@ def dynamic_batch(model: ModelProto) -> ModelProto:
         walk.visit(node)
     for value in [source, *model.graph.output]:
         if walk.places.get(value.name) != Place(0, 1):
-            raise TranslationError(
-                f"output {value.name} does not hold one row for each picture",
-                hint="Gst-nvinfer takes the first dimension of an output as the batch; export a model that has one",
-            )
+            raise _hopeless(f"its output {value.name} does not hold one entry for each picture")
     wiring.store()
     for value in [source, *model.graph.output]:
         _declare(value, walk.one[value.name])
@@ -52,7 +50,7 @@ def dynamic_batch(model: ModelProto) -> ModelProto:
 
 
 class _Walk:
-    """Shapes at both batch sizes, as far as the walk has come."""
+    """Shapes at both batch sizes, and where the batch is, as far as the walk has come."""
 
     def __init__(self, wiring: Wiring, source: str) -> None:
         self._wiring = wiring
@@ -63,38 +61,53 @@ class _Walk:
     def visit(self, node: NodeProto) -> None:
         """Rewrite `node` where it needs it, and see where its outputs have the batch."""
         self.one.add(node)
-        if any(name in self.places for name in node.input):
-            wanted = {name: self._known(node, self.one, name) for name in node.output if name}
-            for added in apply_rule(Visit(self._wiring, node, self.one, self.places)):
-                self._enter(added)
-            self.one.add(node)
-            if wanted != {name: self.one[name] for name in wanted}:
-                refuse(node, "cannot be written for any batch size")
+        if not any(name in self.places for name in node.input):
+            self._many.add(node)
+            return
+        label = f"{node.op_type} ({node.name or node.output[0]})"
+        if any(name not in self.one for name in node.output if name):
+            raise _hopeless(f"{label} makes a tensor whose size is only known when it runs")
+        try:
+            self._keep(node)
+        except Refused as first:
+            try:
+                for added in unfold(Visit(self._wiring, node, self.one, self.places)):
+                    self._enter(added)
+            except Refused as second:
+                raise _hopeless(f"{label} {first}, and {second}") from second
+
+    def _keep(self, node: NodeProto) -> None:
+        """Let the node stay, with a baked-in 1 taken out of it."""
+        wanted = {name: self.one[name] for name in node.output if name}
+        for added in apply_rule(Visit(self._wiring, node, self.one, self.places)):
+            self._enter(added)
         self._enter(node)
+        if wanted != {name: self.one[name] for name in wanted}:
+            raise Refused("changes its shape")
 
     def _enter(self, node: NodeProto) -> None:
-        self.one.add(node)
-        batched = any(name in self.places for name in node.input)
         try:
+            self.one.add(node)
             self._many.add(node)
         except TranslationError as error:
-            refuse(node, f"works for one picture only ({error})")
-        for name in filter(None, node.output):
-            if batched:
-                one, many = self._known(node, self.one, name), self._known(node, self._many, name)
-                self.places[name] = _place(node, one, many)
-
-    def _known(self, node: NodeProto, shapes: Shapes, name: str) -> tuple[int, ...]:
-        if name not in shapes:
-            refuse(node, "makes a tensor whose size is only known when it runs")
-        return shapes[name]
+            raise Refused(f"works for one picture only ({error})") from error
+        if any(name in self.places for name in node.input):
+            found = {name: _place(self.one[name], self._many[name]) for name in node.output if name}
+            self.places.update(found)
 
 
-def _place(node: NodeProto, one: tuple[int, ...], many: tuple[int, ...]) -> Place:
+def _place(one: tuple[int, ...], many: tuple[int, ...]) -> Place:
     changed = [axis for axis, sizes in enumerate(zip(one, many, strict=True)) if sizes[0] != sizes[1]]
     if len(changed) != 1 or many[changed[0]] != one[changed[0]] * _MANY:
-        refuse(node, "does not keep pictures apart")
+        raise Refused("does not keep pictures apart")
     return Place(changed[0], one[changed[0]])
+
+
+def _hopeless(reason: str) -> TranslationError:
+    return TranslationError(
+        f"the model cannot be given a dynamic batch: {reason}",
+        hint="Gst-nvinfer makes the batch of every model dynamic; export a model without this operation",
+    )
 
 
 def _declare(value: ValueInfoProto, shape: tuple[int, ...]) -> None:

@@ -1,8 +1,9 @@
-"""What each ONNX operator does to a batch, and how the 1 baked into some of them is taken out.
+"""What each ONNX operator does to a batch: whether it keeps pictures apart, and how a baked-in 1 is taken out.
 
-A rule gets a node that takes a tensor with the batch in it. It may rewrite the node and put others before it, or raise:
-operators that would mix pictures, and those nobody here has thought about. That the output then has the batch in one
-dimension is checked by `convert.graph.batch`, on shapes. Axes and defaults are those of onnx/defs (Operators.md).
+A rule gets a node that takes a tensor with the batch in it. It may rewrite the node and put others before it, or
+refuse: operators that would mix pictures, and those nobody here has thought about. That the output then has the batch
+in one dimension is checked by `convert.graph.batch`, on shapes; `convert.graph.unfold` is the way round a refusal. Axes
+and defaults are those of ONNX (docs/Operators.md).
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from convert.errors import TranslationError
 from convert.graph.model import attribute, opset_of, set_attribute
+from convert.graph.operators import POINTWISE, REDUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from convert.graph.model import Wiring
     from convert.graph.shapes import Shapes
 
-__all__ = ["Place", "Visit", "apply_rule", "refuse"]
+__all__ = ["ALONG", "Along", "Place", "Refused", "Visit", "apply_rule", "repeated"]
 
 _END = np.iinfo(np.int64).max  # "to the end" in Slice
+
+
+class Refused(Exception):
+    """Why a node cannot stay as it is; `convert.graph.batch` unfolds it or gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,186 +60,229 @@ class Visit:
         """Of the model."""
         return opset_of(self.wiring.model)
 
-    def place(self, index: int = 0) -> Place | None:
-        """Where input `index` has the batch."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the first input, at batch 1."""
+        return self.shapes[self.node.input[0]]
+
+    @property
+    def place(self) -> Place:
+        """Where the first input has the batch."""
+        place = self.place_of(0)
+        if place is None:
+            _refuse("takes its first input from elsewhere than the picture")
+        return place
+
+    def place_of(self, index: int) -> Place | None:
+        """Where input `index` has the batch; None where there is no such input, or no batch in it."""
         return self.places.get(self.node.input[index]) if index < len(self.node.input) else None
 
-    def axes(self, values: Iterable[int], index: int = 0) -> list[int]:
-        """`values` as axes of input `index`, none negative."""
-        rank = len(self.shapes[self.node.input[index]])
-        return [int(value) % rank for value in values]
+    def axes(self, values: Iterable[int]) -> list[int]:
+        """`values` as axes of the first input, none negative."""
+        return [int(value) % max(len(self.shape), 1) for value in values]
 
-    def refuse(self, reason: str) -> NoReturn:
-        """End the model."""
-        refuse(self.node, reason)
+    def values(self, index: int) -> list[int]:
+        """Input `index`, which must be a constant list of numbers."""
+        constant = self.wiring.constant(self.node.input[index])
+        if constant is None:
+            _refuse("has an input that should be constant")
+        return [int(value) for value in constant.reshape(-1)]
+
+    def has(self, index: int) -> bool:
+        """Whether there is an input `index`."""
+        return index < len(self.node.input) and bool(self.node.input[index])
+
+    def set_values(self, index: int, values: Iterable[int]) -> None:
+        """Make input `index` the constant `values`."""
+        inputs = list(self.node.input)
+        before = self.wiring.constant(inputs[index])
+        shape = -1 if before is None or before.ndim else ()
+        inputs[index] = self.wiring.add_constant(np.array(list(values), np.int64).reshape(shape))
+        self.wiring.set_inputs(self.node, inputs)
 
 
-def refuse(node: NodeProto, reason: str) -> NoReturn:
-    """End the model: it cannot have a dynamic batch.
-
-    Raises:
-        TranslationError: always.
-    """
-    raise TranslationError(
-        f"the model cannot be given a dynamic batch: {node.op_type} ({node.name or node.output[0]}) {reason}",
-        hint="Gst-nvinfer makes the batch of every model dynamic; export a model without this operation",
-    )
+def _refuse(reason: str) -> NoReturn:
+    raise Refused(reason)
 
 
 def apply_rule(visit: Visit) -> list[NodeProto]:
     """Rewrite `visit.node`; returns the nodes that were put before it.
 
     Raises:
-        TranslationError: the operator mixes pictures, or is not known.
+        Refused: the operator mixes pictures, or is not known.
     """
     operator = visit.node.op_type
-    if operator in _ELEMENTWISE:
-        return []
-    if operator not in _RULES:
-        visit.refuse("may treat a batch differently from single pictures")
-    return _RULES[operator](visit) or []
+    if operator in _RULES:
+        return _RULES[operator](visit) or []
+    if operator in ALONG:
+        if any(visit.place_of(index) for index in range(1, len(visit.node.input))):
+            _refuse("takes more than the picture's values from the picture")
+        if visit.place.axis in ALONG[operator].read(visit):
+            _refuse("works along the batch")
+    elif operator not in POINTWISE:
+        _refuse("may treat a batch differently from single pictures")
+    # Of what works value by value the shapes alone show whether the batch survives.
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """Operators that work along some axes of their first input and treat the others alike.
+
+    Attributes:
+        read: those axes, none negative.
+        write: lets the operator work along other ones; the input then has one dimension more, in front.
+    """
+
+    read: Callable[[Visit], list[int]]
+    write: Callable[[Visit, list[int]], None]
+
+
+def _axis(default: int) -> Along:
+    """The attribute `axis`."""
+    return Along(
+        lambda visit: visit.axes([attribute(visit.node, "axis", default)]),
+        lambda visit, axes: set_attribute(visit.node, "axis", axes[0]),
+    )
+
+
+def _from_axis(default: int) -> Along:
+    """Everything from the attribute `axis` on."""
+
+    def read(visit: Visit) -> list[int]:
+        (first,) = visit.axes([attribute(visit.node, "axis", default)])
+        return list(range(first, len(visit.shape)))
+
+    return Along(read, lambda visit, axes: set_attribute(visit.node, "axis", min(axes)))
+
+
+def _softmax() -> Along:
+    """One axis since opset 13; until then everything from `axis` on is one row."""
+    new, old = _axis(-1), _from_axis(1)
+    return Along(
+        lambda visit: (new if visit.opset >= 13 else old).read(visit),
+        lambda visit, axes: (new if visit.opset >= 13 else old).write(visit, axes),
+    )
+
+
+def _reduced(visit: Visit) -> list[int]:
+    axes = visit.values(1) if visit.has(1) else attribute(visit.node, "axes")
+    if axes:
+        return visit.axes(axes)
+    return [] if attribute(visit.node, "noop_with_empty_axes", 0) else list(range(len(visit.shape)))
+
+
+def _reduce_along(visit: Visit, axes: list[int]) -> None:
+    if visit.has(1):
+        visit.set_values(1, axes)
+    else:
+        set_attribute(visit.node, "axes", axes)
+
+
+def _tiled(visit: Visit) -> list[int]:
+    return [axis for axis, count in enumerate(visit.values(1)) if count != 1]
+
+
+def _padded(visit: Visit) -> list[int]:
+    """`pads` has what stands before each axis, then what stands behind each."""
+    if visit.has(3):
+        _refuse("pads axes of its own choice")
+    pads = visit.values(1) if visit.has(1) else attribute(visit.node, "pads")
+    rank = len(visit.shape)
+    return [axis for axis in range(rank) if pads[axis] or pads[rank + axis]]
+
+
+def _pad_along(visit: Visit, _axes: list[int]) -> None:
+    pads = visit.values(1) if visit.has(1) else attribute(visit.node, "pads")
+    rank = len(pads) // 2
+    wider = [0, *pads[:rank], 0, *pads[rank:]]
+    if visit.has(1):
+        visit.set_values(1, wider)
+    else:
+        set_attribute(visit.node, "pads", wider)
+
+
+@dataclass(slots=True)
+class _Limits:
+    """What a Slice takes: one entry for each axis it names."""
+
+    starts: list[int]
+    ends: list[int]
+    axes: list[int]
+    steps: list[int]
+
+
+def _limits(visit: Visit) -> _Limits:
+    """Inputs since opset 10, attributes before."""
+    if visit.opset < 10:
+        starts, ends = attribute(visit.node, "starts"), attribute(visit.node, "ends")
+        axes, steps = attribute(visit.node, "axes"), None
+    else:
+        starts, ends = visit.values(1), visit.values(2)
+        axes, steps = (visit.values(index) if visit.has(index) else None for index in (3, 4))
+    count = len(starts)
+    return _Limits(list(starts), list(ends), visit.axes(axes or range(count)), steps or [1] * count)
+
+
+def _set_limits(visit: Visit, limits: _Limits) -> None:
+    if visit.opset < 10:
+        for name, values in (("starts", limits.starts), ("ends", limits.ends), ("axes", limits.axes)):
+            set_attribute(visit.node, name, values)
+        return
+    lists = (limits.starts, limits.ends, limits.axes, limits.steps)
+    constants = [visit.wiring.add_constant(np.array(values, np.int64)) for values in lists]
+    visit.wiring.set_inputs(visit.node, [visit.node.input[0], *constants])
+
+
+def _slice_along(visit: Visit, axes: list[int]) -> None:
+    limits = _limits(visit)
+    limits.axes = axes
+    _set_limits(visit, limits)
+
+
+def _slice(visit: Visit) -> None:
+    """A slice that takes the whole batch of one says `0:1`; it must say `0:`."""
+    limits, place = _limits(visit), visit.place
+    if place.axis not in limits.axes:
+        return
+    at, size = limits.axes.index(place.axis), place.factor
+    start, end = (value + size if value < 0 else value for value in (limits.starts[at], limits.ends[at]))
+    if start > 0 or end < size or limits.steps[at] != 1:
+        _refuse("takes a part of the batch")
+    limits.starts[at], limits.ends[at] = 0, _END
+    _set_limits(visit, limits)
 
 
 def _pictures_first(visit: Visit) -> None:
-    place = visit.place()
-    if place is None or place.axis != 0:
-        visit.refuse("does not have the batch first")
-    if any(visit.place(index) for index in range(1, len(visit.node.input))):
-        visit.refuse("takes weights that depend on the picture")
-
-
-def _not_along(default: int) -> Callable[[Visit], None]:
-    """A rule for operators that work along the attribute `axis`."""
-
-    def rule(visit: Visit) -> None:
-        _keep_apart(visit, visit.axes([attribute(visit.node, "axis", default)]))
-
-    return rule
-
-
-def _keep_apart(visit: Visit, axes: Iterable[int]) -> None:
-    place = visit.place()
-    if place is not None and place.axis in axes:
-        visit.refuse("works along the batch")
-
-
-def _softmax(visit: Visit) -> None:
-    if visit.opset >= 13:
-        _not_along(-1)(visit)
-        return
-    # Until opset 12 everything from `axis` on is one row.
-    (first,) = visit.axes([attribute(visit.node, "axis", 1)])
-    _keep_apart(visit, range(first, len(visit.shapes[visit.node.input[0]])))
-
-
-def _normalization(visit: Visit) -> None:
-    (first,) = visit.axes([attribute(visit.node, "axis", -1)])
-    _keep_apart(visit, range(first, len(visit.shapes[visit.node.input[0]])))
-
-
-def _reduce(visit: Visit) -> None:
-    axes = attribute(visit.node, "axes")
-    if axes is None and len(visit.node.input) > 1 and visit.node.input[1]:
-        constant = visit.wiring.constant(visit.node.input[1])
-        if constant is None:
-            visit.refuse("has axes that are not constant")
-        axes = constant.tolist()
-    if not axes:
-        if attribute(visit.node, "noop_with_empty_axes", 0):
-            return
-        axes = range(len(visit.shapes[visit.node.input[0]]))
-    _keep_apart(visit, visit.axes(axes))
-
-
-def _cumulative(visit: Visit) -> None:
-    axis = visit.wiring.constant(visit.node.input[1])
-    if axis is None:
-        visit.refuse("has an axis that is not constant")
-    _keep_apart(visit, visit.axes([int(axis)]))
-
-
-def _gather(visit: Visit) -> None:
-    if visit.place(1) is not None:
-        visit.refuse("picks by values that depend on the picture")
-    _keep_apart(visit, visit.axes([attribute(visit.node, "axis", 0)]))
-
-
-def _matmul(visit: Visit) -> None:
-    left, right = visit.place(0), visit.place(1)
-    left_rank, right_rank = (len(visit.shapes[name]) for name in visit.node.input[:2])
-    if (left and left.axis == left_rank - 1) or (right and right.axis == max(right_rank - 2, 0)):
-        visit.refuse("multiplies along the batch")
-
-
-def _gemm(visit: Visit) -> None:
-    place = visit.place()
-    if place is None or place.axis != 0 or attribute(visit.node, "transA", 0) or visit.place(1):
-        visit.refuse("multiplies along the batch")
-    if len(visit.node.input) > 2 and visit.place(2) is None:
-        bias = visit.shapes[visit.node.input[2]]
-        if len(bias) == 2 and bias[0] != 1:
-            visit.refuse("adds something else to each row")
-
-
-def _tile(visit: Visit) -> None:
-    repeats, place = visit.wiring.constant(visit.node.input[1]), visit.place()
-    if repeats is None or place is None or repeats[place.axis] != 1:
-        visit.refuse("repeats the batch")
+    if visit.place.axis != 0:
+        _refuse("does not have the batch first")
+    if any(visit.place_of(index) for index in range(1, len(visit.node.input))):
+        _refuse("takes weights that depend on the picture")
 
 
 def _resize(visit: Visit) -> None:
     """Target sizes hold the batch; `convert.graph.resize` makes scales of them, which do not."""
     _pictures_first(visit)
-    if len(visit.node.input) > 3 and visit.node.input[3] and not attribute(visit.node, "axes"):
-        visit.refuse("resizes to a size that is no multiple of the old one")
+    if visit.has(3) and not attribute(visit.node, "axes"):
+        _refuse("resizes to a size that is no multiple of the old one")
 
 
-def _reshape(visit: Visit) -> list[NodeProto]:
-    """The first dimension of the target is what the batch makes larger, whatever it was."""
-    node, place = visit.node, visit.place()
-    target, source = visit.shapes[node.output[0]], node.input[0]
-    if place is None or not target:
-        visit.refuse("takes its shape from the picture" if place is None else "makes a single number")
-    added = []
-    if any(size != 1 for size in visit.shapes[source][: place.axis]):
-        if place.factor != 1:
-            visit.refuse("takes the batch apart")
-        rest = [axis for axis in range(len(visit.shapes[source])) if axis != place.axis]
-        added.append(visit.wiring.add("Transpose", [source], perm=[place.axis, *rest]))
-        source = added[0].output[0]
-    visit.wiring.set_inputs(node, [source, visit.wiring.add_constant(np.array([-1, *target[1:]], np.int64))])
-    return added
+def _matmul(visit: Visit) -> None:
+    left, right = visit.place_of(0), visit.place_of(1)
+    left_rank, right_rank = (len(visit.shapes[name]) for name in visit.node.input[:2])
+    if min(left_rank, right_rank) < 2:
+        _refuse("multiplies single rows")
+    if (left and left.axis == left_rank - 1) or (right and right.axis == right_rank - 2):
+        _refuse("multiplies along the batch")
 
 
-def _slice(visit: Visit) -> None:
-    """A slice that takes the whole batch of one says `0:1`; it must say `0:`."""
-    node, place, opset = visit.node, visit.place(), visit.opset
-    assert place is not None
-    if opset < 10:
-        starts, ends = attribute(node, "starts"), attribute(node, "ends")
-        axes, steps = attribute(node, "axes") or list(range(len(starts))), [1] * len(starts)
-    else:
-        values = [visit.wiring.constant(name) if name else None for name in node.input[1:]]
-        if values[0] is None or values[1] is None:
-            visit.refuse("has limits that are not constant")
-        starts, ends = values[0].tolist(), values[1].tolist()
-        axes = list(range(len(starts))) if len(values) < 3 or values[2] is None else values[2].tolist()
-        steps = [1] * len(starts) if len(values) < 4 or values[3] is None else values[3].tolist()
-    axes = visit.axes(axes)
-    if place.axis not in axes:
-        return
-    at, size = axes.index(place.axis), place.factor
-    start = starts[at] + size if starts[at] < 0 else starts[at]
-    end = ends[at] + size if ends[at] < 0 else ends[at]
-    if start > 0 or end < size or steps[at] != 1:
-        visit.refuse("takes a part of the batch")
-    starts[at], ends[at] = 0, _END
-    if opset < 10:
-        for name, value in (("starts", starts), ("ends", ends), ("axes", axes)):
-            set_attribute(node, name, value)
-    else:
-        constants = [visit.wiring.add_constant(np.array(value, np.int64)) for value in (starts, ends, axes, steps)]
-        visit.wiring.set_inputs(node, [node.input[0], *constants])
+def _gemm(visit: Visit) -> None:
+    if visit.place.axis != 0 or attribute(visit.node, "transA", 0) or visit.place_of(1):
+        _refuse("multiplies along the batch")
+    if visit.has(2) and not visit.place_of(2):
+        bias = visit.shapes[visit.node.input[2]]
+        if len(bias) == 2 and bias[0] != 1:
+            _refuse("adds something else to each row")
 
 
 def _concat(visit: Visit) -> list[NodeProto]:
@@ -242,45 +290,66 @@ def _concat(visit: Visit) -> list[NodeProto]:
     node = visit.node
     places = {visit.places[name] for name in node.input if name in visit.places}
     if len(places) != 1:
-        visit.refuse("joins tensors that have the batch in different places")
+        _refuse("joins tensors that have the batch in different places")
     (place,) = places
     batched = next(name for name in node.input if name in visit.places)
-    (along,) = visit.axes([attribute(node, "axis", 1)])
-    if along == place.axis:
-        visit.refuse("joins along the batch")
-    alone = [name for name in dict.fromkeys(node.input) if name not in visit.places]
-    if not alone:
-        return []
-    if place.factor != 1 or visit.opset < 10:
-        visit.refuse("joins a constant to the batch")
-    return _repeat(visit, alone, batched, place)
-
-
-def _repeat(visit: Visit, alone: list[str], batched: str, place: Place) -> list[NodeProto]:
-    """Where(false, a column of the batch, constant): the constant's values in the batch's size, without reading N."""
-    wiring, rank = visit.wiring, len(visit.shapes[batched])
-    axes = [axis for axis in range(rank) if axis != place.axis]
-    limits = [wiring.add_constant(np.array(value, np.int64)) for value in ([0] * len(axes), [1] * len(axes), axes)]
-    column = wiring.add("Slice", [batched, *limits])
-    never = wiring.add_constant(np.zeros([1] * rank, np.bool_))
-    added, repeated = [column], {}
-    for name in alone:
-        where = wiring.add("Where", [never, column.output[0], name])
-        added.append(where)
-        repeated[name] = where.output[0]
-    wiring.set_inputs(visit.node, [repeated.get(name, name) for name in visit.node.input])
+    rank = len(visit.shapes[batched])
+    if attribute(node, "axis", 1) % rank == place.axis:
+        _refuse("joins along the batch")
+    added: list[NodeProto] = []
+    inputs = [name if name in visit.places else repeated(visit, name, batched, place, added) for name in node.input]
+    visit.wiring.set_inputs(node, inputs)
     return added
 
 
-_ELEMENTWISE = {
-    "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "Cast", "Ceil", "Celu", "Clip",
-    "Cos", "Cosh", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Floor", "Greater",
-    "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual",
-    "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pad", "Pow", "QuantizeLinear",
-    "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt",
-    "Sub", "Sum", "Tan", "Tanh", "ThresholdedRelu", "Transpose", "Where", "Xor",
+def repeated(visit: Visit, constant: str, batched: str, place: Place, added: list[NodeProto]) -> str:
+    """`constant` with the batch of `batched` in `place`; both tensors have the same rank.
+
+    Where(false, a column of `batched`, constant) has the size without reading N. New nodes go to `added`.
+    """
+    if place.factor != 1 or visit.opset < 10:
+        _refuse("joins a constant to the batch")
+    wiring = visit.wiring
+    tensor = wiring.tensor(constant)
+    if tensor is None:
+        _refuse("joins what is not constant to the batch")
+    rank = len(tensor.dims)
+    axes = [axis for axis in range(rank) if axis != place.axis]
+    limits = [wiring.add_constant(np.array(values, np.int64)) for values in ([0] * len(axes), [1] * len(axes), axes)]
+    column = wiring.add("Slice", [batched, *limits])
+    never = wiring.add_constant(np.zeros([1] * rank, np.bool_))
+    where = wiring.add("Where", [never, column.output[0], constant])
+    added += [column, where]
+    return str(where.output[0])
+
+
+def _reshape(visit: Visit) -> list[NodeProto]:
+    """The first dimension of the target is what the batch makes larger, whatever it was."""
+    target = visit.shapes[visit.node.output[0]]
+    if not target:
+        _refuse("makes a single number")
+    if any(size != 1 for size in visit.shape[: visit.place.axis]):
+        _refuse("takes the batch apart")
+    constant = visit.wiring.add_constant(np.array([-1, *target[1:]], np.int64))
+    visit.wiring.set_inputs(visit.node, [visit.node.input[0], constant])
+    return []
+
+
+def _anyhow(_visit: Visit) -> None:
+    """Places move with their dimensions."""
+
+
+ALONG: dict[str, Along] = {
+    **dict.fromkeys(REDUCTIONS, Along(_reduced, _reduce_along)),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax()),
+    **dict.fromkeys(("ArgMax", "ArgMin", "Gather", "Split"), _axis(0)),
+    **dict.fromkeys(("LpNormalization", "TopK"), _axis(-1)),
+    "CumSum": Along(lambda visit: visit.axes(visit.values(1)), lambda visit, axes: visit.set_values(1, axes)),
+    "LayerNormalization": _from_axis(-1),
+    "Pad": Along(_padded, _pad_along),
+    "Tile": Along(_tiled, lambda visit, _: visit.set_values(1, [1, *visit.values(1)])),
+    "Slice": Along(lambda visit: _limits(visit).axes, _slice_along),
 }  # fmt: skip
-"""Value by value (or, like Transpose, Pad and Expand, place by place): shapes alone show whether the batch survives."""
 
 _RULES: dict[str, Callable[[Visit], list[NodeProto] | None]] = {
     **dict.fromkeys(
@@ -291,24 +360,11 @@ _RULES: dict[str, Callable[[Visit], list[NodeProto] | None]] = {
         ),
         _pictures_first,
     ),
-    **dict.fromkeys(
-        (
-            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-            "ReduceProd", "ReduceSum", "ReduceSumSquare",
-        ),
-        _reduce,
-    ),
-    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
-    **dict.fromkeys(("ArgMax", "ArgMin", "Split"), _not_along(0)),
-    **dict.fromkeys(("LpNormalization", "TopK"), _not_along(-1)),
+    **dict.fromkeys(("DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"), _anyhow),
     "Concat": _concat,
-    "CumSum": _cumulative,
-    "Gather": _gather,
     "Gemm": _gemm,
-    "LayerNormalization": _normalization,
     "MatMul": _matmul,
     "Reshape": _reshape,
     "Resize": _resize,
     "Slice": _slice,
-    "Tile": _tile,
 }  # fmt: skip

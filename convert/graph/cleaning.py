@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.model import Wiring, opset_of
+from convert.graph.model import Wiring, attribute, opset_of, set_attribute
 from convert.graph.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
-__all__ = ["clean", "fold", "only_real_inputs"]
+__all__ = ["clean", "fold", "only_real_inputs", "positive_axes"]
 
 _LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more than any engine here holds
 
@@ -43,6 +43,22 @@ def only_real_inputs(model: ModelProto) -> ModelProto:
         model.graph.input.extend(real)
         del model.graph.input[:old]
         model.ir_version = max(model.ir_version, 4)
+    return model
+
+
+def positive_axes(model: ModelProto) -> ModelProto:
+    """Count axes from the front before opset 11, which is the first to allow counting from the back; tf2onnx does."""
+    if opset_of(model) >= 11:
+        return model
+    wiring = Wiring(model)
+    shapes = Shapes(wiring)
+    for node in wiring.nodes():
+        source = node.input[0] if node.input else ""
+        axis = attribute(node, "axis")
+        if isinstance(axis, int) and axis < 0 and source in shapes:
+            set_attribute(node, "axis", axis + len(shapes[source]))
+        shapes.add(node)
+    wiring.store()
     return model
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
 from convert.artifacts import Tensor
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
+    from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
 
 __all__ = [
     "Wiring",
@@ -142,6 +142,15 @@ class Wiring:
         node = helper.make_node(operator, list(inputs), [output or self._fresh(operator)], **attributes)
         self._enter(node)
         return node
+
+    def add_like(self, node: NodeProto, inputs: Iterable[str]) -> NodeProto:
+        """`node` once more, on other inputs and with new outputs."""
+        again = NodeProto()
+        again.CopyFrom(node)
+        again.input[:] = list(inputs)
+        again.output[:] = [self._fresh(node.op_type) if name else "" for name in node.output]
+        self._enter(again)
+        return again
 
     def remove(self, node: NodeProto) -> None:
         """Take `node` out."""

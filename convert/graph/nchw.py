@@ -4,7 +4,8 @@ TFLite is NHWC throughout; tf2onnx turns each convolution round and pushes the T
 is mostly the one before the classifier's dense layers, which reads pixels in NHWC order. Only rewrites that are equal
 for every input are made here:
 
-- two Transposes in a row are one, or none;
+- Transposes move down until they meet (`convert.graph.sinking`); two in a row are one, or none;
+- Transposes with a Reshape between them that together move nothing are a Reshape;
 - Transpose, Reshape to rows, dense layer: permute the layer's weights instead;
 - the same with dense layers for each pixel in between (Edge Impulse's transfer learning head): these are 1x1
   convolutions.
@@ -19,10 +20,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import helper
 
 from convert.graph.model import Wiring, attribute
+from convert.graph.operators import POINTWISE
+from convert.graph.reshapes import merge_reshapes, perm_of
 from convert.graph.shapes import infer
+from convert.graph.sinking import sink_transposes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["remove_transposes", "transposes"]
 
-# One value in, one value out, whatever its place: these commute with any Transpose or Reshape.
-_UNARY = {
-    "Abs", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Neg",
-    "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu",
-}  # fmt: skip
-
 
 def transposes(model: ModelProto) -> int:
     """How many Transposes the graph has."""
@@ -45,28 +42,86 @@ def transposes(model: ModelProto) -> int:
 
 
 def remove_transposes(model: ModelProto) -> ModelProto:
-    """Make the rewrites above until none applies."""
-    while _join(model) or _absorb(model):
-        pass
+    """A pass: make the rewrites above until none applies."""
+    while transposes(model) and (_straighten(model) or sink_transposes(model) | _join(model) or _absorb(model)):
+        model = merge_reshapes(model)
     return model
 
 
 def _join(model: ModelProto) -> bool:
     """One Transpose for two in a row; none where they undo each other."""
     wiring = Wiring(model)
+    changed = False
     for node in wiring.nodes():
         first = wiring.producer(node.input[0]) if node.op_type == "Transpose" else None
         if first is None or first.op_type != "Transpose":
             continue
-        second, earlier = attribute(node, "perm"), attribute(first, "perm")
+        rank = len(attribute(node, "perm") or attribute(first, "perm") or ())
+        second, earlier = perm_of(node, rank), perm_of(first, rank)
         perm = [earlier[axis] for axis in second]
         source = first.input[0]
         if perm != sorted(perm):
             (source,) = wiring.add("Transpose", [source], perm=perm).output
         wiring.replace(node, source)
+        changed = True
+    if changed:
         wiring.store()
-        return True
-    return False
+    return changed
+
+
+def _straighten(model: ModelProto) -> bool:
+    """One Reshape for Transposes that, with Reshapes between them, leave every value where it was."""
+    wiring = Wiring(model)
+    shapes = infer(wiring)
+    changed = False
+    for node in wiring.nodes():
+        chain = _idle_chain(wiring, shapes, node) if node.op_type == "Transpose" else []
+        if not chain:
+            continue
+        name = chain[-1].input[0]
+        for each in reversed(chain):
+            if each.op_type in POINTWISE:
+                again = wiring.add_like(each, [name, *each.input[1:]])
+                shapes.add(again)
+                (name,) = again.output
+        target = wiring.add_constant(np.array(shapes[node.output[0]], np.int64))
+        wiring.remove(node)
+        shapes.add(wiring.add("Reshape", [name, target], node.output[0]))
+        changed = True
+    if changed:
+        wiring.store()
+    return changed
+
+
+def _idle_chain(wiring: Wiring, shapes: Shapes, transpose: NodeProto) -> list[NodeProto]:
+    """The nodes from `transpose` up to another one that together move nothing; none where there is no other."""
+    chain = [transpose]
+    while chain[-1].input[0] in shapes:
+        maker = wiring.producer(chain[-1].input[0])
+        if maker is None:
+            break
+        chain.append(maker)
+        if maker.op_type == "Transpose":
+            if _in_order(shapes, chain):
+                return chain
+        elif maker.op_type != "Reshape" and not (
+            _is_unary(wiring, maker, maker.input[0]) and wiring.only_consumer(maker.output[0])
+        ):
+            break
+    return []
+
+
+def _in_order(shapes: Shapes, chain: list[NodeProto]) -> bool:
+    """Whether the nodes of `chain`, last one first, hand on all values in their order: tried on their numbers."""
+    shape = shapes[chain[-1].input[0]]
+    numbers = np.arange(prod(shape))
+    moved = numbers.reshape(shape)
+    for node in reversed(chain):
+        if node.op_type == "Transpose":
+            moved = moved.transpose(perm_of(node, moved.ndim))
+        elif node.op_type == "Reshape":
+            moved = moved.reshape(shapes[node.output[0]])
+    return np.array_equal(moved.reshape(-1), numbers)
 
 
 def _absorb(model: ModelProto) -> bool:
@@ -94,35 +149,42 @@ class _Path:
 
 def _path(wiring: Wiring, shapes: Shapes, transpose: NodeProto) -> _Path | None:
     """The way from `transpose` to a dense layer that can be permuted; None where there is no such way."""
-    perm = attribute(transpose, "perm")
-    if transpose.output[0] not in shapes or perm[0] != 0:
+    name = transpose.output[0]
+    perm = perm_of(transpose, len(shapes[name])) if name in shapes else []
+    if perm[:1] != [0]:
         return None
-    shape = shapes[transpose.output[0]]
-    channels_last = perm == [0, *range(2, len(perm)), 1]
+    shape = shapes[name]
+    channels, channels_last = shape[-1], perm == [0, *range(2, len(perm)), 1]
     pixels: list[NodeProto] = []
     flat: list[NodeProto] | None = None
-    name, channels = transpose.output[0], shape[-1]
-    while (node := wiring.only_consumer(name)) is not None and node.output[0] in shapes:
+    found = None
+    while found is None and (node := wiring.only_consumer(name)) is not None and node.output[0] in shapes:
         target = shapes[node.output[0]]
         weights = _weights(wiring, node, name)
-        if node.op_type == "Reshape":
+        if node.op_type == "Reshape" and flat is None:
             if target == (shape[0], prod(shape[1:-1]) * channels):
                 flat = []
-            elif flat is not None or not channels_last or target[-1] != channels:
-                return None
-        elif node.op_type in _UNARY and list(node.input).count(name) == 1:
+            elif not channels_last or target[-1] != channels:
+                break
+        elif _is_unary(wiring, node, name):
             (pixels if flat is None else flat).append(node)
-        elif weights is None:
-            return None
-        elif flat is not None:
-            return _Path(tuple(pixels), tuple(flat), node)
-        elif channels_last and len(shapes[name]) == 2 and _is_plain(wiring, node):
+        elif weights is not None and flat is not None:
+            found = _Path(tuple(pixels), tuple(flat), node)
+        elif weights is not None and channels_last and len(shapes[name]) == 2 and _is_plain(wiring, node):
             pixels.append(node)
             channels = weights.shape[1]
         else:
-            return None
+            break
         name = node.output[0]
-    return None
+    return found
+
+
+def _is_unary(wiring: Wiring, node: NodeProto, name: str) -> bool:
+    """Whether `node` works on each value of `name` alone, and on the same single numbers beside."""
+    if node.op_type not in POINTWISE or node.input[0] != name:
+        return False
+    others = [wiring.constant(other) for other in node.input[1:] if other]
+    return all(value is not None and value.ndim == 0 for value in others)
 
 
 def _weights(wiring: Wiring, node: NodeProto, name: str) -> NDArray[Any] | None:
@@ -152,12 +214,13 @@ def _bias(wiring: Wiring, node: NodeProto) -> NDArray[Any] | None:
 
 def _rebuild(wiring: Wiring, shapes: Shapes, transpose: NodeProto, path: _Path) -> None:
     """The same computation on the untransposed tensor."""
-    perm, shape = attribute(transpose, "perm"), shapes[transpose.output[0]]
+    shape = shapes[transpose.output[0]]
+    perm = perm_of(transpose, len(shape))
     name, channels = transpose.input[0], shape[-1]
     for node in path.pixels:
         weights = _weights(wiring, node, node.input[0])
         if weights is None:
-            name = _again(wiring, node, name)
+            (name,) = wiring.add_like(node, [name, *node.input[1:]]).output
             continue
         channels = weights.shape[1]
         kernel = weights.T.reshape(*weights.T.shape, *(1 for _ in shape[1:-1]))
@@ -169,7 +232,7 @@ def _rebuild(wiring: Wiring, shapes: Shapes, transpose: NodeProto, path: _Path) 
     rows = (*shape[1:-1], channels)
     (name,) = wiring.add("Reshape", [name, wiring.add_constant(np.array([shape[0], prod(rows)], np.int64))]).output
     for node in path.flat:
-        name = _again(wiring, node, name)
+        (name,) = wiring.add_like(node, [name, *node.input[1:]]).output
     weights = _weights(wiring, path.dense, path.dense.input[0])
     assert weights is not None
     back = [perm[1:].index(axis) for axis in range(1, len(perm))]
@@ -178,11 +241,3 @@ def _rebuild(wiring: Wiring, shapes: Shapes, transpose: NodeProto, path: _Path) 
         weights = weights.T
     constant = wiring.add_constant(np.ascontiguousarray(weights))
     wiring.set_inputs(path.dense, [name, constant, *path.dense.input[2:]])
-
-
-def _again(wiring: Wiring, node: NodeProto, name: str) -> str:
-    """`node` once more, on another tensor."""
-    inputs = [name if index == 0 else other for index, other in enumerate(node.input)]
-    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    (output,) = wiring.add(node.op_type, inputs, **attributes).output
-    return str(output)

@@ -17,7 +17,7 @@ from convert.graph.shapes import Shapes
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-__all__ = ["merge_reshapes", "moves_nothing"]
+__all__ = ["merge_reshapes", "moves_nothing", "perm_of"]
 
 _KINDS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 
@@ -44,6 +44,12 @@ def merge_reshapes(model: ModelProto) -> ModelProto:
     return model
 
 
+def perm_of(transpose: NodeProto, rank: int) -> list[int]:
+    """Where each dimension of the output comes from; ONNX turns all of them round where it is not said."""
+    perm = attribute(transpose, "perm")
+    return list(range(rank))[::-1] if perm is None else list(perm)
+
+
 def moves_nothing(perm: list[int], shape: tuple[int, ...]) -> bool:
     """Whether a Transpose of `shape` by `perm` leaves the data where it is: sizes above 1 keep their order."""
     moved = [axis for axis in perm if shape[axis] != 1]
@@ -53,5 +59,5 @@ def moves_nothing(perm: list[int], shape: tuple[int, ...]) -> bool:
 def _is_reshape(node: NodeProto, shapes: Shapes) -> bool:
     if node.op_type == "Transpose":
         shape = shapes[node.input[0]]
-        return moves_nothing(attribute(node, "perm", list(reversed(range(len(shape))))), shape)
+        return moves_nothing(perm_of(node, len(shape)), shape)
     return node.op_type in _KINDS

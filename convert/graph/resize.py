@@ -1,8 +1,8 @@
 """Writes Resize nodes so that they hold for any batch and mean the same in every TensorRT.
 
-Target sizes would hold the batch; scales do not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX took
-out again in opset 13, reads pixel floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale), which is
-`asymmetric`.
+Target sizes would hold the batch; scales do not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX
+took out again in opset 13, reads pixel floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale),
+which is `asymmetric`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def plain_resizes(model: ModelProto) -> ModelProto:
             scales = (np.array(shapes[node.output[0]]) / before).astype(np.float32)
             if np.array_equal(np.floor(before * scales), shapes[node.output[0]]):
                 wiring.set_inputs(node, [*node.input[:2], wiring.add_constant(scales)])
-        whole = _whole_scales(wiring, node.input[2] if len(node.input) > 2 else "")
-        if whole and attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn":
-            assert attribute(node, "mode", b"nearest") == b"nearest"
+        nearest = attribute(node, "mode", b"nearest") == b"nearest"
+        half_pixel = attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"
+        if nearest and half_pixel and len(node.input) > 2 and _whole_scales(wiring, node.input[2]):
             set_attribute(node, "coordinate_transformation_mode", "asymmetric")
             set_attribute(node, "nearest_mode", "floor")
     wiring.store()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "translate"]
 
+_UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
 _NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose that tf2onnx puts behind an input that becomes NCHW
 
 
@@ -67,7 +68,7 @@ def translate(
         MissingDependencyError: `tensorflow` was asked for and cannot be imported.
     """
     _choose(tensorflow=tensorflow)
-    from convert.graph.asserts import assert_translated  # noqa: PLC0415 - brings onnx
+    from convert.graph.asserts import assert_translated, fix_batch  # noqa: PLC0415 - brings onnx
     from convert.graph.flatnames import input_name, unique_names  # noqa: PLC0415 - brings tf2onnx, only after _choose
     from convert.graph.model import signature  # noqa: PLC0415
 
@@ -77,6 +78,13 @@ def translate(
         file.write(model)
         file.flush()
         proto = _convert(file.name, name, opset, same_sizes=len(set(shape[1:])) == 1)
+        for line in log.lines:
+            if line.startswith(_UNLOADABLE):
+                raise TranslationError(
+                    f"LiteRT cannot load this model: {line.removeprefix(_UNLOADABLE)}",
+                    hint="the file is damaged, or holds an operator LiteRT does not know: download the export again",
+                )
+        fix_batch(proto, name)
         assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset)
         (source,) = (value for value in proto.graph.input if value.name == name)
         return Result(

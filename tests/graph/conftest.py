@@ -1,0 +1,48 @@
+"""What the tests of translating and adapting share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.artifacts import Adapted, Export, Metadata, Translated
+from convert.export.facts import facts
+from convert.graph.adapt import Adapt
+from convert.graph.translate import PRELOAD, Translate
+from convert.isolation import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[Worker]:
+    with Worker(PRELOAD) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="session")
+def export() -> Callable[..., Export]:
+    """An export from the bytes or the path of a flatbuffer; keywords are its metadata."""
+
+    def make(model: bytes | Path, **metadata: Any) -> Export:
+        data = model if isinstance(model, bytes) else model.read_bytes()
+        return Export(data, "model", "flatbuffer", "model.lite", "", Metadata(**metadata), facts(data))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def adapted(worker: Worker) -> Callable[[Export], Adapted]:
+    """The export, translated and adapted."""
+
+    def make(export: Export, **options: Any) -> Adapted:
+        translated = Translate(**options, worker=worker)(export, Path()).artifact
+        assert isinstance(translated, Translated)
+        result = Adapt()(translated, Path()).artifact
+        assert isinstance(result, Adapted)
+        return result
+
+    return make

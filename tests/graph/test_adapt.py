@@ -1,0 +1,287 @@
+"""The two stages together: what LiteRT computes, the shipped ONNX computes, for every batch size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.artifacts import Export, Task
+from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
+from tests.graph.proof import litert, onnxruntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.artifacts import Adapted
+
+FLOAT_CLASSIFIERS = (
+    "classify-32x32x1-f32.lite",
+    "classify-48x48x3-f32.lite",
+    "classify-96x96x3-f32.lite",
+    "classify-320x320x3-f32.lite",
+)
+
+
+def pictures(export: Export, count: int = 8) -> NDArray[np.float32]:
+    shape = [size for size in export.facts.input.shape[1:] if size is not None]
+    return np.random.default_rng(1).random((count, *shape), np.float32)
+
+
+def assert_parity(adapted: Adapted, *, tolerance: float = 1e-4) -> None:
+    values = pictures(adapted.export)
+    wanted = litert(adapted.export.model, values)
+    for size in (1, 2, 8):
+        batch = np.ascontiguousarray(values[:size].transpose(0, 3, 1, 2))
+        (scores,) = onnxruntime(adapted.onnx.data, batch)
+        assert scores.shape == wanted[:size].shape
+        np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", FLOAT_CLASSIFIERS)
+def test_real_classifiers_agree_with_litert(
+    name: str, models: Path, export: Callable[..., Export], adapted: Callable[..., Adapted]
+) -> None:
+    result = adapted(export(models / name))
+    assert_parity(result)
+    model = onnx.load_model_from_string(result.onnx.data)
+    assert not [node for node in model.graph.node if node.op_type == "Transpose"]
+    assert result.onnx.input.name == "x_input"
+    assert result.onnx.input.shape[0] is None
+    assert [output.name for output in result.onnx.outputs] == ["scores"]
+
+
+def test_signature_and_head(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    result = adapted(export(classifier(height=6, width=8, classes=2), labels=("a", "b")))
+    assert result.onnx.input.shape == (None, 3, 6, 8)
+    assert result.onnx.outputs[0].shape == (None, 2)
+    assert result.onnx.input.dtype == result.onnx.outputs[0].dtype == "float32"
+    assert result.head.task is Task.CLASSIFIER
+    assert result.head.labels == ("a", "b")
+    model = onnx.load_model_from_string(result.onnx.data)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+    assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+@pytest.mark.parametrize("opset", range(7, 19))
+def test_every_opset(opset: int, export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    result = adapted(export(classifier()), opset=opset)
+    model = onnx.load_model_from_string(result.onnx.data)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    assert len(model.graph.input) == 1
+    assert_parity(result)
+
+
+Network = "Callable[[Flat, int], int]"
+
+
+def _nothing(_flat: Flat, source: int) -> int:
+    return source
+
+
+def _depthwise(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 8, 8, 4)
+    flat.operator(
+        "DEPTHWISE_CONV_2D",
+        [source, flat.weights(1, 3, 3, 4), flat.weights(4)],
+        [target],
+        options("DepthwiseConv2D", padding=schema.Padding.SAME, strideH=1, strideW=1, depthMultiplier=1),
+    )
+    return target
+
+
+def _pool(kind: str) -> Callable[[Flat, int], int]:
+    def network(flat: Flat, source: int) -> int:
+        target = flat.tensor(1, 4, 4, 4)
+        pool = options("Pool2D", padding=schema.Padding.VALID, strideH=2, strideW=2, filterHeight=2, filterWidth=2)
+        flat.operator(kind, [source], [target], pool)
+        return target
+
+    return network
+
+
+def _binary(kind: str, option: str) -> Callable[[Flat, int], int]:
+    def network(flat: Flat, source: int) -> int:
+        other = convolution(flat, source, 4)
+        target = flat.tensor(1, 8, 8, 4)
+        flat.operator(kind, [source, other], [target], options(option))
+        return target
+
+    return network
+
+
+def _unary(kind: str) -> Callable[[Flat, int], int]:
+    def network(flat: Flat, source: int) -> int:
+        target = flat.tensor(1, 8, 8, 4)
+        flat.operator(kind, [source], [target])
+        return target
+
+    return network
+
+
+def _reduce(kind: str, axes: list[int], *, keep: bool, shape: tuple[int, ...]) -> Callable[[Flat, int], int]:
+    def network(flat: Flat, source: int) -> int:
+        target = flat.tensor(*shape)
+        flat.operator(kind, [source, flat.constant(axes, "int32")], [target], options("Reducer", keepDims=keep))
+        return target
+
+    return network
+
+
+def _pad(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 9, 9, 4)
+    flat.operator("PAD", [source, flat.constant([[0, 0], [0, 1], [0, 1], [0, 0]], "int32")], [target], options("Pad"))
+    return target
+
+
+def _concatenation(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 8, 8, 8)
+    joined = options("Concatenation", axis=3)
+    flat.operator("CONCATENATION", [source, convolution(flat, source, 4)], [target], joined)
+    return target
+
+
+def _concatenation_with_constant(flat: Flat, source: int) -> int:
+    rows = dense(flat, flatten(flat, source), 4)
+    target = flat.tensor(1, 6)
+    flat.operator(
+        "CONCATENATION", [rows, flat.constant([[0.5, -2.0]], "float32")], [target], options("Concatenation", axis=1)
+    )
+    return target
+
+
+def _strided_slice(flat: Flat, source: int) -> int:
+    """x[0:1, 1:7:2, 2:, :], as Keras writes it for a fixed batch."""
+    target = flat.tensor(1, 3, 6, 4)
+    limits = [flat.constant(values, "int32") for values in ([0, 1, 2, 0], [1, 7, 0, 0], [1, 2, 1, 1])]
+    flat.operator("STRIDED_SLICE", [source, *limits], [target], options("StridedSlice", endMask=0b1100))
+    return target
+
+
+def _strided_slice_shrink(flat: Flat, source: int) -> int:
+    """x[:, 2]"""
+    target = flat.tensor(1, 8, 4)
+    limits = [flat.constant(values, "int32") for values in ([0, 2], [0, 3], [1, 1])]
+    shrink = options("StridedSlice", beginMask=1, endMask=1, shrinkAxisMask=0b10)
+    flat.operator("STRIDED_SLICE", [source, *limits], [target], shrink)
+    return target
+
+
+def _shape_arithmetic(flat: Flat, source: int) -> int:
+    """Keras' Flatten with a batch it reads from the tensor: SHAPE, STRIDED_SLICE, PACK, RESHAPE."""
+    shape, batch, packed = flat.tensor(4, dtype="int32"), flat.tensor(dtype="int32"), flat.tensor(2, dtype="int32")
+    flat.operator("SHAPE", [source], [shape], options("Shape", outType=schema.TensorType.INT32))
+    limits = [flat.constant(values, "int32") for values in ([0], [1], [1])]
+    flat.operator("STRIDED_SLICE", [shape, *limits], [batch], options("StridedSlice", shrinkAxisMask=1))
+    flat.operator("PACK", [batch, flat.constant(256, "int32")], [packed], options("Pack", valuesCount=2))
+    target = flat.tensor(1, 256)
+    flat.operator("RESHAPE", [source, packed], [target])
+    return target
+
+
+def _pack(flat: Flat, source: int) -> int:
+    rows = [dense(flat, flatten(flat, source), 5) for _ in range(2)]
+    target = flat.tensor(1, 2, 5)
+    flat.operator("PACK", rows, [target], options("Pack", valuesCount=2, axis=1))
+    return target
+
+
+def _pack_first(flat: Flat, source: int) -> int:
+    """Stacked in front of the batch: [2, N, 5], flattened again."""
+    rows = [dense(flat, flatten(flat, source), 5) for _ in range(2)]
+    target = flat.tensor(2, 1, 5)
+    flat.operator("PACK", rows, [target], options("Pack", valuesCount=2, axis=0))
+    return reshape(flat, target, 1, 10)
+
+
+def _transpose(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 4, 8, 8)
+    flat.operator("TRANSPOSE", [source, flat.constant([0, 3, 1, 2], "int32")], [target], options("Transpose"))
+    return target
+
+
+def _resize(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 16, 16, 4)
+    nearest = options("ResizeNearestNeighbor", halfPixelCenters=True)
+    flat.operator("RESIZE_NEAREST_NEIGHBOR", [source, flat.constant([16, 16], "int32")], [target], nearest)
+    return target
+
+
+def _half_weights(flat: Flat, source: int) -> int:
+    half, whole = flat.weights(4, 1, 1, 4, dtype="float16"), flat.tensor(4, 1, 1, 4)
+    flat.operator("DEQUANTIZE", [half], [whole], options("Dequantize"))
+    target = flat.tensor(1, 8, 8, 4)
+    conv = options("Conv2D", padding=schema.Padding.SAME, strideH=1, strideW=1)
+    flat.operator("CONV_2D", [source, whole, flat.weights(4)], [target], conv)
+    return target
+
+
+def _tensordot(flat: Flat, source: int) -> int:
+    """A dense layer on every pixel before the flatten, as in Edge Impulse's transfer learning head."""
+    pixels = dense(flat, reshape(flat, source, 64, 4), 6)
+    target = flat.tensor(64, 6)
+    flat.operator("RELU", [pixels], [target])
+    return reshape(flat, target, 1, 384)
+
+
+def _squeeze(flat: Flat, source: int) -> int:
+    pooled = _reduce("MEAN", [1, 2], keep=True, shape=(1, 1, 1, 4))(flat, source)
+    target = flat.tensor(1, 4)
+    flat.operator("SQUEEZE", [pooled], [target], options("Squeeze", squeezeDims=[1, 2]))
+    return target
+
+
+def _expand_dims(flat: Flat, source: int) -> int:
+    target = flat.tensor(1, 1, 8, 8, 4)
+    flat.operator("EXPAND_DIMS", [source, flat.constant(0, "int32")], [target], options("ExpandDims"))
+    return target
+
+
+NETWORKS: dict[str, Any] = {
+    "ADD": _binary("ADD", "Add"),
+    "AVERAGE_POOL_2D": _pool("AVERAGE_POOL_2D"),
+    "CONCATENATION": _concatenation,
+    "CONCATENATION constant": _concatenation_with_constant,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "DEQUANTIZE float16": _half_weights,
+    "EXPAND_DIMS": _expand_dims,
+    "FULLY_CONNECTED": _nothing,
+    "FULLY_CONNECTED each pixel": _tensordot,
+    "LOGISTIC": _unary("LOGISTIC"),
+    "MAX_POOL_2D": _pool("MAX_POOL_2D"),
+    "MEAN": _reduce("MEAN", [1, 2], keep=False, shape=(1, 4)),
+    "MEAN keep": _reduce("MEAN", [1, 2], keep=True, shape=(1, 1, 1, 4)),
+    "MUL": _binary("MUL", "Mul"),
+    "PACK": _pack,
+    "PACK first": _pack_first,
+    "PAD": _pad,
+    "REDUCE_MAX": _reduce("REDUCE_MAX", [1, 2], keep=False, shape=(1, 4)),
+    "REDUCE_MAX channels": _reduce("REDUCE_MAX", [3], keep=False, shape=(1, 8, 8)),
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "SHAPE": _shape_arithmetic,
+    "SQUEEZE": _squeeze,
+    "STRIDED_SLICE": _strided_slice,
+    "STRIDED_SLICE shrink": _strided_slice_shrink,
+    "SUB": _binary("SUB", "Sub"),
+    "TANH": _unary("TANH"),
+    "TRANSPOSE": _transpose,
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_operators_of_edge_impulse_models(
+    kind: str, export: Callable[..., Export], adapted: Callable[..., Adapted]
+) -> None:
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="x_input")
+    features = NETWORKS[kind](flat, convolution(flat, picture, 4))
+    model = flat.build([picture], [softmax(flat, dense(flat, flatten(flat, features), 3))])
+    result = adapted(export(model, labels=("a", "b", "c")))
+    assert_parity(result)
+    assert len(set(np.round(litert(model, pictures(result.export))[:, 0], 4))) > 4, "a constant output proves nothing"

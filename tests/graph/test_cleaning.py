@@ -1,0 +1,101 @@
+"""Nothing is left that computes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from convert.errors import TranslationError
+from convert.graph.cleaning import clean, fold, only_real_inputs
+from tests.graph.proof import model, operators, prove_same
+
+
+def test_constants_and_identities() -> None:
+    body = """
+      a = Constant<value_float = 2.0>()    b = Constant<value = float {2}>()    c = Constant<value_floats = [2.0]>()
+      i = Identity(x)    unused = Relu(x)    p = Mul(i, a)    q = Mul(p, b)    r = Mul(q, c)    y = Identity(r)
+    """
+    after = prove_same(model(body, target="1,3,4,5"), clean)
+    assert operators(after) == ["Mul", "Mul", "Mul"]
+    assert len(after.graph.initializer) == 2, "2.0 and [2.0] have different shapes"
+
+
+def test_an_output_that_is_the_input_keeps_its_name() -> None:
+    after = clean(model("y = Identity(x)", target="1,3,4,5"))
+    assert operators(after) == ["Identity"]
+
+
+def test_equal_constants_of_other_types_stay_apart() -> None:
+    body = """
+      a = Constant<value = int32[1] {0}>()    b = Constant<value = float[1] {0}>()    c = Cast<to = 1>(a)
+      d = Add(b, c)    y = Add(x, d)
+    """
+    assert len(clean(model(body, target="1,3,4,5")).graph.initializer) == 2
+
+
+def test_fold_computes_constants_and_shapes() -> None:
+    body = """
+      shape = Shape(x)    one = Constant<value = int64[1] {1}>()    channels = Gather(shape, one)
+      count = Cast<to = 1>(channels)    size = Size(x)    all = Cast<to = 1>(size)    f = Mul(count, all)
+      y = Mul(x, f)
+    """
+    after = prove_same(model(body, target="1,3,4,5"), lambda before: fold(clean(before)))
+    assert operators(after) == ["Mul"]
+    (constant,) = after.graph.initializer
+    assert numpy_helper.to_array(constant) == 180
+
+
+def test_fold_reads_part_of_a_shape() -> None:
+    body = "s = Shape<start = 1, end = -1>(x) f = Cast<to = 1>(s) m = ReduceMax(f) y = Mul(x, m)"
+    after = prove_same(model(body, target="1,3,4,5", opset=15), lambda before: fold(clean(before)))
+    assert operators(after) == ["Mul"]
+
+
+def test_fold_sees_behind_a_folded_target() -> None:
+    body = """
+      shape = Shape(x)    product = ReduceProd(shape)    flat = Reshape(x, product)
+      again = Shape(flat)    f = Cast<to = 1>(again)    s = Mul(flat, f)    t = Constant<value = int64[2] {1, 60}>()
+      y = Reshape(s, t)
+    """
+    after = prove_same(model(body), lambda before: fold(clean(before)))
+    assert operators(after) == ["Reshape", "Mul", "Reshape"]
+
+
+def test_fold_keeps_scales_of_quantized_models() -> None:
+    body = """
+      w = Constant<value = int8[1] {3}>() s = Constant<value = float {0.5}>() z = Constant<value = int8 {0}>()
+      d = DequantizeLinear(w, s, z) y = Mul(x, d)
+    """
+    after = prove_same(model(body, target="1,3,4,5"), lambda before: fold(clean(before)))
+    assert operators(after) == ["DequantizeLinear", "Mul"]
+
+
+def test_fold_does_not_fill_the_memory() -> None:
+    body = """
+      s = Constant<value = int64[2] {1000000, 1000000}>() c = ConstantOfShape(s) m = ReduceMax(c) y = Mul(x, m)
+    """
+    after = fold(clean(model(body, target="1,3,4,5")))
+    assert operators(after) == ["ConstantOfShape", "ReduceMax", "Mul"]
+
+
+def test_a_constant_that_cannot_be_computed_is_an_error() -> None:
+    body = """
+      v = Constant<value = float[2] {1, 2}>() i = Constant<value = int64 {7}>() g = Gather(v, i) y = Mul(x, g)
+    """
+    with pytest.raises(TranslationError, match="cannot be computed"):
+        fold(clean(model(body, target="1,3,4,5")))
+
+
+def test_initializers_are_no_inputs() -> None:
+    weights = numpy_helper.from_array(np.ones(5, np.float32), "w")
+    source = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 5])
+    target = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 5])
+    listed = helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [5])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [source, listed], [target], [weights])
+    before = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=3)
+    onnx.checker.check_model(before)
+    after = only_real_inputs(before)
+    onnx.checker.check_model(after)
+    assert [value.name for value in after.graph.input] == ["x"]

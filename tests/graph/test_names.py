@@ -1,0 +1,108 @@
+"""The bytes say what the model computes, and nothing of how it came about."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import onnx.parser
+import pytest
+
+import convert
+from convert.graph.cleaning import clean
+from convert.graph.names import Canonical
+from tests.graph.proof import model, operators
+
+ROOT = Path(__file__).resolve().parents[2]
+CANONICAL = Canonical(("scores",), {"b": "2", "a": "1"})
+
+
+def canonical(text: onnx.ModelProto) -> onnx.ModelProto:
+    return CANONICAL(clean(text))
+
+
+def test_names_order_and_header() -> None:
+    body = """
+      c = Constant<value = float {3}>()    d = Constant<value = float {5}>()
+      unused = Mul(x, d)    p = Add(x, d)    q = Mul(p, c)    y = Add(q, d)
+    """
+    result = canonical(model(body, target="1,3,4,5"))
+    onnx.checker.check_model(result, full_check=True)
+    assert [(list(node.input), list(node.output), node.name) for node in result.graph.node] == [
+        (["x_input", "c0"], ["t0"], "Add_0"),
+        (["t0", "c1"], ["t1"], "Mul_1"),
+        (["t1", "c0"], ["scores"], "Add_2"),
+    ]
+    assert [tensor.name for tensor in result.graph.initializer] == ["c0", "c1"]
+    assert all(tensor.raw_data for tensor in result.graph.initializer)
+    assert (result.producer_name, result.producer_version) == ("ei-deepstream", convert.__version__)
+    assert [(item.key, item.value) for item in result.metadata_props] == [("a", "1"), ("b", "2")]
+    assert not result.graph.value_info
+    assert not result.graph.doc_string
+
+
+@pytest.mark.parametrize(("opset", "ir"), [(7, 4), (9, 4), (11, 6), (13, 7), (15, 8), (18, 8)])
+def test_ir_version_is_the_oldest_that_holds_the_opset(opset: int, ir: int) -> None:
+    result = canonical(model("y = Relu(x)", target="1,3,4,5", opset=opset))
+    assert result.ir_version == ir
+    onnx.checker.check_model(result)
+
+
+def test_the_same_graph_stored_differently_gives_the_same_bytes() -> None:
+    one = model("a = Tanh(x) b = Sigmoid(x) y = Add(a, b)", target="1,3,4,5")
+    other = onnx.parser.parse_model(
+        """<ir_version: 8, producer_name: "somebody", opset_import: ["" : 13, "ai.onnx.ml" : 2]>
+        other (float[1,3,4,5] "in:0;x") => (float[1,3,4,5] result) { q = Sigmoid("in:0;x") z = Relu(q)
+        p = Tanh("in:0;x") result = Add(p, q) }""".replace('"in:0;x"', "in0x")
+    )
+    other.graph.node[0].doc_string = "hello"
+    assert canonical(one).SerializeToString() == canonical(other).SerializeToString()
+
+
+def test_attributes_are_sorted() -> None:
+    result = canonical(model("y = LRN<size = 3, alpha = 0.1, beta = 0.5>(x)", target="1,3,4,5"))
+    assert [item.name for item in result.graph.node[0].attribute] == ["alpha", "beta", "size"]
+
+
+def test_nodes_with_several_outputs() -> None:
+    result = canonical(model("a, b = Split<axis = 1>(x) y = Concat<axis = 1>(b, a)", "1,4,4,5", "1,4,4,5"))
+    onnx.checker.check_model(result, full_check=True)
+    assert operators(result) == ["Split", "Concat"]
+    assert list(result.graph.node[1].input) == ["t1", "t0"]
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from convert.artifacts import Export, Metadata
+from convert.export.facts import facts
+from convert.graph.adapt import Adapt
+from convert.graph.translate import Translate
+from convert.writing import sha256
+from tests.graph.flat import classifier
+
+model = Path(sys.argv[1]).read_bytes() if len(sys.argv) > 1 else classifier()
+export = Export(model, "m", "flatbuffer", "m.lite", "", Metadata(), facts(model))
+translated = Translate()(export, Path()).artifact
+print(sha256(Adapt()(translated, Path()).artifact.onnx.data))
+"""
+
+
+def digest(seed: int, *arguments: Path) -> str:
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    words = [sys.executable, "-c", _RUN, *map(str, arguments)]
+    run = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def test_processes_with_other_hash_seeds_write_the_same_bytes() -> None:
+    assert digest(1) == digest(2)
+
+
+@pytest.mark.slow
+def test_hash_seeds_on_a_real_model(models: Path) -> None:
+    model = models / "classify-96x96x3-f32.lite"
+    assert len({digest(seed, model) for seed in (0, 1, 12345)}) == 1

@@ -1,0 +1,166 @@
+"""Transposes that can go, go; the others stay and everything is computed as before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.graph.cleaning import clean
+from convert.graph.nchw import remove_transposes, transposes
+from convert.graph.reshapes import merge_reshapes
+from tests.graph.proof import model, numbers, operators, prove_same
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def change(model: onnx.ModelProto) -> onnx.ModelProto:
+    for step in (clean, merge_reshapes, remove_transposes, merge_reshapes):
+        model = step(model)
+    return model
+
+
+def test_two_that_undo_each_other() -> None:
+    body = "a = Transpose<perm = [0,2,3,1]>(x) b = Transpose<perm = [0,3,1,2]>(a) y = Relu(b)"
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == ["Relu"]
+
+
+def test_two_that_do_not() -> None:
+    body = "a = Transpose<perm = [0,2,3,1]>(x) b = Transpose<perm = [0,2,3,1]>(a) y = Relu(b)"
+    assert operators(prove_same(model(body, target="1,5,3,4"), change)) == ["Relu", "Transpose"]
+
+
+def test_a_reshape_between_two_that_undo_each_other() -> None:
+    body = """
+      s = Constant<value = int64[4] {1, 1, 20, 3}>()    a = Transpose<perm = [0,2,3,1]>(x)    b = Reshape(a, s)
+      c = Transpose<perm = [0,3,1,2]>(b)    y = Relu(c)
+    """
+    assert operators(prove_same(model(body, target="1,3,1,20"), change)) == ["Reshape", "Relu"]
+
+
+def test_a_reshape_between_two_that_do_not() -> None:
+    body = """
+      s = Constant<value = int64[4] {1, 1, 20, 3}>()    a = Transpose<perm = [0,3,2,1]>(x)    b = Reshape(a, s)
+      c = Transpose<perm = [0,3,1,2]>(b)    y = Relu(c)
+    """
+    assert transposes(prove_same(model(body, target="1,3,1,20"), change)) == 2
+
+
+def test_squeeze_and_excite() -> None:
+    body = f"""
+      w = Constant<value = float[3,3,1,1] {{{numbers(9)}}}>()    c = Constant<value = float[3] {{{numbers(3)}}}>()
+      up = Constant<value = int64[4] {{1, 3, 1, 1}}>()    down = Constant<value = int64[4] {{1, 1, 1, 3}}>()
+      a = Transpose<perm = [0,2,3,1]>(x)    b = HardSigmoid(a)    d = Add(b, c)
+      mean = ReduceMean<axes = [1, 2], keepdims = 1>(d)    first = Reshape(mean, up)    conv = Conv(first, w)
+      back = Reshape(conv, down)    scaled = Mul(d, back)    y = Transpose<perm = [0,3,1,2]>(scaled)
+    """
+    after = prove_same(model(body, target="1,3,4,5"), change)
+    assert operators(after) == ["HardSigmoid", "Add", "ReduceMean", "Conv", "Mul"]
+
+
+def test_sums_of_two() -> None:
+    body = """
+      a = Transpose<perm = [0,2,3,1]>(x)    t = Tanh(x)    b = Transpose<perm = [0,2,3,1]>(t)    s = Sub(b, a)
+      y = Transpose<perm = [0,3,1,2]>(s)
+    """
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == ["Tanh", "Sub"]
+
+
+@pytest.mark.parametrize("axes", ["[1]", "[-1]", "[1, 2]", "[3]", "[1, 3]"])
+def test_reductions_without_their_dimensions(axes: str) -> None:
+    target = {"[1]": "1,5,3", "[-1]": "1,4,5", "[1, 2]": "1,3", "[3]": "1,4,5", "[1, 3]": "1,5"}[axes]
+    body = f"a = Transpose<perm = [0,2,3,1]>(x) y = ReduceMax<axes = {axes}, keepdims = 0>(a)"
+    after = prove_same(model(body, target=target), change)
+    assert transposes(after) == (1 if axes == "[1]" else 0)
+
+
+def test_reductions_with_axes_as_input() -> None:
+    body = """
+      axes = Constant<value = int64[2] {1, 2}>()    a = Transpose<perm = [0,2,3,1]>(x)    y = ReduceSum(a, axes)
+    """
+    assert operators(prove_same(model(body, target="1,1,1,3"), change)) == ["ReduceSum", "Reshape"]
+
+
+def test_both_ends_of_the_graph() -> None:
+    body = "a = Transpose<perm = [0,2,3,1]>(x) y = Transpose<perm = [0,3,1,2]>(a)"
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == ["Identity"]
+
+
+def test_default_perm_turns_round() -> None:
+    body = "a = Transpose(x) b = Transpose(a) y = Relu(b)"
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == ["Relu"]
+
+
+@pytest.mark.parametrize("trans_b", [0, 1])
+def test_flatten_and_dense(trans_b: int) -> None:
+    size = "60,2" if not trans_b else "2,60"
+    body = f"""
+      s = Constant<value = int64[2] {{1, 60}}>()    w = Constant<value = float[{size}] {{{numbers(120)}}}>()
+      c = Constant<value = float[2] {{0.5, -0.5}}>()
+      turned = Transpose<perm = [0,2,3,1]>(x)    flat = Reshape(turned, s)
+      y = Gemm<transB = {trans_b}, alpha = 0.5>(flat, w, c)
+    """
+    assert operators(prove_same(model(body, target="1,2"), change)) == ["Reshape", "Gemm"]
+
+
+def test_flatten_and_matmul_behind_a_relu() -> None:
+    body = f"""
+      w = Constant<value = float[60,2] {{{numbers(120)}}}>()
+      turned = Transpose<perm = [0,3,1,2]>(x)    flat = Flatten(turned)    bent = Relu(flat)    y = MatMul(bent, w)
+    """
+    assert operators(prove_same(model(body, target="1,2"), change)) == ["Reshape", "Relu", "MatMul"]
+
+
+def test_shared_weights_are_permuted_for_one_layer_only() -> None:
+    body = f"""
+      w = Constant<value = float[60,2] {{{numbers(120)}}}>()    s = Constant<value = int64[2] {{1, 60}}>()
+      turned = Transpose<perm = [0,2,3,1]>(x)    flat = Reshape(turned, s)    a = MatMul(flat, w)
+      other = Reshape(x, s)    b = MatMul(other, w)    y = Add(a, b)
+    """
+    assert transposes(prove_same(model(body, target="1,2"), change)) == 0
+
+
+def test_dense_layers_for_each_pixel() -> None:
+    body = f"""
+      rows = Constant<value = int64[2] {{20, 3}}>()    s = Constant<value = int64[2] {{1, 140}}>()
+      w1 = Constant<value = float[3,6] {{{numbers(18)}}}>()    b1 = Constant<value = float[6] {{{numbers(6)}}}>()
+      w2 = Constant<value = float[7,6] {{{numbers(42)}}}>()    w3 = Constant<value = float[140,2] {{{numbers(280)}}}>()
+      turned = Transpose<perm = [0,2,3,1]>(x)    pixels = Reshape(turned, rows)
+      a = Gemm(pixels, w1, b1)    r = Relu(a)    b = Gemm<transB = 1>(r, w2)    flat = Reshape(b, s)
+      t = Tanh(flat)    y = MatMul(t, w3)
+    """
+    after = prove_same(model(body, target="1,2"), change)
+    assert operators(after) == ["Conv", "Relu", "Conv", "Reshape", "Tanh", "MatMul"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Softmax for each pixel works along the channels.
+        """rows = Constant<value = int64[2] {20, 3}>() s = Constant<value = int64[2] {1, 60}>()
+           w = Constant<value = float[60,1] {WEIGHTS}>() turned = Transpose<perm = [0,2,3,1]>(x)
+           pixels = Reshape(turned, rows) soft = Softmax(pixels) flat = Reshape(soft, s) y = MatMul(flat, w)""",
+        # The flattened picture is used twice.
+        """s = Constant<value = int64[2] {1, 60}>() w = Constant<value = float[60,1] {WEIGHTS}>()
+           turned = Transpose<perm = [0,2,3,1]>(x) flat = Reshape(turned, s) a = MatMul(flat, w)
+           b = ReduceMax<axes = [1]>(flat) y = Add(a, b)""",
+        # Rows that are no pixels.
+        """rows = Constant<value = int64[2] {12, 5}>() w = Constant<value = float[5,1] {1, -2, 3, 0.5, 4}>()
+           s = Constant<value = int64[2] {1, 12}>() v = Constant<value = float[12,1] {1,2,3,4,5,6,7,8,9,10,11,12}>()
+           turned = Transpose<perm = [0,2,3,1]>(x) some = Reshape(turned, rows) a = MatMul(some, w)
+           flat = Reshape(a, s) y = MatMul(flat, v)""",
+        # A factor on the product.
+        """rows = Constant<value = int64[2] {20, 3}>() w = Constant<value = float[3,1] {1, -2, 3}>()
+           s = Constant<value = int64[2] {1, 20}>() v = Constant<value = float[20,1] {FEW}>()
+           turned = Transpose<perm = [0,2,3,1]>(x) pixels = Reshape(turned, rows) a = Gemm<alpha = 2.0>(pixels, w)
+           flat = Reshape(a, s) y = MatMul(flat, v)""",
+        # Weights that depend on the picture.
+        """s = Constant<value = int64[2] {1, 60}>() t = Constant<value = int64[2] {60, 1}>()
+           turned = Transpose<perm = [0,2,3,1]>(x) flat = Reshape(turned, s) other = Reshape(x, t)
+           y = MatMul(flat, other)""",
+    ],
+)
+def test_what_must_stay(body: str) -> None:
+    body = body.replace("WEIGHTS", numbers(60)).replace("FEW", numbers(20))
+    assert transposes(prove_same(model(body, target="1,1"), change)) == 1

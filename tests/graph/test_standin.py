@@ -1,0 +1,156 @@
+"""The stand-in for TensorFlow answers what tf2onnx asks exactly as TensorFlow does, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from convert.graph.standin import Missing, TensorProto, install, make_ndarray
+from convert.isolation import Worker
+from tests.graph.flat import classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MODELS = (
+    "classify-160x160x1-int8.tflite",
+    "classify-320x320x3-f32.lite",
+    "classify-320x320x3-int8.lite",
+    "classify-32x32x1-f32.lite",
+    "classify-32x32x1-int8.lite",
+    "classify-48x48x3-f32.lite",
+    "classify-48x48x3-int8-float-io.lite",
+    "classify-96x96x3-f32.lite",
+    "classify-96x96x3-int8.lite",
+    "fomo-240x240x3-f32.tflite",
+    "fomo-96x96x1-f32.tflite",
+    "fomo-96x96x3-int8.tflite",
+    "keywords-637-f32.lite",
+    "motion-33-f32.tflite",
+    "ssd-320x320x3-int8.lite",
+    "yolov5-160x160x3-f16.lite",
+    "yolov5-512x512x3-f16.lite",
+)
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Worker]:
+    with Worker() as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def child_with_tensorflow() -> Iterator[Worker]:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    with Worker() as worker:
+        yield worker
+
+
+def translated(worker: Worker, model: bytes, *, tensorflow: bool = False, copying: bool = False) -> bytes:
+    result = worker.call("tests.graph.raw:canonical", model, tensorflow, copying, timeout=200)
+    assert isinstance(result, bytes)
+    return result
+
+
+def test_every_model_is_listed(models: Path) -> None:
+    assert {path.name for path in models.iterdir() if path.suffix in {".lite", ".tflite"}} == set(MODELS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_translates_as_tensorflow_does(name: str, models: Path, child: Worker, child_with_tensorflow: Worker) -> None:
+    model = (models / name).read_bytes()
+    assert translated(child, model) == translated(child_with_tensorflow, model, tensorflow=True)
+    assert child.call("tests.graph.raw:versions", timeout=10) == "2.0.0"
+    assert child_with_tensorflow.call("tests.graph.raw:versions", timeout=10) != "2.0.0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_no_copies_of_the_graph_are_needed(name: str, models: Path, child: Worker) -> None:
+    model = (models / name).read_bytes()
+    assert translated(child, model) == translated(child, model, copying=True)
+
+
+def test_no_copies_of_a_small_graph_are_needed(child: Worker) -> None:
+    assert translated(child, classifier()) == translated(child, classifier(), copying=True)
+
+
+def tensor(content: bytes, kind: int, *shape: int) -> TensorProto:
+    result = TensorProto()
+    result.tensor_content, result.dtype = content, kind
+    for size in shape:
+        result.tensor_shape.dim.add().size = size
+    return result
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [(1, "f4"), (2, "f8"), (3, "i4"), (4, "u1"), (5, "i2"), (6, "i1"), (8, "c8"), (9, "i8"), (10, "?"), (17, "u2"),
+     (18, "c16"), (19, "f2"), (22, "u4"), (23, "u8")],
+)  # fmt: skip
+def test_make_ndarray(kind: int, dtype: str) -> None:
+    values = np.arange(6).reshape(1, 2, 3).astype(dtype)
+    array = make_ndarray(tensor(values.tobytes(), kind, 1, 2, 3))
+    assert array.dtype == values.dtype
+    np.testing.assert_array_equal(array, values)
+    assert array.flags.writeable
+
+
+def test_make_ndarray_without_content_gives_zeros() -> None:
+    np.testing.assert_array_equal(make_ndarray(tensor(b"", 1, 2, 2)), np.zeros((2, 2), np.float32))
+
+
+def test_make_ndarray_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(TypeError, match="14"):
+        make_ndarray(tensor(b"1234", 14, 2))
+    with pytest.raises(ValueError, match="reshape"):
+        make_ndarray(tensor(b"1234", 1, 2))
+
+
+def test_refuses_to_stand_in_where_tf2onnx_is_already_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2onnx", sys)
+    with pytest.raises(RuntimeError, match="tf2onnx is already imported"):
+        install()
+
+
+def python(code: str) -> str:
+    words = [sys.executable, "-c", "from convert.graph import standin; standin.install()\n" + code]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def test_whatever_else_is_asked_for_is_named() -> None:
+    out = python(
+        "import tensorflow as tf, requests\n"
+        "for ask in (lambda: tf.keras, lambda: tf.lite.TFLiteConverter, lambda: requests.get,\n"
+        "            lambda: tf.core.framework.node_def_pb2.NodeDef()):\n"
+        "    try: ask()\n"
+        "    except AttributeError as error: print(error)\n"
+        "try: from tensorflow.core.framework import graph_pb2\n"
+        "except ImportError as error: print(error)\n"
+    )
+    lines = out.splitlines()
+    assert lines[0].startswith("tf2onnx asked for tensorflow.keras, which the stand-in")
+    assert "TFLiteConverter" in lines[1]
+    assert "requests.get" in lines[2]
+    assert "Flex" in lines[3]
+    assert "graph_pb2" in lines[4]
+    assert issubclass(Missing, AttributeError)
+
+
+def test_a_second_install_does_nothing() -> None:
+    assert python("import tensorflow; standin.install(); import tensorflow as again; print(again is tensorflow)") == (
+        "True\n"
+    )
+
+
+def test_nothing_but_the_worker_is_touched() -> None:
+    out = python("import sys, convert.graph.preload; print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)")
+    assert out == "False False\n"
