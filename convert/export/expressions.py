@@ -200,7 +200,7 @@ class _Parser:
     def _name(self, name: bytes) -> int:
         if name in {b"true", b"false"}:
             return int(name == b"true")
-        if self._peek() == b"(":  # a function-like macro such as __has_include
+        if self._peek() == b"(" and not self._strict:  # a function-like macro such as __has_include
             self._skip_call()
             return 0
         # A macro inside its own value is not expanded again ([cpp.rescan]) and then is a name like any other.

@@ -72,7 +72,7 @@ def possible_tasks(graph: Graph) -> tuple[Task, ...]:
     operators = {operator.name for operator in graph.operators}
     if _SSD in operators:
         return (Task.SSD,)
-    if len(picture) != 4 or picture[3] not in {1, 3}:
+    if len(picture) != 4:
         return _without_picture(picture, outputs, operators)
     _, height, width, _ = picture
     if len(outputs) != 1 or height is None or width is None:
@@ -113,7 +113,7 @@ def _without_picture(
     shape: tuple[int | None, ...], outputs: list[tuple[int | None, ...]], operators: set[str]
 ) -> tuple[Task, ...]:
     """A model of features [1, n] (motion, sound, numbers), or of something that is neither features nor picture."""
-    if len(shape) > 2 and len(shape) != 4:
+    if len(shape) > 2:
         return (Task.NOT_IMAGE,)
     single = all(set(output) <= {1} for output in outputs)
     if single and operators & _MIXTURE and "SOFTMAX" not in operators:

@@ -1,0 +1,280 @@
+"""Zips, folders and files that are not what they should be: one clear error each, nothing read that is not needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.errors import ConvertError, InputError
+from convert.export import tree as limits
+from convert.export.archive import open_tree, open_zip_bytes, read_file, read_head
+from samples.layouts import zip_bytes
+
+FILES = {"a.txt": b"one", "b/c.txt": b"two" * 1000}
+
+
+def zipped(data: bytes, path: str = "a.txt", **attributes: int) -> bytes:
+    """A zip of one member with unusual attributes."""
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        info = zipfile.ZipInfo(path)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        for name, value in attributes.items():
+            setattr(info, name, value)
+        archive.writestr(info, data)
+    return stream.getvalue()
+
+
+def read_all(data: bytes, folder: Path) -> dict[str, bytes]:
+    path = folder / "x.zip"
+    path.write_bytes(data)
+    with open_tree(path) as tree:
+        return {name: tree.read(name) for name in tree.members}
+
+
+def test_a_zip_a_folder_and_a_file_look_alike(tmp_path: Path) -> None:
+    for name, data in FILES.items():
+        place = tmp_path / "folder" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    assert read_all(zip_bytes(FILES), tmp_path) == FILES
+    with open_tree(tmp_path / "folder") as tree:
+        assert {name: tree.read(name) for name in tree.members} == FILES
+        assert (tree.kind, tree.members["b/c.txt"].size, tree.members["b/c.txt"].folder) == ("folder", 3000, "b")
+        assert tree.name_of("a.txt") == str(tmp_path / "folder" / "a.txt")
+    with open_tree(tmp_path / "folder" / "a.txt") as tree:
+        assert (tree.kind, list(tree.members), tree.read("a.txt")) == ("file", ["a.txt"], b"one")
+    with open_zip_bytes(zip_bytes(FILES), Path("in.zip")) as tree:
+        assert tree.read("a.txt") == b"one"
+
+
+def test_a_member_that_is_not_there(tmp_path: Path) -> None:
+    with open_tree(tmp_path) as tree, pytest.raises(InputError, match=r"no x\.txt"):
+        tree.read("x.txt")
+
+
+@pytest.mark.parametrize(
+    "path", ["../evil.h", "a/../../evil.h", "/etc/passwd", "..\\evil.h", "C:\\evil.h", "C:/evil.h", "a\0b"]
+)
+def test_paths_that_lead_outside(path: str, tmp_path: Path) -> None:
+    data = zipped(b"x", "p" * len(path)).replace(b"p" * len(path), path.encode())
+    with pytest.raises(InputError, match="leads outside") as caught:
+        read_all(data, tmp_path)
+    assert caught.value.hint
+
+
+def test_dots_that_lead_nowhere_else_are_fine(tmp_path: Path) -> None:
+    assert read_all(zipped(b"x", "./a/./b..c"), tmp_path) == {"a/b..c": b"x"}
+
+
+def test_links_in_a_zip_are_left_out_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(zipped(b"/etc/passwd", external_attr=(stat.S_IFLNK | 0o777) << 16))
+    with open_tree(path) as tree:
+        assert not tree.members
+        assert [finding.id for finding in tree.findings] == ["EI110"]
+
+
+def test_an_encrypted_member(tmp_path: Path) -> None:
+    data = bytearray(zipped(b"secret" * 10))
+    data[6] |= 1  # general purpose bit 0 in the local header
+    at = data.find(b"PK\1\2")
+    data[at + 8] |= 1  # and in the central directory
+    with pytest.raises(InputError, match="encrypted") as caught:
+        read_all(bytes(data), tmp_path)
+    assert "password" in str(caught.value.hint)
+
+
+def test_a_bomb(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="zip bomb"):
+        read_all(zipped(bytes(8 << 20)), tmp_path)
+
+
+def test_what_compresses_well_but_is_small_is_fine(tmp_path: Path) -> None:
+    assert read_all(zipped(bytes(1 << 19)), tmp_path)
+
+
+def test_a_size_that_is_a_lie_does_not_fill_the_memory(tmp_path: Path) -> None:
+    data = bytearray(zipped(bytes(1 << 20)))
+    at = data.find(b"PK\1\2")
+    struct.pack_into("<I", data, at + 24, 100)  # uncompressed size in the central directory
+    with pytest.raises(InputError, match="damaged"):
+        read_all(bytes(data), tmp_path)
+
+
+def test_too_large_a_member(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(zip_bytes(FILES))
+    with open_tree(path) as tree, pytest.raises(InputError, match="larger than"):
+        tree.read("b/c.txt", 2999)
+    (tmp_path / "f").write_bytes(b"123")
+    with pytest.raises(InputError, match="larger than"):
+        read_file(tmp_path / "f", 2)
+
+
+def test_too_much_in_all(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1" * 1000)
+    with open_tree(tmp_path) as tree:
+        tree._left = 1500
+        tree.read("a")
+        with pytest.raises(InputError, match="would have to be read"):
+            tree.read("a")
+
+
+def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.export.zips.MAX_MEMBERS", 1)
+    monkeypatch.setattr("convert.export.archive.MAX_MEMBERS", 1)
+    assert limits.MAX_MEMBERS > 20_000
+    with pytest.raises(InputError, match="more than 1 members"):
+        read_all(zip_bytes(FILES), tmp_path)
+    (tmp_path / "second").write_bytes(b"")
+    with pytest.raises(InputError, match="more than 1 files"), open_tree(tmp_path):
+        pass
+
+
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    assert read_all(zipped(b"x", "aaaa").replace(b"aaaa", b"\xff\xfe\xe4a"), tmp_path)
+    flagged = bytearray(zipped(b"x", "ääa"))  # the flag says UTF-8
+    with pytest.raises(InputError, match="damaged"):
+        read_all(bytes(flagged).replace("ää".encode(), b"\xff\xfe\xff\xfe"), tmp_path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    place = folder / os.fsdecode(b"caf\xe9") / "m.h"
+    place.parent.mkdir()
+    place.write_bytes(b"x")
+    with open_tree(folder) as tree:
+        (name,) = tree.members
+        assert name.encode()
+        assert tree.read(name) == b"x"
+
+
+def test_what_programs_leave_beside_an_export_is_not_looked_at(tmp_path: Path) -> None:
+    junk = {"__MACOSX/._a.h": b"x", ".git/config": b"x", "a.h": b"x"}
+    assert list(read_all(zip_bytes(junk), tmp_path)) == ["a.h"]
+    for name, data in junk.items():
+        (tmp_path / "f" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "f" / name).write_bytes(data)
+    with open_tree(tmp_path / "f") as tree:
+        assert list(tree.members) == ["a.h"]
+
+
+def test_links_in_a_folder(tmp_path: Path) -> None:
+    """Links in circles end, linked folders are not entered, linked files are read."""
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "far.h").write_bytes(b"far")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self").symlink_to(folder / "self")
+    (folder / "out").symlink_to(outside)
+    (folder / "file.h").symlink_to(outside / "far.h")
+    (folder / "broken.h").symlink_to(outside / "nothing")
+    with open_tree(folder) as tree:
+        assert list(tree.members) == ["file.h"]
+        assert tree.read("file.h") == b"far"
+        assert {Path(str(finding.path)).name for finding in tree.findings} >= {"loop", "out"}
+
+
+def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h")
+    with open_tree(tmp_path) as tree:
+        assert not tree.members
+    for path in (tmp_path / "pipe.h", Path("/dev/zero")):
+        with pytest.raises(InputError, match="no regular file"), open_tree(path):
+            pass
+        with pytest.raises(InputError, match="no regular file"):
+            read_file(path)
+
+
+def test_a_file_that_became_a_pipe_after_the_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("convert.export.archive._mode", lambda path: stat.S_IFREG)  # noqa: ARG005
+    assert read_file(tmp_path / "pipe") == b""
+
+
+def test_folders_nested_without_end(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["d"] * 60)
+    deep.mkdir(parents=True)
+    with pytest.raises(InputError, match="nested deeper"), open_tree(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing/below", "a.txt/below"])
+def test_a_path_that_is_not_there(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"x")
+    with pytest.raises(InputError, match="cannot read it") as caught, open_tree(tmp_path / name):
+        pass
+    assert caught.value.hint == "check the name"
+
+
+def test_a_name_with_a_nul() -> None:
+    with pytest.raises(InputError, match="not a path"), open_tree(Path("a\0b")):
+        pass
+
+
+def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by the system calls themselves, because tests may run as root, who is refused nothing."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "file").write_bytes(b"x")
+    scandir = os.scandir
+
+    def refuse(path: object, *_: object) -> object:
+        if Path(str(path)).name in {"closed", "file"}:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    with open_tree(tmp_path) as tree:
+        assert [finding.id for finding in tree.findings] == ["EI110"]
+        with pytest.raises(InputError, match="Permission denied"):
+            tree.read("file")
+    with pytest.raises(InputError, match="Permission denied"), open_tree(tmp_path / "closed"):
+        pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_no_export_uses(method: int, tmp_path: Path) -> None:
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr("a.txt", b"x" * 100)
+    with pytest.raises(InputError, match="packed with method"):
+        read_all(stream.getvalue(), tmp_path)
+
+
+def test_every_cut_zip_is_refused(tmp_path: Path) -> None:
+    data = zip_bytes(FILES)
+    for end in range(4, len(data) - 1):
+        with pytest.raises(InputError):
+            read_all(data[:end], tmp_path)
+
+
+def test_reading_the_head(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"12345")
+    assert (read_head(tmp_path / "f", 3), read_head(tmp_path / "f", 9)) == (b"123", b"12345")
+
+
+ZIP = zip_bytes({**FILES, "d/e.h": bytes(range(256))})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(ZIP) - 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_changed_zips_are_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(ZIP)
+    for at, value in changes:
+        data[at] = value
+    try:
+        with open_zip_bytes(bytes(data), Path("x.zip")) as tree:
+            for path in tree.members:
+                tree.read(path)
+    except ConvertError as error:
+        assert error.hint  # noqa: PT017 - the error is one of two right outcomes

@@ -1,0 +1,151 @@
+"""Integer expressions of conditions and macros."""
+
+from __future__ import annotations
+
+import operator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.export.expressions import integer, is_true, number, real
+
+MACROS = {
+    b"A": b"(B + B)",
+    b"B": b"4",
+    b"SELF": b"SELF",
+    b"EMPTY": b"",
+    b"L": b"0x10UL",
+    b"LOOP": b"POOL",
+    b"POOL": b"LOOP",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("A == 8 && !defined(X)", 1),
+        ("defined A || defined(X)", 1),
+        ("L | 017", 31),
+        ("1 ? 2 : 3 ? 4 : 5", 2),
+        ("-7 / 2", -3),
+        ("-7 % 2", -1),
+        ("~0", -1),
+        ("1 << 65", 2),
+        ("X", 0),
+        ("SELF + 1", 1),
+        ("LOOP", 0),
+        ("EMPTY", 0),
+        ("true && !false", 1),
+        ("__has_include(<a/b.h>) || 1", 1),
+        ("0x7fffffffffffffff + 1", -(1 << 63)),
+        ("0b101 + 1'000", 1005),
+    ],
+)
+def test_values(text: str, value: int) -> None:
+    assert integer(text.encode(), MACROS) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "(",
+        "1 +",
+        "1 2",
+        "1 / 0",
+        "1 % 0",
+        "'a'",
+        "f(",
+        "1 ? 2",
+        "09",
+        "1.5",
+        "(" * 100 + "1" + ")" * 100,
+        "1" * 500,
+    ],
+)
+def test_no_value(text: str) -> None:
+    assert integer(text.encode(), MACROS) is None
+    assert not is_true(text.encode(), MACROS)
+
+
+@pytest.mark.parametrize("text", ["X", "1 + X", "SELF", "EMPTY", "f(1)"])
+def test_strict_wants_known_names(text: str) -> None:
+    assert integer(text.encode(), MACROS, strict=True) is None
+    assert integer(b"A + 1", MACROS, strict=True) == 9
+
+
+def test_macros_that_double_end() -> None:
+    macros = {b"M%d" % at: b"(M%d + M%d)" % (at + 1, at + 1) for at in range(40)}
+    assert integer(b"M0", macros) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10", 10),
+        ("010", 8),
+        ("0x1C", 28),
+        ("0b11", 3),
+        ("0", 0),
+        ("12u", 12),
+        ("1'0", 10),
+        ("08", None),
+        ("x", None),
+        ("1f", None),
+        ("0x", None),
+    ],
+)
+def test_literals(text: str, value: int | None) -> None:
+    assert number(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.5", 0.5),
+        ("0.5f", 0.5),
+        ("-1e3", -1000),
+        (".25", 0.25),
+        ("1.", 1),
+        (" 0 ", 0),
+        ("0,5", None),
+        ("a", None),
+        ("", None),
+    ],
+)
+def test_reals(text: str, value: float | None) -> None:
+    assert real(text.encode()) == value
+
+
+OPERATORS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+}
+TREES = st.recursive(
+    st.integers(0, 999).map(lambda value: (str(value), value)),
+    lambda inner: st.tuples(inner, st.sampled_from(sorted(OPERATORS)), inner).map(
+        lambda item: (f"({item[0][0]} {item[1]} {item[2][0]})", OPERATORS[item[1]](item[0][1], item[2][1]))
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TREES)
+def test_as_python_computes(tree: tuple[str, int]) -> None:
+    text, value = tree
+    wrapped = (value + (1 << 63)) % (1 << 64) - (1 << 63)
+    assert integer(text.encode(), {}) == wrapped
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("AB01()+-*/%<>=!&|?:'xX. \\", max_size=30))
+def test_anything_has_a_value_or_none(text: str) -> None:
+    assert isinstance(integer(text.encode(), MACROS), int | None)

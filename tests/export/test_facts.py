@@ -1,0 +1,154 @@
+"""What a model is, from its shapes, types and operators alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.artifacts import Task
+from convert.export.facts import class_count, facts, possible_tasks
+from convert.export.tflite import read_graph
+from tests.export import tiny
+from tests.graph.flat import Flat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PICTURE = (1, 96, 96, 3)
+SSD = "TFLite_Detection_PostProcess"
+
+
+def test_the_real_models_are_what_their_names_say(models: Path) -> None:
+    """The names there were given by hand: task, HxWxC or number of features, number format."""
+    formats = {"f32": "float32", "int8": "int8", "int8-float-io": "int8", "f16": "float16-weights"}
+    tasks = {"classify": Task.CLASSIFIER, "keywords": Task.NOT_IMAGE, "motion": Task.NOT_IMAGE}
+    paths = sorted(models.glob("*lite"))
+    assert len(paths) == 17
+    for path in paths:
+        task, size, number_format = re.fullmatch(r"([a-z0-9]+)-([0-9x]+)-(.+)", path.stem).groups()  # type: ignore[union-attr]
+        found = facts(path.read_bytes())
+        assert found.task == (tasks.get(task) or Task(task)), path.name
+        assert found.input.shape == (1, *map(int, size.split("x"))), path.name
+        assert found.quantization == formats[number_format], path.name
+        assert (found.input.dtype == "int8") == (number_format == "int8"), path.name
+        assert found.input.scale == pytest.approx(1 / 255) if number_format == "int8" else found.input.scale is None
+        assert len(found.outputs) == (4 if task == "ssd" else 1)
+        assert list(found.operators) == sorted(set(found.operators))
+    ssd = facts(next(path for path in paths if path.stem.startswith("ssd")).read_bytes())
+    assert SSD in ssd.operators
+    assert [output.shape for output in ssd.outputs] == [()] * 4
+
+
+@pytest.mark.parametrize(
+    ("picture", "output", "last", "task"),
+    [
+        (PICTURE, (1, 2), "SOFTMAX", Task.CLASSIFIER),
+        (PICTURE, (1, 7), "SOFTMAX", Task.CLASSIFIER),
+        (PICTURE, (1, 1, 1, 5), "SOFTMAX", Task.CLASSIFIER),
+        (PICTURE, (1, 3), "ADD", Task.CLASSIFIER),
+        (PICTURE, (1, 1), "LOGISTIC", Task.CLASSIFIER),
+        (PICTURE, (1, 1), "ADD", Task.UNKNOWN),
+        (PICTURE, (1, 12, 12, 2), "SOFTMAX", Task.FOMO),
+        (PICTURE, (1, 24, 24, 2), "SOFTMAX", Task.FOMO),
+        (PICTURE, (1, 6, 6, 9), "SOFTMAX", Task.FOMO),
+        ((1, 676, 676, 1), (1, 85, 85, 3), "SOFTMAX", Task.FOMO),
+        ((1, 120, 160, 1), (1, 15, 20, 3), "SOFTMAX", Task.FOMO),
+        ((1, 120, 160, 1), (1, 20, 15, 3), "SOFTMAX", Task.UNKNOWN),
+        (PICTURE, (1, 12, 12, 1), "SOFTMAX", Task.UNKNOWN),
+        (PICTURE, (1, 12, 12, 64), "CONV_2D", Task.UNKNOWN),
+        (PICTURE, (1, 96, 96, 2), "SOFTMAX", Task.UNKNOWN),
+        ((1, 160, 160, 3), (1, 1575, 7), "CONCATENATION", Task.YOLOV5),
+        ((1, 320, 160, 3), (1, 3150, 85), "CONCATENATION", Task.YOLOV5),
+        ((1, 160, 160, 3), (1, 525, 7), "CONCATENATION", Task.YOLOX),
+        ((1, 160, 160, 3), (1, 6, 525), "CONCATENATION", Task.YOLOV11),
+        ((1, 160, 160, 3), (1, 1000, 7), "CONCATENATION", Task.UNKNOWN),
+        ((1, 160, 160, 4), (1, 2), "SOFTMAX", Task.CLASSIFIER),
+        ((1, 637), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
+        ((1, 99, 40), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
+        ((1, 16, 96, 96, 3), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
+        ((1, 33), (1, 1), "FULLY_CONNECTED", Task.NOT_IMAGE),
+    ],
+)
+def test_tasks(picture: tuple[int, ...], output: tuple[int, ...], last: str, task: Task) -> None:
+    assert facts(tiny.model(picture, output, last=last)).task is task
+
+
+def test_ssd_by_its_operator_whatever_the_shapes() -> None:
+    data = tiny.model(PICTURE, (), (), (), (), last="CUSTOM", custom=SSD)
+    assert facts(data).task is Task.SSD
+
+
+def test_an_anomaly_detector_beside_a_regression() -> None:
+    assert facts(tiny.anomaly()).task is Task.ANOMALY
+
+
+def test_several_outputs_are_no_known_head() -> None:
+    assert facts(tiny.model(PICTURE, (1, 2), (1, 2))).task is Task.UNKNOWN
+
+
+def test_other_meanings_of_the_same_shape() -> None:
+    tasks = possible_tasks(read_graph(tiny.model((1, 160, 160, 3), (1, 525, 7), last="CONCATENATION")))
+    assert {Task.YOLOX, Task.YOLO_PRO} <= set(tasks)
+
+
+@pytest.mark.parametrize(
+    ("picture", "output", "last", "classes"),
+    [
+        (PICTURE, (1, 4), "SOFTMAX", 4),
+        (PICTURE, (1, 12, 12, 4), "SOFTMAX", 3),
+        ((1, 160, 160, 3), (1, 1575, 7), "CONCATENATION", 2),
+        ((1, 160, 160, 3), (1, 525, 8), "CONCATENATION", 3),
+        ((1, 160, 160, 3), (1, 6, 525), "CONCATENATION", 2),
+        (PICTURE, (1, 96, 96, 2), "SOFTMAX", None),
+    ],
+)
+def test_class_count(picture: tuple[int, ...], output: tuple[int, ...], last: str, classes: int | None) -> None:
+    assert class_count(facts(tiny.model(picture, output, last=last))) == classes
+
+
+def test_an_open_batch_is_what_is_allocated_and_other_open_sizes_stay_open() -> None:
+    flat = Flat()
+    source, end = flat.tensor(1, 96, 96, 3), flat.tensor(1, 2)
+    flat.tensors[source].shapeSignature = [-1, -1, 96, 3]
+    flat.operator("SOFTMAX", [source], [end])
+    found = facts(flat.build([source], [end]))
+    assert found.input.shape == (1, None, 96, 3)
+    assert found.task is Task.UNKNOWN
+
+
+def test_quantization_is_what_the_arithmetic_works_on() -> None:
+    assert facts(tiny.classifier()).quantization == "float32"
+    assert facts(tiny.int8_classifier()).quantization == "int8"
+    wrapped = facts(tiny.int8_classifier(float_ends=True))
+    assert (wrapped.quantization, wrapped.input.dtype, wrapped.input.scale) == ("int8", "float32", None)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dequantized", "expected"),
+    [
+        ("float32", False, "float32"),
+        ("float16", True, "float16-weights"),
+        ("int8", False, "dynamic-range"),
+        ("int8", True, "dynamic-range"),
+    ],
+)
+def test_weights_of_a_float_model(dtype: str, dequantized: bool, expected: str) -> None:
+    flat = Flat()
+    source, end = flat.tensor(*PICTURE), flat.tensor(1, 4)
+    weights = flat.constant([[1] * 4] * 4, dtype)
+    if dequantized:
+        stored, weights = weights, flat.tensor(4, 4)
+        flat.operator("DEQUANTIZE", [stored], [weights])
+    flat.operator("FULLY_CONNECTED", [source, weights, flat.constant([0] * 4, "int32")], [end])
+    assert facts(flat.build([source], [end])).quantization == expected
+
+
+def test_a_float_model_that_takes_bytes_is_a_float_model() -> None:
+    flat = Flat()
+    source, inside, end = flat.tensor(*PICTURE, dtype="int8"), flat.tensor(*PICTURE), flat.tensor(1, 4)
+    flat.operator("CAST", [source], [inside])
+    flat.operator("FULLY_CONNECTED", [inside, flat.weights(4, 4)], [end])
+    found = facts(flat.build([source], [end]))
+    assert (found.quantization, found.input.dtype) == ("float32", "int8")

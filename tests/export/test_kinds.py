@@ -1,0 +1,49 @@
+"""Files are named by their content, whatever they are called."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.export import kinds
+from samples.layouts import header, zip_bytes
+from tests.export import tiny
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"", "empty"),
+        (tiny.classifier(), "tflite"),
+        (zip_bytes({"a": b"b"}), "zip"),
+        (b"\x7fELF\2\1\1", "elf"),
+        (b"<!DOCTYPE html><html>", "html"),
+        (b"\n<!-- x -->\n<HTML>", "html"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>", "html"),
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"\xff\xd8\xff\xe0", "jpeg"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"\x89HDF\r\n\x1a\n", "hdf5"),
+        (b"\x93NUMPY", "numpy"),
+        (b"version https://git-lfs.github.com/spec/v1", "lfs"),
+        (b"ptrt" + bytes(20), "engine"),
+        (b"\x08\x08\x12\x07pytorch\x1a", "onnx"),
+        (b"\x08\x0a:\x80\x01", "onnx"),
+        (bytes(100), "binary"),
+        (header(b"123", "F1").encode(), "source"),
+        (header(b"123", "F3b").encode("utf-16"), "source"),
+        (b"const unsigned char m[] = {1};", "source"),
+        (b"hello", "text"),
+        (b'{"a": 1}', "text"),
+    ],
+)
+def test_kinds(head: bytes, name: str) -> None:
+    kind = kinds.kind_of(head[: kinds.HEAD])
+    assert kind.name == name
+    assert kind.hint or name in {"tflite", "zip", "source"}
+
+
+@given(st.binary(max_size=200))
+def test_everything_is_something(head: bytes) -> None:
+    assert kinds.kind_of(head).words

@@ -1,0 +1,145 @@
+"""The scanner: tokens, comments, continuations and conditional groups as a C++ compiler sees them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.errors import InputError
+from convert.export.lexer import Kind, Scanner, line_of, source_bytes
+
+
+def words(text: str, *, every_branch: bool = False) -> list[str]:
+    scanner = Scanner(text.encode(), every_branch=every_branch)
+    found: list[str] = []
+    while token := scanner.next():
+        found.append(token.text.decode())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b\tc\n d", ["a", "b", "c", "d"]),
+        ("a // b\nc", ["a", "c"]),
+        ("a // b \\\n c\nd", ["a", "d"]),
+        ("a /* b\n /* c */ d", ["a", "d"]),
+        ("a /* never closed", ["a"]),
+        ("a \\\n b \\\r\n c", ["a", "b", "c"]),
+        ("x[3] = {0x1C, 1'0, .5e-3f};", ["x", "[", "3", "]", "=", "{", "0x1C", ",", "1'0", ",", ".5e-3f", "}", ";"]),
+        ('"a // b" "\\"" \'"\'', ['"a // b"', '"\\""', "'\"'"]),
+        ("a::b<c>>d==e", ["a", "::", "b", "<", "c", ">>", "d", "==", "e"]),
+        ("größe = 1", ["größe", "=", "1"]),
+        ("a # b", ["a", "#", "b"]),
+    ],
+)
+def test_tokens(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("#if 0\na\n#endif\nb", ["b"]),
+        ("#if 1\na\n#else\nb\n#endif", ["a"]),
+        ("#ifdef X\na\n#else\nb\n#endif", ["b"]),
+        ("#define X\n#ifdef X\na\n#else\nb\n#endif", ["a"]),
+        ("#ifndef GUARD\n#define GUARD\na\n#endif // GUARD", ["a"]),
+        ("#define X 2\n#if X == 1\na\n#elif X == 2\nb\n#elif 1\nc\n#else\nd\n#endif", ["b"]),
+        ("#if 0\n#if 1\na\n#else\nb\n#endif\nc\n#else\nd\n#endif", ["d"]),
+        ("#if defined(X) && \\\n X > 1\na\n#endif\nb", ["b"]),
+        ("# if /* 0 */ 1 // 0\na\n# endif", ["a"]),
+        ("#define X 1 /* over\n two lines */\n#if X\na\n#endif", ["a"]),
+        ("#define X 1\n#undef X\n#ifdef X\na\n#endif\nb", ["b"]),
+        ("#if 0\n\"\n#endif\n' /*\n#endif\n*/ x\n#endif\na", ["'", "x", "a"]),
+        ("#elif 1\na\n#endif\n#endif\nb", ["a", "b"]),
+        ("#if 0\na", []),
+        ("#if (\na\n#endif\nb", ["b"]),
+        ("#ifdef __cplusplus\na\n#endif", ["a"]),
+        ("x #if 0\na", ["x", "#", "if", "0", "a"]),
+    ],
+)
+def test_conditional_groups(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_every_branch_but_if_0() -> None:
+    text = "#if 0\na\n#endif\n#ifdef X\nb\n#else\nc\n#endif\n#if 0\nd\n#elif FOO\ne\n#else\nf\n#endif"
+    assert words(text, every_branch=True) == ["b", "c", "e", "f"]
+
+
+def test_what_is_remembered() -> None:
+    scanner = Scanner(
+        b'#include <a.h>\n#define A  1 + 2 // x\n#define F(x) x\n#include "b/c.h" // y\n#if 0\n#include "d"\n#endif'
+    )
+    assert scanner.next() is None
+    assert scanner.includes == [b"a.h", b"b/c.h"]
+    assert scanner.macros[b"A"] == b"1 + 2"
+    assert b"F" not in scanner.macros
+
+
+def test_positions_and_kinds() -> None:
+    data = b"\n\nabc 12 'x'"
+    scanner = Scanner(data)
+    tokens = [scanner.next() for _ in range(3)]
+    assert [token and (token.kind, token.start, line_of(data, token.start)) for token in tokens] == [
+        (Kind.NAME, 2, 3),
+        (Kind.NUMBER, 6, 3),
+        (Kind.CHAR, 9, 3),
+    ]
+
+
+def test_nested_too_deeply() -> None:
+    with pytest.raises(InputError, match="nested too deeply"):
+        words("#if 1\n" * 1000)
+
+
+def test_a_long_chain_of_branches_needs_no_stack() -> None:
+    assert words("#if 0\n" + "#elif 0\nx\n" * 5000 + "#else\na\n#endif") == ["a"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks(encoding: str) -> None:
+    assert source_bytes("int ü;".encode(encoding)) == "int ü;".encode()
+
+
+def test_damaged_utf16() -> None:
+    with pytest.raises(InputError, match="UTF-16"):
+        source_bytes(b"\xff\xfea")
+
+
+PIECES = [
+    "#if 0\n",
+    "#if X\n",
+    "#ifdef A\n",
+    "#elif 1\n",
+    "#else\n",
+    "#endif\n",
+    "#define A 1\n",
+    "#",
+    "/*",
+    "*/",
+    "//",
+    "\\\n",
+]
+PIECES += ['"', "'", "a", "1", "{", "}", "\n", " ", "\\", "\0", "ÿ"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.booleans())
+def test_any_text_ends(text: str, every_branch: bool) -> None:
+    data = text.encode()
+    scanner = Scanner(data, every_branch=every_branch)
+    last = -1
+    while token := scanner.next():
+        assert token.start > last
+        assert data[token.start : token.start + len(token.text)] == token.text
+        last = token.start
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_end(data: bytes) -> None:
+    scanner = Scanner(data)
+    assert sum(1 for _ in iter(scanner.next, None)) <= len(data)

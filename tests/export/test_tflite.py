@@ -1,0 +1,274 @@
+"""The check of a flatbuffer: real and made models pass, each kind of damage is one clear error."""
+
+from __future__ import annotations
+
+import random
+import struct
+from typing import TYPE_CHECKING, Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.errors import InputError, UnsupportedModelError
+from convert.export.operators import operator_name
+from convert.export.tflite import is_tflite, read_graph
+from tests.export import tiny
+from tests.graph.flat import Flat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def changed(change: Callable[[Any], object], data: bytes | None = None) -> bytes:
+    """A small model, changed as an object and packed again."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data or tiny.classifier(), 0))
+    change(model)
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def setter(path: str, value: object) -> Callable[[Any], None]:
+    """Sets `model.<path>`; numbers in the path are list indices."""
+
+    def change(model: Any) -> None:
+        *parts, last = path.split(".")
+        for part in parts:
+            model = model[int(part)] if part.isdigit() else getattr(model, part)
+        if last.isdigit():
+            model[int(last)] = value
+        else:
+            setattr(model, last, value)
+
+    return change
+
+
+def test_a_small_model() -> None:
+    graph = read_graph(tiny.classifier(96, 64, 3, 2))
+    source, scores = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    assert (source.name, source.shape, source.dtype) == ("serving_default_x:0", (1, 96, 64, 3), "float32")
+    assert scores.shape == (1, 2)
+    assert [operator.name for operator in graph.operators] == ["FULLY_CONNECTED", "SOFTMAX"]
+    assert graph.operators[0].inputs[2] == -1
+    weights = graph.tensors[graph.operators[0].inputs[1]]
+    assert weights.length == 4 * 4 * 4
+    assert weights.start > 0
+
+
+def test_every_real_model_passes_and_is_what_the_schema_classes_read(models: Path) -> None:
+    paths = sorted(models.glob("*lite"))
+    assert paths
+    for path in paths:
+        data = path.read_bytes()
+        graph = read_graph(data)
+        model = schema.Model.GetRootAs(data, 0)
+        main = model.Subgraphs(0)
+        assert graph.inputs == tuple(main.InputsAsNumpy())
+        assert graph.outputs == tuple(main.OutputsAsNumpy())
+        assert len(graph.operators) == main.OperatorsLength()
+        for index, tensor in enumerate(graph.tensors):
+            other = main.Tensors(index)
+            assert tensor.name == other.Name().decode()
+            assert tensor.shape == (tuple(other.ShapeAsNumpy()) if other.ShapeLength() else ())
+            content = model.Buffers(other.Buffer()).DataAsNumpy()
+            expected = content.tobytes() if isinstance(content, np.ndarray) else b""
+            assert data[tensor.start : tensor.start + tensor.length] == expected
+
+
+def test_operator_names_are_the_schema_s() -> None:
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    assert {number: operator_name(number) for number in names} == names
+    assert operator_name(len(names)) == f"BUILTIN_{len(names)}"
+
+
+def test_types_are_the_schema_s() -> None:
+    for name, number in vars(schema.TensorType).items():
+        if name.startswith("_"):
+            continue
+        flat = Flat()
+        source, end = flat.tensor(1, 2), flat.tensor(1, 2)
+        flat.tensors[end].type = number
+        flat.operator("CAST", [source], [end])
+        dtype = read_graph(flat.build([source], [end])).tensors[1].dtype
+        assert dtype == {"STRING": "str"}.get(name, name.lower())
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"\0\0\0\0TFL", b"\x1c\0\0\0TFLX" + bytes(50), b"<!DOCTYPE html>"])
+def test_no_flatbuffer(data: bytes) -> None:
+    assert not is_tflite(data)
+    with pytest.raises(InputError, match="not a TensorFlow Lite model"):
+        read_graph(data)
+
+
+DAMAGE = [
+    ("version", 2, "schema version is 2"),
+    ("subgraphs", [], "no subgraph"),
+    ("subgraphs.0.outputs", [], "no output"),
+    ("subgraphs.0.outputs", [99], "tensor is named that does not exist"),
+    ("subgraphs.0.inputs", [-1], "tensor is named that does not exist"),
+    ("subgraphs.0.tensors.0.type", 99, "unknown type 99"),
+    ("subgraphs.0.tensors.0.type", -1, "unknown type -1"),
+    ("subgraphs.0.tensors.0.shape", [1, -4], "impossible shape"),
+    ("subgraphs.0.tensors.0.shape", [1] * 9, "impossible shape"),
+    ("subgraphs.0.tensors.0.shapeSignature", [1, 2, 3], "two shapes of different rank"),
+    ("subgraphs.0.tensors.0.shape", [1 << 20, 1 << 20], "would take"),
+    ("subgraphs.0.tensors.0.buffer", 99, "buffer that does not exist"),
+    ("subgraphs.0.tensors.1.shape", [4, 5], "holds 64 bytes where its shape"),
+    ("subgraphs.0.operators.0.opcodeIndex", 99, "an operator has the kind 99"),
+    ("subgraphs.0.operators.0.inputs", [0, 99], "tensor is named that does not exist"),
+    ("subgraphs.0.operators.0.outputs", [-1], "tensor is named that does not exist"),
+    ("subgraphs.0.operators.0.inputs", [3], "FULLY_CONNECTED reads tensor 3, which nothing has computed"),
+    ("subgraphs.0.operators", [], "its output is tensor 3, which nothing has computed"),
+    ("operatorCodes.0.builtinCode", 32, "custom operator has no name"),
+    ("buffers.1.offset", 1 << 40, "buffer lies behind the end"),
+    ("subgraphs.0.operators.0.largeCustomOptionsSize", 1 << 40, "options lie behind the end"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), DAMAGE)
+def test_damage(path: str, value: object, message: str) -> None:
+    flat = Flat()
+    source, weights = flat.tensor(1, 4), flat.weights(4, 4)
+    middle, end = flat.tensor(1, 4), flat.tensor(1, 4)
+    flat.operator("FULLY_CONNECTED", [source, weights], [middle])
+    flat.operator("SOFTMAX", [middle], [end])
+    data = flat.build([source], [end])
+    read_graph(data)
+    with pytest.raises(InputError, match=message) as caught:
+        read_graph(changed(setter(path, value), data))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "axis", "message"),
+    [
+        ([-1.0], [0], 0, "no positive number"),
+        ([float("nan")], [0], 0, "no positive number"),
+        ([float("inf")], [0], 0, "no positive number"),
+        ([0.1, 0.2], [0, 0], 0, "not its number of channels"),
+        ([0.1] * 4, [0] * 4, 7, "not its number of channels"),
+        ([0.1], [0, 0], 0, "2 zero points"),
+    ],
+)
+def test_damaged_quantization(scale: list[float], zero_point: list[int], axis: int, message: str) -> None:
+    def change(model: Any) -> None:
+        parameters: Any = schema.QuantizationParametersT()
+        parameters.scale, parameters.zeroPoint, parameters.quantizedDimension = scale, zero_point, axis
+        model.subgraphs[0].tensors[1].quantization = parameters
+
+    with pytest.raises(InputError, match=message):
+        read_graph(changed(change))
+
+
+def test_quantization_per_channel() -> None:
+    def change(model: Any) -> None:
+        parameters: Any = schema.QuantizationParametersT()
+        parameters.scale, parameters.zeroPoint, parameters.quantizedDimension = [0.5, 0.25, 1, 2], [0] * 4, 1
+        model.subgraphs[0].tensors[1].quantization = parameters
+
+    tensor = read_graph(changed(change)).tensors[1]
+    assert (tensor.scales, tensor.zero_points, tensor.axis) == ((0.5, 0.25, 1, 2), (0, 0, 0, 0), 1)
+
+
+def test_what_is_read_but_not_supported() -> None:
+    two = tiny.classifier()
+    with pytest.raises(UnsupportedModelError, match="2 subgraphs"):
+        read_graph(changed(lambda model: model.subgraphs.append(model.subgraphs[0]), two))
+    with pytest.raises(UnsupportedModelError, match="2 inputs"):
+        read_graph(changed(setter("subgraphs.0.inputs", [0, 2])))
+    with pytest.raises(UnsupportedModelError, match="sparse"):
+        read_graph(changed(setter("subgraphs.0.tensors.1.sparsity", schema.SparsityParametersT())))
+    with pytest.raises(UnsupportedModelError, match="another file"):
+        read_graph(changed(setter("externalBuffers", [schema.ExternalBufferT()])))
+
+
+def test_metadata_and_signatures_are_checked_too() -> None:
+    entry: Any = schema.MetadataT()
+    entry.name, entry.buffer = "min_runtime_version", 99
+    with pytest.raises(InputError, match="metadata names a buffer"):
+        read_graph(changed(setter("metadata", [entry])))
+    signature: Any = schema.SignatureDefT()
+    named: Any = schema.TensorMapT()
+    named.name, named.tensorIndex = "x", 99
+    signature.inputs = [named]
+    with pytest.raises(InputError, match="signature names a tensor"):
+        read_graph(changed(setter("signatureDefs", [signature])))
+
+
+def test_data_behind_the_flatbuffer() -> None:
+    """Models over 2 GB keep their constants there; small files may."""
+    size = 4096
+
+    def change(model: Any) -> None:
+        model.buffers[1].data, model.buffers[1].offset, model.buffers[1].size = None, size, 64
+
+    moved = changed(change).ljust(size, b"\0") + bytes(range(64))
+    tensor = read_graph(moved).tensors[2]
+    assert moved[tensor.start : tensor.start + tensor.length] == bytes(range(64))
+    with pytest.raises(InputError, match="behind the end"):
+        read_graph(moved[:-1])
+
+
+def test_every_truncation_is_refused() -> None:
+    data = tiny.classifier()
+    for end in range(len(data)):
+        with pytest.raises(InputError):
+            read_graph(data[:end])
+
+
+def test_tables_that_lead_to_one_another_end() -> None:
+    """One vector named by many tables: the work is bounded by what is read, not by what is there."""
+    flat = Flat()
+    source, end = flat.tensor(1, 4), flat.tensor(1, 4)
+    for _ in range(40):
+        flat.operator("ADD", [source] * 20_000, [end])
+    data = bytearray(flat.build([source], [end]))
+    assert read_graph(bytes(data)).operators[0].name == "ADD"
+    # Let the vector of operators claim as many entries as fit: all of them lead somewhere, none for long.
+    at = data.find(struct.pack("<I", 40))
+    data[at : at + 4] = struct.pack("<I", 100_000)
+    with pytest.raises(InputError):
+        read_graph(bytes(data))
+
+
+SMALL = tiny.int8_classifier(8, 8, 3, float_ends=True)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 40)
+)
+def test_changed_bytes_are_read_or_refused(changes: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(SMALL)
+    for at, value in changes:
+        data[at] = value
+    try:
+        read_graph(bytes(data[: len(data) - cut]))
+    except (InputError, UnsupportedModelError) as error:
+        assert error.hint  # noqa: PT017 - the error is one of two right outcomes
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=400))
+def test_random_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises((InputError, UnsupportedModelError)):
+        read_graph(data[:4] + b"TFL3" + data[4:])
+
+
+def test_flipped_bits_of_real_models(models: Path) -> None:
+    chance = random.Random(11)
+    for path in sorted(models.glob("*lite"), key=lambda item: item.stat().st_size)[:6]:
+        original = path.read_bytes()
+        for _ in range(60):
+            data = bytearray(original)
+            for _ in range(chance.choice((1, 3, 30))):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            try:
+                read_graph(bytes(data))
+            except (InputError, UnsupportedModelError):
+                continue
