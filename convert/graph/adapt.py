@@ -13,11 +13,17 @@ from onnx import TensorProto, shape_inference
 
 from convert import __version__
 from convert.artifacts import Adapted, OnnxModel, StageResult, Task, Translated
-from convert.errors import UnsupportedModelError
+from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
 from convert.graph.findings import TRANSPOSES_LEFT
+from convert.graph.heads.candidates import candidates
 from convert.graph.heads.classifier import classifier
+from convert.graph.heads.fitted import Options
+from convert.graph.heads.fomo import fomo
+from convert.graph.heads.layouts import LAYOUTS
+from convert.graph.heads.recorded import recorded
+from convert.graph.heads.ssd import ssd
 from convert.graph.model import opset_of, shape_of, signature
 from convert.graph.names import INPUT, Canonical
 from convert.graph.nchw import remove_transposes, transposes
@@ -35,9 +41,17 @@ if TYPE_CHECKING:
     from convert.artifacts import Export
     from convert.graph.heads.fitted import Fitted
 
-__all__ = ["HEADS", "Adapt"]
+__all__ = ["FOMO_MERGES", "HEADS", "YOLO_SCORES", "Adapt"]
 
-HEADS: dict[Task, Callable[[ModelProto, Export], Fitted]] = {Task.CLASSIFIER: classifier}
+FOMO_MERGES = ("none", "peak")
+YOLO_SCORES = ("product", "objectness")
+
+HEADS: dict[Task, Callable[[ModelProto, Export, Options], Fitted]] = {
+    Task.CLASSIFIER: lambda model, export, _: classifier(model, export),
+    Task.FOMO: fomo,
+    Task.SSD: ssd,
+    **dict.fromkeys(LAYOUTS, candidates),
+}
 """How each task's outputs are made readable for nvinfer."""
 
 PREPARE = (
@@ -56,7 +70,29 @@ _FOLDED = {"": (), "torch": (Scale(TORCH_MEAN, TORCH_STD),)}
 
 @dataclass(frozen=True, slots=True)
 class Adapt:
-    """Canonical names and order, dynamic batch, outputs nvinfer can decode."""
+    """Canonical names and order, dynamic batch, outputs nvinfer can decode.
+
+    Attributes:
+        fomo_merge: what becomes of neighbouring cells in which FOMO sees the same: "none": each is an object, as the
+            model says; "peak": only the highest of them is. Edge Impulse's SDK draws one box round them instead, as
+            large as all of them, which no stock parser can (docs: README, Detectors).
+        yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
+            mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5.
+
+    Raises:
+        PresetError: an option that does not exist.
+    """
+
+    fomo_merge: str = "none"
+    yolo_score: str = "product"
+
+    def __post_init__(self) -> None:
+        for option, value, known in (
+            ("fomo-merge", self.fomo_merge, FOMO_MERGES),
+            ("yolo-score", self.yolo_score, YOLO_SCORES),
+        ):
+            if value not in known:
+                raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
 
     @property
     def name(self) -> str:
@@ -76,15 +112,17 @@ class Adapt:
         export = artifact.export
         before, findings = preprocessing(export)
         model = _run(onnx.load_model_from_string(artifact.onnx.data), *PREPARE)
-        fitted = _head(export)(model, export)
+        fitted = _head(export)(model, export, Options(self.fomo_merge, self.yolo_score))
         metadata = {
-            "ei_deepstream.classes": str(len(fitted.head.labels)),
+            **recorded(fitted.head),
             "ei_deepstream.folded": before.folded,
             "ei_deepstream.source_sha256": export.digest,
             "ei_deepstream.task": export.facts.task.value,
             "ei_deepstream.tool_version": __version__,
         }
-        model = _run(fitted.model, *_FOLDED[before.folded], dynamic_batch, clean, Canonical(fitted.outputs, metadata))
+        canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
+        model = _run(fitted.model, *_FOLDED[before.folded], dynamic_batch, clean, canonical)
+        del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
         _assert_shippable(model)
         if left := transposes(model):
             count = "one Transpose is" if left == 1 else f"{left} Transposes are"
@@ -98,13 +136,13 @@ class Adapt:
         return StageResult(Adapted(artifact, shipped, fitted.head, before), findings=(*findings, *fitted.findings))
 
 
-def _head(export: Export) -> Callable[[ModelProto, Export], Fitted]:
+def _head(export: Export) -> Callable[[ModelProto, Export, Options], Fitted]:
     try:
         return HEADS[export.facts.task]
     except KeyError:
         raise UnsupportedModelError(
             f"there is no way yet to make the outputs of a {export.facts.task.value} model readable for Gst-nvinfer",
-            hint="image classifiers are what can be converted today",
+            hint="can be converted: " + ", ".join(task.value for task in HEADS),
         ) from None
 
 

@@ -1,10 +1,12 @@
-"""What translating and adapting can find: EI200 to EI249, EI300 to EI349."""
+"""What translating and adapting can find: EI200 to EI249, EI300 to EI349, of detectors EI350 to EI379."""
 
 from __future__ import annotations
 
 from convert.findings import Level, Rule
 
 __all__ = [
+    "BACKGROUND_LABEL",
+    "COORDINATES",
     "GENERIC_LABELS",
     "NOT_PROBABILITIES",
     "RESIZE_ASSUMED",
@@ -64,6 +66,20 @@ SCALING_ASSUMED = Rule(
     why="a wrong input scale makes every result wrong; 0..1 is what nearly all Edge Impulse models take",
     fix="if the model's learning block scales differently, give it with --image-scaling",
 )
+BACKGROUND_LABEL = Rule(
+    "EI350",
+    Level.NOTE,
+    "the label list names the background",
+    why="nvinfer counts classes without background; with it every object would carry the label before its own",
+    fix="nothing: it was left out of the label file",
+)
+COORDINATES = Rule(
+    "EI351",
+    Level.NOTE,
+    "the boxes are measured otherwise than usual for this kind of model",
+    why="taken for the wrong unit, every box would lie outside the picture or in its first pixel",
+    fix="nothing: the model itself shows the unit, and it was converted",
+)
 
 RULES = (
     TF2ONNX_WARNED,
@@ -73,5 +89,7 @@ RULES = (
     RESIZE_ASSUMED,
     RESIZE_CROPS,
     SCALING_ASSUMED,
+    BACKGROUND_LABEL,
+    COORDINATES,
 )
 """All of them, for the documentation and `explain`."""

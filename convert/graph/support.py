@@ -18,12 +18,11 @@ __all__ = ["describe", "refuse_unsupported"]
 
 _FLOAT = frozenset({"float32", "float16-weights"})
 _BUILTIN = re.compile("[A-Z0-9_]+")
-_SSD_OPERATOR = "TFLite_Detection_PostProcess"  # refused, and one day converted, as the task it belongs to
+_SSD_OPERATOR = "TFLite_Detection_PostProcess"  # converted as the task it belongs to
 _DOWNLOAD = (
     "download the float32 model instead: Edge Impulse Studio, Dashboard, Download block output, "
     "TensorFlow Lite (float32); in a deployment choose Unoptimized (float32) and no EON compiler"
 )
-_LATER = "image classifiers are what can be converted today"
 _QUANTIZED = {
     "int8": "an int8 model",
     "uint8": "a uint8 model",
@@ -54,10 +53,12 @@ _NAMES = {
 
 # Tasks there is no head for -> what to do.
 _REFUSED: dict[Task, str] = {
-    **{task: _LATER for task in _NAMES if task.value.startswith(("fomo", "ssd", "yolo", "tao"))},
+    Task.YOLOV2: "it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
+    Task.YOLOV7: "its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
+    "fixed size: export it without its NMS, or train another detector",
     Task.ANOMALY: "choose the classifier of this impulse with --model; Gst-nvinfer has no anomaly detector",
     Task.NOT_IMAGE: "Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
-    Task.UNKNOWN: "if you know that it is an image classifier, say so with --task classifier",
+    Task.UNKNOWN: "if you know what it is, say so with --task: classifier, fomo, yolov5, ...",
 }
 
 # Custom operators by the beginning of their name -> what they are.

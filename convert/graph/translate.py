@@ -7,9 +7,10 @@ import importlib.util
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, OnnxModel, StageResult, Translated
+from convert.artifacts import Export, OnnxModel, StageResult, Task, Translated
 from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
+from convert.graph.postprocess import without_postprocess
 from convert.graph.support import refuse_unsupported
 from convert.isolation import Died, Worker
 
@@ -81,7 +82,10 @@ class Translate:
 
     def _call(self, export: Export) -> Result:
         facts = export.facts
-        arguments = (export.model, facts.input.shape, len(facts.outputs), self.opset, self.tensorflow)
+        model, outputs = export.model, len(facts.outputs)
+        if facts.task is Task.SSD:
+            model, outputs = without_postprocess(model), 2
+        arguments = (model, facts.input.shape, outputs, self.opset, self.tensorflow)
         with self._worker() as worker:
             try:
                 result: Result = worker.call("convert.graph.worker:translate", *arguments, timeout=self.timeout)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.artifacts import Head, Task
-from convert.errors import InputError, UnsupportedModelError
+from convert.errors import InputError, TranslationError, UnsupportedModelError
 from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES
 from convert.graph.heads.fitted import Fitted
 from convert.graph.model import Wiring
@@ -40,6 +40,7 @@ def classifier(model: ModelProto, export: Export) -> Fitted:
     Raises:
         UnsupportedModelError: several outputs, a grid of outputs, or one number for two labels.
         InputError: the number of labels is not the number of outputs.
+        TranslationError: the output has no fixed size.
     """
     wiring = Wiring(model)
     shapes = infer(wiring)
@@ -49,6 +50,11 @@ def classifier(model: ModelProto, export: Export) -> Fitted:
             f"a classifier has one output, this model has {len(outputs)}", hint="give the real --task, or another model"
         )
     (name,) = outputs
+    if name not in shapes:
+        raise TranslationError(
+            "how large the model's output is cannot be told before it runs",
+            hint="Gst-nvinfer needs outputs of a fixed size",
+        )
     shape = shapes[name]
     large = [size for size in shape if size != 1]
     if len(large) > 1:

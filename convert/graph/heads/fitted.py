@@ -1,4 +1,4 @@
-"""What fitting a head to a model gives."""
+"""What fitting a head to a model gives, and the options heads have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ if TYPE_CHECKING:
     from convert.artifacts import Head
     from convert.findings import Finding
 
-__all__ = ["Fitted"]
+__all__ = ["Fitted", "Options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How detectors' outputs are made; each is of meaning for some heads only.
+
+    Attributes:
+        fomo_merge: "none": every cell above the threshold is an object; "peak": of neighbouring cells of a class only
+            the highest is.
+        yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5.
+    """
+
+    fomo_merge: str = "none"
+    yolo_score: str = "product"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +33,14 @@ class Fitted:
     """A model whose outputs nvinfer can decode, still for one picture.
 
     Attributes:
+        model: its outputs are `outputs`, then `raw`.
         outputs: what the graph's outputs are to be called, in order.
+        raw: what the network's own outputs are to be called where the graph goes on behind them. They stay inside the
+            graph under these names, so that `validate` can compare them with the original's.
     """
 
     model: ModelProto
     head: Head
     outputs: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    raw: tuple[str, ...] = ()

@@ -1,0 +1,51 @@
+"""A detector's labels: one a class, none for background.
+
+Edge Impulse's lists for detectors do not contain the background, which some models count as a class of their own; the
+`labels.txt` of an OpenMV export and lists typed by hand may.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from convert.errors import InputError
+from convert.graph.findings import BACKGROUND_LABEL, GENERIC_LABELS
+
+if TYPE_CHECKING:
+    from convert.artifacts import Export
+    from convert.findings import Finding
+
+__all__ = ["detector_labels"]
+
+_BACKGROUND = {"background", "__background__", "_background_", "_background"}
+
+
+def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """One label for each of `classes`, and what had to be assumed.
+
+    Args:
+        export: its metadata has the labels, if any.
+        classes: what the model tells apart, without background; at least 1.
+
+    Raises:
+        InputError: there are more, or fewer, labels than classes.
+    """
+    labels = export.metadata.labels
+    if labels is None:
+        generic = tuple(f"class{index}" for index in range(classes))
+        named = "class is called class0" if classes == 1 else f"{classes} classes are called class0 to {generic[-1]}"
+        message = f"no labels found: the {named}"
+        return generic, (GENERIC_LABELS.found(message, hint="give them in the order of training with --labels"),)
+    if len(labels) == classes:
+        return labels, ()
+    if len(labels) == classes + 1 and labels[0].strip().lower() in _BACKGROUND:
+        message = f"the label {labels[0]!r} stands for no object and was left out"
+        return labels[1:], (BACKGROUND_LABEL.found(message),)
+    background = ""
+    if len(labels) == classes + 1 and any(label.strip().lower() in _BACKGROUND for label in labels):
+        background = "; background belongs in front of the others, or nowhere"
+    raise InputError(
+        f"the export has {len(labels)} labels ({', '.join(labels)}), the model detects "
+        f"{classes} {'class' if classes == 1 else 'classes'}",
+        hint=f"give the labels of this model, in the order of training, with --labels{background}",
+    )

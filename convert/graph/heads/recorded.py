@@ -1,0 +1,58 @@
+"""A head as metadata_props of the shipped model, so that a later command knows how its outputs were made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+
+from convert.artifacts import Head, Limits, Task
+from convert.errors import InputError
+from convert.graph.heads.classifier import class_labels
+from convert.graph.heads.labels import detector_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from convert.artifacts import Export, OnnxModel
+    from convert.findings import Finding
+
+__all__ = ["recorded", "reread"]
+
+_PREFIX = "ei_deepstream."
+_WORDS = ("merge", "score", "coordinates")
+
+
+def recorded(head: Head) -> dict[str, str]:
+    """Key and value; labels are not among them (`convert.graph.names`)."""
+    said = {"task": head.task.value, "classes": str(len(head.labels))}
+    said |= {name: value for name in _WORDS if (value := getattr(head, name)) is not None}
+    if head.limits:
+        said["limits"] = f"{head.limits.detections};{head.limits.score!r};{head.limits.overlap!r}"
+    return {_PREFIX + name: value for name, value in said.items()}
+
+
+def reread(model: OnnxModel, export: Export, path: Path) -> tuple[Head, tuple[Finding, ...]]:
+    """The head of a model that `adapt` wrote, with the labels of `export`, and what had to be assumed.
+
+    Raises:
+        InputError: `adapt` did not write it (`path` is named), or the labels do not fit.
+        UnsupportedModelError: a classifier with one class.
+    """
+    properties = onnx.load_model_from_string(model.data).metadata_props
+    said = {item.key.removeprefix(_PREFIX): item.value for item in properties}
+    try:
+        task, classes = Task(said["task"]), int(said["classes"])
+        limits = _limits(said["limits"].split(";")) if "limits" in said else None
+    except (KeyError, ValueError):
+        raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None
+    findings: Iterable[Finding]
+    labels, findings = (class_labels if task is Task.CLASSIFIER else detector_labels)(export, classes)
+    words = {name: said.get(name) for name in _WORDS}
+    return Head(task, labels, **words, limits=limits), tuple(findings)
+
+
+def _limits(numbers: list[str]) -> Limits:
+    detections, score, overlap = numbers
+    return Limits(int(detections), float(score), float(overlap))

@@ -1,0 +1,83 @@
+"""Builds the end of a detector's graph: what makes of the network's raw outputs the tensors a stock parser reads.
+
+Only operators that TensorRT has had since 7, each on float32. None of them multiplies matrices: TensorRT does that in
+TF32 by default, whose ten bits of mantissa would move a box by a pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from convert.graph.model import Wiring, opset_of
+from convert.graph.shapes import infer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+    from onnx import ModelProto
+
+__all__ = ["Tail"]
+
+
+class Tail:
+    """Nodes are added to `model` one at a time; `finish` makes the last ones its outputs."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.wiring = Wiring(model)
+        self._opset = opset_of(model)
+
+    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """A node; returns its output."""
+        (output,) = self.wiring.add(operator, inputs, **attributes).output
+        return str(output)
+
+    def constant(self, values: ArrayLike) -> str:
+        """A float32 constant."""
+        return self.wiring.add_constant(np.asarray(values, np.float32))
+
+    def part(self, name: str, axis: int, start: int, end: int) -> str:
+        """Entries `start` to before `end` of one axis."""
+        if self._opset < 10:
+            return self("Slice", name, axes=[axis], starts=[start], ends=[end])
+        return self("Slice", name, *(self._indices([value]) for value in (start, end, axis)))
+
+    def largest(self, name: str, axis: int) -> str:
+        """The largest value along `axis`, which goes."""
+        if self._opset < 18:
+            return self("ReduceMax", name, axes=[axis], keepdims=0)
+        return self("ReduceMax", name, self._indices([axis]), keepdims=0)
+
+    def where_largest(self, name: str, axis: int) -> str:
+        """The place of the (first) largest value along `axis`, which goes, as float32: parsers read nothing else."""
+        return self("Cast", self("ArgMax", name, axis=axis, keepdims=0), to=TensorProto.FLOAT)
+
+    def swapped(self, name: str) -> str:
+        """(x, y) in the last of three axes as (y, x)."""
+        return self("Gather", name, self._indices([1, 0]), axis=2)
+
+    def padded(self, name: str, before: Sequence[int]) -> str:
+        """Zeros in front, so many for each axis."""
+        pads = [*before, *(0 for _ in before)]
+        if self._opset < 11:
+            return self("Pad", name, pads=pads)
+        return self("Pad", name, self._indices(pads))
+
+    def finish(self, *outputs: str) -> ModelProto:
+        """The model, which has these outputs and no others."""
+        model = self.wiring.model
+        del model.graph.output[:]
+        # infer() walks what the outputs need
+        model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
+        shapes = infer(self.wiring)
+        for value in model.graph.output:
+            value.type.CopyFrom(shapes.type(value.name))
+        self.wiring.outputs = set(outputs)
+        self.wiring.store()
+        return model
+
+    def _indices(self, values: Sequence[int]) -> str:
+        return self.wiring.add_constant(np.array(values, np.int64))
