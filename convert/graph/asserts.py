@@ -16,13 +16,14 @@ import onnx.defs
 from onnx import TensorProto
 
 from convert.errors import TranslationError
-from convert.graph.model import signature
+from convert.graph.model import has_subgraphs, signature
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 __all__ = ["assert_translated", "fix_batch"]
 
+_NEWEST = 18  # the last opset tf2onnx writes
 _OURS = "this is a fault of the translation, not of the model: please report it"
 
 
@@ -49,8 +50,8 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
         opset: that was asked for.
 
     Raises:
-        TranslationError: an operator ONNX does not know at this opset, another operator domain, an input that is not
-            the float32 [1,C,H,W] of `nhwc`, a different number of outputs, or a graph the ONNX checker refuses.
+        TranslationError: an operator ONNX does not know at this opset, another operator domain, a loop, an input that
+            is not the float32 [1,C,H,W] of `nhwc`, a different number of outputs, or a graph the ONNX checker refuses.
     """
     _assert_opset(proto, opset)
     _assert_operators(proto, opset)
@@ -73,6 +74,12 @@ def _assert_opset(proto: ModelProto, opset: int) -> None:
 
 
 def _assert_operators(proto: ModelProto, opset: int) -> None:
+    control = sorted({node.op_type for node in proto.graph.node if has_subgraphs(node)})
+    if control:
+        raise TranslationError(
+            f"the model decides while it runs ({', '.join(control)}), which cannot be given a batch",
+            hint="export it without loops and conditions",
+        )
     unknown: Counter[str] = Counter()
     for node in proto.graph.node:
         try:
@@ -84,9 +91,17 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
     if unknown:
         names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
         raise TranslationError(
-            f"tf2onnx has no ONNX for these operators at opset {opset}: {names}",
-            hint="try a higher --opset; if that does not help, nvinfer cannot run this model",
+            f"tf2onnx has no ONNX for these operators at opset {opset}: {names}", hint=_way_out(list(unknown))
         )
+
+
+def _way_out(operators: list[str]) -> str:
+    """A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14)."""
+    try:
+        needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in operators)
+    except onnx.defs.SchemaError:
+        return "there is no way to run these in Gst-nvinfer: retrain with other layers"
+    return f"opset {needed} has them: --opset {needed}"
 
 
 def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:

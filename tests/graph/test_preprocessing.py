@@ -1,0 +1,87 @@
+"""nvinfer's arithmetic with our keys gives what Edge Impulse's SDK gives, for every image scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convert.artifacts import Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Task, Tensor
+from convert.errors import PresetError
+from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
+from convert.graph.preprocessing import preprocessing
+from convert.graph.scaling import TORCH_MEAN, TORCH_STD
+
+
+def export(channels: int = 3, **metadata: object) -> Export:
+    facts = ModelFacts(Tensor("x", (1, 96, 96, channels), "float32"), (), (), "float32", Task.CLASSIFIER)
+    return Export(b"", "m", "F3", "m", "", Metadata(**metadata), facts)  # type: ignore[arg-type]
+
+
+RGB = np.array([[0.0, 17.0, 255.0], [200.0, 1.0, 128.0]])
+
+# What the SDK makes of red, green, blue (edge-impulse-sdk/dsp/image, ei_run_dsp): pixel / 255, then the scaling.
+SDK = {
+    ImageScaling.NONE: RGB / 255,
+    ImageScaling.FROM_0_TO_255: RGB,
+    ImageScaling.TORCH: (RGB / 255 - TORCH_MEAN) / TORCH_STD,
+    ImageScaling.MINUS_1_TO_1: RGB / 255 * 2 - 1,
+    ImageScaling.MINUS_128_TO_127: RGB - 128,
+    ImageScaling.BGR_MINUS_IMAGENET_MEAN: RGB[:, ::-1] - [103.939, 116.779, 123.68],
+}
+
+
+@pytest.mark.parametrize("scaling", ImageScaling)
+def test_every_scaling(scaling: ImageScaling) -> None:
+    keys, _ = preprocessing(export(image_scaling=scaling))
+    pixels = RGB[:, ::-1] if keys.color == "BGR" else RGB
+    values = keys.net_scale_factor * (pixels - (keys.offsets or 0))
+    if keys.folded:
+        assert keys.folded == "torch"
+        values = (values - TORCH_MEAN) / TORCH_STD
+    np.testing.assert_allclose(values, SDK[scaling], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "offsets"),
+    [
+        (ImageScaling.NONE, ()),
+        (ImageScaling.FROM_0_TO_255, ()),
+        (ImageScaling.MINUS_1_TO_1, (127.5,)),
+        (ImageScaling.MINUS_128_TO_127, (128.0,)),
+    ],
+)
+def test_grey(scaling: ImageScaling, offsets: tuple[float, ...]) -> None:
+    keys, _ = preprocessing(export(1, image_scaling=scaling))
+    assert (keys.color, keys.offsets) == ("GRAY", offsets)
+
+
+@pytest.mark.parametrize("scaling", [ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN])
+def test_colour_scalings_on_grey_models_are_refused(scaling: ImageScaling) -> None:
+    with pytest.raises(PresetError, match=scaling.value) as caught:
+        preprocessing(export(1, image_scaling=scaling))
+    assert "--image-scaling" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "rule"),
+    [
+        (ResizeMode.SQUASH, (False, False), None),
+        (ResizeMode.FIT_LONGEST, (True, True), None),
+        (ResizeMode.FIT_SHORTEST, (False, False), RESIZE_CROPS),
+        (ResizeMode.NONE, (False, False), RESIZE_ASSUMED),
+        (None, (False, False), RESIZE_ASSUMED),
+    ],
+)
+def test_resize_modes(mode: ResizeMode | None, keys: tuple[bool, bool], rule: object) -> None:
+    result, findings = preprocessing(export(resize_mode=mode, image_scaling=ImageScaling.NONE))
+    assert (result.maintain_aspect_ratio, result.symmetric_padding) == keys
+    assert result.resize_mode is mode
+    assert [finding.id for finding in findings] == ([] if rule is None else [rule.id])  # type: ignore[attr-defined]
+    assert all(finding.hint for finding in findings)
+
+
+def test_an_unknown_scaling_is_said() -> None:
+    keys, findings = preprocessing(export(resize_mode=ResizeMode.SQUASH))
+    assert keys.net_scale_factor == 1 / 255
+    assert [finding.id for finding in findings] == [SCALING_ASSUMED.id]
+    assert "--image-scaling" in str(findings[0].hint)

@@ -1,0 +1,63 @@
+"""Models there is no way for are named for what they are, with what to do instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from convert.artifacts import Export, Metadata, ModelFacts, Task, Tensor
+from convert.errors import UnsupportedModelError
+from convert.graph.support import describe, refuse_unsupported
+
+GOOD = ModelFacts(
+    Tensor("x", (1, 96, 96, 3), "float32"),
+    (Tensor("y", (1, 3), "float32"),),
+    ("CONV_2D", "FULLY_CONNECTED", "SOFTMAX"),
+    "float32",
+    Task.CLASSIFIER,
+)
+
+
+def export(**facts: object) -> Export:
+    return Export(b"", "m", "F3", "export.zip", "m.tflite", Metadata(), replace(GOOD, **facts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("quantization", ["float32", "float16-weights"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_float_classifiers_pass(quantization: str, channels: int) -> None:
+    refuse_unsupported(export(quantization=quantization, input=Tensor("x", (1, 32, 48, channels), "float32")))
+
+
+@pytest.mark.parametrize(
+    ("facts", "message", "hint"),
+    [
+        ({"quantization": "int8"}, "an int8 model (int8 classifier, input 96x96x3)", "float32"),
+        ({"quantization": "uint8"}, "a uint8 model", "float32"),
+        ({"quantization": "int16"}, "an int16 model", "float32"),
+        ({"quantization": "dynamic-range"}, "int8 weights", "float32"),
+        ({"task": Task.ANOMALY}, "an anomaly detector", "--model"),
+        ({"task": Task.NOT_IMAGE, "input": Tensor("x", (1, 33), "float32")}, "input 33", "video frames"),
+        ({"task": Task.NOT_IMAGE, "quantization": "int8"}, "something else than pictures", "video frames"),
+        ({"task": Task.UNKNOWN}, "unknown kind", "--task"),
+        ({"input": Tensor("x", (1, 96, 96, 4), "float32")}, "4 channels", "1 (grey) or 3"),
+        ({"input": Tensor("x", (2, 96, 96, 3), "float32")}, "holds 2 pictures", "one picture"),
+        ({"input": Tensor("x", (1, None, None, 3), "float32")}, "no picture of a fixed size", "fixed"),
+        ({"input": Tensor("x", (), "float32")}, "input unknown", "fixed"),
+        ({"operators": ("CONV_2D", "ethos-u")}, "Arm Ethos-U (ethos-u)", "float32"),
+        ({"operators": ("edgetpu-custom-op",)}, "Coral Edge TPU", "float32"),
+        ({"operators": ("FlexErf",)}, "TensorFlow operators (FlexErf)", "float32"),
+        ({"operators": ("MyOwn",)}, "the custom operator MyOwn", "float32"),
+    ],
+)
+def test_others_are_refused(facts: dict[str, object], message: str, hint: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        refuse_unsupported(export(**facts))
+    assert message in caught.value.message
+    assert hint in str(caught.value.hint)
+    assert caught.value.path == "m.tflite"
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_task_has_a_name(task: Task) -> None:
+    assert describe(export(task=task)).endswith("input 96x96x3")

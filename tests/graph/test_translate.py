@@ -1,0 +1,240 @@
+"""Translating: what comes out, and every way it can fail ends in one clear error."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.artifacts import Export, Metadata, ModelFacts, Task, Tensor, Translated
+from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError
+from convert.graph.findings import TF2ONNX_WARNED
+from convert.graph.translate import Translate
+from convert.isolation import Worker
+from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, softmax
+from tests.graph.proof import onnxruntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def translate(export: Export, worker: Worker | None, **options: object) -> Translated:
+    result = Translate(**options, worker=worker)(export, Path()).artifact  # type: ignore[arg-type]
+    assert isinstance(result, Translated)
+    return result
+
+
+def test_nchw_and_batch_one(export: Callable[..., Export], worker: Worker) -> None:
+    result = translate(export(classifier(height=6, width=8)), worker)
+    assert result.onnx.input == Tensor("serving_default_x:0", (1, 3, 6, 8), "float32")
+    assert [tensor.shape for tensor in result.onnx.outputs] == [(1, 3)]
+    assert result.onnx.opset == 13
+    onnx.checker.check_model(onnx.load_model_from_string(result.onnx.data), full_check=True)
+
+
+def test_starts_a_worker_of_its_own(export: Callable[..., Export]) -> None:
+    assert translate(export(classifier()), None).onnx.input.shape == (1, 3, 8, 8)
+
+
+def test_is_a_value() -> None:
+    assert Translate() == Translate(worker=Worker())
+    assert Translate(opset=12) != Translate()
+    assert Translate().name == "translate"
+    assert "worker" not in repr(Translate())
+
+
+@pytest.mark.parametrize("opset", [0, 6, 19])
+def test_opsets_there_are_none_for(opset: int) -> None:
+    with pytest.raises(PresetError, match=f"opset {opset}") as caught:
+        Translate(opset=opset)
+    assert "13" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_time_limits_that_leave_none(timeout: float) -> None:
+    with pytest.raises(PresetError, match="time limit"):
+        Translate(timeout=timeout)
+
+
+def test_without_tensorflow_says_what_to_install(
+    export: Callable[..., Export], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError) as caught:
+        translate(export(classifier()), None, tensorflow=True)
+    assert caught.value.hint == "pip install 'ei-deepstream[tensorflow]'"
+
+
+@pytest.mark.slow
+def test_with_tensorflow(export: Callable[..., Export], worker: Worker) -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    ours, theirs = (translate(export(classifier()), worker, tensorflow=real) for real in (False, True))
+    assert ours.onnx.outputs == theirs.onnx.outputs
+
+
+def damaged_worker() -> Worker:
+    return Worker(("tests.graph.crashing",))
+
+
+def test_a_crash_is_an_error_of_this_model(export: Callable[..., Export]) -> None:
+    with damaged_worker() as worker:
+        with pytest.raises(TranslationError, match=r"tf2onnx crashed on this model \(SIGSEGV\)") as caught:
+            translate(export(classifier()), worker)
+        assert caught.value.hint
+        worker.preload = ()
+        assert translate(export(classifier()), worker).onnx.opset == 13, "the next model gets a new process"
+
+
+def test_a_hang_is_an_error_of_this_model(export: Callable[..., Export]) -> None:
+    whole = export(classifier())
+    hanging = Export(whole.model + b"hang", "m", "flatbuffer", "m", "", Metadata(), whole.facts)
+    start = time.monotonic()
+    with damaged_worker() as worker, pytest.raises(TranslationError, match=r"ran longer than 1\.5 s") as caught:
+        translate(hanging, worker, timeout=1.5)
+    assert "--timeout" in str(caught.value.hint)
+    assert time.monotonic() - start < 30
+
+
+def network(operator: str, option: object = None) -> bytes:
+    """A classifier with `operator`, one tensor in and out, behind its convolution."""
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="x")
+    target = flat.tensor(1, 8, 8, 4)
+    flat.operator(operator, [convolution(flat, picture, 4)], [target], option)
+    return flat.build([picture], [softmax(flat, dense(flat, flatten(flat, target), 3))])
+
+
+def gelu() -> bytes:
+    """An operator LiteRT runs and tf2onnx does not know."""
+    return network("GELU", options("Gelu"))
+
+
+def test_operators_tf2onnx_does_not_know_are_named(export: Callable[..., Export], worker: Worker) -> None:
+    with pytest.raises(TranslationError, match=r"no ONNX for these operators at opset 13: GELU \(1x\)") as caught:
+        translate(export(gelu()), worker)
+    assert "retrain" in str(caught.value.hint)
+
+
+def test_a_later_opset_is_recommended_where_it_helps(export: Callable[..., Export], worker: Worker) -> None:
+    model = network("HARD_SWISH")
+    with pytest.raises(TranslationError, match="HardSwish") as caught:
+        translate(export(model), worker)
+    assert caught.value.hint == "opset 14 has them: --opset 14"
+    assert translate(export(model), worker, opset=14).onnx.opset == 14
+
+
+@pytest.mark.slow
+def test_tf2onnx_calls_it_a_success(tmp_path: Path) -> None:
+    """Why the assertions exist: exit code 0 over an operator that ONNX does not have."""
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    source, target = tmp_path / "m.tflite", tmp_path / "m.onnx"
+    source.write_bytes(gelu())
+    words = [sys.executable, "-m", "tf2onnx.convert", "--tflite", str(source), "--output", str(target)]
+    run = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "Successfully converted" in run.stderr
+    with pytest.raises(onnx.checker.ValidationError, match="GELU"):
+        onnx.checker.check_model(str(target))
+
+
+def test_a_model_litert_cannot_load_is_refused(export: Callable[..., Export], worker: Worker) -> None:
+    """tf2onnx goes on with guessed shapes."""
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="x")
+    target = flat.tensor(1, 8, 8, 4)
+    never = options("Conv2D", padding=schema.Padding.SAME, strideH=0, strideW=0)
+    flat.operator("CONV_2D", [picture, flat.weights(4, 3, 3, 3), flat.weights(4)], [target], never)
+    model = flat.build([picture], [softmax(flat, dense(flat, flatten(flat, target), 3))])
+    with pytest.raises(TranslationError, match=r"LiteRT cannot load this model: .*stride_height"):
+        translate(export(model), worker)
+
+
+def test_what_tf2onnx_raises_is_said_in_one_line(export: Callable[..., Export], worker: Worker) -> None:
+    with pytest.raises(TranslationError, match="tf2onnx cannot translate this model") as caught:
+        translate(export(network("CONV_2D")), worker)
+    assert "\n" not in str(caught.value)
+
+
+def test_remarks_become_notes(export: Callable[..., Export], worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    from convert.graph.worker import Result  # noqa: PLC0415 - only here
+
+    whole = translate(export(classifier()), worker)
+    result = Result(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",))
+    monkeypatch.setattr(Worker, "call", lambda *_, **__: result)
+    (finding,) = Translate()(export(classifier()), Path()).findings
+    assert finding.id == TF2ONNX_WARNED.id
+    assert finding.message == "tf2onnx: one remark"
+
+
+@pytest.mark.parametrize("name", ["", "x", "a;b:0", "caf\u00e9"])
+def test_input_names(name: str, export: Callable[..., Export], worker: Worker) -> None:
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name=name)
+    model = flat.build([picture], [softmax(flat, dense(flat, flatten(flat, convolution(flat, picture, 4)), 3))])
+    assert translate(export(model), worker).onnx.input.shape == (1, 3, 8, 8)
+
+
+def test_tensors_with_the_same_name(export: Callable[..., Export], worker: Worker) -> None:
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="same")
+    model_output = softmax(flat, dense(flat, flatten(flat, convolution(flat, picture, 4)), 3))
+    unnamed = Flat(tensors=flat.tensors, buffers=flat.buffers, operators=flat.operators, codes=flat.codes)
+    good = flat.build([picture], [model_output])
+    for tensor in unnamed.tensors:
+        tensor.name = "same"
+    bad = unnamed.build([picture], [model_output])
+    values = np.random.default_rng(0).random((1, 3, 8, 8), np.float32)
+    one, other = (onnxruntime(translate(export(model), worker).onnx.data, values)[0] for model in (good, bad))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_square_pictures_of_three(export: Callable[..., Export], worker: Worker) -> None:
+    """[1,3,3,3]: the shape does not tell NCHW from NHWC."""
+    result = translate(export(classifier(height=3, width=3)), worker)
+    model = onnx.load_model_from_string(result.onnx.data)
+    assert result.onnx.input.shape == (1, 3, 3, 3)
+    (convolved,) = (node for node in model.graph.node if model.graph.input[0].name in node.input)
+    assert convolved.op_type == "Conv"
+
+
+def test_an_open_batch_is_one(export: Callable[..., Export], worker: Worker) -> None:
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="x")
+    output = softmax(flat, dense(flat, flatten(flat, convolution(flat, picture, 4)), 3))
+    for index in (picture, output):
+        flat.tensors[index].shapeSignature = [-1, *flat.tensors[index].shape[1:]]
+    assert translate(export(flat.build([picture], [output])), worker).onnx.input.shape == (1, 3, 8, 8)
+
+
+WHOLE = classifier()
+FACTS = ModelFacts(
+    Tensor("x", (1, 8, 8, 3), "float32"), (Tensor("y", (1, 3), "float32"),), ("CONV_2D",), "float32", Task.CLASSIFIER
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(flips=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 7)), min_size=1, max_size=4))
+def test_flipped_bits_never_escape(flips: list[tuple[int, int]], worker: Worker) -> None:
+    """Whatever the verifier in `export` would let through: a translation, or one error with a hint."""
+    damaged = bytearray(WHOLE)
+    for place, bit in flips:
+        damaged[place] ^= 1 << bit
+    try:
+        translate(Export(bytes(damaged), "m", "flatbuffer", "m", "", Metadata(), FACTS), worker, timeout=20.0)
+    except ConvertError as error:
+        refused = error
+    else:
+        return
+    assert refused.hint
+    assert "\n" not in refused.message
