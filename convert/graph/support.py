@@ -58,7 +58,7 @@ _REFUSED: dict[Task, str] = {
     "fixed size: export it without its NMS, or train another detector",
     Task.ANOMALY: "choose the classifier of this impulse with --model; Gst-nvinfer has no anomaly detector",
     Task.NOT_IMAGE: "Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
-    Task.UNKNOWN: "if you know what it is, say so with --task: classifier, fomo, yolov5, ...",
+    Task.UNKNOWN: "if you know what it is, say so: --task classifier, --task fomo, --task yolov5, ...",
 }
 
 # Custom operators by the beginning of their name -> what they are.
