@@ -181,7 +181,9 @@ class _Reader:
             "inferencing_engine": ("engine", lambda tokens: values.enumerator("inferencing_engine", tokens, ENGINE)),
             "has_anomaly": ("has_anomaly", self._has_anomaly),
         }
-        return {name: read(tokens) for member, (name, read) in readers.items() if (tokens := impulse.named(member))}
+        said = {name: read(tokens) for member, (name, read) in readers.items() if (tokens := impulse.named(member))}
+        # Early in 2023 the impulse says what its learning block's configuration says later.
+        return said | self._of_config(impulse, "object_detection_threshold")
 
     def _has_anomaly(self, tokens: tuple[Token, ...]) -> bool | None:
         kind = self.values.enumerator("has_anomaly", tokens, ANOMALY)
@@ -246,7 +248,7 @@ class _Reader:
 
     def _whole(self, metadata: Metadata, reached: frozenset[str] | None, words: Sequence[str] = ()) -> Metadata:
         """With the image scaling (before 2023 there was none to choose) and the overlap of boxes."""
-        if not self._metadata.macros and not self._variables.declarations:
+        if not self._variables.declarations and not any(name.startswith(b"EI_") for name in self.values.macros):
             return metadata
         known = (SCALING.by_name(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
