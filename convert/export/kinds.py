@@ -81,6 +81,7 @@ _MAGIC: Final = (
     (b"version https://git-lfs", Kind("lfs", "a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")),
 )
 _HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CODE: Final = re.compile(
     rb"^[ \t]*#[ \t]*(?:if|ifn?def|define|include|pragma)\b|/[/*]|\b(?:unsigned|const|static|char|uint8_t)\b",
     re.MULTILINE,
@@ -98,7 +99,7 @@ def kind_of(head: bytes) -> Kind:
         (head[4:8] == IDENTIFIER, TFLITE),
         (_HTML.match(head.removeprefix(b"\xef\xbb\xbf")), HTML),
         (is_onnx(head), ONNX),
-        (b"\0" in head and not is_utf16, BINARY),
+        (_CONTROL.search(head) and not is_utf16, BINARY),
         (is_utf16 or _CODE.search(head), SOURCE),
     )
     return next((kind for fits, kind in choices if fits), TEXT)
