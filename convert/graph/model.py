@@ -1,6 +1,6 @@
 """Reading and rewiring a ModelProto: the few things every pass needs.
 
-A pass is a callable `ModelProto -> ModelProto` that may change the model it is given: `convert.graph.adapt` owns it.
+A pass is a callable `ModelProto -> ModelProto` that may change the model it is given: `convert.graph.passes` owns it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from convert.artifacts import Export, OnnxModel, StageResult, Task, Translated
 from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
-from convert.graph.postprocess import without_postprocess
 from convert.graph.support import refuse_unsupported
 from convert.isolation import Died, Worker
 
@@ -84,6 +83,8 @@ class Translate:
         facts = export.facts
         model, outputs = export.model, len(facts.outputs)
         if facts.task is Task.SSD:
+            from convert.graph.postprocess import without_postprocess  # noqa: PLC0415 - the only task to need it
+
             model, outputs = without_postprocess(model), 2
         arguments = (model, facts.input.shape, outputs, self.opset, self.tensorflow)
         with self._worker() as worker:

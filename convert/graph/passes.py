@@ -1,0 +1,133 @@
+"""All passes in their order, and what must hold of the model at the end.
+
+After each pass the ONNX checker reads the model: a pass that breaks it is a bug of ours, found where it was made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx
+from onnx import TensorProto, shape_inference
+
+from convert import __version__
+from convert.artifacts import OnnxModel, Task
+from convert.errors import UnsupportedModelError
+from convert.graph.batch import BATCH, dynamic_batch
+from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
+from convert.graph.findings import TRANSPOSES_LEFT
+from convert.graph.heads.candidates import candidates
+from convert.graph.heads.classifier import classifier
+from convert.graph.heads.fomo import fomo
+from convert.graph.heads.layouts import LAYOUTS
+from convert.graph.heads.recorded import recorded
+from convert.graph.heads.ssd import ssd
+from convert.graph.model import opset_of, shape_of, signature
+from convert.graph.names import INPUT, Canonical
+from convert.graph.nchw import remove_transposes, transposes
+from convert.graph.reshapes import merge_reshapes
+from convert.graph.resize import plain_resizes
+from convert.graph.scaling import TORCH_MEAN, TORCH_STD, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from onnx import ModelProto
+
+    from convert.artifacts import Export, Head
+    from convert.findings import Finding
+    from convert.graph.heads.fitted import Fitted, Options
+
+__all__ = ["HEADS", "PREPARE", "ship"]
+
+HEADS: dict[Task, Callable[[ModelProto, Export, Options], Fitted]] = {
+    Task.CLASSIFIER: lambda model, export, _: classifier(model, export),
+    Task.FOMO: fomo,
+    Task.SSD: ssd,
+    **dict.fromkeys(LAYOUTS, candidates),
+}
+"""How each task's outputs are made readable for nvinfer."""
+
+PREPARE = (
+    only_real_inputs,
+    positive_axes,
+    clean,
+    fold,
+    plain_resizes,
+    merge_reshapes,
+    remove_transposes,
+)
+"""What happens to every graph before its head is fitted."""
+
+_FOLDED = {"": (), "torch": (Scale(TORCH_MEAN, TORCH_STD),)}
+
+
+def ship(data: bytes, export: Export, folded: str, options: Options) -> tuple[OnnxModel, Head, tuple[Finding, ...]]:
+    """The model of a translation as it is shipped, what nvinfer has to decode, and what was found.
+
+    Args:
+        data: tf2onnx's ModelProto for `export`, NCHW, batch 1.
+        folded: the image scaling that goes into the graph, see `Preprocessing.folded`.
+        options: of detectors' heads.
+
+    Raises:
+        TranslationError: the model cannot have a dynamic batch.
+        UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
+        InputError: the labels do not fit the outputs.
+    """
+    model = _run(onnx.load_model_from_string(data), *PREPARE)
+    fitted = _head(export)(model, export, options)
+    metadata = {
+        **recorded(fitted.head),
+        "ei_deepstream.folded": folded,
+        "ei_deepstream.source_sha256": export.digest,
+        "ei_deepstream.task": export.facts.task.value,
+        "ei_deepstream.tool_version": __version__,
+    }
+    canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
+    model = _run(fitted.model, *_FOLDED[folded], dynamic_batch, clean, canonical)
+    del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
+    _assert_shippable(model)
+    findings = fitted.findings
+    if left := transposes(model):
+        count = "one Transpose is" if left == 1 else f"{left} Transposes are"
+        findings = (TRANSPOSES_LEFT.found(f"{count} left in the graph"), *findings)
+    shipped = OnnxModel(
+        model.SerializeToString(deterministic=True),
+        signature(model.graph.input[0]),
+        tuple(map(signature, model.graph.output)),
+        opset_of(model),
+    )
+    return shipped, fitted.head, findings
+
+
+def _head(export: Export) -> Callable[[ModelProto, Export, Options], Fitted]:
+    try:
+        return HEADS[export.facts.task]
+    except KeyError:
+        raise UnsupportedModelError(
+            f"there is no way yet to make the outputs of a {export.facts.task.value} model readable for Gst-nvinfer",
+            hint="can be converted: " + ", ".join(task.value for task in HEADS),
+        ) from None
+
+
+def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
+    """`passes`, in order, each one's result checked."""
+    for step in passes:
+        model = step(model)
+        onnx.checker.check_model(model)
+    return model
+
+
+def _assert_shippable(model: ModelProto) -> None:
+    """What everything behind this stage relies on; a failure is a bug of ours."""
+    onnx.checker.check_model(model, full_check=True)
+    inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    (source,) = inferred.graph.input
+    assert source.name == INPUT
+    for value in [source, *inferred.graph.output]:
+        shape = shape_of(value.type)
+        assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"
+        assert shape is not None
+        assert value.type.tensor_type.shape.dim[0].dim_param == BATCH, f"{value.name} has no dynamic batch"
+        assert None not in shape[1:], f"{value.name} is not static: {shape}"
