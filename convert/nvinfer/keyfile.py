@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
 
+from convert.nvinfer.parse_files import TooMany
 from convert.nvinfer.parse_numbers import INT_MAX, INT_MIN, strtod, strtol
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 
 # g_ascii_isspace: without the vertical tab, which C's isspace counts in.
 BLANK: Final = b" \t\n\f\r"
-# A file with more keys than this is no config, and would take hundreds of megabytes to hold.
+# More keys, elements of a list, or escapes than this are no config, and would take hundreds of megabytes to hold.
 MOST_PAIRS: Final = 1_000_000
 
 # Whole lines that say nothing; consumed in one go so that a huge file of comments is not a million steps.
@@ -202,8 +203,7 @@ class _Loader:
             message = f"the first group asks for the encoding {_shown(rest)}; only UTF-8 is read"
             raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, message, line, column)
         self.count += 1
-        if self.count > MOST_PAIRS:
-            raise TooMany
+        _require_few(self.count)
         pair = Pair(key, value, line, indent + 1, column)
         bracket = key.rfind(b"[")
         if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() not in self.languages:
@@ -211,10 +211,6 @@ class _Loader:
             return
         self.current.pairs.append(pair)
         self.current.last[key] = pair
-
-
-class TooMany(Exception):  # noqa: N818 - says it better
-    """More than `MOST_PAIRS` keys: nothing GLib minds, but no config, and more than we care to hold in memory."""
 
 
 def _is_key_name(key: bytes) -> bool:
@@ -240,7 +236,10 @@ def as_string(value: bytes) -> bytes:
         KeyFileError: not UTF-8, or a backslash before anything else.
     """
     _require_utf8(value)
-    return _ESCAPE.sub(_unescape, value) if b"\\" in value else value
+    if b"\\" not in value:
+        return value
+    _require_few(value.count(b"\\"))
+    return _ESCAPE.sub(_unescape, value)
 
 
 def as_string_list(value: bytes) -> tuple[bytes, ...]:
@@ -250,6 +249,7 @@ def as_string_list(value: bytes) -> tuple[bytes, ...]:
         KeyFileError: as `as_string`.
     """
     _require_utf8(value)
+    _require_few(value.count(b";") + value.count(b"\\"))
     if b"\\" not in value:
         return tuple(value.removesuffix(b";").split(b";")) if value else ()
     pieces: list[bytes] = []
@@ -270,6 +270,11 @@ def _require_utf8(value: bytes) -> None:
         value.decode("utf-8")
     except UnicodeDecodeError:
         raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, f"{_shown(value)} is not UTF-8") from None
+
+
+def _require_few(count: int) -> None:
+    if count > MOST_PAIRS:
+        raise TooMany
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

@@ -46,7 +46,7 @@ TYPES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Key:
     """One key; see the top of keys.toml. `minimum` and `maximum` are its min and max, `type` one of `TYPES`.
 
@@ -91,6 +91,7 @@ class Key:
         )
 
 
+@cache
 def version(release: str) -> tuple[int, ...]:
     """ "6.0.1" as (6, 0, 1), for comparing.
 
@@ -130,7 +131,9 @@ def _read(group: str, name: str, row: dict[str, Any]) -> Key:
     row = {_RENAMED.get(name, name).replace("-", "_"): value for name, value in row.items()}
     known = {each.name for each in fields(Key)}
     if wrong := sorted(set(row) - known):
-        raise PresetError(f"{where}: there is no field {wrong[0]!r}", hint="the fields are listed at the top of the file")
+        raise PresetError(
+            f"{where}: there is no field {wrong[0]!r}", hint="the fields are listed at the top of the file"
+        )
     for each in ("values", "values_since", "values_platform"):
         try:
             row[each] = MappingProxyType({int(value): text for value, text in row.get(each, {}).items()})
@@ -167,6 +170,7 @@ def known_keys(group: str, release: str, form: str) -> Mapping[bytes, Key]:
     return MappingProxyType(found)
 
 
+@cache
 def allowed(key: Key, release: str, platform: str) -> tuple[int, ...]:
     """The values of `key.values` that DeepStream `release` accepts on `platform`; empty where any number goes."""
     return tuple(

@@ -70,18 +70,23 @@ class _Reader:
         self.draft = draft
         # The first error of a group that nvinfer did not look at.
         self.waiting: tuple[KeyFileError, Entry] | None = None
-        self.lists = [(group, [_entry(group.name, pair) for pair in group.pairs]) for group in file.groups.values()]
-        self.last = {(entry.group, entry.key): entry for _, entries in self.lists for entry in entries}
+        # Each group's lines as entries, and the entry that counts for each key.
+        self.entries = {name: [_entry(name, pair) for pair in group.pairs] for name, group in file.groups.items()}
+        self.last = {
+            name: {pair.key: entry for pair, entry in zip(group.pairs, self.entries[name], strict=True)}
+            for name, group in file.groups.items()
+        }
         self.survey()
 
     def survey(self) -> None:
         """Note all that stands in the file, read or not."""
-        for group, entries in self.lists:
-            self.draft.entries += entries
+        for name, group in self.file.groups.items():
+            self.draft.entries += self.entries[name]
             self.draft.sections.append(_section(group))
-            for entry in entries:
-                if self.last[entry.group, entry.key] is not entry:
-                    self.draft.ignored.append(Ignored(entry, "overwritten"))
+            if len(group.last) < len(group.pairs):
+                counting = {id(entry) for entry in self.last[name].values()}
+                repeated = [entry for entry in self.entries[name] if id(entry) not in counting]
+                self.draft.ignored += [Ignored(entry, "overwritten") for entry in repeated]
         for name, pair in self.file.dropped:
             entry = _entry(name, pair)
             self.draft.entries.append(entry)
@@ -120,18 +125,16 @@ class _Reader:
 
     def modernised(self, group: Group) -> list[tuple[bytes, bytes, Entry]]:
         """Name, value that counts, and entry of each line; is-classifier made a network-type at the end."""
-        pairs = [(pair.key, group.last[pair.key].value, self.counts(group, pair)) for pair in group.pairs]
+        last = self.last[group.name]
+        pairs = [(pair.key, group.last[pair.key].value, last[pair.key]) for pair in group.pairs]
         old = group.last.get(b"is-classifier")
         if old is None or b"network-type" in group.last:
             return pairs
-        entry = self.counts(group, old)
+        entry = last[old.key]
         kind = self.value(keyfile.as_boolean, old.value, entry)
         # GKeyFile removes the line that counts: of several, the others stay, and are unknown.
         pairs.pop(len(group.pairs) - 1 - [pair.key for pair in reversed(group.pairs)].index(old.key))
         return [*pairs, (b"network-type", b"1" if kind else b"0", entry)]
-
-    def counts(self, group: Group, pair: Pair) -> Entry:
-        return self.last[as_text(group.name), as_text(pair.key)] if pair.key in group.last else _entry(group.name, pair)
 
     def one(self, key: Key, value: bytes, entry: Entry) -> None:
         """One key of the table, read as its type."""
@@ -155,7 +158,9 @@ class _Reader:
             draft.values[key.name] = name_value_pairs(draft.values[key.name], found, trim_first=True)
         else:
             # Only the element keeps a text whole; the context has buffers.
-            draft.put(key, found[:TEXT_BYTES] if key.type == "string" and not key.element else found, entry, draft.values)
+            draft.put(
+                key, found[:TEXT_BYTES] if key.type == "string" and not key.element else found, entry, draft.values
+            )
         if key.name == "workspace-size" and not found:
             draft.say(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
@@ -216,7 +221,7 @@ class _Reader:
         for group in groups:
             if group.name == ATTRS_ALL.encode():
                 self.attrs(group, draft.attrs)
-        count = draft.class_count(self.last.get((PROPERTY, "num-detected-classes")))
+        count = draft.class_count(self.last[PROPERTY.encode()].get(b"num-detected-classes"))
         classes = [draft.attrs] * count
         for group in groups:
             if group.name.startswith(ATTRS_PREFIX.encode()) and group.name != ATTRS_ALL.encode():
@@ -243,7 +248,7 @@ class _Reader:
         table = known_keys(ATTRS, self.draft.release, "ini")
         self.waiting = None
         for pair in group.pairs:
-            entry = self.counts(group, pair)
+            entry = self.last[group.name][pair.key]
             value = group.last[pair.key].value
             key = table.get(pair.key)
             if key is None:

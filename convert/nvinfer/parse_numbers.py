@@ -11,7 +11,6 @@ import math
 import re
 import struct
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
 __all__ = [
@@ -120,6 +119,8 @@ def _inexact(text: bytes, value: float) -> bool:
     digits = text.lower().partition(b"e")[0]
     if not digits.strip(b"0."):
         return False
+    from fractions import Fraction  # noqa: PLC0415 - slow to import, and numbers this small are rare
+
     # A value of 0 from digits that are not all 0 has been lost; a subnormal has a bounded exponent, so this is cheap.
     return value == 0 or Fraction(text.decode("ascii")) != Fraction(value)
 

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     PATH = "path"  # a path goes through a file, is too long or loops
     GROUP = "group"  # a class-attrs group names no class there is
     MEMORY = "memory"  # more classes than memory
+    MODEL = "model"  # the key does not fit the model
+    LIBRARY = "library"  # a library or a function in it is missing
 
     UNKNOWN = "unknown"  # a key nobody reads
     UNREADABLE = "unreadable"  # a bad value whose error nvinfer does not look at; a later key may trip over it

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
+from convert.nvinfer.keyfile import MOST_PAIRS
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, known_keys
 from convert.nvinfer.parse_draft import (
     ATTRS_ALL,
@@ -21,6 +22,7 @@ from convert.nvinfer.parse_draft import (
     Stop,
     as_text,
 )
+from convert.nvinfer.parse_files import TooMany
 from convert.nvinfer.parse_ini import name_value_pairs
 from convert.nvinfer.parse_numbers import (
     NotANumber,
@@ -78,7 +80,8 @@ class _Reader:
         self.draft = draft
         root = document.root
         self.groups = root.items if root is not None and root.kind == "map" else []
-        # Where each line and key stands, found once: a text of many lines is not counted through for each key.
+        # Of several groups of one name, only the first is ever read.
+        self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
         self.entries: dict[tuple[int, int], Entry] = {}
         self.survey()
 
@@ -112,17 +115,13 @@ class _Reader:
         if root is not None and root.kind == "scalar":
             message = "the file is a single text, not a map of groups"
             draft.abort(Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
-        found = self.group(PROPERTY.encode())
+        found = self.first.get(PROPERTY.encode())
         if found is None:
             draft.refuse(Reason.NO_PROPERTY, "there is no map called property")
         self.pairs(PROPERTY, found, self.property)
         detector = draft.values["network-type"] in NETWORKS_WITH_ATTRS
         self.note_unread(detector=detector)
         return self.classes() if detector else []
-
-    def group(self, name: bytes) -> Node | None:
-        """The first map of that name: the only one that is ever read."""
-        return next((group for key, group in self.groups if key.kind == "scalar" and key.text == name), None)
 
     def note_unread(self, *, detector: bool) -> None:
         seen: set[str] = set()
@@ -194,10 +193,10 @@ class _Reader:
             draft.values[key.name] = name_value_pairs(draft.values[key.name], plain, trim_first=False)
         elif key.type == "string-list":
             limit = len(text) if key.name == _WHOLE_ELEMENTS else _ELEMENT_BYTES
-            names = tuple(piece.partition(b"\0")[0][:limit] for piece in text.split(b";"))
+            names = tuple(piece.partition(b"\0")[0][:limit] for piece in _split(text))
             draft.put(key, names, entry, draft.values)
         elif key.type == "path-list":
-            paths = tuple(text.split(b";"))
+            paths = tuple(_split(text))
             draft.put(key, paths, entry, draft.values)
             if any(len(path) + len(draft.folder) >= _TENSOR_FILE_BYTES for path in paths):
                 draft.say(Reason.NOTE, f"{key.name}: paths of 64 bytes and more overrun nvinfer's memory", entry)
@@ -208,7 +207,7 @@ class _Reader:
 
     def number_list(self, key: Key, text: bytes, entry: Entry, target: dict[str, Any]) -> None:
         """infer-dims, offsets and colours: the number of elements is looked at before the elements."""
-        pieces = text.split(b";")
+        pieces = _split(text)
         self.draft.check_length(key, len(pieces), entry)
         numbers: tuple[float, ...]
         if key.type == "unsigned-list":
@@ -223,10 +222,10 @@ class _Reader:
         if key.type == "string":
             draft.put(key, text.partition(b"\0")[0][:_ELEMENT_BYTES], entry, draft.values)
         elif key.name == "operate-on-class-ids":
-            ids = [self.standard(std_stoi, "stoi", piece, entry) for piece in text.split(b";")]
+            ids = [self.standard(std_stoi, "stoi", piece, entry) for piece in _split(text)]
             draft.put_operate_on(ids, entry)
         elif key.name == "filter-out-class-ids":
-            draft.put_filter_out([self.standard(std_stoul, "stoul", piece, entry) for piece in text.split(b";")])
+            draft.put_filter_out([self.standard(std_stoul, "stoul", piece, entry) for piece in _split(text)])
         else:
             draft.put(key, self.standard(std_stoi, "stoi", text, entry), entry, draft.values)
 
@@ -247,7 +246,9 @@ class _Reader:
                 return read(value.text)
         except NotANumber:
             pass
-        shown = f"“{entry.text}”" if value.kind == "scalar" else "nothing" if value.kind == "null" else "no single value"
+        shown = (
+            f"“{entry.text}”" if value.kind == "scalar" else "nothing" if value.kind == "null" else "no single value"
+        )
         self.dies(f"{entry.key} is {shown}, which is not {what}", "yaml-cpp: bad conversion", entry)
 
     def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: Entry) -> _Number:
@@ -264,7 +265,7 @@ class _Reader:
 
     def classes(self) -> list[dict[str, Any]]:
         draft = self.draft
-        for_all = self.group(ATTRS_ALL.encode())
+        for_all = self.first.get(ATTRS_ALL.encode())
         if for_all is not None:
             self.attrs(ATTRS_ALL, for_all, draft.attrs)
         count = draft.class_count(self.last("num-detected-classes"))
@@ -277,7 +278,7 @@ class _Reader:
                 continue
             index = self.class_id(title, name, count)
             classes[index] = dict(classes[index])
-            first = self.group(title)
+            first = self.first.get(title)
             if first is not None:
                 self.attrs(as_text(title), first, classes[index])
         return classes
@@ -314,6 +315,12 @@ class _Reader:
     def last(self, key: str) -> Entry | None:
         found = [entry for entry in self.draft.entries if entry.group == PROPERTY and entry.key == key]
         return found[-1] if found else None
+
+
+def _split(text: bytes) -> list[bytes]:
+    if text.count(b";") > MOST_PAIRS:
+        raise TooMany
+    return text.split(b";")
 
 
 def _string(node: Node) -> bytes:

@@ -10,20 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from convert.nvinfer.yaml_cursor import YamlError
+
 if TYPE_CHECKING:
-    from convert.nvinfer.yaml_scan import Cursor
+    from convert.nvinfer.yaml_cursor import Cursor
 
-__all__ = ["BLOCK", "DOUBLE", "FLOW_PLAIN", "PLAIN", "SINGLE", "Style", "YamlError", "read_scalar"]
-
-
-class YamlError(Exception):
-    """yaml-cpp throws here. `position` is a byte in the decoded text; `line` and `column`, from 1, are set by `load`."""
-
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-        self.line = self.column = 0
+__all__ = ["BLOCK", "DOUBLE", "FLOW_PLAIN", "PLAIN", "SINGLE", "Style", "read_scalar"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +102,7 @@ def read_scalar(
 
     Raises:
         YamlError: where yaml-cpp throws.
+        TooMany: a text of more lines or escapes than any config has.
     """
     return _Reader(cursor, style, indent, fold, detect).read(chomp)
 
@@ -131,6 +124,7 @@ class _Reader:
     def read(self, chomp: str) -> Scalar:
         by_indent = False
         while not self.cursor.at_end:
+            self.cursor.step()
             keep, escaped_break, done = self.line()
             if done:
                 break
@@ -188,6 +182,7 @@ class _Reader:
 
     def escape(self) -> bytes:
         cursor = self.cursor
+        cursor.step()
         start = cursor.position
         letter = cursor.text[start + 1 : start + 2]
         if self.style.escape == b"'":
@@ -273,4 +268,3 @@ class _Reader:
             text.clear()
         else:
             del text[last + (2 if chomp == "clip" else 1) :]
-

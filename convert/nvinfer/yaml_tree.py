@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
-from convert.nvinfer.yaml_scan import Cursor, Scanner, Token, YamlError
+from convert.nvinfer.yaml_cursor import Cursor, YamlError
+from convert.nvinfer.yaml_scan import Scanner, Token
 from convert.nvinfer.yaml_text import decode
 
 __all__ = ["Document", "Node", "YamlError", "load"]
@@ -36,22 +37,27 @@ class Node:
     items: list[tuple[Node, Node]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
 class Document:
-    """The root (None: the file has no document at all) and the decoded text its positions count in."""
+    """A loaded file.
 
-    root: Node | None
-    text: bytes
+    Attributes:
+        root: None where the file has no document at all.
+        text: decoded; the positions of nodes count in its bytes.
+    """
+
+    def __init__(self, root: Node | None, text: bytes) -> None:
+        self.root = root
+        self.text = text
+        # The place asked for last, and its line: places are asked for in order, so little is counted twice.
+        self.last = (0, 1)
 
     def place(self, position: int) -> tuple[int, int]:
         """Line and column of a byte of the text, both from 1; the column counts characters."""
-        return place(self.text, position)
-
-
-def place(text: bytes, position: int) -> tuple[int, int]:
-    """As `Document.place`."""
-    start = text.rfind(b"\n", 0, position) + 1
-    return text.count(b"\n", 0, start) + 1, len(text[start:position].decode("utf-8", "replace")) + 1
+        before, line = self.last
+        line += self.text.count(b"\n", before, position) - self.text.count(b"\n", position, before)
+        self.last = position, line
+        start = self.text.rfind(b"\n", 0, position) + 1
+        return line, len(self.text[start:position].decode("utf-8", "replace")) + 1
 
 
 def load(data: bytes) -> Document:
@@ -65,7 +71,7 @@ def load(data: bytes) -> Document:
     try:
         return Document(_Builder(Scanner(Cursor(text))).document(), text)
     except YamlError as error:
-        error.line, error.column = place(text, error.position)
+        error.line, error.column = Document(None, text).place(error.position)
         raise
 
 

@@ -1,0 +1,346 @@
+"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine, and what the first frame does.
+
+The steps and their order are those of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
+(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it. Building
+or loading the engine is not part of it: an engine is taken to be there when the config names something to make it from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from convert.errors import InputError
+from convert.nvinfer.initialise_labels import read_labels
+from convert.nvinfer.initialise_library import Library, library_of
+from convert.nvinfer.initialise_outputs import SIGSEGV, Outcome, Tensor, built_in_boxes, built_in_segments, stock_parser
+from convert.nvinfer.parse_result import Parsed, Problem, Reason
+
+__all__ = ["Engine", "Initialised", "Network", "Outcome", "Status", "Tensor", "initialise"]
+
+# cluster-mode and network-type by name.
+_GROUP_RECTANGLES: Final = 0
+_NMS: Final = 2
+_HYBRID: Final = 3
+_NO_CLUSTERING: Final = 4
+_DETECTOR, _CLASSIFIER, _SEGMENTATION, _INSTANCES, _OTHER = 0, 1, 2, 3, 100
+_GRAY: Final = 2
+
+_FUNCTIONS: Final = {
+    _DETECTOR: "parse-bbox-func-name",
+    _CLASSIFIER: "parse-classifier-func-name",
+    _SEGMENTATION: "parse-segmentation-func-name",
+    _INSTANCES: "parse-bbox-instance-mask-func-name",
+}
+# magic, width, height and largest value of a PPM picture, as iostreams read them: no comments, one character between.
+_PPM: Final = re.compile(rb"\s*(\S+)\s+([0-9]+)\s+([0-9]+)\s+\S+")
+
+
+class Status(StrEnum):
+    """NvDsInferStatus (nvdsinfer.h), as far as it is reached here."""
+
+    CONFIG_FAILED = "NVDSINFER_CONFIG_FAILED"
+    CUSTOM_LIB_FAILED = "NVDSINFER_CUSTOM_LIB_FAILED"
+    TENSORRT_ERROR = "NVDSINFER_TENSORRT_ERROR"
+    RESOURCE_ERROR = "NVDSINFER_RESOURCE_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What TensorRT's engine will look like. `max_batch`: frames at once; the image input comes first."""
+
+    max_batch: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> Engine:
+        """From {"max-batch": n, "inputs": [{"name", "dtype", "dims"}], "outputs": [...]}, `dims` without the batch."""
+
+        def tensors(name: str) -> tuple[Tensor, ...]:
+            return tuple(Tensor(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
+
+        return cls(description["max-batch"], tensors("inputs"), tensors("outputs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The picture the network sees, in pixels."""
+
+    width: int
+    height: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What comes of it.
+
+    Attributes:
+        verdict: "ok"; "refused", with `status` (None: the element itself refuses); "aborts", with `signal`.
+        network: the input size in use, where the context was made.
+        cluster_mode: the one in use: 0 becomes 2 for a detector.
+        output_parser_failed: the context was made, but no frame will ever have a result.
+        problems: what nvinfer complains about, in its order.
+    """
+
+    verdict: str
+    status: Status | None = None
+    signal: int | None = None
+    network: Network | None = None
+    cluster_mode: int | None = None
+    output_parser_failed: bool = False
+    problems: tuple[Problem, ...] = ()
+
+
+class _Refused(Exception):  # noqa: N818 - nvinfer's end, not ours
+    def __init__(self, status: Status | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _Dies(Exception):  # noqa: N818 - nvinfer's end, not ours
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+def initialise(parsed: Parsed, engine: Engine) -> Initialised:
+    """What becomes of the accepted config `parsed` with `engine`.
+
+    Label file, mean file and custom library are looked at on this machine; NVIDIA's parser library counts as installed.
+
+    Raises:
+        ValueError: the config was not accepted.
+    """
+    if not parsed.accepted:
+        raise ValueError("only an accepted config can be initialised")
+    start = _Start(parsed, engine)
+    try:
+        start.element()
+        network = start.context()
+        failed = start.first_frame(network)
+    except _Refused as refused:
+        return Initialised("refused", status=refused.status, problems=tuple(start.problems))
+    except _Dies as dies:
+        return Initialised("aborts", signal=dies.signal, problems=tuple(start.problems))
+    return Initialised(
+        "ok",
+        network=network,
+        cluster_mode=start.cluster_mode,
+        output_parser_failed=failed,
+        problems=tuple(start.problems),
+    )
+
+
+class _Start:
+    def __init__(self, parsed: Parsed, engine: Engine) -> None:
+        self.parsed = parsed
+        self.values = parsed.values
+        self.engine = engine
+        self.kind: int = self.values["network-type"]
+        self.cluster_mode: int = self.values["cluster-mode"]
+        self.library: Library | None = None
+        self.problems: list[Problem] = []
+
+    def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
+        entry = self.parsed.entry(key)
+        place = (None, None) if entry is None else (entry.value_line, entry.value_column)
+        self.problems.append(Problem(reason, message, "property", key, *place, fatal))
+
+    def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
+        self.say(reason, key, message, fatal=True)
+        raise _Refused(status)
+
+    def dies(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
+        self.say(reason, key, message, fatal=True)
+        raise _Dies(signal)
+
+    # The element
+
+    def element(self) -> None:
+        if self.values["output-instance-mask"] and self.cluster_mode != _NO_CLUSTERING:
+            message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
+            self.refuse(Reason.RANGE, "output-instance-mask", message, None)
+
+    # The context
+
+    def context(self) -> Network:
+        values = self.values
+        if self.cluster_mode == _GROUP_RECTANGLES and self.kind == _DETECTOR:
+            self.cluster_mode = _NMS
+            message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
+            self.say(Reason.NOTE, "cluster-mode", message)
+        if values["gie-unique-id"] == 0:
+            self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
+        self.open_library()
+        self.check_engine()
+        network = self.network()
+        from_meta = bool(values.get("input-tensor-from-meta"))
+        if not from_meta:
+            self.preprocessing(network)
+        self.postprocessing()
+        if len(self.engine.inputs) > 1 and not (self.library and self.library.has("NvDsInferInitializeInputLayers")):
+            message = "the model has more than one input, and no library to fill the others"
+            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+        return network
+
+    def open_library(self) -> None:
+        if not self.values["custom-lib-path"]:
+            return
+        self.library = library_of(self.parsed)
+        if self.library is None:
+            message = f"the library {self.values['custom-lib-path']} cannot be opened"
+            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+
+    def check_engine(self) -> None:
+        """Something to make the engine from, and an engine that fits (checkBackendParams)."""
+        values, engine = self.values, self.engine
+        if not values["model-engine-file"]:
+            self.check_builder()
+        if engine.max_batch < values["batch-size"]:
+            message = f"batch-size is {values['batch-size']}, the engine takes {engine.max_batch}"
+            self.refuse(Reason.MODEL, "batch-size", message)
+        if all(values["infer-dims"]):
+            channels, height, width = values["infer-dims"]
+            nhwc = values.get("network-input-order") == 1
+            wanted = (height, width, channels) if nhwc else (channels, height, width)
+            dims = engine.inputs[0].dims if engine.inputs else ()
+            if dims != wanted:
+                shown = " and ".join("x".join(str(each) for each in shape) for shape in (wanted, dims))
+                self.refuse(
+                    Reason.MODEL, "infer-dims", f"infer-dims asks for an input other than the engine's: {shown}"
+                )
+        outputs = {each.name for each in engine.outputs}
+        for name in values["output-blob-names"]:
+            if name not in outputs:
+                self.say(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
+
+    def check_builder(self) -> None:
+        """TrtModelBuilder::buildModel: an engine function, a TAO model, a model parser of the library, or ONNX."""
+        values = self.values
+        function = values["engine-create-func-name"]
+        if self.library and function:
+            if not self.library.has(function):
+                self.refuse(Reason.LIBRARY, "engine-create-func-name", f"the library has no function {function}")
+            return
+        if self.library and self.library.has("NvDsInferCudaEngineGet"):
+            return
+        if values["tlt-encoded-model"] or values["onnx-file"]:
+            return
+        if not (self.library and self.library.has("NvDsInferCreateModelParser")):
+            message = "neither model-engine-file nor onnx-file is given: there is nothing to make an engine from"
+            self.refuse(Reason.MODEL, "onnx-file", message)
+
+    def network(self) -> Network:
+        """The input size: infer-dims, or the engine's own (initInferenceInfo)."""
+        if not self.engine.inputs:
+            self.refuse(Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
+        dims = self.engine.inputs[0].dims
+        if len(dims) != 3 and not self.values.get("input-tensor-from-meta"):
+            message = f"the model's input has {len(dims)} dimensions behind the batch, not channels, height and width"
+            self.refuse(Reason.MODEL, "onnx-file", message, Status.TENSORRT_ERROR)
+        if all(self.values["infer-dims"]):
+            dims = tuple(self.values["infer-dims"])
+        if len(dims) != 3:
+            dims = (0, 0, 0)
+        channels, height, width = dims
+        return Network(width, height, channels)
+
+    def preprocessing(self, network: Network) -> None:
+        values = self.values
+        gray = values["model-color-format"] == _GRAY
+        if network.channels != (1 if gray else 3):
+            name = "GRAY needs 1 channel" if gray else "RGB and BGR need 3 channels"
+            message = f"model-color-format {name}, the network has {network.channels}"
+            self.refuse(Reason.MODEL, "model-color-format", message)
+        scale = values["net-scale-factor"]
+        offsets = len(values["offsets"])
+        # Not a number, and minus infinity, are no more than 0.
+        positive = scale == "inf" or (not isinstance(scale, str) and scale > 0)
+        if positive and offsets not in {0, network.channels}:
+            message = f"there are {offsets} offsets for {network.channels} channels"
+            self.refuse(Reason.MODEL, "offsets", message)
+        if values["mean-file"]:
+            self.mean_file(network)
+
+    def mean_file(self, network: Network) -> None:
+        size = network.width * network.height * network.channels
+        try:
+            with Path(self.parsed.files["mean-file"]).open("rb") as file:
+                # The numbers in front have far fewer characters than this.
+                data = file.read(size + 4096)
+        except OSError:
+            self.refuse(Reason.PATH, "mean-file", "the mean file cannot be read")
+        header = _PPM.match(data)
+        if header is None or header[1] not in {b"P3", b"P6"}:
+            self.refuse(Reason.MODEL, "mean-file", "the mean file is no PPM picture (P3 or P6)")
+        if header[2].lstrip(b"0") != b"%d" % network.width or header[3].lstrip(b"0") != b"%d" % network.height:
+            message = f"the mean file is not {network.width} x {network.height}, the size of the network's input"
+            self.refuse(Reason.MODEL, "mean-file", message)
+        if len(data) - header.end() - 1 < size:
+            self.refuse(Reason.MODEL, "mean-file", f"the mean file has fewer than {size} bytes of picture")
+
+    def postprocessing(self) -> None:
+        """Labels and the parse function (initResource of the network type's postprocessor); "other" has neither."""
+        if self.kind == _OTHER:
+            return
+        if self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]:
+            if not self.values["op-tensor-files"]:
+                message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
+                self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+        if self.values["labelfile-path"]:
+            try:
+                read_labels(self.parsed.files["labelfile-path"])
+            except InputError as error:
+                self.refuse(Reason.PATH, "labelfile-path", error.message)
+        if self.kind == _INSTANCES and self.cluster_mode != _NO_CLUSTERING:
+            message = f"instance segmentation needs cluster-mode=4, not {self.cluster_mode}"
+            self.refuse(Reason.RANGE, "cluster-mode", message)
+        key = _FUNCTIONS[self.kind]
+        function = self.function
+        if self.library and function and not self.library.has(function):
+            self.refuse(Reason.LIBRARY, key, f"the library has no function {function}", Status.CUSTOM_LIB_FAILED)
+        if self.kind == _INSTANCES and not (self.library and function):
+            message = f"instance segmentation needs custom-lib-path and {key}"
+            self.refuse(Reason.LIBRARY, key, message, Status.RESOURCE_ERROR)
+
+    @property
+    def function(self) -> str:
+        """The parse function in the config; older releases have no key for segmentation."""
+        return str(self.values.get(_FUNCTIONS[self.kind], ""))
+
+    # The first frame
+
+    def first_frame(self, network: Network) -> bool:
+        """Whether the output parser gives up."""
+        if self.kind == _OTHER:
+            return False
+        classes = self.values["num-detected-classes"]
+        outcome = self.parse(network, classes)
+        key = _FUNCTIONS[self.kind]
+        if outcome.signal is not None:
+            self.dies(Reason.MODEL, key, outcome.message, outcome.signal)
+        if outcome.failed:
+            self.say(Reason.MODEL, key, outcome.message)
+            return True
+        if self.kind == _DETECTOR and not classes and self.cluster_mode in {_NMS, _HYBRID}:
+            message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
+            self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
+        return False
+
+    def parse(self, network: Network, classes: int) -> Outcome:
+        outputs = self.engine.outputs
+        if self.library and self.function:
+            # What a library of somebody else makes of the outputs is its own affair.
+            size = (network.height, network.width)
+            return stock_parser(self.function, outputs, classes, size) if self.library.stock else Outcome()
+        if self.kind == _DETECTOR:
+            return built_in_boxes(outputs)
+        if self.kind == _SEGMENTATION:
+            return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
+        return Outcome()
