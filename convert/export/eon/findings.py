@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = ["REBUILT", "RULES"]
+__all__ = ["AGREEMENT", "DEQUANTIZED", "INPUT_CLAMP", "REBUILT", "RULES"]
 
 REBUILT = Rule(
     "EI150",
@@ -15,5 +15,34 @@ REBUILT = Rule(
     "Nothing has to be done. To keep the names, export with the EON compiler turned off.",
 )
 
-RULES = (REBUILT,)
+DEQUANTIZED = Rule(
+    "EI151",
+    Level.NOTE,
+    "The quantized model was rewritten in float32",
+    "TensorRT does not run TFLite's int8 operators. The network is rewritten with the real values its integers stand"
+    " for: weights exactly, ranges as clamps. It no longer rounds activations, so it is close to the quantized one, not"
+    " equal to it; how well they agree is measured.",
+    "Prefer the float32 export of the same project if there is one.",
+)
+
+INPUT_CLAMP = Rule(
+    "EI152",
+    Level.NOTE,
+    "The quantized model saturates inside the range of its input",
+    "Pixels come as 0 to 1, and the range of this model's input is another one, because no training picture went"
+    " further. What lies beyond is cut, as the quantized model does.",
+    "Nothing has to be done. If bright pictures are recognised badly, train with brighter ones.",
+)
+
+AGREEMENT = Rule(
+    "EI153",
+    Level.WARNING,
+    "The float32 rewriting and the quantized model disagree",
+    "On image-like inputs the two should give the same best class at least 98 times in 100. A lower share means that"
+    " rounding decides much of what the quantized model says, or that its outputs are close to each other on such"
+    " pictures.",
+    "Compare both on pictures of your own, or export the float32 model.",
+)
+
+RULES = (REBUILT, DEQUANTIZED, INPUT_CLAMP, AGREEMENT)
 """All of them, in order."""

@@ -1,0 +1,197 @@
+"""Measures how well a float32 rewriting agrees with the quantized model it was made from, both in LiteRT.
+
+The two never compute the same: the quantized one rounds every activation to one of 256 values. What counts is whether
+they decide the same. Two int8 kernels of LiteRT itself (XNNPACK and the reference) agree on 92 to 100 % of the same
+inputs, by model. LiteRT can crash on a damaged model: `measure` runs `int8_agreement` in a worker process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.artifacts import Task
+from convert.errors import ValidationError
+from convert.export.eon import findings
+from convert.isolation import Died, Failed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.isolation import Worker
+
+__all__ = ["GOOD", "Agreement", "agreement_findings", "int8_agreement", "measure"]
+
+GOOD = 0.98
+"""The share of equal decisions below which there is a finding."""
+
+_CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has not decided for anything
+_OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
+_POST_PROCESS = b"TFLite_Detection_PostProcess"
+_HINT = "this is a fault of the rewriting, not of the model: please report it"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What was measured; differences are absolute, in output units.
+
+    Attributes:
+        top1: the share of equal decisions: classes, or for detectors classes of what is found (`int8_agreement`).
+        mean_abs_diff, max_abs_diff: over all outputs; for detectors of TFLite_Detection_PostProcess over the scores,
+            because the order of boxes changes with the smallest difference.
+        inputs: how many inputs were compared.
+    """
+
+    top1: float
+    mean_abs_diff: float
+    max_abs_diff: float
+    inputs: int
+
+
+def measure(
+    original: bytes, rebuilt: bytes, inputs: NDArray[Any], task: Task, worker: Worker, timeout: float
+) -> Agreement:
+    """What `int8_agreement` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: LiteRT refuses one of the models, crashes, or takes too long.
+    """
+    try:
+        result: Agreement = worker.call(
+            "convert.export.dequantize.agreement:int8_agreement", original, rebuilt, inputs, task, timeout=timeout
+        )
+    except Died as error:
+        hint = "allow more time with --timeout" if error.reason.startswith("ran longer") else _HINT
+        raise ValidationError(f"LiteRT {error.reason} comparing the quantized model", hint=hint) from error
+    except Failed as error:
+        raise ValidationError(f"LiteRT cannot compare the quantized model: {error}", hint=_HINT) from error
+    return result
+
+
+def agreement_findings(agreement: Agreement) -> tuple[Finding, ...]:
+    """EI153 where the two decide differently too often."""
+    if agreement.top1 >= GOOD:
+        return ()
+    return (
+        findings.AGREEMENT.found(
+            f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs; outputs differ by"
+            f" {agreement.mean_abs_diff:.2g} on average and {agreement.max_abs_diff:.2g} at most"
+        ),
+    )
+
+
+def int8_agreement(original: bytes, rebuilt: bytes, inputs: NDArray[Any], task: Task = Task.CLASSIFIER) -> Agreement:
+    """Compare the decisions and outputs of two flatbuffers on the same inputs.
+
+    A decision is: the class with the greatest output, for each cell along the last axis (classifier, FOMO), or whether
+    a single output is at least 0.5; for SSD the class of the best detection, if its score is at least 0.5; for YOLOv5
+    the class of each row, if its objectness is.
+
+    Args:
+        original: the quantized model.
+        rebuilt: the float32 model.
+        inputs: [n, ...]: uint8 pictures, fed as pixel / 255, or float32 as the network is fed.
+        task: what the outputs mean.
+
+    Raises:
+        RuntimeError, ValueError: LiteRT refuses a model, or the inputs do not fit it.
+    """
+    detections = _detections(original)
+    first, second = _Runner(original), _Runner(rebuilt)
+    same, decisions, total, count, greatest = 0, 0, 0.0, 0, 0.0
+    for item in inputs:
+        values = item.astype(np.float32) / np.float32(255) if item.dtype == np.uint8 else item
+        left, right = first(values), second(values)
+        chosen, other = _decide(left, task, detections), _decide(right, task, detections)
+        same += int(np.count_nonzero(chosen == other))
+        decisions += chosen.size
+        if detections is not None:
+            left, right = [left[detections[1]]], [right[detections[1]]]
+        for one, two in zip(left, right, strict=True):
+            difference = np.abs(one.astype(np.float64) - two)
+            total += float(difference.sum())
+            count += difference.size
+            greatest = max(greatest, float(difference.max(initial=0)))
+    return Agreement(same / max(1, decisions), total / max(1, count), greatest, len(inputs))
+
+
+def _decide(outputs: list[NDArray[np.float32]], task: Task, detections: tuple[int, int] | None) -> NDArray[np.int64]:
+    """What the network decides, as whole numbers; -1 for nothing."""
+    if detections is not None:
+        classes, scores = outputs[detections[0]].ravel(), outputs[detections[1]].ravel()
+        best = int(scores.argmax()) if scores.size else -1
+        return np.array([int(classes[best]) if best >= 0 and scores[best] >= _CONFIDENT else -1])
+    if task is Task.YOLOV5:
+        rows = outputs[0].reshape(-1, outputs[0].shape[-1])
+        chosen: NDArray[np.int64] = rows[:, _OBJECTNESS + 1 :].argmax(axis=1)
+        return np.where(rows[:, _OBJECTNESS] >= _CONFIDENT, chosen, -1)
+    return np.concatenate([_greatest(output) for output in outputs])
+
+
+def _greatest(output: NDArray[np.float32]) -> NDArray[np.int64]:
+    if output.ndim == 0 or output.shape[-1] == 1:
+        return (output.ravel() >= _CONFIDENT).astype(np.int64)
+    chosen: NDArray[np.int64] = output.reshape(-1, output.shape[-1]).argmax(axis=1)
+    return chosen
+
+
+def _detections(model: bytes) -> tuple[int, int] | None:
+    """The places of classes and scores among the outputs of an SSD; None for other models.
+
+    TFLite_Detection_PostProcess has boxes, classes, scores and their number as outputs, in that order; the graph may
+    have them in another.
+    """
+    if _POST_PROCESS not in model:
+        return None
+    from convert.export.packing import unpack  # noqa: PLC0415 - the schema classes are only needed here
+
+    root = unpack(model)
+    graph = root.subgraphs[0]
+    outputs = [int(index) for index in graph.outputs]
+    for call in graph.operators:
+        if root.operatorCodes[call.opcodeIndex].customCode == _POST_PROCESS:
+            places = [outputs.index(int(index)) if int(index) in outputs else -1 for index in call.outputs]
+            if len(places) == 4 and min(places[1:3]) >= 0:
+                return places[1], places[2]
+    return None
+
+
+class _Runner:
+    """A model in LiteRT, with its default kernels, one thread."""
+
+    def __init__(self, model: bytes) -> None:
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the parent process does without
+
+        self._interpreter = Interpreter(model_content=model, num_threads=1)
+        self._interpreter.allocate_tensors()
+        self._source = self._interpreter.get_input_details()[0]
+        self._results = self._interpreter.get_output_details()
+
+    def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self._interpreter.set_tensor(self._source["index"], self._fed(values).reshape(self._source["shape"]))
+        self._interpreter.invoke()
+        return [_real(self._interpreter.get_tensor(result["index"]), result) for result in self._results]
+
+    def _fed(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """As the SDK feeds it: round(value / scale) + zero point, halves away from zero, cut at the type's ends."""
+        dtype = np.dtype(self._source["dtype"])
+        if dtype.kind == "f":
+            return values.astype(dtype, copy=False)
+        scale, zero = self._source["quantization"]
+        if not scale:
+            raise ValueError(f"the input is {dtype.name} without a scale")
+        scaled = values / np.float32(scale)
+        limits = np.iinfo(dtype)
+        rounded = np.floor(np.abs(scaled) + np.float32(0.5)) * np.sign(scaled) + zero
+        fed: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
+        return fed
+
+
+def _real(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
+    scale, zero = tensor["quantization"]
+    if values.dtype.kind == "f" or not scale:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - np.float32(zero)) * np.float32(scale)

@@ -1,0 +1,68 @@
+"""Quantization of TFLite tensors: real = scale * (q - zero_point), for one tensor or along one axis of it.
+
+Source: the TFLite quantization specification. Products are computed in float64, where a float32 scale times an integer
+of up to 29 bits is exact, and rounded once to float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.export.eon.types import DTYPES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["QUANTIZED", "Quantization", "quantization_of", "values_of"]
+
+QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
+"""Types of quantized activations; weights have the first two, biases int32 or int64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """One scale and zero point, or one for each index along `axis`."""
+
+    scale: NDArray[np.float64]
+    zero_point: NDArray[np.int64]
+    axis: int
+
+    def real(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """What the integers `values` stand for, in their shape."""
+        shape = [1] * values.ndim
+        if self.scale.size > 1:
+            shape[self.axis] = self.scale.size
+        scale, zero = self.scale.reshape(shape), self.zero_point.reshape(shape)
+        real: NDArray[np.float32] = ((values.astype(np.int64) - zero) * scale).astype(np.float32)
+        return real
+
+    def limits(self, dtype: np.dtype[Any]) -> tuple[float, float]:
+        """The least and the greatest real value of a tensor of `dtype` with one scale."""
+        info = np.iinfo(dtype)
+        low, high = (np.array([info.min, info.max], np.int64) - self.zero_point[0]) * self.scale[0]
+        return float(low), float(high)
+
+
+def quantization_of(tensor: Any) -> Quantization | None:
+    """The quantization of a `TensorT`; None where it has none."""
+    found = tensor.quantization
+    if found is None or found.scale is None or len(found.scale) == 0:
+        return None
+    scale = np.asarray(found.scale, np.float64)
+    zero = np.zeros(len(scale), np.int64)
+    if found.zeroPoint is not None and len(found.zeroPoint):
+        zero = np.broadcast_to(np.asarray(found.zeroPoint, np.int64), scale.shape)
+    return Quantization(scale, zero, int(found.quantizedDimension))
+
+
+def values_of(model: Any, tensor: Any) -> NDArray[Any] | None:
+    """The values of a constant `TensorT` of `model`, in its shape; None where it is computed."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or len(data) == 0 or tensor.type not in DTYPES:
+        return None
+    shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+    return np.frombuffer(np.ascontiguousarray(data, np.uint8).tobytes(), DTYPES[tensor.type]).reshape(shape)
