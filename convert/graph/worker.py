@@ -2,13 +2,15 @@
 
 It does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs time
 without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24 optimiser
-runs (half the time; only made when an optimiser has failed, see `_optimised`), and writing the model to disk and
-reading it back. Damaged models can crash or hang it: call it through `convert.isolation` only.
+runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that are not
+there, and writing the model to disk and reading it back. `tests/graph/test_standin.py` holds the graphs equal. Damaged
+models can crash or hang it: call it through `convert.isolation` only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import tempfile
@@ -29,6 +31,16 @@ __all__ = ["Result", "translate"]
 
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
 _NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose that tf2onnx puts behind an input that becomes NCHW
+
+
+# Optimisers that look at nothing but nodes of these kinds, which no other one makes.
+_ONLY_FOR = {
+    "const_dequantize_optimizer": ("DequantizeLinear",),
+    "einsum_optimizer": ("Einsum",),
+    "loop_optimizer": ("Loop",),
+    "q_dq_optimizer": ("QuantizeLinear", "DequantizeLinear"),
+    "remove_redundant_upsample": ("Upsample",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +84,10 @@ def translate(
     from convert.graph.flatnames import input_name, unique_names  # noqa: PLC0415 - brings tf2onnx, only after _choose
     from convert.graph.model import signature  # noqa: PLC0415
 
-    with _as_translation_error(), _Log() as log, tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+    with _as_translation_error(), _no_collection(), _Log() as log:
         model = unique_names(model)
         name = input_name(model)
-        file.write(model)
-        file.flush()
-        proto = _convert(file.name, name, opset, same_sizes=len(set(shape[1:])) == 1)
+        proto = _convert(model, name, opset, same_sizes=len(set(shape[1:])) == 1)
         for line in log.lines:
             if line.startswith(_UNLOADABLE):
                 raise TranslationError(
@@ -125,19 +135,33 @@ def _as_translation_error() -> Iterator[None]:
         ) from error
 
 
-def _convert(path: str, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reference counting is enough for a graph of a few hundred nodes; looking for cycles meanwhile costs 6 %."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415 - only after _choose
 
-    def processed() -> Any:
-        # continue_on_error=False: an operator's handler that fails must not leave half a graph.
-        return process_tf_graph(
-            None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=path, input_names=None
-        )
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(model)
+        file.flush()
 
-    graph = processed()
-    if same_sizes:
-        _assert_transposed(graph, name)
-    return _optimised(graph, processed).make_model("")
+        def processed() -> Any:
+            # continue_on_error=False: an operator's handler that fails must not leave half a graph.
+            return process_tf_graph(
+                None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=file.name
+            )
+
+        graph = processed()
+        if same_sizes:
+            _assert_transposed(graph, name)
+        return _optimised(graph, processed).make_model("")
 
 
 def _assert_transposed(graph: Any, name: str) -> None:
@@ -155,10 +179,16 @@ def _optimised(graph: Any, again: Any) -> Any:
     tf2onnx copies the whole graph before each optimiser so as to go on without one that fails. That happens so rarely
     that we start over, in its own way, only when it does.
     """
-    from tf2onnx.optimizer import optimize_graph  # noqa: PLC0415 - only after _choose
+    from tf2onnx.optimizer import _get_optimizers, optimize_graph  # noqa: PLC0415 - only after _choose
 
+    operators = graph.dump_node_statistics(include_subgraphs=True)
+    useful = {
+        name: optimizer
+        for name, optimizer in _get_optimizers().items()
+        if name not in _ONLY_FOR or any(operators[kind] for kind in _ONLY_FOR[name])
+    }
     try:
-        return optimize_graph(graph, catch_errors=False)
+        return optimize_graph(graph, catch_errors=False, optimizers=useful)
     except Exception:  # noqa: BLE001 - the second run logs the failing optimiser, which becomes a finding
         return optimize_graph(again(), catch_errors=True)
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+from typing import TYPE_CHECKING
 
 from convert.graph import worker
 from convert.graph.flatnames import input_name
 from convert.graph.names import Canonical
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
@@ -18,25 +22,26 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
         copying: let tf2onnx copy the graph before each optimiser, as it does itself.
     """
     worker._choose(tensorflow=tensorflow)
-    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(model)
-        file.flush()
-        if copying:
-            from tf2onnx.optimizer import optimize_graph  # noqa: PLC0415 - only after _choose
-            from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415
-
-            graph = process_tf_graph(
-                None, tflite_path=file.name, opset=13, inputs_as_nchw=[input_name(model)], continue_on_error=True
-            )
-            proto = optimize_graph(graph, catch_errors=True).make_model("")
-        else:
-            proto = worker._convert(file.name, input_name(model), 13, same_sizes=False)
+    proto = _as_tf2onnx_does(model) if copying else worker._convert(model, input_name(model), 13, same_sizes=False)
     for value in [*proto.graph.input, *proto.graph.output]:
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param:  # tf2onnx numbers open dimensions by a counter of the process
                 dim.dim_param = "open"
     outputs = tuple(f"output{number}" for number in range(len(proto.graph.output)))
     return bytes(Canonical(outputs, {})(proto).SerializeToString(deterministic=True))
+
+
+def _as_tf2onnx_does(model: bytes) -> ModelProto:
+    from tf2onnx.optimizer import optimize_graph  # noqa: PLC0415 - only after _choose
+    from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415
+
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(model)
+        file.flush()
+        graph = process_tf_graph(
+            None, tflite_path=file.name, opset=13, inputs_as_nchw=[input_name(model)], continue_on_error=True
+        )
+    return optimize_graph(graph, catch_errors=True).make_model("")
 
 
 def versions() -> str:
