@@ -19,6 +19,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "adapt": ("convert.cli.adapt", "Stage 3: names, dynamic batch and output layout for Gst-nvinfer."),
     "validate": ("convert.cli.validate", "Stage 4: prove that the ONNX model computes what was trained."),
     "emit": ("convert.cli.emit", "Stage 5: write labels, configs and the engine build."),
+    "eim": ("convert.cli.eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
 }
 
 

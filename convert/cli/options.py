@@ -13,7 +13,17 @@ from convert.findings import Level
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["EXISTING", "common", "emitting", "folder_option", "tflite_option", "translating", "unpacking", "validating"]
+__all__ = [
+    "EXISTING",
+    "SCALING",
+    "common",
+    "emitting",
+    "folder_option",
+    "tflite_option",
+    "translating",
+    "unpacking",
+    "validating",
+]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -42,6 +52,10 @@ class _Scaling(click.ParamType):  # type: ignore[type-arg] # not generic before 
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         return "[" + "|".join(scaling.value for scaling in ImageScaling) + "]"
+
+
+SCALING = _Scaling()
+"""An image scaling, in Edge Impulse's spellings."""
 
 
 class _Labels(click.ParamType):  # type: ignore[type-arg]
@@ -140,7 +154,7 @@ unpacking = _stack(
         type=_Choice(ResizeMode, [ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST]),
         help="How training pictures were brought to size.",
     ),
-    click.option("--image-scaling", type=_Scaling(), help="What was done to pixel/255 before the model."),
+    click.option("--image-scaling", type=SCALING, help="What was done to pixel/255 before the model."),
 )
 """What to take from an export, and what to believe instead of it."""
 

@@ -211,7 +211,10 @@ def best(
 
 
 def suppress(whole: NDArray[Any], scores: NDArray[np.float32], overlap: np.float32) -> list[int]:
-    """Indices of the boxes [n,4] (x, y, width, height) no better one overlaps as much as `overlap` or more, best first."""
+    """Indices of the boxes [n,4] (x, y, width, height) that no better one overlaps, best first.
+
+    An intersection over union of `overlap` or more is an overlap.
+    """
     left, top = whole[:, 0], whole[:, 1]
     right, bottom = left + whole[:, 2], top + whole[:, 3]
     area = whole[:, 2] * whole[:, 3]

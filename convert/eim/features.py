@@ -69,10 +69,10 @@ def read_features(path: Path) -> NDArray[np.float32]:
     if features.ndim != 1 or not features.size:
         raise InputError("not a list of features", path=path, hint=_HINT)
     with np.errstate(over="ignore"):
-        features = features.astype(np.float32)
-    if not np.isfinite(features).all():
+        single = features.astype(np.float32)
+    if not np.isfinite(single).all():
         raise InputError("a feature is no finite float32", path=path, hint=_HINT)
-    return features
+    return single
 
 
 def _words(text: str) -> list[str]:

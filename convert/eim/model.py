@@ -86,14 +86,14 @@ class Loaded:
                     hint="convert again",
                 )
             return {"classification": decode.classification(scores, impulse.labels)}
-        found = _fomo(impulse, outputs, threshold, as_sdk) if impulse.task is Task.FOMO else None
+        found = _fomo(impulse, outputs, threshold, as_sdk=as_sdk) if impulse.task is Task.FOMO else None
         if found is None:
             found = _boxes(impulse, outputs, threshold)
         return {"bounding_boxes": [box._asdict() for box in found]}
 
 
 def _fomo(
-    impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: float, as_sdk: bool
+    impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: float, *, as_sdk: bool
 ) -> list[decode.Box] | None:
     """From the raw heat map (background first), else from the coverage; None when there is neither."""
     classes = len(impulse.labels)

@@ -1,0 +1,281 @@
+"""The same pixels into an .eim and into a converted bundle: do they answer the same?
+
+Scores are compared label by label, boxes pair by pair. A box that only one of the two reports is excused when the
+other's score for it could lie on the other side of the threshold; FOMO boxes that differ only by the slips of the SDK's
+merging are excused, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convert.eim import findings as rules
+from convert.eim.features import pack
+from convert.errors import InputError
+from convert.validate.pictures import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.artifacts import ResizeMode
+    from convert.eim.client import Client
+    from convert.findings import Finding
+
+__all__ = ["Comparison", "Pair", "Pictured", "Reference", "compare", "difference"]
+
+_SAME = 0.5  # intersection over union from which two boxes of a label are the same object
+
+
+class Reference(Protocol):
+    """The other side: a bundle or an original model."""
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In output order."""
+
+    @property
+    def resize_mode(self) -> ResizeMode | None:
+        """How pictures are brought to size; None when unknown."""
+
+    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
+        """The result for one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One label's scores, or one label's boxes; a side is None where the box is missing.
+
+    Attributes:
+        score: absolute difference of the scores, None when one is missing.
+        pixels: largest difference of an edge.
+    """
+
+    label: str
+    eim: dict[str, Any] | float | None
+    ours: dict[str, Any] | float | None
+    score: float | None
+    pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """One picture's comparison."""
+
+    path: str
+    pairs: tuple[Pair, ...]
+    seconds: float
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All pictures, and what holds for the models as a whole."""
+
+    pictures: tuple[Pictured, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of a score."""
+        return max((p.score for each in self.pictures for p in each.pairs if p.score is not None), default=0.0)
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Of the models and of every picture."""
+        return (*self.findings, *(found for each in self.pictures for found in each.findings))
+
+
+def compare(
+    client: Client,
+    ours: Reference,
+    pictures: Iterable[Path],
+    *,
+    tolerance: float,
+    pixels: int,
+    threshold: float | None = None,
+) -> Comparison:
+    """Ask both about every picture.
+
+    Args:
+        client: talks to the .eim.
+        ours: the other side.
+        pictures: files.
+        tolerance: largest difference of a score.
+        pixels: largest difference of a box's edge.
+        threshold: for both; default: the .eim's own.
+
+    Raises:
+        InputError: the two do not take the same pictures, or a picture or the .eim cannot be read.
+    """
+    models = _models(client, ours)
+    limit = _threshold(client, threshold)
+    height, width, channels = ours.size
+    compared = []
+    for path in pictures:
+        picture = read(path, height, width, channels, ours.resize_mode)
+        reply = client.classify(pack(picture))
+        mine = ours.classify(picture, limit)
+        pairs, found = difference(reply.result, mine, str(path), tolerance, pixels, limit)
+        if any(finding.level is rules.BOX_DIFFERS.level for finding in found) and "bounding_boxes" in mine:
+            slipped = ours.classify(picture, limit, as_sdk=True)
+            again, fewer = difference(reply.result, slipped, str(path), tolerance, pixels, limit)
+            if not any(finding.level is rules.BOX_DIFFERS.level for finding in fewer):
+                found = (*fewer, rules.SDK_MERGE.found("only the merging of cells differs", path=path))
+                pairs = again
+        compared.append(Pictured(str(path), pairs, reply.seconds, found))
+    return Comparison(tuple(compared), models)
+
+
+def difference(
+    theirs: Mapping[str, Any], mine: Mapping[str, Any], path: str, tolerance: float, pixels: int, threshold: float
+) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    """What differs between two results of one picture.
+
+    Raises:
+        InputError: one has scores and the other boxes.
+    """
+    for kind, look in (("classification", _scores), ("bounding_boxes", _boxes)):
+        if kind in theirs and kind in mine:
+            return look(theirs[kind], mine[kind], path, tolerance, pixels, threshold)
+    raise InputError(
+        f"the .eim answers with {', '.join(theirs) or 'nothing'}, the other side with {', '.join(mine)}",
+        path=path, hint="compare models of the same kind",
+    )  # fmt: skip
+
+
+def _models(client: Client, ours: Reference) -> tuple[Finding, ...]:
+    """What holds for every picture.
+
+    Raises:
+        InputError: they take different pictures.
+    """
+    theirs = client.model
+    height, width, channels = ours.size
+    if (theirs.height, theirs.width) != (height, width) or (theirs.channels or channels) != channels:
+        raise InputError(
+            f"the .eim takes pictures of {theirs.width}x{theirs.height} with {theirs.channels} channels, "
+            f"the other side {width}x{height} with {channels}",
+            hint="compare an .eim with the conversion of the same project and version",
+        )
+    found = []
+    if sorted(theirs.labels) != sorted(ours.labels):
+        only_theirs = ", ".join(sorted(set(theirs.labels) - set(ours.labels))) or "none"
+        only_ours = ", ".join(sorted(set(ours.labels) - set(theirs.labels))) or "none"
+        found.append(rules.OTHER_LABELS.found(f"only in the .eim: {only_theirs}; only in the other: {only_ours}"))
+    mode = ours.resize_mode
+    if theirs.resize_mode not in {None, "none"} and mode is not None and mode.value != theirs.resize_mode:
+        found.append(rules.OTHER_RESIZE.found(f"the .eim says {theirs.resize_mode}, the bundle {mode.value}"))
+    return tuple(found)
+
+
+def _threshold(client: Client, wanted: float | None) -> float:
+    """The detection threshold of both sides from now on."""
+    settings = [t for t in client.model.thresholds if t.get("type") == "object_detection"]
+    if wanted is not None:
+        for setting in settings:
+            client.set_threshold(int(setting["id"]), "min_score", wanted)
+        return wanted
+    values = [t.get("min_score") for t in settings]
+    return float(next((value for value in values if isinstance(value, int | float)), 0.5))
+
+
+def _scores(
+    theirs: Mapping[str, Any], mine: Mapping[str, float], path: str, tolerance: float, _pixels: int, _threshold: float
+) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    pairs, found = [], []
+    for label in sorted({*theirs, *mine}, key=list({**mine, **theirs}).index):
+        there, here = theirs.get(label), mine.get(label)
+        known = isinstance(there, int | float) and here is not None
+        score = abs(float(there) - here) if known and there is not None and here is not None else None
+        pairs.append(Pair(label, there, here, score))
+        if score is not None and not score <= tolerance:
+            found.append(rules.SCORE_DIFFERS.found(f"{label}: {float(there or 0):.4f} and {here:.4f}", path=path))
+        elif score is None and label in theirs and label in mine:
+            found.append(rules.SCORE_DIFFERS.found(f"{label}: {there!r} and {here!r}", path=path))
+    numbers = {label: value for label, value in theirs.items() if isinstance(value, int | float)}
+    if numbers and mine:
+        first, ours = max(numbers, key=lambda label: numbers[label]), max(mine, key=lambda label: mine[label])
+        # Two labels that are closer together than the tolerance may change places.
+        if first != ours and numbers[first] - numbers.get(ours, 0.0) > tolerance:
+            found.append(rules.FIRST_DIFFERS.found(f"{first} and {ours}", path=path))
+    return tuple(pairs), tuple(found)
+
+
+def _boxes(
+    theirs: Iterable[Any], mine: Iterable[dict[str, Any]], path: str, tolerance: float, pixels: int, threshold: float
+) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    pairs, found = [], []
+    left = list(mine)
+    for there in sorted(map(_box, theirs), key=lambda box: -box["value"]):
+        here = max(left, key=lambda box: _overlap(there, box), default=None)
+        if here is None or _overlap(there, here) < _SAME:
+            pairs.append(Pair(there["label"], there, None, None))
+            found.append(_alone(there, "only the .eim finds", path, tolerance, threshold))
+            continue
+        left.remove(here)
+        score, moved = abs(there["value"] - here["value"]), _moved(there, here)
+        pairs.append(Pair(there["label"], there, here, score, moved))
+        if not score <= tolerance:
+            found.append(
+                rules.SCORE_DIFFERS.found(
+                    f"{_named(there)}: score {there['value']:.4f} and {here['value']:.4f}", path=path
+                )
+            )
+        if moved > pixels:
+            found.append(rules.BOX_DIFFERS.found(f"{_named(there)} and {_named(here)}: {moved} pixels", path=path))
+    for here in left:
+        pairs.append(Pair(here["label"], None, here, None))
+        found.append(_alone(here, "the .eim does not find", path, tolerance, threshold))
+    return tuple(pairs), tuple(found)
+
+
+def _box(value: Any) -> dict[str, Any]:
+    """One of the .eim's boxes.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        numbers = {name: int(value[name]) for name in ("x", "y", "width", "height")}
+        return {"label": str(value["label"]), "value": float(value["value"]), **numbers}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"the .eim answers with a box that is none: {value!r}", hint="update the .eim") from error
+
+
+def _alone(box: dict[str, Any], what: str, path: str, tolerance: float, threshold: float) -> Finding:
+    if abs(box["value"] - threshold) <= tolerance:
+        return rules.BORDERLINE.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
+    return rules.BOX_DIFFERS.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
+
+
+def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Intersection over union; 0 for other labels."""
+    if one["label"] != other["label"]:
+        return 0.0
+    wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
+    high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
+    common = max(wide, 0) * max(high, 0)
+    together = one["width"] * one["height"] + other["width"] * other["height"] - common
+    return float(common / together) if together > 0 else float(one == other)
+
+
+def _moved(one: dict[str, Any], other: dict[str, Any]) -> int:
+    """The largest distance of two edges."""
+    starts = [abs(one[name] - other[name]) for name in ("x", "y")]
+    ends = [
+        abs(one[name] + one[size] - other[name] - other[size]) for name, size in (("x", "width"), ("y", "height"))
+    ]  # fmt: skip
+    return int(max(starts + ends))
+
+
+def _named(box: dict[str, Any]) -> str:
+    return f"{box['label']} at {box['x']},{box['y']} {box['width']}x{box['height']}"
