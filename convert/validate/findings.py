@@ -7,11 +7,13 @@ from convert.findings import Level, Rule
 __all__ = [
     "BATCH",
     "CONSTANT",
+    "DECODING",
     "DOMAIN",
     "INPUT",
     "NOT_FINITE",
     "OUTPUT",
     "PARITY",
+    "PLACES",
     "RULES",
     "TENSORRT",
     "TOP1",
@@ -99,4 +101,24 @@ TENSORRT = Rule(
     fix="convert with another --opset, or report the model",
 )
 
-RULES: tuple[Rule, ...] = (INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT)
+DECODING = Rule(
+    "EI440",
+    Level.ERROR,
+    "the end of the graph does not decode the network's outputs",
+    why="Boxes, scores and classes of the ONNX model were computed a second time from its raw outputs, and differ.",
+    fix="this is a fault of the conversion, not of the model: please report it",
+)
+
+PLACES = Rule(
+    "EI441",
+    Level.ERROR,
+    "the boxes are not where the picture is",
+    why="A detector's candidates are spread over the whole picture, so the middle of all of them is near its middle. "
+    "These are not: they are measured in something else than was assumed, and nvinfer would clip them away.",
+    fix="give the real --task",
+)
+
+RULES: tuple[Rule, ...] = (
+    *(INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT),
+    *(DECODING, PLACES),
+)

@@ -56,10 +56,12 @@ class Tally:
     Args:
         tolerance: the largest absolute difference that is still right; two classes the original tells apart by no more
             than this are a tie.
+        ranked: of each output, whether its last dimension is classes; by default all are.
     """
 
     tolerance: float
-    inputs: int = 0
+    ranked: Sequence[bool] | None = None
+    inputs: int = field(default=0, init=False)
     _worst: float = field(default=0.0, init=False)
     _where: str = field(default="", init=False)
     _sum: float = field(default=0.0, init=False)
@@ -85,7 +87,7 @@ class Tally:
             )
         self.inputs += len(names)
         for number, (left, right) in enumerate(zip(reference, candidate, strict=True)):
-            self._compare(names, left, align(left, right))
+            self._compare(names, left, align(left, right), ranked=self.ranked is None or self.ranked[number])
             self._stretch(number, left)
 
     def parity(self) -> Parity | None:
@@ -108,7 +110,7 @@ class Tally:
         found.extend(self._constant())
         return tuple(found)
 
-    def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any]) -> None:
+    def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any], *, ranked: bool) -> None:
         finite = True
         for model, values in (("the original", left), ("the ONNX model", right)):
             ok = np.isfinite(values).reshape(len(names), -1).all(axis=1)
@@ -126,7 +128,7 @@ class Tally:
         self._values += difference.size
         self._largest = max(self._largest, float(np.abs(left).max()))
         classes = left.shape[-1]
-        if classes > 1:
+        if ranked and classes > 1:
             self._rank(left.reshape(-1, classes), right.reshape(-1, classes))
 
     def _rank(self, left: NDArray[np.float32], right: NDArray[Any]) -> None:

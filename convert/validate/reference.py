@@ -12,6 +12,7 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.isolation import Died, Failed
+from convert.validate import ssd
 from convert.validate.preprocess import as_edge_impulse
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from convert.artifacts import ImageScaling
     from convert.isolation import Worker
+    from convert.validate.tails import Anchors
 
-__all__ = ["outputs", "run"]
+__all__ = ["anchors", "outputs", "run"]
 
 _DAMAGED = "the flatbuffer is damaged or uses what LiteRT does not know: download the export again"
 
@@ -33,10 +35,23 @@ def outputs(
     Raises:
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
+    result: list[NDArray[np.float32]] = _call("reference:run", worker, timeout, model, pictures, scaling)
+    return result
+
+
+def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
+    """What `convert.validate.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: as `outputs`.
+    """
+    result: Anchors = _call("ssd:anchors", worker, timeout, model)
+    return result
+
+
+def _call(function: str, worker: Worker, timeout: float, *arguments: Any) -> Any:
     try:
-        result: list[NDArray[np.float32]] = worker.call(
-            "convert.validate.reference:run", model, pictures, scaling, timeout=timeout
-        )
+        return worker.call(f"convert.validate.{function}", *arguments, timeout=timeout)
     except Died as error:
         if error.reason.startswith("ran longer"):
             raise ValidationError(
@@ -45,11 +60,12 @@ def outputs(
         raise ValidationError(f"LiteRT crashed on the original model ({error.reason})", hint=_DAMAGED) from error
     except Failed as error:
         raise ValidationError(f"LiteRT cannot run the original model: {error}", hint=_DAMAGED) from error
-    return result
 
 
 def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
     """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
+
+    Of an SSD the encoded boxes and the scores that go into its last operator: nvinfer does what that one does.
 
     Args:
         model: a TFLite flatbuffer with one input of n = 1.
@@ -61,15 +77,18 @@ def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> lis
     """
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the parent does without
 
+    inside = ssd.inputs(model)
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter = Interpreter(
+            model_content=model, num_threads=1, experimental_preserve_all_tensors=inside is not None
+        )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
-    details = interpreter.get_input_details()
-    if len(details) != 1:
-        raise ValidationError(f"the original model has {len(details)} inputs instead of one")
-    (source,) = details
+    sources = interpreter.get_input_details()
+    if len(sources) != 1:
+        raise ValidationError(f"the original model has {len(sources)} inputs instead of one")
+    (source,) = sources
     if pictures[0].size != np.prod(source["shape"]):
         height, width, channels = pictures.shape[1:]
         shape = ",".join(str(size) for size in source["shape"])
@@ -78,6 +97,9 @@ def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> lis
             hint="give validate the .tflite that this ONNX model was made from",
         )
     wanted = interpreter.get_output_details()
+    if inside:
+        details = {each["index"]: each for each in interpreter.get_tensor_details()}
+        wanted = [details[index] for index in inside[:2]]
     rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
     try:
         for number in range(len(pictures)):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Adapted, Evidence, ImageScaling, StageResult, Validated
+from convert.artifacts import Adapted, Evidence, StageResult, Validated
 from convert.errors import PresetError, ValidationError
 from convert.findings import Level, worst
 from convert.isolation import Worker
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+    from convert.validate.comparison import Comparison
 
 __all__ = ["Validate"]
 
@@ -86,7 +87,7 @@ class Validate:
         _, *shape = session.get_inputs()[0].shape
         evidence, found = self._measure(artifact, session, self._pictures(files, artifact, *shape))
         built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
-        evidence = Evidence(evidence.parity, evidence.batch, built)
+        evidence = replace(evidence, tensorrt=built)
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
 
     def _pictures(
@@ -104,36 +105,25 @@ class Validate:
         self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Parity on all `pictures`, batch parity on the first of them."""
-        import numpy as np  # noqa: PLC0415 - heavy; importing this module must stay light
-
-        from convert.validate import batch, reference, runtime  # noqa: PLC0415
-        from convert.validate.parity import Tally  # noqa: PLC0415
+        from convert.validate import batch  # noqa: PLC0415 - heavy; importing this module must stay light
         from convert.validate.preprocess import as_nvinfer  # noqa: PLC0415
 
-        export = adapted.export
-        scaling = export.metadata.image_scaling or ImageScaling.NONE
-        tally = Tally(self.tolerance)
-        together: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.reference",)))
+            comparison = self._comparison(adapted, session, worker)
             for names, stacked in _chunks(pictures):
-                wanted = reference.outputs(export.model, stacked, scaling, worker, self.timeout)
-                # One at a time, as the original: a batch of all would need many times the memory.
-                rows = [
-                    runtime.run(session, as_nvinfer(stacked[n : n + 1], adapted.preprocessing))
-                    for n in range(len(names))
-                ]
-                outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
-                tally.add(names, wanted, outputs)
-                if together is None:
-                    first = slice(max(self.batches))
-                    together = stacked[first].copy(), [output[first] for output in outputs]
-        parity, findings = tally.parity(), tally.findings()
-        if parity is None or together is None:
+                comparison.add(names, stacked)
+        parity, findings = comparison.parity(), comparison.findings()
+        if parity is None or comparison.first is None:
             return Evidence(), findings
-        few, alone = together
+        few, alone = comparison.first
         measured, mixed = batch.measure(session, as_nvinfer(few, adapted.preprocessing), alone, self.batches)
-        return Evidence(parity, measured), (*findings, *mixed)
+        return Evidence(parity, measured, decoding=comparison.decoded), (*findings, *mixed)
+
+    def _comparison(self, adapted: Adapted, session: Any, worker: Worker) -> Comparison:
+        from convert.validate.comparison import Comparison  # noqa: PLC0415 - as above
+
+        return Comparison(adapted, session, worker, self.timeout, self.tolerance, keep=max(self.batches))
 
     def _build(self, model: bytes, channels: int, height: int, width: int) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import tensorrt  # noqa: PLC0415

@@ -1,0 +1,99 @@
+"""The original and the ONNX model on the same pictures, side by side: what parity is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.artifacts import ImageScaling, Task
+from convert.validate import reference, runtime
+from convert.validate.decoding import Decoding, comparable, raw_names, with_raw
+from convert.validate.parity import Tally
+from convert.validate.preprocess import as_nvinfer
+from convert.validate.tails import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.artifacts import Adapted, Parity
+    from convert.findings import Finding
+    from convert.isolation import Worker
+
+__all__ = ["Comparison"]
+
+
+class Comparison:
+    """Pictures are added in chunks, so that memory stays small.
+
+    Attributes:
+        first: of the first chunk, `keep` pictures at most: [k,H,W,C], and the shipped outputs for each, [k, ...].
+
+    Args:
+        session: of the shipped model.
+        worker: where the original runs, for at most `timeout` seconds a chunk.
+        tolerance: the largest absolute difference that is still right.
+    """
+
+    def __init__(
+        self, adapted: Adapted, session: Any, worker: Worker, timeout: float, tolerance: float, *, keep: int
+    ) -> None:
+        self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
+        self._adapted, self._worker, self._timeout, self._keep = adapted, worker, timeout, keep
+        self._scaling = adapted.export.metadata.image_scaling or ImageScaling.NONE
+        self._session, self._tally = session, Tally(tolerance)
+        self._shipped = len(session.get_outputs())
+        self._decoding: Decoding | None = None
+        if raw_names(adapted.onnx.data):
+            self._session = runtime.load(with_raw(adapted.onnx.data))
+            self._decoding = Decoding(self._network())
+
+    @property
+    def decoded(self) -> float | None:
+        """How far a detector's outputs are from what its raw ones mean; None for a classifier."""
+        return None if self._decoding is None else self._decoding.difference
+
+    def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
+        """Run both on `pictures` [n,H,W,C]."""
+        export, decoding = self._adapted.export, self._decoding
+        wanted: list[NDArray[Any]] = list(
+            reference.outputs(export.model, pictures, self._scaling, self._worker, self._timeout)
+        )
+        # One at a time, as the original: a batch of all would need many times the memory.
+        rows = [
+            runtime.run(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
+            for n in range(len(names))
+        ]
+        outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        shipped = outputs[: self._shipped]
+        if decoding is None:
+            self._tally.add(names, wanted, shipped)
+        else:
+            raw = outputs[self._shipped :]
+            decoding.add(names, raw, shipped)
+            both = comparable(decoding.network, wanted, raw)
+            self._tally.ranked = both.ranked
+            self._tally.add(names, both.original, both.candidate)
+        if self.first is None:
+            few = slice(self._keep)
+            self.first = pictures[few].copy(), [output[few] for output in shipped]
+
+    def parity(self) -> Parity | None:
+        """The numbers; None where NaN or infinity makes them meaningless."""
+        return self._tally.parity()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, worst first."""
+        return (*self._tally.findings(), *(self._decoding.findings() if self._decoding else ()))
+
+    def _network(self) -> Network:
+        adapted = self._adapted
+        _, _, height, width = adapted.onnx.input.shape
+        assert height is not None
+        assert width is not None
+        anchors = None
+        if adapted.head.task is Task.SSD:
+            anchors = reference.anchors(adapted.export.model, self._worker, self._timeout)
+        return Network(adapted.head, width, height, anchors)

@@ -1,0 +1,222 @@
+"""What a detector's raw outputs mean, written a second time: plain numpy on float32, for comparison only.
+
+The graphs are made in `convert.graph.heads` from ONNX operators. Here the same conventions are written down from
+their sources, Edge Impulse's SDK and TFLite's post-processing operator, without looking at the graph: what the shipped
+model gives must be what this gives on the same raw outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.artifacts import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from convert.artifacts import Head
+
+    Float = NDArray[np.float32]
+
+__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "read"]
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """Of an SSD: float32 [A,4] (y, x, height, width), and what encoded values are divided by."""
+
+    places: Float
+    scales: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What decides the arithmetic: the head, pixels of the input, anchors of an SSD."""
+
+    head: Head
+    width: int
+    height: int
+    anchors: Anchors | None = None
+
+    @property
+    def size(self) -> Float:
+        """(width, height)."""
+        return np.array([self.width, self.height], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Of n pictures: boxes [n,A,4] (top, left, bottom, right in shares of the picture), scores [n,A], classes [n,A]."""
+
+    boxes: Float
+    scores: Float
+    classes: Float
+
+
+def heat(raw: Float, merge: str | None) -> Float:
+    """Coverage [n,C,h,w] of a heat map [n,1+C,h,w]."""
+    cover = raw[:, 1:].copy()
+    if merge != "peak":
+        return cover
+    rows, columns = cover.shape[2:]
+    wide = np.pad(cover, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    keep = cover > 0
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            other = wide[:, :, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+            if (down, right) < (0, 0):  # earlier in reading order: must be lower
+                keep &= other < cover
+            elif (down, right) > (0, 0):
+                keep &= other <= cover
+    return np.where(keep, cover, np.float32(0))
+
+
+def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
+    """Left, top, right and bottom edge of every cell in pixels, [1,1,4,rows,columns].
+
+    The last column and row end 0.01 before the picture does, where nvinfer would cut off a whole pixel.
+    """
+    right, bottom = np.arange(1, columns + 1) * network.width / columns, np.arange(1, rows + 1) * network.height / rows
+    right[-1] -= 0.01
+    bottom[-1] -= 0.01
+    left, top = np.arange(columns) * network.width / columns, np.arange(rows) * network.height / rows
+    across, down = np.ones((rows, 1)), np.ones((1, columns))
+    edges = [left * across, top[:, None] * down, right * across, bottom[:, None] * down]
+    return np.stack(edges)[None, None]
+
+
+def centres(network: Network, rows: int, columns: int) -> Float:
+    """What DetectNet's parser takes for the middle of every cell, (x, y) in pixels, [1,1,2,rows,columns].
+
+    Its stride is rounded up, so these are off where the grid does not divide the picture.
+    """
+    x = np.arange(columns) * math.ceil(network.width / columns) + 0.5
+    y = np.arange(rows) * math.ceil(network.height / rows) + 0.5
+    return np.stack(np.meshgrid(x, y)).astype(np.float32)[None, None]
+
+
+def read(network: Network, raw: list[Float]) -> Detections:
+    """What the raw outputs [n, ...] of a detector other than FOMO say."""
+    task = network.head.task
+    if task is Task.SSD:
+        return _ssd(network, *raw)
+    (values,) = raw
+    rows = values.transpose(0, 2, 1) if task in {Task.YOLOV11, Task.YOLOV11_ABS} else values
+    return _READERS[task](network, np.ascontiguousarray(rows))
+
+
+def _detections(
+    low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
+) -> Detections:
+    """Corners as (x, y), in shares; `objectness` [n,A] counts."""
+    best = classes.max(axis=2)
+    if objectness is not None:
+        best = objectness if by_objectness else objectness * best
+    boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
+    return Detections(boxes, best, classes.argmax(axis=2).astype(np.float32))
+
+
+def _around(centre: Float, size: Float) -> tuple[Float, Float]:
+    half = size * np.float32(0.5)
+    return centre - half, centre + half
+
+
+def _sigmoid(values: Float) -> Float:
+    return np.float32(1) / (np.float32(1) + np.exp(-values))
+
+
+def _in_shares(network: Network, corners: tuple[Float, Float], *, pixels: bool) -> tuple[Float, Float]:
+    low, high = corners
+    return (low / network.size, high / network.size) if pixels else (low, high)
+
+
+def _yolov5(network: Network, rows: Float) -> Detections:
+    """xc, yc, w, h, objectness, classes."""
+    corners = _around(rows[..., :2], rows[..., 2:4])
+    low, high = _in_shares(network, corners, pixels=network.head.coordinates == "pixels")
+    return _detections(low, high, rows[..., 5:], rows[..., 4], by_objectness=network.head.score == "objectness")
+
+
+def _yolox(network: Network, rows: Float) -> Detections:
+    """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
+    if network.head.coordinates != "cells":
+        return _yolov5(network, rows)
+    cells = [
+        (x, y, stride)
+        for stride in (8, 16, 32)
+        for y in range(network.height // stride)
+        for x in range(network.width // stride)
+    ]
+    table = np.array(cells, np.float32)
+    centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
+    size = np.exp(rows[..., 2:4]) * table[:, 2:]
+    low, high = _in_shares(network, _around(centre, size), pixels=True)
+    return _detections(low, high, rows[..., 5:], rows[..., 4], by_objectness=network.head.score == "objectness")
+
+
+def _yolov11(network: Network, rows: Float) -> Detections:
+    """xc, yc, w, h, classes."""
+    corners = _around(rows[..., :2], rows[..., 2:4])
+    low, high = _in_shares(network, corners, pixels=network.head.coordinates == "pixels")
+    return _detections(low, high, rows[..., 4:])
+
+
+def _yolo_pro(_network: Network, rows: Float) -> Detections:
+    """xmin, ymin, xmax, ymax, classes."""
+    return _detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
+
+
+def _tao_anchored(_network: Network, rows: Float) -> Detections:
+    """Background, classes; then, counted from the end, cx cy w h, the anchor's corners, four variances."""
+    prediction, begin, end, variance = (
+        rows[..., at : (at + size) or None] for at, size in ((-12, 4), (-8, 2), (-6, 2), (-4, 4))
+    )
+    anchor, middle = end - begin, (end + begin) * np.float32(0.5)
+    centre = prediction[..., :2] * variance[..., :2] * anchor + middle
+    size = np.exp(prediction[..., 2:] * variance[..., 2:]) * anchor
+    return _detections(*_around(centre, size), rows[..., 1:-12])
+
+
+def _tao_yolo(network: Network, rows: Float) -> Detections:
+    """cy cx ph pw step_y step_x, then predictions y x h w, objectness and classes before their sigmoid."""
+    flipped = rows[..., :10].reshape(*rows.shape[:2], 5, 2)[..., ::-1]  # every pair as (x, y)
+    pairs: list[Float] = [flipped[..., number, :] for number in range(5)]
+    place, anchor, step, offset, log_size = pairs
+    if network.head.task is Task.TAO_YOLOV4:
+        log_size = np.minimum(log_size, np.float32(8))
+    centre: Float = place + _sigmoid(offset) * step
+    corners = _around(centre, np.exp(log_size) * anchor)
+    scores = _sigmoid(rows[..., 10]), _sigmoid(rows[..., 11:].max(axis=2, keepdims=True))
+    found = _detections(*corners, scores[1], scores[0], by_objectness=network.head.score == "objectness")
+    return Detections(found.boxes, found.scores, rows[..., 11:].argmax(axis=2).astype(np.float32))
+
+
+def _ssd(network: Network, codes: Float, scores: Float) -> Detections:
+    """y x h w of each anchor's box, in the anchor's size and by the operator's scales; scores with background first."""
+    assert network.anchors is not None
+    scaled = codes[..., :4] / np.array(network.anchors.scales, np.float32)
+    place, size = network.anchors.places[:, :2], network.anchors.places[:, 2:]
+    centre = scaled[..., :2] * size + place
+    low, high = _around(centre, np.exp(scaled[..., 2:]) * size)
+    count = len(network.head.labels)
+    return _detections(low[..., ::-1], high[..., ::-1], scores[..., -count:])
+
+
+_READERS: dict[Task, Callable[[Network, Float], Detections]] = {
+    Task.YOLOV5: _yolov5,
+    Task.YOLOV5_DRPAI: _yolov5,
+    Task.YOLOX: _yolox,
+    Task.YOLO_PRO: _yolo_pro,
+    Task.YOLOV11: _yolov11,
+    Task.YOLOV11_ABS: _yolov11,
+    Task.TAO_RETINANET: _tao_anchored,
+    Task.TAO_SSD: _tao_anchored,
+    Task.TAO_YOLOV3: _tao_yolo,
+    Task.TAO_YOLOV4: _tao_yolo,
+}
