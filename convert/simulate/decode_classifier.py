@@ -7,6 +7,7 @@ the frame is decided by `attach_metadata_classifier` (gstnvinfer_meta_utils.cpp)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,20 +77,16 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
     attributes: list[list[Attribute]] = [[] for _ in range(frames)]
     dropped: list[list[Drop]] = [[] for _ in range(frames)]
     for number, layer in enumerate(outputs):
-        probabilities = _probabilities(layer, frames)
-        counting = (probabilities > settings.classifier_threshold) & (probabilities > 0)
-        best = np.where(counting, probabilities, 0).argmax(axis=1)
-        for frame in range(frames):
-            class_id = int(best[frame])
-            if counting[frame, class_id]:
+        for frame, probabilities in enumerate(_probabilities(layer, frames)):
+            class_id, value = _best(probabilities)
+            if value > settings.classifier_threshold and value > 0:
                 label = _label(settings, number, class_id, stock=stock)
-                attribute = Attribute(number, class_id, float(probabilities[frame, class_id]), label)
-                attributes[frame].append(attribute)
+                attributes[frame].append(Attribute(number, class_id, value, label))
                 if why and label is None:
-                    drop = Drop("labelfile-path", class_id, number + 1, class_id, attribute.confidence)
-                    dropped[frame].append(drop)
+                    dropped[frame].append(Drop("labelfile-path", class_id, number + 1, class_id, value))
             elif why:
-                dropped[frame].append(_nearest(settings, probabilities[frame]))
+                limit = max(settings.classifier_threshold, 0.0)
+                dropped[frame].append(Drop("classifier-threshold", value, limit, class_id, value))
     return tuple(
         Classified(tuple(some), _text(some, stock=stock), tuple(lost))
         for some, lost in zip(attributes, dropped, strict=True)
@@ -117,9 +114,11 @@ def _text(attributes: list[Attribute], *, stock: bool) -> str:
     return "".join(f"{one.label} " for one in [*own, *others] if one.label is not None)
 
 
-def _nearest(settings: Settings, probabilities: NDArray[np.float32]) -> Drop:
-    """The class that came nearest to counting."""
-    class_id = int(np.where(np.isnan(probabilities), -np.inf, probabilities).argmax())
+def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
+    """The first maximum, NaN left out: if that one does not count, none does."""
+    class_id = int(probabilities.argmax())  # the first NaN, where there is one
     value = float(probabilities[class_id])
-    limit = max(settings.classifier_threshold, 0.0)
-    return Drop("classifier-threshold", value, limit, class_id, value)
+    if math.isnan(value):
+        class_id = int(np.where(np.isnan(probabilities), -np.inf, probabilities).argmax())
+        value = float(probabilities[class_id])
+    return class_id, value

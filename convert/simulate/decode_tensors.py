@@ -23,6 +23,10 @@ DTYPES = ("float32", "float16", "int8", "int32", "int64", "uint8")
 """What TensorRT hands out: the types of NvDsInferDataType (nvdsinfer.h), named as numpy does."""
 
 
+_DTYPES = frozenset(map(np.dtype, DTYPES))
+_FLOAT = np.dtype(np.float32)
+
+
 class ParserFailed(Exception):
     """NVIDIA's parser function returns false: every frame fails. The message says why; never leaves this package."""
 
@@ -46,7 +50,7 @@ class Layer:
         Raises:
             InputError: a type TensorRT does not have, no batch dimension, or a dimension of 0.
         """
-        if array.dtype.name not in DTYPES:
+        if array.dtype not in _DTYPES:
             raise InputError(
                 f"output {name!r} is {array.dtype.name}: TensorRT has no such outputs",
                 hint="one of " + ", ".join(DTYPES),
@@ -70,7 +74,7 @@ class Layer:
     @property
     def is_float(self) -> bool:
         """Type FLOAT."""
-        return self.array.dtype == np.float32
+        return self.array.dtype == _FLOAT
 
     def floats(self, frame: int, count: int = 0) -> NDArray[np.float32]:
         """The frame's bytes as float32 numbers, flat; InputError unless there are `count`."""
@@ -78,7 +82,7 @@ class Layer:
             numbers: NDArray[np.float32] = self.array[frame].reshape(-1)
             if len(numbers) >= count:
                 return numbers
-        return self._read(frame, count, np.dtype(np.float32))
+        return self._read(frame, count, _FLOAT)
 
     def ints(self, frame: int, count: int = 0) -> NDArray[np.int32]:
         """The frame's bytes as int32 numbers, flat; InputError unless there are `count`."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from convert.errors import InputError
 from convert.simulate.geometry import place
-from convert.simulate.preprocess_scale import approximation, scaled
+from convert.simulate.preprocess_scale import approximation, scale
 from convert.simulate.settings import ColorFormat, ScalingFilter
 
 if TYPE_CHECKING:
@@ -92,28 +92,22 @@ class Preprocessor:
             width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
         )
         out = np.empty(self.shape, np.float32) if out is None else out
-        pixels = scaled(picture, placement, self.scaling_filter, self.color, channels_last=self.channels_last)
-        if pixels.shape == self.shape:
-            self._normalise(pixels, out)
-        else:
-            black = np.zeros(self.shape, np.float32)
-            rows = slice(placement.view.offset_top, placement.view.offset_top + placement.height)
-            columns = slice(placement.view.offset_left, placement.view.offset_left + placement.width)
-            black[(rows, columns) if self.channels_last else (slice(None), rows, columns)] = pixels
-            self._normalise(black, out)
+        pixels = out if self.channels_last else out.transpose(1, 2, 0)
+        view = placement.view
+        if (placement.width, placement.height) != (self.network.width, self.network.height):
+            pixels[...] = 0
+            rows = slice(view.offset_top, view.offset_top + placement.height)
+            pixels = pixels[rows, view.offset_left : view.offset_left + placement.width]
+        scale(picture, placement, self.scaling_filter, self.color, pixels)
+        if self.mean is not None:
+            out -= self.mean
+        out *= self.scale
         return out, placement
 
     def batch(self, frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], tuple[Placement, ...]]:
         """Frames as one input [N,...], in order; errors as for one."""
         out = np.empty((len(frames), *self.shape), np.float32)
         return out, tuple(self(frame, out=one)[1] for frame, one in zip(frames, out, strict=True))
-
-    def _normalise(self, pixels: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-        if self.mean is None:
-            np.multiply(pixels, self.scale, out=out)
-        else:
-            np.subtract(pixels, self.mean, out=out)
-            np.multiply(out, self.scale, out=out)
 
 
 def preprocessor(settings: Settings, network: Network) -> Preprocessor:

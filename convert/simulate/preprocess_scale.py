@@ -1,4 +1,4 @@
-"""Scaling of 8-bit pictures, as far as it is known how NvBufSurfTransform does it, in the layout the network wants.
+"""Scaling of 8-bit pictures, as far as it is known how NvBufSurfTransform does it.
 
 Source positions follow the rule NVIDIA documents for its image library's resize (NPP, "ResizeSqrPixel"): the centre of
 pixel i of n lies at (i + 0.5) * size / n - 0.5. Nearest takes the pixel that covers that point; bilinear mixes the two
@@ -9,7 +9,8 @@ the frame (JPEG's and BT.601's 0.299 R + 0.587 G + 0.114 B in 16-bit fixed point
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from convert.simulate.geometry import Placement
 
-__all__ = ["approximation", "luma", "scaled"]
+__all__ = ["approximation", "luma", "scale"]
 
 _LUMA = tuple(np.float32(share) for share in (19595, 38470, 7471))
 """0.299, 0.587 and 0.114 times 65536; sums stay below 2^24, so float32 holds them exactly."""
@@ -36,7 +37,10 @@ _APPROXIMATED = {
     ScalingFilter.NICEST: "nicest (VIC; the GPU ignores it) is approximated by Pillow's bicubic",
 }
 
-_CACHED = 1_500_000  # numbers of one plan that is kept: about 20 MB
+
+_BLOCK = 96 * 288  # numbers that are worked on at a time: a picture for a 96x96 network, or what fits into a cache
+
+_KEPT = 16  # arrays in a workspace
 
 
 def approximation(scaling_filter: ScalingFilter) -> str:
@@ -55,159 +59,185 @@ def luma(red: NDArray[Any], green: NDArray[Any], blue: NDArray[Any]) -> NDArray[
     return np.floor(grey, out=grey)
 
 
-def scaled(
+def scale(
     picture: NDArray[np.uint8],
     placement: Placement,
     scaling_filter: ScalingFilter,
     color: ColorFormat,
-    *,
-    channels_last: bool = False,
-) -> NDArray[np.float32]:
-    """The scaled picture: whole levels as float32, [C,h,w], or [h,w,C] with `channels_last`.
+    out: NDArray[np.float32],
+) -> None:
+    """Write the scaled picture, whole levels, to `out`.
 
     Args:
         picture: [H,W,3] RGB or [H,W,1], C order.
         placement: what is cut out, and the size it gets.
         scaling_filter: 6 is nearest.
         color: the network's channels; a grey picture for an RGB network has three equal ones.
-        channels_last: the layout.
+        out: [h,w,C] float32 with any strides.
     """
     if scaling_filter in _APPROXIMATED:
-        return _resized(picture, placement, scaling_filter, color, channels_last=channels_last)
-    same = (placement.width, placement.height) == (placement.source_width, placement.source_height)
-    bilinear = scaling_filter is ScalingFilter.BILINEAR and not same  # nothing lies between two pixels
-    key = _Key(picture.shape, placement, color, bilinear, channels_last, 0, placement.height)
-    rows = max(_CACHED // (placement.width * 12), 1)
-    if rows >= placement.height:
-        return _taken(picture, _kept_plan(key))
-    bands = [
-        _taken(picture, _plan(replace(key, first=row, end=min(row + rows, placement.height))))
-        for row in range(0, placement.height, rows)
-    ]
-    return np.concatenate(bands, axis=0 if channels_last else 1)
+        _coloured(_resized(picture, placement, scaling_filter, color), color, out)
+        return
+    if picture.shape[:2] == (placement.height, placement.width) == (placement.source_height, placement.source_width):
+        _coloured(picture, color, out)
+        return
+    plan = _plan(picture.shape, placement, color, bilinear=scaling_filter is ScalingFilter.BILINEAR)
+    if len(plan.down.index) == len(plan.across.index) == 1:
+        some = np.take(picture, plan.down.index[0], axis=0)
+        _coloured(np.take(some, plan.across.index[0], axis=1), color, out)
+    else:
+        _mix(picture.reshape(len(picture), -1), plan, out.transpose(0, 2, 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What a plan depends on; rows `first` to `end` of the scaled picture."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Axis:
+    """Which pixels of a line make each pixel of a scaled one: the nearest, or two and the share of the second."""
 
-    shape: tuple[int, ...]
-    placement: Placement
-    color: ColorFormat
-    bilinear: bool
-    channels_last: bool
-    first: int
-    end: int
+    index: tuple[NDArray[np.intp], ...]
+    share: NDArray[np.float32]
+
+    def at(self, start: int, size: int) -> _Axis:
+        """In a line of `size` pixels; what is cut out begins at `start`, and can end one pixel behind an odd frame."""
+        return _Axis(tuple(np.minimum(index + start, size - 1) for index in self.index), self.share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """Which bytes of a picture make a scaled one: nothing in it depends on the pixels.
+    """What does not depend on the pixels.
 
     Attributes:
-        index: byte positions in the picture, [taps, *layout]; [3, taps, h, w] where three bytes become one luma.
-        across, down: share of the right and of the lower tap, one number for each in the layout; None for nearest.
-        layout: of the result.
-        mixed: three bytes become one luma.
+        down: the lines, and [h,1] shares.
+        across: the pixels of a line.
+        columns: the bytes of a line, channel by channel; twice where two pixels are mixed.
+        wide: the share of the second for each of them.
+        blocks: rows of the result, and the lines they need: all upper ones, then all lower ones.
+        depth: channels that are mixed.
+        grey: three channels become one luma.
     """
 
-    index: NDArray[np.intp]
-    across: NDArray[np.float32] | None
-    down: NDArray[np.float32] | None
-    layout: tuple[int, ...]
-    mixed: bool
+    down: _Axis
+    across: _Axis
+    columns: tuple[NDArray[np.intp], ...]
+    wide: NDArray[np.float32]
+    blocks: tuple[tuple[slice, NDArray[np.intp]], ...]
+    depth: int
+    grey: bool
 
 
-def _plan(key: _Key) -> _Plan:
-    height, width, channels = key.shape
-    place, rows = key.placement, slice(key.first, key.end)
-    between = _two if key.bilinear else _one
-    x0, x1, across = between(place.source_width, place.width)
-    y0, y1, down = between(place.source_height, place.height)
-    # a crop rounded up to even can end one pixel behind an odd frame
-    x0, x1 = (np.minimum(x + place.left, width - 1) for x in (x0, x1))
-    y0, y1 = (np.minimum(y[rows] + place.top, height - 1) for y in (y0, y1))
-    grey = key.color is ColorFormat.GRAY
-    band = np.array([2, 1, 0] if key.color is ColorFormat.BGR else [0, 1, 2], np.intp)
-    if channels == 1:
-        band = np.zeros(1 if grey else 3, np.intp)
-    mixed = grey and channels == 3
-
-    def bytes_at(y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.intp]:
-        pixel: NDArray[np.intp] = (y[:, None] * width + x) * channels
-        return pixel[..., None] + band if key.channels_last and not mixed else pixel + band[:, None, None]
-
-    pairs = ((y0, x0), (y0, x1), (y1, x0), (y1, x1)) if key.bilinear else ((y0, x0),)
-    index = np.stack([bytes_at(y, x) for y, x in pairs], axis=1 if mixed else 0)
-    size = (len(y0), len(x0))
-    depth = 1 if grey else 3
-    layout = (*size, depth) if key.channels_last else (depth, *size)
-    if not key.bilinear:
-        return _Plan(index, None, None, layout, mixed=mixed)
-
-    def spread(share: NDArray[np.float32]) -> NDArray[np.float32]:
-        wide = np.broadcast_to(share, size)
-        return np.ascontiguousarray(np.broadcast_to(wide[..., None] if key.channels_last else wide, layout))
-
-    return _Plan(index, spread(across), spread(down[rows, None]), layout, mixed=mixed)
-
-
-_kept_plan = lru_cache(maxsize=4)(_plan)
-
-
-def _taken(picture: NDArray[np.uint8], plan: _Plan) -> NDArray[np.float32]:
-    taps = np.take(picture.reshape(-1), plan.index)
-    levels = luma(*taps).reshape(-1, *plan.layout) if plan.mixed else taps.astype(np.float32)
-    if plan.across is None or plan.down is None:
-        nearest: NDArray[np.float32] = levels[0]
-        return nearest
-    return _mixed(levels, plan.across, plan.down)
-
-
-def _one(size: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The pixel that covers (i + 0.5) * size / count, in whole numbers."""
-    index = ((2 * np.arange(count, dtype=np.int64) + 1) * size // (2 * count)).astype(np.intp)
-    return index, index, np.zeros(count, np.float32)
-
-
-def _two(size: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The pixels beside (i + 0.5) * size / count - 0.5, and the share of the second; whole numbers up to the share."""
-    position = (2 * np.arange(count, dtype=np.int64) + 1) * size - count
-    first, rest = np.divmod(position, 2 * count)
-    share = (rest / (2 * count)).astype(np.float32)
-    return (
-        np.clip(first, 0, size - 1).astype(np.intp),
-        np.clip(first + 1, 0, size - 1).astype(np.intp),
-        share,
+@lru_cache(maxsize=16)
+def _plan(shape: tuple[int, ...], placement: Placement, color: ColorFormat, *, bilinear: bool) -> _Plan:
+    height, width, channels = shape
+    between = _two if bilinear else _one
+    down = between(placement.source_height, placement.height).at(placement.top, height)
+    across = between(placement.source_width, placement.width).at(placement.left, width)
+    grey = color is ColorFormat.GRAY and channels == 3
+    depth = 1 if grey else channels
+    band = np.array([2, 1, 0] if color is ColorFormat.BGR and channels == 3 else [0, 1, 2])[:channels]
+    step = max(_BLOCK // (placement.width * channels), 1)
+    rows = [slice(first, first + step) for first in range(0, placement.height, step)]
+    return _Plan(
+        _Axis(down.index, down.share[:, None]),
+        across,
+        tuple((x * channels + band[:, None]).reshape(-1) for x in across.index),
+        np.tile(across.share, depth),
+        tuple((some, np.concatenate([one[some] for one in down.index])) for some in rows),
+        depth,
+        grey,
     )
 
 
-def _mixed(levels: NDArray[np.float32], across: NDArray[np.float32], down: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Four taps to one level; `levels` is used up."""
-    left, right, low_left, low_right = levels
-    right -= left
-    right *= across
-    right += left
-    low_right -= low_left
-    low_right *= across
-    low_right += low_left
-    low_right -= right
-    low_right *= down
-    low_right += right
-    low_right += np.float32(0.5)
-    whole: NDArray[np.float32] = np.floor(low_right, out=low_right)
-    return whole
+@lru_cache(maxsize=256)
+def _one(size: int, count: int) -> _Axis:
+    """The pixel that covers (i + 0.5) * size / count, in whole numbers."""
+    index = (2 * np.arange(count, dtype=np.int64) + 1) * size // (2 * count)
+    return _Axis((index.astype(np.intp),), np.zeros(0, np.float32))
+
+
+@lru_cache(maxsize=256)
+def _two(size: int, count: int) -> _Axis:
+    """The pixels beside (i + 0.5) * size / count - 0.5, in whole numbers up to the share."""
+    position = (2 * np.arange(count, dtype=np.int64) + 1) * size - count
+    first, rest = np.divmod(position, 2 * count)
+    pixels = tuple(np.clip(index, 0, size - 1).astype(np.intp) for index in (first, first + 1))
+    if not rest.any():  # every point is the centre of a pixel, as when 480 lines become 96
+        pixels = pixels[:1]
+    return _Axis(pixels, (rest / (2 * count)).astype(np.float32))
+
+
+class _Workspace(threading.local):
+    """Memory that is used again: getting it from the system for every picture costs more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, int, int], NDArray[Any]] = {}
+
+    def array(self, name: str, height: int, width: int, dtype: type[np.generic]) -> NDArray[Any]:
+        """Anything may stand in it."""
+        found = self._arrays.get((name, height, width))
+        if found is None:
+            if len(self._arrays) >= _KEPT:
+                self._arrays.clear()
+            found = self._arrays[name, height, width] = np.empty((height, width), dtype)
+        return found
+
+
+_WORKSPACE = _Workspace()
+
+
+def _mix(lines: NDArray[np.uint8], plan: _Plan, out: NDArray[np.float32]) -> None:
+    """Bilinear, some rows at a time.
+
+    Args:
+        lines: the picture, one row of bytes for each of its lines.
+        plan: for it.
+        out: [h,C,w]; where one channel is mixed, C can be more.
+    """
+    for rows, index in plan.blocks:
+        some = _WORKSPACE.array("lines", len(index), lines.shape[1], np.uint8)
+        lines.take(index, axis=0, out=some, mode="clip")
+        levels, *right = (_levels(some, columns, name, plan) for columns, name in zip(plan.columns, "ab", strict=False))
+        if right:
+            levels = _between(levels, right[0], plan.wide)
+        if len(plan.down.index) == 2:
+            half = len(index) // 2
+            levels = _between(levels[:half], levels[half:], plan.down.share[rows])
+        levels += np.float32(0.5)
+        part = out[rows]
+        np.floor(levels.reshape(len(part), plan.depth, -1), out=part[:, : plan.depth])
+        part[:, plan.depth :] = part[:, :1]
+
+
+def _levels(lines: NDArray[np.uint8], columns: NDArray[np.intp], name: str, plan: _Plan) -> NDArray[np.float32]:
+    taken = _WORKSPACE.array("bytes", len(lines), len(columns), np.uint8)
+    lines.take(columns, axis=1, out=taken, mode="clip")
+    if plan.grey:
+        return luma(*np.split(taken, 3, axis=1))
+    levels: NDArray[np.float32] = _WORKSPACE.array(name, len(lines), len(columns), np.float32)
+    levels[...] = taken
+    return levels
+
+
+def _between(
+    first: NDArray[np.float32], second: NDArray[np.float32], share: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """first + (second - first) * share, in the place of `second`."""
+    second -= first
+    second *= share
+    second += first
+    return second
+
+
+def _coloured(picture: NDArray[np.uint8], color: ColorFormat, out: NDArray[np.float32]) -> None:
+    """[h,w,1 or 3] to the network's channels."""
+    if color is ColorFormat.GRAY and picture.shape[2] == 3:
+        out[:, :, 0] = luma(*picture.transpose(2, 0, 1))
+    else:
+        out[...] = picture[:, :, ::-1] if color is ColorFormat.BGR else picture
 
 
 def _resized(
-    picture: NDArray[np.uint8],
-    placement: Placement,
-    scaling_filter: ScalingFilter,
-    color: ColorFormat,
-    *,
-    channels_last: bool,
-) -> NDArray[np.float32]:
-    """With Pillow's filters, which cover all source pixels."""
+    picture: NDArray[np.uint8], placement: Placement, scaling_filter: ScalingFilter, color: ColorFormat
+) -> NDArray[np.uint8]:
+    """With Pillow's filters, which cover all source pixels; [h,w,1 or 3], grey where the network is."""
     from PIL import Image  # noqa: PLC0415 - heavy, and few configs ask for these filters
 
     method = {
@@ -222,10 +252,4 @@ def _resized(
         part = luma(*part.transpose(2, 0, 1)).astype(np.uint8)[:, :, None]
     image = Image.fromarray(part[:, :, 0] if part.shape[2] == 1 else part)
     pixels = np.asarray(image.resize((placement.width, placement.height), method))
-    if color is ColorFormat.GRAY:
-        pixels = pixels[:, :, None]
-    elif pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    elif color is ColorFormat.BGR:
-        pixels = pixels[:, :, ::-1]
-    return (pixels if channels_last else pixels.transpose(2, 0, 1)).astype(np.float32)
+    return pixels.reshape(*pixels.shape[:2], -1)

@@ -176,6 +176,19 @@ def test_names_decide_and_the_last_one_counts() -> None:
     assert [one.confidence for one in _decode("", [*coverage, box]).objects] == [pytest.approx(0.9)]
 
 
+def test_grids_of_different_sizes_are_mixed_as_in_nvidias_code() -> None:
+    """Strides and the distance between classes come from the boxes' grid, cells and planes from the coverage's."""
+    coverage = np.zeros((2, 1, 2))
+    coverage[1, 0, 1] = 0.9
+    numbers = np.zeros(8 * 4)
+    first = 4 * 4 + 1  # class 1: four planes of four columns further; cell 1
+    numbers[[first, first + 2, first + 4, first + 6]] = 0.2, 0.4, 0.6, 0.8
+    (one,) = _decode("", [_layer("cov", coverage), _layer("bbox", numbers.reshape(8, 1, 4))]).objects
+    # columns are 80 / 4 = 20 apart, rows 64 / 1
+    found = [one.left, one.top, one.width, one.height]
+    np.testing.assert_allclose(found, [20.5 - 0.2 * 35, 0, 0.8 * 35, 0.8 * 35 + 0.5], rtol=1e-6)
+
+
 def test_one_output_can_be_coverage_and_box() -> None:
     assert len(_decode("", [_layer("cov_bbox", np.full((4, 1, 1), 0.9))], classes=1).objects) == 1
 

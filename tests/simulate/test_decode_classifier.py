@@ -49,6 +49,11 @@ def test_nothing_at_or_below_0_counts(row: list[float]) -> None:
     assert not frame.attached
 
 
+def test_0_does_not_count_below_any_threshold() -> None:
+    """nvinfer's maximum starts at 0."""
+    assert _decode([0.0, -0.5, -0.75], threshold=-1.0) == (Classified((), ""),)
+
+
 def test_nan_does_not_hide_others() -> None:
     (frame,) = _decode([math.nan, 0.3, 0.2])
     assert [one.class_id for one in frame.attributes] == [1]

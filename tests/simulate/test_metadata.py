@@ -96,6 +96,7 @@ class TestCrop:
     def test_the_top_moves_and_bottom_and_right_are_cut(self) -> None:
         settings = _settings(crop=True, roi_top_offset=100, roi_bottom_offset=300)
         assert _attach(settings, _object(300, 20, 100, 40)) == _object(600, 100, 40, 80)
+        assert _attach(settings, _object(300, 20, 20.5, 40)) == _object(600, 100, 40, 80)
 
     def test_sizes_count_before_the_cut(self) -> None:
         assert _attach(_settings(crop=True, detected_max_w=100), _object(300, 20, 100, 40)) is None

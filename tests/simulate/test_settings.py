@@ -10,6 +10,7 @@ import pytest
 from convert.errors import InputError, UnsupportedModelError
 from convert.nvinfer.parse import read_bytes
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
+from convert.simulate.settings_file import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,3 +168,22 @@ detected-max-w=50
         with pytest.raises(InputError, match="nvinfer does not accept this config") as caught:
             self._read("[property]\nnetwork-type=7\n", tmp_path)
         assert caught.value.line == 2
+
+
+class TestFile:
+    def _write(self, folder: Path, labels: bytes | None, line: str = "labelfile-path=labels.txt") -> Path:
+        path = folder / "config.txt"
+        path.write_text(f"[property]\ngie-unique-id=1\nnetwork-type=1\n{line}\n")
+        if labels is not None:
+            (folder / "labels.txt").write_bytes(labels)
+        return path
+
+    def test_config_and_labels(self, tmp_path: Path) -> None:
+        assert read_settings(self._write(tmp_path, b"fox;owl\n\nelk")).labels == (("fox", "owl"), ("elk",))
+
+    def test_without_a_label_file(self, tmp_path: Path) -> None:
+        assert read_settings(self._write(tmp_path, None, line="")).labels == ()
+
+    def test_a_label_file_that_is_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="label file"):
+            read_settings(self._write(tmp_path, None))

@@ -10,7 +10,7 @@ import pytest
 from convert.document import dumps
 from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
-from tests.simulate.conftest import recorded_settings
+from convert.simulate.settings_file import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def _expected(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("why", [False, True], ids=["plain", "asked-why"])
 def test_a_recorded_case_decodes_as_on_the_device(vectors: Path, recorded_case: str, why: bool) -> None:
     folder = vectors / "outputs" / recorded_case
-    settings = recorded_settings(folder)
+    settings = read_settings(folder / "config.txt")
     (recording,) = read_recordings(folder, settings)
     document = json.loads(dumps(replay(settings, recording, why=why).document()))
     del document["messages"]
@@ -39,7 +39,7 @@ def test_every_candidate_that_is_missing_has_a_reason(vectors: Path) -> None:
     """Objects and dropped candidates together are all that the parser was given."""
     for name, given in (("ssd-per-class", 50), ("ssd-topk", 50), ("ssd-empty-boxes", 10), ("fomo-mode0", 12 * 12 * 2)):
         folder = vectors / "outputs" / name
-        settings = recorded_settings(folder)
+        settings = read_settings(folder / "config.txt")
         (recording,) = read_recordings(folder, settings)
         for frame in replay(settings, recording, why=True).frames:
             assert isinstance(frame, Detected)
@@ -51,7 +51,7 @@ def test_what_the_metadata_leaves_out_has_a_reason(vectors: Path) -> None:
     keys: set[str] = set()
     for name in ("filter-class-ids", "filter-min", "filter-max", "filter-roi", "frame-letterbox"):
         folder = vectors / "outputs" / name
-        settings = recorded_settings(folder)
+        settings = read_settings(folder / "config.txt")
         (recording,) = read_recordings(folder, settings)
         replayed = replay(settings, recording, why=True)
         for frame, attached, dropped in zip(replayed.frames, replayed.metadata, replayed.dropped, strict=True):
