@@ -13,7 +13,7 @@ from convert.artifacts import Adapted, Evidence, Export, Head, Stage, StageResul
 from convert.document import SCHEMA_VERSION, dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.findings import Level, Rule
-from convert.graph.heads.classifier import class_labels
+from convert.graph.heads.labels import class_labels
 from convert.graph.preprocessing import preprocessing
 from convert.graph.reading import provenance, read_onnx
 from convert.writing import sha256, write

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import onnx
-from google.protobuf.message import DecodeError
-
 from convert.artifacts import OnnxModel, Task
 from convert.errors import InputError
-from convert.graph.model import opset_of, signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +29,11 @@ def read_onnx(path: Path) -> OnnxModel:
     Raises:
         InputError: it cannot be read, is no ONNX model, or has another number of inputs.
     """
+    import onnx  # noqa: PLC0415 - commands that start from a flatbuffer do without
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+
+    from convert.graph.model import opset_of, signature  # noqa: PLC0415
+
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -55,6 +56,8 @@ def provenance(model: OnnxModel, path: Path) -> Provenance:
     Raises:
         InputError: `adapt` did not write it; `path` is named.
     """
+    import onnx  # noqa: PLC0415 - as above
+
     said = {item.key: item.value for item in onnx.load_model_from_string(model.data).metadata_props}
     try:
         return Provenance(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.artifacts import Head, Task
-from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES
+from convert.errors import TranslationError, UnsupportedModelError
+from convert.graph.findings import NOT_PROBABILITIES
 from convert.graph.heads.fitted import Fitted
+from convert.graph.heads.labels import class_labels
 from convert.graph.model import Wiring
 from convert.graph.shapes import infer
 
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.artifacts import Export
-    from convert.findings import Finding
 
-__all__ = ["class_labels", "classifier"]
+__all__ = ["classifier"]
 
 _OUTPUT = "scores"
 _PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid"}
@@ -64,42 +64,15 @@ def classifier(model: ModelProto, export: Export) -> Fitted:
     classes = large[0] if large else 1
     labels, findings = class_labels(export, classes)
     if not _gives_probabilities(wiring, name):
-        findings.append(
-            NOT_PROBABILITIES.found(
-                "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
-                hint="set classifier-threshold in the config to a value of this model's range",
-            )
+        doubt = NOT_PROBABILITIES.found(
+            "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
+            hint="set classifier-threshold in the config to a value of this model's range",
         )
+        findings = (*findings, doubt)
     if shape != (1, classes):
         _reshape_output(wiring, name, classes)
         wiring.store()
-    return Fitted(model, Head(Task.CLASSIFIER, labels), (_OUTPUT,), tuple(findings))
-
-
-def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], list[Finding]]:
-    """The labels of `classes` columns, made up where the export has none.
-
-    Raises:
-        UnsupportedModelError: one column.
-        InputError: the number of labels is another.
-    """
-    labels = export.metadata.labels
-    if classes == 1:
-        named = f" for the labels {', '.join(labels)}" if labels and len(labels) > 1 else ""
-        raise UnsupportedModelError(
-            f"the model gives a single number{named}: Gst-nvinfer's classifier picks the largest of several outputs",
-            hint="export it with one output for each class and a softmax (Edge Impulse's own classifiers have both)",
-        )
-    if labels is None:
-        generic = tuple(f"class{index}" for index in range(classes))
-        message = f"no labels found: the {classes} classes are called {generic[0]} to {generic[-1]}"
-        return generic, [GENERIC_LABELS.found(message, hint="give them in the order of training with --labels")]
-    if len(labels) != classes:
-        raise InputError(
-            f"the export has {len(labels)} labels ({', '.join(labels)}), the model has {classes} outputs",
-            hint="give the labels of this model, in the order of training, with --labels",
-        )
-    return labels, []
+    return Fitted(model, Head(Task.CLASSIFIER, labels), (_OUTPUT,), findings)
 
 
 def _gives_probabilities(wiring: Wiring, name: str) -> bool:

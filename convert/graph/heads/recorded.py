@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import onnx
-
 from convert.artifacts import Head, Limits, Task
 from convert.errors import InputError
-from convert.graph.heads.classifier import class_labels
-from convert.graph.heads.labels import detector_labels
+from convert.graph.heads.labels import class_labels, detector_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from convert.artifacts import Export, OnnxModel
@@ -40,6 +36,8 @@ def reread(model: OnnxModel, export: Export, path: Path) -> tuple[Head, tuple[Fi
         InputError: `adapt` did not write it (`path` is named), or the labels do not fit.
         UnsupportedModelError: a classifier with one class.
     """
+    import onnx  # noqa: PLC0415 - commands that only read text do without
+
     properties = onnx.load_model_from_string(model.data).metadata_props
     said = {item.key.removeprefix(_PREFIX): item.value for item in properties}
     try:
@@ -47,10 +45,9 @@ def reread(model: OnnxModel, export: Export, path: Path) -> tuple[Head, tuple[Fi
         limits = _limits(said["limits"].split(";")) if "limits" in said else None
     except (KeyError, ValueError):
         raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None
-    findings: Iterable[Finding]
     labels, findings = (class_labels if task is Task.CLASSIFIER else detector_labels)(export, classes)
     words = {name: said.get(name) for name in _WORDS}
-    return Head(task, labels, **words, limits=limits), tuple(findings)
+    return Head(task, labels, **words, limits=limits), findings
 
 
 def _limits(numbers: list[str]) -> Limits:
