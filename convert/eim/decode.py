@@ -228,7 +228,7 @@ def suppress(whole: NDArray[Any], scores: NDArray[np.float32], overlap: np.float
         common = np.maximum(wide, 0) * np.maximum(high, 0)
         together = area[best] + area[rest] - common
         share = common / np.where(together > 0, together, 1)  # nothing overlaps a box without area
-        order = rest[share < overlap]
+        order = rest[share.astype(np.float32) < overlap]  # a float there, too
     return kept
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def bundle_files(path: Path) -> dict[str, bytes]:
             return _from_zip(packed, path)
     except zipfile.BadZipFile as error:
         raise InputError("not a bundle", path=path, hint=_HINT) from error
-    except (OSError, NotImplementedError, RuntimeError) as error:  # zipfile's own for features it lacks
+    except (OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error) as error:  # all of zipfile's
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"the bundle cannot be read: {reason}", path=path, hint=_HINT) from error
 

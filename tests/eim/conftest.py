@@ -1,0 +1,41 @@
+"""Bundles to serve, and servers that are ended whatever happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.eim.pack import pack
+from tests.eim import bundles
+from tests.eim.processes import Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles by kind, and each one packed as `KIND.eim`."""
+    folder = tmp_path_factory.mktemp("made")
+    sketches = {
+        "classifier": bundles.classifier(),
+        "gray": bundles.classifier(gray=True),
+        "fomo": bundles.fomo(),
+        "yolov5": bundles.yolov5(),
+        "ssd": bundles.ssd(),
+    }
+    paths = {kind: sketch.write(folder / kind) for kind, sketch in sketches.items()}
+    for kind in sketches:
+        paths[f"{kind}.eim"] = folder / f"{kind}.eim"
+        pack(paths[kind], paths[f"{kind}.eim"])
+    return paths
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """Starts servers in the test's folder."""
+    running = Servers(tmp_path)
+    yield running
+    running.end()

@@ -1,0 +1,68 @@
+"""Servers as processes of their own, and what they must not leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from convert.eim.memory import FOLDER, PREFIX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Servers:
+    """Starts `python -m convert.eim` or any other command, and ends what is left at the end of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: object, wait_for: Path | None = None, stdin: bool = False) -> subprocess.Popen[bytes]:
+        """Start `command`; wait until `wait_for` exists."""
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            bufsize=0,
+        )
+        self._running.append(process)
+        if wait_for is not None:
+            eventually(lambda: wait_for.exists() or process.poll() is not None)
+            assert wait_for.exists(), process.stdout and process.stdout.read()
+        return process
+
+    def serve(self, bundle: Path, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """A bundle on a socket."""
+        path = self.folder / f"s{len(self._running)}.sock"
+        command = [sys.executable, "-P", "-m", "convert", "eim", "serve", *options, bundle, path]
+        return self.start(*command, wait_for=path), path
+
+    def end(self) -> None:
+        for process in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGKILL)
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
+            process.wait()
+
+
+def eventually(true: object, seconds: float = 20.0) -> None:
+    """Wait until the function `true` returns something true."""
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+def memories() -> set[str]:
+    """Shared memory of this program that exists now."""
+    return {path.name for path in FOLDER.glob(f"{PREFIX}*")}
