@@ -81,7 +81,7 @@ def without_postprocess(model: bytes) -> bytes:
     tree = _tree(model)
     operator = _operator(tree)
     graph = tree.subgraphs[0]
-    graph.operators = [other for other in graph.operators if other is not operator]
+    graph.operators = graph.operators[:-1]
     graph.outputs = [int(index) for index in operator.inputs[:2]]
     tree.signatureDefs = None  # they name the outputs that are gone
     builder = flatbuffers.Builder(len(model))
@@ -96,19 +96,16 @@ def _tree(model: bytes) -> Any:
 
 
 def _operator(tree: Any) -> Any:
-    """The one operator, which makes all of the graph's outputs."""
+    """The last operator, which makes all of the graph's outputs."""
     graph = tree.subgraphs[0]
-    found = [
-        operator
-        for operator in graph.operators
-        if (tree.operatorCodes[operator.opcodeIndex].customCode or b"") == OPERATOR.encode()
-    ]
-    if len(found) != 1 or len(found[0].inputs) != 3 or not set(graph.outputs) <= set(found[0].outputs):
+    last = graph.operators[-1]
+    code = tree.operatorCodes[last.opcodeIndex].customCode
+    if code != OPERATOR.encode() or len(last.inputs) != 3 or not set(graph.outputs) <= set(last.outputs):
         raise UnsupportedModelError(
-            f"a MobileNet SSD ends in one {OPERATOR}, whose results are its outputs; this model does not",
+            f"a MobileNet SSD ends in {OPERATOR}, whose results are its outputs; this model does not",
             hint="give the real --task, or export the model again",
         )
-    return found[0]
+    return last
 
 
 def _parameters(operator: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from convert.artifacts import ImageScaling, Task
 from convert.validate import reference, runtime
-from convert.validate.decoding import Decoding, comparable, raw_names, with_raw
+from convert.validate.decoding import Decoding, as_original, comparable, raw_names, with_raw
 from convert.validate.parity import Tally
 from convert.validate.preprocess import as_nvinfer
 from convert.validate.tails import Network
@@ -73,9 +73,10 @@ class Comparison:
         else:
             raw = outputs[self._shipped :]
             decoding.add(names, raw, shipped)
-            both = comparable(decoding.network, wanted, raw)
-            self._tally.ranked = both.ranked
-            self._tally.add(names, both.original, both.candidate)
+            left = comparable(decoding.network, wanted)
+            right = comparable(decoding.network, as_original(decoding.network, raw))
+            self._tally.ranked = left.ranked
+            self._tally.add(names, left.arrays, right.arrays)
         if self.first is None:
             few = slice(self._keep)
             self.first = pictures[few].copy(), [output[few] for output in shipped]

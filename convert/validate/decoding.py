@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.validate.tails import Network
 
-__all__ = ["TOLERANCE", "Comparable", "Decoding", "comparable", "raw_names", "with_raw"]
+__all__ = ["TOLERANCE", "Comparable", "Decoding", "as_original", "comparable", "raw_names", "with_raw"]
 
 TOLERANCE = 1e-5
 """Times the value, where that is above 1: a few units in the last place of float32."""
@@ -32,12 +32,6 @@ TOLERANCE = 1e-5
 _RAW = ("raw_heat_map", "raw_candidates", "raw_boxes", "raw_scores")
 _UNIT = np.float32(35)  # pixels that DetectNet's boxes are measured in
 _SPREAD = (0.1, 0.9)  # where the middle of all candidates' centres can be, in shares of the picture
-
-_BEFORE_CLASSES = {
-    **dict.fromkeys((Task.YOLOV5, Task.YOLOV5_DRPAI, Task.YOLOX), 5),
-    **dict.fromkeys((Task.YOLO_PRO, Task.YOLOV11, Task.YOLOV11_ABS), 4),
-    **dict.fromkeys((Task.TAO_YOLOV3, Task.TAO_YOLOV4), 11),
-}
 
 
 def raw_names(model: bytes) -> tuple[str, ...]:
@@ -61,46 +55,33 @@ def with_raw(model: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Comparable:
-    """Raw outputs as parity compares them: one array for boxes (none of FOMO), one for class scores [n, ..., classes].
+    """What parity compares of a detector: arrays of numbers from 0 to 1, and which of them are classes' [n, ..., C].
 
-    Boxes are measured so that one tolerance suits all models: in shares of the picture, or of an anchor; and where they
-    are larger than that, in shares of the original's value. A YOLO can well say that a box is nine pictures wide: the
-    parser clips it, and LiteRT's own kernels differ by 1.7e-4 there (yolov5-160x160x3-f16 on white).
+    Of FOMO the heat map. Of others what the network says of each class and of there being an object, and its boxes,
+    decoded, in shares of the picture and clipped to it. Decoding has no steps; before it numbers have units of all
+    kinds, and a box may be nine pictures wide, where LiteRT's own kernels differ by 1.7e-4 (yolov5-160x160x3-f16 on
+    white) or more (1e-3 in the codes of ssd-320x320x3-int8).
     """
 
-    original: list[NDArray[Any]]
-    candidate: list[NDArray[Any]]
+    arrays: list[NDArray[Any]]
     ranked: list[bool]
 
 
-def comparable(network: Network, original: Sequence[NDArray[Any]], raw: Sequence[NDArray[Any]]) -> Comparable:
-    """`original`: the original's outputs; `raw`: the graph's raw ones, whose heat maps are NCHW."""
+def comparable(network: Network, raw: Sequence[NDArray[Any]]) -> Comparable:
+    """Of raw outputs in the original's layout, that is with heat maps NHWC."""
     if network.head.task is Task.FOMO:
-        return Comparable(list(original), [values.transpose(0, 2, 3, 1) for values in raw], [True])
-    (boxes, scores), (other_boxes, other_scores) = _parts(network, original), _parts(network, raw)
-    with np.errstate(invalid="ignore"):  # infinity is parity's to find
-        measure = np.maximum(1, np.abs(boxes))
-        return Comparable([boxes / measure, scores], [other_boxes / measure, other_scores], [False, True])
+        return Comparable(list(raw), [True])
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
+        found = tails.read(network, list(raw))
+    objectness = [] if found.objectness is None else [found.objectness]
+    return Comparable(
+        [np.clip(found.boxes, 0, 1), found.of_classes, *objectness], [False, True, *(False for _ in objectness)]
+    )
 
 
-def _parts(network: Network, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Boxes, with what belongs to them, and class scores."""
-    task = network.head.task
-    if task is Task.SSD:
-        assert network.anchors is not None
-        boxes, scores = raw
-        scales = np.ones(boxes.shape[-1], np.float32)
-        scales[:4] = network.anchors.scales
-        return boxes / scales, scores
-    (rows,) = raw
-    if task in {Task.YOLOV11, Task.YOLOV11_ABS}:
-        rows = rows.transpose(0, 2, 1)
-    if task in {Task.TAO_RETINANET, Task.TAO_SSD}:
-        return rows[..., -12:], rows[..., :-12]
-    others, classes = np.split(rows, [_BEFORE_CLASSES[task]], axis=2)
-    if network.head.coordinates == "pixels":
-        others = np.concatenate([others[..., :4] / np.tile(network.size, 2), others[..., 4:]], axis=2)
-    return others, classes
+def as_original(network: Network, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The graph's raw outputs, whose heat maps are NCHW, in the original's layout."""
+    return [values.transpose(0, 2, 3, 1) for values in raw] if network.head.task is Task.FOMO else list(raw)
 
 
 @dataclass
@@ -158,7 +139,7 @@ class Decoding:
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         wanted = tails.read(self.network, list(raw))
         boxes, scores, classes = shipped
-        self._labels += int((wanted.classes != classes).sum())
+        self._labels += int((wanted.labels != classes).sum())
         self._middles.append(np.median((wanted.boxes[..., :2] + wanted.boxes[..., 2:]) / 2, axis=1))
         return [wanted.boxes, wanted.scores], [boxes, scores]
 

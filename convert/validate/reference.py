@@ -79,9 +79,7 @@ def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> lis
 
     inside = ssd.inputs(model)
     try:
-        interpreter = Interpreter(
-            model_content=model, num_threads=1, experimental_preserve_all_tensors=inside is not None
-        )
+        interpreter = Interpreter(model_content=model, num_threads=1)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error

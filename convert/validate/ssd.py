@@ -1,7 +1,8 @@
 """Looks into the original of an SSD, whose last operator, TFLite_Detection_PostProcess, hides what the network gives.
 
-The unchanged flatbuffer runs; the operator's inputs are read where LiteRT left them. They are encoded boxes, scores and
-anchors (tensorflow/lite/kernels/detection_postprocess.cc). Runs in the isolated child.
+The unchanged flatbuffer runs; the operator's inputs are read where LiteRT left them: nothing runs after that operator
+and could write over them. They are encoded boxes, scores and anchors (tensorflow/lite/kernels/detection_postprocess.cc).
+Runs in the isolated child.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def anchors(model: bytes) -> Anchors:
     if operator is None or indices is None:
         raise ValidationError("the original does not end in an SSD's post-processing", hint="give the real --task")
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter = Interpreter(model_content=model, num_threads=1)
         interpreter.allocate_tensors()
         for source in interpreter.get_input_details():
             interpreter.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
@@ -59,17 +60,13 @@ def anchors(model: bytes) -> Anchors:
 
 
 def _operator(model: bytes) -> Any:
-    """The one operator of that name, None where there is none, or several."""
+    """The operator of that name if it is the last one, else None."""
     from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only SSD models need it
 
     tree = schema.Model.GetRootAs(model, 0)
     graph = tree.Subgraphs(0)
-    found = [
-        operator
-        for operator in map(graph.Operators, range(graph.OperatorsLength()))
-        if tree.OperatorCodes(operator.OpcodeIndex()).CustomCode() == _OPERATOR
-    ]
-    return found[0] if len(found) == 1 else None
+    last = graph.Operators(graph.OperatorsLength() - 1)
+    return last if tree.OperatorCodes(last.OpcodeIndex()).CustomCode() == _OPERATOR else None
 
 
 def _float32(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ model gives must be what this gives on the same raw outputs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,11 +52,21 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """Of n pictures: boxes [n,A,4] (top, left, bottom, right in shares of the picture), scores [n,A], classes [n,A]."""
+    """Of n pictures, A candidates each.
+
+    Attributes:
+        boxes: [n,A,4], top, left, bottom, right in shares of the picture.
+        scores: [n,A], what is reported.
+        labels: [n,A], the best class.
+        of_classes: [n,A,C], what the network says of each class, 0..1.
+        objectness: [n,A,1]; None where there is none.
+    """
 
     boxes: Float
     scores: Float
-    classes: Float
+    labels: Float
+    of_classes: Float
+    objectness: Float | None
 
 
 def heat(raw: Float, merge: str | None) -> Float:
@@ -114,12 +124,12 @@ def read(network: Network, raw: list[Float]) -> Detections:
 def _detections(
     low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
 ) -> Detections:
-    """Corners as (x, y), in shares; `objectness` [n,A] counts."""
-    best = classes.max(axis=2)
+    """Corners as (x, y), in shares; `objectness` [n,A,1] counts."""
+    score = classes.max(axis=2)
     if objectness is not None:
-        best = objectness if by_objectness else objectness * best
+        score = objectness[..., 0] if by_objectness else objectness[..., 0] * score
     boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
-    return Detections(boxes, best, classes.argmax(axis=2).astype(np.float32))
+    return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
 
 
 def _around(centre: Float, size: Float) -> tuple[Float, Float]:
@@ -140,7 +150,7 @@ def _yolov5(network: Network, rows: Float) -> Detections:
     """xc, yc, w, h, objectness, classes."""
     corners = _around(rows[..., :2], rows[..., 2:4])
     low, high = _in_shares(network, corners, pixels=network.head.coordinates == "pixels")
-    return _detections(low, high, rows[..., 5:], rows[..., 4], by_objectness=network.head.score == "objectness")
+    return _detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=network.head.score == "objectness")
 
 
 def _yolox(network: Network, rows: Float) -> Detections:
@@ -157,7 +167,7 @@ def _yolox(network: Network, rows: Float) -> Detections:
     centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
     size = np.exp(rows[..., 2:4]) * table[:, 2:]
     low, high = _in_shares(network, _around(centre, size), pixels=True)
-    return _detections(low, high, rows[..., 5:], rows[..., 4], by_objectness=network.head.score == "objectness")
+    return _detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=network.head.score == "objectness")
 
 
 def _yolov11(network: Network, rows: Float) -> Detections:
@@ -190,17 +200,19 @@ def _tao_yolo(network: Network, rows: Float) -> Detections:
     place, anchor, step, offset, log_size = pairs
     if network.head.task is Task.TAO_YOLOV4:
         log_size = np.minimum(log_size, np.float32(8))
-    centre: Float = place + _sigmoid(offset) * step
-    corners = _around(centre, np.exp(log_size) * anchor)
-    scores = _sigmoid(rows[..., 10]), _sigmoid(rows[..., 11:].max(axis=2, keepdims=True))
-    found = _detections(*corners, scores[1], scores[0], by_objectness=network.head.score == "objectness")
-    return Detections(found.boxes, found.scores, rows[..., 11:].argmax(axis=2).astype(np.float32))
+    centre = place + _sigmoid(offset) * step
+    low, high = _around(centre, np.exp(log_size) * anchor)
+    by_objectness = network.head.score == "objectness"
+    found = _detections(low, high, _sigmoid(rows[..., 11:]), _sigmoid(rows[..., 10:11]), by_objectness=by_objectness)
+    # Far out the sigmoid is 1 for several classes; which is best shows before it.
+    return replace(found, labels=rows[..., 11:].argmax(axis=2).astype(np.float32))
 
 
 def _ssd(network: Network, codes: Float, scores: Float) -> Detections:
     """y x h w of each anchor's box, in the anchor's size and by the operator's scales; scores with background first."""
     assert network.anchors is not None
-    scaled = codes[..., :4] / np.array(network.anchors.scales, np.float32)
+    scales: Float = np.array(network.anchors.scales, np.float32)
+    scaled: Float = np.divide(codes[..., :4], scales)
     place, size = network.anchors.places[:, :2], network.anchors.places[:, 2:]
     centre = scaled[..., :2] * size + place
     low, high = _around(centre, np.exp(scaled[..., 2:]) * size)
