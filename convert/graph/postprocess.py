@@ -65,7 +65,8 @@ def read_postprocess(model: bytes) -> PostProcess:
         if (name in _SCALES or name in _INTEGERS) and value <= 0:
             raise _damaged(f"{name} is {value}")
     y, x, h, w = (float(said[name]) for name in _SCALES)
-    score, overlap = (min(max(float(said[name]), 0.0), 1.0) for name in _FRACTIONS)
+    # float32 in the file: 0.6 there is 0.60000002384 as a double, which nobody wants to read in a config
+    score, overlap = (min(max(float(str(np.float32(said[name]))), 0.0), 1.0) for name in _FRACTIONS)
     detections, classes = (int(said[name]) for name in _INTEGERS)
     return PostProcess(anchors, (y, x, h, w), classes, Limits(detections, score, overlap))
 

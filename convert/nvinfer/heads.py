@@ -44,27 +44,44 @@ class HeadPreset:
 def head_preset(task: Task) -> HeadPreset:
     """What is emitted for `task`.
 
+    A file that says `same-as = "other"` has the entries of `other.toml` where it has none of its own.
+
     Raises:
         PresetError: there is no such file, or an edit damaged it.
     """
-    path = configs() / "heads" / f"{task.value}.toml"
+    data = _load(task.value)
+    if "same-as" in data:
+        base = _load(str(data.pop("same-as")))
+        data = {**base, **{name: _merged(base.get(name), value) for name, value in data.items()}}
+    return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task.value}.toml")
+
+
+def _load(name: str) -> dict[str, Any]:
+    path = configs() / "heads" / f"{name}.toml"
     try:
-        data = load_toml(f"heads/{task.value}.toml")
+        return load_toml(f"heads/{name}.toml")
     except FileNotFoundError as error:
         known = ", ".join(sorted(each.stem for each in path.parent.glob("*.toml")))
-        raise PresetError(f"nothing is known to emit for {task.value}", hint=f"known heads: {known}") from error
+        raise PresetError(f"nothing is known to emit for {name}", hint=f"known heads: {known}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"not TOML: {error}", path=path, hint="undo the last edit of that file") from error
-    return read_row(HeadPreset, data, "the file", path)
+
+
+def _merged(base: object, value: object) -> object:
+    """A table's entries join those of `base`; anything else stands for itself."""
+    return {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value
 
 
 def facts(preset: HeadPreset, adapted: Adapted, target: Target) -> dict[str, Value]:
     """What `{...}` in a preset stands for."""
-    metadata = adapted.export.metadata
+    metadata, limits = adapted.export.metadata, adapted.head.limits
     recorded = {"threshold": metadata.threshold, "nms-iou": metadata.nms_iou}
+    known = preset.defaults | {name: value for name, value in recorded.items() if value is not None}
+    if limits:  # the model's own post-processing, to which Edge Impulse's SDK leaves all this
+        threshold = max(limits.score, known["threshold"])
+        known |= {"threshold": threshold, "nms-iou": limits.overlap, "max-detections": limits.detections}
     return {
-        **preset.defaults,
-        **{name: value for name, value in recorded.items() if value is not None},
+        **known,
         "name": adapted.export.name,
         "classes": len(adapted.head.labels),
         "parser-library": sdk_path(target, "parser-library"),

@@ -1,8 +1,8 @@
 """Looks into the original of an SSD, whose last operator, TFLite_Detection_PostProcess, hides what the network gives.
 
 The unchanged flatbuffer runs; the operator's inputs are read where LiteRT left them: nothing runs after that operator
-and could write over them. They are encoded boxes, scores and anchors (tensorflow/lite/kernels/detection_postprocess.cc).
-Runs in the isolated child.
+and could write over them. They are encoded boxes, scores and anchors; the operator is that of
+tensorflow/lite/kernels/detection_postprocess.cc. Runs in the isolated child.
 """
 
 from __future__ import annotations
