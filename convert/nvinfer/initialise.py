@@ -1,24 +1,27 @@
-"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine, and what the first frame does.
+"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine; and its first frame.
 
 The steps and their order are those of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
-(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it. Building
-or loading the engine is not part of it: an engine is taken to be there when the config names something to make it from.
+(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it.
+Building or loading the engine is not part of it: an engine is taken to be there when the config names something to make
+it from.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from convert.errors import InputError
 from convert.nvinfer.initialise_labels import read_labels
 from convert.nvinfer.initialise_library import Library, library_of
 from convert.nvinfer.initialise_outputs import SIGSEGV, Outcome, Tensor, built_in_boxes, built_in_segments, stock_parser
 from convert.nvinfer.parse_result import Parsed, Problem, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Engine", "Initialised", "Network", "Outcome", "Status", "Tensor", "initialise"]
 
@@ -97,13 +100,13 @@ class Initialised:
     problems: tuple[Problem, ...] = ()
 
 
-class _Refused(Exception):  # noqa: N818 - nvinfer's end, not ours
+class _Refused(Exception):
     def __init__(self, status: Status | None) -> None:
         super().__init__(status)
         self.status = status
 
 
-class _Dies(Exception):  # noqa: N818 - nvinfer's end, not ours
+class _Dies(Exception):
     def __init__(self, signal: int) -> None:
         super().__init__(signal)
         self.signal = signal
@@ -149,8 +152,8 @@ class _Start:
 
     def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
         entry = self.parsed.entry(key)
-        place = (None, None) if entry is None else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, message, "property", key, *place, fatal))
+        line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
+        self.problems.append(Problem(reason, message, "property", key, line, column, fatal))
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
         self.say(reason, key, message, fatal=True)
@@ -289,10 +292,10 @@ class _Start:
         """Labels and the parse function (initResource of the network type's postprocessor); "other" has neither."""
         if self.kind == _OTHER:
             return
-        if self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]:
-            if not self.values["op-tensor-files"]:
-                message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
-                self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+        overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
+        if overwrites and not self.values["op-tensor-files"]:
+            message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
+            self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
         if self.values["labelfile-path"]:
             try:
                 read_labels(self.parsed.files["labelfile-path"])

@@ -1,8 +1,8 @@
 """What Gst-nvinfer's output parsers do with the first frame, as far as the outputs' names, types and shapes decide it.
 
-Built-in parsers: nvdsinfer_context_impl_output_parsing.cpp; the stock library's: nvdsinfer_customparser (both DeepStream
-9.1, compiled without assertions). A frame of zeros is assumed. What a library of somebody else does is not known, and
-counts as success.
+Built-in parsers: nvdsinfer_context_impl_output_parsing.cpp; the stock library's: nvdsinfer_customparser (both
+DeepStream 9.1, compiled without assertions). A frame of zeros is assumed. What a library of somebody else does is not
+known, and counts as success.
 """
 
 from __future__ import annotations

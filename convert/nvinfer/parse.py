@@ -10,14 +10,16 @@ everything else is INI (gstnvinfer.cpp, PROP_CONFIG_FILE_PATH).
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.errors import InputError, PresetError
 from convert.nvinfer.keys import NEWEST, PLATFORMS, version
 from convert.nvinfer.parse_draft import Draft
 from convert.nvinfer.parse_files import TooMany, read_ordinary
 from convert.nvinfer.parse_ini import read_ini
-from convert.nvinfer.parse_result import Parsed
+
+if TYPE_CHECKING:
+    from convert.nvinfer.parse_result import Parsed
 
 __all__ = ["MOST_BYTES", "YAML_SINCE", "form_of", "read", "read_bytes"]
 

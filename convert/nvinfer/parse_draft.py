@@ -30,7 +30,7 @@ _MOST_IDS: Final = 2**29
 """operate-on-class-ids is held in a table of 4 bytes an id, up to the largest: this would be 2 GiB."""
 
 
-class Stop(Exception):  # noqa: N818 - not an error of ours: the end of nvinfer's reading
+class Stop(Exception):
     """nvinfer reads no further; the draft's last problem says why. `exception`: what an aborting process dies of."""
 
     def __init__(self, verdict: Verdict, exception: str | None = None) -> None:
@@ -150,10 +150,12 @@ class Draft:
         return found
 
     def shown(self, path: bytes) -> str:
-        """`path` with the config's folder written as `<dir>`."""
+        """`path` with the config's folder written as `<dir>`, unless that is the root."""
+        if self.folder == b"/":
+            return as_text(path)
         if path == self.folder:
             return "<dir>"
-        inside = self.folder.rstrip(b"/") + b"/"
+        inside = self.folder + b"/"
         return "<dir>/" + as_text(path[len(inside) :]) if path.startswith(inside) else as_text(path)
 
     def put_operate_on(self, ids: Sequence[int], entry: Entry) -> None:

@@ -18,7 +18,7 @@ _HINTS: Final = {
 }
 
 
-class TooMany(Exception):  # noqa: N818 - says it better
+class TooMany(Exception):
     """The file has more in it than we care to hold in memory. It is no config, though nvinfer might read it."""
 
 

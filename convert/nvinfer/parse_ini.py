@@ -8,8 +8,7 @@ the inference context reads. All of it was decided by running that parser (DeepS
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import ErrorKind, Group, KeyFile, KeyFileError, Pair
@@ -24,6 +23,9 @@ from convert.nvinfer.parse_draft import (
     as_text,
 )
 from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = ["name_value_pairs", "read_ini"]
 
@@ -106,7 +108,7 @@ class _Reader:
                 self.draft.unread.append(Unread(_section(each), "network-type" if of_classes else "unknown"))
         return self.classes(others) if detector else []
 
-    # [property]
+    # The group [property].
 
     def property(self, group: Group) -> None:
         table = known_keys(PROPERTY, self.draft.release, "ini")
@@ -214,7 +216,7 @@ class _Reader:
     def refuse(self, error: KeyFileError, entry: Entry) -> Any:
         self.draft.refuse(_REASONS.get(error.kind, Reason.TYPE), f"{entry.key}: {error.message}", entry)
 
-    # [class-attrs-*]
+    # The groups of classes.
 
     def classes(self, groups: Sequence[Group]) -> list[dict[str, Any]]:
         draft = self.draft

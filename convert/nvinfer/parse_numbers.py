@@ -41,6 +41,8 @@ ULONG_MAX: Final = 2**64 - 1
 
 # More digits than any 64-bit number has: Python refuses to convert absurdly long digit strings, C calls them ERANGE.
 _DIGITS: Final = 20
+# Python converts up to 4300 decimal digits. A number so small that is written with more counts as inexact.
+_PYTHON_DIGITS: Final = 4000
 # The smallest normal double; below it glibc's strtod reports ERANGE for an inexact result.
 _DBL_MIN: Final = 2.2250738585072014e-308
 
@@ -59,11 +61,11 @@ _STREAM_DOUBLE = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9
 _STREAM_INT = re.compile(rb"([+-]?)(?:0[xX]0*([0-9a-fA-F]*)|(0+[0-7]*)|([1-9][0-9]*))[ \t\n\v\f\r]*\Z")
 
 
-class NotANumber(ValueError):  # noqa: N818 - the C++ name would be invalid_argument; this says what it is
+class NotANumber(ValueError):
     """No number at the start of the text (`std::invalid_argument`, or a failed extraction)."""
 
 
-class OutOfRange(ValueError):  # noqa: N818 - std::out_of_range
+class OutOfRange(ValueError):
     """A number, but none the type can hold (`std::out_of_range`, ERANGE)."""
 
 
@@ -101,17 +103,13 @@ def strtod(text: bytes) -> Double:
             value = float.fromhex(match["hex"].decode("ascii"))
         except OverflowError:
             value = math.inf
-        erange = math.isinf(value) or (value < _DBL_MIN and bool(re.search(rb"[1-9a-f]", _mantissa(match["hex"][2:]))))
+        erange = math.isinf(value) or (value < _DBL_MIN and _inexact_hexadecimal(match["hex"], value))
     elif match["dec"]:
         value = float(match["dec"])
         erange = math.isinf(value) or (value < _DBL_MIN and _inexact(match["dec"], value))
     else:
         value, erange = (math.inf if match["inf"] else math.nan), False
     return Double(-value if negative else value, match.end(), erange)
-
-
-def _mantissa(digits: bytes) -> bytes:
-    return digits.lower().partition(b"p")[0]
 
 
 def _inexact(text: bytes, value: float) -> bool:
@@ -122,7 +120,19 @@ def _inexact(text: bytes, value: float) -> bool:
     from fractions import Fraction  # noqa: PLC0415 - slow to import, and numbers this small are rare
 
     # A value of 0 from digits that are not all 0 has been lost; a subnormal has a bounded exponent, so this is cheap.
-    return value == 0 or Fraction(text.decode("ascii")) != Fraction(value)
+    return value == 0 or len(text) > _PYTHON_DIGITS or Fraction(text.decode("ascii")) != Fraction(value)
+
+
+def _inexact_hexadecimal(text: bytes, value: float) -> bool:
+    """As `_inexact`, for "0x..." with or without an exponent."""
+    digits, _, power = text[2:].lower().partition(b"p")
+    whole, _, part = digits.partition(b".")
+    number = int(whole + part or b"0", 16)
+    if not number or not value or len(power) > _PYTHON_DIGITS:
+        return bool(number)
+    from fractions import Fraction  # noqa: PLC0415 - as above
+
+    return number * Fraction(2) ** (int(power or b"0") - 4 * len(part)) != Fraction(value)
 
 
 def _c_string(text: bytes) -> bytes:

@@ -8,8 +8,7 @@ with `;` between the elements. All of it was decided by running that parser (Dee
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from convert.nvinfer.keyfile import MOST_PAIRS
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, known_keys
@@ -37,6 +36,9 @@ from convert.nvinfer.parse_numbers import (
 from convert.nvinfer.parse_paths import PATH_BYTES
 from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict
 from convert.nvinfer.yaml_tree import Document, Node, YamlError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["read_yaml"]
 
@@ -149,7 +151,7 @@ class _Reader:
     def dies(self, message: str, exception: str, entry: Entry | None) -> NoReturn:
         self.draft.abort(Reason.TYPE, message, exception, entry)
 
-    # [property]
+    # The map property.
 
     def property(self, name: bytes, value: Node, entry: Entry) -> None:
         draft = self.draft
@@ -261,7 +263,7 @@ class _Reader:
         except OutOfRange:
             self.dies(f"{entry.key}: “{shown}” is too large or too small", name, entry)
 
-    # class-attrs-*
+    # The maps of classes.
 
     def classes(self) -> list[dict[str, Any]]:
         draft = self.draft

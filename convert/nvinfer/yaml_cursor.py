@@ -18,7 +18,7 @@ _NOTHING: Final = re.compile(rb"(?:[ \t]*+(?:#(?:[^\r\n]|\r(?!\n))*+)?(?:\n|\r\n
 
 
 class YamlError(Exception):
-    """yaml-cpp throws here. `position` is a byte in the decoded text; `line` and `column`, from 1, are set by `load`."""
+    """yaml-cpp throws here. `position`: a byte of the decoded text. `line` and `column`, from 1, are set by `load`."""
 
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message)

@@ -60,10 +60,26 @@ _LINE_BREAK: Final = re.compile(_BREAK)
 _DOCUMENT: Final = re.compile(rb"(?:---|\.\.\.)" + _SEPARATOR)
 
 _ESCAPES: Final = {
-    **{b"0": b"\0", b"a": b"\a", b"b": b"\b", b"t": b"\t", b"\t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f"},
-    **{b"r": b"\r", b"e": b"\x1b", b" ": b" ", b'"': b'"', b"'": b"'", b"\\": b"\\", b"/": b"/"},
-    # The next two are single bytes, not UTF-8, in yaml-cpp.
-    **{b"N": b"\x85", b"_": b"\xa0", b"L": b"\xe2\x80\xa8", b"P": b"\xe2\x80\xa9"},
+    b"0": b"\0",
+    b"a": b"\a",
+    b"b": b"\b",
+    b"t": b"\t",
+    b"\t": b"\t",
+    b"n": b"\n",
+    b"v": b"\v",
+    b"f": b"\f",
+    b"r": b"\r",
+    b"e": b"\x1b",
+    b" ": b" ",
+    b'"': b'"',
+    b"'": b"'",
+    b"\\": b"\\",
+    b"/": b"/",
+    # yaml-cpp writes the next two as single bytes, which is not UTF-8.
+    b"N": b"\x85",
+    b"_": b"\xa0",
+    b"L": b"\xe2\x80\xa8",
+    b"P": b"\xe2\x80\xa9",
 }
 _CODES: Final = {b"x": 2, b"u": 4, b"U": 8}
 

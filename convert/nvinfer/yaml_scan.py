@@ -7,7 +7,6 @@ it refuses kills the process. Held against the real library with hundreds of tho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from convert.nvinfer.yaml_cursor import YamlError
@@ -15,6 +14,8 @@ from convert.nvinfer.yaml_layout import ENTRY, SEPARATOR, Layout, Token
 from convert.nvinfer.yaml_scalar import BLOCK, DOUBLE, FLOW_PLAIN, PLAIN, SINGLE, read_scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convert.nvinfer.yaml_cursor import Cursor
 
 __all__ = ["Scanner", "Token"]
@@ -99,7 +100,7 @@ def _to_next_token(layout: Layout) -> None:
         cursor.empty_lines()
 
 
-def _reader(layout: Layout) -> Callable[[Layout], None]:
+def _reader(layout: Layout) -> Callable[[Layout], None]:  # noqa: PLR0911 - one answer a kind of token
     """The function for the token that starts here; the order of the questions is yaml-cpp's."""
     cursor = layout.cursor
     text, position, first = cursor.text, cursor.position, cursor.peek()

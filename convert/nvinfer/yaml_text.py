@@ -36,20 +36,22 @@ def decode(data: bytes) -> bytes:
     return b"".join(_utf8(code) for code in (units if wide else _code_points(units)))
 
 
+# How a file may start, the encoding that means, and how much of it is a mark; the first that fits counts.
+_STARTS: Final = (
+    (b"\0\0\xfe\xff", "utf-32-be", 4),
+    (b"\0\0\0", "utf-32-be", 0),
+    (b"\xff\xfe\0\0", "utf-32-le", 4),
+    (b"\xff\xfe", "utf-16-le", 2),
+    (b"\xfe\xff", "utf-16-be", 2),
+    (b"\xef\xbb\xbf", "utf-8", 3),
+)
+
+
 def _guess(data: bytes) -> tuple[str, int]:
     """The encoding and the length of the byte order mark."""
-    if data.startswith(b"\0\0\xfe\xff"):
-        return "utf-32-be", 4
-    if data.startswith(b"\0\0\0"):
-        return "utf-32-be", 0
-    if data.startswith(b"\xff\xfe\0\0"):
-        return "utf-32-le", 4
-    if data.startswith(b"\xff\xfe"):
-        return "utf-16-le", 2
-    if data.startswith(b"\xfe\xff"):
-        return "utf-16-be", 2
-    if data.startswith(b"\xef\xbb\xbf"):
-        return "utf-8", 3
+    for start, encoding, length in _STARTS:
+        if data.startswith(start):
+            return encoding, length
     return _guess_unmarked(data), 0
 
 

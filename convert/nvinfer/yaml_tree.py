@@ -175,25 +175,31 @@ class _Builder:
         if first.kind == "value":
             return (yield from self.compact_map(Node("map", position)))
         if first.kind == "alias":
-            if first.text not in self.anchors:
-                raise YamlError("there is no such anchor", position)
-            self.scanner.pop()
-            return self.anchors[first.text]
+            return self.alias(first)
         tag, anchor = self.properties()
         token = self.scanner.peek()
-        if token is None:
-            return self.named(Node("null", position), anchor)
-        tag = tag or (b"!" if token.kind == "text" else b"?")
-        if token.kind in {"plain", "text"}:
-            null = token.kind == "plain" and tag == b"?" and token.text in _NULLS
-            made = Node("null", position) if null else Node("scalar", position, token.text)
-            self.scanner.pop()
-            return self.named(made, anchor)
-        reader = self.collections.get(token.kind)
-        if reader is not None and (token.kind != "key" or self.in_flow_list):
+        reader = None if token is None else self.collections.get(token.kind)
+        if token is not None and reader is not None and (token.kind != "key" or self.in_flow_list):
             kind = "seq" if "seq" in token.kind else "map"
             return (yield from reader(self, self.named(Node(kind, position), anchor)))
-        return self.named(Node("null", position) if tag == b"?" else Node("scalar", position), anchor)
+        return self.named(self.lone(token, tag, position), anchor)
+
+    def alias(self, token: Token) -> Node:
+        if token.text not in self.anchors:
+            raise YamlError("there is no such anchor", token.position)
+        self.scanner.pop()
+        return self.anchors[token.text]
+
+    def lone(self, token: Token | None, tag: bytes, position: int) -> Node:
+        """A text, or the nothing in front of `token`. A tag makes a text even of nothing."""
+        untagged = tag in {b"", b"?"}
+        if token is None:
+            return Node("null", position)
+        if token.kind in {"plain", "text"}:
+            self.scanner.pop()
+            null = token.kind == "plain" and untagged and token.text in _NULLS
+            return Node("null", position) if null else Node("scalar", position, token.text)
+        return Node("null" if untagged else "scalar", position)
 
     def named(self, node: Node, anchor: bytes) -> Node:
         if anchor:

@@ -1,0 +1,200 @@
+"""What the inference context makes of a config and an engine, beyond the recorded cases; and label files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.errors import InputError
+from convert.nvinfer.initialise import Engine, Initialised, Status, initialise
+from convert.nvinfer.initialise_labels import read_labels, split_labels
+from convert.nvinfer.initialise_outputs import Tensor
+from convert.nvinfer.parse import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STOCK = "custom-lib-path=/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so\n"
+Y = Tensor("y", "float", (3,))
+COV, BOXES = Tensor("cov", "float", (3, 12, 12)), Tensor("bbox", "float", (12, 12, 12))
+SSD = tuple(Tensor(f"detection_{name}", "float", (10,)) for name in ("boxes", "scores", "classes"))
+
+
+def engine(*outputs: Tensor, dims: tuple[int, ...] = (3, 96, 96), inputs: int = 1, batch: int = 1) -> Engine:
+    others = tuple(Tensor(f"aux{index}", "float", (4,)) for index in range(inputs - 1))
+    return Engine(batch, (Tensor("x", "float", dims), *others), outputs or (Y,))
+
+
+def start(lines: str, model: Engine, folder: Path | str = "/tmp/none", *, release: str = "9.1") -> Initialised:
+    data = f"[property]\ngie-unique-id=1\nonnx-file=m.onnx\n{lines}\n".encode()
+    return initialise(read_bytes(data, f"{folder}/config.txt", release=release), model)
+
+
+def test_only_accepted_configs() -> None:
+    with pytest.raises(ValueError, match="accepted"):
+        initialise(read_bytes(b"", "a.txt"), engine())
+
+
+@pytest.mark.parametrize(
+    ("header", "pixels", "verdict"),
+    [
+        (b"P6\n4 2\n255\n", 24, "ok"),
+        (b"P3 4 2 255 ", 24, "ok"),
+        (b"P6\n04 2\n255\n", 24, "ok"),
+        (b"P6\n4 2\n255\n", 23, "refused"),
+        (b"P6\n2 4\n255\n", 24, "refused"),
+        (b"P6\n# by hand\n4 2\n255\n", 24, "refused"),
+        (b"P5\n4 2\n255\n", 24, "refused"),
+        (b"", 0, "refused"),
+    ],
+)
+def test_mean_files(tmp_path: Path, header: bytes, pixels: int, verdict: str) -> None:
+    (tmp_path / "mean.ppm").write_bytes(header + bytes(pixels))
+    found = start("network-type=1\nmean-file=mean.ppm", engine(dims=(3, 2, 4)), tmp_path)
+    assert found.verdict == verdict
+    assert found.status is (None if verdict == "ok" else Status.CONFIG_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("scale", "verdict"),
+    [("1", "refused"), ("0", "ok"), ("-1", "ok"), ("nan", "ok"), ("inf", "refused"), ("-inf", "ok")],
+)
+def test_offsets_count_only_with_a_scale(scale: str, verdict: str) -> None:
+    assert start(f"network-type=1\noffsets=1;2\nnet-scale-factor={scale}", engine()).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("lines", "dims", "status"),
+    [
+        ("infer-dims=3;96;96", (27648,), Status.CONFIG_FAILED),
+        ("", (27648,), Status.TENSORRT_ERROR),
+        ("input-tensor-from-meta=1", (27648,), None),
+        ("infer-dims=3;0;96", (3, 64, 64), None),
+        ("infer-dims=3;4;8", (3, 4, 8), None),
+        ("infer-dims=3;4;8\nnetwork-input-order=1", (4, 8, 3), None),
+        ("infer-dims=3;4;8\nnetwork-input-order=1", (3, 4, 8), Status.CONFIG_FAILED),
+        ("model-color-format=2", (1, 4, 8), None),
+        ("", (4, 4, 8), Status.CONFIG_FAILED),
+        ("input-tensor-from-meta=1", (4, 4, 8), None),
+    ],
+)
+def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) -> None:
+    assert start(f"network-type=1\n{lines}", engine(dims=dims)).status is status
+
+
+@pytest.mark.parametrize(
+    ("lines", "outputs", "result"),
+    [
+        ("num-detected-classes=3\ncluster-mode=2", (COV, BOXES), "ok"),
+        ("num-detected-classes=3\ncluster-mode=2", (BOXES, COV), "ok"),
+        ("num-detected-classes=3\ncluster-mode=2", (COV, Y), "failed"),
+        ("num-detected-classes=3\ncluster-mode=2", (COV, Tensor("bbox", "float", (12, 144))), "signal 8"),
+        ("cluster-mode=1", (COV, BOXES), "ok"),
+        ("cluster-mode=3", (COV, BOXES), "signal 11"),
+        ("cluster-mode=4", (COV, BOXES), "ok"),
+        ("", (COV, BOXES), "signal 11"),
+        ("cluster-mode=2", (Y,), "failed"),  # nothing is clustered when nothing was parsed
+        ("network-type=2\nnum-detected-classes=3", (COV,), "ok"),
+        ("network-type=2\nnum-detected-classes=12\nsegmentation-output-order=1", (COV,), "ok"),
+        ("network-type=2\nnum-detected-classes=4", (COV,), "failed"),
+        ("network-type=2\nnum-detected-classes=3", (Tensor("y", "half", (3, 4, 4)),), "failed"),
+        ("network-type=3\ncluster-mode=4", (COV,), "NVDSINFER_RESOURCE_ERROR"),
+        ("network-type=3\ncluster-mode=2", (COV,), "NVDSINFER_CONFIG_FAILED"),
+        ("network-type=100\nlabelfile-path=none.txt", (COV,), "ok"),
+        ("network-type=1\nlabelfile-path=none.txt", (COV,), "NVDSINFER_CONFIG_FAILED"),
+        ("network-type=1\noutput-blob-names=y\noverwrite-output-tensor=1", (Y,), "signal 11"),
+        ("network-type=1\noutput-blob-names=y\noverwrite-output-tensor=1\nop-tensor-files=a", (Y,), "ok"),
+        # NVIDIA's parser library
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomTfSSD\nnum-detected-classes=3", SSD, "ok"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomTfSSD\nnum-detected-classes=3", SSD[:2], "failed"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomNMSTLT\nnum-detected-classes=3", (Y, Y), "ok"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomNMSTLT\ncluster-mode=4", (Y, Y), "signal 11"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomNMSTLT\ncluster-mode=4", (Y,), "failed"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomResnet\nnum-detected-classes=3", (COV, BOXES), "failed"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomYoloV11OBB\nnum-detected-classes=3", (COV,), "ok"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseCustomYoloV11OBB\nnum-detected-classes=3", (Y,), "failed"),
+        (STOCK + "parse-bbox-func-name=NvDsInferParseYolo", (Y,), "NVDSINFER_CUSTOM_LIB_FAILED"),
+        (STOCK + "network-type=1\nparse-classifier-func-name=NvDsInferClassiferParseCustomSoftmax", (Y,), "ok"),
+        (STOCK + "network-type=1\nparse-bbox-func-name=NoSuchFunction", (Y,), "ok"),
+        (
+            STOCK + "network-type=2\nparse-segmentation-func-name=NvDsInferParseCustomPeopleSemSegNet",
+            (Tensor("argmax_1", "int32", (96, 96, 1)),),
+            "ok",
+        ),
+        (
+            STOCK + "network-type=2\nparse-segmentation-func-name=NvDsInferParseCustomPeopleSemSegNet",
+            (Tensor("argmax_1", "float", (96, 96, 1)),),
+            "failed",
+        ),
+        (
+            STOCK + "network-type=3\ncluster-mode=4\nparse-bbox-instance-mask-func-name=NvDsInferParseCustomMrcnnTLT",
+            (Y,),
+            "failed",
+        ),
+    ],
+)
+def test_first_frame(lines: str, outputs: tuple[Tensor, ...], result: str) -> None:
+    found = start(lines, engine(*outputs))
+    got = (
+        f"signal {found.signal}" if found.signal else found.status or ("failed" if found.output_parser_failed else "ok")
+    )
+    assert got == result
+    assert (found.verdict == "ok") == (found.network is not None)
+
+
+def test_the_stock_library_grew() -> None:
+    lines = STOCK + "parse-bbox-func-name=NvDsInferParseCustomDDETRTAO\nnum-detected-classes=3"
+    outputs = (Tensor("pred_boxes", "float", (9, 4)), Tensor("pred_logits", "float", (9, 3)))
+    assert start(lines, engine(*outputs), release="6.2").status is Status.CUSTOM_LIB_FAILED
+    assert start(lines, engine(*outputs), release="6.3").verdict == "ok"
+
+
+def test_libraries_of_others_are_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF" + bytes(60) + b"\0ParseIt\0NvDsInferInitializeInputLayers\0")
+    (tmp_path / "text.so").write_text("no library")
+    os.mkfifo(tmp_path / "fifo.so")
+    lines = "num-detected-classes=1\ncustom-lib-path={}\nparse-bbox-func-name={}"
+    assert start(lines.format("lib.so", "ParseIt"), engine(inputs=2), tmp_path).verdict == "ok"
+    for library, function in [
+        ("lib.so", "Parse"),
+        ("text.so", "ParseIt"),
+        ("none.so", "ParseIt"),
+        ("fifo.so", "ParseIt"),
+    ]:
+        found = start(lines.format(library, function), engine(), tmp_path)
+        assert found.status is Status.CUSTOM_LIB_FAILED, library
+
+
+def test_a_library_can_bring_the_model(tmp_path: Path) -> None:
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF\0MakeEngine\0")
+    config = "[property]\ngie-unique-id=1\nnetwork-type=1\ncustom-lib-path=lib.so\nengine-create-func-name={}\n"
+    for function, verdict in {"MakeEngine": "ok", "Other": "refused", "": "refused"}.items():
+        parsed = read_bytes(config.format(function).encode(), tmp_path / "config.txt")
+        assert initialise(parsed, engine()).verdict == verdict
+
+
+def test_problems_have_places() -> None:
+    found = start("network-type=1\noutput-blob-names=y;z\nbatch-size=4", engine(batch=2))
+    assert [(problem.key, problem.line, problem.column) for problem in found.problems] == [("batch-size", 6, 12)]
+    found = start("network-type=1\noutput-blob-names=y;z", engine())
+    assert [(problem.key, problem.line) for problem in found.problems] == [("output-blob-names", 5)]
+
+
+def test_label_files(tmp_path: Path) -> None:
+    assert [(each.line, each.labels) for each in split_labels(b"a\n\nb;c; d\r\n\xef\xbb\xbfe;\n\xff\nf\0g")] == [
+        (1, ("a",)),
+        (3, ("b", "c", " d\r")),
+        (4, ("\ufeffe", "")),
+        (5, ("\ufffd",)),
+        (6, ("f",)),
+    ]
+    assert split_labels(b"") == split_labels(b"\n\n") == ()
+    assert read_labels(os.devnull) == ()
+    (tmp_path / "labels.txt").write_text("ant\nbee")
+    assert len(read_labels(tmp_path / "labels.txt")) == 2
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "fifo"):
+        with pytest.raises(InputError, match="label file"):
+            read_labels(path)

@@ -1,0 +1,95 @@
+"""The table of keys: complete, in agreement with the table of releases, and strict about mistakes in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from convert.errors import PresetError
+from convert.nvinfer.catalogue import catalogue
+from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named, keys, known_keys, read_keys, version
+from convert.nvinfer.parse import YAML_SINCE
+
+
+def test_every_key_is_explained_and_consistent() -> None:
+    names = {(key.group, key.name) for key in keys()}
+    assert len(names) == len(keys())
+    for key in keys():
+        assert key.help.endswith("."), key.name
+        assert len(key.help) <= 120, key.name
+        assert set(key.formats) <= {"ini", "yaml"}
+        assert not key.legacy or key.replaced_by is None or key_named(key.replaced_by, key.group), key.name
+        for other in (*key.needs, *key.conflicts):
+            assert (key.group, other) in names, other
+        if key.alias is not None:
+            assert (key.group, key.alias) in names
+        if key.values and key.default is not None and key.minimum is None and not key.alias:
+            assert key.default in key.values, key.name
+
+
+def test_counts() -> None:
+    """75 keys of all releases and those that came later (docs on the parsers of 5.0 to 9.1, compared name by name)."""
+    assert sum(key.group == PROPERTY for key in keys()) == 80
+    assert sum(key.group == ATTRS for key in keys()) == 17
+
+
+def test_agrees_with_the_releases() -> None:
+    """`configs/targets.toml` says the same, for `--target`."""
+    since = {key.name: key.since for key in keys() if key.since}
+    assert since == dict(catalogue().keys_since)
+    assert catalogue().yaml_since["nvinfer"] == YAML_SINCE
+    for each in catalogue().key_values:
+        key = key_named(each.key)
+        assert key is not None
+        assert key.values_since.get(int(each.value)) == each.since
+        assert key.values_platform.get(int(each.value)) == each.platform
+    for name in catalogue().keys_work_until:
+        assert key_named(name) is not None
+
+
+def test_what_a_release_knows() -> None:
+    assert b"strongly-typed" in known_keys(PROPERTY, "9.1", "ini")
+    assert b"strongly-typed" not in known_keys(PROPERTY, "8.0", "ini")
+    assert b"symmetric-padding" not in known_keys(PROPERTY, "5.1", "ini")
+    assert b"symmetric-padding" in known_keys(PROPERTY, "10.0", "ini")
+    assert b"enable-dbscan" not in known_keys(PROPERTY, "9.1", "yaml")
+    assert b"threshold" not in known_keys(ATTRS, "9.1", "yaml")
+    assert b"threshold" in known_keys(ATTRS, "9.1", "ini")
+
+
+def test_allowed_values() -> None:
+    mode, hardware = key_named("network-mode"), key_named("scaling-compute-hw")
+    assert mode is not None
+    assert hardware is not None
+    assert allowed(mode, "9.1", "dgpu") == (0, 1, 2, 3)
+    assert allowed(mode, "6.4", "jetson") == (0, 1, 2)
+    assert allowed(hardware, "9.1", "dgpu") == (0, 1)
+    assert allowed(hardware, "5.1", "jetson") == (0, 1, 2)
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert version("6.0.1") > version("6.0")
+    assert version("10.0") > version("9.1")
+    with pytest.raises(PresetError, match="deepstream"):
+        version("deepstream-9")
+
+
+GOOD = {"type": "integer", "help": "Some key."}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**GOOD, "tpye": "integer"},
+        {"help": "No type."},
+        {**GOOD, "type": "text"},
+        {"type": "integer"},
+        {**GOOD, "values": {"one": "1"}},
+        {**GOOD, "values": [1, 2]},
+    ],
+)
+def test_mistakes_in_the_table_are_named(row: dict[str, Any]) -> None:
+    assert read_keys({"property": {"k": GOOD}})[0].type == "integer"
+    with pytest.raises(PresetError, match=r"\[property\.k\]"):
+        read_keys({"property": {"k": row}})

@@ -1,0 +1,140 @@
+"""Numbers against the C library of this machine, and against what libstdc++ was seen to do."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import platform
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from convert.nvinfer import parse_numbers as numbers
+from convert.nvinfer.parse_numbers import NotANumber, OutOfRange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PIECES = "0 1 9 - + . e E x p a F inf nan nan( ) 0x 00 2147483647 9223372036854775808 1e308 1e-320 5e-324 ;"
+NUMERIC = st.lists(st.sampled_from([*PIECES.encode().split(), b" ", b"\t", b"\v"]), max_size=6).map(b"".join)
+
+
+@pytest.fixture(scope="module")
+def libc() -> ctypes.CDLL:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library of this machine is not glibc")
+    library = ctypes.CDLL(None)
+    library.strtod.restype = ctypes.c_double
+    library.strtol.restype = ctypes.c_long
+    return library
+
+
+@settings(max_examples=800, deadline=None)
+@given(text=NUMERIC)
+@example(text=b"")
+@example(text=b"7" * 6000)
+@example(text=b"1e" + b"0" * 6000 + b"1")
+@example(text=b"0x1p-" + b"9" * 6000)
+def test_prefixes_are_converted_as_by_glibc(libc: ctypes.CDLL, text: bytes) -> None:
+    buffer = ctypes.create_string_buffer(text)
+    end = ctypes.c_char_p()
+    real = libc.strtod(buffer, ctypes.byref(end))
+    found = numbers.strtod(text)
+    used = len(text) - len(end.value or b"")
+    assert found.end == used
+    assert struct.pack("d", found.value) == struct.pack("d", real) or (math.isnan(real) and math.isnan(found.value))
+    whole = libc.strtol(buffer, ctypes.byref(end), 10)
+    value, stop = numbers.strtol(text)
+    assert stop == len(text) - len(end.value or b"")
+    assert min(max(value, -numbers.LONG_MAX - 1), numbers.LONG_MAX) == whole
+
+
+# What yaml-cpp 0.7's as<int>, as<unsigned>, as<double> and std::stoi, stoul, stod gave for these texts, compiled with
+# GCC 12: N no number, R out of range.
+N, R = NotANumber, OutOfRange
+SEEN: list[tuple[bytes, Any, Any, Any, Any, Any, Any]] = [
+    (b"", N, N, N, N, N, N),
+    (b"3", 3, 3, 3.0, 3, 3, 3.0),
+    (b"3.7", N, N, 3.7, 3, 3, 3.7),
+    (b" 3", N, N, N, 3, 3, 3.0),
+    (b"3 ", 3, 3, 3.0, 3, 3, 3.0),
+    (b"3x", N, N, N, 3, 3, 3.0),
+    (b"+3", 3, 3, 3.0, 3, 3, 3.0),
+    (b"-3", -3, N, -3.0, -3, 2**64 - 3, -3.0),
+    (b"010", 8, 8, 10.0, 10, 10, 10.0),
+    (b"08", N, N, 8.0, 8, 8, 8.0),
+    (b"0x1F", 31, 31, N, 0, 0, 31.0),
+    (b"0x", N, N, N, 0, 0, 0.0),
+    (b"2147483647", 2**31 - 1, 2**31 - 1, 2147483647.0, 2**31 - 1, 2**31 - 1, 2147483647.0),
+    (b"2147483648", N, 2**31, 2147483648.0, R, 2**31, 2147483648.0),
+    (b"4294967296", N, N, 4294967296.0, R, 2**32, 4294967296.0),
+    (b"18446744073709551616", N, N, 2.0**64, R, R, 2.0**64),
+    (b"-18446744073709551615", N, N, -(2.0**64), R, 1, -(2.0**64)),
+    (b".5", N, N, 0.5, N, N, 0.5),
+    (b"1.", N, N, 1.0, 1, 1, 1.0),
+    (b"1e", N, N, N, 1, 1, 1.0),
+    (b"1e5", N, N, 1e5, 1, 1, 1e5),
+    (b"1e400", N, N, N, 1, 1, R),
+    (b"1e-400", N, N, 0.0, 1, 1, R),
+    (b"1e-310", N, N, 1e-310, 1, 1, R),
+    (b"0x1p-1074", N, N, N, 0, 0, 5e-324),
+    (b"inf", N, N, N, N, N, math.inf),
+    (b"1\0002", N, N, N, 1, 1, 1.0),
+    (b"true", N, N, N, N, N, N),
+]
+
+
+@pytest.mark.parametrize("row", SEEN, ids=[repr(row[0]) for row in SEEN])
+def test_cpp_conversions(row: tuple[Any, ...]) -> None:
+    converters: tuple[Callable[[bytes], Any], ...] = (
+        numbers.stream_int,
+        numbers.stream_unsigned,
+        numbers.stream_double,
+        numbers.std_stoi,
+        numbers.std_stoul,
+        numbers.std_stod,
+    )
+    for convert, wanted in zip(converters, row[1:], strict=True):
+        if wanted in (N, R):
+            with pytest.raises(wanted):
+                convert(row[0])
+        else:
+            assert convert(row[0]) == wanted, convert.__name__
+
+
+@given(text=st.binary(max_size=30))
+@example(text=b"0." + b"0" * 5000 + b"1e4690")
+@example(text=b"0x1p-" + b"0" * 5000 + b"1074")
+@example(text=b"1e-" + b"0" * 5000 + b"320")
+def test_any_bytes_are_a_number_or_not(text: bytes) -> None:
+    for convert in (numbers.std_stod, numbers.std_stoi, numbers.std_stoul, numbers.stream_int, numbers.stream_double):
+        try:
+            value = convert(text)
+        except (NotANumber, OutOfRange):
+            continue
+        assert isinstance(value, (int, float))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (numbers.float32(0.2), 0.200000003),
+        (numbers.float32(1 / 255), 0.00392156886),
+        (1.0, 1),
+        (-1.0, -1),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+        (numbers.float32(1e39), "inf"),
+        (2147483648.0, 2147483650),
+    ],
+)
+def test_floats_are_reported_with_nine_digits(value: float, shown: object) -> None:
+    assert numbers.nine_digits(value) == shown
+
+
+def test_32_bits() -> None:
+    assert numbers.signed32(2**32 - 1) == -1
+    assert numbers.signed32(2**31 - 1) == 2**31 - 1

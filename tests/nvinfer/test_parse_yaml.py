@@ -1,0 +1,199 @@
+"""Reading YAML configs as Gst-nvinfer does: what it converts how, and what kills the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.errors import InputError
+from convert.nvinfer.parse import read_bytes
+from convert.nvinfer.parse_result import Parsed, Reason
+
+
+def yaml(lines: str, **options: str) -> Parsed:
+    text = "property:\n" + "".join(f"  {line}\n" for line in lines.splitlines())
+    return whole(text, **options)
+
+
+def whole(text: str, **options: str) -> Parsed:
+    return read_bytes(text.encode(), Path(__file__).with_name("config.yml"), **options)
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "value"),
+    [
+        ("batch-size: 010", "batch-size", 8),
+        ("batch-size: 0x10", "batch-size", 16),
+        ("batch-size: '2'", "batch-size", 2),
+        ("interval: 010", "interval", 10),
+        ("interval: 3.7", "interval", 3),
+        ("interval: ' 3x'", "interval", 3),
+        ("maintain-aspect-ratio: 2", "maintain-aspect-ratio", 2),
+        ("enable-dla: -1", "enable-dla", -1),
+        ("input-tensor-from-meta: 2", "input-tensor-from-meta", 1),
+        ("input-tensor-from-meta: 1\ninput-tensor-from-meta: 0", "input-tensor-from-meta", 1),
+        ("disable-output-host-copy: 4294967295", "disable-output-host-copy", -1),
+        ("net-scale-factor: .inf", "net-scale-factor", "inf"),
+        ("net-scale-factor: -.INF", "net-scale-factor", "-inf"),
+        ("classifier-threshold: .NaN", "classifier-threshold", "nan"),
+        ("max-gpu-mem-per: 80.5", "max-gpu-mem-per", 80.5),
+        ("infer-dims: -1; 96 ;96x", "infer-dims", [4294967295, 96, 96]),
+        ("offsets: 1;0x10;.5z", "offsets", [1, 16, 0.5]),
+        ("output-blob-names: a; b;", "output-blob-names", ["a", " b", ""]),
+        ("output-blob-names: " + "n" * 100, "output-blob-names", ["n" * 63]),
+        ("layer-device-precision: " + "n" * 100, "layer-device-precision", ["n" * 100]),
+        ("classifier-type: " + "n" * 100, "classifier-type", "n" * 63),
+        ("custom-network-config: " + "n" * 2000, "custom-network-config", "n" * 2000),
+        ("parse-bbox-func-name: " + "n" * 2000, "parse-bbox-func-name", "n" * 1023),
+        ("filter-out-class-ids: 3\nfilter-out-class-ids: -1;3", "filter-out-class-ids", [3, 4294967295]),
+        ("operate-on-class-ids: 3\noperate-on-class-ids: 1", "operate-on-class-ids", [1]),
+        ("dynamic-properties: a=1; =2 ;b", "dynamic-properties", ["a=1", "=2"]),
+        ("onnx-file:", "onnx-file", "<dir>/null"),
+        ('onnx-file: "a\\0b"', "onnx-file", "<dir>/a"),
+        ("classifier-type: ~", "classifier-type", "null"),
+        ("onnx-file: &m a.onnx\nmodel-engine-file: *m", "model-engine-file", "<dir>/a.onnx"),
+        ("gie-unique-id: !!str 5", "gie-unique-id", 5),
+    ],
+)
+def test_values(lines: str, key: str, value: Any) -> None:
+    assert yaml(lines).values[key] == value
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict", "exception"),
+    [
+        ("batch-size: 2.0", "aborts", "yaml-cpp: bad conversion"),
+        ("batch-size: -1", "aborts", "yaml-cpp: bad conversion"),
+        ("batch-size: 08", "aborts", "yaml-cpp: bad conversion"),
+        ("batch-size:", "aborts", "yaml-cpp: bad conversion"),
+        ("batch-size: 0", "rejected", None),
+        ("enable-dla: true", "aborts", "yaml-cpp: bad conversion"),
+        ("interval:", "aborts", "stoi"),
+        ("interval: 99999999999", "aborts", "stoi"),
+        ("interval: -1", "rejected", None),
+        ("interval: [1]", "aborts", "yaml-cpp: bad conversion"),
+        ("no-such: [1]", "aborts", "yaml-cpp: bad conversion"),
+        ("no-such:", "accepted", None),
+        ("[a]: 1", "aborts", "yaml-cpp: bad conversion"),
+        ("infer-dims: 1;2", "rejected", None),
+        ("infer-dims: a;2", "rejected", None),  # counted before it is converted
+        ("infer-dims: a;2;3", "aborts", "stoul"),
+        ("offsets: 1;2;3;4;x", "rejected", None),
+        ("offsets:", "aborts", "stod"),
+        ("offsets: 1e-400", "aborts", "stod"),
+        ("operate-on-class-ids: 0;", "aborts", "stoi"),
+        ("net-scale-factor: 1e400", "aborts", "yaml-cpp: bad conversion"),
+        ("net-scale-factor: inf", "aborts", "yaml-cpp: bad conversion"),
+        ("threshold: x", "accepted", None),
+        ("enable-dbscan: x", "accepted", None),
+        ("input-dims: x", "accepted", None),
+        ("is-classifier: 1", "accepted", None),
+        ("network-type: 4", "rejected", None),
+        ("onnx-file: " + "n" * 300, "rejected", None),
+    ],
+)
+def test_verdicts(lines: str, verdict: str, exception: str | None) -> None:
+    parsed = yaml(lines)
+    assert (parsed.verdict, parsed.exception) == (verdict, exception)
+
+
+def test_a_negative_class_ends_the_process() -> None:
+    assert yaml("operate-on-class-ids: 1;-1").verdict == "aborts"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("", "rejected"),
+        ("---\n", "rejected"),
+        ("~", "rejected"),
+        ("- property\n", "rejected"),
+        ("{}", "rejected"),
+        ("property", "aborts"),
+        ("property=1", "aborts"),
+        ("Property: 1", "rejected"),
+        ("property:", "accepted"),
+        ("property: []", "accepted"),
+        ("property: [a]", "aborts"),
+        ("property: x", "accepted"),
+        ("'property': {gie-unique-id: 1}", "accepted"),
+        ("a: 1\n--- b\nproperty:\n", "rejected"),
+        ("property:\n  gie-unique-id: 1\n]", "aborts"),
+        ("~: 1\nproperty:", "accepted"),
+        ("[a]: 1\nproperty:", "aborts"),
+        ("[a]: 1\nproperty: {network-type: 1}", "accepted"),  # only a detector looks at the other names
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: [a]", "aborts"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: x", "accepted"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-: x", "aborts"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-1: x", "rejected"),
+        ("property: {num-detected-classes: 1}\nclass-attrs--1: x", "rejected"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: {topk: x}", "aborts"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: {topk: -1}", "rejected"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: {border-color: 1;2;3}", "rejected"),
+        ("property: {num-detected-classes: 1}\nclass-attrs-0: {border-color: 1;2;3;x}", "aborts"),
+        ("property: {num-detected-classes: 20000000}", "aborts"),
+    ],
+)
+def test_files(text: str, verdict: str) -> None:
+    parsed = whole(text)
+    assert parsed.verdict == verdict
+    assert (parsed.exception is None) == (verdict != "aborts")
+
+
+def test_only_the_first_map_of_a_name_is_read() -> None:
+    parsed = whole(
+        "property: {num-detected-classes: 2, batch-size: 2}\nproperty: {batch-size: 3}\n"
+        "class-attrs-1: {topk: 1}\nclass-attrs-01: {eps: 1}\nclass-attrs-1: {topk: 2}\n"
+        "class-attrs-all: {topk: 9}\nother: 1\n"
+    )
+    assert parsed.values["batch-size"] == 2
+    assert [(each["topk"], each["eps"]) for each in parsed.values["class-attrs"]] == [(9, 0), (1, 1)]
+    assert [(each.section.name, each.section.line, each.why) for each in parsed.unread] == [
+        ("property", 2, "repeated"),
+        ("class-attrs-1", 5, "repeated"),
+        ("other", 7, "unknown"),
+    ]
+
+
+def test_groups_of_a_classifier_are_not_read() -> None:
+    parsed = whole("property: {network-type: 1}\nclass-attrs-all: {topk: x}\n")
+    assert [each.why for each in parsed.unread] == ["network-type"]
+    assert parsed.values["class-attrs"] == []
+
+
+def test_entries_and_places() -> None:
+    parsed = yaml("gie-unique-id: 1\né: 'ä'  # c\nbatch-size: 2\nbatch-size: x")
+    assert [(entry.key, entry.text, *entry[3:]) for entry in parsed.entries[:2]] == [
+        ("gie-unique-id", "1", 2, 3, 2, 18),
+        ("é", "ä", 3, 3, 3, 6),
+    ]
+    assert [(each.entry.line, each.why) for each in parsed.ignored] == [(4, "overwritten")]
+    assert [entry.key for entry in parsed.unknown] == ["é"]
+    fault = parsed.fault
+    assert fault is not None
+    assert (fault.reason, fault.key, fault.line, fault.column) == (Reason.TYPE, "batch-size", 5, 15)
+
+
+def test_keys_of_the_wrong_form_or_release_are_unknown() -> None:
+    parsed = yaml("is-classifier: 1\nstrongly-typed: 1\nthreshold: 1", release="8.0")
+    assert [entry.key for entry in parsed.unknown] == ["is-classifier", "strongly-typed", "threshold"]
+    assert parsed.values["network-type"] == 0
+
+
+def test_a_lone_text_is_pointed_out() -> None:
+    parsed = whole("property:\n  gie-unique-id=1\n")
+    assert [(problem.reason, problem.line) for problem in parsed.problems] == [(Reason.NOTE, 2)]
+
+
+def test_long_tensor_paths_are_pointed_out() -> None:
+    parsed = yaml("op-tensor-files: a;" + "n" * 80)
+    assert parsed.accepted
+    assert [problem.reason for problem in parsed.problems] == [Reason.NOTE]
+
+
+def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.nvinfer.parse_yaml.MOST_PAIRS", 10)
+    with pytest.raises(InputError, match="entries"):
+        yaml("output-blob-names: " + "a;" * 20)

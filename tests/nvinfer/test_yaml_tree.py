@@ -1,0 +1,281 @@
+"""YAML against what yaml-cpp 0.7.0 was seen to make of it (Debian's build, through `YAML::LoadFile`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from convert.nvinfer.parse_files import TooMany
+from convert.nvinfer.yaml_cursor import YamlError
+from convert.nvinfer.yaml_tree import Node, load
+
+THROWS = object()
+# None is null, a str a scalar, a dict a map; a map with repeated or odd keys is a tuple of pairs.
+SEEN: list[tuple[str, Any]] = [
+    ("a: b\n", {"a": "b"}),
+    ("a:\n", {"a": None}),
+    (
+        "a: ~\nb: null\nc: Null\nd: NULL\ne: nULL\nf: ''\n",
+        {"a": None, "b": None, "c": None, "d": None, "e": "nULL", "f": ""},
+    ),
+    ("a: b # c\n", {"a": "b"}),
+    ("a: b#c\n", {"a": "b#c"}),
+    ("a: b  \nc: d\t\n", {"a": "b", "c": "d"}),
+    ("a: b c\n  d\n", {"a": "b c d"}),
+    ("a: b\n c\n\n d\n", {"a": "b c\nd"}),
+    ("a:b\n", "a:b"),
+    ("a: http://x:1\n", {"a": "http://x:1"}),
+    ("a: b: c\n", THROWS),
+    ("a: 'b': c\n", THROWS),
+    ("- a\n- b\n", ["a", "b"]),
+    ("-a\n", "-a"),
+    ("- - a\n  - b\n- c: d\n  e: f\n", [["a", "b"], {"c": "d", "e": "f"}]),
+    ("-\n  a: b\n", [{"a": "b"}]),
+    ("a:\n- b\n- c\n", {"a": ["b", "c"]}),
+    ("a:\n  - b\nc: d\n", {"a": ["b"], "c": "d"}),
+    ("a: -\n", THROWS),
+    ("a: - b\n", THROWS),
+    ("? a\n: b\n", {"a": "b"}),
+    ("? a\n", {"a": None}),
+    ("? - x\n: y\n", ((["x"], "y"),)),
+    (": a\n", {None: "a"}),
+    ("a: ?x\nb: :x\nc: -x\n", {"a": "?x", "b": ":x", "c": "-x"}),
+    ("a: 1\na: 2\n", (("a", "1"), ("a", "2"))),
+    ("a:\n\tb: 1\n", THROWS),
+    ("a:\n  b: 1\n\tc: 2\n", THROWS),
+    ("a:\tb\n", {"a": "b"}),
+    ("a: b\tc\n", {"a": "b\tc"}),
+    ("\ta: b\n", THROWS),
+    ("a:\n  b: 1\n c: 2\n", THROWS),
+    ("a:\n  b: 1\n   c: 2\n", THROWS),
+    ("a:\n b: 1\nc: 2\n", {"a": {"b": "1"}, "c": "2"}),
+    (" a: 1\n b: 2\n", {"a": "1", "b": "2"}),
+    (" a: 1\nb: 2\n", {"a": "1"}),
+    ('a: "b\\n\\x41\\u00e9\\/\\e"\n', {"a": "b\nAé/\x1b"}),
+    ('a: "b\\qc"\n', THROWS),
+    ('a: "\\N\\_\\L\\P"\n', {"a": "\udc85\udca0\u2028\u2029"}),
+    ("a: 'it''s'\n", {"a": "it's"}),
+    ("a: 'b\n  c\n\n  d'\n", {"a": "b c\nd"}),
+    ('a: "b \\\n   c"\n', {"a": "b c"}),
+    ('a: "b\n', {"a": "b "}),
+    ("a: 'b\n", {"a": "b "}),
+    ('"a": b\n', {"a": "b"}),
+    ("'a' : b\n", {"a": "b"}),
+    ('a: "b" c\n', THROWS),
+    ('a: "---\n---\n"\n', THROWS),
+    ('a: "\\ud800"\n', THROWS),
+    ('a: "\\x4"\n', THROWS),
+    ('a: " b "\n', {"a": " b "}),
+    ('a: "b\n\n"\n', {"a": "b\n"}),
+    ("a: |\n  b\n   c\n\n  d\n\n", {"a": "b\n c\n\nd\n"}),
+    ("a: |-\n  b\n\n", {"a": "b"}),
+    ("a: |+\n  b\n\n", {"a": "b\n\n"}),
+    ("a: >\n  b\n  c\n\n  d\n   e\n  f\n", {"a": "b c\nd\n e\nf\n"}),
+    ("a: |2\n   b\n  c\n", {"a": " b\nc\n"}),
+    ("a: |0\n  b\n", THROWS),
+    ("a: | # c\n  b\n", {"a": "b\n"}),
+    ("a: | b\n", THROWS),
+    ("a: |\nb: c\n", {"a": "", "b": "c"}),
+    ("a: |\n \tb\n", {"a": "\tb\n"}),
+    ("a: |\n\tb\n", THROWS),
+    ("a: [b, c, d]\n", {"a": ["b", "c", "d"]}),
+    ("a: [b, c,]\n", {"a": ["b", "c"]}),
+    ("a: [b,, c]\n", {"a": ["b", None, "c"]}),
+    ("a: []\n", {"a": []}),
+    ("a: {b: c, d}\n", {"a": {"b": "c", "d": None}}),
+    ("a: {b: c, d: }\n", {"a": {"b": "c", "d": None}}),
+    ("[a: b, c]\n", [{"a": "b"}, "c"]),
+    ("[? a : b]\n", [{"a": "b"}]),
+    ("{a: b\n", THROWS),
+    ("[a, b\n", THROWS),
+    ("a: ]\n", THROWS),
+    ("a: }\n", THROWS),
+    ("[a}\n", THROWS),
+    ('{"a":b}\n', {"a": "b"}),
+    ("{a:b}\n", {"a:b": None}),
+    ("[a\n# c\n, b]\n", ["a", "b"]),
+    ("[a,\n b]: c\n", THROWS),
+    ("a: [b\n  c]\n", {"a": ["b c"]}),
+    ("a, b\n", "a, b"),
+    ("[property]\nkey=1\n", ["property"]),
+    ("a: &x b\nc: *x\n", {"a": "b", "c": "b"}),
+    ("a: *x\n", THROWS),
+    ("&x a: b\n", {"a": "b"}),
+    ("a: &x &y b\n", THROWS),
+    ("a: &x\n  b: c\nd: *x\n", {"a": {"b": "c"}, "d": {"b": "c"}}),
+    ("a: !!str null\nb: !t c\nc: ! d\nd: !<v> e\n", {"a": "null", "b": "c", "c": "d", "d": "e"}),
+    ("a: ! \n", {"a": ""}),
+    ("a: !!str\n", {"a": ""}),
+    ("a: !x!y z\n", {"a": "z"}),
+    ("!\n", None),
+    ("a: !! b\n", THROWS),
+    ("--- a\n--- b\n", "a"),
+    ("---\na: 1\n...\nb: 2\n", {"a": "1"}),
+    ("a: 1\n...\n]\n", THROWS),
+    ("a: 1\n---\n]\n", {"a": "1"}),
+    ("a\n]\n", "a ]"),
+    ("%YAML 1.2\n---\na: 1\n", {"a": "1"}),
+    ("%YAML 2.0\n---\na: 1\n", THROWS),
+    ("%YAML 1.2\n%YAML 1.2\n---\na\n", THROWS),
+    ("%FOO bar\n---\na: 1\n", {"a": "1"}),
+    ("%TAG ! x:\n---\n!y a\n", "a"),
+    ("%TAG !\n---\na\n", THROWS),
+    ("---a: b\n", {"---a": "b"}),
+    ("--- |\n a\n", "a\n"),
+    ("...\n", None),
+    ("---\n", None),
+    ("", None),
+    ("# c\n", None),
+    ("   \n", None),
+    ("@a\n", THROWS),
+    ("a: `b\n", THROWS),
+    ("a: %b\n", THROWS),
+    ("a: &\n", THROWS),
+    ("\ufeffa: b\n", {"a": "b"}),
+    ("a: b\r\nc: d\r\n", {"a": "b", "c": "d"}),
+    ("a: b\rc: d\n", THROWS),
+    ("a\x00nb\n", "a扮"),
+    ("a\x00qb\n", "a扱"),
+    ("a: \x85b\n", {"a": "\x85b"}),
+    (
+        "a: " + "k" * 1100 + ": b\n",
+        THROWS,
+    ),
+    (
+        "k" * 1030 + ": b\n",
+        THROWS,
+    ),
+    ("a: 'b' # c\n", {"a": "b"}),
+    ("a: 'b'# c\n", {"a": "b"}),
+    ("a: b #c\n  d\n", THROWS),
+    ("a: b\n# c\n  d\n", THROWS),
+    ("- a: b\n c: d\n", THROWS),
+    ("a: {\n b: c\n}\n", {"a": {"b": "c"}}),
+    ("a: {\nb: c\n}\n", {"a": {"b": "c"}}),
+]
+
+
+def shape(node: Node | None) -> Any:
+    if node is None or node.kind == "null":
+        return None
+    if node.kind == "scalar":
+        return node.text.decode("utf-8", "surrogateescape")
+    if node.kind == "seq":
+        return [shape(each) for each in node.elements]
+    pairs = tuple((shape(key), shape(value)) for key, value in node.items)
+    if all(isinstance(key, str | None) for key, _ in pairs) and len(dict(pairs)) == len(pairs):
+        return dict(pairs)
+    return pairs
+
+
+@pytest.mark.parametrize(("text", "seen"), SEEN, ids=[repr(text)[:60] for text, _ in SEEN])
+def test_reads_as_yaml_cpp_does(text: str, seen: Any) -> None:
+    if seen is THROWS:
+        with pytest.raises(YamlError):
+            load(text.encode())
+    else:
+        assert shape(load(text.encode()).root) == seen
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_encodings_are_guessed(encoding: str) -> None:
+    assert shape(load("a: b\nc: \N{GRINNING FACE}\n".encode(encoding)).root) == {"a": "b", "c": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"\xff\xfea\0\x00\xdcb\0", "a\ufffdb"),  # the second half of a pair alone
+        (b"\xff\xfea\0\x00\xd8", "a\ufffd"),  # the first half at the end
+        (b"\xff\xfea\0b", "a"),  # half a character at the end
+        (b"\xff\xfea\0\x04\0b\0", "a\ufffdb"),  # the character that means the end to yaml-cpp
+        (b"\0\0\0a\0\x11\0\0", "a\udcf4\udc90\udc80\udc80"),  # beyond Unicode, encoded all the same
+    ],
+)
+def test_broken_wide_text(data: bytes, text: str) -> None:
+    assert shape(load(data).root) == text
+
+
+def test_aliases_are_the_same_node_even_inside_themselves() -> None:
+    root = load(b"a: &x {b: *x}\n").root
+    assert root is not None
+    inner = root.items[0][1]
+    assert inner.items[0][1] is inner
+
+
+def test_places_count_characters() -> None:
+    document = load("é: b\n  # c\r\nü: {ö: ä}\n".encode())
+    assert document.root is not None
+    (_, first), (second, value) = document.root.items
+    assert [document.place(each.position) for each in (first, second, value.items[0][1])] == [(1, 4), (3, 1), (3, 8)]
+
+
+@pytest.mark.parametrize(("text", "line", "column"), [("a: b\nc: 'x", 2, 6), ("é: [\n", 2, 1), ("a:\n\tb: 1\n", 2, 3)])
+def test_errors_have_a_place(text: str, line: int, column: int) -> None:
+    with pytest.raises(YamlError) as caught:
+        load(text.encode())
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+@pytest.mark.parametrize("deep", [b"[" * 600, b"- " * 600 + b"a", b"{a: " * 600, b"? " * 600 + b"a"])
+def test_deep_nesting_throws(deep: bytes) -> None:
+    with pytest.raises(YamlError, match="too deep"):
+        load(deep)
+    assert load(b"[" * 400 + b"]" * 400).root is not None
+
+
+@pytest.mark.parametrize(
+    "endless", [b"a" + b"\n a" * 2000, b"- a\n" * 1000, b"[a" + b",a" * 2000, b'"' + rb"\n" * 2000]
+)
+def test_endless_files_end(endless: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.nvinfer.yaml_cursor.MOST_STEPS", 1000)
+    with pytest.raises(TooMany):
+        load(endless)
+
+
+def test_comments_and_blank_lines_are_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.nvinfer.yaml_cursor.MOST_STEPS", 10)
+    document = load(b"# c\n  \r\n" * 1000 + b"a: b\n")
+    assert shape(document.root) == {"a": "b"}
+    assert document.root is not None
+    assert document.place(document.root.position) == (2001, 1)
+
+
+STRUCTURE = st.sampled_from(
+    [
+        *"ab:-?#&*!|>'\"[]{},%@`\\ \t\n",
+        "\n  ",
+        ": ",
+        "- ",
+        "? ",
+        "---",
+        "...",
+        "&x ",
+        "*x",
+        "!t ",
+        "\r\n",
+        "\0",
+        "\x04",
+        "é",
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    data=st.one_of(st.binary(max_size=40), st.lists(STRUCTURE, max_size=20).map(lambda each: "".join(each).encode()))
+)
+@example(data=b"\0q")
+@example(data=b"&a *a")
+@example(data=b"a: \x04")
+def test_any_bytes_are_read_or_throw(data: bytes) -> None:
+    try:
+        kind = getattr(load(data).root, "kind", "null")
+    except YamlError as error:
+        kind = "throws" if error.line >= 1 and error.column >= 1 else "throws nowhere"
+    assert kind in {"null", "scalar", "seq", "map", "throws"}
