@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import ModelFacts, Task
     from convert.export.tree import Member, Tree
+    from convert.findings import Finding
 
 __all__ = ["EON_FORMS", "Candidate", "candidates_in"]
 
@@ -59,13 +60,14 @@ class Candidate:
     """Something that is or should be a model.
 
     Attributes:
-        form: "F1" to "F4", "array", "flatbuffer", "openmv"; without a flatbuffer "E1" to "E3", "O", "onnx", "none".
+        form: "F1" to "F4", "E1" to "E3", "array", "flatbuffer", "openmv"; without a flatbuffer "O", "onnx", "none".
         member: path in the tree of the file that holds the model.
         header: path of the header that names it (F4), else `member`.
         symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
-        data: the flatbuffer; empty when there is none.
+        data: the flatbuffer (of E1 to E3 rebuilt); empty when there is none.
         size: bytes stored.
         facts, tasks: of the verified flatbuffer; None and () when `problem` says why not.
+        findings: what there is to say of how `data` was had.
         conditional: the array stands only in a branch of `#if` that is not compiled.
     """
 
@@ -80,6 +82,7 @@ class Candidate:
     tasks: tuple[Task, ...] = ()
     problem: ConvertError | None = None
     conditional: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -200,7 +203,7 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
         if kind not in {kinds.SOURCE, kinds.TEXT} and _is_model_name(PurePosixPath(member.path).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
         if any(word in data for word in _EON) and (symbol := _EON_SYMBOL.search(data)):
-            yield _compiled(tree, member, symbol[1].decode())
+            yield _compiled(tree, member, symbol[1].decode(), data)
             return
         source = read_source(data)
     except InputError as error:
@@ -222,15 +225,17 @@ def _is_model_name(name: str) -> bool:
     return lowered.startswith(_MODEL_NAMES)
 
 
-def _compiled(tree: Tree, member: Member, symbol: str) -> Candidate:
-    """An EON-compiled file: C++ with the graph in it, but no flatbuffer."""
+def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
+    """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
+    from convert.export.eon import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
+
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
-    problem = UnsupportedModelError(
-        f"{symbol} was built with the EON compiler (form {form}): the model is C++ code, not TensorFlow Lite",
-        path=tree.name_of(member.path),
-        hint=_FLOAT32,
-    )
-    return Candidate(form, member.path, member.path, symbol, size=member.size, problem=problem)
+    candidate = Candidate(form, member.path, member.path, symbol, size=member.size)
+    try:
+        rebuilt = rebuild(data, tree.name_of(member.path))
+    except ConvertError as error:
+        return replace(candidate, problem=error)
+    return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
 
 
 def _array(tree: Tree, member: Member, array: Array) -> Candidate:

@@ -105,6 +105,7 @@ class Unpack:
         findings = (
             *source.findings,
             *listing.findings,
+            *candidate.findings,
             *beside.findings,
             *differences,
             *replaced,

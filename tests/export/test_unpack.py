@@ -26,18 +26,24 @@ from samples.layouts import (
     zip_bytes,
 )
 from tests.export import tiny
+from tests.export.eon import writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convert.artifacts import ModelFacts
+
 MODEL = tiny.classifier()
+SHAPES = (Path(__file__).parents[2] / "samples" / "models" / "shapes.tflite").read_bytes()
+SHAPE_LABELS = ("circle", "square", "star", "triangle")
 LABELS = ("cat", "dog")
 YEARS = dict(zip(FORMS, (2021, 2022, 2023, 2024, 2025, 2026), strict=True))
-EON = b"""#include "x.h"
-enum used_operators_e { OP_SOFTMAX, OP_LAST };
-const TfArray<2, int> tensor_dimension0 = { 2, { 1,2 } };
-TfLiteStatus %s_init( void*(*alloc_fnc)(size_t,size_t) ) { return kTfLiteOk; }
-"""
+
+
+def compiled_source(symbol: str) -> bytes:
+    """SHAPES as the EON compiler writes it, in the form of the years when models were called so."""
+    year = "2020" if symbol == "trained_model" else "2024-02" if symbol.count("_") == 2 else "2025-07"
+    return writer.write(SHAPES, replace(writer.FORMS[year], symbol=symbol)).encode()
 
 
 def unpack(path: Path, **options: object) -> StageResult:
@@ -260,17 +266,36 @@ def test_a_damaged_extra_is_a_note(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "symbol"), [("E1", "trained_model"), ("E2", "tflite_learn_5"), ("E3", "tflite_learn_4711_5")]
 )
-def test_compiled_models_are_named_exactly(form: str, symbol: str, tmp_path: Path) -> None:
+def test_compiled_models_are_rebuilt(form: str, symbol: str, tmp_path: Path) -> None:
     year = {"E1": 2022, "E2": 2024, "E3": 2026}[form]
-    files = cpp_library(EON % symbol.encode(), Parameters(year=year, compiled=True), form)
-    error = refused(
-        write_tree(files, tmp_path), f"{symbol} was built with the EON compiler .form {form}.", UnsupportedModelError
-    )
-    assert "Unoptimized (float32)" in str(error.hint)
-    assert "compiled.cpp" in str(error.path)
+    parameters = Parameters(labels=SHAPE_LABELS, width=48, height=48, channels=1, year=year, compiled=True)
+    files = cpp_library(compiled_source(symbol), parameters, form)
+    result = unpack(write_tree(files, tmp_path))
+    export = result.artifact
+    facts, original = export.facts, export_of_bytes(tmp_path)
+    assert export.form == form
+    assert export.metadata.labels == SHAPE_LABELS
+    assert (facts.operators, facts.quantization, facts.task) == (
+        original.operators, original.quantization, original.task
+    )  # fmt: skip
+    assert facts.input.shape == original.input.shape
+    assert "EI150" in ids(result)
     (source,) = (tmp_path / "tflite-model").glob("*.cpp")
-    alone = source.rename(tmp_path / "x.cpp")
-    refused(alone, f"form {form}", UnsupportedModelError)
+    assert export_of(source.rename(tmp_path / "x.cpp")).model == export.model
+
+
+def export_of_bytes(folder: Path) -> ModelFacts:
+    """The facts of SHAPES itself."""
+    (folder / "original").mkdir()
+    (folder / "original" / "m.tflite").write_bytes(SHAPES)
+    return export_of(folder / "original" / "m.tflite").facts
+
+
+def test_a_damaged_compiled_model_names_the_line(tmp_path: Path) -> None:
+    files = cpp_library(compiled_source("tflite_learn_5")[:-3000], Parameters(year=2024, compiled=True), "E2")
+    error = refused(write_tree(files, tmp_path), ".", ConvertError)
+    assert "compiled.cpp" in str(error.path)
+    assert error.line
 
 
 @pytest.mark.parametrize("year", [2022, 2024])
@@ -278,14 +303,14 @@ def test_compiled_models_are_named_exactly(form: str, symbol: str, tmp_path: Pat
 def test_an_array_beside_a_compiled_file_of_the_same_model(year: int, compiled: bool, tmp_path: Path) -> None:
     """What model_variables.h names, or in 2022 the macro, says which of the two is in use."""
     form, other = ("F2", "E1") if year == 2022 else ("F3", "E2")
-    symbol = b"trained_model" if year == 2022 else b"tflite_learn_5"
-    parameters = Parameters(year=year, compiled=compiled)
-    files = cpp_library(EON % symbol, parameters, other) | cpp_library(MODEL, parameters, form)
+    symbol = "trained_model" if year == 2022 else "tflite_learn_5"
+    parameters = Parameters(labels=SHAPE_LABELS, width=48, height=48, channels=1, year=year, compiled=compiled)
+    files = cpp_library(compiled_source(symbol), parameters, other) | cpp_library(SHAPES, parameters, form)
     if compiled:
-        files |= cpp_library(EON % symbol, parameters, other)
-        refused(write_tree(files, tmp_path), "EON compiler", UnsupportedModelError)
-    else:
-        assert export_of(write_tree(files, tmp_path)).model == MODEL
+        files |= cpp_library(compiled_source(symbol), parameters, other)
+    export = export_of(write_tree(files, tmp_path))
+    assert export.form == (other if compiled else form)
+    assert (export.model == SHAPES) is not compiled
 
 
 def test_an_onnx_array_an_onnx_file_and_an_empty_array(tmp_path: Path) -> None:
