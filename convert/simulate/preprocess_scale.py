@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["approximation", "luma", "scale"]
 
-_LUMA = tuple(np.float32(share) for share in (19595, 38470, 7471))
+_LUMA = np.array([19595, 38470, 7471], np.float32)
 """0.299, 0.587 and 0.114 times 65536; sums stay below 2^24, so float32 holds them exactly."""
 
 _APPROXIMATED = {
@@ -43,20 +43,44 @@ _BLOCK = 96 * 288  # numbers that are worked on at a time: a picture for a 96x96
 _KEPT = 16  # arrays in a workspace
 
 
+class _Workspace(threading.local):
+    """Memory that is used again: getting it from the system for every picture costs more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, int, int], NDArray[Any]] = {}
+
+    def array(self, name: str, height: int, width: int, dtype: type[np.generic]) -> NDArray[Any]:
+        """Anything may stand in it."""
+        found = self._arrays.get((name, height, width))
+        if found is None:
+            if len(self._arrays) >= _KEPT:
+                self._arrays.clear()
+            found = self._arrays[name, height, width] = np.empty((height, width), dtype)
+        return found
+
+
+_WORKSPACE = _Workspace()
+
+
 def approximation(scaling_filter: ScalingFilter) -> str:
     """How a filter whose arithmetic is not known is replaced; "" for nearest and bilinear."""
     what = _APPROXIMATED.get(scaling_filter, "")
     return what and f"scaling-filter={int(scaling_filter)}: {what}"
 
 
-def luma(red: NDArray[Any], green: NDArray[Any], blue: NDArray[Any]) -> NDArray[np.float32]:
-    """Whole grey levels of red, green and blue levels."""
-    grey: NDArray[np.float32] = np.multiply(red, _LUMA[0], dtype=np.float32)
-    grey += np.multiply(green, _LUMA[1], dtype=np.float32)
-    grey += np.multiply(blue, _LUMA[2], dtype=np.float32)
+def luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """[..., 3] RGB levels to [...] whole grey levels."""
+    flat = pixels.reshape(-1, 3)
+    numbers = _WORKSPACE.array("luma", len(flat), 3, np.float32)
+    numbers[...] = flat
+    # not a matrix product: for so little work the threads of a BLAS cost more than they do
+    grey: NDArray[np.float32] = numbers[:, 0] * _LUMA[0]
+    grey += numbers[:, 1] * _LUMA[1]
+    grey += numbers[:, 2] * _LUMA[2]
     grey += np.float32(32768)
     grey *= np.float32(1 / 65536)
-    return np.floor(grey, out=grey)
+    np.floor(grey, out=grey)
+    return grey.reshape(pixels.shape[:-1])
 
 
 def scale(
@@ -108,7 +132,7 @@ class _Plan:
     Attributes:
         down: the lines, and [h,1] shares.
         across: the pixels of a line.
-        columns: the bytes of a line, channel by channel; twice where two pixels are mixed.
+        columns: the bytes of a line, channel by channel, or pixel by pixel for a luma; twice where two are mixed.
         wide: the share of the second for each of them.
         blocks: rows of the result, and the lines they need: all upper ones, then all lower ones.
         depth: channels that are mixed.
@@ -138,7 +162,7 @@ def _plan(shape: tuple[int, ...], placement: Placement, color: ColorFormat, *, b
     return _Plan(
         _Axis(down.index, down.share[:, None]),
         across,
-        tuple((x * channels + band[:, None]).reshape(-1) for x in across.index),
+        tuple(((x[:, None] * 3 + band) if grey else (x * channels + band[:, None])).reshape(-1) for x in across.index),
         np.tile(across.share, depth),
         tuple((some, np.concatenate([one[some] for one in down.index])) for some in rows),
         depth,
@@ -162,25 +186,6 @@ def _two(size: int, count: int) -> _Axis:
     if not rest.any():  # every point is the centre of a pixel, as when 480 lines become 96
         pixels = pixels[:1]
     return _Axis(pixels, (rest / (2 * count)).astype(np.float32))
-
-
-class _Workspace(threading.local):
-    """Memory that is used again: getting it from the system for every picture costs more than the arithmetic."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[tuple[str, int, int], NDArray[Any]] = {}
-
-    def array(self, name: str, height: int, width: int, dtype: type[np.generic]) -> NDArray[Any]:
-        """Anything may stand in it."""
-        found = self._arrays.get((name, height, width))
-        if found is None:
-            if len(self._arrays) >= _KEPT:
-                self._arrays.clear()
-            found = self._arrays[name, height, width] = np.empty((height, width), dtype)
-        return found
-
-
-_WORKSPACE = _Workspace()
 
 
 def _mix(lines: NDArray[np.uint8], plan: _Plan, out: NDArray[np.float32]) -> None:
@@ -210,7 +215,7 @@ def _levels(lines: NDArray[np.uint8], columns: NDArray[np.intp], name: str, plan
     taken = _WORKSPACE.array("bytes", len(lines), len(columns), np.uint8)
     lines.take(columns, axis=1, out=taken, mode="clip")
     if plan.grey:
-        return luma(*np.split(taken, 3, axis=1))
+        return luma(taken.reshape(len(lines), -1, 3))
     levels: NDArray[np.float32] = _WORKSPACE.array(name, len(lines), len(columns), np.float32)
     levels[...] = taken
     return levels
@@ -229,7 +234,7 @@ def _between(
 def _coloured(picture: NDArray[np.uint8], color: ColorFormat, out: NDArray[np.float32]) -> None:
     """[h,w,1 or 3] to the network's channels."""
     if color is ColorFormat.GRAY and picture.shape[2] == 3:
-        out[:, :, 0] = luma(*picture.transpose(2, 0, 1))
+        out[:, :, 0] = luma(picture)
     else:
         out[...] = picture[:, :, ::-1] if color is ColorFormat.BGR else picture
 
@@ -249,7 +254,7 @@ def _resized(
     rows = slice(placement.top, placement.top + placement.source_height)
     part = picture[rows, placement.left : placement.left + placement.source_width]
     if color is ColorFormat.GRAY and part.shape[2] == 3:
-        part = luma(*part.transpose(2, 0, 1)).astype(np.uint8)[:, :, None]
+        part = luma(part).astype(np.uint8)[:, :, None]
     image = Image.fromarray(part[:, :, 0] if part.shape[2] == 1 else part)
     pixels = np.asarray(image.resize((placement.width, placement.height), method))
     return pixels.reshape(*pixels.shape[:2], -1)

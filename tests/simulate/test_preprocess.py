@@ -280,7 +280,7 @@ class TestScale:
     @pytest.mark.parametrize("scaling", list(ScalingFilter))
     def test_luma_is_taken_before_scaling(self, scaling: ScalingFilter) -> None:
         picture = _frame(24, 40)
-        grey = luma(*picture.transpose(2, 0, 1)).astype(np.uint8)[:, :, None]
+        grey = luma(picture).astype(np.uint8)[:, :, None]
         placement = place(40, 24, Network(1, 10, 14))
         np.testing.assert_array_equal(
             scaled(picture, placement, scaling, ColorFormat.GRAY), scaled(grey, placement, scaling, ColorFormat.GRAY)
@@ -317,7 +317,7 @@ def test_luma_is_that_of_jpeg() -> None:
     image = pytest.importorskip("PIL.Image")
     frame = _frame(64, 64)
     expected = np.asarray(image.fromarray(frame).convert("L"))
-    np.testing.assert_array_equal(luma(*frame.transpose(2, 0, 1)), expected)
+    np.testing.assert_array_equal(luma(frame), expected)
 
 
 def test_filters_that_are_only_near_say_so() -> None:
