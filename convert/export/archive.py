@@ -70,10 +70,12 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         # Not blocking: between the look and the opening the file may have become a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            data = file.read(limit + 1)
+            # Asked first, so that a huge file is refused before it fills the memory; a growing one is cut off.
+            data = b"" if os.fstat(descriptor).st_size > limit else file.read(limit + 1)
+            is_large = len(data) > limit or os.fstat(descriptor).st_size > limit
     except OSError as error:
         raise _unreadable(path, error) from error
-    if len(data) > limit:
+    if is_large:
         raise too_large(limit, str(path))
     return data
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from convert.errors import InputError
 from convert.export.elements import read_elements
 from convert.export.expressions import integer
-from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
+from convert.export.lexer import Kind, Scanner, Token, source_bytes
 
 __all__ = ["Array", "Incbin", "Source", "check_array", "read_source"]
 
@@ -132,6 +132,7 @@ class _Reader:
         self._names: list[str] = []
         self._lengths: dict[tuple[str, str], tuple[str, int]] = {}
         self._pointers: list[tuple[str, str]] = []
+        self._counted = (0, 1)
 
     def read(self) -> Source:
         tokens: list[Token] = []
@@ -185,7 +186,7 @@ class _Reader:
                 namespace=self._namespace(),
                 prefix=_joined(before),
                 data=values,
-                line=line_of(self._data, name.start),
+                line=self._line(name),
                 declared=bound,
                 declared_by=f"its bound [{bound}]" if bound is not None else "",
                 problem=problem,
@@ -244,15 +245,21 @@ class _Reader:
 
     def _incbin(self, tokens: list[Token]) -> Incbin | None:
         """`INCBIN(name, "file")`, also with a prefix or suffix to the macro's name or an attribute in front."""
+        if len(tokens) < 6 or tokens[-2].kind != Kind.STRING:
+            return None
         opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
         call = tokens[opening - 1 :] if opening else []
         if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
             return None
-        if call[-2].kind != Kind.STRING:
-            return None
         file = call[-2].text[1:-1].decode("utf-8", "replace")
-        line = line_of(self._data, call[0].start)
-        return Incbin(_text(call[-4].text), file, self._namespace(), line)
+        return Incbin(_text(call[-4].text), file, self._namespace(), self._line(call[0]))
+
+    def _line(self, token: Token) -> int:
+        """The token's line; counted on from the last one asked for, so that many arrays do not cost many looks."""
+        position, line = self._counted
+        line += self._data.count(b"\n", position, token.start)
+        self._counted = (token.start, line)
+        return line
 
     def _namespace(self) -> str:
         return "::".join(scope for scope in self._scopes if scope)

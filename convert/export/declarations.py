@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Declaration", "Field", "Header", "Value", "names_in", "read_header", "string_of"]
 
 _MAX_DEPTH: Final = 32  # of braces; the deepest generated initialiser has three
-_MAX_DECLARATIONS: Final = 20_000
+_MAX_DECLARATIONS: Final = 5_000
 _SIMPLE_ESCAPES: Final = dict(zip((b"n", b"t", b"r", b"a", b"b", b"f", b"v"), b"\n\t\r\a\b\f\v", strict=True))
 _ESCAPE: Final = re.compile(
     rb"\\(?:x([0-9a-fA-F]+)|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n)|(.))", re.DOTALL

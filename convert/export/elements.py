@@ -28,8 +28,9 @@ _CUT_OFF = "the array is not closed: the file is cut off"
 _AGAIN = "export or download the file again"
 
 _LINE = re.compile(rb"[ \t]*(?:0[xX][0-9a-fA-F]{2},[ \t]*)+\r?\n")
+_CELLS = re.compile(rb"\s*((?:0[xX][0-9a-fA-F]{2},[ \t]*){16})")
 _CELL = re.compile(rb"0[xX]([0-9a-fA-F]{2})")
-_MAX_LINE = 4096  # bytes; longer lines are read piece by piece
+_MAX_LINE = 4096  # bytes
 _LINES = 4096  # lines at a time: 300 kB of the usual 74 bytes stay in a second-level cache
 _WORD = 8  # bytes compared at once; so many lines are always a whole number of words
 _PIECE = 1 << 20  # bytes split at commas at a time, so that the pieces do not take many times the file's size
@@ -72,20 +73,13 @@ def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
 
 
 def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
-    """The values of the lines that are all alike, and where the first other one starts.
-
-    What stands before the first whole line is read with them.
-    """
+    """The values of the lines that are all alike, and where the first other one starts."""
     import numpy as np  # noqa: PLC0415 - a tenth of a second that a .tflite file does not need
 
-    first = data.find(b"\n", start, end) + 1
-    second = data.find(b"\n", first, end) + 1
-    if not first or not second or second - first > _MAX_LINE or data[start:first].strip():
-        return b"", start
-    line = data[first:second]
+    first, line = _pattern(data, start, end)
     digits = [match.start(1) for match in _CELL.finditer(line)]
     steps = {b - a for a, b in pairwise(digits)}
-    if not _LINE.fullmatch(line) or len(steps) > 1:
+    if not line or len(steps) > 1:
         return b"", start
     step = steps.pop() if steps else len(line)
     cells = slice(digits[0], digits[-1] + 1, step)
@@ -109,6 +103,16 @@ def _regular(data: bytes, start: int, end: int) -> tuple[bytes, int]:
         values.append((high << 4 | low).tobytes())
         position += lines * len(line)
     return b"".join(values), position
+
+
+def _pattern(data: bytes, start: int, end: int) -> tuple[int, bytes]:
+    """Where the first whole line starts and what it is; without lines, some cells in their place; else nothing."""
+    first = data.find(b"\n", start, end) + 1
+    second = data.find(b"\n", first, min(end, first + _MAX_LINE)) + 1
+    if first and second and not data[start:first].strip() and _LINE.fullmatch(data, first, second):
+        return first, data[first:second]
+    cells = _CELLS.match(data, start, end)
+    return (cells.start(1), cells[1]) if cells else (start, b"")
 
 
 def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Library", "Listing", "describe", "line", "list_models"]
 
 _FOLDER: Final = "model-parameters"
+_SDK: Final = "edge-impulse-sdk"
 _METADATA: Final = "model_metadata.h"
 _VARIABLES: Final = "model_variables.h"
 _MAX_LINES: Final = 20  # of a list in an error message
-_MAX_HEADER: Final = 4 << 20  # bytes; the two headers have 8 to 20 kB
+_MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,9 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
     roots: dict[str, list[str]] = {}
     for path in tree.members:
         place = PurePosixPath(path)
-        if place.parent.name == _FOLDER and place.name in {_METADATA, _VARIABLES}:
-            root = place.parent.parent.as_posix()
+        if place.name in {_METADATA, _VARIABLES} and _SDK not in place.parts:
+            # Somebody may have put all files into one folder.
+            root = (place.parent.parent if place.parent.name == _FOLDER else place.parent).as_posix()
             roots.setdefault("" if root == "." else root, []).append(path)
     libraries: list[Library] = []
     for root, paths in sorted(roots.items()):

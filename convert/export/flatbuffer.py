@@ -15,8 +15,11 @@ from convert.errors import InputError
 
 __all__ = ["Reader", "Table", "damaged"]
 
-_MAX_TABLES: Final = 1 << 18
+_MAX_TABLES: Final = 1 << 17
 """Tables read from one file; the FlatBuffers verifier stops at a million, real models have under 3,000."""
+
+_MAX_FIELDS: Final = 256
+"""Fields of one table; the schema's largest has 14."""
 
 _MAX_ELEMENTS: Final = 1 << 22
 """Vector elements read from one file: a small file can name one long vector many times."""
@@ -68,7 +71,7 @@ class Reader:
             raise damaged(f"it has more than {_MAX_TABLES} tables")
         vtable = position - int(self.unpack("i", position))
         vtable_size, size = int(self.unpack("H", vtable)), int(self.unpack("H", vtable + 2))
-        if vtable % 2 or vtable_size % 2 or vtable_size < 4 or size < 4:
+        if vtable % 2 or vtable_size % 2 or not 4 <= vtable_size <= _MAX_FIELDS * 2 + 4 or size < 4:
             raise damaged(f"the table at {position} has no valid list of fields")
         if vtable + vtable_size > len(self.data) or position + size > len(self.data):
             raise damaged(f"the table at {position} reaches outside of the file")

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import struct
+import tracemalloc
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -119,6 +120,18 @@ def test_too_large_a_member(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"123")
     with pytest.raises(InputError, match="larger than"):
         read_file(tmp_path / "f", 2)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 40)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="larger than"):
+            read_file(tmp_path / "huge")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_too_much_in_all(tmp_path: Path) -> None:

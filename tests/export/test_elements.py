@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -95,9 +96,26 @@ SIZES = [0, 1, 11, 12, 13, 96, 97, 12 * 8, 12 * 4096 - 1, 12 * 4096, 12 * 4096 +
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("spelling", ["0x{:02x}", "0X{:02X}", "{}"])
-def test_block_borders(size: int, spelling: str) -> None:
+@pytest.mark.parametrize("per_line", [12, 1_000_000])
+def test_block_borders(size: int, spelling: str, per_line: int) -> None:
     data = random.Random(size).randbytes(size)
-    assert bytes(read(lines(data, spelling=spelling))) == data
+    assert bytes(read(lines(data, spelling=spelling, per_line=per_line))) == data
+
+
+@pytest.mark.parametrize("spelling", ["0x{:02x}", "{}", "/* } */ 0x{:02x}"])
+@pytest.mark.parametrize("per_line", [12, 1_000_000])
+def test_memory_stays_in_proportion(spelling: str, per_line: int) -> None:
+    body = lines(bytes(range(256)) * 200, spelling=spelling, per_line=per_line)
+    scanner = Scanner(f"{{{body}}}".encode())
+    scanner.position = 1
+    tracemalloc.start()
+    try:
+        read_elements(scanner, signed=False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # 2 MB for the blocks of the fast way, whatever the size.
+    assert peak < 10 * len(body) + (2 << 20)
 
 
 @pytest.mark.parametrize("per_line", [1, 2, 7, 16, 400])
