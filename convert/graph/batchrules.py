@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from convert.graph.model import attribute, opset_of, set_attribute
-from convert.graph.operators import POINTWISE, REDUCTIONS
+from convert.graph.operators import PICTURES_FIRST, POINTWISE, REDUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -352,14 +352,7 @@ ALONG: dict[str, Along] = {
 }  # fmt: skip
 
 _RULES: dict[str, Callable[[Visit], list[NodeProto] | None]] = {
-    **dict.fromkeys(
-        (
-            "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
-            "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
-            "SpaceToDepth", "Upsample",
-        ),
-        _pictures_first,
-    ),
+    **dict.fromkeys(PICTURES_FIRST, _pictures_first),
     **dict.fromkeys(("DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"), _anyhow),
     "Concat": _concat,
     "Gemm": _gemm,

@@ -168,9 +168,11 @@ def _path(wiring: Wiring, shapes: Shapes, transpose: NodeProto) -> _Path | None:
                 break
         elif _is_unary(wiring, node, name):
             (pixels if flat is None else flat).append(node)
+        elif flat is None and channels_last and _is_bias(wiring, node, name, channels):
+            pixels.append(node)
         elif weights is not None and flat is not None:
             found = _Path(tuple(pixels), tuple(flat), node)
-        elif weights is not None and channels_last and len(shapes[name]) == 2 and _is_plain(wiring, node):
+        elif weights is not None and channels_last and _is_plain(wiring, node):
             pixels.append(node)
             channels = weights.shape[1]
         else:
@@ -185,6 +187,14 @@ def _is_unary(wiring: Wiring, node: NodeProto, name: str) -> bool:
         return False
     others = [wiring.constant(other) for other in node.input[1:] if other]
     return all(value is not None and value.ndim == 0 for value in others)
+
+
+def _is_bias(wiring: Wiring, node: NodeProto, name: str, channels: int) -> bool:
+    """Whether `node` takes `name`, channels last, and beside it one constant for each channel."""
+    if node.op_type not in POINTWISE or len(node.input) != 2 or node.input[0] != name:
+        return False
+    value = wiring.constant(node.input[1])
+    return value is not None and value.shape[-1:] == (channels,) and value.size == channels
 
 
 def _weights(wiring: Wiring, node: NodeProto, name: str) -> NDArray[Any] | None:
@@ -219,6 +229,12 @@ def _rebuild(wiring: Wiring, shapes: Shapes, transpose: NodeProto, path: _Path) 
     name, channels = transpose.input[0], shape[-1]
     for node in path.pixels:
         weights = _weights(wiring, node, node.input[0])
+        if weights is None and _is_bias(wiring, node, node.input[0], channels):
+            value = wiring.constant(node.input[1])
+            assert value is not None
+            each = wiring.add_constant(value.reshape(channels, *(1 for _ in shape[1:-1])))
+            (name,) = wiring.add_like(node, [name, each]).output
+            continue
         if weights is None:
             (name,) = wiring.add_like(node, [name, *node.input[1:]]).output
             continue

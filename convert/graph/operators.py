@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["POINTWISE", "REDUCTIONS"]
+__all__ = ["PICTURES_FIRST", "POINTWISE", "REDUCTIONS"]
+
+PICTURES_FIRST = frozenset(
+    {
+        "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
+        "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
+        "SpaceToDepth", "Upsample",
+    }
+)  # fmt: skip
+"""Each entry of the first dimension on its own, the same for all."""
 
 POINTWISE = frozenset(
     {

@@ -13,7 +13,7 @@ import numpy as np
 
 from convert.graph.batchrules import ALONG, Place, Refused, repeated
 from convert.graph.model import attribute, set_attribute
-from convert.graph.operators import POINTWISE
+from convert.graph.operators import PICTURES_FIRST, POINTWISE
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -34,6 +34,8 @@ def unfold(visit: Visit) -> list[NodeProto]:
     if not all(targets.values()):
         raise Refused("makes a single number")
     added: list[NodeProto] = []
+    if node.op_type in PICTURES_FIRST:
+        return _more_pictures(visit, added)
     if node.op_type == "Reshape":
         current, names = _in_front(visit, node.input[0], added), list(node.output)
     else:
@@ -46,6 +48,18 @@ def unfold(visit: Visit) -> list[NodeProto]:
             target = wiring.add_constant(np.array([-1, *targets[name][1:]], np.int64))
             added.append(wiring.add("Reshape", [current or source, target], name))
     return added
+
+
+def _more_pictures(visit: Visit, added: list[NodeProto]) -> list[NodeProto]:
+    """What takes each entry of the first dimension on its own takes N times as many: [N, S0, ...] as [N * S0, ...]."""
+    node, wiring = visit.node, visit.wiring
+    if len(node.output) != 1 or any(visit.place_of(index) for index in range(1, len(node.input))):
+        raise Refused("cannot work on more pictures")
+    target = wiring.add_constant(np.array([-1, *visit.shape[1:]], np.int64))
+    rows = wiring.add("Reshape", [_in_front(visit, node.input[0], added), target])
+    added.append(rows)
+    wiring.set_inputs(node, [*rows.output, *node.input[1:]])
+    return [*added, node]
 
 
 def _shifted(visit: Visit, added: list[NodeProto]) -> list[str]:

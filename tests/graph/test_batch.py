@@ -243,6 +243,18 @@ def test_transposes_carry_the_batch_along() -> None:
     prove(body)
 
 
+def test_space_to_batch_and_back() -> None:
+    """A dilated convolution as tf2onnx writes TFLite's SPACE_TO_BATCH_ND: the batch among the channels."""
+    weights = ", ".join(f"{value % 5 - 2}" for value in range(27))
+    body = f"""
+      w = Constant<value = float[3,3,3,1] {{{weights}}}>()
+      a = Transpose<perm = [1,0,2,3]>(x)    b = SpaceToDepth<blocksize = 2>(a)    c = Transpose<perm = [1,0,2,3]>(b)
+      d = Conv<pads = [1, 0, 1, 0]>(c, w)
+      e = Transpose<perm = [1,0,2,3]>(d)    f = DepthToSpace<blocksize = 2>(e)    y = Transpose<perm = [1,0,2,3]>(f)
+    """
+    prove(body, source="1,3,4,6", target="1,3,4,6")
+
+
 def test_attention() -> None:
     body = """
       s = Constant<value = int64[3] {1, 12, 5}>()    rows = Reshape(x, s)    back = Transpose<perm = [0, 2, 1]>(rows)

@@ -134,6 +134,17 @@ def test_dense_layers_for_each_pixel() -> None:
     assert operators(after) == ["Conv", "Relu", "Conv", "Reshape", "Tanh", "MatMul"]
 
 
+def test_dense_layers_on_a_picture() -> None:
+    body = f"""
+      s = Constant<value = int64[2] {{1, 140}}>()    b = Constant<value = float[7] {{{numbers(7)}}}>()
+      w1 = Constant<value = float[3,7] {{{numbers(21)}}}>()    w2 = Constant<value = float[140,2] {{{numbers(280)}}}>()
+      turned = Transpose<perm = [0,2,3,1]>(x)    a = MatMul(turned, w1)    sum = Add(a, b)    r = Relu(sum)
+      flat = Reshape(r, s)    y = MatMul(flat, w2)
+    """
+    after = prove_same(model(body, target="1,2"), change)
+    assert operators(after) == ["Conv", "Add", "Relu", "Reshape", "MatMul"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,0 +1,48 @@
+"""Networks Edge Impulse users may bring, made by Keras: each is shipped with parity, for every batch size."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.graph import networks
+from tests.graph.proof import litert, onnxruntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from convert.artifacts import Adapted, Export
+
+pytestmark = pytest.mark.slow
+
+# Layers that work along rows of pixels need some, and so do functions tf2onnx writes as ten nodes; others need none.
+TRANSPOSES = {"activations": 8, "attention": 5, "upsample": 2, "mixed": 4, "gru": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    folder = tmp_path_factory.mktemp("networks")
+    subprocess.run([sys.executable, str(networks.__file__), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", networks.NAMES)
+def test_networks(name: str, folder: Path, export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    result = adapted(export(folder / f"{name}.tflite"))
+    pictures = np.random.default_rng(0).random((8, 16, 16, 3), np.float32)
+    wanted = litert(result.export.model, pictures)
+    assert np.ptp(wanted, axis=0).max() > 1e-3, "the same for every picture proves nothing"
+    for size in (1, 2, 8):
+        (found,) = onnxruntime(result.onnx.data, np.ascontiguousarray(pictures[:size].transpose(0, 3, 1, 2)))
+        np.testing.assert_allclose(found, wanted[:size], rtol=0, atol=1e-5)
+    left = [node for node in onnx.load_model_from_string(result.onnx.data).graph.node if node.op_type == "Transpose"]
+    assert len(left) <= TRANSPOSES.get(name, 0)
