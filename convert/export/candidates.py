@@ -202,8 +202,8 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
         kind = kinds.kind_of(data[: kinds.HEAD])
         if kind not in {kinds.SOURCE, kinds.TEXT} and _is_model_name(PurePosixPath(member.path).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
-        if any(word in data for word in _EON) and (symbol := _EON_SYMBOL.search(data)):
-            yield _compiled(tree, member, symbol[1].decode(), data)
+        if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member.path).stem)):
+            yield _compiled(tree, member, symbol, data)
             return
         source = read_source(data)
     except InputError as error:
@@ -223,6 +223,14 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
 def _is_model_name(name: str) -> bool:
     lowered = name.lower().replace("-", "_")
     return lowered.startswith(_MODEL_NAMES)
+
+
+def _compiled_symbol(data: bytes, stem: str) -> str:
+    """What the functions of an EON-compiled file are called; of one that is cut off before them, what the file is."""
+    found = _EON_SYMBOL.search(data)
+    if found:
+        return found[1].decode()
+    return stem.removesuffix("_compiled") if stem.endswith("_compiled") else ""
 
 
 def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:

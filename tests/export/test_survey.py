@@ -100,7 +100,7 @@ def test_single_files(name: str, data: bytes, kind: str, part: str, tmp_path: Pa
     found = inspect(tmp_path / name)
     assert (found.container, found.kind) == ("file", kind)
     assert part in found.description
-    is_model = kind in {"tflite", "onnx"} or b"TfArray" in data
+    is_model = kind in {"tflite", "onnx"} or b"used_operators_e" in data
     assert bool(found.models) == is_model
     assert bool(found.undecided) != is_model
     assert found.hint or is_model
