@@ -102,7 +102,7 @@ def test_block_borders(size: int, spelling: str, per_line: int) -> None:
     assert bytes(read(lines(data, spelling=spelling, per_line=per_line))) == data
 
 
-@pytest.mark.parametrize("spelling", ["0x{:02x}", "{}", "/* } */ 0x{:02x}"])
+@pytest.mark.parametrize("spelling", ["0x{:02x}", "{}", "/* , */ 0x{:02x}"])
 @pytest.mark.parametrize("per_line", [12, 1_000_000])
 def test_memory_stays_in_proportion(spelling: str, per_line: int) -> None:
     body = lines(bytes(range(256)) * 200, spelling=spelling, per_line=per_line)
