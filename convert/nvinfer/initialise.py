@@ -18,7 +18,7 @@ from convert.errors import InputError
 from convert.nvinfer.initialise_labels import read_labels
 from convert.nvinfer.initialise_library import Library, library_of
 from convert.nvinfer.initialise_outputs import SIGSEGV, Outcome, Tensor, built_in_boxes, built_in_segments, stock_parser
-from convert.nvinfer.parse_result import Parsed, Problem, Reason
+from convert.nvinfer.parse_result import Parsed, Problem, Reason, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +153,7 @@ class _Start:
     def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
         entry = self.parsed.entry(key)
         line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, message, "property", key, line, column, fatal))
+        self.problems.append(Problem(reason, printable(message), "property", key, line, column, fatal))
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
         self.say(reason, key, message, fatal=True)

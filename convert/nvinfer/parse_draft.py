@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, allowed, keys
 from convert.nvinfer.parse_numbers import UINT_MAX, float32, nine_digits, signed32
 from convert.nvinfer.parse_paths import stored_path
-from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict
+from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,11 +69,17 @@ class Draft:
     def say(self, reason: Reason, message: str, entry: Entry | None = None, *, fatal: bool = False) -> None:
         """Note a problem at the value of `entry` (at its key, where the key is the problem)."""
         if entry is None:
-            self.problems.append(Problem(reason, message, fatal=fatal))
+            self.problems.append(Problem(reason, printable(message), fatal=fatal))
             return
         at_key = reason in {Reason.UNKNOWN, Reason.LEGACY, Reason.IGNORED}
         line, column = (entry.line, entry.column) if at_key else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, message, entry.group, entry.key, line, column, fatal))
+        self.problems.append(Problem(reason, printable(message), entry.group, entry.key, line, column, fatal))
+
+    def say_at(
+        self, reason: Reason, message: str, group: str | None, line: int, column: int, *, fatal: bool = False
+    ) -> None:
+        """Note a problem that is no key's."""
+        self.problems.append(Problem(reason, printable(message), group, None, line, column, fatal))
 
     def refuse(self, reason: Reason, message: str, entry: Entry | None = None) -> NoReturn:
         """The config is rejected here."""
@@ -83,8 +88,7 @@ class Draft:
 
     def refuse_group(self, message: str, section: Section) -> NoReturn:
         """The config is rejected for what a group is called."""
-        problem = Problem(Reason.GROUP, message, section.name, None, section.line, section.column, fatal=True)
-        self.problems.append(problem)
+        self.say_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
         raise Stop(Verdict.REJECTED)
 
     def abort(self, reason: Reason, message: str, exception: str, entry: Entry | None = None) -> NoReturn:
@@ -211,8 +215,8 @@ class Draft:
             verdict=verdict,
             exception=exception,
             problems=tuple(self.problems),
-            values=MappingProxyType(values),
-            files=MappingProxyType(self.files),
+            values=values,
+            files=self.files,
             entries=tuple(self.entries),
             sections=tuple(self.sections),
             unknown=tuple(self.unknown),

@@ -22,7 +22,7 @@ from convert.nvinfer.parse_draft import (
     Stop,
     as_text,
 )
-from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict
+from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Reason, Section, Unread, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,9 +56,7 @@ def read_ini(data: bytes, draft: Draft) -> Parsed:
         file = KeyFile.load(data)
     except KeyFileError as error:
         reason = _REASONS.get(error.kind, Reason.SYNTAX)
-        draft.problems.append(
-            Problem(reason, error.message, line=error.line, column=error.column, fatal=True),
-        )
+        draft.say_at(reason, error.message, None, error.line, error.column, fatal=True)
         return draft.finish(Verdict.REJECTED)
     try:
         return draft.finish(Verdict.ACCEPTED, _Reader(file, draft).read())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Entry", "Ignored", "Parsed", "Problem", "Reason", "Section", "Unread", "Verdict"]
+# Keys and values of any length stand in messages.
+_LONGEST_MESSAGE = 400
+
+__all__ = ["Entry", "Ignored", "Parsed", "Problem", "Reason", "Section", "Unread", "Verdict", "printable"]
 
 
 class Verdict(StrEnum):
@@ -97,6 +99,12 @@ class Problem:
     fatal: bool = False
 
 
+def printable(message: str) -> str:
+    """`message` without characters that move a terminal's cursor, and of a length one can read."""
+    short = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
+    return short if short.isprintable() else "".join(each if each.isprintable() else "�" for each in short)
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A config as nvinfer sees it.
@@ -125,8 +133,8 @@ class Parsed:
     verdict: Verdict
     exception: str | None = None
     problems: tuple[Problem, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    values: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     sections: tuple[Section, ...] = ()
     unknown: tuple[Entry, ...] = ()

@@ -34,7 +34,7 @@ from convert.nvinfer.parse_numbers import (
     stream_unsigned,
 )
 from convert.nvinfer.parse_paths import PATH_BYTES
-from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict
+from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Reason, Section, Unread, Verdict
 from convert.nvinfer.yaml_tree import Document, Node, YamlError, load
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ def read_yaml(data: bytes, draft: Draft) -> Parsed:
     try:
         document = load(data)
     except YamlError as error:
-        draft.problems.append(
-            Problem(Reason.SYNTAX, error.message, line=error.line, column=error.column, fatal=True),
-        )
+        draft.say_at(Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
         return draft.finish(Verdict.ABORTS, exception=exception)
     try:
@@ -84,7 +82,7 @@ class _Reader:
         self.groups = root.items if root is not None and root.kind == "map" else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
-        self.entries: dict[tuple[int, int], Entry] = {}
+        self.entries: dict[tuple[str, int, int], Entry] = {}
         self.survey()
 
     def survey(self) -> None:
@@ -108,7 +106,7 @@ class _Reader:
         text = as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
         place = (*self.document.place(key.position), *self.document.place(value.position))
         entry = Entry(group, as_text(_string(key)), text, *place)
-        self.entries[id(key), id(value)] = entry
+        self.entries[group, id(key), id(value)] = entry
         return entry
 
     def read(self) -> list[dict[str, Any]]:
@@ -138,15 +136,14 @@ class _Reader:
     def pairs(self, title: str, group: Node, read: Callable[[bytes, Node, Entry], None]) -> None:
         """Hand every key of a group to `read`; a list dies, a lone text or nothing has no keys."""
         if group.kind == "scalar":
-            line, column = self.document.place(group.position)
             message = f"{title} is a text and not a map: none of it is read (a key needs a colon and a blank)"
-            self.draft.problems.append(Problem(Reason.NOTE, message, title, None, line, column))
+            self.draft.say_at(Reason.NOTE, message, title, *self.document.place(group.position))
         if group.elements:
             self.dies(f"{title} is a list and not a map", "yaml-cpp: invalid node", None)
         for key, value in group.items:
             if key.kind not in {"scalar", "null"}:
                 self.dies(f"a key of {title} is a list or a map", "yaml-cpp: bad conversion", None)
-            read(_string(key), value, self.entries[id(key), id(value)])
+            read(_string(key), value, self.entries[title, id(key), id(value)])
 
     def dies(self, message: str, exception: str, entry: Entry | None) -> NoReturn:
         self.draft.abort(Reason.TYPE, message, exception, entry)
@@ -292,9 +289,7 @@ class _Reader:
             index = std_stoi(title.removeprefix(ATTRS_PREFIX.encode()))
         except (NotANumber, OutOfRange):
             message = f"[{section.name}]: a class id or “all” must follow {ATTRS_PREFIX}"
-            draft.problems.append(
-                Problem(Reason.GROUP, message, section.name, None, section.line, section.column, fatal=True)
-            )
+            draft.say_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
             raise Stop(Verdict.ABORTS, "stoi") from None
         draft.check_class(index, count, section)
         return index

@@ -48,16 +48,18 @@ class Document:
     def __init__(self, root: Node | None, text: bytes) -> None:
         self.root = root
         self.text = text
-        # The place asked for last, and its line: places are asked for in order, so little is counted twice.
-        self.last = (0, 1)
+        # The position asked for last, its line and column: they are asked for in order, so little is counted twice.
+        self.last = (0, 1, 1)
 
     def place(self, position: int) -> tuple[int, int]:
         """Line and column of a byte of the text, both from 1; the column counts characters."""
-        before, line = self.last
-        line += self.text.count(b"\n", before, position) - self.text.count(b"\n", position, before)
-        self.last = position, line
-        start = self.text.rfind(b"\n", 0, position) + 1
-        return line, len(self.text[start:position].decode("utf-8", "replace")) + 1
+        before, line, column = self.last
+        breaks = self.text.count(b"\n", before, position) - self.text.count(b"\n", position, before)
+        if breaks or position < before:
+            before, column = self.text.rfind(b"\n", 0, position) + 1, 1
+        column += len(self.text[before:position].decode("utf-8", "replace"))
+        self.last = position, line + breaks, column
+        return line + breaks, column
 
 
 def load(data: bytes) -> Document:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,18 @@ def test_a_fault_has_key_line_and_column() -> None:
     assert "1/255" in fault.message
 
 
+def test_messages_are_safe_to_print() -> None:
+    parsed = ini("k\x1b[31m" + "y" * 5000 + "=1\n[class-attrs-\u2028]")
+    assert parsed.problems
+    assert all(problem.message.isprintable() and len(problem.message) <= 400 for problem in parsed.problems)
+
+
+def test_results_travel_between_processes() -> None:
+    parsed = ini("batch-size=2\n[tests]\nx=y")
+    assert pickle.loads(pickle.dumps(parsed)) == parsed
+    assert json.loads(json.dumps(parsed.values)) == parsed.values
+
+
 def test_the_first_fault_ends_the_reading() -> None:
     parsed = ini("no-such=1\nprocess-mode=7\nnetwork-mode=9")
     assert [(problem.key, problem.fatal) for problem in parsed.problems] == [("no-such", False), ("process-mode", True)]
@@ -290,4 +304,5 @@ def test_any_bytes_have_a_verdict(data: bytes, name: str, release: str) -> None:
         return
     assert parsed.accepted == (parsed.fault is None)
     for problem in parsed.problems:
-        problem.message.encode("utf-8")
+        assert problem.message.isprintable()
+        assert len(problem.message) <= 400

@@ -176,6 +176,17 @@ def test_entries_and_places() -> None:
     assert (fault.reason, fault.key, fault.line, fault.column) == (Reason.TYPE, "batch-size", 5, 15)
 
 
+def test_one_map_under_two_names() -> None:
+    parsed = whole("property: {num-detected-classes: 1}\nclass-attrs-all: &a {topk: 3}\nclass-attrs-0: *a\n")
+    assert [(entry.group, entry.line) for entry in parsed.entries if entry.key == "topk"] == [
+        ("class-attrs-all", 2),
+        ("class-attrs-0", 2),
+    ]
+    assert whole(
+        "property: {num-detected-classes: 1}\nclass-attrs-all: &a {eps: 3, k: 1}\nclass-attrs-0: *a\n"
+    ).accepted
+
+
 def test_keys_of_the_wrong_form_or_release_are_unknown() -> None:
     parsed = yaml("is-classifier: 1\nstrongly-typed: 1\nthreshold: 1", release="8.0")
     assert [entry.key for entry in parsed.unknown] == ["is-classifier", "strongly-typed", "threshold"]
