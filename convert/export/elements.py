@@ -129,16 +129,16 @@ def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
     return values, bool(values.max() < 16) and np.array_equal(spelled, digits | (digits & 0x40) >> 1)
 
 
-def _plain(scanner: Scanner) -> bytes:
+def _plain(scanner: Scanner) -> bytearray:
     """The text up to the closing brace with as many newlines, but no comments, directives and character literals."""
     data, position = scanner.data, scanner.position
-    parts: list[bytes] = []
+    text = bytearray()
     while found := _SPECIAL.search(data, position):
         at = found.start()
-        parts.append(data[position:at])
+        text += data[position:at]
         if data[at] == _BRACE:
             scanner.position = at + 1
-            return b"".join(parts)
+            return text
         if data[at] == _APOSTROPHE and data[at - 1 : at].isalnum():  # a digit separator
             position = at + 1
             continue
@@ -146,20 +146,20 @@ def _plain(scanner: Scanner) -> bytes:
         token = scanner.next()
         if token is None:
             break
-        parts.append(b"\n" * data.count(b"\n", at, token.start) or b" ")
+        text += b"\n" * data.count(b"\n", at, token.start) or b" "
         position = token.start
         if token.kind == Kind.CHAR or position == at:
-            parts.append(_character(token.text) if token.kind == Kind.CHAR else token.text)
+            text += _character(token.text) if token.kind == Kind.CHAR else token.text
             position = scanner.position
     raise InputError(_CUT_OFF, line=line_of(data, position), hint=_AGAIN)
 
 
-def _by_piece(text: bytes, *, signed: bool) -> bytes:
+def _by_piece(text: bytearray, *, signed: bool) -> bytes:
     """The values in text with nothing but numbers, commas and blanks; each spelling is read once."""
     known: dict[bytes, int] = {}
     values: list[bytes] = []
     for start, stop in _pieces(text):
-        cells = text[start:stop].split(b",")
+        cells = bytes(text[start:stop]).split(b",")
         if not cells[-1].strip():
             cells.pop()
         for cell in set(cells) - known.keys():
@@ -171,7 +171,7 @@ def _by_piece(text: bytes, *, signed: bool) -> bytes:
     return b"".join(values)
 
 
-def _pieces(text: bytes) -> Iterator[tuple[int, int]]:
+def _pieces(text: bytearray) -> Iterator[tuple[int, int]]:
     start = 0
     while start < len(text):
         stop = text.find(b",", start + _PIECE) + 1 or len(text)
