@@ -151,7 +151,7 @@ class _Grid:
         cells = self.coverage.shape[1]
         class_id, cell = np.divmod(which, cells)
         first = class_id * self.stride_between_classes + cell
-        numbers = self.box.floats(self.frame, int(first[-1]) + 3 * cells + 1 if len(first) else 0)
+        numbers = self.box.floats(self.frame, int(first.max()) + 3 * cells + 1 if len(first) else 0)
         row, column = np.divmod(cell, self.columns)
         x, y = self.centre_x[column], self.centre_y[row]
         edges = (

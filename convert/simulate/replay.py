@@ -90,13 +90,14 @@ def read_recordings(folder: Path, settings: Settings, layout: Layout | None = No
     return read_dump(folder, settings.unique_id, layout)
 
 
-def replay(settings: Settings, recording: Recording, *, why: bool = False) -> Replayed:
+def replay(settings: Settings, recording: Recording, *, view: View | None = None, why: bool = False) -> Replayed:
     """Decode one recorded batch.
 
     Args:
         settings: of the config.
-        recording: the outputs, and how the frames were scaled; where that was not recorded, `metadata` is in network
-            pixels.
+        recording: the outputs of one batch.
+        view: how the frames were scaled (`convert.simulate.geometry.place(...).view`), where the recording does not
+            say it; without either, `metadata` is in network pixels.
         why: keep a record of what falls out.
 
     Raises:
@@ -104,14 +105,14 @@ def replay(settings: Settings, recording: Recording, *, why: bool = False) -> Re
     """
     network: Network = recording.network
     decoded = decode(settings, network, recording.layers, why=why)
-    view: View = recording.view or whole_network(network)
+    way = recording.view or view or whole_network(network)
     parent: Rect | None = recording.parent if settings.on_objects else None
     metadata: list[tuple[Detection, ...]] = []
     dropped: list[Dropped] = []
     for frame in decoded.frames:
         if isinstance(frame, Detected):
             dropped.append(Dropped())
-            metadata.append(attach(settings, view, frame.objects, parent=parent, dropped=dropped[-1] if why else None))
+            metadata.append(attach(settings, way, frame.objects, parent=parent, dropped=dropped[-1] if why else None))
     return Replayed(recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped))
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.simulate.decode import PARSERS, Detected, decode
 from convert.simulate.decode_boxes import Boxes, Drop, Dropped
-from convert.simulate.decode_tensors import Layer, float_to_int32, float_to_uint32
+from convert.simulate.decode_tensors import DTYPES, Layer, float_to_int32, float_to_uint32
 from convert.simulate.geometry import Network
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
@@ -102,6 +104,13 @@ class TestReadsBehindTheEnd:
         coverage[1, 1, 1] = 0.9
         with pytest.raises(InputError, match=r"'bbox' holds 16 float32 numbers .* and nvinfer reads 32"):
             _decode("", [_layer("cov", coverage), box])
+
+    def test_detectnet_with_a_smaller_grid_of_boxes(self) -> None:
+        """Class 0's last cell reads further than class 1's first one."""
+        coverage = np.zeros((2, 8, 8))
+        coverage[0, 7, 7] = coverage[1, 0, 0] = 0.9
+        with pytest.raises(InputError, match="and nvinfer reads 256"):
+            _decode("", [_layer("cov", coverage), _layer("bbox", np.ones((200, 1, 1)))], why=True)
 
     def test_detectnet_needs_three_dimensions(self) -> None:
         with pytest.raises(InputError, match=r"'cov' has the dimensions \[4\], the DetectNet parser needs three"):
@@ -291,6 +300,38 @@ class TestLayer:
     def test_any_memory_order(self) -> None:
         layer = Layer.of("y", np.asfortranarray(np.arange(12, dtype=np.float32).reshape(2, 2, 3)))
         assert layer.floats(1).tolist() == [6, 7, 8, 9, 10, 11]
+
+
+_NAMES = ["cov", "bbox", "output_cov/Sigmoid:0", "output_bbox/BiasAdd:0", "num_detections"]
+_NAMES += ["detection_boxes", "detection_scores", "detection_classes"]
+_LAYER = st.tuples(
+    st.sampled_from(_NAMES), st.sampled_from(DTYPES), st.lists(st.integers(1, 6), max_size=4), st.integers(0, 2**32 - 1)
+)
+
+
+@given(st.sampled_from(list(PARSERS)), st.lists(_LAYER, min_size=1, max_size=5), st.integers(0, 3), st.booleans())
+def test_any_outputs_are_decoded_or_refused(
+    parser: str, layers: list[tuple[str, str, list[int], int]], classes: int, why: bool
+) -> None:
+    outputs = []
+    for name, dtype, dims, seed in layers:
+        random = np.random.default_rng(seed)
+        size = int(np.prod(dims)) * np.dtype(dtype).itemsize
+        # any bytes, or small whole numbers
+        raw = random.bytes(size) if seed % 2 else random.integers(0, 4, size, np.uint8).tobytes()
+        outputs.append(Layer.of(name, np.frombuffer(raw, dtype).reshape(1, *dims)))
+    settings = Settings(
+        NetworkType.DETECTOR,
+        classes=(ClassSettings(0.0, nms_iou_threshold=0.5),) * classes,
+        cluster_mode=ClusterMode.NMS,
+        parser=parser,
+    )
+    try:
+        (frame,) = decode(settings, NETWORK, outputs, why=why).frames
+    except InputError:
+        return
+    assert isinstance(frame, Detected)
+    assert all(one.class_id < classes for one in frame.objects)
 
 
 def test_parsers_are_named_as_in_nvidias_library() -> None:

@@ -9,12 +9,12 @@ import pytest
 from onnx import parser
 
 from convert.errors import InputError
-from convert.simulate.geometry import Network
+from convert.simulate.geometry import Network, place
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import Layout, Output
 from convert.simulate.replay_dump import dump_name, read_dump
 from convert.simulate.replay_model import layout_of, network_of
-from convert.simulate.settings import NetworkType, Settings
+from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +61,20 @@ def test_a_case_beside_the_files_says_what_is_in_them(tmp_path: Path) -> None:
     )
     (recording,) = read_recordings(tmp_path, SETTINGS)
     assert [layer.name for layer in recording.layers] == ["out/softmax"]
+
+
+def test_the_frames_size_can_be_given(tmp_path: Path) -> None:
+    """nvinfer does not write it."""
+    (tmp_path / dump_name(1, "cov", 0, 1)).write_bytes(np.float32(0.9).tobytes())
+    (tmp_path / dump_name(1, "bbox", 0, 1)).write_bytes(np.full(4, 0.25, np.float32).tobytes())
+    layout = Layout(Network(3, 96, 96), (Output("cov", "float32", (1, 1, 1)), Output("bbox", "float32", (4, 1, 1))))
+    settings = Settings(NetworkType.DETECTOR, classes=(ClassSettings(0.5),), cluster_mode=ClusterMode.NONE)
+    (recording,) = read_recordings(tmp_path, settings, layout)
+    view = place(1920, 960, layout.network).view
+    ((plain,),) = replay(settings, recording).metadata
+    ((scaled,),) = replay(settings, recording, view=view).metadata
+    assert (plain.width, plain.height) == (9.25, 9.25)
+    assert (scaled.width, scaled.height) == (185, 92.5)
 
 
 def test_without_a_model_nothing_is_known_of_them(tmp_path: Path) -> None:
