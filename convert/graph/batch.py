@@ -79,15 +79,27 @@ class _Walk:
     def _keep(self, node: NodeProto) -> None:
         """Let the node stay, with a baked-in 1 taken out of it."""
         wanted = {name: self.one[name] for name in node.output if name}
+        before = list(node.input)
         for added in apply_rule(Visit(self._wiring, node, self.one, self.places)):
             self._enter(added)
+        if list(node.input) == before:
+            self._find(node)
+            return
         self._enter(node)
         if wanted != {name: self.one[name] for name in wanted}:
             raise Refused("changes its shape")
 
     def _enter(self, node: NodeProto) -> None:
+        """A node that `visit` has not seen in this form."""
         try:
             self.one.add(node)
+        except TranslationError as error:
+            raise Refused(f"cannot be written otherwise ({error})") from error
+        self._find(node)
+
+    def _find(self, node: NodeProto) -> None:
+        """Where the node's outputs have the batch."""
+        try:
             self._many.add(node)
         except TranslationError as error:
             raise Refused(f"works for one picture only ({error})") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,17 +11,22 @@ import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.artifacts import Export, Task
+from convert import __version__
+from convert.artifacts import Export, ImageScaling, Metadata, Task
+from convert.graph.adapt import Adapt
+from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
+from convert.graph.scaling import TORCH_MEAN, TORCH_STD
+from convert.graph.translate import Translate
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from convert.artifacts import Adapted
+    from convert.isolation import Worker
 
 FLOAT_CLASSIFIERS = (
     "classify-32x32x1-f32.lite",
@@ -69,6 +76,51 @@ def test_signature_and_head(export: Callable[..., Export], adapted: Callable[...
     assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "N"
 
 
+def test_torch_scaling_moves_into_the_graph(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    result = adapted(export(classifier(), image_scaling=ImageScaling.TORCH))
+    assert result.preprocessing.folded == "torch"
+    values = pictures(result.export)
+    mean, std = np.array(TORCH_MEAN, np.float32), np.array(TORCH_STD, np.float32)
+    wanted = litert(result.export.model, (values - mean) / std)
+    (scores,) = onnxruntime(result.onnx.data, np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
+    assert np.abs(litert(result.export.model, values) - wanted).max() > 1e-2
+
+
+def test_what_the_model_came_in_does_not_show(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    one = export(classifier())
+    metadata = Metadata(labels=("a", "b", "c"), project_name="p", image_scaling=ImageScaling.MINUS_1_TO_1)
+    other = replace(one, name="other", form="F3", source="other.zip", member="a/b.h", metadata=metadata)
+    assert adapted(one).onnx.data == adapted(other).onnx.data
+
+
+def test_provenance(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    result = adapted(export(classifier()))
+    said = {item.key: item.value for item in onnx.load_model_from_string(result.onnx.data).metadata_props}
+    assert said["ei_deepstream.source_sha256"] == result.export.digest
+    assert said["ei_deepstream.tool_version"] == __version__
+    assert said["ei_deepstream.task"] == "classifier"
+    assert said["ei_deepstream.folded"] == ""
+
+
+def test_findings_of_a_bare_model(export: Callable[..., Export], worker: Worker) -> None:
+    translated = Translate(worker=worker)(export(classifier()), Path()).artifact
+    found = Adapt()(translated, Path()).findings
+    assert [finding.id for finding in found] == [SCALING_ASSUMED.id, RESIZE_ASSUMED.id, GENERIC_LABELS.id]
+
+
+def test_transposes_that_stay_are_a_note(export: Callable[..., Export], worker: Worker) -> None:
+    flat = Flat()
+    picture = flat.tensor(1, 8, 8, 3, name="x")
+    rows = softmax(flat, reshape(flat, convolution(flat, picture, 4), 1, 64, 4))
+    model = flat.build([picture], [softmax(flat, dense(flat, flatten(flat, rows), 3))])
+    translated = Translate(worker=worker)(export(model, labels=("a", "b", "c")), Path()).artifact
+    found = Adapt()(translated, Path()).findings
+    assert "one Transpose is left in the graph" in [
+        finding.message for finding in found if finding.id == TRANSPOSES_LEFT.id
+    ]
+
+
 @pytest.mark.parametrize("opset", range(7, 19))
 def test_every_opset(opset: int, export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
     result = adapted(export(classifier()), opset=opset)
@@ -76,9 +128,6 @@ def test_every_opset(opset: int, export: Callable[..., Export], adapted: Callabl
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
     assert len(model.graph.input) == 1
     assert_parity(result)
-
-
-Network = "Callable[[Flat, int], int]"
 
 
 def _nothing(_flat: Flat, source: int) -> int:
