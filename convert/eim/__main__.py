@@ -5,6 +5,8 @@ It is not the command line of `convert.cli` because start-up counts here: a clie
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,4 +42,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    # Everything is cleaned up; taking the interpreter apart would only give a late signal something to interrupt.
+    os._exit(code)

@@ -1,0 +1,241 @@
+"""Our client against programs that misbehave in every way: it always ends, and says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from convert.eim.client import Limits, Refused, talk
+from convert.eim.memory import FOLDER
+from convert.errors import InputError
+from tests.eim import bundles
+from tests.eim.processes import eventually, memories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.eim.processes import Servers
+
+SHORT = Limits(start=5, answer=0.5)
+HELLO = (
+    b'{"id":1,"success":true,"model_parameters":{"input_features_count":4,"labels":["a"],'
+    b'"image_input_width":2,"image_input_height":2,"image_channel_count":3}}\n\0'
+)
+FOUR = np.zeros(4, np.float32)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], Path]:
+    """An executable of some lines of Python; `link` is the connection to its client."""
+
+    def write(body: str, listen: bool = True) -> Path:
+        path = tmp_path / "fake.eim"
+        head = ["import os, signal, socket, sys, time", f"HELLO = {HELLO!r}"]
+        if listen:
+            head += [
+                "server = socket.socket(socket.AF_UNIX)",
+                "server.bind(sys.argv[1])",
+                "server.listen()",
+                "link, _ = server.accept()",
+            ]
+        path.write_text("\n".join([f"#!{sys.executable} -S", *head, body]))
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("stdio", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_it_asks_our_servers(made: dict[str, Path], stdio: bool, shared: bool) -> None:
+    before = memories()
+    with talk(made["fomo.eim"], stdio=stdio, shared=shared) as client:
+        assert client.shares is shared
+        assert (client.model.width, client.model.height, client.model.labels) == (96, 96, ("face",))
+        features = np.zeros(9216, np.float32)
+        features[:8] = 0x00FF00
+        features[96 : 8 * 96] = np.tile(features[:96], 7)
+        (box,) = client.classify(features).result["bounding_boxes"]
+        assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 8, 8)
+        with pytest.raises(Refused, match="expected 9216,? but got 5"):
+            client.classify(features[:5])
+        with pytest.raises(Refused, match="error code was -5"):
+            client.classify_slice(features[:2304])
+        client.set_threshold(18, "min_score", 1.1)
+        assert client.classify(features).result["bounding_boxes"] == []
+        with pytest.raises(Refused, match="-34"):
+            client.set_threshold(18, "nope", 1.0)
+    assert memories() == before
+
+
+def test_it_asks_a_running_server(made: dict[str, Path], servers: Servers) -> None:
+    process, path = servers.serve(made["gray"], "--keep")
+    for _ in range(2):
+        with talk(path) as client:
+            assert client.model.channels == 1
+            scores = client.classify(np.full(64, 0xFFFFFF, np.float32)).result["classification"]
+            assert max(scores, key=scores.get) == "red"
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    with pytest.raises(InputError, match="nobody answers on this socket"), talk(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.exit(3)", "ended with status 3"),
+        ("link.recv(99); print('out of memory', flush=True); sys.exit(4)", "status 4; it printed: out of memory"),
+        ("link.recv(99); os.kill(os.getpid(), 11)", "was killed by SIGSEGV"),
+        ("link.recv(99); link.sendall(HELLO[:50]); sys.exit(0)", "ended with status 0"),
+        ("link.recv(99); link.sendall(HELLO); link.recv(99); link.sendall(b'{\"id\":2,'); sys.exit(0)", "status 0"),
+        ("link.recv(99); link.close(); server.close(); time.sleep(60)", "closed the connection and still runs"),
+        ("time.sleep(60)", "no answer to hello within 5.5 s"),
+        ("link.recv(99); link.sendall(HELLO); time.sleep(60)", "no answer to classify within 0.5 s"),
+        ("link.recv(99); link.sendall(HELLO[:-9]); time.sleep(60)", "no answer to hello"),
+        ("link.recv(99); link.sendall(b'{]}'); time.sleep(60)", "not JSON"),
+        ("link.recv(99); link.sendall(b'{}'); time.sleep(60)", "no success, and no reason"),
+        ("link.recv(99); link.sendall(b'{\"id\":7,\"success\":true}'); time.sleep(60)", "has the id 7"),
+        ("link.recv(99); link.sendall(b'{\"id\":1,\"success\":true}'); time.sleep(60)", "no model_parameters"),
+        ("link.recv(99); link.sendall(b'{\"success\":false,\"error\":\"Missing\"}'); time.sleep(60)", "answers: Missing"),
+        ("link.recv(99); link.sendall(HELLO); link.recv(99); link.sendall(b'{\"id\":2,\"success\":true}')", "no result"),
+    ],
+)  # fmt: skip
+def test_programs_that_misbehave(program: Callable[..., Path], body: str, message: str) -> None:
+    path = program(body)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=message) as caught, talk(path, limits=SHORT) as client:
+        client.classify(FOUR)
+    assert caught.value.path == str(path)
+    assert caught.value.hint
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("sys.exit(5)", "ended with status 5"),
+        ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("print('no socket here', flush=True); time.sleep(60)", "does not listen in time"),
+        ("server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); time.sleep(60)", "does not listen in time"),
+    ],
+)
+def test_programs_that_do_not_listen(program: Callable[..., Path], body: str, message: str) -> None:
+    with pytest.raises(InputError, match=message), talk(program(body, listen=False), limits=Limits(0.7, 0.5)):
+        pass
+
+
+def test_answers_as_they_should_not_be(program: Callable[..., Path]) -> None:
+    """No NUL, a label with a brace, noise around, no id: every one can still be read."""
+    hello = HELLO.rstrip(b"\0\n").replace(b'"a"', b'"}{a"')
+    path = program(
+        f"link.recv(99); link.sendall(b'noise' + {hello!r} + b'noise\\0')\n"
+        'link.recv(9999); link.sendall(b\'{"success":true,"result":{"classification":{}}}\'); time.sleep(60)'
+    )
+    with talk(path, limits=SHORT) as client:
+        assert client.model.labels == ("}{a",)
+        assert client.classify(FOUR).result == {"classification": {}}
+
+
+def test_no_child_and_no_memory_is_left(program: Callable[..., Path]) -> None:
+    name = f"shm-test-{os.getpid()}"
+    offered = HELLO.replace(
+        b'"success"', b'"features_shm":{"name":"/%s","size_bytes":16,"elements":4},"success"' % name.encode()
+    )
+    path = program(
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"open('/dev/shm/{name}', 'wb').write(b'x' * 16)\n"
+        f"link.recv(99); link.sendall({offered!r})\n"
+        f"open(sys.argv[0] + '.pid', 'w').write(str(os.getpid()))\n"
+        "time.sleep(600)"
+    )
+    with talk(path, limits=SHORT) as client:
+        assert client.shares
+        pid = int(eventually_read(path.with_name("fake.eim.pid")))
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not (FOLDER / name).exists()
+
+
+def eventually_read(path: Path) -> str:
+    eventually(lambda: path.exists() and path.read_text())
+    return path.read_text()
+
+
+def test_what_cannot_be_started(tmp_path: Path) -> None:
+    for name, data, mode in (("not.eim", b"data", 0o644), ("bad.eim", b"\x7fELF" + bytes(60), 0o755)):
+        path = tmp_path / name
+        path.write_bytes(data)
+        path.chmod(mode)
+        with pytest.raises(InputError, match="cannot be started") as caught, talk(path):
+            pass
+        assert "eim inspect" in (caught.value.hint or "")
+    with pytest.raises(InputError, match="cannot be read"), talk(tmp_path / "nothing"):
+        pass
+
+
+def test_a_socket_of_a_long_path(made: dict[str, Path], servers: Servers, tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 150)
+    folder.mkdir()
+    servers.start(made["classifier.eim"], folder / "a.sock", wait_for=folder / "a.sock")
+    with talk(folder / "a.sock") as client:
+        assert client.model.features == 64
+    with pytest.raises(InputError, match="no standard input left"):
+        servers.start(made["classifier.eim"], folder / "b.sock", wait_for=folder / "b.sock")
+        with talk(folder / "b.sock", stdio=True):
+            pass
+
+
+def test_a_server_that_stops_reading(tmp_path: Path) -> None:
+    """A large frame that nobody takes must not block for ever."""
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        links = []
+
+        def serve() -> None:
+            link, _ = server.accept()
+            links.append(link)
+            link.recv(99)
+            link.sendall(HELLO)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(InputError, match="no answer to classify"), talk(path, limits=SHORT) as client:
+            client.classify(np.zeros(1_000_000, np.float32))
+        thread.join()
+        links[0].close()
+
+
+def test_a_signal_ends_the_child_too(made: dict[str, Path], servers: Servers) -> None:
+    """Ctrl-C while a picture is being classified."""
+    before = memories()
+    script = (
+        "import pathlib, sys, time\nfrom convert.eim.client import talk\n"
+        "with talk(pathlib.Path(sys.argv[1])):\n    pathlib.Path(sys.argv[2]).touch()\n    time.sleep(60)"
+    )
+    mark = servers.folder / "mark"
+    process = servers.start(sys.executable, "-c", script, made["classifier.eim"], mark, wait_for=mark)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) != 0
+    eventually(lambda: memories() == before)
+
+
+def test_features_of_a_picture_model(made: dict[str, Path]) -> None:
+    sketch = bundles.fomo()
+    assert sketch.shape == (3, 96, 96)
+    with talk(made["fomo.eim"]) as client:
+        assert client.model.kind == "constrained_object_detection"
+        assert client.model.slice == 2304
+        assert client.model.thresholds == ({"id": 18, "min_score": 0.5, "type": "object_detection"},)

@@ -1,0 +1,193 @@
+"""What is answered to whom, without processes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.eim.dialogue import Dialogue
+from convert.eim.framing import encode
+from convert.eim.impulse import read_impulse
+from convert.eim.model import Answer, Loaded
+from convert.errors import ValidationError
+from tests.eim import bundles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.eim.impulse import Impulse
+
+GREETING = {"hello": 1, "id": 1}
+
+
+class Echo:
+    """A model that answers with what it was given."""
+
+    def classify(self, features: NDArray[np.float32], threshold: float) -> Answer:
+        if features.size and features[0] == 13:
+            raise ValidationError("broken on purpose")
+        return Answer({"sum": float(features.sum()), "threshold": threshold}, 0.0021, 0.0042)
+
+
+@pytest.fixture
+def impulse(tmp_path: Path) -> Impulse:
+    return bundles.fomo(16, 16).impulse(tmp_path)
+
+
+@pytest.fixture
+def dialogue(impulse: Impulse) -> Dialogue:
+    """One that has said hello."""
+    talk = Dialogue(impulse, Echo(), "no memory here")
+    assert ask(talk, GREETING)["success"]
+    return talk
+
+
+def ask(dialogue: Dialogue, message: object) -> dict[str, Any]:
+    data = message if isinstance(message, bytes) else json.dumps(message).encode()
+    answer = json.loads(encode(dialogue.answer(data)))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_without_shared_memory_it_says_why(impulse: Impulse) -> None:
+    said = ask(Dialogue(impulse, Echo(), "no memory here"), GREETING)
+    assert said["features_shm_error"] == "no memory here"
+    assert "features_shm" not in said
+
+
+def test_shared_memory_is_refused_where_there_is_none(dialogue: Dialogue) -> None:
+    for command, name in (
+        ("classify_shm", "classify_data_shm"),
+        ("classify_continuous_shm", "classify_data_continuous_shm"),
+    ):
+        error = ask(dialogue, {command: {"elements": 256}, "id": 2})["error"]
+        assert error == f"Cannot use '{name}', cannot find shm input tensor with ix=0"
+
+
+def test_the_order_of_tests(impulse: Impulse) -> None:
+    talk = Dialogue(impulse, Echo(), "none")
+    assert ask(talk, {"hello": 2, "classify": [], "id": 1})["error"] == "Invalid value for 'hello', only 1 supported"
+    assert ask(talk, {"hello": "1", "id": 1})["error"] == "Invalid message, should initialize first"
+    ask(talk, GREETING)
+    assert ask(talk, {"hello": 2, "id": 1})["error"] == "Invalid message 'hello', already initialized"
+    both = {"set_threshold": {}, "classify": ["a"], "id": 1}
+    assert ask(talk, both)["error"] == "Failed to parse classify array, should contain all numbers"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"[1]", b"{}", b'{"id":1,}', b'{"id":NaN}', b'{"id":1,"a":Infinity}', b'{"id":-3000000000}', b'{"id":true}',
+     b'{"id":' + b"9" * 5000 + b"}", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b',"id":1}', b'{"id":1,"a":"\x01"}',
+     b"{\x00}", b'{"id": 0x1}', b"{'id': 1}"],
+)  # fmt: skip
+def test_what_has_no_id(dialogue: Dialogue, message: bytes) -> None:
+    assert ask(dialogue, message) == {"error": "Missing 'id' field in message", "success": False}
+
+
+def test_the_first_of_two_ids_counts(dialogue: Dialogue) -> None:
+    assert ask(dialogue, b'{"id":3,"a":1,"id":4}')["id"] == 3
+
+
+def test_bytes_that_are_no_text_do_not_matter(dialogue: Dialogue) -> None:
+    assert ask(dialogue, b'{"id":3,"a":"\xff\xfe"}') == {"error": "Failed to handle message", "id": 3, "success": False}
+
+
+@pytest.mark.parametrize("value", [True, None, "1", [], {}])
+def test_every_element_is_a_number(dialogue: Dialogue, value: object) -> None:
+    values = [1.0] * 255 + [value]
+    error = ask(dialogue, {"classify": values, "id": 2})["error"]
+    assert error == "Failed to parse classify array, should contain all numbers"
+
+
+def test_numbers_no_float_holds(dialogue: Dialogue) -> None:
+    huge = b'{"classify":[' + b",".join([b"1" + b"0" * 400] * 256) + b'],"id":2}'
+    assert ask(dialogue, huge)["success"] is False
+    assert ask(dialogue, b'{"classify":[' + b",".join([b"1e39"] * 256) + b'],"id":2}')["success"] is True
+
+
+def test_timings_are_whole_milliseconds(dialogue: Dialogue) -> None:
+    message = json.dumps({"classify": [1] * 256, "id": 2}).encode()
+    answer = dialogue.answer(message, waited=0.0159)
+    assert answer["result"]["sum"] == 256
+    assert {name: type(value) for name, value in answer["timing"].items()} == dict.fromkeys(
+        ("dsp", "classification", "anomaly", "json", "stdin", "msg_handler"), int
+    )
+    assert (answer["timing"]["dsp"], answer["timing"]["classification"], answer["timing"]["stdin"]) == (2, 4, 15)
+
+
+def test_a_model_that_fails_is_an_answer(dialogue: Dialogue) -> None:
+    answer = ask(dialogue, {"classify": [13] * 256, "id": 2})
+    assert answer == {"error": "Classifying failed, error code was -3", "id": 2, "success": False}
+    assert ask(dialogue, {"classify": [1] * 256, "id": 3})["success"]
+
+
+def test_the_threshold_is_set(dialogue: Dialogue) -> None:
+    def threshold() -> object:
+        return ask(dialogue, {"classify": [1] * 256, "id": 2})["result"]["threshold"]
+
+    assert threshold() == 0.5
+    set_it = {"set_threshold": {"id": 18, "type": "object_detection", "min_score": 0.25}, "id": 3}
+    assert ask(dialogue, set_it) == {"id": 3, "success": True}
+    assert threshold() == 0.25
+    assert not ask(dialogue, {"set_threshold": {"id": 18, "min_score": 0.1, "nope": 1}, "id": 3})["success"]
+
+
+def test_a_classifier_has_no_threshold(tmp_path: Path) -> None:
+    talk = Dialogue(bundles.classifier().impulse(tmp_path), Echo(), "none")
+    assert ask(talk, GREETING)["model_parameters"]["thresholds"] == []
+    error = ask(talk, {"set_threshold": {"id": 1, "min_score": 0.1}, "id": 2})["error"]
+    assert error == "set_threshold, setting key 'min_score' failed with error -34"
+
+
+@pytest.mark.parametrize(
+    ("kind", "model_type"),
+    [("classifier", "classification"), ("fomo", "constrained_object_detection"), ("yolov5", "object_detection"),
+     ("ssd", "object_detection")],
+)  # fmt: skip
+def test_what_each_kind_says_and_finds(made: dict[str, Path], kind: str, model_type: str) -> None:
+    impulse = read_impulse(made[kind])
+    talk = Dialogue(impulse, Loaded(impulse), "none")
+    parameters = ask(talk, GREETING)["model_parameters"]
+    assert parameters["model_type"] == model_type
+    assert parameters["input_features_count"] == impulse.height * impulse.width
+    result = ask(talk, {"classify": [0xFF0000] * impulse.features, "id": 2})["result"]
+    if kind == "classifier":
+        assert result["classification"]["red"] == pytest.approx(np.exp(4) / (np.exp(4) + 2), abs=1e-5)
+    else:
+        assert set(result) == {"bounding_boxes"}
+        for box in result["bounding_boxes"]:
+            assert set(box) == {"label", "value", "x", "y", "width", "height"}
+            assert all(type(box[name]) is int for name in ("x", "y", "width", "height"))
+        assert len(result["bounding_boxes"]) == {"fomo": 0, "yolov5": 2, "ssd": 2}[kind]
+
+
+MESSAGES = st.dictionaries(
+    st.sampled_from(
+        ["id", "hello", "classify", "classify_shm", "classify_continuous", "set_threshold", "x", "elements"]
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["id", "elements", "min_score", "{"]), inner, max_size=3)
+        ),
+        max_leaves=5,
+    ),
+)
+
+
+@given(st.lists(MESSAGES | st.binary(max_size=30), max_size=6))
+def test_any_message_has_an_answer(tmp_path_factory: pytest.TempPathFactory, messages: list[Any]) -> None:
+    impulse = bundles.fomo(8, 8).impulse(tmp_path_factory.mktemp("any"))
+    talk = Dialogue(impulse, Echo(), "none")
+    for message in messages:
+        answer = ask(talk, message)
+        assert answer["success"] is ("error" not in answer)
+        assert "id" in answer or answer["error"].startswith("Missing 'id'")
