@@ -8,10 +8,13 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from onnxruntime import InferenceSession
 
 from convert.errors import UnsupportedModelError
 from convert.export.dequantize import Dequantized, dequantize
 from convert.export.packing import pack, unpack
+from convert.isolation import Worker
+from convert.validate.inputs import pictures
 from tests.export.eon.networks import Network, Scales, small_int8
 
 OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
@@ -170,6 +173,20 @@ def test_an_input_range_other_than_0_to_1_stays_as_a_cut(scale: float, zero: int
             assert np.array_equal(run(rebuilt.model, end), run(rebuilt.model, beyond))
 
 
+def wrapped_image() -> bytes:
+    """A dense layer over cells behind a saturating QUANTIZE, before a DEQUANTIZE."""
+    net = Network()
+    source = net.tensor((1, 8, 8, 3), np.float32)
+    inner = net.call("QUANTIZE", [source], [net.tensor((1, 8, 8, 3), np.int8, ([0.00358], [-128], 0))])
+    weights = net.constant(np.arange(-6, 6).reshape(4, 3), np.int8, ([0.1], [0], 0))
+    bias = net.constant([3000, -3000, 100, 0], np.int32, ([0.000358], [0], 0))
+    result = net.tensor((64, 4), np.int8, ([0.005], [-100], 0))
+    net.call("FULLY_CONNECTED", [inner, weights, bias], [result], table="FullyConnected", fusedActivationFunction=1)
+    end = net.call("DEQUANTIZE", [result], [net.tensor((64, 4), np.float32)])
+    net.versions = {"FULLY_CONNECTED": 4, "DEQUANTIZE": 2}
+    return net.model([source], [end])
+
+
 def wrapped(scale: float = 1 / 255) -> bytes:
     """float32 -> QUANTIZE -> LOGISTIC -> DEQUANTIZE -> float32, as `int8-float-io` models have it."""
     net = Network()
@@ -302,7 +319,7 @@ def single(draw: st.DrawFn) -> tuple[bytes, np.dtype[Any], Scales, float]:
     dtype = np.dtype(draw(st.sampled_from([np.int8, np.uint8])))
     random = np.random.default_rng(draw(st.integers(0, 1 << 16)))
     name = draw(st.sampled_from(["FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MUL"]))
-    low = np.iinfo(dtype).min
+    low = -128 if dtype == np.int8 else 0
     span = draw(st.sampled_from([0.3, 1.0, 4.0, 12.0]))
     source: Scales = ([draw(st.sampled_from([1 / 255, 0.02]))], [low + draw(st.integers(0, 255))], 0)
     result: Scales = ([span / 255], [low + draw(st.sampled_from([0, 30, 128, 255]))], 0)
@@ -354,9 +371,24 @@ def test_one_operator_differs_by_its_rounding_only(case: tuple[bytes, np.dtype[A
     model, dtype, (scales, zeros, _), step = case
     rebuilt: Dequantized = dequantize(model)
     assert types(rebuilt.model) <= {schema.TensorType.FLOAT32, schema.TensorType.INT32}
-    limits = np.iinfo(dtype)
+    limits = np.iinfo(np.int8 if dtype == np.int8 else np.uint8)
     random = np.random.default_rng(seed)
     integers = random.integers(limits.min, limits.max, (1, 2, 2, 4), dtype, endpoint=True)
     real = ((integers.astype(np.float64) - zeros[0]) * np.float32(scales[0])).astype(np.float32)
     difference = np.abs(run(model, integers).ravel() - run(rebuilt.model, real).ravel())
     assert difference.max() <= 1.1 * step + 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model", [small_int8(), wrapped_image()], ids=["classifier", "between QUANTIZE and DEQUANTIZE"]
+)
+def test_the_rewriting_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
+    rebuilt = dequantize(model).model
+    with Worker() as worker:
+        onnx = worker.call("convert.graph.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
+    session = InferenceSession(onnx.data)
+    for _, picture in pictures(20, 8, 8, 3):
+        pixels = (picture.astype(np.float32) / np.float32(255))[np.newaxis]
+        (result,) = session.run(None, {session.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2)})
+        assert np.abs(result.ravel() - run(rebuilt, pixels).ravel()).max() < 1e-5

@@ -24,7 +24,8 @@ __all__ = ["Tokens"]
 _CAST = re.compile(
     rb"\(\s*(?:const\s+|struct\s+)*[A-Za-z_][\w:]*(?:\s+[A-Za-z_]\w*)*\s*\*+\s*\)|\(\s*u?int(?:\d+_t)?\s*\)"
 )
-_COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
+_COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*\n", re.DOTALL)
+_OPENING = re.compile(rb"/[/*]")
 _CLOSING = {b"(": b")", b"[": b"]", b"{": b"}"}
 _MAX_TOKENS = 2_000_000  # a model of a thousand layers has 100,000
 
@@ -158,23 +159,19 @@ class Tokens:
         return values
 
     def _body(self, start: int, what: str, since: int) -> tuple[bytes, int]:
-        """The text from `start` to the next closing brace, without comments, and where that brace is."""
+        """The text from `start` to the closing brace, without comments, and where that brace is."""
         data = self.source.data
         end = start
-        while True:
-            end = data.find(b"}", end)
-            if end < 0:
-                raise self.source.damaged(f"the file ends inside {what}", since)
+        while (end := data.find(b"}", end)) >= 0:
             body = data[start:end]
-            if b"/" in body:
-                body = _COMMENT.sub(b" ", body)
-            if b"/*" not in body:
+            if b"/" not in body:
                 return body, end
-            end = self._comment_end(end, what, since)
-
-    def _comment_end(self, inside: int, what: str, since: int) -> int:
-        """The end of the comment that `inside` is in."""
-        end = self.source.data.find(b"*/", inside)
-        if end < 0:
-            raise self.source.damaged(f"the file ends inside {what}", since)
-        return end + 2
+            body = _COMMENT.sub(b" ", body)
+            unfinished = _OPENING.search(body)
+            if unfinished is None:
+                return body, end
+            # This brace stands in a comment.
+            end = data.find(b"\n" if unfinished[0] == b"//" else b"*/", end)
+            if end < 0:
+                break
+        raise self.source.damaged(f"the file ends inside {what}", since)

@@ -38,6 +38,7 @@ DAMAGES = {
     "dims that do not fit": ("2025-07", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,4,16,4 } }", "takes 256 bytes, not 192"),
     "negative dims": ("2020", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,-8,-8,3 } }", "negative"),
     "weights that do not fit": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,4,2 } }", "do not fit together"),
+    "a bias that does not fit": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,1,7 } }", "do not fit together"),
     "tensor out of range": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,99,2 } }", "does not exist"),
     "used before computed": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 3,1,2 } }", "before it is computed"),
     "computed twice": ("2020", "outputs1 = { 1, { 6 } }", "outputs1 = { 1, { 3 } }", "after it is computed"),

@@ -111,3 +111,12 @@ def versions(model: bytes) -> list[tuple[str, int]]:
     root = unpack(model)
     codes = [root.operatorCodes[call.opcodeIndex] for call in root.subgraphs[0].operators]
     return [(NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)], code.version) for code in codes]
+
+
+def test_comments_with_braces_inside_an_array_are_comments() -> None:
+    model = small_int8()
+    text = write(model, FORMS["2020"])
+    before = "int32_t tensor_data2[4] = { 5, -9,"
+    assert before in text
+    after = "int32_t tensor_data2[4] = { 5, /* } */ -9, // };\n"
+    assert described(rebuild(text.replace(before, after), "m.cpp").model) == described(model)

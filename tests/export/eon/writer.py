@@ -284,19 +284,19 @@ class _Writer:
     def _data(self, name: str, ctype: str, shape: list[int], values: NDArray[Any]) -> None:
         section = "MODEL_SECTION(EI_MODEL_SECTION) " if self.form.section else ""
         if not shape and len(values) == 1:
-            self.lines.append(f"const {ctype} {name}[1] = {{ {_number(values[0])} }};")
+            self.lines.append(f"const {ctype} {name}[1] = {{ {_numbers(values, '')} }};")
             return
         nominal = int(np.prod(shape, dtype=np.int64))
         bound = "*".join(map(str, shape)) if shape and nominal == len(values) else f"{len(values)} /* bytes */"
         head = f"const {section}ALIGN(16) {ctype} {name}[{bound}] = {{"
         if len(shape) < 2 or nominal != len(values):
-            self.lines.append(f"{head} {''.join(f'{_number(value)}, ' for value in values)}}};")
+            self.lines.append(f"{head} {_numbers(values, ', ')}}};")
             return
         rows = values.reshape(-1, shape[-1] * (shape[-2] if len(shape) > 2 else 1))
         self.lines.append(head)
         for number, row in enumerate(rows):
             mark = f"/* [{number}][0][][] */ " if len(shape) > 2 else ""
-            self.lines.append(f"  {mark}{''.join(f'{_number(value)},' for value in row)} ")
+            self.lines.append(f"  {mark}{_numbers(row, ',')} ")
         self.lines.append("};")
 
     def _quantization(self, index: int, quantization: Any) -> str:
@@ -356,12 +356,14 @@ class _Writer:
         return f"const_cast<void*>(static_cast<const void*>(&{self._reference(name)}))"
 
 
-def _float(value: Any) -> str:
-    return f"{float(value):.17g}"
+def _float(value: float) -> str:
+    return f"{value:.17g}"
 
 
-def _number(value: Any) -> str:
-    return _float(value) if isinstance(value, np.floating) else str(int(value))
+def _numbers(values: NDArray[Any], after: str) -> str:
+    """Each value, with `after` behind it."""
+    spell = _float if values.dtype.kind == "f" else str
+    return "".join(f"{spell(value)}{after}" for value in values.tolist())
 
 
 def _padding(options: Any) -> str:

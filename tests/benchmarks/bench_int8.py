@@ -1,0 +1,53 @@
+"""Real int8 models against their float32 rewritings, both in LiteRT, on 1,000 image-like inputs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.artifacts import Task
+from convert.export.dequantize import dequantize, int8_agreement
+from convert.export.facts import facts
+from convert.validate.inputs import pictures
+from tests.benchmarks.measure import table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+
+
+def main(count: int = 1000) -> None:
+    """Print what the rewriting did, how long it took, and how well the two agree."""
+    paths = sorted(MODELS.glob("*int8*")) if MODELS.is_dir() else []
+    if not paths:
+        print("\nint8 agreement: the real Edge Impulse models (../shared/models) are not on this machine")
+        return
+    rows = [_row(path, 50 if facts(path.read_bytes()).task is Task.SSD else count) for path in paths]
+    head = ["model", "clamps", "rewriting", "inputs", "same decision", "mean difference", "greatest"]
+    table("int8 models and their float32 rewritings in LiteRT", head, rows)
+
+
+def _row(path: Path, count: int) -> list[str]:
+    model = path.read_bytes()
+    start = time.perf_counter()
+    rebuilt = dequantize(model)
+    seconds = time.perf_counter() - start
+    known = facts(model)
+    agreement = int8_agreement(model, rebuilt.model, _inputs(known.input.shape, count), known.task)
+    return [
+        *(path.stem, str(rebuilt.clamps), f"{seconds * 1000:.0f} ms", str(agreement.inputs)),
+        *(f"{agreement.top1:.2%}", f"{agreement.mean_abs_diff:.4f}", f"{agreement.max_abs_diff:.3f}"),
+    ]
+
+
+def _inputs(shape: tuple[int | None, ...], count: int) -> NDArray[np.uint8]:
+    _, height, width, channels = (size or 1 for size in shape)
+    return np.stack([picture for _, picture in pictures(count, height, width, channels)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.artifacts import Agreement, Task
+from convert.errors import ValidationError
+from convert.export.dequantize import agreement, agreement_findings, dequantize, int8_agreement, measure
+from convert.export.packing import pack, unpack
+from convert.isolation import Worker
+from convert.validate.inputs import pictures
+from tests.export.eon.networks import Network, small_int8
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PICTURES = np.stack([picture for _, picture in pictures(40, 8, 8, 3)])
+
+
+def turned() -> bytes:
+    """The float32 rewriting of the small classifier, with its two classes exchanged."""
+    root = unpack(dequantize(small_int8()).model)
+    graph = root.subgraphs[0]
+    for call in graph.operators:
+        for index in call.inputs[1:] if isinstance(call.builtinOptions, schema.FullyConnectedOptionsT) else ():
+            tensor = graph.tensors[index]
+            values = np.frombuffer(bytes(root.buffers[tensor.buffer].data), np.float32).reshape(tensor.shape)
+            root.buffers[tensor.buffer].data = np.frombuffer(values[::-1].tobytes(), np.uint8)
+    return pack(root)
+
+
+def test_a_model_agrees_with_itself() -> None:
+    assert int8_agreement(small_int8(), small_int8(), PICTURES) == Agreement(1.0, 0.0, 0.0, 40)
+
+
+def test_the_rewriting_agrees_and_the_wrong_one_does_not() -> None:
+    good = int8_agreement(small_int8(), dequantize(small_int8()).model, PICTURES)
+    assert good.top1 >= 0.95
+    assert 0 < good.mean_abs_diff < good.max_abs_diff < 0.1
+    wrong = int8_agreement(small_int8(), turned(), PICTURES)
+    assert wrong.top1 < 0.5
+    (found,) = agreement_findings(wrong)
+    assert found.id == "EI153"
+    assert "of 40 inputs" in found.message
+    assert agreement_findings(Agreement(0.98, 0, 0, 1)) == ()
+    assert agreement_findings(Agreement(0.9799, 0, 0, 1)) != ()
+
+
+def test_pictures_and_what_they_are_fed_as_give_the_same() -> None:
+    rebuilt = dequantize(small_int8()).model
+    real = PICTURES.astype(np.float32) / np.float32(255)
+    assert int8_agreement(small_int8(), rebuilt, PICTURES) == int8_agreement(small_int8(), rebuilt, real)
+
+
+def test_what_is_a_decision() -> None:
+    decide = agreement._decide
+    cells = np.array([[[[0.8, 0.1, 0.1], [0.2, 0.3, 0.5]]]], np.float32)
+    assert decide([cells], Task.FOMO, None).tolist() == [0, 2]
+    assert decide([np.array([[0.49]], np.float32)], Task.CLASSIFIER, None).tolist() == [0]
+    assert decide([np.array([[0.5]], np.float32)], Task.CLASSIFIER, None).tolist() == [1]
+    rows = np.zeros((1, 3, 7), np.float32)
+    rows[0, 0, 4:] = 0.9, 0.2, 0.8
+    rows[0, 1, 4:] = 0.4, 0.9, 0.1
+    rows[0, 2, 4:] = 0.5, 0.9, 0.1
+    assert decide([rows], Task.YOLOV5, None).tolist() == [1, -1, 0]
+    classes = np.array([[3, 4]], np.float32)
+    for scores, decision in (([[0.2, 0.7]], 4), ([[0.1, 0.35]], -1)):
+        assert decide([np.array(scores, np.float32), classes], Task.SSD, (1, 0)).tolist() == [decision]
+
+
+def test_detections_are_found_by_the_operator_whatever_the_order_of_outputs() -> None:
+    net = Network()
+    source = net.tensor((1, 4), np.float32)
+    outputs = [net.tensor((), np.float32) for _ in range(4)]  # boxes, classes, scores, their number
+    net.custom("TFLite_Detection_PostProcess", [source], outputs, b"\0")
+    boxes, classes, scores, number = outputs
+    assert agreement._detections(net.model([source], [scores, boxes, number, classes])) == (3, 0)
+    assert agreement._detections(net.model([source], [boxes])) is None
+    assert agreement._detections(small_int8()) is None
+
+
+def test_int8_is_fed_as_the_sdk_does() -> None:
+    net = Network()
+    source = net.tensor((1, 6), np.int8, ([0.5], [10], 0))
+    net.call("RESHAPE", [source, net.constant([1, 6])], [net.tensor((1, 6), np.int8, ([0.5], [10], 0))])
+    runner = agreement._Runner(net.model([0], [2]))
+    values = np.array([[0.25, -0.25, 0.24, 1.0, 1000, -1000]], np.float32)
+    assert runner._fed(values).tolist() == [[11, 9, 10, 12, 127, -128]]
+    assert runner(values)[0].tolist() == [[0.5, -0.5, 0, 1, 58.5, -69]]
+
+
+def test_a_worker_measures_and_its_death_is_an_error() -> None:
+    rebuilt = dequantize(small_int8()).model
+    with Worker() as worker:
+        inputs = PICTURES[:4]
+        assert measure(small_int8(), rebuilt, inputs, Task.CLASSIFIER, worker, 60) == int8_agreement(
+            small_int8(), rebuilt, inputs
+        )
+        with pytest.raises(ValidationError, match="LiteRT") as caught:
+            measure(small_int8(), rebuilt[:200], inputs, Task.CLASSIFIER, worker, 60)
+        assert caught.value.hint
+
+
+@pytest.mark.slow
+def test_real_models_agree(models: Path) -> None:
+    for path, task in (
+        ("classify-32x32x1-int8.lite", Task.CLASSIFIER),
+        ("classify-48x48x3-int8-float-io.lite", Task.CLASSIFIER),
+        ("classify-96x96x3-int8.lite", Task.CLASSIFIER),
+        ("fomo-96x96x3-int8.tflite", Task.FOMO),
+    ):
+        model = (models / path).read_bytes()
+        root = unpack(model).subgraphs[0]
+        _, height, width, channels = (int(size) for size in root.tensors[root.inputs[0]].shape)
+        inputs = np.stack([picture for _, picture in pictures(200, height, width, channels)])
+        measured = int8_agreement(model, dequantize(model).model, inputs, task)
+        assert measured.top1 >= 0.98, (path, measured)
