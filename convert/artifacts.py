@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adapted",
+    "Agreement",
     "BatchParity",
     "Bundle",
     "Color",
@@ -188,6 +189,7 @@ class Export:
         form: how the model was stored: "F1", "F2", "F2m", "F3", "F3b", "F4", "flatbuffer", "openmv", ...
         source: the export's file name as the user gave it, without folders.
         member: where the model was inside it, with `/`; empty when the source is the model.
+        original: the quantized flatbuffer, where `model` is its rewriting in float32 (`--dequantize`).
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
     """
 
@@ -199,11 +201,12 @@ class Export:
     metadata: Metadata
     facts: ModelFacts
     format: ModelFormat = ModelFormat.TFLITE
+    original: bytes | None = field(default=None, repr=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the model: the same whatever it was wrapped in."""
-        return sha256(self.model)
+        """SHA-256 of the model as it was found: the same whatever it was wrapped in, also where it was rewritten."""
+        return sha256(self.original or self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,21 @@ class BatchParity:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """A quantized original against its float32 rewriting, both in LiteRT, on image-like inputs.
+
+    Attributes:
+        top1: the share of equal decisions, 0..1.
+        mean_abs_diff, max_abs_diff: absolute, in output units.
+    """
+
+    top1: float
+    mean_abs_diff: float
+    max_abs_diff: float
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured. None: not measured.
 
@@ -326,12 +344,14 @@ class Evidence:
             the highest cell), which no tolerance suits.
         decoding: a detector's outputs against an independent decoding of the same raw outputs, largest absolute
             difference; boxes in shares of the picture, FOMO's in 35 pixels.
+        int8_agreement: of a model that was converted with `--dequantize`.
     """
 
     parity: Parity | None = None
     batch: BatchParity | None = None
     tensorrt: str | None = None
     decoding: float | None = None
+    int8_agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from convert import __version__
-from convert.artifacts import BatchParity, Evidence, Metadata, Parity
+from convert.artifacts import Agreement, BatchParity, Evidence, Metadata, Parity
 from convert.errors import InputError
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
             None if batch is None else BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
             None if tensorrt is None else str(tensorrt),
             decoding=None if document.get("decoding") is None else float(document["decoding"]),
+            int8_agreement=_agreement(document.get("int8_agreement")),
         )
         dumps(evidence_document(evidence))  # Python's JSON reads NaN and lone surrogates; nothing may write them
     except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -173,6 +174,13 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
             "not the evidence that `ei-deepstream validate -o` writes", path=path, hint="run validate again"
         ) from error
     return evidence
+
+
+def _agreement(values: Any) -> Agreement | None:
+    if values is None:
+        return None
+    top1, mean, most = (float(values[name]) for name in ("top1", "mean_abs_diff", "max_abs_diff"))
+    return Agreement(top1, mean, most, int(values["inputs"]))
 
 
 def _typed(name: str, kind: Any, value: object, path: Path) -> Any:

@@ -24,6 +24,7 @@ from convert.writing import Output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convert.agreement import WithAgreement
     from convert.artifacts import Stage
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
@@ -92,7 +93,7 @@ def _silent(_event: Event) -> None:
 
 
 def stages(
-    unpack: Unpack, translate: Translate, adapt: Adapt, validate: Validate, emit: Emit
+    unpack: Unpack, translate: Translate, adapt: Adapt, validate: Validate | WithAgreement, emit: Emit
 ) -> tuple[Stage, Stage, Stage, Stage, Stage]:
     """The whole road."""
     return (unpack, translate, adapt, validate, emit)

@@ -155,13 +155,18 @@ unpacking = _stack(
         help="How training pictures were brought to size.",
     ),
     click.option("--image-scaling", type=SCALING, help="What was done to pixel/255 before the model."),
+    click.option("--dequantize", is_flag=True, help="Rewrite an int8 (or other quantized) model in float32 first."),
 )
 """What to take from an export, and what to believe instead of it."""
 
 translating = _stack(
     click.option("--opset", type=click.IntRange(7, 18), default=13, show_default=True, help="ONNX opset."),
     click.option(
-        "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, help="Seconds tf2onnx may take, and LiteRT after it."
+        "--timeout",
+        type=click.FloatRange(min=1),
+        default=120.0,
+        show_default=True,
+        help="Seconds tf2onnx may take, and LiteRT after it.",
     ),
     click.option("--tensorflow", is_flag=True, help="Let tf2onnx use the real TensorFlow (extra [tensorflow])."),
 )

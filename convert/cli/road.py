@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convert import pipeline
+from convert.agreement import WithAgreement
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
 from convert.graph.translate import PRELOAD, Translate
@@ -40,6 +41,6 @@ def road(output: Path, options: Mapping[str, Any]) -> Iterator[tuple[Stage, ...]
             Unpack(**pick(Unpack, options)),
             Translate(**pick(Translate, options), worker=worker),
             Adapt(**pick(Adapt, options)),
-            Validate(**pick(Validate, options), worker=worker),
+            WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
             Emit(output, **pick(Emit, options)),
         )

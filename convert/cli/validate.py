@@ -37,6 +37,7 @@ def command(
 ) -> int:
     """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
+    from convert.agreement import WithAgreement  # noqa: PLC0415
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.road import pick, warm_worker  # noqa: PLC0415
     from convert.cli.steps import PickUpAdapted, Saved, beside, save_evidence  # noqa: PLC0415
@@ -45,7 +46,7 @@ def command(
 
     with warm_worker("convert.validate.reference") as worker:
         stage = Saved(
-            Validate(**pick(Validate, options), worker=worker),
+            WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
             lambda result: save_evidence(result.artifact, output) if output else (),
         )
         road = (Unpack(**pick(Unpack, options)), PickUpAdapted(onnx), stage)

@@ -6,7 +6,7 @@ or audio model is worth unpacking too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,13 @@ from convert.document import SCHEMA_VERSION, dumps, export_document, finding_doc
 from convert.errors import ConvertError
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
+from convert.export.facts import facts_of
 from convert.export.findings import NO_PARAMETERS
 from convert.export.naming import bundle_name
 from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
 from convert.export.source import open_source
+from convert.export.tflite import read_graph
 from convert.writing import write_all
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Unpack:
         model: which one, where there are several: symbol, file, impulse number or name, place in the list ("#2").
         bundle_name: what the results are called after; by default the project.
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
+        dequantize: rewrite a quantized model in float32; a float32 one is left as it is.
     """
 
     model: str | None = None
@@ -48,6 +51,7 @@ class Unpack:
     task: Task | None = None
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
+    dequantize: bool = False
 
     @property
     def name(self) -> str:
@@ -111,7 +115,19 @@ class Unpack:
             *replaced,
             *others(listing, entry, tree),
         )
+        if self.dequantize and export.facts.quantization != "float32":
+            export, rewritten = _dequantized(export)
+            findings = (*findings, *rewritten)
         return StageResult(export, findings=findings)
+
+
+def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:
+    """`export` with its model in float32; the task stays what it was."""
+    from convert.export.dequantize import dequantize  # noqa: PLC0415 - brings the schema classes; few exports need it
+
+    done = dequantize(export.model)
+    facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
+    return replace(export, model=done.model, original=export.model, facts=facts), done.findings
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

@@ -89,7 +89,8 @@ def refuse_unsupported(export: Export) -> None:
     if facts.task in {Task.NOT_IMAGE, Task.ANOMALY}:
         raise _refused(export, f"it is {_article(_NAMES[facts.task])}", _REFUSED[facts.task])
     if facts.quantization not in _FLOAT:
-        raise _refused(export, f"it is {_QUANTIZED.get(facts.quantization, facts.quantization)}", _DOWNLOAD)
+        reason = f"it is {_QUANTIZED.get(facts.quantization, facts.quantization)}"
+        raise _refused(export, reason, f"convert it with --dequantize, or {_DOWNLOAD}")
     if facts.task in _REFUSED:
         raise _refused(export, f"it is {_article(_NAMES[facts.task])}", _REFUSED[facts.task])
     _refuse_shape(export)

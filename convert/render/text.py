@@ -91,6 +91,11 @@ def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
     if batch := evidence.batch:
         sizes = "/".join(map(str, batch.sizes))
         lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
+    if evidence.decoding is not None:
+        lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
+    if agreement := evidence.int8_agreement:
+        same = f"same decision on {percent(agreement.top1)} of {agreement.inputs} inputs"
+        lines.append(("int8", f"{same}, mean difference {agreement.mean_abs_diff:.2g}"))
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines

@@ -7,12 +7,11 @@ inputs, by model. LiteRT can crash on a damaged model: `measure` runs `int8_agre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Task
+from convert.artifacts import Agreement, Task
 from convert.errors import ValidationError
 from convert.export.eon import findings
 from convert.isolation import Died, Failed
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.isolation import Worker
 
-__all__ = ["GOOD", "Agreement", "agreement_findings", "int8_agreement", "measure"]
+__all__ = ["GOOD", "agreement_findings", "int8_agreement", "measure"]
 
 GOOD = 0.98
 """The share of equal decisions below which there is a finding."""
@@ -32,23 +31,6 @@ _CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has no
 _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
 _POST_PROCESS = b"TFLite_Detection_PostProcess"
 _HINT = "this is a fault of the rewriting, not of the model: please report it"
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What was measured; differences are absolute, in output units.
-
-    Attributes:
-        top1: the share of equal decisions: classes, or for detectors classes of what is found (`int8_agreement`).
-        mean_abs_diff, max_abs_diff: over all outputs; for detectors of TFLite_Detection_PostProcess over the scores,
-            because the order of boxes changes with the smallest difference.
-        inputs: how many inputs were compared.
-    """
-
-    top1: float
-    mean_abs_diff: float
-    max_abs_diff: float
-    inputs: int
 
 
 def measure(
@@ -88,7 +70,8 @@ def int8_agreement(original: bytes, rebuilt: bytes, inputs: NDArray[Any], task: 
 
     A decision is: the class with the greatest output, for each cell along the last axis (classifier, FOMO), or whether
     a single output is at least 0.5; for SSD the class of the best detection, if its score is at least 0.5; for YOLOv5
-    the class of each row, if its objectness is.
+    the class of each row, if its objectness is. Differences are taken over all outputs; with
+    TFLite_Detection_PostProcess over the scores, because the order of boxes changes with the smallest difference.
 
     Args:
         original: the quantized model.
