@@ -17,7 +17,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export.operators import operator_name
 from convert.export.tflite import is_tflite, read_graph
 from tests.export import tiny
-from tests.graph.flat import Flat
+from tests.graph.flat import Flat, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,6 +198,32 @@ def test_metadata_and_signatures_are_checked_too() -> None:
     signature.inputs = [named]
     with pytest.raises(InputError, match="signature names a tensor"):
         read_graph(changed(setter("signatureDefs", [signature])))
+
+
+OPTIONS = [
+    ("FULLY_CONNECTED", {"keepNumDims": True, "asymmetricQuantizeInputs": True, "quantSpec": [1, 2]}, "FullyConnected"),
+    ("RESHAPE", {"newShape": [1, 4]}, "Reshape"),
+    ("SQUEEZE", {"squeezeDims": [0]}, "Squeeze"),
+    ("SOFTMAX", {"beta": 1.5}, "Softmax"),
+    ("CONV_2D", {"strideH": 2, "strideW": 2, "dilationHFactor": 3}, "Conv2D"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "name"), OPTIONS)
+def test_options_of_operators(kind: str, values: dict[str, Any], name: str) -> None:
+    """They pass as they are; a vector in them that is longer than the file does not."""
+    flat = Flat()
+    source, end = flat.tensor(1, 4), flat.tensor(1, 4)
+    flat.operator(kind, [source], [end], options(name, **values))
+    data = flat.build([source], [end])
+    assert read_graph(data).operators[0].name == kind
+    vector = next((value for value in values.values() if isinstance(value, list)), None)
+    if vector is not None:
+        stored = struct.pack(f"<I{len(vector)}i", len(vector), *vector)
+        assert data.count(stored) >= 1
+        damaged = data.replace(stored, struct.pack(f"<I{len(vector)}i", 1 << 20, *vector))
+        with pytest.raises(InputError, match="reaches outside"):
+            read_graph(damaged)
 
 
 def test_data_behind_the_flatbuffer() -> None:
