@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import common, folder_option, tflite_option, unpacking
+from convert.cli.options import adapting, common, folder_option, tflite_option, unpacking
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -20,6 +20,7 @@ __all__ = ["command"]
 @folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @tflite_option
 @unpacking
+@adapting
 @common
 def command(
     onnx: Path, output: Path, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **options: Any
@@ -34,7 +35,7 @@ def command(
     from convert.writing import write  # noqa: PLC0415
 
     stage = Saved(
-        Adapt(),
+        Adapt(**pick(Adapt, options)),
         lambda result: (write(place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
     )
     road = (Unpack(**pick(Unpack, options)), PickUpTranslated(onnx), stage)

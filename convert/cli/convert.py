@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import common, emitting, folder_option, translating, unpacking, validating
+from convert.cli.options import adapting, common, emitting, folder_option, translating, unpacking, validating
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -20,6 +20,7 @@ __all__ = ["command"]
 @folder_option("The folder to write the bundle into.")
 @unpacking
 @translating
+@adapting
 @validating
 @emitting
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")

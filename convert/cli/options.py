@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING",
+    "adapting",
     "SCALING",
     "common",
     "emitting",
@@ -171,6 +172,24 @@ translating = _stack(
     click.option("--tensorflow", is_flag=True, help="Let tf2onnx use the real TensorFlow (extra [tensorflow])."),
 )
 """How tf2onnx is run."""
+
+adapting = _stack(
+    click.option(
+        "--fomo-merge",
+        type=click.Choice(["none", "peak"]),
+        default="none",
+        show_default=True,
+        help="FOMO: every cell is an object, or of neighbouring ones the highest.",
+    ),
+    click.option(
+        "--yolo-score",
+        type=click.Choice(["product", "objectness"]),
+        default="product",
+        show_default=True,
+        help="YOLO: objectness times class, or objectness alone as Edge Impulse's SDK has it.",
+    ),
+)
+"""How a detector's outputs are made readable."""
 
 validating = _stack(
     click.option("--images", type=EXISTING, metavar="DIR", help="A folder of pictures to measure parity on, too."),
