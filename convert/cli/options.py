@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING",
-    "adapting",
     "SCALING",
+    "adapting",
     "common",
     "emitting",
     "folder_option",
