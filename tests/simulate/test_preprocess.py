@@ -82,6 +82,14 @@ class TestNormalise:
         assert not picture[:2].any()
         assert not picture[6:].any()
 
+    def test_padding_left_and_right(self) -> None:
+        frame = _frame(8, 4)
+        tensor, placement = preprocessor(_settings(keep_aspect=True, symmetric=True), Network(3, 8, 11))(frame)
+        assert placement.view.offset_left == 3
+        np.testing.assert_array_equal(tensor[:, :, 3:7], frame.transpose(2, 0, 1))
+        assert not tensor[:, :, :3].any()
+        assert not tensor[:, :, 7:].any()
+
     def test_grey_pictures_in_a_network_with_colours(self) -> None:
         frame = _frame(4, 6, 1)
         expected = np.repeat(frame.transpose(2, 0, 1), 3, axis=0)
@@ -295,14 +303,15 @@ class TestScale:
             np.testing.assert_array_equal(self._scaled(picture, network, ScalingFilter.BILINEAR), whole)
         _plan.cache_clear()
 
-    def test_a_crop_is_cut_at_even_pixels(self) -> None:
+    @pytest.mark.parametrize("network", [Network(3, 8, 10), Network(3, 37, 45)], ids=["smaller", "larger"])
+    def test_a_crop_is_cut_at_even_pixels(self, network: Network) -> None:
+        """What lies around it does not show, not even at its border."""
         picture = _frame(50, 60)
-        placement = place(60, 50, Network(3, 8, 10), crop=Rect(5.5, 9, 21, 17))
+        placement = place(60, 50, network, crop=Rect(5.5, 9, 21, 17))
         alone = np.ascontiguousarray(picture[10:26, 6:26])
         for scaling in ScalingFilter:
             np.testing.assert_array_equal(
-                scaled(picture, placement, scaling, ColorFormat.RGB),
-                self._scaled(alone, Network(3, 8, 10), scaling),
+                scaled(picture, placement, scaling, ColorFormat.RGB), self._scaled(alone, network, scaling)
             )
 
     def test_a_crop_behind_the_border_repeats_it(self) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from convert.document import dumps
 from convert.errors import InputError
+from convert.simulate.geometry import View
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import read_case, read_layout
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
@@ -116,6 +117,13 @@ class TestDocument:
         assert document["frames"] == [
             {"objects": [found], "metadata": [{**found, "label": "", "left": 8, "width": 80}]}
         ]
+
+    def test_the_recorded_frame_goes_before_one_that_is_given(self, record: Callable[..., Path]) -> None:
+        source = {"width": 160, "height": 64, "scale_ratio_x": 0.5, "scale_ratio_y": 1.0}
+        folder = self._ssd(record, **{"source frame": {**source, "offset_left": 0, "offset_top": 0}})
+        (recording,) = read_recordings(folder, self._settings())
+        ((one,),) = replay(self._settings(), recording, view=View(80, 64)).metadata
+        assert one.width == 80
 
     def test_without_a_source_frame_metadata_is_in_network_pixels(self, record: Callable[..., Path]) -> None:
         (frame,) = _document(self._ssd(record), self._settings())["frames"]
