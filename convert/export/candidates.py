@@ -17,6 +17,7 @@ from convert.export import kinds
 from convert.export.carray import Array, Incbin, check_array, read_source
 from convert.export.facts import facts_of, possible_tasks
 from convert.export.lexer import source_bytes
+from convert.export.onnxfacts import onnx_facts
 from convert.export.tflite import is_tflite, read_graph
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from convert.export.tree import Member, Tree
     from convert.findings import Finding
 
-__all__ = ["EON_FORMS", "Candidate", "candidates_in"]
+__all__ = ["EON_FORMS", "ONNX_FORMS", "Candidate", "candidates_in"]
 
 EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
 """The forms that hold C++ made by the EON compiler."""
+
+ONNX_FORMS: Final = frozenset({"O", "onnx"})
+"""The forms that hold an ONNX model: the array of a TensorRT deployment, and a file."""
 
 _BINARIES: Final = (".tflite", ".lite", ".onnx")
 _SOURCES: Final = (".h", ".hh", ".hpp", ".c", ".cc", ".cpp", ".cxx", ".inc", ".ino")
@@ -60,13 +64,13 @@ class Candidate:
     """Something that is or should be a model.
 
     Attributes:
-        form: "F1" to "F4", "E1" to "E3", "array", "flatbuffer", "openmv"; without a flatbuffer "O", "onnx", "none".
+        form: "F1" to "F4", "E1" to "E3", "array", "flatbuffer", "openmv"; "O" and "onnx" for ONNX; "none".
         member: path in the tree of the file that holds the model.
         header: path of the header that names it (F4), else `member`.
         symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
-        data: the flatbuffer (of E1 to E3 rebuilt); empty when there is none.
+        data: the flatbuffer (of E1 to E3 rebuilt) or ONNX model; empty when there is none.
         size: bytes stored.
-        facts, tasks: of the verified flatbuffer; None and () when `problem` says why not.
+        facts, tasks: of the verified model; None and () when `problem` says why not.
         findings: what there is to say of how `data` was had.
         conditional: the array stands only in a branch of `#if` that is not compiled.
     """
@@ -159,7 +163,7 @@ def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
     if kind is kinds.TFLITE:
         yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
     elif kind is kinds.ONNX:
-        yield Candidate("onnx", member.path, member.path, size=len(data), problem=_onnx(tree, member))
+        yield _verified(Candidate("onnx", member.path, member.path, data=data, size=len(data)), tree)
     elif kind is not kinds.SOURCE:
         raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     else:
@@ -179,7 +183,7 @@ def _binary(tree: Tree, member: Member) -> Candidate:
         data = tree.read(member.path)
         kind = kinds.kind_of(data[: kinds.HEAD])
         if kind is kinds.ONNX:
-            return replace(candidate, form="onnx", problem=_onnx(tree, member))
+            return _verified(replace(candidate, form="onnx", data=data), tree)
         if kind is not kinds.TFLITE:
             raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     except ConvertError as error:
@@ -187,12 +191,6 @@ def _binary(tree: Tree, member: Member) -> Candidate:
     labels = str(PurePosixPath(member.path).with_name("labels.txt"))
     form = "openmv" if member.name == "trained.tflite" and labels in tree.members else "flatbuffer"
     return _verified(replace(candidate, form=form, data=data), tree)
-
-
-def _onnx(tree: Tree, member: Member) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"this is {kinds.ONNX.words}, not a TensorFlow Lite one", path=tree.name_of(member.path), hint=kinds.ONNX.hint
-    )
 
 
 def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[Candidate]:
@@ -266,12 +264,7 @@ def _array(tree: Tree, member: Member, array: Array) -> Candidate:
         )
         return replace(candidate, form="none", problem=problem)
     if kinds.is_onnx(array.data[: kinds.HEAD]):
-        problem = UnsupportedModelError(
-            f"array {array.name} is an ONNX model (a TensorRT deployment), not a TensorFlow Lite one",
-            path=path,
-            hint=_FLOAT32,
-        )
-        return replace(candidate, form="O", data=b"", problem=problem)
+        candidate = replace(candidate, form="O")
     try:
         check_array(array)
     except InputError as error:
@@ -313,8 +306,11 @@ def _incbin(tree: Tree, member: Member, incbin: Incbin) -> Candidate:
 
 
 def _verified(candidate: Candidate, tree: Tree) -> Candidate:
-    """With what the flatbuffer says of itself, or with why it cannot be read."""
+    """With what the model says of itself, or with why it cannot be read."""
     try:
+        if candidate.form in ONNX_FORMS:
+            facts, tasks = onnx_facts(candidate.data)
+            return replace(candidate, facts=facts, tasks=tasks)
         graph = read_graph(candidate.data)
     except ConvertError as error:
         path = tree.name_of(candidate.member)

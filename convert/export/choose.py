@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.candidates import ONNX_FORMS
 from convert.export.entries import describe
 from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_EXTRA
 
@@ -50,7 +51,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
     used = _distinct([entry for entry in listing.entries if entry.used])
     pictures = [entry for entry in used if entry.is_picture_model]
     # An ONNX copy or an empty array does not stand in the way of the only model there is.
-    models = [entry for entry in pictures if entry.candidate.form not in {"none", "onnx", "O"}]
+    models = [entry for entry in pictures if entry.candidate.form not in {"none", *ONNX_FORMS}]
     found = models or pictures or used
     if len(found) == 1:
         return found[0]

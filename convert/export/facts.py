@@ -77,7 +77,7 @@ def possible_tasks(graph: Graph) -> tuple[Task, ...]:
     _, height, width, _ = picture
     if len(outputs) != 1 or height is None or width is None:
         return (Task.UNKNOWN,)
-    return _last_layer(height, width, outputs[0], operators)
+    return last_layer(height, width, outputs[0], operators)
 
 
 def class_count(facts: ModelFacts) -> int | None:
@@ -121,8 +121,12 @@ def _without_picture(
     return (Task.NOT_IMAGE, Task.ANOMALY)
 
 
-def _last_layer(height: int, width: int, output: tuple[int | None, ...], operators: set[str]) -> tuple[Task, ...]:
-    """Of a model from one picture to one tensor."""
+def last_layer(height: int, width: int, output: tuple[int | None, ...], operators: set[str]) -> tuple[Task, ...]:
+    """What `output` of a model of one picture, NHWC, can be, the usual meaning first.
+
+    Args:
+        operators: names of the operators in the model, as flatbuffers have them.
+    """
     probabilities = bool(operators & {"SOFTMAX", "LOGISTIC"})
     match output:
         case (_, int(classes)) | (_, 1, 1, int(classes)):

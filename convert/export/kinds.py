@@ -52,11 +52,7 @@ ELF: Final = Kind(
     "a program; an Edge Impulse .eim is one, and the model cannot be taken out of it",
     _DOWNLOAD,
 )
-ONNX: Final = Kind(
-    "onnx",
-    "an ONNX model",
-    "give the TensorFlow Lite model it was made from: " + _DOWNLOAD,
-)
+ONNX: Final = Kind("onnx", "an ONNX model")
 BINARY: Final = Kind("binary", "binary data of no kind that is known here", _DOWNLOAD)
 SOURCE: Final = Kind("source", "C or C++ source")
 TEXT: Final = Kind("text", "a text file", _DOWNLOAD)

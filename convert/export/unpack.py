@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, ImageScaling, Metadata, ResizeMode, StageResult, Task
+from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
 from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
 from convert.errors import ConvertError
+from convert.export.candidates import ONNX_FORMS
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
 from convert.export.facts import facts_of
@@ -105,6 +106,7 @@ class Unpack:
             member=member,
             metadata=metadata,
             facts=facts,
+            format=ModelFormat.ONNX if candidate.form in ONNX_FORMS else ModelFormat.TFLITE,
         )
         findings = (
             *source.findings,
@@ -115,7 +117,7 @@ class Unpack:
             *replaced,
             *others(listing, entry, tree),
         )
-        if self.dequantize and export.facts.quantization != "float32":
+        if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
             export, rewritten = _dequantized(export)
             findings = (*findings, *rewritten)
         return StageResult(export, findings=findings)
@@ -131,11 +133,11 @@ def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
-    """Write `<name>.tflite` and the `metadata.json` that describes it into `folder`.
+    """Write `<name>.tflite` (or `.onnx`) and the `metadata.json` that describes it into `folder`.
 
     Raises:
         OutputError: they cannot be written; earlier files are then intact.
     """
     document = {"schema_version": SCHEMA_VERSION, **export_document(export)}
     document["findings"] = [finding_document(finding) for finding in findings]
-    return write_all(folder, {f"{export.name}.tflite": export.model, "metadata.json": dumps(document)})
+    return write_all(folder, {f"{export.name}.{export.format.value}": export.model, "metadata.json": dumps(document)})

@@ -1,4 +1,7 @@
-"""Stage 2: the flatbuffer becomes ONNX with an NCHW input, in a child process that may crash or hang without harm."""
+"""Stage 2: the export's model becomes ONNX with an NCHW input, in a child process that may crash or hang without harm.
+
+A flatbuffer is translated; a model that is ONNX already is only brought into the form that translations have.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, OnnxModel, StageResult, Task, Translated
+from convert.artifacts import Export, ModelFormat, OnnxModel, StageResult, Task, Translated
 from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.graph.support import refuse_unsupported
@@ -35,7 +38,7 @@ class Translate:
     """Run tf2onnx.
 
     Attributes:
-        opset: of the ONNX model; TensorRT 8 and everything after it reads 13.
+        opset: of the ONNX model; TensorRT 8 and everything after it reads 13. An export that is ONNX keeps its own.
         timeout: seconds the translation may take.
         tensorflow: use the installed TensorFlow instead of the stand-in (always in a process of its own).
         worker: a warm one (`PRELOAD`); None starts one for this call.
@@ -67,7 +70,7 @@ class Translate:
 
         Raises:
             UnsupportedModelError: see `refuse_unsupported`.
-            TranslationError: tf2onnx fails, dies, takes too long, or what it makes breaks a rule.
+            TranslationError: tf2onnx fails, dies, takes too long, or what it makes, or an ONNX export, breaks a rule.
             MissingDependencyError: `tensorflow` is set and TensorFlow is not installed.
         """
         assert isinstance(artifact, Export)
@@ -76,23 +79,29 @@ class Translate:
             raise MissingDependencyError("TensorFlow is not installed", hint=_TENSORFLOW)
         result = self._call(artifact)
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
-        onnx = OnnxModel(result.data, result.input, result.outputs, self.opset)
+        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
         return StageResult(Translated(artifact, onnx), findings=findings)
 
     def _call(self, export: Export) -> Result:
+        function, arguments = self._task(export)
+        with self._worker() as worker:
+            try:
+                result: Result = worker.call(f"convert.graph.{function}", *arguments, timeout=self.timeout)
+            except Died as death:
+                raise _died(death) from death
+        return result
+
+    def _task(self, export: Export) -> tuple[str, tuple[object, ...]]:
+        """What the worker is to do."""
         facts = export.facts
-        model, outputs = export.model, len(facts.outputs)
+        model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
+        if export.format is ModelFormat.ONNX:
+            return "passthrough:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
         if facts.task is Task.SSD:
             from convert.graph.postprocess import without_postprocess  # noqa: PLC0415 - the only task to need it
 
             model, outputs = without_postprocess(model), 2
-        arguments = (model, facts.input.shape, outputs, self.opset, self.tensorflow)
-        with self._worker() as worker:
-            try:
-                result: Result = worker.call("convert.graph.worker:translate", *arguments, timeout=self.timeout)
-            except Died as death:
-                raise _died(death) from death
-        return result
+        return "worker:translate", (model, shape, outputs, self.opset, self.tensorflow)
 
     @contextlib.contextmanager
     def _worker(self) -> Iterator[Worker]:

@@ -51,12 +51,14 @@ class Result:
         data: the serialised ModelProto, asserted (`convert.graph.asserts`).
         input, outputs: its signature.
         warnings: what tf2onnx logged at level WARNING or above, one line each.
+        opset: of the model.
     """
 
     data: bytes
     input: Tensor
     outputs: tuple[Tensor, ...]
     warnings: tuple[str, ...]
+    opset: int
 
 
 def translate(
@@ -102,6 +104,7 @@ def translate(
             signature(source),
             tuple(map(signature, proto.graph.output)),
             tuple(log.lines),
+            opset,
         )
 
 

@@ -41,7 +41,7 @@ from tests.export import tiny
 def test_kinds(head: bytes, name: str) -> None:
     kind = kinds.kind_of(head[: kinds.HEAD])
     assert kind.name == name
-    assert kind.hint or name in {"tflite", "zip", "source"}
+    assert kind.hint or name in {"onnx", "tflite", "zip", "source"}
 
 
 @given(st.binary(max_size=200))

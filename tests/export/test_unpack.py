@@ -313,12 +313,12 @@ def test_an_array_beside_a_compiled_file_of_the_same_model(year: int, compiled: 
     assert (export.model == SHAPES) is not compiled
 
 
-def test_an_onnx_array_an_onnx_file_and_an_empty_array(tmp_path: Path) -> None:
+def test_a_damaged_onnx_array_or_file_and_an_empty_array(tmp_path: Path) -> None:
     onnx = b"\x08\x07\x12\x07pytorch:\x80\x01" + bytes(100)
     (tmp_path / "m.onnx").write_bytes(onnx)
-    refused(tmp_path / "m.onnx", "an ONNX model", UnsupportedModelError)
+    refused(tmp_path / "m.onnx", "not an ONNX model, or a damaged one", InputError)
     (tmp_path / "onnx-trained.h").write_text(header(onnx, "F1", symbol="trained_onnx"))
-    refused(tmp_path / "onnx-trained.h", "trained_onnx is an ONNX model", UnsupportedModelError)
+    refused(tmp_path / "onnx-trained.h", "not an ONNX model, or a damaged one", InputError)
     (tmp_path / "tflite-trained.h").write_text(header(b"", "F2"))
     refused(tmp_path / "tflite-trained.h", "trained_tflite is empty", UnsupportedModelError)
 

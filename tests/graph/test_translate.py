@@ -170,7 +170,7 @@ def test_remarks_become_notes(export: Callable[..., Export], worker: Worker, mon
     from convert.graph.worker import Result  # noqa: PLC0415 - only here
 
     whole = translate(export(classifier()), worker)
-    result = Result(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",))
+    result = Result(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",), 13)
     monkeypatch.setattr(Worker, "call", lambda *_, **__: result)
     (finding,) = Translate()(export(classifier()), Path()).findings
     assert finding.id == TF2ONNX_WARNED.id

@@ -1,0 +1,111 @@
+"""What an ONNX model says of itself, in the words of a flatbuffer's facts: input and grids NHWC, batch 1.
+
+Edge Impulse writes ONNX in two places: `onnx-trained.h` of TensorRT deployments (NHWC, from the flatbuffer) and the
+`.onnx` of YOLO blocks (NCHW, from PyTorch). Only what the file declares is read; nothing is computed and no node is
+looked into. The translation stage checks it (`convert.graph.passthrough`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from convert.artifacts import ModelFacts, Task, Tensor
+from convert.errors import InputError, UnsupportedModelError
+from convert.export.facts import last_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["onnx_facts"]
+
+_CHANNELS: Final = {1, 3}
+_QUANTIZED: Final = frozenset(
+    {
+        *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"),
+        *("QLinearConv", "QLinearMatMul", "QuantizeLinear"),
+    }
+)
+_SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
+"""Operators that tell last layers apart, by the names a flatbuffer has for them."""
+
+_DAMAGED: Final = "download the export again"
+
+
+def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[Task, ...]]:
+    """The facts, and what the last layer can be, the usual meaning first.
+
+    Raises:
+        InputError: not an ONNX model, or a damaged one.
+        UnsupportedModelError: several inputs, or weights in another file.
+    """
+    import onnx  # noqa: PLC0415 - a fifth of a second, for ONNX exports only
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError("this is not an ONNX model, or a damaged one", hint=_DAMAGED) from error
+    graph = model.graph
+    if not graph.node or not graph.output or not model.opset_import:
+        raise InputError("this ONNX model is empty", hint=_DAMAGED)
+    external = onnx.TensorProto.EXTERNAL
+    if any(tensor.data_location == external for tensor in graph.initializer):
+        raise UnsupportedModelError(
+            "the model's weights lie in another file", hint="save the model with its weights in one .onnx file"
+        )
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [_tensor(value, onnx) for value in graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        raise UnsupportedModelError(
+            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
+        )
+    outputs = [_tensor(value, onnx) for value in graph.output]
+    operators = {node.op_type for node in graph.node}
+    source, is_nchw = _nhwc(inputs[0])
+    tasks, outputs = _tasks(source, outputs, operators, is_nchw=is_nchw)
+    quantization = "int8" if operators & _QUANTIZED else source.dtype
+    return ModelFacts(source, tuple(outputs), tuple(sorted(operators)), quantization, tasks[0]), tasks
+
+
+def _tensor(value: Any, onnx: Any) -> Tensor:
+    """Of a graph; a batch that is left open is 1, as it will be run."""
+    kind = value.type.tensor_type
+    shape = [int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim]
+    if shape and shape[0] is None:
+        shape[0] = 1
+    try:
+        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
+    except KeyError:
+        dtype = "unknown"
+    return Tensor(value.name, tuple(shape), dtype)
+
+
+def _nhwc(tensor: Tensor) -> tuple[Tensor, bool]:
+    """The input as a flatbuffer would have it, and whether it is NCHW.
+
+    Where first and last dimension could both be channels it is, as ONNX has it by its own convention.
+    """
+    match tensor.shape:
+        case (batch, channels, height, width) if channels in _CHANNELS:
+            return Tensor(tensor.name, (batch, height, width, channels), tensor.dtype), True
+    return tensor, False
+
+
+def _tasks(
+    source: Tensor, outputs: list[Tensor], operators: set[str], *, is_nchw: bool
+) -> tuple[tuple[Task, ...], list[Tensor]]:
+    match source.shape:
+        case (_, int() as height, int() as width, channels) if channels in _CHANNELS and len(outputs) == 1:
+            pass
+        case (_, _, _, _):
+            return (Task.UNKNOWN,), outputs
+        case _:
+            return (Task.NOT_IMAGE,), outputs
+    names = {_SAME_AS.get(name, name) for name in operators}
+    tasks = last_layer(height, width, outputs[0].shape, names)
+    match outputs[0].shape:
+        case (batch, depth, rows, columns) if is_nchw and tasks[0] is Task.UNKNOWN:
+            turned: Sequence[int | None] = (batch, rows, columns, depth)
+            tasks = last_layer(height, width, tuple(turned), names)
+            outputs = [Tensor(outputs[0].name, tuple(turned), outputs[0].dtype)]
+    return tasks, outputs
