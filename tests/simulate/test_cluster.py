@@ -119,7 +119,7 @@ _side = st.integers(0, 20).map(float)
 _row = st.tuples(st.integers(0, 1), _side, _side, _side, _side, st.integers(1, 8).map(lambda n: n / 8))
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(_row, max_size=14), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 def test_nms_is_the_plain_loop(rows: list[Row], limit: float) -> None:
     expected = []

@@ -190,6 +190,7 @@ class TestMeanFile:
         with pytest.raises(InputError, match="cannot be read: No such file"):
             preprocessor(_settings(mean_file=str(tmp_path / "no.ppm")), self.NETWORK)
 
+    @settings(deadline=None)
     @given(data=st.binary(max_size=60))
     def test_any_bytes(self, data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
         path = self._write(tmp_path_factory.getbasetemp(), data)
@@ -247,7 +248,7 @@ class TestScale:
         columns = _nearest(np.arange(size[1]), 13)
         np.testing.assert_array_equal(found, even[rows][:, columns])
 
-    @settings(max_examples=40)
+    @settings(deadline=None, max_examples=40)
     @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 16), st.integers(1, 16), st.integers(0, 99))
     def test_bilinear_mixes_four_pixels(self, height: int, width: int, high: int, wide: int, seed: int) -> None:
         picture = _frame(2 * height, 2 * width, seed=seed)

@@ -268,7 +268,7 @@ class TestDamage:
         with pytest.raises(InputError, match="tensors cannot be read: No such file"):
             read_case(folder)
 
-    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_bytes_flipped_anywhere(self, data: st.DataObject, record: Callable[..., Path]) -> None:
         """Either the same arrays come out, or it is refused: never another exception."""
@@ -281,7 +281,7 @@ class TestDamage:
             return
         np.testing.assert_array_equal(layers[0].array, ARRAY)  # zip has a checksum
 
-    @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_any_json(self, data: st.DataObject, record: Callable[..., Path]) -> None:
         leaf = st.none() | st.booleans() | st.integers(-3, 2**33) | st.floats() | st.text(max_size=5)
