@@ -91,6 +91,11 @@ def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) 
         ("num-detected-classes=3\ncluster-mode=2", (BOXES, COV), "ok"),
         ("num-detected-classes=3\ncluster-mode=2", (COV, Y), "failed"),
         ("num-detected-classes=3\ncluster-mode=2", (COV, Tensor("bbox", "float", (12, 144))), "signal 8"),
+        (
+            "num-detected-classes=3\ncluster-mode=2",
+            (COV, Tensor("bbox1", "float", (9,)), BOXES),
+            "ok",
+        ),  # the last counts
         ("cluster-mode=1", (COV, BOXES), "ok"),
         ("cluster-mode=3", (COV, BOXES), "signal 11"),
         ("cluster-mode=4", (COV, BOXES), "ok"),

@@ -44,6 +44,7 @@ def test_keys_in_other_locales_are_dropped() -> None:
         (b"\xef\xbb\xbf[a]\n", ErrorKind.PARSE, 1, 1),
         (b"k=1\n", ErrorKind.GROUP_NOT_FOUND, 1, 1),
         (b"[a]\nk]=1\n", ErrorKind.PARSE, 2, 1),
+        (b"[a]\nk [fr]=1\n", ErrorKind.PARSE, 2, 1),
         (b"\n[]\n", ErrorKind.PARSE, 2, 1),
         (b"[a]\nEncoding=latin1\n", ErrorKind.UNKNOWN_ENCODING, 2, 10),
         (b"[a]\rk=1\r", ErrorKind.GROUP_NOT_FOUND, 1, 1),

@@ -28,6 +28,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     links = {"l": "d", "loop": "loop", "lf": "f", "dangling": "none", "abs": str(root / "d" / "e"), "l2": "l//"}
     for name, target in {**links, "lf2": "lf/", "root": "/"}.items():
         (root / name).symlink_to(target)
+    # One link more than are followed.
+    for number in range(41):
+        (root / f"chain{number}").symlink_to(f"chain{number + 1}" if number < 40 else "f")
     (root / "d" / "e" / "up").symlink_to("../..")
     return os.fsencode(root.resolve())
 
@@ -36,7 +39,7 @@ NAMES = ["d", "e", "f", "g", "l", "loop", "lf", "dangling", "abs", "up", ".", ".
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(names=st.lists(st.sampled_from([*NAMES, "root", "dev", "null"]), max_size=6))
+@given(names=st.lists(st.sampled_from([*NAMES, "root", "dev", "null", "chain0", "chain1"]), max_size=6))
 def test_resolves_as_glibc(tree: bytes, names: list[str]) -> None:
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library of this machine is not glibc")
@@ -73,6 +76,11 @@ def test_relative_paths_belong_to_the_folder(tree: bytes, text: bytes, stored: b
 def test_what_cannot_even_be_missing_is_refused(tree: bytes, text: bytes) -> None:
     assert stored_path(text, tree) is None
     assert stored_path(tree + b"/" + text, tree) is None
+
+
+def test_links_are_followed_forty_times(tree: bytes) -> None:
+    assert real_path(tree + b"/chain1") == (tree + b"/f", 0)
+    assert real_path(tree + b"/chain0")[1] == errno.ELOOP
 
 
 def test_absolute_paths_end_at_the_first_missing_part(tree: bytes) -> None:

@@ -35,6 +35,7 @@ SEEN: list[tuple[str, Any]] = [
     ("- - a\n  - b\n- c: d\n  e: f\n", [["a", "b"], {"c": "d", "e": "f"}]),
     ("-\n  a: b\n", [{"a": "b"}]),
     ("a:\n- b\n- c\n", {"a": ["b", "c"]}),
+    ("a:\n- b\nc: d\n", {"a": ["b"], "c": "d"}),
     ("a:\n  - b\nc: d\n", {"a": ["b"], "c": "d"}),
     ("a: -\n", THROWS),
     ("a: - b\n", THROWS),
@@ -192,6 +193,7 @@ def test_encodings_are_guessed(encoding: str) -> None:
     [
         (b"\xff\xfea\0\x00\xdcb\0", "a\ufffdb"),  # the second half of a pair alone
         (b"\xff\xfea\0\x00\xd8", "a\ufffd"),  # the first half at the end
+        (b"\xff\xfe\x00\xd8a\0", "\ufffd\udced\udca0\udc80"),  # the first half alone: it stays, what follows is lost
         (b"\xff\xfea\0b", "a"),  # half a character at the end
         (b"\xff\xfea\0\x04\0b\0", "a\ufffdb"),  # the character that means the end to yaml-cpp
         (b"\0\0\0a\0\x11\0\0", "a\udcf4\udc90\udc80\udc80"),  # beyond Unicode, encoded all the same
