@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import ImageScaling, Task
+from convert.artifacts import ImageScaling, ModelFormat, Task
 from convert.validate import reference, runtime
 from convert.validate.decoding import Decoding, as_original, comparable, raw_names, with_raw
 from convert.validate.parity import Tally
@@ -57,10 +57,8 @@ class Comparison:
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C]."""
-        export, decoding = self._adapted.export, self._decoding
-        wanted: list[NDArray[Any]] = list(
-            reference.outputs(export.model, pictures, self._scaling, self._worker, self._timeout)
-        )
+        decoding = self._decoding
+        wanted = self._original(pictures)
         # One at a time, as the original: a batch of all would need many times the memory.
         rows = [
             runtime.run(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
@@ -80,6 +78,15 @@ class Comparison:
         if self.first is None:
             few = slice(self._keep)
             self.first = pictures[few].copy(), [output[few] for output in shipped]
+
+    def _original(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """What the original gives for each picture."""
+        export = self._adapted.export
+        where = self._worker, self._timeout
+        if export.format is ModelFormat.ONNX:
+            shapes = [output.shape for output in export.facts.outputs]
+            return list(reference.onnx_outputs(export.model, pictures, self._scaling, shapes, *where))
+        return list(reference.outputs(export.model, pictures, self._scaling, *where))
 
     def parity(self) -> Parity | None:
         """The numbers; None where NaN or infinity makes them meaningless."""

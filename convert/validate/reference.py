@@ -16,15 +16,17 @@ from convert.validate import ssd
 from convert.validate.preprocess import as_edge_impulse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from convert.artifacts import ImageScaling
     from convert.isolation import Worker
     from convert.validate.tails import Anchors
 
-__all__ = ["anchors", "outputs", "run"]
+__all__ = ["anchors", "onnx_outputs", "outputs", "run"]
 
-_DAMAGED = "the flatbuffer is damaged or uses what LiteRT does not know: download the export again"
+_DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 
 
 def outputs(
@@ -39,6 +41,24 @@ def outputs(
     return result
 
 
+def onnx_outputs(
+    model: bytes,
+    pictures: NDArray[np.uint8],
+    scaling: ImageScaling,
+    shapes: Sequence[tuple[int | None, ...]],
+    worker: Worker,
+    timeout: float,
+) -> list[NDArray[np.float32]]:
+    """What `convert.validate.onnxreference.run` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
+    """
+    arguments = (model, pictures, scaling, tuple(shapes))
+    result: list[NDArray[np.float32]] = _call("onnxreference:run", worker, timeout, *arguments, engine="ONNX Runtime")
+    return result
+
+
 def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
     """What `convert.validate.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
 
@@ -49,17 +69,17 @@ def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
     return result
 
 
-def _call(function: str, worker: Worker, timeout: float, *arguments: Any) -> Any:
+def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
     try:
         return worker.call(f"convert.validate.{function}", *arguments, timeout=timeout)
     except Died as error:
         if error.reason.startswith("ran longer"):
             raise ValidationError(
-                f"the original model {error.reason} in LiteRT", hint="allow more time with --timeout"
+                f"the original model {error.reason} in {engine}", hint="allow more time with --timeout"
             ) from error
-        raise ValidationError(f"LiteRT crashed on the original model ({error.reason})", hint=_DAMAGED) from error
+        raise ValidationError(f"{engine} crashed on the original model ({error.reason})", hint=_DAMAGED) from error
     except Failed as error:
-        raise ValidationError(f"LiteRT cannot run the original model: {error}", hint=_DAMAGED) from error
+        raise ValidationError(f"{engine} cannot run the original model: {error}", hint=_DAMAGED) from error
 
 
 def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
