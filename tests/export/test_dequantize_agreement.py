@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from convert.artifacts import Agreement, Task
 from convert.errors import ValidationError
 from convert.export.dequantize import agreement, agreement_findings, dequantize, int8_agreement, measure
+from convert.export.dequantize.finish import finish
+from convert.export.dequantize.rewrite import Rewriter
 from convert.export.packing import pack, unpack
 from convert.isolation import Worker
 from convert.validate.inputs import pictures
@@ -16,6 +18,10 @@ from tests.export.eon.networks import Network, small_int8
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.export.dequantize.ranges import Range
 
 PICTURES = np.stack([picture for _, picture in pictures(40, 8, 8, 3)])
 
@@ -104,6 +110,53 @@ def test_a_worker_measures_and_its_death_is_an_error() -> None:
         assert caught.value.hint
 
 
+class Rounding(Rewriter):
+    """A rewriting that also rounds what the quantized model rounds: float32 in between, but nothing else differs."""
+
+    def _result(self, name: str, call: Any, index: int, found: Range) -> int:
+        if not self._is_quantized(index):
+            return super()._result(name, call, index, found)
+        quantization = self._tensors[index].quantization
+        self._as_float(index)
+        raw, rounded = (self._new(f"{self._name(index)} {kind}", self._tensors[index].shape) for kind in "ab")
+        self._tensors[rounded].type, self._tensors[rounded].quantization = schema.TensorType.INT8, quantization
+        for operator, source, result in (("QUANTIZE", raw, rounded), ("DEQUANTIZE", rounded, index)):
+            added = schema.OperatorT()
+            added.inputs, added.outputs = np.array([source], np.int32), np.array([result], np.int32)
+            self.calls.append((operator, added))
+        self._ranges[index] = found
+        return raw
+
+
+def rounded(model: bytes) -> bytes:
+    root = unpack(model)
+    rewriter = Rounding(root)
+    rewriter.run()
+    return finish(root, rewriter.calls)
+
+
+def test_nothing_but_rounding_is_lost() -> None:
+    measured = int8_agreement(small_int8(), rounded(small_int8()), PICTURES)
+    assert measured.top1 == 1
+    assert measured.mean_abs_diff < 1 / 256
+
+
+@pytest.mark.slow
+def test_nothing_but_rounding_is_lost_of_real_models(models: Path) -> None:
+    for path in ("classify-32x32x1-int8.lite", "classify-96x96x3-int8.lite", "fomo-96x96x3-int8.tflite"):
+        model = (models / path).read_bytes()
+        inputs = pictures_for(model, 100)
+        lossy, exact = (int8_agreement(model, other, inputs) for other in (dequantize(model).model, rounded(model)))
+        assert exact.top1 >= 0.99, (path, exact)
+        assert exact.mean_abs_diff < lossy.mean_abs_diff / 2, (path, exact, lossy)
+
+
+def pictures_for(model: bytes, count: int) -> NDArray[np.uint8]:
+    graph = unpack(model).subgraphs[0]
+    _, height, width, channels = (int(size) for size in graph.tensors[graph.inputs[0]].shape)
+    return np.stack([picture for _, picture in pictures(count, height, width, channels)])
+
+
 @pytest.mark.slow
 def test_real_models_agree(models: Path) -> None:
     for path, task in (
@@ -113,8 +166,5 @@ def test_real_models_agree(models: Path) -> None:
         ("fomo-96x96x3-int8.tflite", Task.FOMO),
     ):
         model = (models / path).read_bytes()
-        root = unpack(model).subgraphs[0]
-        _, height, width, channels = (int(size) for size in root.tensors[root.inputs[0]].shape)
-        inputs = np.stack([picture for _, picture in pictures(200, height, width, channels)])
-        measured = int8_agreement(model, dequantize(model).model, inputs, task)
+        measured = int8_agreement(model, dequantize(model).model, pictures_for(model, 200), task)
         assert measured.top1 >= 0.98, (path, measured)
