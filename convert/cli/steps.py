@@ -9,11 +9,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Adapted, Evidence, Export, Head, Stage, StageResult, Translated, Validated
+from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 from convert.document import SCHEMA_VERSION, dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.findings import Level, Rule
-from convert.graph.heads.labels import class_labels
+from convert.graph.heads.recorded import reread
 from convert.graph.preprocessing import preprocessing
 from convert.graph.reading import provenance, read_onnx
 from convert.writing import sha256, write
@@ -90,8 +90,7 @@ class PickUpAdapted:
                 hint="give the .tflite it was made from with --tflite",
             )
         before, findings = preprocessing(artifact)
-        labels, unnamed = class_labels(artifact, said.classes)
-        head = Head(said.task, labels)
+        head, unnamed = reread(model, artifact, self.onnx)
         return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
 
 
