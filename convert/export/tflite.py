@@ -46,7 +46,7 @@ _BITS: Final = {
 }
 """Size of an element; the types that are not here have none."""
 
-_VECTORS_IN_OPTIONS: Final = {8: ((5, 4),), 17: ((0, 4),), 30: ((0, 4),)}
+_VECTORS_IN_OPTIONS: Final = {8: ((5, 1),), 17: ((0, 4),), 30: ((0, 4),)}
 """Vectors (field, bytes an element) of the option tables FullyConnected, Reshape and Squeeze; others have scalars only
 or belong to operators no Edge Impulse model has."""
 

@@ -219,9 +219,10 @@ def test_options_of_operators(kind: str, values: dict[str, Any], name: str) -> N
     assert read_graph(data).operators[0].name == kind
     vector = next((value for value in values.values() if isinstance(value, list)), None)
     if vector is not None:
-        stored = struct.pack(f"<I{len(vector)}i", len(vector), *vector)
+        item = "B" if name == "FullyConnected" else "i"
+        stored = struct.pack(f"<I{len(vector)}{item}", len(vector), *vector)
         assert data.count(stored) >= 1
-        damaged = data.replace(stored, struct.pack(f"<I{len(vector)}i", 1 << 20, *vector))
+        damaged = data.replace(stored, struct.pack(f"<I{len(vector)}{item}", 1 << 20, *vector))
         with pytest.raises(InputError, match="reaches outside"):
             read_graph(damaged)
 
