@@ -34,6 +34,7 @@ class App:
         primary, secondary: the bundle's GIEs; at least one of them.
         primary_file, secondary_file: names of their configs.
         secondary_off: why the secondary one waits where both are there.
+        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
     """
 
     file: str
@@ -41,7 +42,8 @@ class App:
     secondary: Gie | None
     primary_file: str
     secondary_file: str
-    secondary_off: str
+    secondary_off: str = ""
+    secondary_engine: Engine | None = None
 
 
 def app_file(app: App, engine: Engine, target: Target) -> bytes:
@@ -114,7 +116,8 @@ def _primary(app: App, engine: Engine, target: Target) -> Group:
 
 def _secondary(app: App, gie: Gie, engine: Engine, target: Target) -> Group:
     comment = ""
-    if app.primary:
+    waits = app.primary is not None and app.secondary_engine is None
+    if waits:
         comment = (
             f"Off: {app.secondary_off}. To look at objects: put a "
             f"detector's config into [primary-gie], such as {sdk_path(target, 'sample-detector')}, take its batch-size "
@@ -122,8 +125,9 @@ def _secondary(app: App, gie: Gie, engine: Engine, target: Target) -> Group:
         )
     return _group(
         "secondary-gie0",
-        *(Entry("enable", int(not app.primary)), Entry("gpu-id", engine.gpu_id), Entry("gie-unique-id", gie.id)),
-        *(Entry("operate-on-gie-id", gie.operate_on or 0), Entry("batch-size", engine.batch_size)),
+        *(Entry("enable", int(not waits)), Entry("gpu-id", engine.gpu_id), Entry("gie-unique-id", gie.id)),
+        Entry("operate-on-gie-id", gie.operate_on or 0),
+        Entry("batch-size", (app.secondary_engine or engine).batch_size),
         Entry("config-file", app.secondary_file),
         comment=comment,
     )

@@ -14,7 +14,7 @@ from convert.artifacts import Bundle, StageResult, Validated
 from convert.document import dumps, report_document
 from convert.errors import PresetError
 from convert.nvinfer.appfile import App, app_file
-from convert.nvinfer.bundle import REPORT, Names, beside, bundle_names, stale_engines
+from convert.nvinfer.bundle import REPORT, beside, bundle_names, stale_engines
 from convert.nvinfer.engine import SCRIPT, Engine, build_script
 from convert.nvinfer.findings import (
     FP16_NOT_MEASURED,
@@ -142,9 +142,9 @@ class Emit:
         adapted = artifact.adapted
         names = bundle_names(adapted.export.name)
         files = self.files(adapted)
-        found = self._findings(adapted, names)
+        found = self.findings(adapted)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        report = report_document(adapted, artifact.evidence, self._options(), outputs, (*artifact.findings, *found))
+        report = report_document(adapted, artifact.evidence, self.options(), outputs, (*artifact.findings, *found))
         files[REPORT] = dumps(report)
         assert tuple(files) == self.plan(adapted.export.name)
         make_folder(self.folder)
@@ -168,9 +168,9 @@ class Emit:
         files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
         return files
 
-    def _findings(self, adapted: Adapted, names: Names) -> tuple[Finding, ...]:
+    def findings(self, adapted: Adapted) -> tuple[Finding, ...]:
         """What is questionable in the files themselves."""
-        where = self.where
+        where, names = self.where, bundle_names(adapted.export.name)
         found = list(label_findings(adapted.head.labels, names.labels))
         if lacks_centred_padding(adapted.preprocessing, where):
             found.append(
@@ -212,7 +212,7 @@ class Emit:
             )
         return tuple(found)
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The options as they were understood, without the folder."""
         primary, secondary = self.primary, self.secondary
         return {

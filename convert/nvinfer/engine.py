@@ -68,14 +68,15 @@ def trtexec_arguments(engine: Engine, model_input: Tensor, target: Target) -> tu
     return (f"--onnx={engine.onnx}", *shapes, *device, *trtexec_flags(target.tensorrt, engine.precision))
 
 
-def build_script(engine: Engine, model_input: Tensor, target: Target) -> bytes:
-    """`build_engine.sh`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
+def build_script(engine: Engine, model_input: Tensor, target: Target, name: str = SCRIPT) -> bytes:
+    """The script `name`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
 
     Raises:
         PresetError: the target's trtexec cannot build at this precision.
     """
     note = trtexec_note(target.tensorrt, engine.precision)
     return _SCRIPT.format(
+        script=name,
         release=target.deepstream,
         platform=target.platform,
         tensorrt=target.tensorrt,
@@ -95,7 +96,7 @@ _SCRIPT = """\
 # without the engine Gst-nvinfer builds the same one when it first starts.
 #
 # For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
-{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh
+{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
 set -eu
 
 trtexec=${{TRTEXEC:-{trtexec}}}
@@ -103,7 +104,7 @@ onnx={onnx}
 engine={engine}
 
 fail() {{
-  printf 'build_engine.sh: %s\\n' "$1" >&2
+  printf '{script}: %s\\n' "$1" >&2
   exit 1
 }}
 
@@ -132,5 +133,5 @@ trap 'exit 143' TERM
   || fail "trtexec failed (see above); there is no new engine"
 [ -s "$part" ] || fail "trtexec wrote no engine"
 mv -f -- "$part" "$engine"
-printf 'build_engine.sh: %s is ready\\n' "$engine"
+printf '{script}: %s is ready\\n' "$engine"
 """
