@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["choose", "others", "the_model"]
 
+_MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
+
 _WITH_FLATBUFFER = frozenset({None, "none", "tflite", "tflite_full"})
 """Inferencing engines whose libraries hold a flatbuffer, or say nothing."""
 
@@ -83,6 +85,10 @@ def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
             findings.append(EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
         else:
             findings.append(UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
+    if len(findings) > _MAX_FINDINGS:
+        rest = len(findings) - _MAX_FINDINGS
+        message = f"{rest} further models were not converted"
+        findings = [*findings[:_MAX_FINDINGS], EXTRA_MODEL.found(message, path=tree.source)]
     if chosen.candidate.conditional:
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
         findings.append(CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))

@@ -329,6 +329,14 @@ def test_an_onnx_copy_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert export_of(tmp_path).model == MODEL
 
 
+def test_a_repository_full_of_models_is_summed_up(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(labels=LABELS))
+    files |= {f"old/{number}.lite": tiny.classifier(seed=number + 1) for number in range(15)}
+    findings = unpack(write_tree(files, tmp_path)).findings
+    assert len(findings) == 11
+    assert findings[-1].message == "5 further models were not converted"
+
+
 def test_the_same_model_twice_is_one_model(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(MODEL)
     (tmp_path / "tflite-trained.h").write_text(header(MODEL, "F2"))
@@ -593,7 +601,7 @@ def test_every_real_model_in_every_form(models: Path, tmp_path: Path) -> None:
         data = path.read_bytes()
         form = FORMS[number % len(FORMS)]
         files = cpp_library(data, Parameters(year=YEARS[form], project_name=path.stem), form)
-        export = export_of(write_zip(files, tmp_path / f"{number}.zip"))
+        export = export_of(write_tree(files, tmp_path / str(number)))
         alone = export_of(path)
         assert export.model == alone.model == data
         assert export.name == alone.name
