@@ -1,10 +1,14 @@
 #ifndef MODEL_TFLITE_LEARN_5_H
 #define MODEL_TFLITE_LEARN_5_H
 
-#include "edge-impulse-sdk/classifier/ei_incbin.h"
+#define INCBIN_STYLE INCBIN_STYLE_SNAKE
+#include "edge-impulse-sdk/third_party/incbin/incbin.h"
 
 const size_t tflite_learn_5_arena_size = 65536;
 
-INCBIN(tflite_learn_5, "tflite-model/tflite_learn_5.tflite");
+INCBIN(incbin_tflite_learn_5, "tflite-model/tflite_learn_5.tflite");
+
+const unsigned char *tflite_learn_5 = gincbin_tflite_learn_5_data;
+unsigned int tflite_learn_5_len = gincbin_tflite_learn_5_size;
 
 #endif // MODEL_TFLITE_LEARN_5_H
