@@ -266,4 +266,5 @@ def line(entry: Entry) -> str:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
         what = f"{candidate.facts.task.value}, {candidate.facts.quantization}, input {size}"
     unused = "" if entry.used else ", not in use"
-    return f"{candidate.called}{impulse} ({what}{unused}) in {candidate.member}"
+    where = f" in {candidate.member}" if candidate.symbol else ""
+    return f"{candidate.called}{impulse} ({what}{unused}){where}"
