@@ -190,6 +190,8 @@ class Export:
         source: the export's file name as the user gave it, without folders.
         member: where the model was inside it, with `/`; empty when the source is the model.
         original: the quantized flatbuffer, where `model` is its rewriting in float32 (`--dequantize`).
+        content: a digest of what the model computes, names aside (`convert.export.content`); of `original` where there
+            is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
     """
 
@@ -202,11 +204,18 @@ class Export:
     facts: ModelFacts
     format: ModelFormat = ModelFormat.TFLITE
     original: bytes | None = field(default=None, repr=False)
+    content: str = ""
 
     @property
     def digest(self) -> str:
         """SHA-256 of the model as it was found: the same whatever it was wrapped in, also where it was rewritten."""
         return sha256(self.original or self.model)
+
+
+    @property
+    def provenance(self) -> str:
+        """What an ONNX model says it was made from: the same for a flatbuffer and the C++ it was compiled to."""
+        return self.content or self.digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,9 @@ class PickUpAdapted:
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
         said = provenance(model, self.onnx)
-        if said.digest != artifact.digest:
+        if said.digest != artifact.provenance:
             raise InputError(
-                f"made from another model: sha256 {said.digest[:12]}, not {artifact.digest[:12]} ({artifact.source})",
+                f"made from another model ({said.digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )

@@ -107,6 +107,7 @@ class Unpack:
             metadata=metadata,
             facts=facts,
             format=ModelFormat.ONNX if candidate.form in ONNX_FORMS else ModelFormat.TFLITE,
+            content="" if candidate.form in ONNX_FORMS else _content(candidate.data),
         )
         findings = (
             *source.findings,
@@ -121,6 +122,12 @@ class Unpack:
             export, rewritten = _dequantized(export)
             findings = (*findings, *rewritten)
         return StageResult(export, findings=findings)
+
+
+def _content(model: bytes) -> str:
+    from convert.export.content import content_digest  # noqa: PLC0415 - brings the schema classes; listing does without
+
+    return content_digest(model)
 
 
 def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:

@@ -80,7 +80,7 @@ def ship(data: bytes, export: Export, folded: str, options: Options) -> tuple[On
     metadata = {
         **recorded(fitted.head),
         "ei_deepstream.folded": folded,
-        "ei_deepstream.source_sha256": export.digest,
+        "ei_deepstream.source_sha256": export.provenance,
         "ei_deepstream.task": export.facts.task.value,
         "ei_deepstream.tool_version": __version__,
     }

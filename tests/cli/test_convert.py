@@ -17,6 +17,7 @@ import pytest
 from convert.artifacts import Task
 from convert.export.facts import facts as facts_of_bytes
 from samples import layouts
+from tests.export.eon import writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,20 @@ def test_one_model_in_every_wrapping_gives_one_onnx(say: Callable[..., Said], tm
         assert said.code == 0, (path, said.err)
         digests.add(hashlib.sha256((out / "m.onnx").read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", ["fruit", "shapes"])
+@pytest.mark.parametrize("year", writer.FORMS)
+def test_a_model_and_its_compiled_form_give_one_onnx(
+    name: str, year: str, say: Callable[..., Said], tmp_path: Path
+) -> None:
+    model = ROOT / "samples" / "models" / f"{name}.tflite"
+    compiled = tmp_path / "trained_model_compiled.cpp"
+    compiled.write_text(writer.write(model.read_bytes(), writer.FORMS[year]))
+    for path, folder in ((model, "a"), (compiled, "b")):
+        said = say("convert", path, "-o", tmp_path / folder, "--name", "m", "-q")
+        assert said.code == 0, said.err
+    assert (tmp_path / "a" / "m.onnx").read_bytes() == (tmp_path / "b" / "m.onnx").read_bytes()
 
 
 @pytest.mark.slow
