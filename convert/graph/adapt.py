@@ -25,8 +25,8 @@ class Adapt:
 
     Attributes:
         fomo_merge: what becomes of neighbouring cells in which FOMO sees the same: "none": each is an object, as the
-            model says; "peak": only the highest of them is. Edge Impulse's SDK draws one box round them instead, as
-            large as all of them, which no stock parser can (docs: README, Detectors).
+            model says; "peak": only the highest of them is (`convert.graph.heads.fomo` compares it with Edge
+            Impulse's SDK).
         yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
             mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5.
 

@@ -6,6 +6,7 @@ from convert.findings import Level, Rule
 
 __all__ = [
     "BACKGROUND_LABEL",
+    "CELLS",
     "COORDINATES",
     "GENERIC_LABELS",
     "NOT_PROBABILITIES",
@@ -80,6 +81,13 @@ COORDINATES = Rule(
     why="taken for the wrong unit, every box would lie outside the picture or in its first pixel",
     fix="nothing: the model itself shows the unit, and it was converted",
 )
+CELLS = Rule(
+    "EI352",
+    Level.NOTE,
+    "neighbouring cells of FOMO's grid are objects of their own",
+    why="Edge Impulse's SDK joins cells that touch into one box; a stock parser cannot, so more objects are counted",
+    fix="convert with --fomo-merge peak, which keeps the highest of neighbouring cells only",
+)
 
 RULES = (
     TF2ONNX_WARNED,
@@ -91,5 +99,6 @@ RULES = (
     SCALING_ASSUMED,
     BACKGROUND_LABEL,
     COORDINATES,
+    CELLS,
 )
 """All of them, for the documentation and `explain`."""
