@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,13 +38,17 @@ def main(arguments: Sequence[str]) -> int:
         place = f"{error.path}: " if error.path else ""
         sys.stdout.write(f"ERR: {place}{error.message}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))
         return 1
-    except KeyboardInterrupt:
-        return 130
+
+
+def _stopped(number: int, _frame: object) -> None:
+    """Before there is anything to clean up, and after it is cleaned up: just end, as the real executable does."""
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stopped)
     code = main(sys.argv[1:])
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    # Everything is cleaned up; taking the interpreter apart would only give a late signal something to interrupt.
-    os._exit(code)
+    os._exit(code)  # nothing is left to do, and taking the interpreter apart takes as long as a classification

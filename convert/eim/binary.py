@@ -5,6 +5,7 @@ Nothing of the file is run. LIEF is a C++ library that reads foreign bytes, so i
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,9 @@ def _read(path: str) -> Binary | str:
         elf = lief.ELF.parse(path, config)
         return "LIEF does not read it" if elf is None else _elf(elf, path)
     fat = lief.MachO.parse(path, config=lief.MachO.ParserConfig.quick)
-    return "LIEF does not read it" if fat is None or not len(fat) else _macho(fat)
+    if fat is None or not len(fat) or not all(part.header.nb_cmds and len(part.commands) for part in fat):
+        return "LIEF does not read it"
+    return _macho(fat)
 
 
 def _elf(elf: Any, path: str) -> Binary | str:
@@ -158,7 +161,9 @@ def _flags(path: str) -> int:
 
 def _macho(fat: Any) -> Binary:
     parts = list(fat)
-    machines = tuple(_MACHO_MACHINES.get(int(part.header.cpu_type), "unknown") for part in parts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LIEF's, about processors its enumeration lacks
+        machines = tuple(_MACHO_MACHINES.get(int(part.header.cpu_type), "unknown") for part in parts)
     return Binary(
         system="macos",
         machines=machines,

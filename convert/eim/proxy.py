@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Event", "proxy", "shortened"]
 
 _CHUNK = 1 << 16
-_SHOWN = 8  # numbers of a long list
+_SHOWN = 8  # values of a long list
 _SECONDS = 60.0
 
 
@@ -162,11 +162,11 @@ class _Passing:
 
 
 def shortened(value: Any) -> Any:
-    """`value` with long lists of numbers cut: `[1, 2, ..., "9216 numbers"]`."""
+    """`value` with long plain lists cut: `[1, 2, ..., "... 9216 values"]`."""
     if isinstance(value, dict):
         return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list):
-        if len(value) > _SHOWN and all(isinstance(item, int | float) for item in value):
-            return [*value[:_SHOWN], f"... {len(value)} numbers"]
+        if len(value) > _SHOWN and not any(isinstance(item, dict | list) for item in value):
+            return [*value[:_SHOWN], f"... {len(value)} values"]
         return [shortened(item) for item in value]
     return value

@@ -49,9 +49,10 @@ def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
     _say(f"{_RUNNER}listening for JSON messages on socket '{path}'")
     code = 0
     with signals_end() as signals, listening(path) as listener, _memory(impulse) as memory:
-        signals.arm()
         _say(f"Waiting for connection on {path}...")
-        code = _serve_clients(impulse, memory, listener, keep=keep)
+        model = _load(impulse)
+        signals.arm()
+        code = _serve_clients(partial(Dialogue, impulse, model, memory), memory, listener, keep=keep)
         signals.disarm()
     return signals.code or code
 
@@ -61,8 +62,9 @@ def serve_stdin(impulse: Impulse) -> int:
     _say(f"{_RUNNER}listening for JSON messages on stdin")
     code = 0
     with signals_end() as signals, _memory(impulse) as memory:
+        model = _load(impulse)
         signals.arm()
-        code = _converse(Dialogue(impulse, _load(impulse), memory), _read_stdin, _write_stdout)
+        code = _converse(Dialogue(impulse, model, memory), _read_stdin, _write_stdout)
         signals.disarm()
     return signals.code or code
 
@@ -124,15 +126,16 @@ def _memory(impulse: Impulse) -> Iterator[Features | str]:
         memory.close()
 
 
-def _serve_clients(impulse: Impulse, memory: Features | str, listener: socket.socket, *, keep: bool) -> int:
-    model = _load(impulse)
+def _serve_clients(
+    begin: Callable[[], Dialogue], memory: Features | str, listener: socket.socket, *, keep: bool
+) -> int:
     while True:
         client, _ = listener.accept()
         if not keep:
             listener.close()  # a second client is refused at once instead of waiting for nothing
         _say("Connected")
         with client:
-            code = _converse(Dialogue(impulse, model, memory), partial(client.recv, _CHUNK), partial(_send, client))
+            code = _converse(begin(), partial(client.recv, _CHUNK), partial(_send, client))
         if not keep:
             return code
         if not isinstance(memory, str):
@@ -140,6 +143,7 @@ def _serve_clients(impulse: Impulse, memory: Features | str, listener: socket.so
 
 
 def _load(impulse: Impulse) -> Classifier:
+    """The model. Signals must wait: an import that an exception interrupts is taken for a broken library."""
     from convert.eim.model import Loaded  # noqa: PLC0415 - seconds on a small board: after the socket is there
 
     return Loaded(impulse)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from convert.eim.memory import FOLDER, PREFIX
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Servers:
@@ -63,6 +61,12 @@ def eventually(true: object, seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def memories() -> set[str]:
-    """Shared memory of this program that exists now."""
-    return {path.name for path in FOLDER.glob(f"{PREFIX}*")}
+def memory_of(process: subprocess.Popen[bytes]) -> Path:
+    """The shared memory a server holds."""
+    name = re.compile(rf"{re.escape(str(FOLDER))}/{PREFIX}\w+")
+
+    def found() -> list[str]:
+        return name.findall(Path(f"/proc/{process.pid}/maps").read_text())
+
+    eventually(found)
+    return Path(found()[0])

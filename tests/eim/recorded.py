@@ -47,8 +47,7 @@ def plain(data: bytes) -> bytes:
 def _whole(literal: str, size: int) -> bytes:
     """Long lists were recorded with their middle cut out; their elements are all the same."""
     if " ... " not in literal:
-        data = ast.literal_eval(literal)
-        assert isinstance(data, bytes)
+        data = bytes(ast.literal_eval(literal))
     else:
         head, tail = ast.literal_eval(literal.replace(" ... ", "")).decode(), ""
         start, end = head.index("[") + 1, head.rindex("]")

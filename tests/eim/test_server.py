@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from convert.eim.memory import FOLDER, remove_leftovers
 from convert.eim.sockets import connected
 from convert.writing import sha256
 from tests.eim import bundles
-from tests.eim.processes import eventually, memories
+from tests.eim.processes import eventually, memory_of
 
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
@@ -48,13 +49,11 @@ class Talk:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Any:
-    """No shared memory of a test is left, whatever it did, once the next server has started."""
-    before = memories()
+def closed() -> Any:
+    """Connections are closed."""
     yield
     while _talks:
         _talks.pop().close()
-    eventually(lambda: remove_leftovers() or memories() <= before)
 
 
 def test_one_client_then_the_end(made: dict[str, Path], servers: Servers) -> None:
@@ -104,51 +103,55 @@ def test_kept_it_serves_one_after_the_other(made: dict[str, Path], servers: Serv
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("connect", [False, True])
 def test_signals(made: dict[str, Path], servers: Servers, number: signal.Signals, connect: bool) -> None:
-    before = memories()
     process, path = servers.serve(made["classifier"])
+    memory = memory_of(process)
     if connect:
         talk = Talk(path)
         talk.ask(HELLO)
     process.send_signal(number)
     assert process.wait(10) == 128 + number
     assert not path.exists()
-    assert memories() == before
+    assert not memory.exists()
 
 
 def test_a_signal_in_the_middle_of_the_end(made: dict[str, Path], servers: Servers) -> None:
     """The official Python client closes the connection and sends SIGINT in the same breath."""
-    before = memories()
-    for delay in (0, 0, 0.001, 0.002, 0.005):
-        process, path = servers.serve(made["classifier"])
+    for number, delay in enumerate((0, 0, 0.001, 0.002, 0.005)):
+        path = servers.folder / f"{number}.sock"
+        process = servers.start(made["classifier.eim"], path, wait_for=path)
         talk = Talk(path)
-        talk.ask(HELLO)
+        memory = FOLDER / talk.ask(HELLO)["features_shm"]["name"][1:]
         talk.socket.close()
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) in {0, 130, 143}
         assert not path.exists()
-        assert memories() == before
+        assert not memory.exists()
 
 
 def test_what_a_killed_server_leaves_the_next_removes(made: dict[str, Path], servers: Servers) -> None:
-    before = memories()
     process, path = servers.serve(made["classifier"])
-    Talk(path).ask(HELLO)
+    memory = FOLDER / Talk(path).ask(HELLO)["features_shm"]["name"][1:]
     process.kill()
     process.wait(10)
-    assert path.exists()
-    assert len(memories() - before) == 1
     part = path.with_name(f".{path.name}.{process.pid}.part")
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(part))
+    assert path.exists()
+    assert memory.exists()
     again = servers.start(made["classifier.eim"], path)
-    eventually(lambda: not part.exists())
-    Talk(path).ask(HELLO)
-    assert len(memories() - before) == 1
+    eventually(lambda: not part.exists() and not memory.exists())
+    eventually(lambda: _listens(path))
     again.send_signal(signal.SIGINT)
     assert again.wait(10) == 130
-    assert memories() == before
+    assert not path.exists()
+
+
+def _listens(path: Path) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        return bool(Talk(path).ask(HELLO)["success"])
+    return False
 
 
 def test_memory_of_living_servers_is_left_alone(made: dict[str, Path], servers: Servers) -> None:
@@ -279,13 +282,11 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     report["files"][0]["sha256"] = sha256(b"no model")
     (bundle / "report.json").write_text(json.dumps(report))
     path = tmp_path / "s.sock"
-    before = memories()
-    command = [sys.executable, "-m", "convert.eim", bundle, path]
+    command = [sys.executable, "-m", "convert.eim", str(bundle), str(path)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert done.returncode == 1
     assert b"ERR: " in done.stdout
     assert not path.exists()
-    assert memories() == before
 
 
 @pytest.mark.slow

@@ -1,0 +1,207 @@
+"""`ei-deepstream eim ...` as a person or a script uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convert.__main__ import main
+from convert.eim.findings import RULES
+from tests.eim import bundles
+from tests.eim.executables import elf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.eim.processes import Servers
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """Green in the middle."""
+    path = tmp_path / "picture.png"
+    Image.fromarray(bundles.painted(bundles.fomo(), (40, 40, 8, 8, (0, 255, 0)))).save(path)
+    return path
+
+
+class Said:
+    """Exit code and output of a command in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *words: object) -> None:
+        capsys.readouterr()
+        self.code = main([str(word) for word in ("eim", *words)])
+        self.out, self.err = capsys.readouterr()
+        assert "Traceback" not in self.err
+
+    @property
+    def document(self) -> Any:
+        document = json.loads(self.out)
+        assert document["exit_code"] == self.code
+        assert document["schema_version"] == 1
+        return document
+
+
+def test_inspect(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.eim"
+    foreign.write_bytes(elf(8))
+    foreign.chmod(0o755)
+    said = Said(capsys, "inspect", foreign)
+    assert said.code == 1
+    assert "EI603" in said.out
+    assert "runner-linux-" in said.out
+    document = Said(capsys, "inspect", foreign, "--format", "json").document
+    assert document["binary"]["machines"] == ["ELF machine 8"]
+    assert document["findings"][0]["id"] == "EI603"
+    said = Said(capsys, "inspect", made["fomo.eim"], "--hello")
+    assert said.code == 0
+    assert "Face detection" in said.out
+    assert "block 18, object_detection: min_score 0.5" in said.out
+    document = Said(capsys, "inspect", made["fomo.eim"], "--hello", "--format", "json").document
+    assert document["kind"] == "packed"
+    assert document["hello"]["model_parameters"]["labels"] == ["face"]
+    assert Said(capsys, "inspect", tmp_path / "nothing").code == 3
+
+
+def test_what_a_hello_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "odd.eim"
+    hello = {
+        "id": 1, "success": True, "features_shm": {"name": "/none", "size_bytes": 4, "elements": 1},
+        "model_parameters": {"labels": ["}"], "input_features_count": 5, "image_input_width": 2,
+                             "image_input_height": 2},
+    }  # fmt: skip
+    path.write_text(
+        f"#!{sys.executable}\nimport socket, sys\n"
+        "server = socket.socket(socket.AF_UNIX)\nserver.bind(sys.argv[1])\nserver.listen()\n"
+        f"link, _ = server.accept()\nlink.recv(99)\nlink.sendall({json.dumps(hello).encode()!r})\nlink.recv(99)\n"
+    )
+    path.chmod(0o755)
+    document = Said(capsys, "inspect", path, "--hello", "--format", "json").document
+    assert sorted(finding["id"] for finding in document["findings"]) == ["EI620", "EI620", "EI621", "EI622"]
+    assert document["exit_code"] == 1
+
+
+def test_classify(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+    said = Said(capsys, "classify", made["fomo.eim"], picture)
+    assert said.code == 0
+    assert "40,40 8x8" in said.out
+    said = Said(capsys, "classify", made["fomo.eim"], picture, "--threshold", "1.5", "--stdin", "--no-shm")
+    assert "nothing found" in said.out
+    said = Said(capsys, "classify", made["fomo.eim"], picture, "--threshold", "18:min_score=1.5")
+    assert "nothing found" in said.out
+    features = tmp_path / "features.txt"
+    features.write_text(",".join(["0x00ff00"] * 64))
+    document = Said(capsys, "classify", made["classifier.eim"], "--features", features, "--format", "json").document
+    (answer,) = document["answers"]
+    assert max(answer["result"]["classification"], key=answer["result"]["classification"].get) == "green"
+    assert answer["seconds"] > 0
+
+
+def test_classify_continuously(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+    features = tmp_path / "features.txt"
+    features.write_text(" ".join(["0"] * 64))
+    said = Said(capsys, "classify", made["classifier.eim"], "--features", features, "--continuous")
+    assert said.code == 3
+    assert "Classifying failed, error code was -5" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--features", "PICTURE"),
+     ("classify", "MODEL", "PICTURE", "--continuous"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
+     ("serve", "BUNDLE"), ("serve", "BUNDLE", "stdin", "--print-info"), ("compare", "MODEL", "BUNDLE"),
+     ("pack", "BUNDLE"), ("nonsense",)],
+)  # fmt: skip
+def test_usage(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, words: tuple[str, ...]
+) -> None:  # fmt: skip
+    places = {"MODEL": made["fomo.eim"], "BUNDLE": made["fomo"], "PICTURE": picture}
+    said = Said(capsys, *(places.get(word, word) for word in words))
+    assert said.code == 2
+    assert "Usage:" in said.err
+
+
+def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("text")
+    for words in (
+        ("classify", text, picture), ("classify", made["fomo.eim"], text), ("serve", tmp_path, "stdin"),
+        ("classify", made["classifier.eim"], picture, "--threshold", "0.5"), ("pack", tmp_path, "-o", tmp_path / "x"),
+        ("compare", made["fomo.eim"], made["classifier"], picture), ("proxy", tmp_path / "s", text),
+        ("classify", made["fomo.eim"], "--features", text),
+    ):  # fmt: skip
+        said = Said(capsys, *words)
+        assert said.code == 3, said.out
+        assert said.err.startswith("error: ")
+        assert "hint: " in said.err
+
+
+def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path) -> None:
+    said = Said(capsys, "compare", made["fomo.eim"], made["fomo"], picture.parent)
+    assert said.code == 0
+    assert said.out.endswith("they agree: 1 picture, largest difference 0 (limit 0.01)\n")
+    words = ("compare", made["ssd.eim"], made["yolov5"], picture, "--format", "json", "--threshold", "0.75")
+    document = Said(capsys, *words).document
+    assert document["agrees"] is True, "the same box by two roads"
+    assert len(document["pictures"][0]["pairs"]) == 1
+    said = Said(capsys, "compare", made["classifier.eim"], made["classifier"], picture, "--tolerance", "0", "-q")
+    assert (said.code, said.out) == (0, "")
+
+
+def test_compare_says_no(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+    sketch = bundles.fomo(labels=("face",))
+    constants = {**sketch.constants, "bias": np.array([0, 3], np.float32)}
+    other = bundles.Sketch(**{**sketch.__dict__, "constants": constants}).write(tmp_path / "other")
+    black = tmp_path / "black.png"
+    Image.new("RGB", (96, 96)).save(black)
+    said = Said(capsys, "compare", made["fomo.eim"], other, black)
+    assert said.code == 1
+    assert "EI634" in said.out
+    assert "they do not agree: 1 picture" in said.out
+
+
+def test_pack(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+    document = Said(capsys, "pack", made["fomo"], "-o", tmp_path / "a.eim", "--format", "json").document
+    assert document["outputs"][0]["path"] == str(tmp_path / "a.eim")
+    assert (tmp_path / "a.eim").read_bytes() == made["fomo.eim"].read_bytes()
+    said = Said(capsys, "pack", made["fomo"], "-o", tmp_path / "b.eim", "--python", "/x/python")
+    assert said.out == f"wrote {tmp_path / 'b.eim'}\n"
+    assert b"python=/x/python\n" in (tmp_path / "b.eim").read_bytes()
+
+
+def test_serve_says_what_it_is(made: dict[str, Path], servers: Servers) -> None:
+    process, path = servers.serve(made["fomo"])
+    process.terminate()
+    assert process.wait(10) == 143
+    assert process.stdout
+    assert process.stdout.read().decode() == (
+        f"Edge Impulse Linux impulse runner - listening for JSON messages on socket '{path}'\n"
+        f"Waiting for connection on {path}...\n"
+    )
+
+
+def test_rules_are_in_their_range() -> None:
+    assert [rule.id for rule in RULES] == sorted({rule.id for rule in RULES})
+    for rule in RULES:
+        assert 600 <= int(rule.id.removeprefix("EI")) < 650
+        assert rule.title
+        assert rule.why
+        assert rule.fix
+
+
+def test_help_and_packed_start_import_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom convert.cli.eim import command\n"
+        "for name in ('inspect', 'classify', 'compare', 'serve', 'pack', 'proxy'):\n"
+        "    assert CliRunner().invoke(command, [name, '--help']).exit_code == 0\n"
+        "import convert.eim.server, convert.eim.impulse\n"
+        "heavy = ('numpy', 'onnx', 'onnxruntime', 'PIL', 'lief', 'rich', 'ai_edge_litert')\n"
+        "print([module for module in heavy if module in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

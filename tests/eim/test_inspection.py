@@ -1,0 +1,187 @@
+"""What a file is, whether it starts here, and what is told about it. Nothing of a file is ever run."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.eim import findings as rules
+from convert.eim.binary import Binary, Unreadable, read_binary
+from convert.eim.inspection import Inspection, inspect
+from convert.eim.libraries import missing
+from convert.eim.machines import Host, here, targets_of
+from convert.errors import InputError
+from convert.isolation import Died, Failed, Worker
+from tests.eim.executables import elf, macho
+
+if TYPE_CHECKING:
+    from convert.findings import Rule
+    from tests.eim.processes import Servers
+
+PC = Host("linux", "x86_64", 64, (2, 36))
+NANO = Host("linux", "aarch64", 64, (2, 27))
+PI_OS_32 = Host("linux", "aarch64", 32, (2, 31))
+MAC = Host("macos", "arm64", 64, None)
+EVIL = b"#!/bin/sh\ntouch was-run\n"
+
+
+def looked(tmp_path: Path, data: bytes, host: Host = PC, mode: int = 0o755) -> Inspection:
+    path = tmp_path / "model.eim"
+    path.write_bytes(data)
+    path.chmod(mode)
+    return inspect(path, host)
+
+
+def ids(inspection: Inspection) -> list[str]:
+    return [finding.id for finding in inspection.findings]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (elf(62), "runner-linux-x86_64"),
+        (elf(183, interpreter=None), "runner-linux-aarch64"),
+        (elf(40, bits=32, interpreter=None), "runner-linux-armv7"),
+        (elf(183, libraries=("libc.so.6", "libnvinfer.so.8")), "runner-linux-aarch64-jetson-nano"),
+        (elf(183, libraries=("libQnnTFLiteDelegate.so",)), "runner-linux-aarch64-qnn"),
+        (elf(183, libraries=("libvx_tidl_rt.so.1.0",)), "runner-linux-aarch64-tda4vm"),
+        (elf(62, libraries=("libpython3.8.so.1.0",)), "runner-linux-aarch64-akd1000"),
+        (macho(), "runner-mac-arm64"),
+        (macho(0x01000007), "runner-mac-x86_64"),
+    ],
+)
+def test_which_target_it_is(tmp_path: Path, data: bytes, name: str) -> None:
+    inspection = looked(tmp_path, data)
+    assert inspection.targets[0].names[0] == name
+    assert (rules.NEEDS_HARDWARE.id in ids(inspection)) is bool(inspection.targets[0].needs)
+
+
+def test_what_is_read(tmp_path: Path) -> None:
+    data = elf(40, bits=32, interpreter="/lib/ld-linux-armhf.so.3", libraries=("liba.so", "libb.so.2"),
+               runpath="$ORIGIN/lib:/opt/x", flags=0x05000400)  # fmt: skip
+    binary = looked(tmp_path, data).binary
+    assert binary == Binary(
+        "linux", ("armv7",), 32, "/lib/ld-linux-armhf.so.3", ("liba.so", "libb.so.2"),
+        (f"{tmp_path}/lib", "/opt/x"), None, True,
+    )  # fmt: skip
+    soft = looked(tmp_path, elf(40, bits=32, flags=0x05000200)).binary
+    assert soft
+    assert soft.hard_float is False
+    odd = looked(tmp_path, elf(8)).binary
+    assert odd
+    assert odd.machines == ("ELF machine 8",)
+    assert targets_of(odd) == ()
+
+
+def test_this_interpreter() -> None:
+    """A real executable: of this machine, with a real loader and libraries."""
+    binary = read_binary(Path(sys.executable).resolve())
+    host = here()
+    assert host.runs(binary)
+    assert binary.bits == host.bits
+    assert binary.interpreter
+    assert Path(binary.interpreter).exists()
+    assert missing(binary) == ()
+    assert binary.glibc
+    assert host.glibc
+    assert binary.glibc <= host.glibc
+
+
+@pytest.mark.parametrize(
+    ("data", "host", "rule", "said"),
+    [
+        (elf(183), PC, rules.OTHER_MACHINE, "made for 64-bit ARM Linux; this machine is x86_64"),
+        (elf(62), NANO, rules.OTHER_MACHINE, "made for x86-64 Linux"),
+        (elf(183, interpreter="/none/ld.so"), PI_OS_32, rules.USERLAND, "the system on it is 32-bit"),
+        (elf(183, interpreter="/none/ld.so"), NANO, rules.NO_LOADER, "/none/ld.so is not installed"),
+        (elf(62, interpreter="/lib/ld-musl-none.so.1"), PC, rules.NO_LOADER, "ld-musl-none"),
+        (elf(62, interpreter=None, libraries=("libnowhere.so.3",)), PC, rules.NO_LIBRARY, "libnowhere.so.3"),
+        (macho(), PC, rules.NOT_THIS_SYSTEM, "made for macOS on Apple silicon; this is linux"),
+        (elf(62), MAC, rules.NOT_THIS_SYSTEM, "this is macos on arm64"),
+        (elf(62)[:200], PC, rules.DAMAGED, "begins like an executable"),
+        (elf(62, kind=1), PC, rules.DAMAGED, "not a program"),
+        (b"\x7fELF", PC, rules.DAMAGED, "begins like an executable"),
+        (b"\xcf\xfa\xed\xfe" + bytes(8), PC, rules.DAMAGED, "begins like an executable"),
+        (b"<!DOCTYPE html><html>sign in</html>", PC, rules.WEB_PAGE, "web page"),
+        (b"\xef\xbb\xbf \n<HTML>", PC, rules.WEB_PAGE, "web page"),
+        (b"", PC, rules.WRONG_KIND, "empty"),
+        (b'{"success":false}', PC, rules.WRONG_KIND, "JSON"),
+        (b"PK\x03\x04rest", PC, rules.WRONG_KIND, "a zip"),
+        (b"\x1f\x8brest", PC, rules.WRONG_KIND, "gzip"),
+        (b"MZrest", PC, rules.WRONG_KIND, "a Windows program"),
+        (b"\x1c\0\0\0TFL3rest", PC, rules.WRONG_KIND, "a .tflite model"),
+        (b"anything", PC, rules.WRONG_KIND, "no executable"),
+    ],
+)
+def test_why_it_does_not_start(tmp_path: Path, data: bytes, host: Host, rule: Rule, said: str) -> None:
+    inspection = looked(tmp_path, data, host)
+    (finding,) = [finding for finding in inspection.findings if finding.id == rule.id]
+    assert said in finding.message
+    assert finding.path == str(tmp_path / "model.eim")
+
+
+def test_what_to_download_instead(tmp_path: Path) -> None:
+    for host, name in ((PC, "runner-linux-x86_64"), (NANO, "runner-linux-aarch64"), (PI_OS_32, "runner-linux-armv7")):
+        assert host.target == name
+        (finding,) = looked(tmp_path, b"<html>", host).findings
+        assert f"--force-target {name}," in (finding.hint or "")
+    assert Host("linux", "riscv64", 64, None).target is None
+
+
+def test_glibc(tmp_path: Path) -> None:
+    path = tmp_path / "python"
+    shutil.copyfile(Path(sys.executable).resolve(), path)
+    path.chmod(0o755)
+    old = Host(here().system, here().machine, 64, (2, 1))
+    assert rules.GLIBC_TOO_OLD.id in ids(inspect(path, old))
+    assert rules.GLIBC_TOO_OLD.id not in ids(inspect(path))
+
+
+def test_not_executable(tmp_path: Path) -> None:
+    inspection = looked(tmp_path, elf(62, interpreter=None), mode=0o644)
+    assert ids(inspection) == [rules.NOT_EXECUTABLE.id]
+    assert ids(looked(tmp_path, elf(62, interpreter=None))) == []
+
+
+def test_scripts_sockets_and_packed_bundles(made: dict[str, Path], servers: Servers, tmp_path: Path) -> None:
+    assert inspect(made["fomo.eim"]).kind == "packed"
+    assert ids(inspect(made["fomo.eim"])) == []
+    assert looked(tmp_path, EVIL).kind == "script"
+    assert not (tmp_path / "was-run").exists()
+    assert not Path("was-run").exists()
+    process, path = servers.serve(made["fomo"])
+    assert inspect(path).kind == "socket"
+    assert process.poll() is None
+    with pytest.raises(InputError, match="cannot be read"):
+        inspect(tmp_path / "nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        inspect(tmp_path)
+
+
+def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
+    """LIEF reads in a child; whatever it makes of damaged bytes, the parent gets a value or an exception of ours."""
+    generator = random.Random(3)
+    originals = [elf(183, libraries=("liba.so",)), elf(40, bits=32), macho(), Path(sys.executable).read_bytes()[:20000]]
+    path = tmp_path / "damaged"
+    with Worker() as worker:
+        for _ in range(150):
+            data = bytearray(generator.choice(originals))
+            for _ in range(generator.randint(1, 8)):
+                data[generator.randrange(4, min(len(data), 700))] = generator.choice((0, 1, 127, 128, 255))
+            path.write_bytes(data[: generator.choice((len(data), generator.randrange(5, len(data))))])
+            with contextlib.suppress(Failed, Died):  # Unreadable, to the caller
+                result = worker.call("convert.eim.binary:_read", str(path), timeout=30)
+                assert isinstance(result, Binary | str)
+
+
+def test_a_crash_of_the_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.eim.binary._SECONDS", 0.0)
+    (tmp_path / "model.eim").write_bytes(elf(62))
+    with pytest.raises(Unreadable, match="ran longer"):
+        read_binary(tmp_path / "model.eim")

@@ -1,0 +1,119 @@
+"""Between a client and an .eim: nothing is changed, everything is shown."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from convert.eim.client import Refused, talk
+from convert.eim.proxy import shortened
+from tests.eim.recorded import exchanges, plain
+from tests.eim.test_recorded import received
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from tests.eim.processes import Servers
+
+
+def started(servers: Servers, target: Path, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
+    path = servers.folder / "proxy.sock"
+    command = [sys.executable, "-P", "-m", "convert", "eim", "proxy", *options, path, target]
+    return servers.start(*command, wait_for=path), path
+
+
+def events(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
+    assert process.stdout
+    return [json.loads(line) for line in process.stdout.read().splitlines()]
+
+
+def test_what_is_shown(made: dict[str, Path], servers: Servers) -> None:
+    process, path = started(servers, made["fomo.eim"], "--format", "json")
+    with talk(path, shared=False) as client:
+        client.classify(np.zeros(9216, np.float32))
+        with pytest.raises(Refused):
+            client.classify(np.zeros(3, np.float32))
+    assert process.wait(10) == 0
+    assert not path.exists()
+    said = events(process)
+    assert [(event["from"], event["kind"]) for event in said] == [("client", "message"), ("eim", "message")] * 3 + [
+        ("client", "end")
+    ]
+    assert said[2]["content"] == {"classify": [0] * 8 + ["... 9216 values"], "id": 2}
+    assert said[3]["content"]["result"] == {"bounding_boxes": []}
+    assert said[2]["bytes"] > 9216 * 2
+    assert said[3]["took"] > 0
+    assert "expected 9216 but got 3" in said[5]["content"]["error"]
+
+
+def test_for_people(made: dict[str, Path], servers: Servers) -> None:
+    process, path = started(servers, made["gray.eim"])
+    with talk(path) as client:
+        client.classify(np.zeros(64, np.float32))
+    assert process.wait(10) == 0
+    assert process.stdout
+    lines = process.stdout.read().decode().splitlines()
+    assert len(lines) == 5
+    assert ' -> 18 bytes  {"hello": 1, "id": 1}' in lines[0]
+    assert " ms  {" in lines[1]
+
+
+def test_every_byte_goes_through(vectors: Path, made: dict[str, Path], servers: Servers) -> None:
+    """The recorded exchanges, noise and all."""
+    process, path = started(servers, made["fomo.eim"])
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        for exchange in exchanges(vectors / "eim" / "raw-2026.txt"):
+            connection.sendall(exchange.sent)
+            answers = received(connection, exchange.answers.count(b"\n\0"))
+            assert plain(answers) == plain(exchange.answers), exchange.title
+    assert process.wait(10) == 0
+
+
+def test_to_a_running_eim(made: dict[str, Path], servers: Servers) -> None:
+    server, target = servers.serve(made["fomo"], "--keep")
+    process, path = started(servers, target, "--format", "json")
+    with talk(path) as client:
+        assert client.model.labels == ("face",)
+    assert process.wait(10) == 0
+    assert server.poll() is None
+
+
+def test_an_eim_that_dies(made: dict[str, Path], servers: Servers) -> None:
+    server, target = servers.serve(made["fomo"])
+    process, path = started(servers, target, "--format", "json")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b'{"hello":1,"id":1}')
+        received(connection, 1)
+        server.kill()
+        assert connection.recv(1) == b""
+    assert process.wait(10) == 0
+    assert events(process)[-1]["content"] == "the .eim closed the connection"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(made: dict[str, Path], servers: Servers, number: signal.Signals) -> None:
+    process, path = started(servers, made["fomo.eim"])
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
+    assert not path.exists()
+
+
+def test_what_cannot_be_started(servers: Servers) -> None:
+    bad = servers.folder / "bad.eim"
+    bad.write_text("text")
+    process = servers.start(sys.executable, "-P", "-m", "convert", "eim", "proxy", servers.folder / "s", bad)
+    assert process.wait(20) == 3
+    assert not (servers.folder / "s").exists()
+
+
+def test_long_lists_are_cut() -> None:
+    assert shortened({"a": [1] * 9, "b": [{"c": 1}] * 9}) == {"a": [1] * 8 + ["... 9 values"], "b": [{"c": 1}] * 9}
