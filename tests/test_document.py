@@ -207,6 +207,7 @@ def test_report() -> None:
         "batch": {"sizes": [1, 2, 8], "max_abs_diff": 0.0},
         "tensorrt": None,
         "decoding": None,
+        "int8_agreement": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"
