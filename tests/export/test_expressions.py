@@ -78,8 +78,12 @@ def test_strict_wants_known_names(text: str) -> None:
 
 
 def test_macros_that_double_end() -> None:
-    macros = {b"M%d" % at: b"(M%d + M%d)" % (at + 1, at + 1) for at in range(40)}
+    """Few enough levels for the limit on their depth: what ends it is the number of operands."""
+    macros = {b"M%d" % at: b"M%d + M%d" % (at + 1, at + 1) for at in range(18)}
     assert integer(b"M0", macros) is None
+    assert integer(b"M10", macros) == 0
+    deep = {b"M%d" % at: b"M%d" % (at + 1) for at in range(100)}
+    assert integer(b"M0", deep) is None
 
 
 @pytest.mark.parametrize(

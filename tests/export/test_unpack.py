@@ -214,6 +214,15 @@ def test_a_name_that_means_none(wanted: str, two: Path) -> None:
     assert "2. tflite_learn_9" in refused(two, "there is no model", model=wanted).message
 
 
+def test_an_impulse_s_number_goes_before_a_place_in_the_list(tmp_path: Path) -> None:
+    first = Parameters(year=2025, impulse_id=2, block_id=5)
+    second = replace(first, impulse_id=1, block_id=9)
+    files = multi_impulse_library([(MODEL, first), (tiny.classifier(seed=1), second)])
+    write_tree(files, tmp_path)
+    assert export_of(tmp_path, model="1").metadata.block_id == 9
+    assert export_of(tmp_path, model="#1").metadata.block_id == 5
+
+
 def test_a_name_that_means_several(tmp_path: Path) -> None:
     for folder, seed in (("a", 1), ("b", 2)):
         (tmp_path / folder).mkdir()
@@ -254,6 +263,14 @@ def test_only_a_stale_model_is_not_taken_silently(tmp_path: Path) -> None:
     ]
     refused(write_tree(files, tmp_path), "runs tflite_learn_8, which is not in the export")
     assert export_of(tmp_path, model="tflite_learn_5").model == MODEL
+
+
+def test_a_name_that_starts_like_the_one_in_use_is_another(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(block_id=5))
+    files["model-parameters/model_variables.h"] = cpp_library(b"", Parameters(block_id=51))[
+        "model-parameters/model_variables.h"
+    ]
+    refused(write_tree(files, tmp_path), "runs tflite_learn_51, which is not in the export")
 
 
 def test_a_damaged_extra_is_a_note(tmp_path: Path) -> None:
@@ -356,7 +373,10 @@ def test_an_engine_whose_model_is_not_in_the_export(tmp_path: Path) -> None:
 
 
 def test_the_sdk_s_own_test_models_are_no_candidates(tmp_path: Path) -> None:
-    files = {"edge-impulse-sdk/tensorflow/lite/hello_world.h": header(tiny.features(), "F1", symbol="g_model").encode()}
+    files = {
+        "edge-impulse-sdk/tensorflow/lite/model.h": header(tiny.classifier(seed=3), "F1").encode(),
+        "edge-impulse-sdk/tensorflow/lite/hello_world.tflite": tiny.classifier(seed=4),
+    }
     files |= cpp_library(MODEL, Parameters(labels=LABELS))
     assert ids(unpack(write_tree(files, tmp_path))) == []
 
