@@ -15,7 +15,7 @@ OUT    ?= bundle
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo convert check test quick lint bench clean
+.PHONY: help setup setup-dev clients demo convert check test quick lint bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +45,12 @@ convert: setup
 
 check: setup
 	$(BIN)/ei-deepstream check $(or $(CONFIG),demo) $(OPTIONS)
+
+# Edge Impulse's official clients, for the tests of `eim`; those tests are skipped without them. PyAudio, which the
+# Python one wants, needs a C compiler and portaudio's headers (Debian: portaudio19-dev).
+clients: setup-dev
+	$(PIP) -r tests/eim/requirements.txt
+	npm install --prefix tests/eim/node --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
 
 lint: setup-dev
 	$(BIN)/ruff format --check .
