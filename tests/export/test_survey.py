@@ -13,7 +13,7 @@ from convert.export.survey import inspect
 from convert.export.unpack import Unpack, write
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, openmv, write_tree, write_zip
 from tests.export import tiny
-from tests.export.test_unpack import export_of
+from tests.export.unpacking import export_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,259 @@
+"""Which model of an export is THE model: what is in use, what was asked for, what is left over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.artifacts import Export
+from convert.errors import ConvertError, InputError, UnsupportedModelError
+from samples.layouts import (
+    Parameters,
+    cpp_library,
+    header,
+    multi_impulse_library,
+    write_tree,
+)
+from tests.export import tiny
+from tests.export.unpacking import (
+    LABELS,
+    MODEL,
+    SHAPE_LABELS,
+    SHAPES,
+    compiled_source,
+    export_of,
+    ids,
+    refused,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.artifacts import ModelFacts
+
+
+def test_an_anomaly_model_beside_the_classifier(tmp_path: Path) -> None:
+    for year in (2023, 2025, 2026):
+        files = cpp_library(MODEL, Parameters(year=year, labels=LABELS), anomaly=tiny.anomaly())
+        result = unpack(write_tree(files, tmp_path / str(year)))
+        export = result.artifact
+        assert isinstance(export, Export)
+        assert (export.model, export.name) == (MODEL, "garden-watch")
+        assert ids(result) == ["EI104"]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A library with two picture impulses."""
+    first = Parameters(year=2025, labels=LABELS)
+    second = replace(first, impulse_id=2, impulse_name="Second one", block_id=9, labels=("x", "y", "z"), width=48)
+    other = tiny.classifier(96, 48, 3, 3, seed=1)
+    return write_tree(multi_impulse_library([(MODEL, first), (other, second)]), tmp_path / "two")
+
+
+def test_several_impulses_are_listed_and_not_guessed(two: Path) -> None:
+    error = refused(two, "the export holds 2 models")
+    for part in ("1. tflite_learn_5, impulse 1 'Impulse #1'", "2. tflite_learn_9, impulse 2 'Second one'", "96x48x3"):
+        assert part in error.message
+    assert "--model tflite_learn_5" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["tflite_learn_9", "tflite-model/tflite_learn_9.h", "tflite_learn_9.tflite", "2", "#2", " second ONE "],
+)
+def test_ways_to_name_one(wanted: str, two: Path) -> None:
+    result = unpack(two, model=wanted)
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert (export.metadata.labels, export.metadata.impulse_id) == (("x", "y", "z"), 2)
+    assert export.name == "garden-watch-second-one-9"
+    assert ids(result) == ["EI104"]
+
+
+@pytest.mark.parametrize("wanted", ["tflite_learn_1", "3", "#3", "", "Impulse"])
+def test_a_name_that_means_none(wanted: str, two: Path) -> None:
+    assert "2. tflite_learn_9" in refused(two, "there is no model", model=wanted).message
+
+
+def test_an_impulse_s_number_goes_before_a_place_in_the_list(tmp_path: Path) -> None:
+    first = Parameters(year=2025, impulse_id=2, block_id=5)
+    second = replace(first, impulse_id=1, block_id=9)
+    files = multi_impulse_library([(MODEL, first), (tiny.classifier(seed=1), second)])
+    write_tree(files, tmp_path)
+    assert export_of(tmp_path, model="1").metadata.block_id == 9
+    assert export_of(tmp_path, model="#1").metadata.block_id == 5
+
+
+def test_a_name_that_means_several(tmp_path: Path) -> None:
+    for folder, seed in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "model.tflite").write_bytes(tiny.classifier(seed=seed))
+    refused(tmp_path, "'model' means 2 models", model="model")
+    assert export_of(tmp_path, model="b/model.tflite").model == tiny.classifier(seed=2)
+
+
+def test_the_same_symbol_in_two_namespaces(tmp_path: Path) -> None:
+    first = Parameters(year=2023, labels=LABELS)
+    second = replace(first, impulse_id=2, impulse_name="two", block_id=9, sensor="ACCELEROMETER")
+    files = multi_impulse_library([(MODEL, first), (tiny.features(), second)], "F2m")
+    export = export_of(write_tree(files, tmp_path))
+    assert (export.model, export.member) == (MODEL, "tflite-model/tflite-trained_4711_1.h")
+    other = export_of(tmp_path, model="impulse_4711_2::trained_tflite")
+    assert (other.model, other.metadata.impulse_name) == (tiny.features(), "two")
+
+
+def test_a_stale_model_is_left_alone(tmp_path: Path) -> None:
+    stale = cpp_library(tiny.classifier(seed=9), Parameters(block_id=3))
+    files = {path: data for path, data in stale.items() if path.startswith("tflite-model/")}
+    files |= cpp_library(MODEL, Parameters(labels=LABELS))
+    result = unpack(write_tree(files, tmp_path))
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert export.model == MODEL
+    (finding,) = result.findings
+    assert (finding.id, "tflite_learn_3" in finding.message) == ("EI104", True)
+    named = unpack(tmp_path, model="tflite_learn_3").artifact
+    assert isinstance(named, Export)
+    assert named.model == tiny.classifier(seed=9)
+
+
+def test_only_a_stale_model_is_not_taken_silently(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(block_id=5))
+    files["model-parameters/model_variables.h"] = cpp_library(MODEL, Parameters(block_id=8))[
+        "model-parameters/model_variables.h"
+    ]
+    refused(write_tree(files, tmp_path), "runs tflite_learn_8, which is not in the export")
+    assert export_of(tmp_path, model="tflite_learn_5").model == MODEL
+
+
+def test_a_name_that_starts_like_the_one_in_use_is_another(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(block_id=5))
+    files["model-parameters/model_variables.h"] = cpp_library(b"", Parameters(block_id=51))[
+        "model-parameters/model_variables.h"
+    ]
+    refused(write_tree(files, tmp_path), "runs tflite_learn_51, which is not in the export")
+
+
+def test_a_damaged_extra_is_a_note(tmp_path: Path) -> None:
+    files = {"tflite-model/tflite_learn_9.h": header(MODEL[:-40], "F3", symbol="tflite_learn_9").encode()}
+    files |= cpp_library(MODEL, Parameters(labels=LABELS))
+    result = unpack(write_tree(files, tmp_path))
+    assert ids(result) == ["EI105"]
+
+
+@pytest.mark.parametrize(
+    ("form", "symbol"), [("E1", "trained_model"), ("E2", "tflite_learn_5"), ("E3", "tflite_learn_4711_5")]
+)
+def test_compiled_models_are_rebuilt(form: str, symbol: str, tmp_path: Path) -> None:
+    year = {"E1": 2022, "E2": 2024, "E3": 2026}[form]
+    parameters = Parameters(labels=SHAPE_LABELS, width=48, height=48, channels=1, year=year, compiled=True)
+    files = cpp_library(compiled_source(symbol), parameters, form)
+    result = unpack(write_tree(files, tmp_path))
+    export = result.artifact
+    facts, original = export.facts, export_of_bytes(tmp_path)
+    assert export.form == form
+    assert export.metadata.labels == SHAPE_LABELS
+    assert (facts.operators, facts.quantization, facts.task) == (
+        original.operators, original.quantization, original.task
+    )  # fmt: skip
+    assert facts.input.shape == original.input.shape
+    assert "EI150" in ids(result)
+    (source,) = (tmp_path / "tflite-model").glob("*.cpp")
+    assert export_of(source.rename(tmp_path / "x.cpp")).model == export.model
+
+
+def export_of_bytes(folder: Path) -> ModelFacts:
+    """The facts of SHAPES itself."""
+    (folder / "original").mkdir()
+    (folder / "original" / "m.tflite").write_bytes(SHAPES)
+    return export_of(folder / "original" / "m.tflite").facts
+
+
+def test_a_damaged_compiled_model_names_the_line(tmp_path: Path) -> None:
+    files = cpp_library(compiled_source("tflite_learn_5")[:-3000], Parameters(year=2024, compiled=True), "E2")
+    error = refused(write_tree(files, tmp_path), ".", ConvertError)
+    assert "compiled.cpp" in str(error.path)
+    assert error.line
+
+
+@pytest.mark.parametrize("year", [2022, 2024])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_array_beside_a_compiled_file_of_the_same_model(year: int, compiled: bool, tmp_path: Path) -> None:
+    """What model_variables.h names, or in 2022 the macro, says which of the two is in use."""
+    form, other = ("F2", "E1") if year == 2022 else ("F3", "E2")
+    symbol = "trained_model" if year == 2022 else "tflite_learn_5"
+    parameters = Parameters(labels=SHAPE_LABELS, width=48, height=48, channels=1, year=year, compiled=compiled)
+    files = cpp_library(compiled_source(symbol), parameters, other) | cpp_library(SHAPES, parameters, form)
+    if compiled:
+        files |= cpp_library(compiled_source(symbol), parameters, other)
+    export = export_of(write_tree(files, tmp_path))
+    assert export.form == (other if compiled else form)
+    assert (export.model == SHAPES) is not compiled
+
+
+def test_a_damaged_onnx_array_or_file_and_an_empty_array(tmp_path: Path) -> None:
+    onnx = b"\x08\x07\x12\x07pytorch:\x80\x01" + bytes(100)
+    (tmp_path / "m.onnx").write_bytes(onnx)
+    refused(tmp_path / "m.onnx", "not an ONNX model, or a damaged one", InputError)
+    (tmp_path / "onnx-trained.h").write_text(header(onnx, "F1", symbol="trained_onnx"))
+    refused(tmp_path / "onnx-trained.h", "not an ONNX model, or a damaged one", InputError)
+    (tmp_path / "tflite-trained.h").write_text(header(b"", "F2"))
+    refused(tmp_path / "tflite-trained.h", "trained_tflite is empty", UnsupportedModelError)
+
+
+def test_an_onnx_copy_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(MODEL)
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x07\x12\x07pytorch:\x80\x01" + bytes(100))
+    assert export_of(tmp_path).model == MODEL
+
+
+def test_a_repository_full_of_models_is_summed_up(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(labels=LABELS))
+    files |= {f"old/{number}.lite": tiny.classifier(seed=number + 1) for number in range(15)}
+    findings = unpack(write_tree(files, tmp_path)).findings
+    assert len(findings) == 11
+    assert findings[-1].message == "5 further models were not converted"
+
+
+def test_the_same_model_twice_is_one_model(tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(MODEL)
+    (tmp_path / "tflite-trained.h").write_text(header(MODEL, "F2"))
+    assert export_of(tmp_path).model == MODEL
+
+
+def test_an_engine_whose_model_is_not_in_the_export(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(year=2024))
+    text = (
+        files["model-parameters/model_metadata.h"]
+        .decode()
+        .replace("INFERENCING_ENGINE             2", "INFERENCING_ENGINE 14")
+    )
+    del files["tflite-model/tflite_learn_5.h"]
+    files["model-parameters/model_metadata.h"] = text.encode()
+    refused(write_tree(files, tmp_path), "inferencing engine ATON", UnsupportedModelError)
+
+
+def test_the_sdk_s_own_test_models_are_no_candidates(tmp_path: Path) -> None:
+    files = {
+        "edge-impulse-sdk/tensorflow/lite/model.h": header(tiny.classifier(seed=3), "F1").encode(),
+        "edge-impulse-sdk/tensorflow/lite/hello_world.tflite": tiny.classifier(seed=4),
+    }
+    files |= cpp_library(MODEL, Parameters(labels=LABELS))
+    assert ids(unpack(write_tree(files, tmp_path))) == []
+
+
+def test_a_header_of_another_name_is_found_when_nothing_else_is(tmp_path: Path) -> None:
+    files = {"src/net.hpp": header(MODEL, "F1", symbol="g_net").encode(), "src/main.cpp": b"int main() {}" * 100}
+    files["src/table.h"] = b"const unsigned char t[] = {" + b"1," * 2000 + b"X};"
+    export = export_of(write_tree(files, tmp_path))
+    assert (export.model, export.form, export.member) == (MODEL, "array", "src/net.hpp")
+
+
+def test_an_array_under_a_condition_is_said(tmp_path: Path) -> None:
+    text = f"#ifdef USE_IT\n{header(MODEL, 'F1')}\n#endif"
+    (tmp_path / "tflite-trained.h").write_text(text)
+    assert ids(unpack(tmp_path)) == ["EI101", "EI111"]

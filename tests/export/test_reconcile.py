@@ -1,0 +1,182 @@
+"""What an export records, what its model says, what the user says: metadata, options, names, metadata.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convert.artifacts import Color, Export, ImageScaling, ResizeMode, Task
+from convert.export.unpack import write
+from samples.layouts import (
+    Parameters,
+    arduino_library,
+    cpp_library,
+    header,
+    write_tree,
+    write_zip,
+)
+from tests.export import tiny
+from tests.export.unpacking import (
+    LABELS,
+    MODEL,
+    export_of,
+    ids,
+    refused,
+    unpack,
+)
+
+
+def test_metadata_that_contradicts_the_model(tmp_path: Path) -> None:
+    grey = tiny.classifier(48, 64, 1)
+    parameters = Parameters(labels=LABELS, quantized=True)
+    result = unpack(write_tree(cpp_library(grey, parameters), tmp_path))
+    export = result.artifact
+    assert isinstance(export, Export)
+    metadata = export.metadata
+    assert (metadata.height, metadata.width, metadata.channels, metadata.color) == (48, 64, 1, Color.GRAY)
+    assert metadata.quantized is False
+    (finding,) = result.findings
+    assert finding.id == "EI102"
+    assert "96x96x3" in finding.message
+    assert "48x64x1" in finding.message
+    assert "float32" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("output", "layer", "task", "found"),
+    [
+        ((1, 12, 12, 3), "UNKNOWN", Task.FOMO, ["EI102"]),
+        ((1, 3), "FOMO", Task.CLASSIFIER, ["EI102"]),
+        ((1, 12, 12, 3), "FOMO", Task.FOMO, []),
+        ((1, 189, 7), "YOLO_PRO", Task.YOLO_PRO, []),
+        ((1, 189, 7), "YOLOV5", Task.YOLOX, ["EI102"]),
+        ((1, 5, 5, 5, 5), "TAO_SSD", Task.TAO_SSD, []),
+    ],
+)
+def test_the_last_layer_by_shape_and_by_parameters(
+    output: tuple[int, ...], layer: str, task: Task, found: list[str], tmp_path: Path
+) -> None:
+    data = tiny.model((1, 96, 96, 3), output)
+    result = unpack(write_tree(cpp_library(data, Parameters(last_layer=layer)), tmp_path))
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert (export.facts.task, ids(result)) == (task, found)
+
+
+def test_options_replace_what_is_recorded_and_say_so(tmp_path: Path) -> None:
+    path = write_tree(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path)
+    options: dict[str, object] = {
+        "labels": ("a", "b"),
+        "task": Task.FOMO,
+        "resize_mode": ResizeMode.FIT_LONGEST,
+        "image_scaling": ImageScaling.TORCH,
+        "bundle_name": "My Bundle!",
+    }
+    result = unpack(path, **options)
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert (export.metadata.labels, export.facts.task, export.name) == (("a", "b"), Task.FOMO, "my-bundle")
+    assert (export.metadata.resize_mode, export.metadata.image_scaling) == (ResizeMode.FIT_LONGEST, ImageScaling.TORCH)
+    assert ids(result) == ["EI107"] * 4
+    same = {"labels": LABELS, "task": Task.CLASSIFIER, "resize_mode": ResizeMode.SQUASH}
+    assert ids(unpack(path, **same)) == []
+
+
+def test_options_fill_what_is_not_recorded_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "x.lite").write_bytes(MODEL)
+    options = {"labels": LABELS, "resize_mode": ResizeMode.SQUASH, "image_scaling": ImageScaling.NONE}
+    assert ids(unpack(tmp_path / "x.lite", **options)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("fruit.tflite", "fruit"),
+        ("fruit (1).tflite", "fruit"),
+        ("fruit.tflite (2)", "fruit"),
+        ("fruit - Copy.lite", "fruit"),
+        ("ei-fruit-nn-classifier-tensorflow-lite-float32-model.lite", "ei-fruit-nn-classifier"),
+        ("ei-fruit-nn-classifier-tensorflow-lite-int8-quantized-model.12 (3).lite", "ei-fruit-nn-classifier"),
+        ("tflite-trained.h", "orchard"),
+        ("tflite_learn_5.lite", "orchard"),
+        ("trained.tflite", "orchard"),
+        ("model (1).lite", "orchard"),
+        ("Größe.lite", "gr-e"),
+        ("日本.lite", "model"),
+    ],
+)
+def test_names(file: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "orchard" / file
+    path.parent.mkdir()
+    path.write_bytes(header(MODEL, "F2").encode() if file.endswith(".h") else MODEL)
+    assert export_of(path).name == name
+
+
+def test_what_unpack_wrote_is_read_back(tmp_path: Path) -> None:
+    """convert on the folder, or on the .tflite, gives what convert on the export gives."""
+    parameters = Parameters(labels=LABELS, image_scaling="torch", project_name="Model")
+    result = unpack(write_zip(arduino_library(MODEL, parameters), tmp_path / "apples.zip"))
+    first = result.artifact
+    assert isinstance(first, Export)
+    outputs = write(first, tmp_path / "out", result.findings)
+    assert [Path(output.path).name for output in outputs] == ["apples.tflite", "metadata.json"]
+    assert (tmp_path / "out" / "apples.tflite").read_bytes() == MODEL
+    for again in (tmp_path / "out", tmp_path / "out" / "apples.tflite"):
+        found = unpack(again)
+        second = found.artifact
+        assert isinstance(second, Export)
+        assert (second.metadata, second.name, second.digest) == (first.metadata, first.name, first.digest)
+        assert second.facts == first.facts
+        assert ids(found) == []
+
+
+def test_the_document(tmp_path: Path) -> None:
+    result = unpack(write_zip(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path / "x.zip"))
+    assert isinstance(result.artifact, Export)
+    write(result.artifact, tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "metadata.json").read_bytes())
+    assert document["schema_version"] == 1
+    assert document["sha256"] == result.artifact.digest
+    assert document["member"] == "tflite-model/tflite_learn_5.h"
+    assert document["metadata"]["labels"] == list(LABELS)
+
+
+def test_twice_the_same_bytes(tmp_path: Path) -> None:
+    path = write_zip(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path / "x.zip")
+    for folder in ("one", "two"):
+        result = unpack(path)
+        assert isinstance(result.artifact, Export)
+        write(result.artifact, tmp_path / folder, result.findings)
+    for name in ("garden-watch.tflite", "metadata.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_another_model_s_document_is_not_used(tmp_path: Path) -> None:
+    result = unpack(write_zip(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path / "x.zip"))
+    assert isinstance(result.artifact, Export)
+    write(result.artifact, tmp_path / "out")
+    path = tmp_path / "out" / "garden-watch.tflite"
+    path.write_bytes(tiny.classifier(seed=5))
+    found = unpack(path)
+    assert ids(found) == ["EI101", "EI108"]
+    assert isinstance(found.artifact, Export)
+    assert found.artifact.metadata.labels is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("{", ["EI101", "EI106"]), ("[1]", ["EI101"]), ('{"name": "x"}', ["EI101"]), ("[" * 5000, ["EI101", "EI106"])],
+)
+def test_a_metadata_json_that_is_none_of_ours(text: str, found: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.tflite").write_bytes(MODEL)
+    (tmp_path / "metadata.json").write_text(text)
+    assert ids(unpack(tmp_path / "x.tflite")) == found
+
+
+def test_our_document_damaged(tmp_path: Path) -> None:
+    (tmp_path / "x.tflite").write_bytes(MODEL)
+    digest = export_of(tmp_path / "x.tflite").digest
+    (tmp_path / "metadata.json").write_text(json.dumps({"sha256": digest, "metadata": {"width": "wide"}}))
+    assert "metadata.json" in str(refused(tmp_path / "x.tflite", "cannot be 'wide'").path)
