@@ -162,10 +162,8 @@ def _path(wiring: Wiring, shapes: Shapes, transpose: NodeProto) -> _Path | None:
         target = shapes[node.output[0]]
         weights = _weights(wiring, node, name)
         if node.op_type == "Reshape" and flat is None:
-            if target == (shape[0], prod(shape[1:-1]) * channels):
-                flat = []
-            elif not channels_last or target[-1] != channels:
-                break
+            # Other shapes on the way: as many rows as pixels come out right here in the end, and no others.
+            flat = [] if target == (shape[0], prod(shape[1:-1]) * channels) else None
         elif _is_unary(wiring, node, name):
             (pixels if flat is None else flat).append(node)
         elif flat is None and channels_last and _is_bias(wiring, node, name, channels):

@@ -31,7 +31,8 @@ def plain_resizes(model: ModelProto) -> ModelProto:
         before = np.array(shapes[node.input[0]])
         if len(node.input) > 3 and node.input[3] and node.output[0] in shapes and not attribute(node, "axes"):
             scales = (np.array(shapes[node.output[0]]) / before).astype(np.float32)
-            if np.array_equal(np.floor(before * scales), shapes[node.output[0]]):
+            # Every runtime multiplies in float32 and rounds down.
+            if np.array_equal(np.floor(before.astype(np.float32) * scales), shapes[node.output[0]]):
                 wiring.set_inputs(node, [*node.input[:2], wiring.add_constant(scales)])
         nearest = attribute(node, "mode", b"nearest") == b"nearest"
         half_pixel = attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"

@@ -44,6 +44,15 @@ def _as_tf2onnx_does(model: bytes) -> ModelProto:
     return optimize_graph(graph, catch_errors=True).make_model("")
 
 
+def forgetful(model: bytes, shape: tuple[int, ...]) -> object:
+    """A translation by a tf2onnx that does not turn inputs."""
+    worker._choose(tensorflow=False)
+    from tf2onnx import tfonnx  # noqa: PLC0415 - only after _choose
+
+    tfonnx.transpose_inputs = lambda *_: None
+    return worker.translate(model, shape, 1, 13)
+
+
 def versions() -> str:
     """Which TensorFlow this process has."""
     return str(importlib.import_module("tensorflow").__version__)

@@ -11,7 +11,7 @@ from convert.errors import TranslationError
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleaning import clean, fold
 from convert.graph.resize import plain_resizes
-from tests.graph.proof import onnxruntime
+from tests.graph.proof import numbers, onnxruntime
 
 HEAD = '<ir_version: 7, opset_import: ["" : {opset}]>\nagraph (float[{input}] x) => (float[{output}] y)\n'
 
@@ -205,7 +205,8 @@ def test_slices_of_the_whole_batch(starts: str, ends: str, axes: str, steps: str
         f"{name} = Constant<value = int64[2] {{{values}}}>()"
         for name, values in zip("abcd", (starts, ends, axes, steps), strict=True)
     ]
-    prove(" ".join(lists) + " y = Slice(x, a, b, c, d)", target="1,2,4,5")
+    batched = prove(" ".join(lists) + " y = Slice(x, a, b, c, d)", target="1,2,4,5")
+    assert [node.op_type for node in batched.graph.node] == ["Slice"]
 
 
 def test_slice_of_rows() -> None:
@@ -229,6 +230,32 @@ def test_split() -> None:
 
 def test_softmax_before_opset_13_takes_everything_behind() -> None:
     prove("y = Softmax<axis = 1>(x)", target="1,3,4,5", opset=12)
+
+
+def test_softmax_of_everything_before_opset_13() -> None:
+    body = """
+      s = Constant<value = int64[2] {12, 5}>()    t = Constant<value = int64[2] {1, 60}>()
+      rows = Reshape(x, s)    columns = Transpose<perm = [1, 0]>(rows)    bent = Softmax<axis = 0>(columns)
+      y = Reshape(bent, t)
+    """
+    prove(body, opset=12)
+
+
+def test_rows_become_columns() -> None:
+    body = """
+      s = Constant<value = int64[2] {12, 5}>()    t = Constant<value = int64[2] {1, 60}>()
+      rows = Reshape(x, s)    columns = Transpose<perm = [1, 0]>(rows)    y = Reshape(columns, t)
+    """
+    prove(body)
+
+
+def test_a_squeezed_batch_beside_more_dimensions() -> None:
+    body = f"""
+      s = Constant<value = int64[1] {{60}}>()    t = Constant<value = int64[2] {{1, 180}}>()
+      c = Constant<value = float[3,60] {{{numbers(180)}}}>()    flat = Reshape(x, s)    sum = Add(flat, c)
+      y = Reshape(sum, t)
+    """
+    prove(body, target="1,180")
 
 
 def test_gather() -> None:
@@ -279,6 +306,12 @@ def test_resize_to_sizes(coordinates: str) -> None:
         ("c = Constant<value = float[1,60] {" + ",".join("1" * 60) + "}>() y = Identity(c)", "does not hold one entry"),
         ("s = ReduceSum<keepdims = 0>(x) t = Constant<value=int64[2] {1,1}>() y = Reshape(s, t)", "single number"),
         ('y = Einsum<equation = "abcd->ad">(x)', "treat a batch differently"),
+        (
+            """s = Constant<value=int64[2] {12,5}>() r = Reshape(x, s) w = Constant<value=float[5,1] {1,2,3,4,5}>()
+               b = Constant<value=float[12,1] {1,2,3,4,5,6,7,8,9,10,11,12}>() g = Gemm(r, w, b)
+               t = Constant<value=int64[2] {1,12}>() y = Reshape(g, t)""",
+            "adds something else to each row",
+        ),
         ("i = NonZero(x) f = Cast<to = 1>(i) y = ReduceSum(f)", "only known when it runs"),
         ("s = Constant<value=int64[2] {60,1}>() y = Reshape(x, s)", "does not hold one entry"),
     ],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.cleaning import clean, fold, only_real_inputs
+from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
 from tests.graph.proof import model, operators, prove_same
 
 
@@ -86,6 +87,16 @@ def test_a_constant_that_cannot_be_computed_is_an_error() -> None:
     """
     with pytest.raises(TranslationError, match="cannot be computed"):
         fold(clean(model(body, target="1,3,4,5")))
+
+
+def test_axes_are_counted_from_the_front_before_opset_11() -> None:
+    text = """<ir_version: 4, opset_import: ["" : 9]>
+    g (float[1,3,4,5] x) => (float[1,3,4,10] y) { a = Concat<axis = -1>(x, x) y = Softmax<axis = 3>(a) }"""
+    after = positive_axes(onnx.parser.parse_model(text))
+    onnx.checker.check_model(after, full_check=True)
+    assert after.graph.node[0].attribute[0].i == 3
+    later = text.replace('"" : 9', '"" : 11')
+    assert positive_axes(onnx.parser.parse_model(later)).graph.node[0].attribute[0].i == -1
 
 
 def test_initializers_are_no_inputs() -> None:

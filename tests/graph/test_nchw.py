@@ -59,6 +59,36 @@ def test_squeeze_and_excite() -> None:
     assert operators(after) == ["HardSigmoid", "Add", "ReduceMean", "Conv", "Mul"]
 
 
+def test_others_that_need_it_keep_it() -> None:
+    body = """
+      a = Transpose<perm = [0,2,3,1]>(x)    b = Relu(a)    c = Concat<axis = 1>(a, b)
+      y = LpNormalization<axis = 1>(c)
+    """
+    assert transposes(prove_same(model(body, target="1,8,5,3"), change)) == 1
+
+
+def test_two_that_turn_differently() -> None:
+    body = "a = Transpose<perm = [0,2,3,1]>(x) b = Transpose<perm = [0,3,1,2]>(x) y = Sub(a, b)"
+    assert transposes(prove_same(model(body, "1,3,3,3", "1,3,3,3"), change)) == 2
+
+
+def test_beside_something_that_was_not_turned() -> None:
+    body = """
+      s = Constant<value = int64[4] {1,4,5,3}>()    a = Transpose<perm = [0,2,3,1]>(x)    b = Reshape(x, s)
+      y = Sub(a, b)
+    """
+    assert transposes(prove_same(model(body, target="1,4,5,3"), change)) == 1
+
+
+def test_nothing_is_computed_twice() -> None:
+    body = """
+      s = Constant<value = int64[4] {1, 1, 20, 3}>()    a = Transpose<perm = [0,2,3,1]>(x)    b = Reshape(a, s)
+      c = Exp(b)    d = Transpose<perm = [0,3,1,2]>(c)    e = ReduceMax<axes = [3]>(c)
+      t = Constant<value = int64[4] {1, 1, 1, 20}>()    f = Reshape(e, t)    y = Mul(d, f)
+    """
+    assert operators(prove_same(model(body, target="1,3,1,20"), change)).count("Exp") == 1
+
+
 def test_sums_of_two() -> None:
     body = """
       a = Transpose<perm = [0,2,3,1]>(x)    t = Tanh(x)    b = Transpose<perm = [0,2,3,1]>(t)    s = Sub(b, a)

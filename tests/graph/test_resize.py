@@ -34,6 +34,20 @@ def test_broken_scales_keep_their_coordinates() -> None:
     assert attribute(after.graph.node[0], "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"
 
 
+def test_sizes_that_no_scale_gives_stay() -> None:
+    """floor(11 * float32(13 / 11)) is 12."""
+    text = "s = Constant<value = int64[4] {1, 3, 13, 10}>() " + f"y = Resize<{HALF}>(x, , , s)"
+    before = model(text, "1,3,11,10", "1,3,13,10")
+    (node,) = prove_same(before, lambda each: plain_resizes(fold(clean(each)))).graph.node
+    assert len(node.input) == 4
+
+
+def test_linear_half_pixels_stay() -> None:
+    odd = HALF.replace("nearest", "linear").replace('linear_mode = "floor", ', "")
+    after = plain_resizes(fold(clean(model(body(8, odd), target="1,3,8,10"))))
+    assert attribute(after.graph.node[0], "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"
+
+
 def test_linear_keeps_its_coordinates() -> None:
     linear = 'mode = "linear", coordinate_transformation_mode = "half_pixel"'
     before = model(body(8, linear), target="1,3,8,10")

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.artifacts import Export, Metadata, ModelFacts, Task, Tensor, Translated
-from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError
+from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.graph.translate import Translate
 from convert.isolation import Worker
@@ -206,6 +207,19 @@ def test_square_pictures_of_three(export: Callable[..., Export], worker: Worker)
     assert result.onnx.input.shape == (1, 3, 3, 3)
     (convolved,) = (node for node in model.graph.node if model.graph.input[0].name in node.input)
     assert convolved.op_type == "Conv"
+
+
+@pytest.mark.parametrize(("height", "message"), [(3, "left the input NHWC"), (5, "instead of NCHW")])
+def test_an_input_that_was_not_turned_is_noticed(height: int, message: str) -> None:
+    with Worker() as worker, pytest.raises(TranslationError, match=message):
+        worker.call("tests.graph.raw:forgetful", classifier(height=height, width=3), (1, height, 3, 3), timeout=60)
+
+
+def test_what_cannot_be_converted_is_not_tried(export: Callable[..., Export]) -> None:
+    whole = export(classifier())
+    grey = replace(whole, facts=replace(whole.facts, quantization="int8"))
+    with pytest.raises(UnsupportedModelError, match="int8"):
+        translate(grey, None)
 
 
 def test_an_open_batch_is_one(export: Callable[..., Export], worker: Worker) -> None:
