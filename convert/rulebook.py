@@ -18,6 +18,7 @@ _ROOMS = (
     "convert.graph.findings",
     "convert.validate.findings",
     "convert.nvinfer.findings",
+    "convert.nvinfer.rules",
     "convert.eim.findings",
     "convert.cli.steps",
 )

@@ -14,12 +14,15 @@ __all__ = ["commands"]
 _COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert.cli.convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
     "inspect": ("convert.cli.inspect", "Say what a file or folder is, and whether it can be converted."),
+    "check": ("convert.cli.check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
     "unpack": ("convert.cli.unpack", "Stage 1: find the model in an export and write it as a .tflite."),
     "translate": ("convert.cli.translate", "Stage 2: .tflite to ONNX with NCHW input."),
     "adapt": ("convert.cli.adapt", "Stage 3: names, dynamic batch and output layout for Gst-nvinfer."),
     "validate": ("convert.cli.validate", "Stage 4: prove that the ONNX model computes what was trained."),
     "emit": ("convert.cli.emit", "Stage 5: write labels, configs and the engine build."),
     "eim": ("convert.cli.eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
+    "explain": ("convert.cli.explain", "Say what a rule (NVI014) is about, and what to do."),
+    "targets": ("convert.cli.targets", "List the DeepStream releases, and what comes with each."),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from convert.artifacts import ImageScaling, ResizeMode, Task
-from convert.findings import Level
+from convert.cli.reporting import reporting, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,7 +84,7 @@ class _Labels(click.ParamType):  # type: ignore[type-arg]
 class _Choice(click.Choice[Any]):
     """A choice among a StrEnum's values, given to the command as the enum's member."""
 
-    def __init__(self, kind: type[Task | ResizeMode | Level], members: Iterable[Task | ResizeMode | Level]) -> None:
+    def __init__(self, kind: type[Task | ResizeMode], members: Iterable[Task | ResizeMode]) -> None:
         super().__init__([member.value for member in members])
         self.kind = kind
 
@@ -92,50 +92,15 @@ class _Choice(click.Choice[Any]):
         return value if isinstance(value, self.kind) else self.kind(super().convert(value, param, ctx))
 
 
-def _stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
-    def decorate(function: _F) -> _F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    # An error is shown by __main__, after this command's context is gone; the state object outlives it.
-    if isinstance(ctx.obj, dict):
-        ctx.obj["format"] = value
-    return value
-
-
 def folder_option(text: str) -> Callable[[_F], _F]:
     """-o, the output folder (or, where a command says so, file)."""
     return click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
-common = _stack(
-    click.option(
-        "--format",
-        "format_",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        is_eager=True,
-        callback=_remember_format,
-        help="What is printed on standard output.",
-    ),
-    click.option(
-        "--fail-on",
-        type=_Choice(Level, Level),
-        default="error",
-        show_default=True,
-        help="Exit with 1 when there is a finding of this level or worse.",
-    ),
-    click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON)."),
-)
+common = reporting("text", "json")
 """--format, --fail-on, --quiet."""
 
-unpacking = _stack(
+unpacking = stack(
     click.option(
         "--model", metavar="ID", help="Which model, where an export holds several (symbol, file, impulse or number)."
     ),
@@ -160,7 +125,7 @@ unpacking = _stack(
 )
 """What to take from an export, and what to believe instead of it."""
 
-translating = _stack(
+translating = stack(
     click.option("--opset", type=click.IntRange(7, 18), default=13, show_default=True, help="ONNX opset."),
     click.option(
         "--timeout",
@@ -173,7 +138,7 @@ translating = _stack(
 )
 """How tf2onnx is run."""
 
-adapting = _stack(
+adapting = stack(
     click.option(
         "--fomo-merge",
         type=click.Choice(["none", "peak"]),
@@ -191,7 +156,7 @@ adapting = _stack(
 )
 """How a detector's outputs are made readable."""
 
-validating = _stack(
+validating = stack(
     click.option("--images", type=EXISTING, metavar="DIR", help="A folder of pictures to measure parity on, too."),
     click.option(
         "--tolerance",
@@ -208,7 +173,7 @@ validating = _stack(
 )
 """What is measured."""
 
-emitting = _stack(
+emitting = stack(
     click.option(
         "--role",
         type=click.Choice(["pgie", "sgie", "both"]),

@@ -1,0 +1,306 @@
+"""What an ONNX file says about its model, read without its weights and without the onnx package.
+
+Field numbers are those of onnx/onnx.proto (ONNX 1.17, unchanged since 1.0 for the fields read here).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from convert.errors import InputError
+from convert.nvinfer.rules.protobuf import Buffer, Damaged, Field, fields, int64, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["SMALL", "Model", "Node", "Value", "read_model", "walk"]
+
+SMALL: Final = 64
+"""Integer tensors of up to so many elements are read: they are shapes and axes. Larger ones are weights."""
+
+# TensorProto.DataType, with the names that engines have for those TensorRT knows.
+_TYPES: Final = {
+    1: "float", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
+    10: "half", 11: "double", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
+}  # fmt: skip
+_INT32, _INT64 = 6, 7
+_DEFAULT_DOMAINS: Final = frozenset({"", "ai.onnx"})
+_NOT_ONNX: Final = "not an ONNX model"
+
+
+class Value(NamedTuple):
+    """An input or output. `dims`: numbers, names of dynamic dimensions, None where nothing is said; None: no shape."""
+
+    name: str
+    dtype: str
+    dims: tuple[int | str | None, ...] | None
+
+
+class Node(NamedTuple):
+    """One operator. `constant`: the small integers that a Constant holds."""
+
+    op: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    name: str
+    constant: tuple[int, ...] | None = None
+
+
+class Model(NamedTuple):
+    """The header of a model.
+
+    Attributes:
+        opset: of the standard operators; 0 where the file does not say.
+        inputs: without those that are weights with a default (as older files list them).
+        integers: small integer constants by name.
+        external: files beside the model that hold weights, as it names them.
+        metadata: metadata_props.
+    """
+
+    opset: int
+    domains: tuple[str, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    initialisers: frozenset[str]
+    integers: Mapping[str, tuple[int, ...]]
+    external: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+
+def read_model(path: Path | str) -> Model:
+    """The header of the ONNX file `path`; only its pages with names and numbers are read.
+
+    Raises:
+        InputError: missing, unreadable, no ordinary file, or no ONNX model.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        hint = "check the path and its rights"
+        raise InputError(f"the model cannot be read: {os.strerror(error.errno or 0)}", hint=hint, path=path) from None
+    with contextlib.closing(os.fdopen(handle, "rb")) as file:
+        try:
+            with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
+                return walk(data, len(data))
+        except (OSError, ValueError):  # an empty file cannot be mapped, nor can a folder or a pipe
+            empty = Path(path).is_file() and not os.fstat(file.fileno()).st_size
+            message = "the model is an empty file" if empty else "the model is no ordinary file"
+            raise InputError(message, hint="name an .onnx file", path=path) from None
+        except Damaged as damaged:
+            raise InputError(_reason(path, damaged), hint="export or copy the model again", path=path) from None
+
+
+def _reason(path: Path | str, damaged: Damaged) -> str:
+    with Path(path).open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        return f"{_NOT_ONNX} but the pointer that Git LFS leaves in its place"
+    return f"{_NOT_ONNX}: {damaged}"
+
+
+def walk(data: Buffer, size: int) -> Model:
+    """The header of the model in the first `size` bytes of `data`.
+
+    Raises:
+        Damaged: it is no ONNX model.
+    """
+    opsets: dict[str, int] = {}
+    metadata: dict[str, str] = {}
+    graph: Field | None = None
+    for field in fields(data, 0, size):
+        if field.number == 7:
+            graph = field
+        elif field.number == 8:
+            domain, version = _opset(data, field)
+            opsets[domain] = version
+        elif field.number == 14:
+            key, value = _pair(data, field)
+            metadata[key] = value
+    if graph is None or graph.wire != 2:
+        raise Damaged("there is no graph in it")
+    reader = _Graph(data)
+    reader.read(graph)
+    if not reader.nodes and not reader.outputs:
+        raise Damaged("its graph is empty")
+    inputs = tuple(each for each in reader.inputs if each.name not in reader.initialisers)
+    return Model(
+        opset=max((version for domain, version in opsets.items() if domain in _DEFAULT_DOMAINS), default=0),
+        domains=tuple(sorted(opsets)),
+        inputs=inputs,
+        outputs=tuple(reader.outputs),
+        nodes=tuple(reader.nodes),
+        initialisers=frozenset(reader.initialisers),
+        integers=reader.integers,
+        external=tuple(sorted(reader.external)),
+        metadata=metadata,
+    )
+
+
+class _Graph:
+    def __init__(self, data: Buffer) -> None:
+        self.data = data
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.initialisers: set[str] = set()
+        self.integers: dict[str, tuple[int, ...]] = {}
+        self.external: set[str] = set()
+
+    def read(self, graph: Field) -> None:
+        for field in fields(self.data, graph.start, graph.end):
+            if field.number == 1:
+                self.nodes.append(self.node(field))
+            elif field.number == 5:
+                name, numbers = self.tensor(field)
+                self.initialisers.add(name)
+                if numbers is not None:
+                    self.integers[name] = numbers
+            elif field.number == 11:
+                self.inputs.append(_value(self.data, field))
+            elif field.number == 12:
+                self.outputs.append(_value(self.data, field))
+            elif field.number == 15:  # a sparse tensor: its values (1) carry the name
+                for part in self.parts(field):
+                    if part.number == 1:
+                        self.initialisers.add(self.tensor(part)[0])
+
+    def parts(self, field: Field) -> Iterator[Field]:
+        if field.wire != 2:
+            raise Damaged("a number stands where a message belongs")
+        return fields(self.data, field.start, field.end)
+
+    def node(self, field: Field) -> Node:
+        data = self.data
+        op = domain = name = ""
+        inputs: list[str] = []
+        outputs: list[str] = []
+        attributes: list[Field] = []
+        for part in self.parts(field):
+            if part.number == 1:
+                inputs.append(part.text(data))
+            elif part.number == 2:
+                outputs.append(part.text(data))
+            elif part.number == 3:
+                name = part.text(data)
+            elif part.number == 4:
+                op = part.text(data)
+            elif part.number == 5:
+                attributes.append(part)
+            elif part.number == 7:
+                domain = part.text(data)
+        constant = None
+        if op == "Constant":
+            constant = self.constant(attributes)
+            if constant is not None and outputs:
+                self.integers[outputs[0]] = constant
+        return Node(op, domain, tuple(inputs), tuple(outputs), name, constant)
+
+    def constant(self, attributes: list[Field]) -> tuple[int, ...] | None:
+        """The integers of a Constant's `value`, `value_int` or `value_ints`."""
+        found: tuple[int, ...] | None = None
+        for attribute in attributes:
+            name = ""
+            numbers: list[int] = []
+            for part in self.parts(attribute):
+                if part.number == 1:
+                    name = part.text(self.data)
+                elif part.number == 5:
+                    found = self.tensor(part)[1]
+                elif part.number in {3, 8}:
+                    numbers += packed(self.data, part)
+            if name in {"value_int", "value_ints"}:
+                found = tuple(numbers[:SMALL])
+        return found
+
+    def tensor(self, field: Field) -> tuple[str, tuple[int, ...] | None]:
+        """The name, and the elements of a small integer tensor. Weights outside the file are noted."""
+        data = self.data
+        name, kind, elements = "", 0, 1
+        raw: Field | None = None
+        listed: list[Field] = []
+        for part in self.parts(field):
+            if part.number == 1:
+                for dim in packed(data, part):
+                    elements *= max(dim, 0)
+            elif part.number == 2:
+                kind = part.start
+            elif part.number in {5, 7}:
+                listed.append(part)
+            elif part.number == 8:
+                name = part.text(data)
+            elif part.number == 9:
+                raw = part
+            elif part.number == 13:
+                key, value = _pair(data, part)
+                if key == "location":
+                    self.external.add(value)
+        if kind not in {_INT32, _INT64} or elements > SMALL:
+            return name, None
+        return name, self.small(raw, listed, kind, elements)
+
+    def small(self, raw: Field | None, listed: list[Field], kind: int, count: int) -> tuple[int, ...] | None:
+        """The elements, from raw bytes or from a list; None where there are not `count`."""
+        if raw is None:
+            numbers = tuple(number for part in listed for number in packed(self.data, part))
+            return numbers if len(numbers) == count else None
+        code, size = ("i", 4) if kind == _INT32 else ("q", 8)
+        if raw.wire != 2 or raw.end - raw.start != count * size:
+            return None
+        return struct.unpack(f"<{count}{code}", raw.bytes(self.data))
+
+
+def _value(data: Buffer, field: Field) -> Value:
+    """A ValueInfoProto: its name (1) and, below its type (2), that of a tensor (1): element type (1) and shape (2)."""
+    name, kind = "", 0
+    dims: list[int | str | None] | None = None
+    for part in _inside(data, field):
+        if part.number == 1:
+            name = part.text(data)
+        elif part.number == 2:
+            for tensor in (each for each in _inside(data, part) if each.number == 1):
+                for each in _inside(data, tensor):
+                    if each.number == 1:
+                        kind = each.start
+                    elif each.number == 2:
+                        dims = [_dim(data, dim) for dim in _inside(data, each) if dim.number == 1]
+    return Value(
+        name, _TYPES.get(kind, "no tensor" if not kind else f"type {kind}"), None if dims is None else tuple(dims)
+    )
+
+
+def _dim(data: Buffer, field: Field) -> int | str | None:
+    for part in _inside(data, field):
+        if part.number == 1 and part.wire == 0:
+            return int64(part.start)
+        if part.number == 2:
+            return part.text(data) or None
+    return None
+
+
+def _opset(data: Buffer, field: Field) -> tuple[str, int]:
+    domain, version = "", 0
+    for part in _inside(data, field):
+        if part.number == 1:
+            domain = part.text(data)
+        elif part.number == 2 and part.wire == 0:
+            version = int64(part.start)
+    return domain, version
+
+
+def _pair(data: Buffer, field: Field) -> tuple[str, str]:
+    """A StringStringEntryProto."""
+    found = {part.number: part.text(data) for part in _inside(data, field) if part.number in {1, 2}}
+    return found.get(1, ""), found.get(2, "")
+
+
+def _inside(data: Buffer, field: Field) -> Iterator[Field]:
+    if field.wire != 2:
+        raise Damaged("a number stands where a message belongs")
+    return fields(data, field.start, field.end)

@@ -1,0 +1,246 @@
+"""NVI031 to NVI036 and NVI042: whether the ONNX model's inputs and outputs are what nvinfer feeds and reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from convert.findings import Level, Rule
+from convert.nvinfer.rules.case import CLASSIFIER, DETECTOR, FUNCTIONS, SEGMENTATION, Case, Check
+from convert.nvinfer.rules.values import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.findings import Finding
+    from convert.nvinfer.rules.model import Value
+
+__all__ = ["CHECKS", "function_of", "image", "is_nhwc"]
+
+DAMAGED = Rule(
+    "NVI031",
+    Level.ERROR,
+    "the ONNX file cannot be read",
+    why="It is cut off, is something else, is the pointer Git LFS leaves, or keeps its weights in a file beside it "
+    "that is not there. TensorRT cannot build an engine from it.",
+    fix="export or copy the model again, with the files that belong to it",
+)
+
+INPUT = Rule(
+    "NVI032",
+    Level.ERROR,
+    "the model's input is not one picture",
+    why="nvinfer feeds exactly one input with three dimensions behind the batch: “default input_layer is not a "
+    "image[CHW]”. More inputs need a library that fills them.",
+    fix="reshape a flat input inside the ONNX file; take other inputs out",
+)
+
+NHWC = Rule(
+    "NVI033",
+    Level.ERROR,
+    "the model's input is NHWC",
+    why="nvinfer takes the first dimension for the channels: “RGB/BGR input format specified but network input "
+    "channels is not 3”. With network-input-order=1 (since 6.0) and infer-dims=channels;height;width, both, it feeds "
+    "NHWC.",
+    fix="convert with the input as NCHW (tf2onnx: --inputs-as-nchw with the input's real name), or give both keys",
+)
+
+INFER_DIMS = Rule(
+    "NVI034",
+    Level.ERROR,
+    "infer-dims does not fit the model",
+    why="infer-dims is channels;height;width, whatever network-input-order says, without the batch. Another size "
+    "than the model's cannot be built (“setDimensions”), and a model with free height and width needs it (“dynamic "
+    "input is missing dimensions”).",
+    fix="write the model's own size",
+)
+
+NOT_FLOAT = Rule(
+    "NVI035",
+    Level.ERROR,
+    "an input or output is not float32",
+    why="nvinfer writes float32 into the input buffer and reads float32 from the outputs without looking at their "
+    "type: with another one it writes past the buffer, and scores are garbage.",
+    fix="put a Cast behind the input and in front of the outputs, or export the float32 model",
+)
+
+OPEN_SIZE = Rule(
+    "NVI036",
+    Level.WARNING,
+    "the size of an output is open",
+    why="nvinfer makes its output buffers once, from sizes it must know when it starts; only the batch may vary.",
+    fix="export with fixed sizes, or without the post-processing that makes them vary",
+)
+
+REFUSED = Rule(
+    "NVI042",
+    Level.ERROR,
+    "nvinfer does not start with this config, model and labels",
+    why="The inference context, or the reading of its outputs on the first frame, fails for the reason given.",
+    fix="see the message",
+)
+
+_COLOURS: Final = frozenset({1, 3})
+# What other rules say better, by the key initialise names.
+_SAID: Final = frozenset(
+    {
+        *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
+        *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
+        *("output-blob-names", *FUNCTIONS.values()),
+    }
+)
+
+
+def damaged(case: Case) -> Iterator[Finding]:
+    """No ONNX model, or only half of one."""
+    if case.model_error is not None:
+        hint = case.model_error.hint
+        yield case.found(DAMAGED, f"{case.model_path}: {case.model_error.message}", key="onnx-file", hint=hint)
+    for name in case.lacking:
+        message = f"{case.model_path} keeps weights in {quoted(name)}, which is not beside it"
+        yield case.found(DAMAGED, message, key="onnx-file", hint="copy that file along")
+
+
+def picture(case: Case) -> Iterator[Finding]:
+    """One input, three dimensions behind the batch."""
+    if case.model is None or _from_meta(case):
+        return
+    inputs = case.model.inputs
+    if len(inputs) != 1:
+        names = ", ".join(quoted(each.name) for each in inputs) or "none"
+        if not (len(inputs) > 1 and _fills_inputs(case)):
+            yield case.found(INPUT, f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one", key="onnx-file")
+    if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
+        message = (
+            f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}; nvinfer needs [N, channels, height, width]"
+        )
+        yield case.found(INPUT, message, key="onnx-file")
+
+
+def nhwc(case: Case) -> Iterator[Finding]:
+    """Channels last."""
+    source = image(case)
+    if source is None or not is_nhwc(source) or source.dims is None or _from_meta(case):
+        return
+    channels = source.dims[3]
+    order = case.value("network-input-order", None)
+    if order == 1 and all(case.value("infer-dims")):
+        return  # if the numbers fit is infer_dims' affair
+    shown = f"the model's input is {_shown(source)}, channels last"
+    if order is None:
+        message, hint = f"{shown}; DeepStream {case.parsed.release} feeds NCHW only", "convert the model to NCHW"
+    elif order == 1:
+        size = ";".join("?" if each is None else str(each) for each in (channels, *source.dims[1:3]))
+        message, hint = f"{shown}: network-input-order=1 needs infer-dims, too", f"write infer-dims={size}"
+    else:
+        message, hint = f"{shown}, and is fed channels first", "convert it to NCHW, or write network-input-order=1"
+    yield case.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
+
+
+def infer_dims(case: Case) -> Iterator[Finding]:
+    """infer-dims against the model."""
+    dims = tuple(case.value("infer-dims"))
+    if any(dims) and not all(dims):
+        yield case.found(
+            INFER_DIMS, f"infer-dims {_list(dims)} holds a 0, so nvinfer takes none of it", key="infer-dims"
+        )
+    source = image(case)
+    if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(case):
+        return
+    nhwc_order = case.value("network-input-order") == 1
+    sizes = source.dims[1:]
+    if not all(dims):
+        if not all(isinstance(each, int) for each in sizes):
+            message = f"the model's input is {_shown(source)}: without infer-dims no engine can be built"
+            yield case.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
+        return
+    if is_nhwc(source) and not nhwc_order:
+        return  # said by nhwc
+    wanted = (*dims[1:], dims[0]) if nhwc_order else dims
+    if any(isinstance(have, int) and have != want for have, want in zip(sizes, wanted, strict=True)):
+        right = (sizes[2], *sizes[:2]) if nhwc_order else sizes
+        message = f"infer-dims is {_list(dims)}, the model's input is {_shown(source)}"
+        hint = f"write infer-dims={_list(right)}" if all(isinstance(each, int) for each in right) else None
+        yield case.found(INFER_DIMS, message, key="infer-dims", hint=hint)
+
+
+def not_float(case: Case) -> Iterator[Finding]:
+    """Types nvinfer does not look at."""
+    if case.model is None:
+        return
+    source = image(case)
+    if source is not None and source.dtype != "float" and not _from_meta(case):
+        message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
+        yield case.found(NOT_FLOAT, message, key="onnx-file")
+    if function_of(case) or case.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
+        return
+    for output in case.model.outputs:
+        used = case.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
+        if used and output.dtype != "float":
+            message = f"the output {quoted(output.name)} is {output.dtype}; nvinfer reads it as float32"
+            yield case.found(NOT_FLOAT, message, key="onnx-file")
+
+
+def open_size(case: Case) -> Iterator[Finding]:
+    """Outputs with free dimensions behind the batch."""
+    for output in case.model.outputs if case.model else ():
+        if output.dims is not None and not all(isinstance(each, int) for each in output.dims[1:]):
+            message = f"the output {quoted(output.name)} is {_shown(output)}: its size is not fixed"
+            yield case.found(OPEN_SIZE, message, key="onnx-file")
+
+
+def refused(case: Case) -> Iterator[Finding]:
+    """What no other rule names."""
+    if case.start is None:
+        return
+    ended = case.start.verdict != "ok" or case.start.output_parser_failed
+    for problem in case.start.problems:
+        if ended and (problem.fatal or case.start.output_parser_failed) and problem.key not in _SAID:
+            yield case.found(REFUSED, problem.message, key=problem.key)
+
+
+def is_nhwc(source: Value) -> bool:
+    """Whether an input has its channels last, as far as its shape tells."""
+    if source.dims is None or len(source.dims) != 4:
+        return False
+    return source.dims[3] in _COLOURS and source.dims[1] not in _COLOURS
+
+
+def function_of(case: Case) -> str:
+    """The function that reads the outputs; "" where nvinfer does it itself, without a library whatever is written."""
+    return str(case.value(FUNCTIONS.get(case.kind, ""), "")) if case.value("custom-lib-path", "") else ""
+
+
+def image(case: Case) -> Value | None:
+    """The input the pictures go into: the first one."""
+    return case.model.inputs[0] if case.model and case.model.inputs else None
+
+
+def _from_meta(case: Case) -> bool:
+    """Whether Gst-nvdspreprocess makes the input."""
+    return bool(case.value("input-tensor-from-meta"))
+
+
+def _fills_inputs(case: Case) -> bool:
+    if not case.value("custom-lib-path", ""):
+        return False
+    return case.library is None or case.library.has("NvDsInferInitializeInputLayers")
+
+
+def _shown(value: Value) -> str:
+    dims = ("?" if each is None else str(each) for each in value.dims or ())
+    return f"[{', '.join(dims)}]"
+
+
+def _list(dims: tuple[object, ...]) -> str:
+    return ";".join(map(str, dims))
+
+
+CHECKS: tuple[tuple[Rule, Check], ...] = (
+    (DAMAGED, damaged),
+    (INPUT, picture),
+    (NHWC, nhwc),
+    (INFER_DIMS, infer_dims),
+    (NOT_FLOAT, not_float),
+    (OPEN_SIZE, open_size),
+    (REFUSED, refused),
+)

@@ -1,0 +1,180 @@
+"""NVI050 to NVI055: what happens to the pixels, y = net-scale-factor * (x - offset), x = 0 to 255."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from convert.findings import Level, Rule
+from convert.nvinfer.rules.network import is_nhwc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.findings import Finding
+    from convert.nvinfer.rules.case import Case, Check
+
+__all__ = ["CHECKS"]
+
+COLOUR = Rule(
+    "NVI050",
+    Level.ERROR,
+    "model-color-format does not fit the number of channels",
+    why="RGB (0, also when left out) and BGR (1) need three channels, GRAY (2) needs one. Otherwise the element does "
+    "not start: “RGB/BGR input format specified but network input channels is not 3”.",
+    fix="write model-color-format=2 for one channel, 0 or 1 for three",
+)
+
+NO_SCALE = Rule(
+    "NVI051",
+    Level.WARNING,
+    "net-scale-factor is not given",
+    why="It is 1.0 then: the model gets pixels from 0 to 255. One that was trained on 0..1 sees white everywhere: no "
+    "boxes, nonsense scores, and no message.",
+    fix="write net-scale-factor=0.00392156862745098 (1/255) for 0..1, 0.00784313725490196 with "
+    "offsets=127.5;127.5;127.5 for -1..1, or 1.0 if the model was trained on 0..255",
+)
+
+ODD_SCALE = Rule(
+    "NVI052",
+    Level.WARNING,
+    "net-scale-factor is probably not what is meant",
+    why="0 and less switch scaling and offsets off without a word, which is the same as 1.0. A value near a power of "
+    "ten times 1/255, or 255 itself, is 1/255 typed wrong.",
+    fix="write 0.00392156862745098 for 1/255, 0.00784313725490196 for 1/127.5",
+)
+
+OFFSETS = Rule(
+    "NVI053",
+    Level.ERROR,
+    "there are not as many offsets as channels",
+    why="offsets holds one value a channel: three for RGB and BGR, one for GRAY. Otherwise the element does not "
+    "start: “Preprocessor set scale and offsets failed”.",
+    fix="write one offset for each channel",
+)
+
+ODD_OFFSETS = Rule(
+    "NVI054",
+    Level.WARNING,
+    "offsets are in another unit or order",
+    why="offsets are subtracted from pixels of 0 to 255 before they are scaled, in the network's channel order: "
+    "means of 0 to 1 hardly change anything, and ImageNet's means belong in the order of model-color-format.",
+    fix="multiply means of 0..1 by 255; write 123.68;116.78;103.94 for RGB, 103.94;116.78;123.68 for BGR",
+)
+
+MEAN_FILE = Rule(
+    "NVI055",
+    Level.ERROR,
+    "the mean file does not fit",
+    why="nvinfer reads a PPM picture (P3 or P6 header, raw bytes) of exactly the network's width and height; "
+    "otherwise the element does not start.",
+    fix="make a PPM of that size, or write offsets instead",
+)
+
+_GRAY: Final = 2
+_FORMATS: Final = {0: "RGB", 1: "BGR", 2: "GRAY"}
+_IMAGENET_RGB: Final = (123.7, 116.5, 103.8)
+_NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
+
+
+def colour(case: Case) -> Iterator[Finding]:
+    """Channels that the format does not have."""
+    channels = _channels(case)
+    if channels is None:
+        return
+    name = case.value("model-color-format")
+    if channels != (1 if name == _GRAY else 3):
+        message = f"model-color-format is {name}, {_FORMATS[name]}, but the network's input has {channels} channels"
+        hint = {1: "write model-color-format=2", 3: "write model-color-format=0 (RGB) or 1 (BGR)"}.get(channels)
+        yield case.found(COLOUR, message, key="model-color-format", hint=hint)
+
+
+def no_scale(case: Case) -> Iterator[Finding]:
+    """net-scale-factor left out."""
+    if not case.given("net-scale-factor") and not case.value("input-tensor-from-meta"):
+        message = "net-scale-factor is not given: the model gets pixels from 0 to 255"
+        yield case.found(NO_SCALE, message, hint="write it out, also where 1.0 is meant")
+
+
+def odd_scale(case: Case) -> Iterator[Finding]:
+    """Zero, negative, or 1/255 typed wrong."""
+    if not case.given("net-scale-factor"):
+        return
+    scale = case.number("net-scale-factor")
+    if not scale > 0 or math.isinf(scale):
+        message = f"net-scale-factor is {case.value('net-scale-factor')}: scaling and offsets are switched off"
+        if math.isinf(scale) and scale > 0:
+            message = "net-scale-factor is infinite"
+        yield case.found(ODD_SCALE, message, key="net-scale-factor")
+        return
+    if meant := _meant(scale):
+        message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
+        yield case.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.00392156862745098")
+
+
+def offsets(case: Case) -> Iterator[Finding]:
+    """One for each channel."""
+    channels = _channels(case)
+    count = len(case.value("offsets"))
+    scale = case.number("net-scale-factor")
+    if channels is not None and count not in {0, channels} and scale > 0:
+        message = f"there are {count} offsets for {channels} channel{'s' if channels > 1 else ''}"
+        yield case.found(OFFSETS, message, key="offsets")
+
+
+def odd_offsets(case: Case) -> Iterator[Finding]:
+    """Means of 0..1, or in the other order."""
+    means = [float(each) for each in case.value("offsets")]
+    if not means or not case.number("net-scale-factor") > 0:
+        return
+    if any(means) and all(0 <= each <= 1 for each in means):
+        hint = "write " + ";".join(f"{each * 255:g}" for each in means)
+        yield case.found(ODD_OFFSETS, "offsets are between 0 and 1, but pixels go up to 255", key="offsets", hint=hint)
+        return
+    order = _FORMATS[case.value("model-color-format")]
+    wrong = _IMAGENET_RGB if order == "BGR" else _IMAGENET_RGB[::-1]
+    if order != "GRAY" and len(means) == 3 and all(abs(a - b) < _NEAR for a, b in zip(means, wrong, strict=True)):
+        other = "RGB" if order == "BGR" else "BGR"
+        message = f"offsets are ImageNet's means in the order {other}, but model-color-format is {order}"
+        yield case.found(ODD_OFFSETS, message, key="offsets", hint="turn the offsets round, or change the format")
+
+
+def mean_file(case: Case) -> Iterator[Finding]:
+    """A picture that does not fit."""
+    file = case.files.get("mean-file")
+    if case.start is None or file is None or not file.presence.here:
+        return
+    for problem in case.start.problems:
+        if problem.key == "mean-file":
+            yield case.found(MEAN_FILE, problem.message, key="mean-file")
+
+
+def _channels(case: Case) -> int | None:
+    """Channels of the network; None where they are not known, or another rule says that they cannot be."""
+    if case.network is None or case.value("input-tensor-from-meta"):
+        return None
+    source = case.model.inputs[0] if case.model and case.model.inputs else None
+    feeds_nhwc = case.value("network-input-order") == 1 and all(case.value("infer-dims"))
+    return None if source and is_nhwc(source) and not feeds_nhwc else case.network[0]
+
+
+def _meant(scale: float) -> str | None:
+    """ "1/255" where `scale` looks like it, mistyped."""
+    if abs(scale - 255) < 1e-3 or abs(scale - 256) < 1e-3:
+        return "1/255"
+    times = scale * 255
+    if abs(times - 1) < 0.04:
+        # 1/256 is another habit, and 0.00392 is near enough.
+        return "1/255" if abs(times - 1) > 0.0005 and abs(scale * 256 - 1) > 1e-4 else None
+    power = math.log10(times)
+    return "1/255" if abs(power - round(power)) < 0.003 and abs(round(power)) <= 3 else None
+
+
+CHECKS: tuple[tuple[Rule, Check], ...] = (
+    (COLOUR, colour),
+    (NO_SCALE, no_scale),
+    (ODD_SCALE, odd_scale),
+    (OFFSETS, offsets),
+    (ODD_OFFSETS, odd_offsets),
+    (MEAN_FILE, mean_file),
+)
