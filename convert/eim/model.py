@@ -17,6 +17,7 @@ from convert.eim import decode
 from convert.eim.features import unpack
 from convert.errors import InputError
 from convert.validate import runtime
+from convert.validate.decoding import with_raw
 from convert.validate.preprocess import as_nvinfer
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
 
     from convert.eim.impulse import Impulse
 
-__all__ = ["RAW", "Answer", "Loaded"]
+__all__ = ["Answer", "Loaded"]
 
-RAW = "raw_"
-"""How the network's own outputs begin to be called inside a detector's graph (`convert.graph.heads`)."""
+_HEAT_MAP, _CANDIDATES = "raw_heat_map", "raw_candidates"  # what `convert.graph.heads` calls raw outputs
 _COVERAGE = "cov"
 _SDK_OVERLAP = 0.2
 
@@ -96,16 +96,15 @@ def _fomo(
     impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: float, *, as_sdk: bool
 ) -> list[decode.Box] | None:
     """From the raw heat map (background first), else from the coverage; None when there is neither."""
-    classes = len(impulse.labels)
-    heat = None
-    for name, values in outputs.items():
-        if name.startswith(RAW) and values.ndim == 4 and values.shape[1] == classes + 1:
-            heat = values[0, 1:]
-            break
-        if _COVERAGE in name and values.ndim == 4 and values.shape[1] == classes:
-            heat = values[0]
-    if heat is None:
+    maps = [outputs[_HEAT_MAP][0, 1:]] if _HEAT_MAP in outputs else []
+    maps += [values[0] for name, values in outputs.items() if _COVERAGE in name]
+    if not maps:
         return None
+    heat = maps[0]
+    if heat.ndim != 3 or len(heat) != len(impulse.labels):
+        raise InputError(
+            f"the heat map {list(heat.shape)} does not fit {len(impulse.labels)} labels", hint="convert again"
+        )
     size = (impulse.height, impulse.width)
     return decode.fomo(heat.transpose(1, 2, 0), impulse.labels, threshold, size, as_sdk=as_sdk)
 
@@ -128,31 +127,21 @@ def _boxes(impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: flo
 
 
 def _raw_rows(impulse: Impulse, outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:
-    """[rows, 5 + labels], boxes 0..1."""
-    for name, values in outputs.items():
-        if name.startswith(RAW) and values.ndim == 3 and values.shape[2] == 5 + len(impulse.labels):
-            rows = np.array(values[0], np.float32)
-            if impulse.coordinates == "pixels":
-                rows[:, :4] /= np.array([impulse.width, impulse.height] * 2, np.float32)
-            elif impulse.coordinates not in {None, "relative"}:
-                return None
-            return rows
-    return None
+    """[rows, 5 + labels], boxes 0..1; None where the graph does not hold them in a unit that is known."""
+    values = outputs.get(_CANDIDATES)
+    if values is None or values.ndim != 3 or values.shape[2] != 5 + len(impulse.labels):
+        return None
+    rows = np.array(values[0], np.float32)
+    if impulse.coordinates == "pixels":
+        rows[:, :4] /= np.array([impulse.width, impulse.height] * 2, np.float32)
+    return rows if impulse.coordinates in {None, "relative", "pixels"} else None
 
 
 def _with_raw_outputs(impulse: Impulse) -> bytes:
     """The model with its raw tensors as outputs, too."""
-    import onnx  # noqa: PLC0415 - classifiers do without
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx, which classifiers do without
 
     try:
-        model = onnx.load_model_from_string(impulse.onnx)
+        return with_raw(impulse.onnx)
     except DecodeError as error:
         raise InputError(f"{impulse.name}.onnx is not an ONNX model", hint="convert again") from error
-    there = {value.name for value in model.graph.output}
-    for node in model.graph.node:
-        for name in node.output:
-            if name.startswith(RAW) and name not in there:
-                model.graph.output.append(onnx.ValueInfoProto(name=name))
-    data: bytes = model.SerializeToString()
-    return data

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import ImageScaling, Task
 from convert.eim import decode
-from convert.errors import InputError, UnsupportedModelError
+from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.facts import facts
+from convert.isolation import Died, Failed
 from convert.validate import reference
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ class Original:
             ValidationError: LiteRT cannot run the model.
             InputError: the labels are not as many as the outputs have.
         """
-        outputs = reference.outputs(self.model, picture[None], self.scaling, self.worker, self.timeout)
+        arguments = (self.model, picture[None], self.scaling)
+        if self.facts.task is Task.SSD:
+            outputs = self._call("convert.eim.original:_whole", *arguments)
+        else:
+            outputs = reference.outputs(*arguments, self.worker, self.timeout)
         size = self.size[:2]
         if self.facts.task is Task.CLASSIFIER:
             self._fits(outputs[0].size)
@@ -78,12 +83,30 @@ class Original:
             found = decode.ssd([output[0] for output in outputs], self.labels, threshold, size)
         return {"bounding_boxes": [box._asdict() for box in found]}
 
+    def _call(self, function: str, *arguments: Any) -> list[NDArray[np.float32]]:
+        try:
+            result: list[NDArray[np.float32]] = self.worker.call(function, *arguments, timeout=self.timeout)
+        except (Died, Failed) as error:
+            raise ValidationError(f"LiteRT cannot run the model: {error}", path=self.path) from error
+        return result
+
     def _fits(self, classes: int) -> None:
         if classes != len(self.labels):
             raise InputError(
                 f"the model has {classes} classes and the .eim names {len(self.labels)} labels", path=self.path,
                 hint="compare an .eim with the model of the same project and version",
             )  # fmt: skip
+
+
+def _whole(model: bytes, picture: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+    """In the child: boxes, classes, scores and count of an SSD, which the graph may give in any order."""
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only SSD models need it
+
+    graph = schema.Model.GetRootAs(model, 0).Subgraphs(0)
+    last = graph.Operators(graph.OperatorsLength() - 1)
+    given = [int(graph.Outputs(number)) for number in range(graph.OutputsLength())]
+    outputs = reference.run(model, picture, scaling, whole=True)
+    return [outputs[given.index(int(last.Outputs(number)))] for number in range(last.OutputsLength())]
 
 
 def read_original(

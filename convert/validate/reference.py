@@ -82,10 +82,13 @@ def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine
         raise ValidationError(f"{engine} cannot run the original model: {error}", hint=_DAMAGED) from error
 
 
-def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+def run(
+    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, *, whole: bool = False
+) -> list[NDArray[np.float32]]:
     """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
 
-    Of an SSD the encoded boxes and the scores that go into its last operator: nvinfer does what that one does.
+    Of an SSD the encoded boxes and the scores that go into its last operator, as nvinfer does what that one does; with
+    `whole` what comes out of it.
 
     Args:
         model: a TFLite flatbuffer with one input of n = 1.
@@ -97,7 +100,7 @@ def run(model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling) -> lis
     """
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the parent does without
 
-    inside = ssd.inputs(model)
+    inside = None if whole else ssd.inputs(model)
     try:
         interpreter = Interpreter(model_content=model, num_threads=1)
         interpreter.allocate_tensors()

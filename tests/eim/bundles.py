@@ -177,8 +177,8 @@ def yolov5(height: int = 64, width: int = 96, **changes: Any) -> Sketch:
             none = Mul(column, zero)
             deep = Reshape(mean, deeper)
             nothing = Mul(deep, zero)
-            raw_rows = Add(nothing, rows)
-            spare = Slice(raw_rows, zeros, fours, last)
+            raw_candidates = Add(nothing, rows)
+            spare = Slice(raw_candidates, zeros, fours, last)
             gone = Mul(spare, zero)
             detection_boxes = Add(gone, corners)
             detection_scores = Add(none, scores)
@@ -208,7 +208,7 @@ def ssd(height: int = 64, width: int = 96, **changes: Any) -> Sketch:
     sketch = yolov5(height, width)
     constants = {**sketch.constants, "scores": ROWS[np.newaxis, :, 4]}
     head = Head(Task.SSD, ("cat", "dog"), limits=Limits(detections=10, score=0.0, overlap=0.6))
-    text = sketch.text.replace("raw_rows", "other")
+    text = sketch.text.replace("raw_candidates", "other")
     return replace(replace(sketch, text=text, head=head, constants=constants), **changes)
 
 
