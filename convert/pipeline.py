@@ -1,4 +1,4 @@
-"""The road from export to bundle, as one tuple that can be read aloud, and the runner that walks it.
+"""The runner that walks a road: a tuple of stages (`convert.cli.road` has them, with the options of the command line).
 
 A dry run walks the same tuple: it reads what can be read without work, refuses what will be refused, plans the rest.
 """
@@ -24,15 +24,12 @@ from convert.writing import Output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.agreement import WithAgreement
     from convert.artifacts import Stage
     from convert.findings import Finding
-    from convert.graph.adapt import Adapt
-    from convert.validate.stage import Validate
 
 _T = TypeVar("_T")
 
-__all__ = ["Event", "Record", "Run", "Status", "dry_run", "run", "stages"]
+__all__ = ["Event", "Record", "Run", "Status", "dry_run", "run"]
 
 
 class Status(StrEnum):
@@ -67,11 +64,13 @@ class Run:
     Attributes:
         artifacts: the start artifact and what every finished stage returned, in order.
         error: what ended it, where something did.
+        secondary: the walk of the second export, where two go into one app.
     """
 
     artifacts: list[object]
     records: list[Record] = field(default_factory=list)
     error: ConvertError | None = None
+    secondary: Run | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -90,13 +89,6 @@ class Run:
 
 def _silent(_event: Event) -> None:
     """Nobody watches."""
-
-
-def stages(
-    unpack: Unpack, translate: Translate, adapt: Adapt, validate: Validate | WithAgreement, emit: Emit
-) -> tuple[Stage, Stage, Stage, Stage, Stage]:
-    """The whole road."""
-    return (unpack, translate, adapt, validate, emit)
 
 
 def run(road: tuple[Stage, ...], artifact: object, observer: Callable[[Event], None] = _silent) -> Run:

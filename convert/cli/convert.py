@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from convert.cli.options import adapting, common, emitting, folder_option, translating, unpacking, validating
+from convert.cli.options import LABELS, adapting, common, emitting, folder_option, translating, unpacking, validating
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -16,7 +17,15 @@ __all__ = ["command"]
 
 
 @click.command(name="convert")
-@click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
+@click.argument("export", type=click.Path(path_type=Path), metavar="[EXPORT]", required=False)
+@click.option("--pgie", type=click.Path(path_type=Path), metavar="EXPORT", help="With --sgie: a detector's export.")
+@click.option(
+    "--sgie",
+    type=click.Path(path_type=Path),
+    metavar="EXPORT",
+    help="With --pgie: the model for each object found; both go into one app.",
+)
+@click.option("--sgie-labels", type=LABELS, metavar="a;b;c|FILE", help="Labels of the --sgie model.")
 @folder_option("The folder to write the bundle into.")
 @unpacking
 @translating
@@ -26,7 +35,16 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
 @common
 def command(
-    export: Path, output: Path, *, dry_run: bool, format_: str, fail_on: Level, quiet: bool, **options: Any
+    export: Path | None,
+    output: Path,
+    pgie: Path | None,
+    sgie: Path | None,
+    *,
+    dry_run: bool,
+    format_: str,
+    fail_on: Level,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
@@ -38,13 +56,27 @@ def command(
       ei-deepstream convert my-project.zip -o bundle
       ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash
       ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4
+      ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle
+
+    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode and --image-scaling are about the first.
     """
-    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
+    if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
+        raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")
+    for name in ("role", "operate_on_gie_id") if pgie else ():
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} means nothing with --pgie and --sgie: they say it already"
+            )
+    from convert import cascade, pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
-    from convert.cli.road import road  # noqa: PLC0415
+    from convert.cli.road import road, two_roads  # noqa: PLC0415
     from convert.render.progress import progress  # noqa: PLC0415
 
-    with road(output, options) as stages, progress(quiet=quiet or format_ == "json") as observer:
-        walk = pipeline.dry_run if dry_run else pipeline.run
-        result = walk(stages, export, observer)
+    with progress(quiet=quiet or format_ == "json") as observer:
+        if pgie and sgie:
+            with two_roads(output, options) as (roads, emit):
+                result = (cascade.dry_run if dry_run else cascade.run)((pgie, sgie), roads, emit, observer)
+        else:
+            with road(output, options) as stages:
+                result = (pipeline.dry_run if dry_run else pipeline.run)(stages, export, observer)
     return finish(result, format_=format_, fail_on=fail_on, quiet=quiet)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from convert import pipeline
 from convert.agreement import WithAgreement
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
 from convert.graph.translate import PRELOAD, Translate
 from convert.isolation import Worker
 from convert.nvinfer.emit import Emit
+from convert.nvinfer.pair import EmitPair
 from convert.validate.stage import Validate
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Stage
 
-__all__ = ["pick", "road", "warm_worker"]
+__all__ = ["pick", "road", "two_roads", "warm_worker"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,10 +37,31 @@ def warm_worker(*preload: str) -> Worker:
 def road(output: Path, options: Mapping[str, Any]) -> Iterator[tuple[Stage, ...]]:
     """All five stages, sharing one warm worker that ends with the context."""
     with warm_worker() as worker:
-        yield pipeline.stages(
-            Unpack(**pick(Unpack, options)),
-            Translate(**pick(Translate, options), worker=worker),
-            Adapt(**pick(Adapt, options)),
-            WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
-            Emit(output, **pick(Emit, options)),
-        )
+        yield (*_proof(options, worker), Emit(output, **pick(Emit, options)))
+
+
+@contextmanager
+def two_roads(
+    output: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[tuple[tuple[Stage, ...], tuple[Stage, ...]], EmitPair]]:
+    """The stages up to validate for a detector and for a model of its objects, and what writes both.
+
+    What the options say of an export is said of the first; `sgie_labels` are the second's.
+    """
+    behind = {name: value for name, value in options.items() if name not in _OF_ONE}
+    behind["labels"] = options["sgie_labels"]
+    with warm_worker() as worker:
+        yield (_proof(options, worker), _proof(behind, worker)), EmitPair(output, **pick(EmitPair, options))
+
+
+_OF_ONE = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling"})
+
+
+def _proof(options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+    """Everything before emit."""
+    return (
+        Unpack(**pick(Unpack, options)),
+        Translate(**pick(Translate, options), worker=worker),
+        Adapt(**pick(Adapt, options)),
+        WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
+    )

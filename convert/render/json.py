@@ -23,11 +23,11 @@ __all__ = ["dumps", "error_document", "failure_document", "run_document"]
 
 
 def run_document(run: Run, exit_code: int) -> dict[str, Any]:
-    """`{schema_version, exit_code, stages[], export, model, evidence, outputs[], findings[], error}`.
+    """`{schema_version, exit_code, stages[], export, model, evidence, secondary, outputs[], findings[], error}`.
 
-    What a run did not come to is null. `seconds` are the only values that differ between two equal runs.
+    What a run did not come to is null; `secondary` is the second of two models in one app. `seconds` are the only
+    values that differ between two equal runs.
     """
-    export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
     bundle = run.last(Bundle)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -36,13 +36,22 @@ def run_document(run: Run, exit_code: int) -> dict[str, Any]:
             {"name": record.name, "status": record.status.value, "seconds": round(record.seconds, 4)}
             for record in run.records
         ],
-        "export": export and export_document(export),
-        "model": adapted and model_document(adapted),
-        "evidence": validated and evidence_document(validated.evidence),
+        **_subject(run),
+        "secondary": run.secondary and _subject(run.secondary),
         "bundle": bundle and {"folder": bundle.folder, "name": bundle.name},
         "outputs": [output_document(output) for output in run.outputs],
         "findings": [finding_document(finding) for finding in run.findings],
         "error": run.error and error_document(run.error),
+    }
+
+
+def _subject(run: Run) -> dict[str, Any]:
+    """What was converted, and how well."""
+    export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
+    return {
+        "export": export and export_document(export),
+        "model": adapted and model_document(adapted),
+        "evidence": validated and evidence_document(validated.evidence),
     }
 
 

@@ -37,6 +37,18 @@ def console(*, stderr: bool = False) -> Console:
 def show_run(run: Run) -> None:
     """What came out on standard output; an error on standard error."""
     out = console()
+    _show_subject(run, out)
+    if run.secondary:
+        _show_subject(run.secondary, out)
+    show_findings(run.findings, out)
+    _show_outputs(run, out)
+    if run.error:
+        sys.stdout.flush()
+        console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
+
+
+def _show_subject(run: Run, out: Console) -> None:
+    """What was converted, and how well."""
     if export := run.last(Export):
         out.print(f"[bold]{escape(export.name)}[/]: {escape(_model_line(export, run.last(Adapted)))}")
         where = f"{export.source} > {export.member}" if export.member else export.source
@@ -44,11 +56,6 @@ def show_run(run: Run) -> None:
     if validated := run.last(Validated):
         for name, line in _evidence_lines(validated.evidence):
             out.print(f"  {name:<9} {escape(line)}")
-    show_findings(run.findings, out)
-    _show_outputs(run, out)
-    if run.error:
-        sys.stdout.flush()
-        console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
 
 
 def show_findings(findings: Iterable[Finding], out: Console) -> None:

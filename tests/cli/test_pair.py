@@ -1,0 +1,47 @@
+"""Two exports in one app."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Said
+
+
+def test_a_detector_and_a_classifier_become_one_app(
+    say: Callable[..., Said], models: Path, exports: list[Path], tmp_path: Path
+) -> None:
+    fomo = next(path for path in sorted(models.glob("fomo*")) if "x1-f32" in path.name)
+    out = tmp_path / "app"
+    options = ("--pgie", fomo, "--sgie", exports[0], "--labels", "face", "-o", out, "--format", "json")
+    planned = say("convert", *options, "--dry-run").document
+    assert not out.exists()
+    said = say("convert", *options)
+    assert said.code == 0, said.err
+    document = said.document
+    assert document["export"]["task"] == "fomo"
+    assert document["secondary"]["export"]["task"] == "classifier"
+    for part in (document, document["secondary"]):
+        assert part["evidence"]["parity"]["max_abs_diff"] < 1e-4
+    assert [o["path"] for o in planned["outputs"]] == [o["path"] for o in document["outputs"]]
+    (app,) = out.glob("deepstream_app_*.txt")
+    text = app.read_text()
+    assert "[primary-gie]" in text
+    assert "[secondary-gie0]\nenable=1" in text
+    assert json.loads((out / "report.json").read_text())
+
+
+def test_what_does_not_go_together(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "app"
+    assert say("convert", "--pgie", exports[0], "-o", out).code == 2
+    assert say("convert", "-o", out).code == 2
+    assert say("convert", exports[0], "--pgie", exports[0], "--sgie", exports[0], "-o", out).code == 2
+    assert say("convert", "--pgie", exports[0], "--sgie", exports[0], "-o", out, "--role", "pgie").code == 2
+    said = say("convert", "--pgie", exports[0], "--sgie", exports[1], "-o", out)
+    assert said.code == 3
+    assert "classifier" in said.err
+    assert not out.exists()
