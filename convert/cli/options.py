@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING",
+    "LABELS",
     "SCALING",
     "adapting",
     "common",
@@ -81,6 +82,10 @@ class _Labels(click.ParamType):  # type: ignore[type-arg]
         return labels
 
 
+LABELS = _Labels()
+"""The type of --labels."""
+
+
 class _Choice(click.Choice[Any]):
     """A choice among a StrEnum's values, given to the command as the enum's member."""
 
@@ -108,7 +113,7 @@ unpacking = stack(
         "--name", "bundle_name", metavar="NAME", help="What the files are called after. [default: the project]"
     ),
     click.option(
-        "--labels", type=_Labels(), metavar="a;b;c|FILE", help="Labels in output order, instead of the export's."
+        "--labels", type=LABELS, metavar="a;b;c|FILE", help="Labels in output order, instead of the export's."
     ),
     click.option(
         "--task",
