@@ -1,0 +1,64 @@
+"""Edge Impulse's words: tasks, colours, resize modes, image scalings, as enumerations whose values go into files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Color", "ImageScaling", "ModelFormat", "ResizeMode", "Task"]
+
+
+class Task(StrEnum):
+    """What the last layer means (Edge Impulse's EI_CLASSIFIER_LAST_LAYER_* plus what only the shapes tell)."""
+
+    CLASSIFIER = "classifier"
+    FOMO = "fomo"
+    SSD = "ssd"
+    YOLOV2 = "yolov2"
+    YOLOV5 = "yolov5"
+    YOLOV5_DRPAI = "yolov5-drpai"
+    YOLOX = "yolox"
+    YOLOV7 = "yolov7"
+    YOLO_PRO = "yolo-pro"
+    YOLOV11 = "yolov11"
+    YOLOV11_ABS = "yolov11-abs"
+    TAO_RETINANET = "tao-retinanet"
+    TAO_SSD = "tao-ssd"
+    TAO_YOLOV3 = "tao-yolov3"
+    TAO_YOLOV4 = "tao-yolov4"
+    ANOMALY = "anomaly"
+    NOT_IMAGE = "not-image"
+    UNKNOWN = "unknown"
+
+
+class Color(StrEnum):
+    """Channel order of the model's input."""
+
+    RGB = "RGB"
+    GRAY = "GRAY"
+
+
+class ModelFormat(StrEnum):
+    """How the bytes of an export's model are to be read."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class ResizeMode(StrEnum):
+    """How Edge Impulse brought pictures to the model's size (EI_CLASSIFIER_RESIZE_*)."""
+
+    NONE = "none"
+    FIT_SHORTEST = "fit-shortest"
+    FIT_LONGEST = "fit-longest"
+    SQUASH = "squash"
+
+
+class ImageScaling(StrEnum):
+    """What is done to pixel/255 before the model sees it (EI_CLASSIFIER_IMAGE_SCALING_*)."""
+
+    NONE = "none"
+    FROM_0_TO_255 = "0_255"
+    TORCH = "torch"
+    MINUS_1_TO_1 = "min1_1"
+    MINUS_128_TO_127 = "min128_127"
+    BGR_MINUS_IMAGENET_MEAN = "bgr_subtract_imagenet_mean"
