@@ -80,7 +80,10 @@ def candidates(
     unit = layout.unit if unit is None else unit
     columns = layout.others + classes
     random = np.random.default_rng(7)
-    nodes, constants, names, count = [], {}, [], 0
+    nodes: list[NodeProto] = []
+    constants: dict[str, NDArray[Any]] = {}
+    names: list[str] = []
+    count = 0
     for stride in strides:
         cells = (size[0] // stride) * (size[1] // stride)
         constants[f"w{stride}"] = random.normal(0, 0.5, (columns, 3, stride, stride)).astype(np.float32) / stride

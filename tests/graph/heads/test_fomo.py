@@ -149,7 +149,7 @@ def peaks(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
     return kept
 
 
-HEATS = arrays(np.float32, (2, 4, 5), elements=st.sampled_from(np.array([0, 0.25, 0.5, 0.75, 1], np.float32)))
+HEATS = arrays(np.float32, (2, 4, 5), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,10 +15,13 @@ from convert.graph.heads.measured import neutral, unit_of
 from tests.graph.heads import synthetic
 from tests.graph.proof import model
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 SIDES = st.integers(4, 40).map(lambda cells: 8 * cells)
 
 
-def places(width: int, height: int, stride: int = 8) -> np.ndarray:
+def places(width: int, height: int, stride: int = 8) -> NDArray[np.float32]:
     y, x = np.mgrid[: height // stride, : width // stride]
     return np.stack([(x.ravel() + 0.5) * stride, (y.ravel() + 0.5) * stride], axis=1).astype(np.float32)
 
@@ -27,7 +32,8 @@ def test_any_size(width: int, height: int, stride: int) -> None:
     if len(cells) < 2:
         return
     assert unit_of(cells, width, height) == "pixels"
-    assert unit_of(cells / np.array([width, height], np.float32), width, height) == "relative"
+    shares = (cells / np.array([width, height])).astype(np.float32)
+    assert unit_of(shares, width, height) == "relative"
     assert unit_of(np.zeros_like(cells) + np.float32(0.5), width, height) == "cells"
 
 
