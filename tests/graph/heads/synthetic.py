@@ -86,7 +86,7 @@ def candidates(
     count = 0
     for stride in strides:
         cells = (size[0] // stride) * (size[1] // stride)
-        constants[f"w{stride}"] = random.normal(0, 0.5, (columns, 3, stride, stride)).astype(np.float32) / stride
+        constants[f"w{stride}"] = random.normal(0, 0.1, (columns, 3, stride, stride)).astype(np.float32) / stride
         constants[f"s{stride}"] = np.array([1, columns, cells], np.int64)
         names.append(f"r{stride}")
         count += cells

@@ -1,0 +1,221 @@
+"""Detectors through the whole stage: parity of what the network gives, and proof that the rest decodes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Task, Validated
+from convert.errors import ValidationError
+from convert.export.facts import facts
+from convert.export.onnxfacts import onnx_facts
+from convert.graph.adapt import Adapt
+from convert.graph.heads.layouts import LAYOUTS
+from convert.graph.translate import PRELOAD, Translate
+from convert.isolation import Worker
+from convert.validate import reference
+from convert.validate.decoding import raw_names, with_raw
+from convert.validate.stage import Validate
+from tests.graph.heads import synthetic
+from tests.graph.heads.ssds import ssd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onnx import ModelProto
+
+    from convert.findings import Finding
+
+LABELS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Worker]:
+    with Worker(PRELOAD) as child:
+        yield child
+
+
+def from_onnx(model: ModelProto, task: Task) -> Export:
+    data = model.SerializeToString()
+    about, _ = onnx_facts(data)
+    metadata = Metadata(labels=LABELS)
+    return Export(data, "model", "onnx", "model.onnx", "", metadata, replace(about, task=task), ModelFormat.ONNX)
+
+
+def from_tflite(data: bytes, labels: tuple[str, ...]) -> Export:
+    return Export(data, "model", "flatbuffer", "model.lite", "", Metadata(labels=labels), facts(data))
+
+
+def adapted(export: Export, child: Worker, **options: Any) -> Adapted:
+    translated = Translate(worker=child)(export, Path()).artifact
+    result = Adapt(**options)(translated, Path()).artifact
+    assert isinstance(result, Adapted)
+    return result
+
+
+def validated(artifact: Adapted, child: Worker) -> tuple[Validated, tuple[Finding, ...]]:
+    result = Validate(inputs=4, worker=child)(artifact, Path())
+    assert isinstance(result.artifact, Validated)
+    return result.artifact, result.findings
+
+
+def changed(artifact: Adapted, change: Callable[[ModelProto], None]) -> Adapted:
+    """The shipped model with a fault in it."""
+    model = onnx.load_model_from_string(artifact.onnx.data)
+    before = model.SerializeToString()
+    change(model)
+    assert model.SerializeToString() != before, "nothing was broken"
+    return replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
+
+
+@pytest.mark.parametrize("score", ["product", "objectness"])
+@pytest.mark.parametrize("task", list(LAYOUTS))
+def test_every_kind_of_row(task: Task, score: str, child: Worker) -> None:
+    artifact = adapted(from_onnx(synthetic.candidates(task), task), child, yolo_score=score)
+    assert raw_names(artifact.onnx.data) == ("raw_candidates",)
+    result, findings = validated(artifact, child)
+    assert not findings
+    evidence = result.evidence
+    assert evidence.parity is not None
+    assert evidence.parity.max_abs_diff < 1e-5
+    assert evidence.decoding is not None
+    assert evidence.decoding < 1e-6
+    assert evidence.batch is not None
+    assert evidence.batch.sizes == (1, 2, 8)
+
+
+@pytest.mark.parametrize("merge", ["none", "peak"])
+@pytest.mark.parametrize("nhwc", [True, False])
+def test_fomo(merge: str, nhwc: bool, child: Worker) -> None:
+    export = from_onnx(synthetic.heat_map(40, 72, 4, nhwc=nhwc), Task.FOMO)
+    assert export.facts.outputs[0].shape == (1, 5, 9, 4)
+    result, findings = validated(adapted(export, child, fomo_merge=merge), child)
+    assert not findings
+    assert result.evidence.parity is not None
+    assert result.evidence.parity.max_abs_diff < 1e-6
+    assert result.evidence.decoding is not None
+    assert result.evidence.decoding < 1e-6
+
+
+@pytest.mark.parametrize("parts", [{}, {"background": False}, {"coordinates": 8}, {"dequantized_anchors": True}])
+def test_an_ssd_is_looked_into(parts: dict[str, Any], child: Worker) -> None:
+    """The original runs whole; what goes into its last operator is compared."""
+    model = ssd(**parts)
+    result, findings = validated(adapted(from_tflite(model, LABELS[:2]), child), child)
+    assert not findings
+    assert result.evidence.parity is not None
+    assert result.evidence.parity.max_abs_diff < 1e-5
+    assert result.evidence.decoding is not None
+    assert result.evidence.decoding < 1e-5
+
+
+def _constant(model: ModelProto, like: Callable[[Any], bool], value: Callable[[Any], Any]) -> None:
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if like(array):
+            tensor.CopyFrom(numpy_helper.from_array(np.asarray(value(array), array.dtype), tensor.name))
+
+
+def halves(model: ModelProto) -> None:
+    _constant(model, lambda array: array.shape == () and array.dtype == np.float32 and array == 0.5, lambda _: 0.49)
+
+
+def swaps(model: ModelProto) -> None:
+    _constant(model, lambda array: array.dtype == np.int64 and array.tolist() == [1, 0], lambda _: [0, 1])
+
+
+def worst_class(model: ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "ArgMax":
+            node.op_type = "ArgMin"
+
+
+def smallest_score(model: ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "ReduceMax":
+            node.op_type = "ReduceMin"
+
+
+@pytest.mark.parametrize("fault", [halves, swaps, worst_class, smallest_score])
+def test_a_wrong_decoding_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child)
+    _, findings = validated(changed(good, fault), child)
+    assert [finding.id for finding in findings] == ["EI440"]
+    assert "raw" in findings[0].message
+
+
+def test_a_wrong_cell_is_found(child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), Task.FOMO), child)
+
+    def moved(model: ModelProto) -> None:
+        _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array + 1e-3)
+
+    _, findings = validated(changed(good, moved), child)
+    assert [finding.id for finding in findings] == ["EI440"]
+
+
+def test_wrong_anchors_are_found(child: Worker) -> None:
+    good = adapted(from_tflite(ssd(), LABELS[:2]), child)
+
+    def moved(model: ModelProto) -> None:
+        _constant(model, lambda array: array.shape == (1, 48, 2), lambda array: array + 0.01)
+
+    _, findings = validated(changed(good, moved), child)
+    assert "EI440" in {finding.id for finding in findings}
+
+
+def test_wrong_weights_are_parity(child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child)
+
+    def heavier(model: ModelProto) -> None:
+        _constant(model, lambda array: array.ndim == 4, lambda array: array * 1.01)
+
+    result, findings = validated(changed(good, heavier), child)
+    assert [finding.id for finding in findings] == ["EI403"]
+    assert result.evidence.decoding == 0
+
+
+def test_boxes_in_another_unit_lie_beside_the_picture(child: Worker) -> None:
+    """Graph and second decoding agree, and both are wrong: the places of the boxes show it."""
+    pixels = adapted(from_onnx(synthetic.candidates(Task.YOLOV5, unit="pixels"), Task.YOLOV5), child)
+    assert pixels.head.coordinates == "pixels"
+
+    def undivided(model: ModelProto) -> None:
+        _constant(model, lambda array: array.tolist() == [32, 64, 32, 64], np.ones_like)
+
+    taken_for_shares = replace(changed(pixels, undivided), head=replace(pixels.head, coordinates="relative"))
+    _, findings = validated(taken_for_shares, child)
+    assert "EI441" in {finding.id for finding in findings}
+    assert "EI440" not in {finding.id for finding in findings}
+
+
+def test_the_raw_outputs_do_not_stay_outputs(child: Worker) -> None:
+    artifact = adapted(from_onnx(synthetic.candidates(Task.YOLO_PRO), Task.YOLO_PRO), child)
+    shipped, probe = (onnx.load_model_from_string(data) for data in (artifact.onnx.data, with_raw(artifact.onnx.data)))
+    names = [value.name for value in shipped.graph.output]
+    assert names == ["detection_boxes", "detection_scores", "detection_classes"]
+    assert [value.name for value in probe.graph.output] == [*names, "raw_candidates"]
+
+
+def test_an_onnx_original_that_does_not_run(child: Worker) -> None:
+    pictures = np.zeros((1, 4, 4, 3), np.uint8)
+    from convert.artifacts import ImageScaling  # noqa: PLC0415 - one test's
+
+    with pytest.raises(ValidationError, match="does not load"):
+        reference.onnx_outputs(b"\x08\x07", pictures, ImageScaling.NONE, [], child, 60)
+    model = synthetic.heat_map(40, 72, 4).SerializeToString()
+    with pytest.raises(ValidationError, match=r"does not hold a picture \[4,4,3\]"):
+        reference.onnx_outputs(model, pictures, ImageScaling.NONE, [], child, 60)
+
+
+def test_anchors_of_what_is_no_ssd(child: Worker) -> None:
+    from tests.graph.flat import classifier  # noqa: PLC0415 - one test's
+
+    with pytest.raises(ValidationError, match="does not end in an SSD"):
+        reference.anchors(classifier(), child, 60)
