@@ -76,6 +76,6 @@ def test_cells_and_the_parsers_centres() -> None:
 
 def test_heat_without_background_and_with_peaks_only() -> None:
     raw = np.zeros((1, 2, 3, 4), np.float32)
-    raw[0, 1] = [[0.5, 0.5, 0, 0.25], [0.5, 0.125, 0, 0.375], [0, 0, 0, 1]]
+    raw[0, 1] = np.array([[0.5, 0.5, 0, 0.25], [0.5, 0.125, 0, 0.375], [0, 0, 0, 1]])
     np.testing.assert_array_equal(heat(raw, "none"), raw[:, 1:])
     np.testing.assert_array_equal(heat(raw, "peak")[0, 0], [[0.5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]])

@@ -1,0 +1,149 @@
+"""Exports that are ONNX already: any layout and batch comes out as a translation does, or is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from convert.artifacts import Export, Metadata, ModelFormat, Task, Tensor, Translated
+from convert.errors import ConvertError, TranslationError, UnsupportedModelError
+from convert.export.onnxfacts import onnx_facts
+from convert.graph.adapt import Adapt
+from convert.graph.passthrough import accept
+from convert.graph.support import refuse_unsupported
+from convert.graph.translate import Translate
+from tests.graph.proof import onnxruntime
+
+if TYPE_CHECKING:
+    from convert.isolation import Worker
+
+OPSETS = (7, 18)
+NHWC, NCHW = (1, 6, 8, 3), (1, 3, 6, 8)
+
+
+def classifier(shape: tuple[int | str, ...] = NHWC, *, opset: int = 12, domain: str = "", kind: int = 1) -> bytes:
+    """As a TensorRT deployment has it: input `x`, output `output_0`; the batch may be open."""
+    random = np.random.default_rng(3)
+    weights = random.normal(0, 0.3, (3 * 6 * 8, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("Reshape", ["x", "flat"], ["a"]),
+        helper.make_node("MatMul", ["a", "w"], ["b"], domain=domain),
+        helper.make_node("Softmax", ["b"], ["output_0"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("output_0", TensorProto.FLOAT, [shape[0], 4])],
+        [
+            onnx.numpy_helper.from_array(np.array([-1, 144], np.int64), "flat"),
+            onnx.numpy_helper.from_array(weights, "w"),
+        ],
+    )
+    domains = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return bytes(helper.make_model(graph, opset_imports=domains, ir_version=8).SerializeToString())
+
+
+def export(model: bytes, **facts: Any) -> Export:
+    about = replace(onnx_facts(model)[0], **facts)
+    metadata = Metadata(labels=("a", "b", "c", "d"))
+    return Export(model, "model", "O", "onnx-trained.h", "", metadata, about, ModelFormat.ONNX)
+
+
+@pytest.mark.parametrize("shape", [NHWC, NCHW, ("batch", *NHWC[1:]), ("N", *NCHW[1:])])
+def test_every_layout_computes_the_same(shape: tuple[Any, ...], worker: Worker) -> None:
+    model = classifier(shape)
+    pictures = np.random.default_rng(1).random((4, 6, 8, 3), np.float32)
+    nchw = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    wanted = np.concatenate(
+        [onnxruntime(model, (pictures if shape[1:] == NHWC[1:] else nchw)[n : n + 1])[0] for n in range(4)]
+    )
+    translated = Translate(worker=worker, opset=17)(export(model), Path()).artifact
+    assert isinstance(translated, Translated)
+    assert translated.onnx.input == Tensor("x", NCHW, "float32")
+    assert translated.onnx.opset == 12, "it keeps its own"
+    adapted = Adapt()(translated, Path()).artifact
+    for size in (1, 2, 4):
+        (scores,) = onnxruntime(adapted.onnx.data, nchw[:size])
+        np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=1e-6)
+
+
+def test_a_newer_opset_is_brought_to_one_that_is_known() -> None:
+    result = accept(classifier(NCHW, opset=20), NHWC, 1, OPSETS)
+    assert result.opset == 18
+    values = np.random.default_rng(1).random(NCHW, np.float32)
+    np.testing.assert_allclose(
+        onnxruntime(result.data, values)[0], onnxruntime(classifier(NCHW, opset=20), values)[0], rtol=0, atol=1e-7
+    )
+
+
+def test_an_opset_that_is_too_old() -> None:
+    with pytest.raises(TranslationError, match="has opset 6") as caught:
+        accept(classifier(NCHW, opset=6), NHWC, 1, OPSETS)
+    assert "7 to 18" in str(caught.value.hint)
+
+
+def test_an_operator_of_its_own_runtime() -> None:
+    with pytest.raises(TranslationError, match=r"only its own runtime knows: com\.microsoft\.MatMul"):
+        accept(classifier(domain="com.microsoft"), NHWC, 1, OPSETS)
+
+
+def test_an_operator_that_does_not_exist() -> None:
+    model = onnx.load_model_from_string(classifier())
+    model.graph.node[1].op_type = "Magic"
+    with pytest.raises(TranslationError, match=r"the ONNX model is invalid: .*Magic"):
+        accept(model.SerializeToString(), NHWC, 1, OPSETS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_damaged_model_is_taken_or_refused(data: st.DataObject) -> None:
+    """Structure only: the weights' bytes may be anything."""
+    model = onnx.load_model_from_string(classifier())
+    node = model.graph.node[data.draw(st.integers(0, 2))]
+    match data.draw(st.integers(0, 4)):
+        case 0:
+            node.input[0] = data.draw(st.sampled_from(["", "a", "b", "nowhere"]))
+        case 1:
+            node.output[0] = data.draw(st.sampled_from(["a", "b", "x", ""]))
+        case 2:
+            node.op_type = data.draw(st.sampled_from(["Loop", "If", "Add", "Conv", ""]))
+        case 3:
+            del model.opset_import[:]
+        case _:
+            model.graph.output[0].name = "nowhere"
+    try:
+        accept(model.SerializeToString(), NHWC, 1, OPSETS)
+    except ConvertError as error:
+        assert error.hint  # noqa: PT017 - both ways are right
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"quantization": "float16"}, "a float16 model"),
+        ({"quantization": "int8"}, "an int8 model"),
+        ({"quantization": "uint8"}, "a uint8 model"),
+        ({"outputs": (Tensor("y", (1, 4), "int64"),)}, "its outputs are not all float32"),
+        ({"input": Tensor("x", (1, None, 8, 3), "float32")}, "no picture of a fixed size"),
+        ({"task": Task.YOLOV7}, "a YOLOv7 object detector"),
+    ],
+)
+def test_what_is_refused(facts: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=message) as caught:
+        refuse_unsupported(export(classifier(), **facts))
+    assert "--dequantize" not in str(caught.value.hint), "that is for flatbuffers"
+
+
+def test_operators_are_not_taken_for_custom_ones() -> None:
+    about = export(classifier())
+    assert "MatMul" in about.facts.operators
+    refuse_unsupported(about)
