@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from convert.errors import InputError
 from convert.nvinfer.parse import MOST_BYTES
 from convert.nvinfer.parse_files import read_ordinary
-from convert.nvinfer.rules.appread import looks_like_app
-from convert.nvinfer.rules.script import calls_trtexec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,6 +30,16 @@ _RELATIVES = re.compile(
     rb"^[ \t]*(?:processing-width|network-input-shape|target-unique-ids|tensor-name|config-width|osd-mode)[ \t]*[=:]",
     re.MULTILINE,
 )
+# Groups that only deepstream-app has; [property] is nobody's but nvinfer's and its relatives'.
+_APP_GROUP = re.compile(
+    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source[0-9]+|sink[0-9]+|source-list)\]",
+    re.MULTILINE,
+)
+_APP_MAP = re.compile(
+    rb"^(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|sink[0-9]+):", re.MULTILINE
+)
+_CONFIG_FILE = re.compile(rb"^[ \t]*config-file[ \t]*[=:]", re.MULTILINE)
+_TRTEXEC = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
 _MODELS: Final = (".onnx", ".engine", ".plan", ".tflite", ".lite", ".zip", ".so", ".eim")
 
 
@@ -120,7 +128,11 @@ def _in_folder(path: str) -> list[Found]:
 def _kind(path: str, data: bytes) -> str | None:
     """What a file is, by its contents; None: nothing of ours."""
     if path.lower().endswith(_SCRIPTS) or data.startswith(b"#!"):
-        return SCRIPT if calls_trtexec(data) else None
+        return SCRIPT if _TRTEXEC.search(data) else None
     if _PROPERTY.search(data) or (path.lower().endswith((".yml", ".yaml")) and _PROPERTY_MAP.search(data)):
         return None if _RELATIVES.search(data) else CONFIG
-    return APP if looks_like_app(data) else None
+    groups = _APP_GROUP if b"[" in data[:4096] else _APP_MAP
+    count = len(set(groups.findall(data)))
+    # One of its groups alone is no app yet, unless it names a config.
+    is_app = count > 1 or (count == 1 and _CONFIG_FILE.search(data))
+    return APP if is_app else None

@@ -12,18 +12,19 @@ from convert.errors import ConvertError, InputError
 from convert.nvinfer.parse import MOST_BYTES
 from convert.nvinfer.parse_files import read_ordinary
 from convert.nvinfer.parse_result import Verdict
-from convert.nvinfer.rules import app_findings, findings
-from convert.nvinfer.rules.appread import AppFile, Gie, gies, read_app
+from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.gather import Models, Reading, gather, presence, read_config
-from convert.nvinfer.rules.pipeline import AppCase, Engine
-from convert.nvinfer.rules.script import script_findings
 from convert.nvinfer.rules.waivers import read_waivers, waived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from convert.findings import Finding
+    from convert.nvinfer.rules.appread import AppFile, Gie
     from convert.nvinfer.rules.case import Case, Setting, Where
+    from convert.nvinfer.rules.pipeline import Engine
+
+    _App = tuple[AppFile, tuple[Gie, ...]]
 
 __all__ = ["Check"]
 
@@ -47,17 +48,20 @@ class Check:
     def __call__(self, paths: Iterable[str]) -> Report:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
         found = find(paths)
-        apps = {each.path: read_app(each.data, each.path, self._release) for each in found if _is_app(each)}
-        used = [(path, gie) for path, app in apps.items() for gie in gies(app) if gie.is_nvinfer and gie.path]
+        apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
+        used = [(path, gie) for path, (_, on) in apps.items() for gie in on if gie.is_nvinfer and gie.path]
         found = self._with_used(found, used)
         settings: dict[str, list[Mapping[str, Setting]]] = {}
         for _, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
         return Report(tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.where)
 
-    @property
-    def _release(self) -> str:
-        return self.where.target.deepstream
+    def _read_app(self, found: Found) -> _App:
+        """deepstream-app's config, and the engines that are switched on in it."""
+        from convert.nvinfer.rules.appread import gies, read_app  # noqa: PLC0415 - start-up time of other checks
+
+        app = read_app(found.data, found.path, self.where.target.deepstream)
+        return app, gies(app)
 
     def _with_used(self, found: list[Found], used: Iterable[tuple[str, Gie]]) -> list[Found]:
         """The configs of engines behind the file that names them, unless they are there already."""
@@ -71,14 +75,16 @@ class Check:
             result.insert(place + 1, _read(gie.path))
         return result
 
-    def _one(self, found: Found, apps: Mapping[str, AppFile], settings: list[Mapping[str, Setting]]) -> Checked:
+    def _one(self, found: Found, apps: Mapping[str, _App], settings: list[Mapping[str, Setting]]) -> Checked:
         try:
             if found.error:
                 raise found.error
             if found.kind == CONFIG:
                 return self._config(found, settings)
             if found.kind == APP:
-                return self._app(found, apps[found.path])
+                return self._app(found, *apps[found.path])
+            from convert.nvinfer.rules.script import script_findings  # noqa: PLC0415 - as above
+
             return self._finished(found, None, script_findings(found.data, found.path, self.where))
         except ConvertError as error:
             return Checked(found.path, found.kind, error=error, data=found.data)
@@ -95,13 +101,17 @@ class Check:
                 results += self.gate(case)
         return self._finished(found, first.verdict, results, first.values, first.exception)
 
-    def _app(self, found: Found, app: AppFile) -> Checked:
-        engines = tuple(self._engine(gie) for gie in gies(app))
+    def _app(self, found: Found, app: AppFile, on: tuple[Gie, ...]) -> Checked:
+        from convert.nvinfer.rules.pipeline import AppCase, app_findings  # noqa: PLC0415 - as above
+
+        engines = tuple(self._engine(gie) for gie in on)
         results = app_findings(AppCase(app, engines, self.where))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie) -> Engine:
+        from convert.nvinfer.rules.pipeline import Engine  # noqa: PLC0415 - as above
+
         here = presence(gie.config, gie.path)
         case = None
         if gie.is_nvinfer and here.here:
@@ -137,10 +147,6 @@ class Check:
             waived=gone,
             data=found.data,
         )
-
-
-def _is_app(found: Found) -> bool:
-    return found.kind == APP and found.error is None
 
 
 def _read(path: str) -> Found:

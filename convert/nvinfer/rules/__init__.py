@@ -1,7 +1,8 @@
 """What `check` knows: rules NVI001 and up, each a pure function of what was read.
 
 `LEXICAL` rules look at every file, `SEMANTIC` ones only at configs nvinfer accepts: what it would do with the rest of a
-file that it refuses, nobody can say. `APP` is for deepstream-app's own config. The order is that of the ids.
+file that it refuses, nobody can say. Those for deepstream-app's own config and for scripts are in `pipeline` and
+`script`; `book` lists them all.
 """
 
 from __future__ import annotations
@@ -16,19 +17,16 @@ from convert.nvinfer.rules import (
     labelling,
     network,
     operators,
-    pipeline,
     pixels,
     reading,
-    script,
     spelling,
 )
 
 if TYPE_CHECKING:
     from convert.findings import Finding, Rule
     from convert.nvinfer.rules.case import Case, Check
-    from convert.nvinfer.rules.pipeline import AppCase, AppCheck
 
-__all__ = ["APP", "LEXICAL", "RULES", "SEMANTIC", "app_findings", "findings"]
+__all__ = ["LEXICAL", "SEMANTIC", "findings"]
 
 LEXICAL: tuple[tuple[Rule, Check], ...] = (*reading.CHECKS, *spelling.LEXICAL)
 SEMANTIC: tuple[tuple[Rule, Check], ...] = (
@@ -42,30 +40,9 @@ SEMANTIC: tuple[tuple[Rule, Check], ...] = (
     *filters.CHECKS,
     *classifier.CHECKS,
 )
-APP: tuple[tuple[Rule, AppCheck], ...] = pipeline.CHECKS
-
-RULES: tuple[Rule, ...] = tuple(
-    sorted(
-        {
-            rule.id: rule
-            for rule in (
-                *(rule for rule, _ in (*LEXICAL, *SEMANTIC)),
-                *(rule for rule, _ in APP),
-                *(operators.ONNX_RUNTIME, operators.TENSORRT, script.RULE),
-            )
-        }.values(),
-        key=lambda rule: rule.id,
-    )
-)
-"""Every rule of this room."""
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
     """What the rules find in a config."""
     checks = LEXICAL if case.faults else (*LEXICAL, *SEMANTIC)
     return tuple(finding for _, check in checks for finding in check(case))
-
-
-def app_findings(app: AppCase) -> tuple[Finding, ...]:
-    """What the rules find in deepstream-app's config."""
-    return tuple(finding for _, check in APP for finding in check(app))

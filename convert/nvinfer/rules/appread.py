@@ -21,18 +21,10 @@ from convert.nvinfer.targets import yaml_since
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AppFile", "Gie", "Trouble", "gies", "looks_like_app", "number", "read_app"]
+__all__ = ["AppFile", "Gie", "Trouble", "gies", "number", "read_app"]
 
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")
 _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are another format
-# Groups that only deepstream-app has; [property] is nobody's but nvinfer's and its relatives'.
-_APP_GROUP = re.compile(
-    rb"^\s*\[(?:application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source[0-9]+|sink[0-9]+|source-list)\]",
-    re.MULTILINE,
-)
-_APP_MAP = re.compile(
-    rb"^(?:application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|sink[0-9]+):", re.MULTILINE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +80,6 @@ class Gie:
     settings: Mapping[str, Setting]
     troubles: tuple[Trouble, ...]
     is_nvinfer: bool
-
-
-def looks_like_app(data: bytes) -> bool:
-    """Whether a file is deepstream-app's, by its groups."""
-    return bool(_APP_GROUP.search(data)) or (b"[" not in data[:4096] and bool(_APP_MAP.search(data)))
 
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 from convert.errors import PresetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["chosen"]
 
 
-def chosen(known: Iterable[str], select: Iterable[str], ignore: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a rule is wanted: all of `known`, or those that begin as one of `select`, without those of `ignore`.
+def chosen(select: Collection[str], ignore: Collection[str]) -> Callable[[str], bool]:
+    """Whether a rule is wanted: all, or those that begin as one of `select`, without those of `ignore`.
 
     The longer of two beginnings wins: NVI0 selected and NVI07 ignored leaves NVI02; NVI070 selected as well is in.
 
     Raises:
         PresetError: no rule begins like that.
     """
-    ids = tuple(known)
+    if not select and not ignore:
+        return lambda _: True
+    from convert.nvinfer.rules.book import RULES  # noqa: PLC0415 - start-up time
+
+    ids = tuple(rule.id for rule in RULES)
     wanted, unwanted = _words(select, ids), _words(ignore, ids)
 
     def is_chosen(rule: str) -> bool:

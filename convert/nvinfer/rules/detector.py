@@ -262,7 +262,7 @@ def _function_hint(case: Case, name: str) -> str | None:
     for each in catalogue().parsers:
         if each.function == name:
             return f"it is there from DeepStream {each.since}" if each.since else f"it was there until {each.until}"
-    near = get_close_matches(name, sorted(case.library.functions or ()), n=1, cutoff=0.85)
+    near = get_close_matches(name, sorted(case.library.functions or ()), n=1, cutoff=0.93)
     return f"did you mean {near[0]}?" if near else "build a library that has it"
 
 

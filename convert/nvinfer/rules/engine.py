@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
-from convert.nvinfer.rules.values import quoted
+from convert.nvinfer.rules.values import is_plain, quoted
 from convert.nvinfer.targets import trtexec_accepts
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ def missing_file(case: Case) -> Iterator[Finding]:
         file = case.files.get(key)
         if file is None or (key == "int8-calib-file" and case.value("network-mode") != _INT8):
             continue
+        if not is_plain(file.text):
+            continue  # said by the rules on comments, blanks and quotation marks
         missing = absence(file.text, file.presence)
         if missing is None:
             continue

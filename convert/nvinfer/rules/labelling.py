@@ -242,8 +242,8 @@ def _counts_of_detector(case: Case) -> Iterator[Finding]:
     classes, labels = case.value("num-detected-classes"), _labels(case)
     if classes and labels is not None and not _is_one_line(labels) and len(labels.entries) != classes:
         have = len(labels.entries)
-        which = f"class {have}" if have == classes - 1 else f"classes {have} to {classes - 1}"
-        effect = f"{which} have no name" if have < classes else "are there classes that are dropped, or a background?"
+        nameless = f"class {have} has" if have == classes - 1 else f"classes {have} to {classes - 1} have"
+        effect = f"{nameless} no name" if have < classes else "are there classes that are dropped, or a background?"
         message = f"num-detected-classes is {classes}, {case.files['labelfile-path'].text} has {have} label"
         message += f"{'s' if have != 1 else ''}: {effect}"
         yield case.found(COUNTS, message, key="num-detected-classes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = ["CHECKS", "AppCase", "AppCheck", "Engine"]
+__all__ = ["CHECKS", "AppCase", "AppCheck", "Engine", "app_findings"]
 
 CLASS_IDS = Rule(
     "NVI092",
@@ -216,7 +217,7 @@ def no_config(app: AppCase) -> Iterator[Finding]:
             yield app.found(NO_CONFIG, f"[{engine.gie.group}] is switched on, but has no config-file", place)
         elif missing := absence(engine.gie.config, engine.presence):
             level, what = missing
-            hint = f"it is looked for at {engine.gie.path}" if level is Level.ERROR else None
+            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}" if level is Level.ERROR else None  # noqa: PTH100
             yield app.found(NO_CONFIG, f"config-file: {quoted(engine.gie.config)} {what}", place, hint, level)
 
 
@@ -298,3 +299,8 @@ CHECKS: tuple[tuple[Rule, AppCheck], ...] = (
     (APP_REFUSED, app_refused),
     (APP_RELEASE, app_release),
 )
+
+
+def app_findings(app: AppCase) -> tuple[Finding, ...]:
+    """What the rules find in deepstream-app's config."""
+    return tuple(finding for _, check in CHECKS for finding in check(app))

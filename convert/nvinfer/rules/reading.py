@@ -9,7 +9,7 @@ from convert.findings import Level, Rule
 from convert.nvinfer.parse import YAML_SINCE
 from convert.nvinfer.parse_result import Reason, Verdict
 from convert.nvinfer.rules.case import Case, Check, Fault, key_of
-from convert.nvinfer.rules.values import hint_for, quoted, value_and_comment
+from convert.nvinfer.rules.values import hint_for, is_quoted, quoted, value_and_comment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -177,7 +177,7 @@ def quotes(case: Case) -> Iterator[Finding]:
         if _cause(case, fault) is QUOTES:
             yield _at(case, fault, QUOTES, fault.problem.message, "remove the quotation marks", Level.ERROR)
     for entry, kind in _readable(case):
-        if (kind in _TEXTS or kind in _PATHS) and _is_quoted(entry.text):
+        if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
             yield case.found(QUOTES, message, at=case.at_value(entry), hint="remove them", level=level)
@@ -222,15 +222,10 @@ def _cause(case: Case, fault: Fault) -> Rule | None:
     kind = "" if key is None else key.type
     if value_and_comment(entry.text, kind)[1]:
         return COMMENT
-    if _is_quoted(entry.text):
+    if is_quoted(entry.text):
         return QUOTES
     # Without the blank it would be fine, or have another fault that is found then.
     return TRAILING_BLANK if entry.text.rstrip(" \t") != entry.text and entry.text.strip(" \t") else None
-
-
-def _is_quoted(text: str) -> bool:
-    text = text.strip(" \t")
-    return len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
 
 
 def _file_hint(case: Case, fault: Fault) -> str | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Where
 
-__all__ = ["RULE", "calls_trtexec", "script_findings"]
+__all__ = ["RULE", "script_findings"]
 
 RULE = Rule(
     "NVI098",
@@ -28,12 +28,6 @@ RULE = Rule(
 )
 
 _OPTION: Final = re.compile(r"(?<![\w-])--[A-Za-z][A-Za-z0-9]*")
-_CALL: Final = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
-
-
-def calls_trtexec(data: bytes) -> bool:
-    """Whether a script runs trtexec."""
-    return bool(_CALL.search(data))
 
 
 def script_findings(data: bytes, path: str, where: Where) -> Iterator[Finding]:

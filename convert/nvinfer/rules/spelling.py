@@ -128,8 +128,12 @@ NO_EFFECT = Rule(
     fix="remove the key; convert Caffe and UFF models to ONNX",
 )
 
-_KINDS: Final = {DETECTOR: "a detector", CLASSIFIER: "a classifier", SEGMENTATION: "segmentation",
-                 INSTANCES: "instance segmentation"}  # fmt: skip
+_KINDS: Final = {
+    DETECTOR: "detectors",
+    CLASSIFIER: "classifiers",
+    SEGMENTATION: "segmentation",
+    INSTANCES: "instance segmentation",
+}
 _FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
     **dict.fromkeys(
         ("classifier-threshold", "classifier-type", "classifier-async-mode", "parse-classifier-func-name"),
@@ -302,7 +306,7 @@ def not_for_type(case: Case) -> Iterator[Finding]:
         kinds = _FOR_TYPES.get(entry.key)
         if kinds is not None and case.kind not in kinds and case.kind in _KINDS and _is_read(case, entry):
             meant = " and ".join(_KINDS[kind] for kind in sorted(kinds))
-            message = f"{entry.key} is for {meant}; network-type is {case.kind}, {_KINDS[case.kind]}"
+            message = f"{entry.key} is for {meant}; network-type is {case.kind}"
             yield case.found(NOT_FOR_TYPE, message, at=case.at_key(entry))
         elif entry.key in _SECONDARY and not case.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"

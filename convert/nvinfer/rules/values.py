@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.keys import Key
     from convert.nvinfer.parse_result import Entry, Problem
 
-__all__ = ["as_list", "hint_for", "quoted", "replacement", "value_and_comment"]
+__all__ = ["as_list", "hint_for", "is_plain", "is_quoted", "quoted", "replacement", "value_and_comment"]
 
 _TEXTS: Final = frozenset({"string", "string-list", "path", "path-list", "pairs"})
 # In text only a # behind a blank is a comment for sure: C#, issue#4, page.html#part.
@@ -33,6 +33,17 @@ def value_and_comment(text: str, kind: str) -> tuple[str, str]:
     """`text` of a key of type `kind` in two: the value meant, and what was meant as a comment, "" for none."""
     match = (_COMMENT_IN_TEXT if kind in _TEXTS else _COMMENT).match(text)
     return (text, "") if match is None else (match["value"], match["words"])
+
+
+def is_plain(text: str) -> bool:
+    """Whether a path is written as paths are: without blanks at the end, quotation marks, or a comment."""
+    return text == text.rstrip(" \t") and not is_quoted(text) and not value_and_comment(text, "path")[1]
+
+
+def is_quoted(text: str) -> bool:
+    """Whether there are quotation marks around `text`."""
+    text = text.strip(" \t")
+    return len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
 
 
 def quoted(text: str) -> str:

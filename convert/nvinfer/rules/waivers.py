@@ -79,6 +79,6 @@ def _words(text: bytes) -> list[str]:
 def _is_rule(word: str) -> bool:
     if not _ID.fullmatch(word.upper()):
         return False
-    from convert.nvinfer.rules import RULES  # noqa: PLC0415 - this module is one of those the rules are made with
+    from convert.nvinfer.rules.book import RULES  # noqa: PLC0415 - this module is one of those the rules are made with
 
     return word.upper().startswith("EI") or word.upper() in {rule.id for rule in RULES}

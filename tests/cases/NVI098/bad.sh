@@ -1,0 +1,4 @@
+#!/bin/sh
+# builds the engine
+trtexec --onnx=m.onnx --saveEngine=m.engine --explicitBatch \
+  --workspace=1024

@@ -1,0 +1,2 @@
+#!/bin/sh
+trtexec --onnx=m.onnx --saveEngine=m.engine --skipInference
