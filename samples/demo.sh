@@ -11,4 +11,7 @@ for export in "$here"/exports/*; do
   ei-deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
 done
 echo
+echo "== what Gst-nvinfer will do with these configs"
+ei-deepstream check "$out" --target deepstream-7.1 --platform jetson
+echo
 echo "The bundles are in $out/. Look at one:  ls $out/*  and  cat $out/*/config_infer_primary_*.txt"
