@@ -18,7 +18,7 @@ _ROOMS = (
     "convert.graph.findings",
     "convert.validate.findings",
     "convert.nvinfer.findings",
-    "convert.nvinfer.rules",
+    "convert.nvinfer.rules.book",
     "convert.eim.findings",
     "convert.cli.steps",
 )

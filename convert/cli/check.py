@@ -72,11 +72,10 @@ def command(  # noqa: PLR0913 - options
     """
     from convert.check.run import Check  # noqa: PLC0415 - --help does without
     from convert.cli.outcome import exit_code  # noqa: PLC0415
-    from convert.nvinfer.rules import RULES  # noqa: PLC0415
     from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
     from convert.nvinfer.rules.gather import where  # noqa: PLC0415
 
-    wanted = chosen((rule.id for rule in RULES), select, ignore)
+    wanted = chosen(select, ignore)
     check = Check(where(target, platform, tensorrt_version), wanted)
     if onnxruntime or tensorrt:
         from convert.check.gates import Gates  # noqa: PLC0415 - only when asked for
