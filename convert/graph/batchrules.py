@@ -179,6 +179,16 @@ def _reduce_along(visit: Visit, axes: list[int]) -> None:
         set_attribute(visit.node, "axes", axes)
 
 
+def _gather(visit: Visit) -> None:
+    """Of the picture by fixed numbers, or of a table by the picture's."""
+    if visit.place_of(0) is None:
+        return
+    if visit.place_of(1) is not None:
+        _refuse("picks from the picture by the picture")
+    if visit.place.axis in ALONG["Gather"].read(visit):
+        _refuse("works along the batch")
+
+
 def _tiled(visit: Visit) -> list[int]:
     return [axis for axis, count in enumerate(visit.values(1)) if count != 1]
 
@@ -355,6 +365,7 @@ _RULES: dict[str, Callable[[Visit], list[NodeProto] | None]] = {
     **dict.fromkeys(PICTURES_FIRST, _pictures_first),
     **dict.fromkeys(("DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"), _anyhow),
     "Concat": _concat,
+    "Gather": _gather,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Reshape": _reshape,

@@ -68,6 +68,8 @@ def clean(model: ModelProto) -> ModelProto:
     for node in wiring.nodes():
         if node.op_type == "Constant":
             (item,) = node.attribute
+            if item.name not in _CONSTANT_ATTRIBUTES:  # text, or sparse: nothing here works on those
+                continue
             value = _CONSTANT_ATTRIBUTES[item.name](helper.get_attribute_value(item))
             wiring.replace(node, wiring.add_constant(value))
         elif node.op_type == "Identity":

@@ -124,6 +124,13 @@ def _refuse_shape(export: Export) -> None:
         raise _refused(
             export, f"its input has {channels} channels", "Gst-nvinfer feeds 1 (grey) or 3 (colour) channels, no other"
         )
+    # Gst-nvinfer writes and reads float32 without looking at the type (nvdsinfer_context_impl.cpp).
+    if (dtype := export.facts.input.dtype) != "float32":
+        raise _refused(export, f"its input is {dtype}", "export the model with a float32 input")
+    if others := sorted({output.dtype for output in export.facts.outputs} - {"float32"}):
+        raise _refused(
+            export, f"it gives {', '.join(others)}", "export the model with its scores, in float32, as output"
+        )
 
 
 def _refused(export: Export, reason: str, hint: str) -> UnsupportedModelError:

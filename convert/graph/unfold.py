@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["unfold"]
 
 
+# Work on their first input; the others say how.
+_ONE_INPUT = PICTURES_FIRST | set(ALONG) | {"Reshape"}
+
+
 def unfold(visit: Visit) -> list[NodeProto]:
     """Replace `visit.node` by nodes that compute the same for every picture; returns them in order.
 
@@ -30,6 +34,8 @@ def unfold(visit: Visit) -> list[NodeProto]:
         Refused: the operator cannot be moved to a tensor with one dimension more.
     """
     node, wiring = visit.node, visit.wiring
+    if node.op_type in _ONE_INPUT and not _takes_pictures_first(visit):
+        raise Refused("takes something else than values from the picture")
     targets = {name: visit.shapes[name] for name in node.output if name}
     if not all(targets.values()):
         raise Refused("makes a single number")
@@ -50,10 +56,15 @@ def unfold(visit: Visit) -> list[NodeProto]:
     return added
 
 
+def _takes_pictures_first(visit: Visit) -> bool:
+    first, *others = (visit.place_of(index) for index in range(len(visit.node.input)))
+    return first is not None and not any(others)
+
+
 def _more_pictures(visit: Visit, added: list[NodeProto]) -> list[NodeProto]:
     """What takes each entry of the first dimension on its own takes N times as many: [N, S0, ...] as [N * S0, ...]."""
     node, wiring = visit.node, visit.wiring
-    if len(node.output) != 1 or any(visit.place_of(index) for index in range(1, len(node.input))):
+    if len(node.output) != 1:
         raise Refused("cannot work on more pictures")
     target = wiring.add_constant(np.array([-1, *visit.shape[1:]], np.int64))
     rows = wiring.add("Reshape", [_in_front(visit, node.input[0], added), target])

@@ -263,6 +263,14 @@ def test_gather() -> None:
     prove(body, target="1,2,4,5")
 
 
+def test_a_table_read_by_the_picture() -> None:
+    body = f"""
+      table = Constant<value = float[3,7] {{{numbers(21)}}}>()    highest = ArgMax<axis = 1, keepdims = 0>(x)
+      y = Gather(table, highest)
+    """
+    prove(body, target="1,4,5,7")
+
+
 def test_transposes_carry_the_batch_along() -> None:
     body = """
       s = Constant<value = int64[2] {1, 60}>()    last = Transpose<perm = [1, 2, 3, 0]>(x)    y = Reshape(last, s)
@@ -311,6 +319,14 @@ def test_resize_to_sizes(coordinates: str) -> None:
                b = Constant<value=float[12,1] {1,2,3,4,5,6,7,8,9,10,11,12}>() g = Gemm(r, w, b)
                t = Constant<value=int64[2] {1,12}>() y = Reshape(g, t)""",
             "adds something else to each row",
+        ),
+        (
+            "i = ArgMax<axis = 1, keepdims = 0>(x) f = Cast<to = 7>(i) y = Gather<axis = 1>(x, f)",
+            "picks from the picture by the picture, and takes something else",
+        ),
+        (
+            "c = Constant<value=float[1,3,4,5] {" + ",".join("1" * 60) + "}>() y = Conv(c, x)",
+            "first input from elsewhere than the picture, and takes something else",
         ),
         ("i = NonZero(x) f = Cast<to = 1>(i) y = ReduceSum(f)", "only known when it runs"),
         ("s = Constant<value=int64[2] {60,1}>() y = Reshape(x, s)", "does not hold one entry"),

@@ -23,6 +23,12 @@ def test_constants_and_identities() -> None:
     assert len(after.graph.initializer) == 2, "2.0 and [2.0] have different shapes"
 
 
+def test_text_constants_stay() -> None:
+    body = 't = Constant<value_string = "2.5">() f = Cast<to = 1>(t) y = Mul(x, f)'
+    after = prove_same(model(body, target="1,3,4,5"), lambda before: fold(clean(before)))
+    assert operators(after) == ["Constant", "Cast", "Mul"]
+
+
 def test_an_output_that_is_the_input_keeps_its_name() -> None:
     after = clean(model("y = Identity(x)", target="1,3,4,5"))
     assert operators(after) == ["Identity"]
