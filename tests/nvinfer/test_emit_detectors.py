@@ -1,0 +1,249 @@
+"""What is written for detectors: stock parsers, one label a line, the export's thresholds; two models in one app."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.artifacts import Head, Limits, Metadata, Task, Validated
+from convert.document import SCHEMA_VERSION
+from convert.errors import PresetError
+from convert.nvinfer import heads
+from convert.nvinfer.emit import Emit
+from convert.nvinfer.heads import head_preset
+from convert.nvinfer.pair import EmitPair, Pair
+from convert.nvinfer.parse import read
+from convert.resources import configs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Invent = Callable[..., Validated]
+
+TF_SSD = "NvDsInferParseCustomTfSSD"
+TASKS = sorted(
+    (Task(path.stem) for path in (configs() / "heads").glob("*.toml") if path.stem != "classifier"),
+    key=lambda task: task.value,
+)
+LIMITS = Limits(10, 0.0, 0.6)
+
+
+def detector(invent: Invent, task: Task, limits: Limits | None = None, **given: Any) -> Validated:
+    model = invent(task=task, **given)
+    if task is Task.SSD:
+        limits = limits or LIMITS
+    head = Head(task, model.adapted.head.labels, limits=limits)
+    return replace(model, adapted=replace(model.adapted, head=head))
+
+
+def emitted(folder: Path, model: Validated, **options: Any) -> dict[str, bytes]:
+    Emit(folder, **options)(model, folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_detector_that_can_be_converted_has_a_file() -> None:
+    assert {Task.FOMO, Task.SSD, Task.YOLOV5, Task.YOLOX, Task.YOLO_PRO, Task.YOLOV11, Task.TAO_YOLOV4} <= set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("release", ["5.1", "6.0.1", "7.1", "9.1"])
+def test_nvinfer_takes_it_and_says_nothing(tmp_path: Path, invent: Invent, task: Task, release: str) -> None:
+    emitted(tmp_path, detector(invent, task), target=release)
+    for name in ("config_infer_primary_fruit.txt", "config_infer_secondary_fruit.txt"):
+        parsed = read(tmp_path / name, release=release, platform="jetson")
+        assert parsed.verdict == "accepted"
+        assert not (parsed.problems or parsed.unknown or parsed.unread or parsed.ignored)
+        assert parsed.values["network-type"] == 0
+        assert parsed.values["num-detected-classes"] == 3
+        assert parsed.values["cluster-mode"] == (4 if task is Task.FOMO else 2), "0 would keep the best 20 only"
+        assert [one["pre-cluster-threshold"] for one in parsed.values["class-attrs"]] == [0.5] * 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_parsers_and_labels(tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any], task: Task) -> None:
+    files = emitted(tmp_path, detector(invent, task))
+    assert files["fruit_labels.txt"] == b"apple\npear\nplum\n"
+    file = glib(files["config_infer_primary_fruit.txt"])
+    keys = file.keys("property")
+    if task is Task.FOMO:
+        assert not {"custom-lib-path", "parse-bbox-func-name"} & set(keys), "the built-in parser needs none"
+        return
+    library = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so"
+    assert file.string("property", "custom-lib-path") == library
+    assert file.string("property", "parse-bbox-func-name") == TF_SSD
+
+
+@pytest.mark.parametrize(
+    ("task", "metadata", "threshold", "overlap"),
+    [
+        (Task.FOMO, Metadata(), 0.5, None),
+        (Task.FOMO, Metadata(threshold=0.7), 0.7, None),
+        (Task.YOLOV5, Metadata(), 0.5, 0.2),
+        (Task.YOLOV5, Metadata(threshold=0.1, nms_iou=0.45), 0.1, 0.45),
+        (Task.SSD, Metadata(nms_iou=0.45), 0.5, 0.6),
+        (Task.SSD, Metadata(threshold=0.3), 0.3, 0.6),
+    ],
+)
+def test_thresholds_are_the_exports(
+    tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any], task: Task, metadata: Metadata, threshold: float,
+    overlap: float | None,
+) -> None:  # fmt: skip
+    file = glib(emitted(tmp_path, detector(invent, task, metadata=metadata))["config_infer_primary_fruit.txt"])
+    assert file.double("class-attrs-all", "pre-cluster-threshold") == threshold
+    if overlap is None:
+        assert "nms-iou-threshold" not in file.keys("class-attrs-all")
+    else:
+        assert file.double("class-attrs-all", "nms-iou-threshold") == overlap
+
+
+def test_what_an_ssd_kept_is_kept(tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any]) -> None:
+    model = detector(invent, Task.SSD, Limits(25, 0.4, 0.55), metadata=Metadata(threshold=0.3))
+    file = glib(emitted(tmp_path, model)["config_infer_primary_fruit.txt"])
+    assert file.integer("class-attrs-all", "topk") == 25
+    assert file.double("class-attrs-all", "nms-iou-threshold") == 0.55
+    assert file.double("class-attrs-all", "pre-cluster-threshold") == 0.4, "the model itself reports nothing below"
+
+
+def test_a_file_that_is_the_same_as_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: dict[str, dict[str, Any]] = {
+        "heads/ssd.toml": {"same-as": "yolov5", "title": "mine", "comments": {"b": "my b"}, "property": {"x": 1}},
+        "heads/yolov5.toml": {
+            **dict.fromkeys(("title", "labels", "primary", "secondary", "secondary-off"), "base"),
+            "comments": {"a": "a", "b": "b"},
+        },
+    }
+    monkeypatch.setattr(heads, "load_toml", lambda name: dict(tables[name]))
+    head_preset.cache_clear()
+    preset = head_preset(Task.SSD)
+    head_preset.cache_clear()
+    assert (preset.title, preset.labels) == ("mine", "base")
+    assert preset.comments == {"a": "a", "b": "my b"}
+    assert preset.property == {"x": 1}
+
+
+def test_a_file_that_is_the_same_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> dict[str, Any]:
+        if name == "heads/ssd.toml":
+            return {"same-as": "yolov6"}
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(heads, "load_toml", load)
+    head_preset.cache_clear()
+    with pytest.raises(PresetError, match="nothing is known to emit for yolov6"):
+        head_preset(Task.SSD)
+    head_preset.cache_clear()
+
+
+@pytest.fixture
+def pair(invent: Invent) -> Pair:
+    return Pair(detector(invent, Task.FOMO, name="finder"), invent(name="fruit"))
+
+
+def written(folder: Path, pair: Pair, **options: Any) -> dict[str, bytes]:
+    emit = EmitPair(folder, **options)
+    result = emit(pair, folder)
+    names = (pair.primary.adapted.export.name, pair.secondary.adapted.export.name)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert tuple(files[name] is not None and name for name in emit.plan(*names)) == emit.plan(*names)
+    assert set(emit.plan(*names)) == set(files)
+    assert not result.findings
+    return files
+
+
+def test_a_detector_and_a_classifier_in_one_app(tmp_path: Path, pair: Pair, glib: Callable[[bytes], Any]) -> None:
+    files = written(tmp_path, pair)
+    app = glib(files["deepstream_app_finder_fruit.txt"])
+    assert app.integer("primary-gie", "gie-unique-id") == 1
+    assert app.string("primary-gie", "config-file") == "config_infer_primary_finder.txt"
+    assert app.integer("primary-gie", "batch-size") == 1
+    assert app.integer("secondary-gie0", "enable") == 1
+    assert app.integer("secondary-gie0", "gie-unique-id") == 2
+    assert app.integer("secondary-gie0", "operate-on-gie-id") == 1
+    assert app.integer("secondary-gie0", "batch-size") == 16
+    assert app.string("secondary-gie0", "config-file") == "config_infer_secondary_fruit.txt"
+    for name, kind, mode in (("primary_finder", 0, 1), ("secondary_fruit", 1, 2)):
+        parsed = read(tmp_path / f"config_infer_{name}.txt", release="7.1", platform="jetson")
+        assert parsed.verdict == "accepted"
+        assert not (parsed.problems or parsed.unknown or parsed.unread or parsed.ignored)
+        assert (parsed.values["network-type"], parsed.values["process-mode"]) == (kind, mode)
+    engine = glib(files["config_infer_secondary_fruit.txt"]).string("property", "model-engine-file")
+    assert engine == "fruit.onnx_b16_gpu0_fp32.engine"
+    assert files["finder_labels.txt"] == b"apple\npear\nplum\n"
+    assert files["fruit_labels.txt"] == b"apple;pear;plum"
+
+
+def test_options_reach_both(tmp_path: Path, pair: Pair, glib: Callable[[bytes], Any]) -> None:
+    options = {"gie_id": 5, "batch_size": 2, "object_batch_size": 8, "gpu_id": 1, "min_size": 24, "target": "6.2"}
+    files = written(tmp_path, pair, **options)
+    app = glib(files["deepstream_app_finder_fruit.txt"])
+    assert [app.integer(group, "gie-unique-id") for group in ("primary-gie", "secondary-gie0")] == [5, 6]
+    assert app.integer("secondary-gie0", "operate-on-gie-id") == 5
+    secondary = glib(files["config_infer_secondary_fruit.txt"])
+    assert secondary.integer("property", "operate-on-gie-id") == 5
+    assert secondary.integer("property", "input-object-min-width") == 24
+    assert secondary.integer("property", "gpu-id") == 1
+    assert secondary.integer("property", "batch-size") == 8
+    assert glib(files["config_infer_primary_finder.txt"]).integer("property", "batch-size") == 2
+
+
+def test_the_report_has_both(tmp_path: Path, pair: Pair) -> None:
+    files = written(tmp_path, pair)
+    report = json.loads(files["report.json"])
+    assert report["schema_version"] == SCHEMA_VERSION
+    assert [report[role]["export"]["name"] for role in ("primary", "secondary")] == ["finder", "fruit"]
+    assert [report[role]["options"]["role"] for role in ("primary", "secondary")] == ["pgie", "sgie"]
+    assert {file["path"] for file in report["files"]} == set(files) - {"report.json"}
+
+
+def test_the_same_bytes_each_time(tmp_path: Path, pair: Pair) -> None:
+    assert written(tmp_path / "a", pair) == written(tmp_path / "b", pair)
+
+
+def test_two_models_of_one_project(tmp_path: Path, invent: Invent) -> None:
+    files = written(tmp_path, Pair(detector(invent, Task.FOMO), invent()))
+    assert {"fruit.onnx", "fruit-objects.onnx", "deepstream_app_fruit_fruit-objects.txt"} <= set(files)
+    assert b"onnx-file=fruit-objects.onnx" in files["config_infer_secondary_fruit-objects.txt"]
+
+
+def test_a_classifier_finds_no_objects(tmp_path: Path, invent: Invent) -> None:
+    with pytest.raises(PresetError, match="finds no objects"):
+        EmitPair(tmp_path / "out")(Pair(invent(name="a"), invent(name="b")), tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"object_batch_size": 2000}, {"precision": "int8"}, {"gie_id": 0}, {"target": "1"}]
+)
+def test_options_that_do_not_exist(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(PresetError):
+        EmitPair(tmp_path, **options)
+
+
+def test_one_script_builds_both_engines(tmp_path: Path, pair: Pair) -> None:
+    """Run with a trtexec that only writes what it is told to; started from elsewhere."""
+    folder = tmp_path / "bundle"
+    written(folder, pair)
+    trtexec = tmp_path / "trtexec"
+    trtexec.write_text('#!/bin/sh\nfor each; do case $each in --saveEngine=*) echo x > "${each#*=}";; esac; done\n')
+    trtexec.chmod(0o755)
+    done = subprocess.run(
+        [folder / "build_engine.sh"], env={"TRTEXEC": str(trtexec), "PATH": "/usr/bin:/bin"}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    engines = {path.name for path in folder.glob("*.engine")}
+    assert engines == {"finder.onnx_b1_gpu0_fp32.engine", "fruit.onnx_b16_gpu0_fp32.engine"}
+    failing = tmp_path / "failing"
+    failing.write_text("#!/bin/sh\nexit 1\n")
+    failing.chmod(0o755)
+    failed = subprocess.run(
+        [folder / "build_engine.sh"], env={"TRTEXEC": str(failing), "PATH": "/usr/bin:/bin"}, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert "build_engine_finder.sh: trtexec failed" in failed.stderr
