@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.eim.processes import Servers
 
-SHORT = Limits(start=5, answer=0.5)
+SHORT = Limits(start=3, answer=0.5)
 HELLO = (
     b'{"id":1,"success":true,"model_parameters":{"input_features_count":4,"labels":["a"],'
     b'"image_input_width":2,"image_input_height":2,"image_channel_count":3}}\n\0'
@@ -101,7 +101,7 @@ def test_it_asks_a_running_server(made: dict[str, Path], servers: Servers) -> No
         ("link.recv(99); link.sendall(HELLO[:50]); sys.exit(0)", "ended with status 0"),
         ("link.recv(99); link.sendall(HELLO); link.recv(99); link.sendall(b'{\"id\":2,'); sys.exit(0)", "status 0"),
         ("link.recv(99); link.close(); server.close(); time.sleep(60)", "closed the connection and still runs"),
-        ("time.sleep(60)", "no answer to hello within 5.5 s"),
+        ("time.sleep(60)", "no answer to hello within 3.5 s"),
         ("link.recv(99); link.sendall(HELLO); time.sleep(60)", "no answer to classify within 0.5 s"),
         ("link.recv(99); link.sendall(HELLO[:-9]); time.sleep(60)", "no answer to hello"),
         ("link.recv(99); link.sendall(b'{]}'); time.sleep(60)", "not JSON"),
