@@ -70,7 +70,7 @@ def test_folder_of_2025_holds_the_shapes_model_as_a_binary() -> None:
     folder = ROOT / "exports/shapes-cpp-2025/tflite-model"
     text = (folder / "tflite_learn_5.h").read_text()
     assert (folder / "tflite_learn_5.tflite").read_bytes() == model_of("shapes")
-    assert 'INCBIN(tflite_learn_5, "tflite-model/tflite_learn_5.tflite")' in text
+    assert 'INCBIN(incbin_tflite_learn_5, "tflite-model/tflite_learn_5.tflite")' in text
     assert "[]" not in text
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -220,7 +221,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, engine: Eng
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_script_is_clean(tmp_path: Path, precision: str) -> None:
-    checker = shutil.which("shellcheck")
+    checker = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if checker is None:
         pytest.skip("shellcheck is not on this machine")
     script = tmp_path / SCRIPT
