@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import subprocess
@@ -44,8 +43,11 @@ class Servers:
 
     def end(self) -> None:
         for process in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
+            process.send_signal(signal.SIGTERM)  # which lets it clean up; nothing is sent to one that has ended
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
             for pipe in (process.stdin, process.stdout):
                 if pipe:
                     pipe.close()
