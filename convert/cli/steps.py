@@ -141,7 +141,9 @@ def place(output: Path, name: str, suffix: str) -> Path:
 
 
 def beside(onnx: Path, given: Path | None) -> Path:
-    """The `.tflite` to go with an ONNX file: the one given, the one of the same name, or the only one there.
+    """The model an ONNX file was made from: the one given, the one of the same name, or the only one there.
+
+    `unpack` writes it as `.tflite`, or as `.original.onnx`.
 
     Raises:
         InputError: none, or several.
@@ -149,8 +151,9 @@ def beside(onnx: Path, given: Path | None) -> Path:
     if given:
         return given
     stem = onnx.name.partition(".")[0]
-    found = sorted(path for path in onnx.parent.glob("*.tflite") if path.is_file())
-    same = [path for path in found if path.stem == stem]
+    both = (*onnx.parent.glob("*.tflite"), *onnx.parent.glob("*.original.onnx"))
+    found = sorted(path for path in both if path.is_file())
+    same = [path for path in found if path.name.partition(".")[0] == stem]
     if len(same or found) != 1:
         raise InputError(
             f"{'several' if found else 'no'} .tflite files beside it",

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Unpack", "write"]
 
+_SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
+
 
 @dataclass(frozen=True, slots=True)
 class Unpack:
@@ -140,11 +142,13 @@ def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
-    """Write `<name>.tflite` (or `.onnx`) and the `metadata.json` that describes it into `folder`.
+    """Write `<name>.tflite` (or `.original.onnx`) and the `metadata.json` that describes it into `folder`.
+
+    `<name>.onnx` is what `adapt` writes there.
 
     Raises:
         OutputError: they cannot be written; earlier files are then intact.
     """
     document = {"schema_version": SCHEMA_VERSION, **export_document(export)}
     document["findings"] = [finding_document(finding) for finding in findings]
-    return write_all(folder, {f"{export.name}.{export.format.value}": export.model, "metadata.json": dumps(document)})
+    return write_all(folder, {export.name + _SUFFIXES[export.format]: export.model, "metadata.json": dumps(document)})
