@@ -150,15 +150,17 @@ def _grid(height: int, width: int, cells: tuple[int, int], channels: int, *, pro
 
 
 def _candidates(height: int, width: int, rows: int, columns: int) -> tuple[Task, ...]:
-    """[1, A, K]: one row a candidate box; YOLOv11 has one column a candidate."""
+    """[1, A, K]: one row a candidate box; YOLOv11 has one column a candidate. TAO's rows hold their anchors too."""
     grid = sum(-(-height // by) * -(-width // by) for by in _YOLO_STRIDES)
+    tao = (Task.TAO_YOLOV3, Task.TAO_YOLOV4, Task.TAO_SSD, Task.TAO_RETINANET) if columns > 11 else ()
     if rows == 3 * grid and columns > 5:  # three anchors a cell; x, y, w, h, objectness, classes
-        return (Task.YOLOV5, Task.YOLOV5_DRPAI, Task.YOLOV7)
+        return (Task.YOLOV5, Task.YOLOV5_DRPAI, Task.YOLOV7, *tao)
     if rows == grid and columns > 4:
-        return (Task.YOLOX, Task.YOLO_PRO, Task.YOLOV11, Task.YOLOV11_ABS)
+        return (Task.YOLOX, Task.YOLO_PRO, Task.YOLOV11, Task.YOLOV11_ABS, *tao)
     if columns == grid and rows > 4:
         return (Task.YOLOV11, Task.YOLOV11_ABS)
-    return (Task.UNKNOWN, Task.YOLOV5, Task.YOLOX, Task.YOLO_PRO, Task.YOLOV7, Task.YOLOV11, Task.YOLOV11_ABS)
+    yolos = (Task.YOLOV5, Task.YOLOV5_DRPAI, Task.YOLOX, Task.YOLO_PRO, Task.YOLOV7, Task.YOLOV11, Task.YOLOV11_ABS)
+    return (Task.UNKNOWN, *yolos, *tao)
 
 
 def _quantization(graph: Graph) -> str:

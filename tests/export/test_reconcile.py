@@ -52,6 +52,9 @@ def test_metadata_that_contradicts_the_model(tmp_path: Path) -> None:
         ((1, 12, 12, 3), "FOMO", Task.FOMO, []),
         ((1, 189, 7), "YOLO_PRO", Task.YOLO_PRO, []),
         ((1, 189, 7), "YOLOV5", Task.YOLOX, ["EI102"]),
+        ((1, 567, 14), "YOLOV5", Task.YOLOV5, []),
+        ((1, 567, 14), "TAO_YOLOV4", Task.TAO_YOLOV4, []),
+        ((1, 567, 7), "TAO_YOLOV4", Task.YOLOV5, ["EI102"]),
         ((1, 5, 5, 5, 5), "TAO_SSD", Task.TAO_SSD, []),
     ],
 )
