@@ -5,9 +5,9 @@ Field numbers are those of onnx/onnx.proto (ONNX 1.17, unchanged since 1.0 for t
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -85,16 +85,17 @@ def read_model(path: Path | str) -> Model:
     except OSError as error:
         hint = "check the path and its rights"
         raise InputError(f"the model cannot be read: {os.strerror(error.errno or 0)}", hint=hint, path=path) from None
-    with contextlib.closing(os.fdopen(handle, "rb")) as file:
-        try:
-            with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
-                return walk(data, len(data))
-        except (OSError, ValueError):  # an empty file cannot be mapped, nor can a folder or a pipe
-            empty = Path(path).is_file() and not os.fstat(file.fileno()).st_size
-            message = "the model is an empty file" if empty else "the model is no ordinary file"
-            raise InputError(message, hint="name an .onnx file", path=path) from None
-        except Damaged as damaged:
-            raise InputError(_reason(path, damaged), hint="export or copy the model again", path=path) from None
+    try:
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode) or not state.st_size:  # neither can be mapped
+            message = "the model is an empty file" if stat.S_ISREG(state.st_mode) else "the model is no ordinary file"
+            raise InputError(message, hint="name an .onnx file", path=path)
+        with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
+            return walk(data, len(data))
+    except Damaged as damaged:
+        raise InputError(_reason(path, damaged), hint="export or copy the model again", path=path) from None
+    finally:
+        os.close(handle)
 
 
 def _reason(path: Path | str, damaged: Damaged) -> str:
