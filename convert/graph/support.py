@@ -98,8 +98,6 @@ def refuse_unsupported(export: Export) -> None:
     if facts.quantization not in _FLOAT:
         reason = f"it is {_QUANTIZED.get(facts.quantization, facts.quantization)}"
         raise _refused(export, reason, _FLOAT_ONNX if is_onnx else f"convert it with --dequantize, or {_DOWNLOAD}")
-    if is_onnx and any(output.dtype != "float32" for output in facts.outputs):
-        raise _refused(export, "its outputs are not all float32", _FLOAT_ONNX)
     if facts.task in _REFUSED:
         raise _refused(export, f"it is {_article(_NAMES[facts.task])}", _REFUSED[facts.task])
     _refuse_shape(export)

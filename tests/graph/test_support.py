@@ -40,6 +40,8 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
         ({"task": Task.NOT_IMAGE, "input": Tensor("x", (1, 33), "float32")}, "input 33", "video frames"),
         ({"task": Task.NOT_IMAGE, "quantization": "int8"}, "something else than pictures", "video frames"),
         ({"task": Task.UNKNOWN}, "unknown kind", "--task"),
+        ({"task": Task.YOLOV2}, "a YOLOv2 object detector", "Akida"),
+        ({"task": Task.YOLOV7}, "a YOLOv7 object detector", "without its NMS"),
         ({"input": Tensor("x", (1, 96, 96, 4), "float32")}, "4 channels", "1 (grey) or 3"),
         ({"input": Tensor("x", (2, 96, 96, 3), "float32")}, "holds 2 pictures", "one picture"),
         ({"input": Tensor("x", (1, None, None, 3), "float32")}, "no picture of a fixed size", "fixed"),
