@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convert.agreement import WithAgreement
+from convert.cli.warm import warm_worker
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
-from convert.graph.translate import PRELOAD, Translate
-from convert.isolation import Worker
+from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
 from convert.nvinfer.pair import EmitPair
 from convert.validate.stage import Validate
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.artifacts import Stage
+    from convert.isolation import Worker
 
-__all__ = ["pick", "road", "two_roads", "warm_worker"]
+__all__ = ["pick", "road", "two_roads"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `options` that are fields of the stage `kind`."""
     return {name: options[name] for name in kind.__dataclass_fields__ if name in options}
-
-
-def warm_worker(*preload: str) -> Worker:
-    """A child for all that may crash, importing what translation needs (or `preload`) while the parent reads."""
-    return Worker(preload or PRELOAD)
 
 
 @contextmanager
