@@ -128,7 +128,7 @@ def run(
             interpreter.set_tensor(source["index"], packed.reshape(source["shape"]))
             interpreter.invoke()
             for row, output in zip(rows, wanted, strict=True):
-                row.append(_dequantize(interpreter.get_tensor(output["index"]), output))
+                row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
     return [_stack(row) for row in rows]
@@ -157,10 +157,3 @@ def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[An
     limits = np.iinfo(dtype)
     quantized: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
     return quantized
-
-
-def _dequantize(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
-    scale, zero_point = tensor["quantization"]
-    if values.dtype.kind in "iu" and scale:
-        return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-    return values.astype(np.float32)

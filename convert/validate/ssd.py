@@ -17,7 +17,7 @@ from convert.validate.tails import Anchors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["anchors", "inputs"]
+__all__ = ["anchors", "dequantized", "inputs"]
 
 _OPERATOR = b"TFLite_Detection_PostProcess"
 
@@ -56,7 +56,7 @@ def anchors(model: bytes) -> Anchors:
     detail = next(each for each in interpreter.get_tensor_details() if each["index"] == indices[2])
     said = flexbuffers.Loads(bytes(operator.CustomOptionsAsNumpy()))
     scales = (float(said[f"{axis}_scale"]) for axis in "yxhw")
-    return Anchors(_float32(interpreter.get_tensor(indices[2]), detail), tuple(scales))  # type: ignore[arg-type]
+    return Anchors(dequantized(interpreter.get_tensor(indices[2]), detail), tuple(scales))  # type: ignore[arg-type]
 
 
 def _operator(model: bytes) -> Any:
@@ -69,8 +69,9 @@ def _operator(model: bytes) -> Any:
     return last if tree.OperatorCodes(last.OpcodeIndex()).CustomCode() == _OPERATOR else None
 
 
-def _float32(values: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
-    scale, zero_point = detail["quantization"]
+def dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
+    """What `values` stand for; `tensor` is what LiteRT says of them."""
+    scale, zero_point = tensor["quantization"]
     if values.dtype.kind in "iu" and scale:
         return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
     return values.astype(np.float32)
