@@ -29,8 +29,8 @@ def junit_document(report: Report, fail_on: Level) -> bytes:
     for file in report.files:
         document.add_testsuite(_suite(file, fail_on))
     document.update_statistics()
-    text = document.tostring()
-    return text if isinstance(text, bytes) else text.encode()
+    text: bytes = document.tostring()
+    return b'<?xml version="1.0" encoding="utf-8"?>\n' + text + b"\n"
 
 
 def _suite(file: Checked, fail_on: Level) -> TestSuite:

@@ -1,0 +1,100 @@
+"""Which files are checked, and what becomes of things that are no files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.check.find import APP, CONFIG, SCRIPT, find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONFIG = "# c\n [property]\nbatch-size=1\n"
+_APP = "[application]\na=1\n[primary-gie]\nenable=1\nconfig-file=c.txt\n"
+
+
+def _names(folder: Path) -> dict[str, str]:
+    return {os.path.relpath(each.path, folder): each.kind for each in find([str(folder)]) if not each.error}
+
+
+def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
+    files = {
+        "config.txt": _CONFIG,
+        "deep/er/c.cfg": _CONFIG,
+        "marked.txt": "\ufeff[property]\n",
+        "broken.txt": "; comment\n[property]\n",
+        "c.yml": "property:\n  batch-size: 1\n",
+        "app.txt": _APP,
+        "app.yml": "application:\n  a: 1\nprimary-gie:\n  config-file: c.yml\n",
+        "build.sh": "#!/bin/sh\n/usr/src/tensorrt/bin/trtexec --onnx=a\n",
+    }
+    others = {
+        "labels.txt": "car\nperson\n",
+        "README.md": "[property]\n",
+        "preprocess.txt": "[property]\nenable=1\nprocessing-width=96\n",
+        "analytics.txt": "[property]\nconfig-width=1920\n",
+        "tests.sh": "echo trtexec.log my-trtexec\n",
+        "tracker.yml": "BaseConfig:\n  x: 1\n",
+        ".hidden/config.txt": _CONFIG,
+        "one-group.txt": "[primary-gie]\nenable=1\n",
+    }
+    for name, text in {**files, **others}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    kinds = {"app.txt": APP, "app.yml": APP, "build.sh": SCRIPT}
+    assert _names(tmp_path) == {name: kinds.get(name, CONFIG) for name in files}
+
+
+def test_what_is_named_is_checked_whatever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("car\n")
+    (found,) = find([str(tmp_path / "labels.txt")])
+    assert (found.kind, found.error) == (CONFIG, None)
+
+
+def test_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text(_CONFIG)
+    paths = [str(tmp_path / "c.txt"), f"{tmp_path}/./c.txt", str(tmp_path)]
+    assert len(find(paths)) == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "fifo", "loop", "empty folder", "model", "null character"])
+def test_what_cannot_be_checked_says_why(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.txt"
+    named = str(path)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "empty folder":
+        path.mkdir()
+    elif kind == "model":
+        named = str(tmp_path / "m.onnx")
+    elif kind == "null character":
+        named = "a\0b.txt"
+    (found,) = find([named])
+    assert found.error is not None
+    assert found.error.hint or kind == "null character"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    (tmp_path / "c.txt").write_text(_CONFIG)
+    (tmp_path / "c.txt").chmod(0)
+    errors = [each.error for each in find([str(tmp_path)])]
+    assert len(errors) == 2
+    assert all(errors)
+
+
+def test_strange_things_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
+    (tmp_path / "up").symlink_to(tmp_path)
+    (tmp_path / "dangling.txt").symlink_to(tmp_path / "nothing")
+    (tmp_path / "folder.txt").mkdir()
+    (tmp_path / "large.txt").write_text("[property]\n" + "#" * 2**20)
+    (tmp_path / "c.txt").write_text(_CONFIG)
+    assert _names(tmp_path) == {"c.txt": CONFIG}

@@ -1,0 +1,141 @@
+"""A check of anything: faults one after the other, files that cannot be read, any bytes at all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.check.run import Check
+from convert.findings import Level
+from convert.nvinfer.parse_result import Verdict
+from convert.nvinfer.rules.case import Presence
+from convert.nvinfer.rules.gather import presence, read_config, where
+from convert.render.check_json import report_document
+from convert.render.check_text import lines, summary
+from convert.render.junit import junit_document
+from convert.render.sarif import sarif_document
+
+if TYPE_CHECKING:
+    from convert.check.report import Report
+    from convert.findings import Finding
+
+_TARGET = where("9.1", "dgpu")
+
+
+def _check(*paths: Path) -> Report:
+    return Check(_TARGET)([str(path) for path in paths])
+
+
+def test_every_fault_is_found_and_the_verdict_is_nvinfers(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text(
+        "; comment\n[property]\nbatch-size=0\nnetwork-mode=fp16\ninterwal=1\nnum-detected-classes=2\n"
+        "[class-attrs-5]\ntopk=1 # x\n[class-attrs-1]\neps=a\n"
+    )
+    (file,) = _check(path).files
+    assert file.verdict is Verdict.REJECTED
+    assert file.values == {}
+    assert [(finding.id, finding.line) for finding in file.findings] == [
+        ("NVI001", 1),
+        ("NVI002", 3),
+        ("NVI002", 4),
+        ("NVI009", 5),
+        ("NVI002", 7),
+        ("NVI002", 10),
+    ]
+
+
+def test_yaml_faults_too(tmp_path: Path) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text("property:\n  batch-size: two\n  maintain-aspect-ratio: true\n  interval: 1\n")
+    (file,) = _check(path).files
+    assert file.verdict is Verdict.ABORTS
+    assert file.exception
+    assert [(finding.id, finding.line) for finding in file.findings] == [("NVI003", 2), ("NVI003", 3)]
+
+
+def test_many_faults_end_some_time(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text("[property]\n" + "text\n" * 5000)
+    (file,) = _check(path).files
+    assert 10 <= len(file.findings) <= 60
+    assert len(read_config(str(path), _TARGET).faults) <= 50
+
+
+def test_other_files_are_checked_although_one_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("[property]\n")
+    report = _check(tmp_path / "missing.txt", tmp_path / "c.txt")
+    assert report.error is report.files[0].error is not None
+    assert report.files[0].verdict is None
+    assert report.files[1].findings
+
+
+def test_a_file_on_another_machine_is_no_error(tmp_path: Path) -> None:
+    assert presence("/nobody/has/this.onnx", "/nobody/has/this.onnx") == Presence(here=False, sure=False)
+    assert presence("m.onnx", str(tmp_path / "m.onnx")) == Presence(here=False, sure=True)
+    assert presence(str(tmp_path / "m.onnx"), str(tmp_path / "m.onnx")) == Presence(here=False, sure=True)
+    assert presence("/tmp", "/tmp") == Presence(here=False, sure=True), "a folder is no file"
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_bytes(b"[property]\nbatch-size=1\n" + b"# a comment line that goes on for a while\n" * 1_200_000)
+    assert path.stat().st_size > 50_000_000
+    start = time.monotonic()
+    (file,) = _check(path).files
+    assert file.verdict is Verdict.ACCEPTED
+    assert time.monotonic() - start < 60, "not quadratic"
+
+
+def _shown(report: Report) -> None:
+    """Every form of output takes it."""
+    text = list(lines(report.findings, report.files, lambda text, _: text))
+    assert summary(report, lambda text, _: text)
+    assert all("\x1b" not in line for line in text)
+    assert report_document(report, 1)["files"]
+    assert sarif_document(report, 1)["runs"]
+    assert junit_document(report, Level.ERROR).startswith(b"<?xml")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bytes")
+
+
+_WORDS = [b"[property]\n", b"property:\n  ", b"network-type=1\n", b"labelfile-path=l.txt\n", b"onnx-file=m.onnx\n", b"=",
+          b"infer-dims=3;8;8\n", b"[class-attrs-0]\n", b"num-detected-classes=2\n", b"topk=", b"\xff", b"\0", b"\r\n", b"# ",
+          b"# check: ignore ", b": ", b"- ", b"\xef\xbb\xbf", b"[primary-gie]\n", b"enable=1\n", b"config-file=c.txt\n",
+          b"[application]\n", b"1;2", b"offsets=1;2;3\n", b"custom-lib-path=l.txt\n", b"batch-size=2\n"]  # fmt: skip
+_BYTES = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(_WORDS), max_size=14).map(b"".join))
+
+
+@settings(max_examples=200, deadline=None)
+@given(_BYTES, _BYTES, _BYTES, st.sampled_from(["c.txt", "c.yml", "app.txt", "app.yml"]))
+def test_any_bytes(folder: Path, config: bytes, labels: bytes, model: bytes, name: str) -> None:
+    (folder / "l.txt").write_bytes(labels)
+    (folder / "m.onnx").write_bytes(model)
+    (folder / name).write_bytes(config)
+    report = _check(folder / name)
+    assert report.files[0].verdict is not None or report.error
+    if report.files[0].verdict in {Verdict.REJECTED, Verdict.ABORTS}:
+        assert any(finding.level == "error" for finding in report.files[0].findings)
+    _shown(report)
+
+
+def _places(found: tuple[Finding, ...]) -> list[tuple[str | None, int | None]]:
+    return [(finding.path, finding.line) for finding in found]
+
+
+def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text("a\r\n b\n")
+    (tmp_path / "c.txt").write_text("[property]\ninterwal=1\nlabelfile-path=l.txt\nbatch-size=1 # x\n")
+    (file,) = _check(tmp_path / "c.txt").files
+    places = _places(file.findings)
+    own = [line for path, line in places if path == file.path]
+    assert own == sorted(own, key=lambda line: line or 0)
+    assert [path for path, _ in places] == sorted([path for path, _ in places], key=lambda path: path != file.path)

@@ -1,0 +1,193 @@
+"""deepstream-app's config: its engines together, and what it sets over their configs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.check.run import Check
+from convert.nvinfer.parse_result import Verdict
+from convert.nvinfer.rules.appread import gies, read_app
+from convert.nvinfer.rules.gather import where
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.check.report import Report
+
+_DETECTOR = """[property]
+gie-unique-id=1
+network-type=0
+onnx-file=/elsewhere/d.onnx
+model-engine-file=/elsewhere/d.onnx_b1_gpu0_fp32.engine
+labelfile-path=labels.txt
+net-scale-factor=1.0
+num-detected-classes=2
+cluster-mode=2
+{more}
+"""
+_CLASSIFIER = """[property]
+gie-unique-id=2
+process-mode=2
+network-type=1
+onnx-file=/elsewhere/c.onnx
+model-engine-file=/elsewhere/c.onnx_b1_gpu0_fp32.engine
+labelfile-path=line.txt
+net-scale-factor=1.0
+classifier-threshold=0.5
+{more}
+"""
+_ELSEWHERE = {"NVI024"}  # the models are on another machine: a warning
+
+
+def _check(folder: Path, app: str, detector: str = "", classifier: str = "", release: str = "9.1") -> Report:
+    (folder / "app.txt").write_text(app)
+    (folder / "d.txt").write_text(_DETECTOR.format(more=detector))
+    (folder / "c.txt").write_text(_CLASSIFIER.format(more=classifier))
+    (folder / "labels.txt").write_text("car\nperson\n")
+    (folder / "line.txt").write_text("red;blue")
+    return Check(where(release, "dgpu"))([str(folder / "app.txt")])
+
+
+def _ids(report: Report) -> set[str]:
+    return {finding.id for finding in report.findings} - _ELSEWHERE
+
+
+def _app(**groups: str) -> str:
+    """Groups from "key=value key=value"; a list of the engines."""
+    lines = ["[streammux]", "width=1280", "height=720", "[source0]", "enable=1"]
+    for name, keys in groups.items():
+        lines += [f"[{name.replace('_', '-')}]", *keys.split()]
+    return "\n".join(lines) + "\n"
+
+
+_PRIMARY = "enable=1 config-file=d.txt"
+_SECONDARY = "enable=1 config-file=c.txt operate-on-gie-id=1"
+
+
+def test_the_configs_of_its_engines_are_checked_too(tmp_path: Path) -> None:
+    report = _check(tmp_path, _app(primary_gie=_PRIMARY, secondary_gie0=_SECONDARY))
+    assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt", "c.txt", "d.txt"]
+    assert {file.verdict for file in report.files} == {Verdict.ACCEPTED}
+    assert _ids(report) == set()
+
+
+def test_engines_that_are_off_are_not_read(tmp_path: Path) -> None:
+    report = _check(tmp_path, _app(primary_gie="enable=0 config-file=missing.txt gie-unique-id=x", secondary_gie0="config-file=c.txt"))
+    assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt"]
+    assert report.findings == ()
+
+
+def test_what_the_app_sets_wins(tmp_path: Path) -> None:
+    """batch-size changes the engine's name; process-mode comes from the group; the place is the app's line."""
+    report = _check(tmp_path, _app(primary_gie=_PRIMARY + " batch-size=4"))
+    (finding,) = [each for each in report.findings if each.id == "NVI023"]
+    assert "_b4_" in finding.message
+    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=c.txt"))) == set(), "it is a primary engine here"
+    without = _DETECTOR.replace("gie-unique-id=1\n", "")
+    (tmp_path / "e.txt").write_text(without.format(more=""))
+    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=e.txt gie-unique-id=7"))) == set()
+    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=e.txt"))) == {"NVI020"}
+
+
+def test_a_config_that_several_engines_use_is_checked_for_each(tmp_path: Path) -> None:
+    two = _app(
+        primary_gie=_PRIMARY,
+        secondary_gie0=_SECONDARY + " gie-unique-id=2",
+        secondary_gie1=_SECONDARY + " gie-unique-id=3 batch-size=8",
+    )
+    report = _check(tmp_path, two)
+    assert _ids(report) == {"NVI023"}
+    assert len([file for file in report.files if file.path.endswith("c.txt")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "detector", "classifier", "expected"),
+    [
+        ({"secondary_gie0": "enable=1 config-file=c.txt operate-on-gie-id=5"}, "", "", {"NVI091"}),
+        ({"secondary_gie0": "enable=1 config-file=c.txt"}, "", "operate-on-gie-id=1", set()),
+        ({"secondary_gie0": "enable=1 config-file=c.txt"}, "", "", set()),
+        ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=0;2;"}, "", "", {"NVI092"}),
+        ({"secondary_gie0": _SECONDARY}, "filter-out-class-ids=1", "operate-on-class-ids=1", {"NVI092"}),
+        ({"secondary_gie0": _SECONDARY}, "", "input-object-min-height=800", {"NVI093"}),
+        ({"secondary_gie0": _SECONDARY}, "[class-attrs-all]\ndetected-max-w=50", "input-object-min-width=60", {"NVI093"}),
+        ({"secondary_gie0": _SECONDARY}, "[class-attrs-0]\ndetected-max-w=50", "input-object-min-width=60", set()),
+        ({"secondary_gie0": _SECONDARY + " gie-unique-id=1"}, "", "", {"NVI091", "NVI094"}),
+        ({"secondary_gie0": _SECONDARY + " batch-size=two"}, "", "", {"NVI096"}),
+        ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=car"}, "", "", {"NVI096"}),
+        ({"secondary_gie0": "enable=1 operate-on-gie-id=1"}, "", "", {"NVI095"}),
+        ({"secondary_gie0": "enable=1 plugin-type=1 config-file=triton.txt gie-unique-id=9"}, "", "", {"NVI095"}),
+        ({"sink0": "enable=1 type=5"}, "", "", {"NVI097"}),
+        ({"sink0": "enable=0 type=5"}, "", "", set()),
+        ({"tracker": "enable=1 enable-past-frame=1"}, "", "", {"NVI097"}),
+    ],
+)
+def test_engines_together(
+    tmp_path: Path, groups: dict[str, str], detector: str, classifier: str, expected: set[str]
+) -> None:
+    report = _check(tmp_path, _app(primary_gie=_PRIMARY, **groups), detector, classifier)
+    assert _ids(report) == expected
+    refused = bool(expected & {"NVI094", "NVI096"})
+    assert report.files[0].verdict is (Verdict.REJECTED if refused else Verdict.ACCEPTED)
+
+
+def test_several_engines_in_front(tmp_path: Path) -> None:
+    app = _app(
+        primary_gie=_PRIMARY,
+        secondary_gie0=_SECONDARY + " gie-unique-id=2",
+        secondary_gie1="enable=1 config-file=c.txt gie-unique-id=3",
+    )
+    assert _ids(_check(tmp_path, app)) == {"NVI090"}
+
+
+def test_a_primary_classifier_makes_no_classes(tmp_path: Path) -> None:
+    app = _app(primary_gie="enable=1 config-file=c.txt gie-unique-id=1", secondary_gie0=_SECONDARY + " operate-on-class-ids=0")
+    report = _check(tmp_path, app)
+    (finding,) = [each for each in report.findings if each.id == "NVI092"]
+    assert finding.level == "error"
+    assert "class -1" in (finding.hint or "")
+
+
+def test_no_primary_engine(tmp_path: Path) -> None:
+    assert _ids(_check(tmp_path, _app(secondary_gie0="enable=1 config-file=c.txt"))) == {"NVI091"}
+
+
+def test_too_many_engines(tmp_path: Path) -> None:
+    many = {f"secondary_gie{number}": _SECONDARY + f" gie-unique-id={number + 2}" for number in range(17)}
+    assert _ids(_check(tmp_path, _app(primary_gie=_PRIMARY, **many))) == {"NVI096"}
+
+
+@pytest.mark.parametrize(("release", "expected"), [("7.1", set()), ("8.0", {"NVI097"})])
+def test_keys_of_other_releases(tmp_path: Path, release: str, expected: set[str]) -> None:
+    app = _app(primary_gie=_PRIMARY).replace("width=1280", "width=1280\nconfig-file=mux.txt")
+    report = _check(tmp_path, app, release=release)
+    assert _ids(report) - {"NVI013"} == expected
+
+
+def test_yaml(tmp_path: Path) -> None:
+    app = (
+        "streammux:\n  width: 1280\nprimary-gie:\n  enable: 1\n  config-file: d.txt\n"
+        "secondary-gie0:\n  enable: 1\n  config-file: c.txt\n  operate-on-gie-id: 4\n  operate-on-class-ids: 0;7\n"
+    )
+    _check(tmp_path, "")
+    (tmp_path / "app.yml").write_text(app)
+    assert _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI091"}
+    (tmp_path / "app.yml").write_text(app.replace("id: 4", "id: 1"))
+    assert _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI092"}
+    (tmp_path / "app.yml").write_text(app.replace("enable: 1", "enable: true", 1))
+    assert "NVI096" in _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")]))
+
+
+@pytest.mark.parametrize("text", ["primary-gie: {", "- a\n- b\n", "", "just text", "a: b\n"])
+def test_any_yaml_is_an_app_file_or_trouble(text: str) -> None:
+    app = read_app(text.encode(), "app.yml", "9.1")
+    assert app.groups is not None
+    assert gies(app) == ()
+
+
+def test_a_file_that_cannot_be_read_as_ini(tmp_path: Path) -> None:
+    report = _check(tmp_path, "; comment\n" + _app(primary_gie=_PRIMARY))
+    (finding,) = report.findings
+    assert (finding.id, finding.line) == ("NVI096", 1)
+    assert report.files[0].verdict is Verdict.REJECTED

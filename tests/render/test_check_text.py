@@ -1,0 +1,140 @@
+"""What people see of a check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.check.report import Checked, Report
+from convert.check.run import Check
+from convert.findings import Finding, Level
+from convert.nvinfer.rules.gather import where
+from convert.render.check_text import lines, printable, show_report, summary
+from convert.render.colour import paint_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TARGET = where("9.1", "dgpu")
+
+
+def _plain(text: str, _code: str) -> str:
+    return text
+
+
+def _block(data: str, line: int | None, column: int | None, hint: str | None = None) -> list[str]:
+    file = Checked("c.txt", "nvinfer", data=data.encode())
+    finding = Finding("NVI002", Level.ERROR, "no good", "c.txt", line, column, hint)
+    return list(lines([finding], [file], _plain))
+
+
+def test_the_caret_is_under_the_value() -> None:
+    assert _block("[property]\nbatch-size=many\n", 2, 12, "write 4") == [
+        "error[NVI002]: no good",
+        "  --> c.txt:2:12",
+        "  |",
+        "2 | batch-size=many",
+        "  |            ^^^^",
+        "  = hint: write 4",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "marked"),
+    [
+        ("interwal = 1", 1, "interwal"),
+        ("  interwal=1", 3, "interwal"),
+        ("interval= 1 # x", 11, "1 # x"),
+        ("  [class-attrs-9] ", 3, "[class-attrs-9]"),
+        ("  key: value", 8, "value"),
+        ("  key: value", 3, "key"),
+        ("just text", 1, "just text"),
+        ("empty=", 7, " "),
+        ("blank=1 ", 7, "1 "),
+        ("café = ü", 8, "ü"),
+        ("x=" + "y" * 300 + "=z", 303, "=z"),
+    ],
+)
+def test_what_is_marked(text: str, column: int, marked: str) -> None:
+    block = _block(text + "\n", 1, column)
+    shown, caret = block[3][4:], block[4][4:]
+    start, length = caret.index("^"), caret.count("^")
+    assert shown.ljust(start + length)[start : start + length] == marked
+    assert len(shown) <= 160
+
+
+def test_wide_characters_do_not_shift_the_caret() -> None:
+    block = _block("名=値\n", 1, 3)
+    assert block[4].index("^") == len("  | ") + len("名") * 2 + 1
+    assert block[4].count("^") == 2
+
+
+def test_a_line_that_is_gone_and_a_whole_file() -> None:
+    assert _block("a\n", 9, 1)[:2] == ["error[NVI002]: no good", "  --> c.txt:9:1"]
+    assert _block("a\n", None, None) == ["error[NVI002]: no good", " --> c.txt", ""]
+    assert len(_block("a\n", 1, 99)) == 5, "no caret beyond the line"
+
+
+def test_nothing_moves_the_cursor() -> None:
+    text = "a\x1b[31m\x07b\r\u202e\tc\ud800\u2028"
+    assert printable(text) == "a�[31m�b�� c��"
+    block = _block("key=\x1b]0;title\x07\n", 1, 5)
+    assert all(line.isprintable() for line in block)
+
+
+def test_lines_of_other_files_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    found = Finding("NVI061", Level.ERROR, "m", "labels.txt", 2, 1)
+    assert list(lines([found], [], _plain))[3] == "2 | b"
+    gone = Finding("NVI061", Level.ERROR, "m", "gone.txt", 2, 1)
+    assert list(lines([gone], [], _plain)) == ["error[NVI061]: m", "  --> gone.txt:2:1", ""]
+
+
+def test_the_summary_counts() -> None:
+    finding = Finding("NVI001", Level.ERROR, "m", "c.txt", 1, 1)
+    note = Finding("NVI004", Level.NOTE, "m", "c.txt", 1, 1)
+    same = Checked("d.txt", "nvinfer", findings=(finding, note), waived=(note,))
+    report = Report((Checked("c.txt", "nvinfer", findings=(finding,)), same), _TARGET)
+    assert summary(report, _plain) == (
+        "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 waived"
+    )
+    assert summary(Report((), _TARGET), _plain).endswith(": nothing found")
+
+
+def test_quiet_shows_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.txt").write_text("[property]\ninterwal=1\n")
+    report = Check(_TARGET)([str(tmp_path / "c.txt")])
+    show_report(report, quiet=True)
+    out = capsys.readouterr().out
+    assert "error[" in out
+    assert "warning[" not in out
+    assert "checked for" not in out
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "coloured"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+    ],
+)
+def test_colour(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], terminal: bool, coloured: bool
+) -> None:
+    class Stream:
+        def isatty(self) -> bool:
+            return terminal
+
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    paint = paint_for(Stream())  # type: ignore[arg-type]
+    assert paint("x", "31") == ("\x1b[31mx\x1b[0m" if coloured else "x")

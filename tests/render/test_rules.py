@@ -1,0 +1,91 @@
+"""README's table of rules, and what `explain` and `targets` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from convert.nvinfer.rules.book import RULES
+from convert.nvinfer.targets import targets
+from convert.render.reference import main
+from convert.render.rules import explanation, listing, readme_table, rules_document
+from convert.render.targets import details, table, targets_document
+from convert.rulebook import rulebook
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_readme_is_current() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.reference"
+
+
+def test_the_table_is_put_between_the_markers(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- rules -->\nold\n<!-- /rules -->\nafter\n")
+    main(path)
+    lines = path.read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert len([line for line in lines if line.startswith(("| EI", "| NVI"))]) == len(rulebook())
+    assert "old" not in lines
+    with pytest.raises(ValueError, match="README"):
+        readme_table("no markers", ())
+
+
+def test_every_rule_is_in_the_book_in_order() -> None:
+    assert list(rulebook()) == sorted(rulebook())
+    assert {rule.id for rule in RULES} <= set(rulebook())
+
+
+def test_an_explanation_says_what_why_and_what_to_do() -> None:
+    for rule in rulebook().values():
+        text = explanation(rule)
+        assert text.startswith(rule.id)
+        assert rule.title in text
+        for part in (rule.why, rule.fix):
+            assert " ".join(part.split()) in " ".join(text.split())
+        assert max(map(len, text.splitlines()[1:])) <= 110
+    assert "--fix" in explanation(rulebook()["NVI004"])
+    assert "--fix" not in explanation(rulebook()["NVI009"])
+
+
+def test_the_listing_and_the_document_have_all() -> None:
+    text = listing(rulebook().values())
+    document = rules_document(rulebook().values())
+    assert [rule["id"] for rule in document["rules"]] == list(rulebook())
+    assert all(rule["id"] in text and rule["title"] in text for rule in document["rules"])
+
+
+def test_the_table_of_targets() -> None:
+    text = table(targets())
+    rows = text.splitlines()[1 : 1 + len(targets())]
+    for row, target in zip(rows, targets(), strict=True):
+        assert row.split()[:2] == [target.deepstream, target.platform]
+        assert target.tensorrt in row
+        for cell, _ in target.unverified:
+            value = getattr(target, cell, None)
+            if isinstance(value, str):
+                assert f"{value}*" in row
+    assert "None" not in text
+
+
+def test_a_target_at_length() -> None:
+    for target in targets():
+        text = details(target)
+        assert target.name in text
+        assert "NvDsInferParseCustomTfSSD" in text
+        assert all(why in text for _, why in target.unverified)
+
+
+def test_the_document_of_targets() -> None:
+    found = {(each["deepstream"], each["platform"]): each for each in targets_document(targets())["targets"]}
+    assert set(found) == {(target.deepstream, target.platform) for target in targets()}
+    old, new = found["5.1", "jetson"], found["9.1", "dgpu"]
+    assert "symmetric-padding" in old["keys_it_lacks"]
+    assert new["keys_it_lacks"] == []
+    assert "workspace-size" in new["keys_without_effect"]
+    assert old["keys_without_effect"] == []
+    assert "--explicitBatch" in new["trtexec_lacks"]
+    assert new["trtexec_fp16"].startswith("--skipInference --fp16")
+    assert found["5.1", "dgpu"]["not_verified"].keys() == {"tensorrt", "cuda"}
