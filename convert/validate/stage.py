@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Validate"]
 
+_LARGE = 1 << 20
+"""Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
+
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
 
 
@@ -117,6 +120,8 @@ class Validate:
         if parity is None or comparison.first is None:
             return Evidence(), findings
         few, alone = comparison.first
+        if self.worker is not None and few.size > _LARGE:
+            self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         measured, mixed = batch.measure(session, as_nvinfer(few, adapted.preprocessing), alone, self.batches)
         return Evidence(parity, measured, decoding=comparison.decoded), (*findings, *mixed)
 
