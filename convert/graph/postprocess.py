@@ -26,6 +26,7 @@ OPERATOR = "TFLite_Detection_PostProcess"
 _INTEGERS = ("max_detections", "num_classes")
 _FRACTIONS = ("nms_score_threshold", "nms_iou_threshold")
 _SCALES = ("y_scale", "x_scale", "h_scale", "w_scale")
+_LARGEST = 1e6  # far beyond any of these numbers that makes sense
 _DAMAGED = "download the export again"
 _KEPT = ("FLOAT32", "FLOAT16", "INT8", "UINT8")
 
@@ -60,7 +61,7 @@ def read_postprocess(model: bytes) -> PostProcess:
     anchors = _anchors(tree, operator.inputs[2])
     numbers = {name: said.get(name) for name in (*_INTEGERS, *_FRACTIONS, *_SCALES)}
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             raise _damaged(f"{name} is {'missing' if value is None else repr(value)}")
         if (name in _SCALES or name in _INTEGERS) and value <= 0:
             raise _damaged(f"{name} is {value}")

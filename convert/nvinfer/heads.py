@@ -51,8 +51,9 @@ def head_preset(task: Task) -> HeadPreset:
     """
     data = _load(task.value)
     if "same-as" in data:
-        base = _load(str(data.pop("same-as")))
-        data = {**base, **{name: _merged(base.get(name), value) for name, value in data.items()}}
+        base = _load(str(data["same-as"]))
+        own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
+        data = {**base, **own}
     return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task.value}.toml")
 
 
