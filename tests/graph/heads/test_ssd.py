@@ -157,7 +157,7 @@ def test_anchors_stored_in_eight_bits() -> None:
         ({"h_scale": -5.0}, r"h_scale is -5\.0"),
         ({"x_scale": None}, "x_scale is missing"),
         ({"w_scale": "5"}, "w_scale is '5'"),
-        ({"w_scale": 1e30}, r"w_scale is 1\.0\d*e\+30"),
+        ({"w_scale": 1e30}, r"w_scale is 1e\+30"),
         ({"nms_iou_threshold": float("nan")}, "nms_iou_threshold is nan"),
         ({"num_classes": 0}, "num_classes is 0"),
         ({"num_classes": True}, "num_classes is True"),
