@@ -25,6 +25,13 @@ __all__ = ["command"]
     metavar="EXPORT",
     help="With --pgie: the model for each object found; both go into one app.",
 )
+@click.option(
+    "--object-batch-size",
+    type=click.IntRange(1, 1024),
+    default=16,
+    show_default=True,
+    help="With --sgie: objects at a time.",
+)
 @click.option("--sgie-labels", type=LABELS, metavar="a;b;c|FILE", help="Labels of the --sgie model.")
 @folder_option("The folder to write the bundle into.")
 @unpacking
@@ -48,8 +55,8 @@ def command(
 ) -> int:
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
-    EXPORT is a deployment .zip, a library folder (C++ or Arduino), a tflite-trained.h or tflite_learn_*.h, or a
-    .lite/.tflite from the Dashboard.
+    EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
+    tflite_learn_*.h, a .lite/.tflite from the Dashboard, or an .onnx.
 
     \b
     Examples:
