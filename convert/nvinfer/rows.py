@@ -6,6 +6,7 @@ A field `min_object_size` is spelt `min-object-size` in the file, as Gst-nvinfer
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from convert.errors import PresetError
@@ -32,13 +33,19 @@ def read_row(kind: type[_T], values: object, where: str, path: Path) -> _T:
     for spelling, field in known.items():
         if spelling not in table and field.default is MISSING and field.default_factory is MISSING:
             raise PresetError(f"{where}: the entry {spelling!r} is missing", path=path)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type] # a class is hashable
     return kind(
         **{
             known[spelling].name: _typed(hints[known[spelling].name], value, f"{where}: {spelling}", path)
             for spelling, value in table.items()
         }
     )
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Field name -> type; asked for once a class: each annotation is compiled."""
+    return get_type_hints(kind)
 
 
 def read_rows(kind: type[_T], values: object, where: str, path: Path) -> tuple[_T, ...]:
