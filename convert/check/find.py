@@ -32,7 +32,7 @@ _RELATIVES = re.compile(
 )
 # Groups that only deepstream-app has; [property] is nobody's but nvinfer's and its relatives'.
 _APP_GROUP = re.compile(
-    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source[0-9]+|sink[0-9]+|source-list)\]",
+    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source-list|source[0-9]+)\]",
     re.MULTILINE,
 )
 _APP_MAP = re.compile(

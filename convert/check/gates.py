@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from convert.errors import ConvertError, ValidationError
 from convert.isolation import Died, Failed, Worker
-from convert.nvinfer.rules.network import is_nhwc
 from convert.nvinfer.rules.operators import ONNX_RUNTIME, TENSORRT
+from convert.nvinfer.rules.pixels import is_nhwc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

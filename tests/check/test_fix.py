@@ -61,7 +61,8 @@ def _fixed(folder: Path, text: str | bytes, name: str = "config.txt") -> bytes:
         ("[property]\nenable-dbscan=0\n", "[property]\n"),
         ("[property]\ninput-dims=3;96;96;0\n", "[property]\ninfer-dims=3;96;96\n"),
         ("[property]\ninput-dims=3;96;96;1\n", "[property]\ninput-dims=3;96;96;1\n"),
-        ("[property]\n[class-attrs-all]\nthreshold=0.4\n", "[property]\n[class-attrs-all]\npre-cluster-threshold=0.4\n"),
+        ("[property]\n[class-attrs-0]\nthreshold=1\n", "[property]\n[class-attrs-0]\nthreshold=1\n"),
+        ("[property]\n[class-attrs-all]\nthreshold=1\n", "[property]\n[class-attrs-all]\npre-cluster-threshold=1\n"),
         ("[property]\r\nbatch-size=4 # f\r\n", "[property]\r\n# f\r\nbatch-size=4\r\n"),
         ("[property]\nbatch-size=4 # f", "[property]\n# f\nbatch-size=4"),
         # Not mechanical: nobody knows what was meant.
@@ -129,8 +130,9 @@ def test_the_diff_can_be_read() -> None:
 
 
 _TEXT = st.sampled_from(
-    ["1", "0", "1 ", "1 # c", "1#c", "0.5", "0.5 ", "0.5 # c", "0,5", "1/255", "true", "True", "yes", "1;2;3", "3,8,8",
-     "[1, 2, 3]", "1;3;8;8", '"a"', "'a b' # c", "a.onnx", "a.onnx # c", "a b ", "a\\tb", "", "#", "x#y", "é # ü", "\xa0"]
+    ["1", "0", "1 ", "1 # c", "1#c", "0.5", "0.5 ", "0.5 # c", "0,5", "1/255", "true", "True", "yes", "1;2;3",
+     "3,8,8", "[1, 2, 3]", "1;3;8;8", '"a"', "'a b' # c", "a.onnx", "a.onnx # c", "a b ", "a\\tb", "", "#", "x#y",
+     "é # ü", "\xa0"]
 )  # fmt: skip
 _LINE = st.one_of(
     st.builds("{}={}".format, st.sampled_from([key.name for key in keys()] + ["unknown"]), _TEXT),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,8 @@ from convert.render.junit import junit_document
 from convert.render.sarif import sarif_document
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from convert.check.report import Report
     from convert.findings import Finding
 
@@ -107,9 +108,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bytes")
 
 
-_WORDS = [b"[property]\n", b"property:\n  ", b"network-type=1\n", b"labelfile-path=l.txt\n", b"onnx-file=m.onnx\n", b"=",
-          b"infer-dims=3;8;8\n", b"[class-attrs-0]\n", b"num-detected-classes=2\n", b"topk=", b"\xff", b"\0", b"\r\n", b"# ",
-          b"# check: ignore ", b": ", b"- ", b"\xef\xbb\xbf", b"[primary-gie]\n", b"enable=1\n", b"config-file=c.txt\n",
+_WORDS = [b"[property]\n", b"property:\n  ", b"network-type=1\n", b"labelfile-path=l.txt\n", b"onnx-file=m.onnx\n",
+          b"=", b"infer-dims=3;8;8\n", b"[class-attrs-0]\n", b"num-detected-classes=2\n", b"topk=", b"\xff", b"\0",
+          b"\r\n", b"# ", b"# check: ignore ", b": ", b"- ", b"\xef\xbb\xbf", b"[primary-gie]\n", b"enable=1\n",
+          b"config-file=c.txt\n",
           b"[application]\n", b"1;2", b"offsets=1;2;3\n", b"custom-lib-path=l.txt\n", b"batch-size=2\n"]  # fmt: skip
 _BYTES = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(_WORDS), max_size=14).map(b"".join))
 

@@ -75,8 +75,7 @@ def schema() -> dict[str, Any]:
 
 
 def test_sarif_is_valid(report: Report, schema: dict[str, Any]) -> None:
-    import jsonschema
-
+    jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.validators.validator_for(schema)(schema)
     document = json.loads(json.dumps(sarif_document(report, 3)))
     assert [error.message for error in validator.iter_errors(document)] == []

@@ -125,9 +125,7 @@ def test_quiet_shows_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
     ],
 )
-def test_colour(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], terminal: bool, coloured: bool
-) -> None:
+def test_colour(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], terminal: bool, coloured: bool) -> None:
     class Stream:
         def isatty(self) -> bool:
             return terminal

@@ -1,26 +1,15 @@
 """What `check` knows: rules NVI001 and up, each a pure function of what was read.
 
 `LEXICAL` rules look at every file, `SEMANTIC` ones only at configs nvinfer accepts: what it would do with the rest of a
-file that it refuses, nobody can say. Those for deepstream-app's own config and for scripts are in `pipeline` and
-`script`; `book` lists them all.
+file that it refuses, nobody can say. Those for the model (`network`, `operators`), for deepstream-app's own config
+(`pipeline`) and for scripts (`script`) are imported where there is one. `book` lists them all.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.nvinfer.rules import (
-    classifier,
-    detector,
-    engine,
-    filters,
-    labelling,
-    network,
-    operators,
-    pixels,
-    reading,
-    spelling,
-)
+from convert.nvinfer.rules import classifier, detector, engine, filters, labelling, pixels, reading, spelling
 
 if TYPE_CHECKING:
     from convert.findings import Finding, Rule
@@ -32,8 +21,6 @@ LEXICAL: tuple[tuple[Rule, Check], ...] = (*reading.CHECKS, *spelling.LEXICAL)
 SEMANTIC: tuple[tuple[Rule, Check], ...] = (
     *spelling.SEMANTIC,
     *engine.CHECKS,
-    *network.CHECKS,
-    *operators.CHECKS,
     *pixels.CHECKS,
     *labelling.CHECKS,
     *detector.CHECKS,
@@ -45,4 +32,8 @@ SEMANTIC: tuple[tuple[Rule, Check], ...] = (
 def findings(case: Case) -> tuple[Finding, ...]:
     """What the rules find in a config."""
     checks = LEXICAL if case.faults else (*LEXICAL, *SEMANTIC)
+    if case.model_path is not None:
+        from convert.nvinfer.rules import network, operators  # noqa: PLC0415 - most configs come without a model
+
+        checks = (*checks, *network.CHECKS, *operators.CHECKS)
     return tuple(finding for _, check in checks for finding in check(case))

@@ -163,6 +163,11 @@ class Case:
         """Whether it looks at objects of other engines."""
         return bool(self.values["process-mode"] == 2)
 
+    @property
+    def function(self) -> str:
+        """The function that reads the outputs; "" where nvinfer does it itself: without a library it always does."""
+        return str(self.value(FUNCTIONS.get(self.kind, ""), "")) if self.value("custom-lib-path", "") else ""
+
     def given(self, key: str) -> bool:
         """Whether the config, or deepstream-app, says anything about `key` of [property]."""
         return key in self.settings or (PROPERTY, key) in self.last

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
 from convert.nvinfer.rules.case import CLASSIFIER, Case, Check
-from convert.nvinfer.rules.network import function_of
 from convert.nvinfer.rules.values import quoted
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def one_class(case: Case) -> Iterator[Finding]:
 
 def no_threshold(case: Case) -> Iterator[Finding]:
     """classifier-threshold left out."""
-    if case.kind == CLASSIFIER and not case.given("classifier-threshold") and not function_of(case):
+    if case.kind == CLASSIFIER and not case.given("classifier-threshold") and not case.function:
         message = "classifier-threshold is not given: the best class is always reported"
         yield case.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
 
@@ -177,7 +176,7 @@ def own_objects(case: Case) -> Iterator[Finding]:
 
 def _built_in(case: Case) -> bool:
     """Whether nvinfer reads the outputs as a classifier's."""
-    return case.kind == CLASSIFIER and not function_of(case)
+    return case.kind == CLASSIFIER and not case.function
 
 
 def _maker(model: Model, name: str) -> str:

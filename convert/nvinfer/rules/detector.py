@@ -15,7 +15,6 @@ from convert.nvinfer.rules.case import (
     Case,
     Check,
 )
-from convert.nvinfer.rules.network import function_of
 from convert.nvinfer.rules.values import quoted
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 def no_parser(case: Case) -> Iterator[Finding]:
     """The built-in parser, and outputs it cannot find."""
-    if case.kind != DETECTOR or function_of(case):
+    if case.kind != DETECTOR or case.function:
         return
     if case.model is not None:
         names = [each.name for each in case.model.outputs]
@@ -151,7 +150,7 @@ def outputs(case: Case) -> Iterator[Finding]:
     """The parser gives up, or reads nonsense."""
     if case.outputs is None or case.network is None or not case.outputs:
         return
-    function = function_of(case)
+    function = case.function
     key = FUNCTIONS.get(case.kind)
     if case.kind == DETECTOR and not function:
         yield from _built_in(case)
@@ -199,7 +198,7 @@ def instance_masks(case: Case) -> Iterator[Finding]:
         what = "output-instance-mask=1" if case.value("output-instance-mask") else "network-type=3"
         message = f"{what} needs cluster-mode=4, not {mode}"
         yield case.found(INSTANCE_MASKS, message, key="cluster-mode" if case.given("cluster-mode") else "network-type")
-    if case.kind == INSTANCES and not function_of(case):
+    if case.kind == INSTANCES and not case.function:
         message = "network-type=3 needs custom-lib-path and parse-bbox-instance-mask-func-name"
         yield case.found(INSTANCE_MASKS, message, key="network-type")
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from convert.findings import Level, Rule
 from convert.nvinfer.labels import LABEL_BYTES
 from convert.nvinfer.rules.case import CLASSIFIER, DETECTOR, INSTANCES, Case, Check, Place
-from convert.nvinfer.rules.network import function_of
 from convert.nvinfer.rules.values import quoted
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def no_labels(case: Case) -> Iterator[Finding]:
     """labelfile-path left out, or an empty file."""
     if case.kind not in _WITH_LABELS:
         return
-    silent = case.kind == CLASSIFIER and not function_of(case)
+    silent = case.kind == CLASSIFIER and not case.function
     effect = "no class has a label, so no metadata is attached" if silent else "objects have no names"
     level = Level.ERROR if silent else Level.WARNING
     if not case.value("labelfile-path", ""):
@@ -125,7 +124,7 @@ def no_labels(case: Case) -> Iterator[Finding]:
 def one_a_line(case: Case) -> Iterator[Finding]:
     """A detector's label file for a classifier."""
     labels = _labels(case)
-    if labels is None or case.kind != CLASSIFIER or function_of(case):
+    if labels is None or case.kind != CLASSIFIER or case.function:
         return
     if _is_one_a_line(case, labels):
         count = len(labels.entries)
@@ -154,7 +153,7 @@ def counts(case: Case) -> Iterator[Finding]:
     """num-detected-classes, labels and head."""
     if case.kind in _ONE_NAME_A_LINE:
         yield from _counts_of_detector(case)
-    elif case.kind == CLASSIFIER and not function_of(case):
+    elif case.kind == CLASSIFIER and not case.function:
         yield from _counts_of_classifier(case)
 
 
@@ -275,7 +274,7 @@ def _counts_of_classifier(case: Case) -> Iterator[Finding]:
 
 def _cov(case: Case) -> int | None:
     """Classes of the built-in detector parser's coverage output, where it is used and known."""
-    if case.model is None or case.kind != DETECTOR or function_of(case):
+    if case.model is None or case.kind != DETECTOR or case.function:
         return None
     found = [each for each in case.model.outputs if "cov" in each.name and each.dims and len(each.dims) == 4]
     channels = found[-1].dims[1] if found and found[-1].dims else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
 from convert.nvinfer.rules.case import CLASSIFIER, DETECTOR, FUNCTIONS, SEGMENTATION, Case, Check
+from convert.nvinfer.rules.pixels import INFER_DIMS, is_nhwc
 from convert.nvinfer.rules.values import quoted
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.nvinfer.rules.model import Value
 
-__all__ = ["CHECKS", "function_of", "image", "is_nhwc"]
+__all__ = ["CHECKS", "image"]
 
 DAMAGED = Rule(
     "NVI031",
@@ -44,16 +45,6 @@ NHWC = Rule(
     fix="convert with the input as NCHW (tf2onnx: --inputs-as-nchw with the input's real name), or give both keys",
 )
 
-INFER_DIMS = Rule(
-    "NVI034",
-    Level.ERROR,
-    "infer-dims does not fit the model",
-    why="infer-dims is channels;height;width, whatever network-input-order says, without the batch. Another size "
-    "than the model's cannot be built (“setDimensions”), and a model with free height and width needs it (“dynamic "
-    "input is missing dimensions”).",
-    fix="write the model's own size",
-)
-
 NOT_FLOAT = Rule(
     "NVI035",
     Level.ERROR,
@@ -79,7 +70,6 @@ REFUSED = Rule(
     fix="see the message",
 )
 
-_COLOURS: Final = frozenset({1, 3})
 # What other rules say better, by the key initialise names.
 _SAID: Final = frozenset(
     {
@@ -171,7 +161,7 @@ def not_float(case: Case) -> Iterator[Finding]:
     if source is not None and source.dtype != "float" and not _from_meta(case):
         message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
         yield case.found(NOT_FLOAT, message, key="onnx-file")
-    if function_of(case) or case.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
+    if case.function or case.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
         return
     for output in case.model.outputs:
         used = case.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
@@ -196,18 +186,6 @@ def refused(case: Case) -> Iterator[Finding]:
     for problem in case.start.problems:
         if ended and (problem.fatal or case.start.output_parser_failed) and problem.key not in _SAID:
             yield case.found(REFUSED, problem.message, key=problem.key)
-
-
-def is_nhwc(source: Value) -> bool:
-    """Whether an input has its channels last, as far as its shape tells."""
-    if source.dims is None or len(source.dims) != 4:
-        return False
-    return source.dims[3] in _COLOURS and source.dims[1] not in _COLOURS
-
-
-def function_of(case: Case) -> str:
-    """The function that reads the outputs; "" where nvinfer does it itself, without a library whatever is written."""
-    return str(case.value(FUNCTIONS.get(case.kind, ""), "")) if case.value("custom-lib-path", "") else ""
 
 
 def image(case: Case) -> Value | None:

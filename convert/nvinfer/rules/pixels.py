@@ -1,4 +1,4 @@
-"""NVI050 to NVI055: what happens to the pixels, y = net-scale-factor * (x - offset), x = 0 to 255."""
+"""NVI034 and NVI050 to NVI055: the input's size, and its pixels: y = net-scale-factor * (x - offset), x = 0 to 255."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
-from convert.nvinfer.rules.network import is_nhwc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Case, Check
+    from convert.nvinfer.rules.model import Value
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "INFER_DIMS", "is_nhwc"]
+
+INFER_DIMS = Rule(
+    "NVI034",
+    Level.ERROR,
+    "infer-dims does not fit the model",
+    why="infer-dims is channels;height;width, whatever network-input-order says, without the batch. Another size "
+    "than the model's cannot be built (“setDimensions”), and a model with free height and width needs it (“dynamic "
+    "input is missing dimensions”).",
+    fix="write the model's own size",
+)
 
 COLOUR = Rule(
     "NVI050",
@@ -72,9 +82,18 @@ MEAN_FILE = Rule(
 )
 
 _GRAY: Final = 2
+_COLOURS: Final = frozenset({1, 3})
 _FORMATS: Final = {0: "RGB", 1: "BGR", 2: "GRAY"}
 _IMAGENET_RGB: Final = (123.7, 116.5, 103.8)
 _NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
+
+
+def zero_dims(case: Case) -> Iterator[Finding]:
+    """infer-dims that nvinfer takes for none."""
+    dims = tuple(case.value("infer-dims"))
+    if any(dims) and not all(dims):
+        message = f"infer-dims {';'.join(map(str, dims))} holds a 0, so nvinfer takes none of it"
+        yield case.found(INFER_DIMS, message, key="infer-dims")
 
 
 def colour(case: Case) -> Iterator[Finding]:
@@ -149,6 +168,13 @@ def mean_file(case: Case) -> Iterator[Finding]:
             yield case.found(MEAN_FILE, problem.message, key="mean-file")
 
 
+def is_nhwc(source: Value) -> bool:
+    """Whether an input has its channels last, as far as its shape tells."""
+    if source.dims is None or len(source.dims) != 4:
+        return False
+    return source.dims[3] in _COLOURS and source.dims[1] not in _COLOURS
+
+
 def _channels(case: Case) -> int | None:
     """Channels of the network; None where they are not known, or another rule says that they cannot be."""
     if case.network is None or case.value("input-tensor-from-meta"):
@@ -171,6 +197,7 @@ def _meant(scale: float) -> str | None:
 
 
 CHECKS: tuple[tuple[Rule, Check], ...] = (
+    (INFER_DIMS, zero_dims),
     (COLOUR, colour),
     (NO_SCALE, no_scale),
     (ODD_SCALE, odd_scale),

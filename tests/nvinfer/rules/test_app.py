@@ -74,7 +74,8 @@ def test_the_configs_of_its_engines_are_checked_too(tmp_path: Path) -> None:
 
 
 def test_engines_that_are_off_are_not_read(tmp_path: Path) -> None:
-    report = _check(tmp_path, _app(primary_gie="enable=0 config-file=missing.txt gie-unique-id=x", secondary_gie0="config-file=c.txt"))
+    off = _app(primary_gie="enable=0 config-file=missing.txt gie-unique-id=x", secondary_gie0="config-file=c.txt")
+    report = _check(tmp_path, off)
     assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt"]
     assert report.findings == ()
 
@@ -84,11 +85,14 @@ def test_what_the_app_sets_wins(tmp_path: Path) -> None:
     report = _check(tmp_path, _app(primary_gie=_PRIMARY + " batch-size=4"))
     (finding,) = [each for each in report.findings if each.id == "NVI023"]
     assert "_b4_" in finding.message
-    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=c.txt"))) == set(), "it is a primary engine here"
+    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=c.txt"))) == set(), (
+        "it is a primary engine here"
+    )
     without = _DETECTOR.replace("gie-unique-id=1\n", "")
     (tmp_path / "e.txt").write_text(without.format(more=""))
-    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=e.txt gie-unique-id=7"))) == set()
-    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=e.txt"))) == {"NVI020"}
+    nameless = "enable=1 config-file=e.txt"
+    assert _ids(_check(tmp_path, _app(primary_gie=nameless + " gie-unique-id=7"))) == set()
+    assert _ids(_check(tmp_path, _app(primary_gie=nameless))) == {"NVI020"}
 
 
 def test_a_config_that_several_engines_use_is_checked_for_each(tmp_path: Path) -> None:
@@ -111,8 +115,8 @@ def test_a_config_that_several_engines_use_is_checked_for_each(tmp_path: Path) -
         ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=0;2;"}, "", "", {"NVI092"}),
         ({"secondary_gie0": _SECONDARY}, "filter-out-class-ids=1", "operate-on-class-ids=1", {"NVI092"}),
         ({"secondary_gie0": _SECONDARY}, "", "input-object-min-height=800", {"NVI093"}),
-        ({"secondary_gie0": _SECONDARY}, "[class-attrs-all]\ndetected-max-w=50", "input-object-min-width=60", {"NVI093"}),
-        ({"secondary_gie0": _SECONDARY}, "[class-attrs-0]\ndetected-max-w=50", "input-object-min-width=60", set()),
+        ({"secondary_gie0": _SECONDARY}, "[class-attrs-all]\ndetected-max-w=5", "input-object-min-width=6", {"NVI093"}),
+        ({"secondary_gie0": _SECONDARY}, "[class-attrs-0]\ndetected-max-w=5", "input-object-min-width=6", set()),
         ({"secondary_gie0": _SECONDARY + " gie-unique-id=1"}, "", "", {"NVI091", "NVI094"}),
         ({"secondary_gie0": _SECONDARY + " batch-size=two"}, "", "", {"NVI096"}),
         ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=car"}, "", "", {"NVI096"}),
@@ -142,7 +146,8 @@ def test_several_engines_in_front(tmp_path: Path) -> None:
 
 
 def test_a_primary_classifier_makes_no_classes(tmp_path: Path) -> None:
-    app = _app(primary_gie="enable=1 config-file=c.txt gie-unique-id=1", secondary_gie0=_SECONDARY + " operate-on-class-ids=0")
+    primary = "enable=1 config-file=c.txt gie-unique-id=1"
+    app = _app(primary_gie=primary, secondary_gie0=_SECONDARY + " operate-on-class-ids=0")
     report = _check(tmp_path, app)
     (finding,) = [each for each in report.findings if each.id == "NVI092"]
     assert finding.level == "error"

@@ -43,7 +43,7 @@ def test_classifiers(tmp_path: Path, invent: Callable[..., Validated], target: A
     model = _real(invent(opset=opset), _CLASSIFIER.format(opset=opset))
     for precision, batch in (("fp32", 1), ("fp16", 8)) if role == "both" else (("fp32", 1),):
         folder = tmp_path / f"{precision}-{batch}"
-        options = {"role": role, "precision": precision, "batch_size": batch}
+        options: dict[str, Any] = {"role": role, "precision": precision, "batch_size": batch}
         Emit(folder, target=target.deepstream, platform=target.platform, **options)(model, tmp_path)
         report = Check(where(target.deepstream, target.platform))([str(folder)])
         assert report.findings == ()
@@ -58,8 +58,6 @@ def test_a_wrong_target_shows(tmp_path: Path, invent: Callable[..., Validated]) 
     Emit(tmp_path / "bundle", target="9.1", platform="dgpu")(_real(invent(), _CLASSIFIER.format(opset=13)), tmp_path)
     report = Check(where("5.1", "jetson"))([str(tmp_path / "bundle")])
     assert {"NVI013", "NVI038", "NVI098"} <= {finding.id for finding in report.findings}
-
-
 
 
 _FOMO = """<ir_version: 7, opset_import: ["": {opset}]>
@@ -85,7 +83,7 @@ _SHAPES = {
     "detection_classes": (None, 72),
 }
 HEADS = sorted(path.stem for path in (configs() / "heads").glob("*.toml") if path.stem != Task.CLASSIFIER)
-# The heads differ in how the model is cut; what is emitted depends on the parser alone, and these two have all there is.
+# The heads differ in how the model is cut; what is emitted depends on the parser, and these two have all there is.
 _PAIRS = [(target, head) for target in targets() for head in ("fomo", "ssd")]
 _PAIRS += [(targets()[-1], head) for head in HEADS]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tracemalloc
 from pathlib import Path
@@ -51,7 +52,7 @@ def _models(draw: st.DrawFn) -> onnx.ModelProto:
     nodes = draw(
         st.lists(
             st.builds(
-                lambda op, domain, inputs, outputs, name: helper.make_node(op, inputs, outputs, name=name, domain=domain),
+                lambda op, domain, inputs, outputs, name: helper.make_node(op, inputs, outputs, name, domain=domain),
                 _names, st.sampled_from(["", "ai.onnx", "x.y"]), st.lists(_names, max_size=3),
                 st.lists(_names, max_size=2), _names,
             ),
@@ -101,7 +102,8 @@ def _agree(header: Model, model: onnx.ModelProto) -> None:
     assert [(n.op_type, n.domain, tuple(n.input), tuple(n.output), n.name) for n in graph.node] == [
         tuple(each)[:5] for each in header.nodes
     ]
-    assert header.opset == max((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), default=0)
+    standard = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
+    assert header.opset == max(standard, default=0)
     assert header.metadata == {each.key: each.value for each in model.metadata_props}
     for name, numbers in header.integers.items():
         assert numbers in _constants(model, name)
@@ -134,10 +136,8 @@ def _value(info: onnx.ValueInfoProto) -> tuple[Any, ...]:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_model_or_damaged(data: bytes) -> None:
-    try:
+    with contextlib.suppress(Damaged):
         assert isinstance(walk(data, len(data)), Model)
-    except Damaged as error:
-        assert str(error)
 
 
 @settings(max_examples=200, deadline=None)
@@ -150,10 +150,8 @@ def test_changed_models_are_read_or_damaged(model: onnx.ModelProto, data: st.Dat
         place = data.draw(st.integers(0, len(original) - 1))
         original[place] = data.draw(st.integers(0, 255))
         changed = bytes(original)
-    try:
-        walk(changed, len(changed))
-    except Damaged as error:
-        assert str(error)
+    with contextlib.suppress(Damaged):
+        assert isinstance(walk(changed, len(changed)), Model)
 
 
 def test_weights_are_never_read(tmp_path: Path) -> None:
@@ -191,7 +189,8 @@ def _varint(value: int) -> bytes:
 
 
 def test_external_weights_are_named(tmp_path: Path) -> None:
-    model = onnx.parser.parse_model('<ir_version: 7, opset_import: ["": 13]> g (float[2] x) => (float[2] y) { y = Add (x, w) }')
+    text = '<ir_version: 7, opset_import: ["": 13]> g (float[2] x) => (float[2] y) { y = Add (x, w) }'
+    model = onnx.parser.parse_model(text)
     tensor = numpy_helper.from_array(np.ones(2, np.float32), "w")
     onnx.external_data_helper.set_external_data(tensor, "weights.bin")
     tensor.ClearField("raw_data")

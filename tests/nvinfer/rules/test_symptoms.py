@@ -77,7 +77,13 @@ SYMPTOMS = [
     (11, "NVI023", _config(_CLASSIFIER, model_engine_file=None), _model(), _ROW),
     (12, "NVI022", _config(_CLASSIFIER, onnx_file=None), _model(), _ROW),
     (13, "NVI014", _config(_CLASSIFIER, symmetric_padding="1"), _model(), _ROW),
-    (15, "NVI037", _config(_DETECTOR | _STOCK), _model(sink=_SSD, body=_CUT + " k = NonMaxSuppression (x, x)"), "a\nb\n"),
+    (
+        15,
+        "NVI037",
+        _config(_DETECTOR | _STOCK),
+        _model(sink=_SSD, body=_CUT + " k = NonMaxSuppression (x, x)"),
+        "a\nb\n",
+    ),
     (16, "NVI026", _config(_CLASSIFIER, network_mode="1"), _model(), _ROW),
     (16, "NVI039", _config(_CLASSIFIER), _model(body=_QDQ), _ROW),
     (17, "NVI063", _config(_DETECTOR), _model(), "background\ncar\nbus\n"),
@@ -95,7 +101,7 @@ SYMPTOMS = [
 
 
 @pytest.mark.parametrize(("number", "rule", "config", "model", "labels"), SYMPTOMS, ids=lambda each: str(each)[:8])
-def test_found_before_deployment(  # noqa: PLR0917 - a table
+def test_found_before_deployment(
     tmp_path: Path, number: int, rule: str, config: str, model: bytes, labels: str
 ) -> None:
     (tmp_path / "config.txt").write_text(config)
@@ -131,7 +137,8 @@ def test_precision_in_tensorrt_11(tmp_path: Path) -> None:
     """Number 14, in the config."""
     (tmp_path / "config.txt").write_text(_config(_CLASSIFIER, network_mode="2"))
     ids = {
-        tensorrt: "NVI030" in {finding.id for finding in Check(where("9.1", "dgpu", tensorrt))([str(tmp_path)]).findings}
+        tensorrt: "NVI030"
+        in {finding.id for finding in Check(where("9.1", "dgpu", tensorrt))([str(tmp_path)]).findings}
         for tensorrt in ("10.16", "11.0")
     }
     assert ids == {"10.16": False, "11.0": True}
