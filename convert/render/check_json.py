@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from convert.document import SCHEMA_VERSION, finding_document
 from convert.render.json import error_document
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["report_document"]
 
+# num-detected-classes may be 16 million; the document would have gigabytes.
+_MOST_CLASSES: Final = 10_000
+
 
 def report_document(report: Report, exit_code: int, fixes: Iterable[tuple[Fix, str]] | None = None) -> dict[str, Any]:
     """`{schema_version, exit_code, target, files[], findings[], fixes, error}`.
 
     `files[]` are `{path, kind, verdict, exception, values, findings[], waived[], error}`; `values` is what nvinfer
-    reads, `findings` at the top each finding once. `fixes[]` are `{path, diff}`, null where none were asked for.
+    reads (of more than 10,000 classes the first ones), `findings` at the top each finding once. `fixes[]` are
+    `{path, diff}`, null where none were asked for.
     """
     where = report.where.target
     return {
@@ -34,12 +38,15 @@ def report_document(report: Report, exit_code: int, fixes: Iterable[tuple[Fix, s
 
 
 def _file(file: Checked) -> dict[str, Any]:
+    values = None if file.values is None else dict(file.values)
+    if values and len(values["class-attrs"]) > _MOST_CLASSES:
+        values["class-attrs"] = values["class-attrs"][:_MOST_CLASSES]
     return {
         "path": file.path,
         "kind": file.kind,
         "verdict": file.verdict and file.verdict.value,
         "exception": file.exception,
-        "values": None if file.values is None else dict(file.values),
+        "values": values,
         "findings": [finding_document(finding) for finding in file.findings],
         "waived": [finding_document(finding) for finding in file.waived],
         "error": file.error and error_document(file.error),

@@ -7,15 +7,20 @@ file that it refuses, nobody can say. Those for the model (`network`, `operators
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from convert.nvinfer.rules import classifier, detector, engine, filters, labelling, pixels, reading, spelling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from convert.findings import Finding, Rule
     from convert.nvinfer.rules.case import Case, Check
 
-__all__ = ["LEXICAL", "SEMANTIC", "findings"]
+__all__ = ["LEXICAL", "MOST", "SEMANTIC", "findings"]
+
+MOST: Final = 100
+"""Findings of one rule in one config that are shown."""
 
 LEXICAL: tuple[tuple[Rule, Check], ...] = (*reading.CHECKS, *spelling.LEXICAL)
 SEMANTIC: tuple[tuple[Rule, Check], ...] = (
@@ -36,4 +41,13 @@ def findings(case: Case) -> tuple[Finding, ...]:
         from convert.nvinfer.rules import network, operators  # noqa: PLC0415 - most configs come without a model
 
         checks = (*checks, *network.CHECKS, *operators.CHECKS)
-    return tuple(finding for _, check in checks for finding in check(case))
+    return tuple(finding for rule, check in checks for finding in _first(rule, check(case)))
+
+
+def _first(rule: Rule, found: Iterable[Finding]) -> Iterator[Finding]:
+    """The first findings of a rule, and whether there are more: nobody reads a thousand."""
+    for number, finding in enumerate(found):
+        if number == MOST:
+            yield rule.found(f"there are more of these; the first {MOST} are shown", path=finding.path)
+            return
+        yield finding

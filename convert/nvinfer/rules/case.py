@@ -121,6 +121,7 @@ class Case:
         data: the file.
         where: what it is checked for.
         last: the entry that counts for each key, by group and key.
+        unread: names of the groups nvinfer does not look at.
         values: `parsed.values` with `settings` in place; empty unless the config is accepted.
         settings: key -> what deepstream-app sets over it.
         files: key -> the file it names.
@@ -139,6 +140,7 @@ class Case:
     data: bytes
     where: Where
     last: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
     values: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     files: Mapping[str, NamedFile] = field(default_factory=dict)

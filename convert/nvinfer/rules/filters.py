@@ -117,8 +117,7 @@ def filtered(case: Case) -> Iterator[Finding]:
 
 def _attributes(case: Case) -> list[Entry]:
     """The entries of the class groups that are read."""
-    unread = {each.section.name for each in case.parsed.unread}
-    return [entry for (group, _), entry in case.last.items() if table_of(group) == ATTRS and group not in unread]
+    return [entry for (group, _), entry in case.last.items() if table_of(group) == ATTRS and group not in case.unread]
 
 
 def _beyond(value: float, *, strict: bool) -> str:

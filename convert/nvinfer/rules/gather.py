@@ -29,6 +29,7 @@ __all__ = ["Models", "Reading", "gather", "presence", "read_config", "where"]
 _MOST_FAULTS: Final = 50
 # Every fault means reading the file again: not for files that are no config anyway.
 _MOST_REPEATED: Final = 2**20
+_MOST_LABELS: Final = 2**22  # bytes; each label becomes an object
 _FILES: Final = (
     *("onnx-file", "model-engine-file", "labelfile-path", "mean-file", "custom-lib-path", "int8-calib-file"),
     *("tlt-encoded-model", "ip-tensor-file"),
@@ -120,9 +121,10 @@ def gather(reading: Reading, where: Where, models: Models, settings: Mapping[str
     """
     parsed = reading.settled
     last = {(entry.group, entry.key): entry for entry in parsed.entries if not _is_locale(entry.key)}
+    unread = frozenset(each.section.name for each in parsed.unread)
     strange = strange_waivers(reading.data)
     if reading.faults:
-        return Case(parsed, reading.faults, reading.data, where, last, waivers=strange)
+        return Case(parsed, reading.faults, reading.data, where, last, unread, waivers=strange)
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
     files = _files(parsed, last, settings)
@@ -135,6 +137,7 @@ def gather(reading: Reading, where: Where, models: Models, settings: Mapping[str
         data=reading.data,
         where=where,
         last=last,
+        unread=unread,
         values=values,
         settings=settings,
         files=files,
@@ -206,10 +209,10 @@ def _labels(files: Mapping[str, NamedFile]) -> Labels | None:
     file = files.get("labelfile-path")
     if file is None or not file.presence.here:
         return None
-    from convert.nvinfer.initialise_labels import MOST_LABEL_BYTES, split_labels  # noqa: PLC0415 - only where needed
+    from convert.nvinfer.initialise_labels import split_labels  # noqa: PLC0415 - only where needed
 
     try:
-        data = read_ordinary(file.path, "label file", MOST_LABEL_BYTES)
+        data = read_ordinary(file.path, "label file", _MOST_LABELS)
     except InputError:
         return None  # not readable for us; on the target it may be
     return Labels(_shown(file), data, tuple(split_labels(data)))

@@ -79,6 +79,7 @@ APP_RELEASE = Rule(
 )
 
 _MOST_SECONDARY: Final = 16
+_MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +270,10 @@ def _classes(engine: Engine) -> frozenset[int] | None:
         return None
     if case.kind == CLASSIFIER:
         return frozenset({-1}) if engine.gie.primary else frozenset()
-    if not case.value("num-detected-classes"):
+    count = case.value("num-detected-classes")
+    if not 0 < count <= _MOST_CLASSES:
         return None
-    return frozenset(range(case.value("num-detected-classes"))) - frozenset(case.value("filter-out-class-ids"))
+    return frozenset(range(count)) - frozenset(case.value("filter-out-class-ids"))
 
 
 def _classes_hint(have: set[int]) -> str:

@@ -204,10 +204,9 @@ def _readable(case: Case) -> Iterable[tuple[Entry, str]]:
     """The entries of an INI file that nvinfer reads and accepts, with the type of their key."""
     if case.parsed.form != "ini":
         return
-    unread = {each.section.name for each in case.parsed.unread}
     for entry in case.parsed.entries:
         key = key_of(entry)
-        if key is not None and entry.group not in unread:
+        if key is not None and entry.group not in case.unread:
             yield entry, key.type
 
 

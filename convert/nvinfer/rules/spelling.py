@@ -364,7 +364,7 @@ def _closest(name: str, names: Iterable[str]) -> str | None:
 
 def _is_read(case: Case, entry: Entry) -> bool:
     """Whether the entry stands in a group nvinfer reads."""
-    return entry.group == PROPERTY or all(each.section.name != entry.group for each in case.parsed.unread)
+    return entry.group == PROPERTY or entry.group not in case.unread
 
 
 LEXICAL: tuple[tuple[Rule, Check], ...] = (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_list", "hint_for", "is_plain", "is_quoted", "quoted", "replacement", "value_and_comment"]
 
+_LONGEST: Final = 200  # characters of a value that may be a number or a list of some
 _TEXTS: Final = frozenset({"string", "string-list", "path", "path-list", "pairs"})
 # In text only a # behind a blank is a comment for sure: C#, issue#4, page.html#part.
 _COMMENT_IN_TEXT = re.compile(r"^(?P<value>.*?\S)[ \t]+(?P<words>#.*)$", re.DOTALL)
@@ -61,7 +62,7 @@ def as_list(text: str) -> str | None:
 def replacement(entry: Entry, problem: Problem) -> str | None:
     """What a refused value means, as nvinfer wants it; None: that takes a person to say."""
     key = key_of(entry)
-    if key is None:
+    if key is None or len(entry.text) > _LONGEST:
         return None
     return _as_dims(key, entry.text) or _as_list(key, entry.text, problem) or _as_number(key, entry.text)
 

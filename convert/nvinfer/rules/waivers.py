@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Waivers", "read_waivers", "strange_waivers", "waived"]
 
-_WAIVER = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*?)[ \t\r]*$", re.MULTILINE)
+_WAIVER = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
 _ID = re.compile(r"(NVI|EI)[0-9]{3}")
 
 
@@ -62,8 +62,9 @@ def strange_waivers(data: bytes) -> tuple[tuple[int, str], ...]:
     if b"check:" not in data:
         return ()
     found: list[tuple[int, str]] = []
+    line, position = 1, 0
     for match in _WAIVER.finditer(data):
-        line = data.count(b"\n", 0, match.start()) + 1
+        line, position = line + data.count(b"\n", position, match.start()), match.start()
         found += [(line, word) for word in _words(match[2]) if not _is_rule(word)]
     return tuple(found)
 
