@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from convert.graph import worker
 from convert.graph.flatnames import input_name
 from convert.graph.names import Canonical
+from convert.graph.repairs import repair
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,6 +36,7 @@ def _as_tf2onnx_does(model: bytes) -> ModelProto:
     from tf2onnx.optimizer import optimize_graph  # noqa: PLC0415 - only after _choose
     from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415
 
+    repair()  # its known mistakes are put right on both sides
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(model)
         file.flush()
