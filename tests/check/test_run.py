@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
 from convert.check.run import Check
 from convert.findings import Level
@@ -123,6 +125,62 @@ def test_any_bytes(folder: Path, config: bytes, labels: bytes, model: bytes, nam
     assert report.files[0].verdict is not None or report.error
     if report.files[0].verdict in {Verdict.REJECTED, Verdict.ABORTS}:
         assert any(finding.level == "error" for finding in report.files[0].findings)
+    _shown(report)
+
+
+_DIMS = st.one_of(st.none(), st.lists(st.one_of(st.integers(0, 9), st.sampled_from(["N", "h"]), st.none()), max_size=5))
+_NAMES = st.sampled_from(["x", "cov", "bbox", "detection_boxes", "detection_scores", "detection_classes", "argmax_1"])
+_VALUES = st.builds(helper.make_tensor_value_info, _NAMES, st.sampled_from([1, 2, 6, 7, 10, 16]), _DIMS)
+_NODES = st.builds(
+    helper.make_node,
+    st.sampled_from(["Reshape", "Softmax", "Gemm", "Identity", "NonZero", "QuantizeLinear", "Mine"]),
+    st.lists(_NAMES, max_size=3),
+    st.lists(_NAMES, max_size=2),
+    domain=st.sampled_from(["", "mine"]),
+)
+_STOCK = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so"
+_VALID = {
+    "network-type": ["0", "1", "2", "3", "100"], "process-mode": ["1", "2"], "batch-size": ["1", "4"],
+    "infer-dims": ["3;8;8", "8;8;3", "0;8;8", "1;4;4"], "network-input-order": ["0", "1"],
+    "offsets": ["1;2;3", "0.5", "103.9;116.7;123.7"], "model-color-format": ["0", "1", "2"],
+    "cluster-mode": ["0", "1", "2", "3", "4"], "num-detected-classes": ["0", "2", "3"],
+    "labelfile-path": ["l.txt", "missing.txt", ""], "model-engine-file": ["e.engine", ""],
+    "custom-lib-path": [_STOCK, "l.txt"],
+    "parse-bbox-func-name": ["NvDsInferParseCustomTfSSD", "NvDsInferParseCustomBatchedNMSTLT", "Mine"],
+    "parse-classifier-func-name": ["NvDsInferClassiferParseCustomSoftmax"],
+    "net-scale-factor": ["nan", "inf", "-1", "0.004"], "mean-file": ["l.txt"], "network-mode": ["1", "2", "3"],
+    "enable-dla": ["1"], "gie-unique-id": ["-1", "1"], "filter-out-class-ids": ["0;1", "7"],
+    "output-blob-names": ["x", "a;b"], "input-tensor-from-meta": ["1"], "classifier-threshold": ["nan", "1", "0"],
+    "output-instance-mask": ["1"], "force-implicit-batch-dim": ["1"],
+}  # fmt: skip
+_LINES = st.dictionaries(st.sampled_from(sorted(_VALID)), st.integers(0, 4), max_size=14)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    _LINES,
+    st.lists(_VALUES, max_size=2),
+    st.lists(_VALUES, max_size=4),
+    st.lists(_NODES, min_size=1, max_size=3),
+    _BYTES,
+)
+def test_any_config_with_any_model(
+    folder: Path,
+    lines: dict[str, int],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    nodes: list[onnx.NodeProto],
+    labels: bytes,
+) -> None:
+    (folder / "l.txt").write_bytes(labels)
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    (folder / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    text = ["onnx-file=m.onnx"]
+    text += [f"{key}={_VALID[key][number % len(_VALID[key])]}" for key, number in lines.items()]
+    attributes = ["[class-attrs-all]", "nms-iou-threshold=0", "pre-cluster-threshold=nan", "topk=0", "eps=1"]
+    (folder / "c.txt").write_text("\n".join(["[property]", *text, *attributes]))
+    report = _check(folder / "c.txt")
+    assert report.files[0].verdict is not None
     _shown(report)
 
 

@@ -247,11 +247,19 @@ def hardware(case: Case) -> Iterator[Finding]:
 def engine_name(case: Case, onnx: str) -> str:
     """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
     mode = case.value("network-mode")
-    if mode == _INT8 and not case.value("int8-calib-file", ""):
+    if mode == _INT8 and not _calibrated(case):
         mode = 2
     core = case.value("use-dla-core")
     device = f"dla{core}" if case.value("enable-dla") and core >= 0 else f"gpu{case.value('gpu-id')}"
     return f"{onnx}_b{case.value('batch-size')}_{device}_{_MODES[mode]}.engine"
+
+
+def _calibrated(case: Case) -> bool:
+    """Whether there is a calibration table, as far as this machine can tell."""
+    file = case.files.get("int8-calib-file")
+    return (
+        file is not None and bool(case.value("int8-calib-file", "")) and (file.presence.here or not file.presence.sure)
+    )
 
 
 def _own_builder(case: Case) -> bool:

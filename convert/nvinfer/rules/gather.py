@@ -161,11 +161,13 @@ def presence(text: str, path: str) -> Presence:
 
 
 def _entry_of(parsed: Parsed) -> Entry | None:
-    """The entry that ends the reading; of repeated keys the one that counts."""
+    """The entry that ends the reading."""
     problem = parsed.fault
-    if problem is None or problem.key is None or problem.group is None:
+    if problem is None or problem.key is None or problem.line is None:
         return None
-    return parsed.entry(problem.key, problem.group)
+    name = (problem.group, problem.key)
+    there = [each for each in parsed.entries if problem.line in {each.line, each.value_line}]
+    return next((each for each in there if (each.group, each.key) == name), None)
 
 
 def _without(data: bytes, parsed: Parsed, line: int) -> bytes | None:
@@ -201,8 +203,16 @@ def _files(
         else:
             continue
         here = presence(text, path)
-        found[key] = NamedFile(text, path, here, os.stat(path).st_mtime_ns if here.here else 0)  # noqa: PTH116
+        found[key] = NamedFile(text, path, here, _changed(path) if here.here else 0)
     return found
+
+
+def _changed(path: str) -> int:
+    """Nanoseconds; 0 for a file that has just gone."""
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - text
+    except OSError:
+        return 0
 
 
 def _labels(files: Mapping[str, NamedFile]) -> Labels | None:

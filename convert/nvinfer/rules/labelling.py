@@ -231,7 +231,7 @@ def duplicate(case: Case) -> Iterator[Finding]:
         sets = [(sets[0][0], tuple(names[0] for _, names in sets))] if sets else []
     for line, names in sets:
         for name, count in Counter(names).items():
-            if count > 1:
+            if count > 1 and "\N{REPLACEMENT CHARACTER}" not in name:  # other bytes may differ
                 message = f"{count} classes are called “{quoted(name)}”"
                 yield case.found(DUPLICATE, message, at=Place(labels.shown, line, 1))
                 return

@@ -111,7 +111,7 @@ def nhwc(case: Case) -> Iterator[Finding]:
     source = image(case)
     if source is None or not is_nhwc(source) or source.dims is None or _from_meta(case):
         return
-    channels = source.dims[3]
+    size = ";".join("?" if each is None else str(each) for each in (source.dims[3], *source.dims[1:3]))
     order = case.value("network-input-order", None)
     if order == 1 and all(case.value("infer-dims")):
         return  # if the numbers fit is infer_dims' affair
@@ -119,20 +119,16 @@ def nhwc(case: Case) -> Iterator[Finding]:
     if order is None:
         message, hint = f"{shown}; DeepStream {case.parsed.release} feeds NCHW only", "convert the model to NCHW"
     elif order == 1:
-        size = ";".join("?" if each is None else str(each) for each in (channels, *source.dims[1:3]))
         message, hint = f"{shown}: network-input-order=1 needs infer-dims, too", f"write infer-dims={size}"
     else:
-        message, hint = f"{shown}, and is fed channels first", "convert it to NCHW, or write network-input-order=1"
+        message = f"{shown}, and is fed channels first"
+        hint = f"convert it to NCHW, or write network-input-order=1 and infer-dims={size}"
     yield case.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
 def infer_dims(case: Case) -> Iterator[Finding]:
     """infer-dims against the model."""
     dims = tuple(case.value("infer-dims"))
-    if any(dims) and not all(dims):
-        yield case.found(
-            INFER_DIMS, f"infer-dims {_list(dims)} holds a 0, so nvinfer takes none of it", key="infer-dims"
-        )
     source = image(case)
     if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(case):
         return
