@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["INPUTS", "WithAgreement"]
 
 INPUTS = 100
-"""Of the pictures that parity is measured on: enough to tell 98 % from 97 %, and some seconds even for 320x320."""
+"""Image-like pictures: enough to tell 98 % from 97 %, and some seconds even for 320x320."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class WithAgreement:
         import numpy as np  # noqa: PLC0415 - only a dequantized model needs all this
 
         from convert.export.dequantize.agreement import agreement_findings, measure  # noqa: PLC0415
-        from convert.validate.inputs import pictures  # noqa: PLC0415
+        from convert.validate.inputs import image_like  # noqa: PLC0415
         from convert.validate.preprocess import as_edge_impulse  # noqa: PLC0415
 
         _, height, width, channels = export.facts.input.shape
         assert height is not None
         assert width is not None
         assert channels is not None
-        stacked = np.stack([picture for _, picture in pictures(INPUTS, height, width, channels)])
-        inputs = as_edge_impulse(stacked, export.metadata.image_scaling or ImageScaling.NONE)
+        pictures = np.stack(list(image_like(INPUTS, height, width, channels)))
+        inputs = as_edge_impulse(pictures, export.metadata.image_scaling or ImageScaling.NONE)
         worker = self.worker or Worker()
         try:
             agreement = measure(original, export.model, inputs, export.facts.task, worker, self.timeout)

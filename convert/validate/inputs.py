@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-__all__ = ["pictures"]
+__all__ = ["image_like", "pictures"]
 
 
 def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tuple[str, Picture]]:
@@ -37,6 +37,13 @@ def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tup
         else:
             name, make = _SCENES[(2 * turn + kind) % len(_SCENES)]
             yield f"{name} {number}", make(random, height, width, channels)
+
+
+def image_like(count: int, height: int, width: int, channels: int) -> Iterator[Picture]:
+    """`count` times uint8 [H,W,C], every kind of scene in turn: neither noise nor edges."""
+    for number in range(count):
+        _, make = _SCENES[number % len(_SCENES)]
+        yield make(np.random.default_rng([number, 1]), height, width, channels)
 
 
 def _edges(height: int, width: int, channels: int) -> list[tuple[str, Picture]]:
