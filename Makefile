@@ -30,7 +30,7 @@ $(VENV)/.setup: pyproject.toml
 	@touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup
-	$(PIP) --editable '.[dev,tensorflow,tensorrt]'
+	$(PIP) --editable '.[dev,tensorflow,tensorrt,distributed,video]'
 	@touch $@
 
 setup: $(VENV)/.setup

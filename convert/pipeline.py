@@ -1,4 +1,4 @@
-"""The runner that walks a road: a tuple of stages (`convert.cli.road` has them, with the options of the command line).
+"""The runner that walks a road: a tuple of stages (`convert.road` has them, with the options of the command line).
 
 A dry run walks the same tuple: it reads what can be read without work, refuses what will be refused, plans the rest.
 """

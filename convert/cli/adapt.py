@@ -28,10 +28,10 @@ def command(
     """Give a translated model short names, a dynamic batch and the output layout Gst-nvinfer reads."""
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
-    from convert.cli.road import pick  # noqa: PLC0415
     from convert.cli.steps import PickUpTranslated, Saved, beside, place  # noqa: PLC0415
     from convert.export.unpack import Unpack  # noqa: PLC0415
     from convert.graph.adapt import Adapt  # noqa: PLC0415
+    from convert.road import pick  # noqa: PLC0415
     from convert.writing import write  # noqa: PLC0415
 
     stage = Saved(

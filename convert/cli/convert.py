@@ -76,8 +76,8 @@ def command(
             )
     from convert import cascade, pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
-    from convert.cli.road import road, two_roads  # noqa: PLC0415
     from convert.render.progress import progress  # noqa: PLC0415
+    from convert.road import road, two_roads  # noqa: PLC0415
 
     with progress(quiet=quiet or format_ == "json") as observer:
         if pgie and sgie:

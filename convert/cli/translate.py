@@ -26,15 +26,15 @@ def command(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: 
 
     A metadata.json beside the model, as unpack writes it, is taken into account.
     """
-    from convert.cli.warm import warm_worker  # noqa: PLC0415 - brings little, and starts what takes longest
+    from convert.warm import warm_worker  # noqa: PLC0415 - brings little, and starts what takes longest
 
     with warm_worker() as worker:
         from convert import pipeline  # noqa: PLC0415 - while the worker imports, too
         from convert.cli.outcome import finish  # noqa: PLC0415
-        from convert.cli.road import pick  # noqa: PLC0415
         from convert.cli.steps import Saved, place  # noqa: PLC0415
         from convert.export.unpack import Unpack  # noqa: PLC0415
         from convert.graph.translate import Translate  # noqa: PLC0415
+        from convert.road import pick  # noqa: PLC0415
         from convert.writing import write  # noqa: PLC0415
 
         stage = Saved(

@@ -39,11 +39,11 @@ def command(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.agreement import WithAgreement  # noqa: PLC0415
     from convert.cli.outcome import finish  # noqa: PLC0415
-    from convert.cli.road import pick  # noqa: PLC0415
     from convert.cli.steps import PickUpAdapted, Saved, beside, save_evidence  # noqa: PLC0415
-    from convert.cli.warm import warm_worker  # noqa: PLC0415
     from convert.export.unpack import Unpack  # noqa: PLC0415
+    from convert.road import pick  # noqa: PLC0415
     from convert.validate.stage import Validate  # noqa: PLC0415
+    from convert.warm import warm_worker  # noqa: PLC0415
 
     with warm_worker("convert.validate.reference") as worker:
         stage = Saved(

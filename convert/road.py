@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convert.agreement import WithAgreement
-from convert.cli.warm import warm_worker
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
 from convert.nvinfer.pair import EmitPair
 from convert.validate.stage import Validate
+from convert.warm import warm_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,0 +1,1 @@
+"""Many exports in one run: cached, resumable, on one machine or many."""
