@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.simulate.decode import Detection
     from convert.simulate.geometry import Network, Placement, Rect
     from convert.simulate.settings import Settings
 
@@ -100,6 +101,14 @@ class Found:
     unseen: tuple[str, ...] = ()
     parent: int | None = None
 
+    @property
+    def text(self) -> str:
+        """What the display shows above the box: the label, then a blank and the labels of each classifier behind it.
+
+        (attach_metadata_classifier in gstnvinfer_meta_utils.cpp appends to display_text; blanks at the end are cut.)
+        """
+        return " ".join([self.label, *(one.label for one in self.said if one.label)]).strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -111,8 +120,10 @@ class Frame:
         width, height: pixels, behind EXIF rotation.
         placement: how the primary engine's input was cut out of it.
         objects: of all detectors, in nvinfer's order.
-        said: by a primary classifier.
-        label: a primary classifier's text for the whole picture, as nvinfer attaches it; "" for none.
+        said: by a primary classifier, and by classifiers that look at the object it makes of the whole picture.
+        label: a primary classifier's text for the whole picture, as nvinfer attaches it (every label followed by a
+            blank); "" for none.
+        decoded: a primary detector's objects behind clustering, in network pixels, before anything is attached.
         lost: the best candidates that are not shown, best first.
         notes: what else a user must know of this picture, one sentence each.
     """
@@ -127,6 +138,7 @@ class Frame:
     label: str = ""
     lost: tuple[Lost, ...] = ()
     notes: tuple[str, ...] = ()
+    decoded: tuple[Detection, ...] = ()
 
     @property
     def shows(self) -> bool:
