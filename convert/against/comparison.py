@@ -1,0 +1,235 @@
+"""What DeepStream shows beside what Edge Impulse answers, as values: picture by picture, and why they differ.
+
+Made by `convert.against.run`, read by everything that tells about it (the terminal, JSON, the page). Boxes are in
+pixels of the picture for both sides; scores are 0..1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convert.artifacts import Task
+    from convert.findings import Finding
+    from convert.simulate.geometry import Rect
+
+__all__ = ["Answer", "Cause", "Comparison", "Pair", "Reason", "Row", "Score", "Seen", "Step", "Verdict"]
+
+
+class Cause(StrEnum):
+    """One thing that the two do each in its own way, in the order of the road from the picture to the screen."""
+
+    FRAMING = "framing"  # squash, letterbox or crop
+    INTERPOLATION = "interpolation"
+    LUMA = "luma"  # how colour becomes grey, and whether before or after scaling
+    COLOUR = "colour"  # RGB or BGR
+    SCALING = "scaling"  # what a level of 0..255 becomes
+    MODEL = "model"  # the original's arithmetic (int8) against the ONNX model's
+    SCORE = "score"  # what counts as an object's confidence
+    THRESHOLD = "threshold"
+    MERGE = "merge"  # cells that touch, boxes that overlap
+    LIMITS = "limits"  # topk, sizes, regions, classes that are left out
+    LABELS = "labels"  # how they are spelled
+
+
+class Verdict(StrEnum):
+    """How a picture's two answers compare.
+
+    SAME: the same label, or the same objects, and scores within the tolerance. DRIFTS: the same label or objects, but
+    a score differs by more than the tolerance, or a box lies elsewhere. DIFFERS: another label, or an object that only
+    one of the two shows.
+    """
+
+    SAME = "same"
+    DRIFTS = "drifts"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A classifier's score for one label; `label` is "" where there is none."""
+
+    class_id: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object, in pixels of the picture."""
+
+    class_id: int
+    label: str
+    score: float
+    box: Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one side says of a picture.
+
+    Attributes:
+        label: of a classifier, what is shown; "" for nothing.
+        score: of that label; 0 for nothing.
+        scores: of a classifier, in class order.
+        objects: of a detector, best first.
+    """
+
+    label: str = ""
+    score: float = 0.0
+    scores: tuple[Score, ...] = ()
+    objects: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same object on both sides; a side that does not have it is None.
+
+    Attributes:
+        overlap: intersection over union; None where one is missing.
+        shift: the largest distance of two edges, pixels of the picture; None where one is missing.
+    """
+
+    deepstream: Seen | None
+    edge_impulse: Seen | None
+    overlap: float | None = None
+    shift: float | None = None
+
+    @property
+    def what(self) -> str:
+        """`matched`; `missed` (DeepStream does not show it) or `additional` (only DeepStream does)."""
+        if self.deepstream is None:
+            return "missed"
+        return "additional" if self.edge_impulse is None else "matched"
+
+    @property
+    def difference(self) -> float | None:
+        """Of the scores, absolute; None where one is missing."""
+        if self.deepstream is None or self.edge_impulse is None:
+            return None
+        return abs(self.deepstream.score - self.edge_impulse.score)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture.
+
+    Attributes:
+        name: of the picture, as in `convert.simulate.scene.Frame`.
+        width, height: pixels.
+        pairs: of a detector: matched, missed, additional.
+        causes: the fewest things that must be done as Edge Impulse does them for DeepStream to show the same (of a row
+            that drifts: the same within the tolerance); none of them can be left out. Empty where nothing differs.
+        largest: largest difference of two scores of the same label or object.
+        words: what differs, one sentence without a full stop; "" where nothing does.
+    """
+
+    name: str
+    width: int
+    height: int
+    verdict: Verdict
+    deepstream: Answer
+    edge_impulse: Answer
+    pairs: tuple[Pair, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    largest: float = 0.0
+    words: str = ""
+
+    def count(self, what: str) -> int:
+        """How many pairs are `matched`, `missed` or `additional`."""
+        return sum(pair.what == what for pair in self.pairs)
+
+    @property
+    def shift(self) -> float | None:
+        """The largest shift of a matched box, pixels of the picture; None without one."""
+        return max((pair.shift for pair in self.pairs if pair.shift is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How the two do one thing, in words.
+
+    Attributes:
+        same: whether they do it the same way, as far as config and export tell; such a step is no cause.
+    """
+
+    cause: Cause
+    deepstream: str
+    edge_impulse: str
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A cause and the pictures it is named for.
+
+    Attributes:
+        words: a clause that follows "because": "nvinfer squashes where Edge Impulse crops the centre".
+        hint: what to do; None where nothing can be done.
+        pictures: names of those that differ.
+        drifting: names of those that only drift.
+        together: how many of both need another cause, too.
+    """
+
+    cause: Cause
+    words: str
+    hint: str | None
+    pictures: tuple[str, ...] = ()
+    drifting: tuple[str, ...] = ()
+    together: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All pictures.
+
+    Attributes:
+        original: the file Edge Impulse's side ran, as the user named it.
+        task: what the model does.
+        quantized: whether the original computes in integers.
+        tolerance: largest difference of a score that is none.
+        steps: the road of both, in its order.
+        rows: in the pictures' order.
+        reasons: most pictures first.
+        findings: what else must be known.
+    """
+
+    original: str
+    task: Task
+    quantized: bool
+    tolerance: float
+    steps: tuple[Step, ...]
+    rows: tuple[Row, ...]
+    reasons: tuple[Reason, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def count(self, verdict: Verdict) -> int:
+        """How many pictures have it."""
+        return Counter(row.verdict for row in self.rows)[verdict]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of a score."""
+        return max((row.largest for row in self.rows), default=0.0)
+
+    @property
+    def summary(self) -> str:
+        """`7 of 20 pictures differ; 6 because nvinfer squashes where Edge Impulse crops the centre: --frame 16:9`."""
+        total, differ, drift = len(self.rows), self.count(Verdict.DIFFERS), self.count(Verdict.DRIFTS)
+        of = f"of {total} picture{'' if total == 1 else 's'}"
+        if not differ and not drift:
+            return f"0 {of} differ: DeepStream shows what Edge Impulse answers"
+        parts = [f"{differ} {of} {'differs' if differ == 1 else 'differ'}"]
+        parts += [_because(len(reason.pictures), reason) for reason in self.reasons if reason.pictures]
+        if drift:
+            parts.append(f"{drift} more {'shows' if drift == 1 else 'show'} the same with other numbers")
+            only = [reason for reason in self.reasons if reason.drifting and not reason.pictures]
+            parts += [_because(len(reason.drifting), reason) for reason in only]
+        return "; ".join(parts)
+
+
+def _because(count: int, reason: Reason) -> str:
+    return f"{count} because {reason.words}" + (f": {reason.hint}" if reason.hint else "")
