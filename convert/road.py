@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Stage
     from convert.isolation import Worker
 
-__all__ = ["pick", "road", "two_roads"]
+__all__ = ["pick", "road", "stages", "two_roads", "two_stages"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +33,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 def road(output: Path, options: Mapping[str, Any]) -> Iterator[tuple[Stage, ...]]:
     """All five stages, sharing one warm worker that ends with the context."""
     with warm_worker() as worker:
-        yield (*_proof(options, worker), Emit(output, **pick(Emit, options)))
+        yield stages(output, options, worker)
+
+
+def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+    """All five stages, sharing `worker`, which stays the caller's."""
+    return (*_proof(options, worker), Emit(output, **pick(Emit, options)))
 
 
 @contextmanager
@@ -44,10 +49,17 @@ def two_roads(
 
     What the options say of an export is said of the first; `sgie_labels` are the second's.
     """
-    behind = {name: value for name, value in options.items() if name not in _OF_ONE}
-    behind["labels"] = options["sgie_labels"]
     with warm_worker() as worker:
-        yield (_proof(options, worker), _proof(behind, worker)), EmitPair(output, **pick(EmitPair, options))
+        yield two_stages(output, options, worker)
+
+
+def two_stages(
+    output: Path, options: Mapping[str, Any], worker: Worker
+) -> tuple[tuple[tuple[Stage, ...], tuple[Stage, ...]], EmitPair]:
+    """As `two_roads`, with a worker that stays the caller's."""
+    behind = {name: value for name, value in options.items() if name not in _OF_ONE}
+    behind["labels"] = options.get("sgie_labels")
+    return (_proof(options, worker), _proof(behind, worker)), EmitPair(output, **pick(EmitPair, options))
 
 
 _OF_ONE = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling"})
