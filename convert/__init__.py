@@ -6,6 +6,11 @@ import os
 # converter has no business doing that; whoever wants it can set the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# NumPy's BLAS starts a thread for every core as it is imported, which costs each of our processes 0.1 s of CPU time;
+# nothing here multiplies matrices large enough for them. (The engines of LiteRT and ONNX Runtime have threads of their
+# own.)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 __version__: str
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convert.agreement import WithAgreement
@@ -12,16 +11,15 @@ from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
 from convert.nvinfer.pair import EmitPair
 from convert.validate.stage import Validate
-from convert.warm import warm_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from convert.artifacts import Stage
     from convert.isolation import Worker
 
-__all__ = ["pick", "road", "stages", "two_roads", "two_stages"]
+__all__ = ["pick", "stages", "two_stages"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,34 +27,18 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in kind.__dataclass_fields__ if name in options}
 
 
-@contextmanager
-def road(output: Path, options: Mapping[str, Any]) -> Iterator[tuple[Stage, ...]]:
-    """All five stages, sharing one warm worker that ends with the context."""
-    with warm_worker() as worker:
-        yield stages(output, options, worker)
-
-
 def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which stays the caller's."""
     return (*_proof(options, worker), Emit(output, **pick(Emit, options)))
 
 
-@contextmanager
-def two_roads(
-    output: Path, options: Mapping[str, Any]
-) -> Iterator[tuple[tuple[tuple[Stage, ...], tuple[Stage, ...]], EmitPair]]:
+def two_stages(
+    output: Path, options: Mapping[str, Any], worker: Worker
+) -> tuple[tuple[tuple[Stage, ...], tuple[Stage, ...]], EmitPair]:
     """The stages up to validate for a detector and for a model of its objects, and what writes both.
 
     What the options say of an export is said of the first; `sgie_labels` are the second's.
     """
-    with warm_worker() as worker:
-        yield two_stages(output, options, worker)
-
-
-def two_stages(
-    output: Path, options: Mapping[str, Any], worker: Worker
-) -> tuple[tuple[tuple[Stage, ...], tuple[Stage, ...]], EmitPair]:
-    """As `two_roads`, with a worker that stays the caller's."""
     behind = {name: value for name, value in options.items() if name not in _OF_ONE}
     behind["labels"] = options.get("sgie_labels")
     return (_proof(options, worker), _proof(behind, worker)), EmitPair(output, **pick(EmitPair, options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convert.graph.translate import PRELOAD
+from convert.graph import PRELOAD
 from convert.isolation import Worker
 
 __all__ = ["warm_worker"]

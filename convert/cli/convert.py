@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +75,21 @@ def command(
             raise click.UsageError(
                 f"--{name.replace('_', '-')} means nothing with --pgie and --sgie: they say it already"
             )
-    from convert import cascade, pipeline  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.cli.outcome import finish  # noqa: PLC0415
-    from convert.render.progress import progress  # noqa: PLC0415
-    from convert.road import road, two_roads  # noqa: PLC0415
+    from convert.warm import warm_worker  # noqa: PLC0415 - brings little, and starts what takes longest
 
-    with progress(quiet=quiet or format_ == "json") as observer:
-        if pgie and sgie:
-            with two_roads(output, options) as (roads, emit):
+    with contextlib.closing(warm_worker()) as worker:
+        if not dry_run:
+            worker.start()
+        from convert import cascade, pipeline  # noqa: PLC0415 - while the worker imports, too
+        from convert.cli.outcome import finish  # noqa: PLC0415
+        from convert.render.progress import progress  # noqa: PLC0415
+        from convert.road import stages, two_stages  # noqa: PLC0415
+
+        with progress(quiet=quiet or format_ == "json") as observer:
+            if pgie and sgie:
+                roads, emit = two_stages(output, options, worker)
                 result = (cascade.dry_run if dry_run else cascade.run)((pgie, sgie), roads, emit, observer)
-        else:
-            with road(output, options) as stages:
-                result = (pipeline.dry_run if dry_run else pipeline.run)(stages, export, observer)
+            else:
+                road = stages(output, options, worker)
+                result = (pipeline.dry_run if dry_run else pipeline.run)(road, export, observer)
     return finish(result, format_=format_, fail_on=fail_on, quiet=quiet)

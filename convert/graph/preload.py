@@ -4,7 +4,7 @@
 for TensorFlow and loads all that a translation needs.
 """
 
-import convert.graph.worker  # noqa: F401 - so that the first call finds it
+import convert.graph.worker  # the first call finds it
 from convert.graph import standin
 
 standin.install()
@@ -13,3 +13,8 @@ import ai_edge_litert.interpreter  # noqa: E402, F401
 import onnx.checker  # noqa: E402, F401
 import tf2onnx.optimizer  # noqa: E402
 import tf2onnx.tfonnx  # noqa: E402, F401
+
+import convert.graph.asserts  # noqa: E402
+import convert.graph.flatnames  # noqa: E402
+import convert.graph.model  # noqa: E402
+import convert.graph.repairs  # noqa: E402, F401

@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 
     from convert.graph.worker import Result
 
-__all__ = ["OPSETS", "PRELOAD", "Translate"]
+__all__ = ["OPSETS", "Translate"]
 
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""
-
-PRELOAD = ("convert.graph.preload",)
-"""What a `Worker` should preload to be warm for this stage."""
 
 _TENSORFLOW = "pip install 'ei-deepstream[tensorflow]'"
 
@@ -41,7 +38,7 @@ class Translate:
         opset: of the ONNX model; TensorRT 8 and everything after it reads 13. An export that is ONNX keeps its own.
         timeout: seconds the translation may take.
         tensorflow: use the installed TensorFlow instead of the stand-in (always in a process of its own).
-        worker: a warm one (`PRELOAD`); None starts one for this call.
+        worker: a warm one (`convert.graph.PRELOAD`); None starts one for this call.
 
     Raises:
         PresetError: an opset outside 7 to 18, or a time limit that is not positive.

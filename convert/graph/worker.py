@@ -188,15 +188,33 @@ def _optimised(graph: Any, again: Any) -> Any:
     from tf2onnx.optimizer import _get_optimizers, optimize_graph  # noqa: PLC0415 - only after _choose
 
     operators = graph.dump_node_statistics(include_subgraphs=True)
-    useful = {
-        name: optimizer
+    useful = [
+        optimizer
         for name, optimizer in _get_optimizers().items()
         if name not in _ONLY_FOR or any(operators[kind] for kind in _ONLY_FOR[name])
-    }
+    ]
     try:
-        return optimize_graph(graph, catch_errors=False, optimizers=useful)
+        return _in_turns(graph, useful)
     except Exception:  # noqa: BLE001 - the second run logs the failing optimiser, which becomes a finding
         return optimize_graph(again(), catch_errors=True)
+
+
+def _in_turns(graph: Any, optimizers: list[Any]) -> Any:
+    """`optimize_graph` and `GraphOptimizerBase.optimize` of tf2onnx, less counting nodes for the log and writing every
+    node into its protobuf message each time, which `make_model` does again.
+    """
+    changed, iteration = True, 0
+    while changed:
+        changed = False
+        for kind in optimizers:
+            optimizer = kind()
+            optimizer.opt_iteration = iteration
+            graph = optimizer._optimize(graph)  # noqa: SLF001 - tf2onnx is pinned
+            graph.delete_unused_nodes(graph.outputs)
+            changed = changed or optimizer.graph_been_opt
+        iteration += 1
+    graph.topological_sort(graph.get_nodes())
+    return graph
 
 
 class _Log(logging.Handler):

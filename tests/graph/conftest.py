@@ -9,8 +9,9 @@ import pytest
 
 from convert.artifacts import Adapted, Export, Metadata, Translated
 from convert.export.facts import facts
+from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import PRELOAD, Translate
+from convert.graph.translate import Translate
 from convert.isolation import Worker
 
 if TYPE_CHECKING:

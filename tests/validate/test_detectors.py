@@ -15,9 +15,10 @@ from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Task, Vali
 from convert.errors import ValidationError
 from convert.export.facts import facts
 from convert.export.onnxfacts import onnx_facts
+from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
 from convert.graph.heads.layouts import LAYOUTS
-from convert.graph.translate import PRELOAD, Translate
+from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.validate import reference
 from convert.validate.decoding import raw_names, with_raw

@@ -11,8 +11,9 @@ from onnx import numpy_helper
 
 from convert.artifacts import Adapted, Export, Metadata, OnnxModel, Task, Translated, Validated
 from convert.export.facts import facts
+from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import PRELOAD, Translate
+from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.validate import tensorrt
 from convert.validate.stage import Validate
