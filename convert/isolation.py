@@ -4,12 +4,14 @@ The child is `python -m convert.isolation`; it takes (function name, arguments) 
 (result | error) on its own pipe, so that what libraries print on stdout or stderr never mixes with the answer.
 A `Worker` stays warm between calls: imports are paid once. When the child dies or runs too long the call ends in the
 error the caller names, and the next call starts a new child.
+What a function has to say before it is done it says with `tell`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import pickle
 import selectors
@@ -21,18 +23,20 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from convert.errors import ConvertError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-__all__ = ["Died", "Failed", "Worker"]
+__all__ = ["Died", "Failed", "Worker", "answer", "tell"]
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
+_GLANCE = 0.05  # seconds between two looks at the child's memory: at most some 100 MiB are filled meanwhile
 
 
 class Died(Exception):
@@ -67,6 +71,7 @@ class Worker:
 
     preload: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _limit: _Limit | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
 
@@ -91,34 +96,62 @@ class Worker:
             self._answers = read
         return self
 
-    def call(self, function: str, *arguments: Any, timeout: float) -> Any:
+    def call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        memory: int | None = None,
+        told: Callable[[Any], None] | None = None,
+    ) -> Any:
         """Call `function` ("package.module:name") with picklable arguments; at most `timeout` seconds.
 
+        Args:
+            memory: bytes that the child and its own children may hold at a time.
+            told: is given what the function says with `tell`.
+
         Raises:
-            Died: the child crashed or ran too long.
+            Died: the child crashed, ran too long or held too much.
             Failed: the function raised an unexpected exception.
             ConvertError: the function raised one; it is raised here again.
         """
         self.start()
         process = self._process
         assert process is not None
-        deadline = time.monotonic() + timeout
+        self._limit = limit = _Limit(process.pid, timeout, memory)
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
-            self._write(_LENGTH.pack(len(request)) + request, deadline, timeout)
-            (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline, timeout))
-            kind, value = pickle.loads(self._read(length, deadline, timeout))  # noqa: S301 - from our own child
+            self._write(_LENGTH.pack(len(request)) + request, limit)
+            kind, value = self._receive(limit)
+            while kind == "told":
+                if told is not None:
+                    told(value)
+                kind, value = self._receive(limit)
         except BrokenPipeError:
             raise self._dead() from None
         except (KeyboardInterrupt, Died):
             self.close()
             raise
+        finally:
+            self._limit = None
         if kind == "result":
             return value
         if kind == "error":
             assert isinstance(value, ConvertError)
             raise value
         raise Failed(*value)
+
+    def within(self, seconds: float) -> None:
+        """From `told`: what the function does next may take so long; infinity takes the limit off again."""
+        assert self._limit is not None, "no call is going on"
+        self._limit.allow(seconds)
+
+    def kill(self) -> None:
+        """End the child at once, from any thread: a call that is going on in another one ends in `Died`."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the child at once."""
@@ -141,7 +174,7 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _write(self, data: bytes, deadline: float, timeout: float) -> None:
+    def _write(self, data: bytes, limit: _Limit) -> None:
         """A child that hangs before it reads must not block the parent, so the pipe is written to as it drains."""
         assert self._process is not None
         assert self._process.stdin is not None
@@ -151,24 +184,31 @@ class Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_WRITE)
             while view:
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    raise Died(f"ran longer than {timeout:g} s", self._tail())
+                self._wait(selector, limit)
                 view = view[os.write(pipe, view[: 1 << 20]) :]
 
-    def _read(self, length: int, deadline: float, timeout: float) -> bytes:
+    def _receive(self, limit: _Limit) -> tuple[str, Any]:
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
+        kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
+        return kind, value
+
+    def _read(self, length: int, limit: _Limit) -> bytes:
         data = bytearray()
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while len(data) < length:
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    raise Died(f"ran longer than {timeout:g} s", self._tail())
+                self._wait(selector, limit)
                 chunk = os.read(self._answers, min(1 << 20, length - len(data)))
                 if not chunk:
                     raise self._dead()
                 data += chunk
         return bytes(data)
+
+    def _wait(self, selector: selectors.BaseSelector, limit: _Limit) -> None:
+        """Until the pipe is ready, or a limit is reached."""
+        while not selector.select(limit.glance()):
+            if broken := limit.broken():
+                raise Died(broken, self._tail())
 
     def _dead(self) -> Died:
         assert self._process is not None
@@ -183,10 +223,74 @@ class Worker:
         return os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
 
 
+@dataclass
+class _Limit:
+    """What a call may take: seconds, and bytes of `pid` and its children."""
+
+    pid: int
+    seconds: float
+    memory: int | None
+    _start: float = field(default_factory=time.monotonic, init=False)
+    _inner: tuple[float, float] = field(default=(math.inf, math.inf), init=False)
+
+    def allow(self, seconds: float) -> None:
+        """From now on so long, besides the limit of the whole call."""
+        self._inner = (seconds, time.monotonic() + seconds)
+
+    def glance(self) -> float:
+        """Seconds to wait before looking at the limits; 0 when one is over."""
+        left = min(self._start + self.seconds, self._inner[1]) - time.monotonic()
+        return max(0.0, left if self.memory is None else min(left, _GLANCE))
+
+    def broken(self) -> str:
+        """Which limit is over, in words; empty when none is."""
+        now = time.monotonic()
+        for seconds, deadline in ((self.seconds, self._start + self.seconds), self._inner):
+            if now >= deadline:
+                return f"ran longer than {seconds:g} s"
+        if self.memory is not None and _resident(self.pid) > self.memory:
+            return f"used more than {self.memory / (1 << 20):.0f} MiB"
+        return ""
+
+
+def _resident(root: int) -> int:
+    """Bytes of memory that `root` and its descendants hold, as far as they still run (proc(5), statm and children)."""
+    total, todo = 0, [root]
+    while todo:
+        pid = todo.pop()
+        try:
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+            todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
 def _environment() -> dict[str, str]:
     """The child's environment: the same import path for `convert`, quiet libraries."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+_parent: int | None = None
+"""In the child: the pipe to the parent. This file is the child's `__main__`; functions import it once more, as
+`convert.isolation`, so that is where it is set."""
+
+
+def tell(value: Any) -> None:
+    """In the child, from the function that was called: give `value` to `told` of the caller. Elsewhere: nothing."""
+    if _parent is not None:
+        _send(_parent, ("told", value))
+
+
+def _send(pipe: int, answer: tuple[str, object]) -> None:
+    data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+    view = memoryview(_LENGTH.pack(len(data)) + data)
+    while view:
+        view = view[os.write(pipe, view) :]
 
 
 def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
@@ -195,18 +299,19 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(parent)
     requests = sys.stdin.buffer
+    import convert.isolation as imported  # noqa: PLC0415, PLW0406 - this file once more, see `_parent`
+
+    imported._parent = answers  # noqa: SLF001
     for module in preload:
         importlib.import_module(module)
     while header := requests.read(_LENGTH.size):
         (length,) = _LENGTH.unpack(header)
         function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
-        answer = pickle.dumps(_answer(function, arguments), pickle.HIGHEST_PROTOCOL)
-        view = memoryview(_LENGTH.pack(len(answer)) + answer)
-        while view:
-            view = view[os.write(answers, view) :]
+        _send(answers, answer(function, arguments))
 
 
-def _answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, object]:
+def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    """("result", value), ("error", a ConvertError) or ("failed", (message, traceback)) of `function`, called here."""
     try:
         module, _, name = function.partition(":")
         return "result", getattr(importlib.import_module(module), name)(*arguments)

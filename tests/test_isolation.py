@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import Died, Failed, Worker
+from convert.isolation import Died, Failed, Worker, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,3 +177,65 @@ def test_a_child_that_hangs_before_it_reads_runs_into_the_time_limit(
     monkeypatch.syspath_prepend(str(tmp_path))
     with Worker(("endless_preload",)) as worker, pytest.raises(Died, match="ran longer"):
         worker.call("builtins:len", bytes(8 << 20), timeout=1)
+
+
+def talks(*words: str) -> str:
+    """Called in the child."""
+    for word in words:
+        tell(word)
+    return "done"
+
+
+def sleeps(seconds: float) -> None:
+    tell(("limit", seconds))
+    time.sleep(60)
+
+
+def eats(mebibytes: int) -> int:
+    held = [b"\xff" * (8 << 20) for _ in range(mebibytes // 8)]
+    time.sleep(60)
+    return len(held)
+
+
+HERE = Path(__file__)
+
+
+@pytest.fixture
+def teller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """A child that can import this file, as `test_isolation`."""
+    monkeypatch.syspath_prepend(str(HERE.parent))
+    with Worker() as child:
+        yield child
+
+
+def test_what_a_function_tells_comes_before_its_answer(teller: Worker) -> None:
+    told: list[str] = []
+    assert teller.call("test_isolation:talks", "a", "b", timeout=60, told=told.append) == "done"
+    assert told == ["a", "b"]
+    assert teller.call("test_isolation:talks", "c", timeout=60) == "done", "nobody need listen"
+
+
+def test_telling_nobody_is_no_error() -> None:
+    tell("here is no parent")
+
+
+def test_a_limit_within_the_limit(teller: Worker) -> None:
+    with pytest.raises(Died, match=r"^ran longer than 0\.2 s$"):
+        teller.call("test_isolation:sleeps", 0.2, timeout=60, told=lambda said: teller.within(said[1]))
+    assert teller.call("os:getpid", timeout=60)
+
+
+def test_memory_is_limited(teller: Worker) -> None:
+    assert teller.call("os:getpid", timeout=60, memory=256 << 20)
+    with pytest.raises(Died, match=r"^used more than 256 MiB$"):
+        teller.call("test_isolation:eats", 512, timeout=60, memory=256 << 20)
+    assert teller.call("os:getpid", timeout=60, memory=256 << 20), "the next one has a new child"
+
+
+def test_a_call_can_be_ended_from_another_thread(worker: Worker) -> None:
+    worker.call("os:getpid", timeout=60)
+    timer = threading.Timer(0.2, worker.kill)
+    timer.start()
+    with pytest.raises(Died, match="SIGKILL"):
+        worker.call("time:sleep", 60, timeout=60)
+    timer.join()
