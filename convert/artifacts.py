@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
+    from convert.framing import Framing
     from convert.writing import Output
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Color",
     "Evidence",
     "Export",
+    "FrameEffect",
     "Head",
     "ImageScaling",
     "Limits",
@@ -188,6 +190,7 @@ class Preprocessing:
         maintain_aspect_ratio, symmetric_padding: the letterbox keys.
         folded: what was moved into the graph ("torch"), empty when nothing.
         resize_mode: the export's, after options; None when neither says.
+        framing: how the graph cuts the model's picture out of a whole frame, where it was made for frames.
     """
 
     net_scale_factor: float
@@ -197,6 +200,7 @@ class Preprocessing:
     symmetric_padding: bool
     folded: str
     resize_mode: ResizeMode | None
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +277,7 @@ class BatchParity:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A quantized original against its float32 rewriting, both in LiteRT, on image-like inputs.
+    """How alike two ways to run a model decide on the same image-like inputs.
 
     Attributes:
         top1: the share of equal decisions, 0..1.
@@ -287,6 +291,22 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameEffect:
+    """What it changes that nvinfer scales frames where Edge Impulse crops them (`convert.framed` has what is compared).
+
+    Attributes:
+        frames: aspects of the frames, in turn.
+        crop: the original on the frame as Edge Impulse crops and resizes it, against the shipped model on the whole
+            frame, scaled; None where it does not crop.
+        squash: the same, against the original on the whole frame, scaled to the model's size.
+    """
+
+    frames: tuple[str, ...]
+    crop: Agreement | None
+    squash: Agreement
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured. None: not measured.
 
@@ -295,7 +315,9 @@ class Evidence:
             the highest cell), which no tolerance suits.
         decoding: a detector's outputs against an independent decoding of the same raw outputs, largest absolute
             difference; boxes in shares of the picture, FOMO's in 35 pixels.
-        int8_agreement: of a model that was converted with `--dequantize`.
+        int8_agreement: of a model that was converted with `--dequantize`: the original against its rewriting in
+            float32, both in LiteRT.
+        framing: of a model that was trained on cropped pictures.
     """
 
     parity: Parity | None = None
@@ -303,6 +325,7 @@ class Evidence:
     tensorrt: str | None = None
     decoding: float | None = None
     int8_agreement: Agreement | None = None
+    framing: FrameEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)

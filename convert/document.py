@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from convert import __version__
-from convert.artifacts import Agreement, BatchParity, Evidence, Metadata, Parity
+from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Metadata, Parity
 from convert.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Adapted, Export, Tensor
     from convert.findings import Finding
+    from convert.framing import Framing
     from convert.writing import Output
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "evidence_from_document",
     "export_document",
     "finding_document",
+    "framing_document",
     "metadata_document",
     "metadata_from_document",
     "model_document",
@@ -81,7 +83,23 @@ def model_document(adapted: Adapted) -> dict[str, Any]:
         "input": tensor_document(adapted.onnx.input),
         "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
         "head": _plain(adapted.head),
-        "preprocessing": _plain(adapted.preprocessing),
+        "preprocessing": {
+            **_plain(adapted.preprocessing),
+            "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
+        },
+    }
+
+
+def framing_document(framing: Framing) -> dict[str, Any]:
+    """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
+    return {
+        "frame": str(framing.frame),
+        "network": list(framing.network),
+        "model": list(framing.model),
+        "left": framing.left,
+        "top": framing.top,
+        "stretch": framing.stretch,
+        "seen": framing.seen,
     }
 
 
@@ -167,6 +185,7 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
             None if tensorrt is None else str(tensorrt),
             decoding=None if document.get("decoding") is None else float(document["decoding"]),
             int8_agreement=_agreement(document.get("int8_agreement")),
+            framing=_effect(document.get("framing")),
         )
         dumps(evidence_document(evidence))  # Python's JSON reads NaN and lone surrogates; nothing may write them
     except (AssertionError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -181,6 +200,14 @@ def _agreement(values: Any) -> Agreement | None:
         return None
     top1, mean, most = (float(values[name]) for name in ("top1", "mean_abs_diff", "max_abs_diff"))
     return Agreement(top1, mean, most, int(values["inputs"]))
+
+
+def _effect(values: Any) -> FrameEffect | None:
+    if values is None:
+        return None
+    squash = _agreement(values["squash"])
+    assert squash is not None
+    return FrameEffect(tuple(map(str, values["frames"])), _agreement(values["crop"]), squash)
 
 
 def _typed(name: str, kind: Any, value: object, path: Path) -> Any:

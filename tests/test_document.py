@@ -169,6 +169,7 @@ def test_model_document() -> None:
             "symmetric_padding": True,
             "folded": "",
             "resize_mode": "fit-longest",
+            "framing": None,
         },
     }
 
@@ -208,6 +209,7 @@ def test_report() -> None:
         "tensorrt": None,
         "decoding": None,
         "int8_agreement": None,
+        "framing": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"

@@ -13,6 +13,8 @@ from convert.graph.preprocessing import preprocessing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.framing import Frame
+
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt"]
 
 FOMO_MERGES = ("none", "peak")
@@ -29,6 +31,8 @@ class Adapt:
             Impulse's SDK).
         yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
             mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5.
+        frame: what a model that was trained on cropped pictures is shown: it then takes frames of this aspect and crops
+            them itself. Of no meaning for other resize modes.
 
     Raises:
         PresetError: an option that does not exist.
@@ -36,6 +40,7 @@ class Adapt:
 
     fomo_merge: str = "none"
     yolo_score: str = "product"
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -63,7 +68,7 @@ class Adapt:
 
         assert isinstance(artifact, Translated)
         export = artifact.export
-        before, findings = preprocessing(export)
+        before, findings = preprocessing(export, self.frame)
         options = Options(self.fomo_merge, self.yolo_score)
-        shipped, head, found = ship(artifact.onnx.data, export, before.folded, options)
+        shipped, head, found = ship(artifact.onnx.data, export, before, options)
         return StageResult(Adapted(artifact, shipped, head, before), findings=(*findings, *found))

@@ -8,6 +8,7 @@ __all__ = [
     "BACKGROUND_LABEL",
     "CELLS",
     "COORDINATES",
+    "FRAME_UNUSED",
     "GENERIC_LABELS",
     "NOT_PROBABILITIES",
     "RESIZE_ASSUMED",
@@ -57,8 +58,19 @@ RESIZE_CROPS = Rule(
     "EI304",
     Level.WARNING,
     "Gst-nvinfer cannot crop to the centre",
-    why="the model was trained on the centre of each picture; it will see the whole frame, squashed",
-    fix="retrain with resize mode squash or fit longest axis, or crop the frames before nvinfer (Gst-nvdspreprocess)",
+    why="the model was trained on the centre of each picture (fit shortest axis). nvinfer can squash a frame or put "
+    "bars around it, so the model sees other proportions than in training and recognises worse, without any message. "
+    "`validate` measures by how much (EI409)",
+    fix="for a primary engine give the frames' aspect with --frame: the model then takes whole frames and crops them "
+    "in its first node. For a secondary engine, whose objects have any shape, retrain with resize mode squash",
+)
+FRAME_UNUSED = Rule(
+    "EI306",
+    Level.NOTE,
+    "--frame changes nothing for this model",
+    why="only a model that was trained on cropped pictures (fit shortest axis) has to crop what it is shown; one that "
+    "was trained on whole pictures, squashed or between black bars, gets them so from nvinfer, whatever their shape",
+    fix="leave --frame out, or correct --resize-mode",
 )
 SCALING_ASSUMED = Rule(
     "EI305",
@@ -97,6 +109,7 @@ RULES = (
     RESIZE_ASSUMED,
     RESIZE_CROPS,
     SCALING_ASSUMED,
+    FRAME_UNUSED,
     BACKGROUND_LABEL,
     COORDINATES,
     CELLS,

@@ -5,6 +5,7 @@ After each pass the ONNX checker reads the model: a pass that breaks it is a bug
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import onnx
@@ -15,6 +16,7 @@ from convert.artifacts import OnnxModel, Task
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
+from convert.graph.crop import Crop
 from convert.graph.findings import TRANSPOSES_LEFT
 from convert.graph.heads.candidates import candidates
 from convert.graph.heads.classifier import classifier
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
-    from convert.artifacts import Export, Head
+    from convert.artifacts import Export, Head, Preprocessing
     from convert.findings import Finding
     from convert.graph.heads.fitted import Fitted, Options
 
@@ -62,13 +64,15 @@ PREPARE = (
 _FOLDED = {"": (), "torch": (Scale(TORCH_MEAN, TORCH_STD),)}
 
 
-def ship(data: bytes, export: Export, folded: str, options: Options) -> tuple[OnnxModel, Head, tuple[Finding, ...]]:
+def ship(
+    data: bytes, export: Export, before: Preprocessing, options: Options
+) -> tuple[OnnxModel, Head, tuple[Finding, ...]]:
     """The model of a translation as it is shipped, what nvinfer has to decode, and what was found.
 
     Args:
         data: tf2onnx's ModelProto for `export`, NCHW, batch 1.
-        folded: the image scaling that goes into the graph, see `Preprocessing.folded`.
-        options: of detectors' heads.
+        before: what of it goes into the graph: `folded` and `framing`.
+        options: of detectors' heads; their framing is that of `before`.
 
     Raises:
         TranslationError: the model cannot have a dynamic batch.
@@ -76,16 +80,17 @@ def ship(data: bytes, export: Export, folded: str, options: Options) -> tuple[On
         InputError: the labels do not fit the outputs.
     """
     model = _run(onnx.load_model_from_string(data), *PREPARE)
-    fitted = _head(export)(model, export, options)
+    fitted = _head(export)(model, export, replace(options, framing=before.framing))
     metadata = {
         **recorded(fitted.head),
-        "ei_deepstream.folded": folded,
+        **_recorded(before),
         "ei_deepstream.source_sha256": export.provenance,
         "ei_deepstream.task": export.facts.task.value,
         "ei_deepstream.tool_version": __version__,
     }
     canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
-    model = _run(fitted.model, *_FOLDED[folded], dynamic_batch, clean, canonical)
+    crop = () if before.framing is None else (Crop(before.framing),)  # the last pass in front comes first in the graph
+    model = _run(fitted.model, *_FOLDED[before.folded], *crop, dynamic_batch, clean, canonical)
     del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
     _assert_shippable(model)
     findings = fitted.findings
@@ -99,6 +104,18 @@ def ship(data: bytes, export: Export, folded: str, options: Options) -> tuple[On
         opset_of(model),
     )
     return shipped, fitted.head, findings
+
+
+def _recorded(before: Preprocessing) -> dict[str, str]:
+    """What was done to pictures in training and in the graph: `check` compares a config with it."""
+    said = {"folded": before.folded}
+    if before.resize_mode is not None:
+        said["resize_mode"] = before.resize_mode.value
+    if framing := before.framing:
+        said["frame"] = str(framing.frame)
+        if framing.crops:
+            said["crop"] = ";".join(map(str, (framing.left, framing.top, *framing.model)))
+    return {f"ei_deepstream.{name}": value for name, value in said.items()}
 
 
 def _head(export: Export) -> Callable[[ModelProto, Export, Options], Fitted]:

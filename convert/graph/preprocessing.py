@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from convert.artifacts import ImageScaling, Preprocessing, ResizeMode
 from convert.errors import PresetError
-from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
+from convert.framing import Framing
+from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 
 if TYPE_CHECKING:
     from convert.artifacts import Export
     from convert.findings import Finding
+    from convert.framing import Frame
 
-__all__ = ["preprocessing"]
+__all__ = ["crop_to", "preprocessing"]
 
 
 class _Row(NamedTuple):
@@ -39,11 +41,19 @@ _ROWS = {
     # One factor cannot be three deviations: `convert.graph.scaling` puts this one into the graph, behind pixel/255.
     ImageScaling.TORCH: _Row(1 / 255, folded="torch"),
 }
+_CROPS = (
+    "the model was trained on pictures cropped to the centre; frames and objects are squashed to its size instead: in "
+    "one of 16:9 everything is 1.8 times too narrow"
+)
+_CROP = "say what the camera gives, --frame 16:9 for example, and the model crops it itself (not for --role sgie)"
 _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
 
-def preprocessing(export: Export) -> tuple[Preprocessing, tuple[Finding, ...]]:
+def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preprocessing, tuple[Finding, ...]]:
     """The keys for this export, and what had to be assumed.
+
+    Args:
+        frame: what the network is to be shown, where that decides its size (`crop_to`).
 
     Raises:
         PresetError: an image scaling that only pictures with three channels can have, on a grey model.
@@ -67,7 +77,8 @@ def preprocessing(export: Export) -> tuple[Preprocessing, tuple[Finding, ...]]:
         )
     row = _ROWS[scaling]
     resize = export.metadata.resize_mode
-    findings += _resize_findings(resize)
+    framing = crop_to(export, frame)
+    findings += _resize_findings(resize, framing, frame)
     fit = resize is ResizeMode.FIT_LONGEST
     return (
         Preprocessing(
@@ -78,24 +89,42 @@ def preprocessing(export: Export) -> tuple[Preprocessing, tuple[Finding, ...]]:
             symmetric_padding=fit,  # Edge Impulse centres the picture between black bars
             folded=row.folded,
             resize_mode=resize,
+            framing=framing,
         ),
         tuple(findings),
     )
 
 
-def _resize_findings(resize: ResizeMode | None) -> list[Finding]:
+def crop_to(export: Export, frame: Frame | None) -> Framing | None:
+    """How the graph cuts the model's picture out of `frame`; None where there is nothing to cut.
+
+    Only pictures that Edge Impulse cropped are cropped here: with the other resize modes the model saw all of them.
+    """
+    if frame is None or export.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
+        return None
+    return Framing(frame, _size(export))
+
+
+def _size(export: Export) -> tuple[int, int]:
+    _, height, width, _ = export.facts.input.shape
+    assert height is not None
+    assert width is not None
+    return width, height
+
+
+def _resize_findings(resize: ResizeMode | None, framing: Framing | None, frame: Frame | None) -> list[Finding]:
     if resize is ResizeMode.FIT_SHORTEST:
-        return [
-            RESIZE_CROPS.found(
-                "the model was trained on pictures cropped to the centre; the whole frame is squashed instead",
-                hint="retrain with squash or fit longest axis, or crop before nvinfer",
-            )
-        ]
+        return [] if framing else [RESIZE_CROPS.found(_CROPS, hint=_CROP)]
+    found = []
     if resize is None or resize is ResizeMode.NONE:
-        return [
+        found.append(
             RESIZE_ASSUMED.found(
                 "the export does not say how pictures were resized; squash is assumed",
                 hint="say it with --resize-mode",
             )
-        ]
-    return []
+        )
+    if frame is not None:
+        trained = "squash is assumed" if found else f"the model was trained with {resize}, on whole pictures"
+        hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if found else None
+        found.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
+    return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convert.artifacts import OnnxModel, Task
-from convert.errors import InputError
+from convert.errors import InputError, PresetError
+from convert.framing import Frame, parse_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +17,18 @@ __all__ = ["Provenance", "provenance", "read_onnx"]
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What `adapt` wrote into a model's metadata_props: the digest of the flatbuffer, the task, how many classes."""
+    """What `adapt` wrote into a model's metadata_props.
+
+    Attributes:
+        digest: of the flatbuffer.
+        classes: how many.
+        frame: the frames it takes whole and crops itself; None: any picture, of the size it was trained on.
+    """
 
     digest: str
     task: Task
     classes: int
+    frame: Frame | None = None
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -64,6 +72,7 @@ def provenance(model: OnnxModel, path: Path) -> Provenance:
             said["ei_deepstream.source_sha256"],
             Task(said["ei_deepstream.task"]),
             int(said["ei_deepstream.classes"]),
+            parse_frame(said["ei_deepstream.frame"]) if "ei_deepstream.frame" in said else None,
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, PresetError):
         raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.isolation import Worker
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "network"]
 
 
 class Comparison:
@@ -48,7 +48,7 @@ class Comparison:
         self._decoding: Decoding | None = None
         if raw_names(adapted.onnx.data):
             self._session = runtime.load(with_raw(adapted.onnx.data))
-            self._decoding = Decoding(self._network())
+            self._decoding = Decoding(network(adapted, worker, timeout))
 
     @property
     def decoded(self) -> float | None:
@@ -56,7 +56,7 @@ class Comparison:
         return None if self._decoding is None else self._decoding.difference
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
-        """Run both on `pictures` [n,H,W,C]."""
+        """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original gets its part of them."""
         decoding = self._decoding
         wanted = self._original(pictures)
         # One at a time, as the original: a batch of all would need many times the memory.
@@ -82,6 +82,10 @@ class Comparison:
     def _original(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """What the original gives for each picture."""
         export = self._adapted.export
+        if framing := self._adapted.preprocessing.framing:
+            width, height = framing.model
+            left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
+            pictures = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
         where = self._worker, self._timeout
         if export.format is ModelFormat.ONNX:
             shapes = [output.shape for output in export.facts.outputs]
@@ -96,12 +100,20 @@ class Comparison:
         """What is wrong, worst first."""
         return (*self._tally.findings(), *(self._decoding.findings() if self._decoding else ()))
 
-    def _network(self) -> Network:
-        adapted = self._adapted
-        _, _, height, width = adapted.onnx.input.shape
-        assert height is not None
-        assert width is not None
-        anchors = None
-        if adapted.head.task is Task.SSD:
-            anchors = reference.anchors(adapted.export.model, self._worker, self._timeout)
-        return Network(adapted.head, width, height, anchors)
+
+def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
+    """What decides what a detector's raw outputs mean.
+
+    Raises:
+        ValidationError: the anchors of an SSD cannot be read.
+    """
+    _, _, height, width = adapted.onnx.input.shape
+    framing = adapted.preprocessing.framing
+    if framing is not None:
+        width, height = framing.model
+    assert height is not None
+    assert width is not None
+    anchors = None
+    if adapted.head.task is Task.SSD:
+        anchors = reference.anchors(adapted.export.model, worker, timeout)
+    return Network(adapted.head, width, height, anchors, framing)

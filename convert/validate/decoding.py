@@ -145,7 +145,7 @@ class Decoding:
         boxes, scores, classes = shipped
         self._labels += int((wanted.labels != classes).sum())
         self._middles.append(np.median((wanted.boxes[..., :2] + wanted.boxes[..., 2:]) / 2, axis=1))
-        return [wanted.boxes, wanted.scores], [boxes, scores]
+        return [tails.placed(self.network, wanted.boxes), wanted.scores], [boxes, scores]
 
     def _compare(self, names: Sequence[str], left: NDArray[Any], right: NDArray[Any]) -> None:
         """NaN and infinity in the same places are equal."""

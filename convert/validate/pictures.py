@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from convert.artifacts import ResizeMode
 from convert.errors import InputError
+from convert.framing import centre_crop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,10 +104,9 @@ def _fit(image: Image, width: int, height: int, mode: ResizeMode | None) -> Imag
     across, down = image.size
     wider = across * height >= down * width
     if mode is ResizeMode.FIT_SHORTEST:
-        kept = (max(1, width * down // height), down) if wider else (across, max(1, height * across // width))
-        left, top = (across - kept[0]) // 2, (down - kept[1]) // 2
+        left, top, kept, low = centre_crop(across, down, (width, height))
         # Cropped first: with resize's own box= what lies outside would bleed in.
-        return image.crop((left, top, left + kept[0], top + kept[1])).resize((width, height), bilinear)
+        return image.crop((left, top, left + kept, top + low)).resize((width, height), bilinear)
     if mode is ResizeMode.FIT_LONGEST:
         size = (width, max(1, down * width // across)) if wider else (max(1, across * height // down), height)
         canvas = Images.new(image.mode, (width, height))

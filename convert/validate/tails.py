@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.artifacts import Head
+    from convert.framing import Framing
 
     Float = NDArray[np.float32]
 
-__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "read"]
+__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "placed", "read"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +38,30 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Network:
-    """What decides the arithmetic: the head, pixels of the input, anchors of an SSD."""
+    """What decides the arithmetic.
+
+    Attributes:
+        head: what the outputs mean.
+        width, height: pixels of the picture that the original takes.
+        anchors: of an SSD.
+        framing: where in a larger picture that one lies, for a model that crops.
+    """
 
     head: Head
     width: int
     height: int
     anchors: Anchors | None = None
+    framing: Framing | None = None
 
     @property
     def size(self) -> Float:
         """(width, height)."""
         return np.array([self.width, self.height], np.float32)
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Width and height of the picture that nvinfer makes."""
+        return self.framing.network if self.framing else (self.width, self.height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +104,13 @@ def heat(raw: Float, merge: str | None) -> Float:
 def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
     """Left, top, right and bottom edge of every cell in pixels, [1,1,4,rows,columns].
 
-    The last column and row end 0.01 before the picture does, where nvinfer would cut off a whole pixel.
+    The last column and row end 0.01 before nvinfer's picture does, where it would cut off a whole pixel.
     """
-    right, bottom = np.arange(1, columns + 1) * network.width / columns, np.arange(1, rows + 1) * network.height / rows
-    right[-1] -= 0.01
-    bottom[-1] -= 0.01
-    left, top = np.arange(columns) * network.width / columns, np.arange(rows) * network.height / rows
+    x, y = (network.framing.left, network.framing.top) if network.framing else (0, 0)
+    upright, level = (np.arange(count + 1) / count for count in (columns, rows))
+    upright, level = x + network.width * upright, y + network.height * level
+    left, top = upright[:-1], level[:-1]
+    right, bottom = np.minimum(upright[1:], network.whole[0] - 0.01), np.minimum(level[1:], network.whole[1] - 0.01)
     across, down = np.ones((rows, 1)), np.ones((1, columns))
     edges = [left * across, top[:, None] * down, right * across, bottom[:, None] * down]
     return np.stack(edges)[None, None]
@@ -106,9 +121,20 @@ def centres(network: Network, rows: int, columns: int) -> Float:
 
     Its stride is rounded up, so these are off where the grid does not divide the picture.
     """
-    x = np.arange(columns) * math.ceil(network.width / columns) + 0.5
-    y = np.arange(rows) * math.ceil(network.height / rows) + 0.5
+    x = np.arange(columns) * math.ceil(network.whole[0] / columns) + 0.5
+    y = np.arange(rows) * math.ceil(network.whole[1] / rows) + 0.5
     return np.stack(np.meshgrid(x, y)).astype(np.float32)[None, None]
+
+
+def placed(network: Network, boxes: Float) -> Float:
+    """`boxes` [n,A,4] of the original's picture in shares of nvinfer's, cut off where the original's ends."""
+    if network.framing is None or not network.framing.crops:
+        return boxes
+    wide, high = network.whole
+    x, y = network.framing.left / wide, network.framing.top / high
+    inside = np.clip(boxes, 0, 1) * np.array([network.height / high, network.width / wide] * 2)
+    moved: Float = (inside + np.array([y, x, y, x])).astype(np.float32)
+    return moved
 
 
 def read(network: Network, raw: list[Float]) -> Detections:

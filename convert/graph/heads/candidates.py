@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.artifacts import Export
+    from convert.framing import Framing
     from convert.graph.heads.fitted import Options
     from convert.graph.heads.layouts import Found, Layout
 
@@ -62,17 +63,31 @@ def candidates(model: ModelProto, export: Export, options: Options) -> Fitted:
     name = tail("Transpose", raw, perm=[0, 2, 1]) if layout.is_turned else raw
     found = layout.decode(tail, Rows(name, count, columns, width, height, unit))
     score = options.yolo_score if layout.has_objectness else None
-    outputs = detections(tail, found, width, height, use_objectness=score == "objectness")
+    outputs = detections(tail, found, (width, height), options.framing, use_objectness=score == "objectness")
     return Fitted(
         tail.finish(*outputs, raw), Head(task, labels, score=score, coordinates=unit), OUTPUTS, findings, (RAW,)
     )
 
 
-def detections(tail: Tail, found: Found, width: int, height: int, *, use_objectness: bool = False) -> tuple[str, ...]:
-    """The three outputs, [1,A,4], [1,A] and [1,A]."""
+def detections(
+    tail: Tail, found: Found, size: tuple[int, int], framing: Framing | None, *, use_objectness: bool = False
+) -> tuple[str, ...]:
+    """The three outputs, [1,A,4], [1,A] and [1,A].
+
+    Args:
+        size: width and height of the model's picture, which `found` is measured in.
+        framing: boxes are to be in shares of this network's picture instead, cut off where the model's ends.
+    """
     boxes = tail("Concat", found.low, found.high, axis=2)
     if found.in_pixels:
-        boxes = tail("Div", boxes, tail.constant(np.array([height, width, height, width])))
+        boxes = tail("Div", boxes, tail.constant(np.array([*size[::-1], *size[::-1]])))
+    if framing is not None and framing.crops:
+        # nvinfer cuts boxes off at the frame's border, Edge Impulse's SDK at that of the picture it cropped
+        within = np.array([*framing.model[::-1], *framing.model[::-1]])
+        start = np.array([framing.top, framing.left, framing.top, framing.left])
+        whole = np.array([*framing.network[::-1], *framing.network[::-1]])
+        boxes = tail("Mul", tail.clipped(boxes, 0, 1), tail.constant(within / whole))
+        boxes = tail("Add", boxes, tail.constant(start / whole))
     # the largest of one entry is that entry, with one axis less
     factors = [name for name in (found.objectness, found.classes) if name]
     scores = [tail.largest(name, 2) for name in factors[: 1 if use_objectness else 2]]

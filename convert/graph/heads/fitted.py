@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Head
     from convert.findings import Finding
+    from convert.framing import Framing
 
 __all__ = ["Fitted", "Options"]
 
@@ -22,10 +23,12 @@ class Options:
         fomo_merge: "none": every cell above the threshold is an object; "peak": of neighbouring cells of a class only
             the highest is.
         yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5.
+        framing: boxes are said in the picture of this larger network, of which the model will see a part.
     """
 
     fomo_merge: str = "none"
     yolo_score: str = "product"
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True, slots=True)

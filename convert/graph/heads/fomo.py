@@ -7,7 +7,8 @@ The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in De
 
 and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
 cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
-early, because float rounding decides whether an edge *at* the end is behind it.
+early, because float rounding decides whether an edge *at* the end is behind it. Where the model sees only a part of a
+frame (`convert.framing`), size and s are the frame's, and the cells cover that part.
 
 Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
 as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object: what the model
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.artifacts import Export
+    from convert.framing import Framing
     from convert.graph.heads.fitted import Options
 
 __all__ = ["BOXES", "COVERAGE", "cell_boxes", "fomo"]
@@ -81,7 +83,8 @@ def fomo(model: ModelProto, export: Export, options: Options) -> Fitted:
     coverage = tail.part(grid.name, 1, 1, grid.channels)
     # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings the batch.
     nothing = tail.constant(np.zeros((4 * classes, classes, 1, 1)))
-    boxes = tail.constant(np.tile(cell_boxes(height, width, grid.rows, grid.columns), (1, classes, 1, 1)))
+    places = cell_boxes(height, width, grid.rows, grid.columns, options.framing)
+    boxes = tail.constant(np.tile(places, (1, classes, 1, 1)))
     boxes = tail("Add", tail("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
     if options.fomo_merge == "peak":
         coverage = _peaks(tail, coverage, grid)
@@ -94,22 +97,26 @@ def fomo(model: ModelProto, export: Export, options: Options) -> Fitted:
     )
 
 
-def cell_boxes(height: int, width: int, rows: int, columns: int) -> NDArray[np.float32]:
-    """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the picture is `height` by `width` pixels."""
-    left, right = _edges(width, columns)
-    top, bottom = _edges(height, rows)
+def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framing | None = None) -> NDArray[np.float32]:
+    """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
+    start, whole = ((framing.left, framing.top), framing.network) if framing else ((0, 0), (width, height))
+    left, right = _edges(width, columns, start[0], whole[0])
+    top, bottom = _edges(height, rows, start[1], whole[1])
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
     return (planes / _UNIT).astype(np.float32)
 
 
-def _edges(size: int, cells: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From the parser's centre of each cell to where the cell begins, and to where it ends."""
+def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From the parser's centre of each cell to where the cell begins, and to where it ends.
+
+    The cells share `size` pixels from `start` on, of the network's `whole`.
+    """
     number = np.arange(cells)
-    centre = number * -(-size // cells) + 0.5
-    begin, end = number * size / cells, (number + 1) * size / cells
-    return centre - begin, np.minimum(end, size - _SHORT) - centre
+    centre = number * -(-whole // cells) + 0.5
+    begin, end = (start + many * size / cells for many in (number, number + 1))
+    return centre - begin, np.minimum(end, whole - _SHORT) - centre
 
 
 def _heat_map(tail: Tail, height: int, width: int) -> _Grid:

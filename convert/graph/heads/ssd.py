@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ssd"]
 
 
-def ssd(model: ModelProto, export: Export, _options: Options) -> Fitted:
+def ssd(model: ModelProto, export: Export, options: Options) -> Fitted:
     """Decode the two outputs of an SSD that was cut off before its post-processing.
 
     Raises:
@@ -44,7 +44,7 @@ def ssd(model: ModelProto, export: Export, _options: Options) -> Fitted:
     labels, findings = detector_labels(export, process.classes)
     found = _decode(tail, codes, tail.part(scores, 2, columns - process.classes, columns), process, width)
     head = Head(Task.SSD, labels, coordinates="anchors", limits=process.limits)
-    outputs = detections(tail, found, 1, 1)
+    outputs = detections(tail, found, (1, 1), options.framing)
     return Fitted(tail.finish(*outputs, codes, scores), head, OUTPUTS, findings, ("raw_boxes", "raw_scores"))
 
 

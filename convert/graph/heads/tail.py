@@ -66,6 +66,12 @@ class Tail:
             return self("Pad", name, pads=pads)
         return self("Pad", name, self._indices(pads))
 
+    def clipped(self, name: str, low: float, high: float) -> str:
+        """What is below `low` as `low`, what is above `high` as `high`."""
+        if self._opset < 11:
+            return self("Clip", name, min=float(low), max=float(high))
+        return self("Clip", name, self.constant(low), self.constant(high))
+
     def finish(self, *outputs: str) -> ModelProto:
         """The model, which has these outputs and no others."""
         model = self.wiring.model

@@ -1,0 +1,144 @@
+"""Which part of a camera's frame a model that was trained on cropped pictures is shown, in whole pixels.
+
+Edge Impulse's "fit shortest axis": of a W x H picture a w x h model gets the centre, (w*H//h, H) where the picture is
+the wider of the two and (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the network is given the frame's aspect:
+as high as the model (as wide, where the frame is the narrower), the other side as near to the frame's aspect as a
+number can be that is even where the model's is, so that the centre is exact. Scaling a whole frame to it then is plain
+scaling, but for a stretch of half a pixel in that side at most either way, and the model is cut out of the middle.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from convert.errors import PresetError
+
+__all__ = ["Frame", "Framing", "centre_crop", "parse_frame"]
+
+_LARGEST = 65535  # pixels a side; no camera, decoder or muxer has more
+_WIDEST = 8  # times as wide as high, or the other way round; panoramas of four cameras side by side are 7.1
+_SHORT_SIDE = 1080  # pixels of a frame of which only the aspect is known: that of the SDK's sample streams
+_HINT = "what the camera gives: 16:9, 4:3, 9:16, or pixels such as 1280x720"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frames a bundle is made for.
+
+    Attributes:
+        width, height: in pixels, or only in proportion.
+        in_pixels: which of the two.
+
+    Raises:
+        PresetError: no frame is like that.
+    """
+
+    width: int
+    height: int
+    in_pixels: bool = False
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= _LARGEST and 1 <= self.height <= _LARGEST):
+            raise PresetError(f"a frame of {self} does not exist: a side is 1 to {_LARGEST}", hint=_HINT)
+        if not Fraction(1, _WIDEST) <= self.aspect <= _WIDEST:
+            raise PresetError(f"a frame of {self} is more than {_WIDEST} times as long as it is wide", hint=_HINT)
+
+    def __str__(self) -> str:
+        """As it is given on the command line."""
+        return f"{self.width}{'x' if self.in_pixels else ':'}{self.height}"
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width over height."""
+        return Fraction(self.width, self.height)
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height; of a proportion those whose shorter side is 1080, both even."""
+        if self.in_pixels:
+            return self.width, self.height
+        return self.scaled(_SHORT_SIDE)
+
+    def scaled(self, short: int) -> tuple[int, int]:
+        """Width and height of this aspect, even, the shorter one `short` (which is even)."""
+        if self.aspect >= 1:
+            return _nearest(short * self.aspect, 0), short
+        return short, _nearest(short / self.aspect, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """A model with an input of the frame's aspect.
+
+    Attributes:
+        frame: what is scaled to `network`.
+        model: width and height of the picture the model was trained on.
+    """
+
+    frame: Frame
+    model: tuple[int, int]
+
+    @property
+    def network(self) -> tuple[int, int]:
+        """Width and height of the input."""
+        width, height = self.model
+        if self.frame.aspect * height >= width:
+            return _nearest(height * self.frame.aspect, width), height
+        return width, _nearest(width / self.frame.aspect, height)
+
+    @property
+    def left(self) -> int:
+        """Columns of the input in front of the model's."""
+        return (self.network[0] - self.model[0]) // 2
+
+    @property
+    def top(self) -> int:
+        """Rows of the input above the model's."""
+        return (self.network[1] - self.model[1]) // 2
+
+    @property
+    def crops(self) -> bool:
+        """Whether anything is cut off; not where the model has the frame's aspect already."""
+        return self.network != self.model
+
+    @property
+    def stretch(self) -> float:
+        """How much wider than in the frame everything is, as a share; negative: narrower."""
+        width, height = self.network
+        return float(Fraction(width, height) / self.frame.aspect - 1)
+
+    @property
+    def seen(self) -> float:
+        """The share of the frame that the model sees."""
+        return self.model[0] * self.model[1] / (self.network[0] * self.network[1])
+
+
+def parse_frame(text: str) -> Frame:
+    """`16:9` or `1280x720`.
+
+    Raises:
+        PresetError: neither.
+    """
+    found = re.fullmatch(r"\s*([0-9]{1,5})\s*([:xX×])\s*([0-9]{1,5})\s*", text, re.ASCII)  # noqa: RUF001 - a times sign
+    if found is None:
+        raise PresetError(f"{text!r} is no frame", hint=_HINT)
+    return Frame(int(found[1]), int(found[3]), in_pixels=found[2] != ":")
+
+
+def centre_crop(width: int, height: int, model: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what Edge Impulse cuts out of a picture for a model of that width and height."""
+    wide, high = model
+    if width * high >= height * wide:
+        kept = max(1, wide * height // high), height
+    else:
+        kept = width, max(1, high * width // wide)
+    return (width - kept[0]) // 2, (height - kept[1]) // 2, *kept
+
+
+def _nearest(size: Fraction, like: int) -> int:
+    """The whole number nearest to `size` that is even if `like` is; of two the smaller, but not less than 1."""
+    parity = like % 2
+    steps = -((-(size - parity) / 2 + Fraction(1, 2)) // 1)
+    return max(parity or 2, parity + 2 * int(steps))
