@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from convert.graph.worker import Result
 
-__all__ = ["OPSETS", "Translate"]
+__all__ = ["OPSETS", "Translate", "died"]
 
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""
@@ -85,7 +85,7 @@ class Translate:
             try:
                 result: Result = worker.call(f"convert.graph.{function}", *arguments, timeout=self.timeout)
             except Died as death:
-                raise _died(death) from death
+                raise died(death) from death
         return result
 
     def _task(self, export: Export) -> tuple[str, tuple[object, ...]]:
@@ -109,7 +109,8 @@ class Translate:
             yield worker
 
 
-def _died(death: Died) -> TranslationError:
+def died(death: Died) -> TranslationError:
+    """What the end of a process that was translating means."""
     if death.reason.startswith("ran longer"):
         return TranslationError(f"tf2onnx {death.reason} on this model", hint="allow more time with --timeout")
     reason = death.reason.removeprefix("killed by ")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.validate.tails import Anchors
 
-__all__ = ["anchors", "onnx_outputs", "outputs", "run"]
+__all__ = ["anchors", "died", "onnx_outputs", "outputs", "run"]
 
 _DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 
@@ -73,13 +73,16 @@ def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine
     try:
         return worker.call(f"convert.validate.{function}", *arguments, timeout=timeout)
     except Died as error:
-        if error.reason.startswith("ran longer"):
-            raise ValidationError(
-                f"the original model {error.reason} in {engine}", hint="allow more time with --timeout"
-            ) from error
-        raise ValidationError(f"{engine} crashed on the original model ({error.reason})", hint=_DAMAGED) from error
+        raise died(error, engine) from error
     except Failed as error:
         raise ValidationError(f"{engine} cannot run the original model: {error}", hint=_DAMAGED) from error
+
+
+def died(death: Died, engine: str = "LiteRT") -> ValidationError:
+    """What the end of a process that was running the original in `engine` means."""
+    if death.reason.startswith("ran longer"):
+        return ValidationError(f"the original model {death.reason} in {engine}", hint="allow more time with --timeout")
+    return ValidationError(f"{engine} crashed on the original model ({death.reason})", hint=_DAMAGED)
 
 
 def run(
