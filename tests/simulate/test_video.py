@@ -1,0 +1,235 @@
+"""Videos: every container gives the same frames, upright, and what is not whole is named."""
+
+from __future__ import annotations
+
+import builtins
+import struct
+import sys
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from convert.errors import InputError, MissingDependencyError, PresetError
+from convert.simulate import video
+from convert.simulate.video import frames, is_video
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+av = pytest.importorskip("av")
+
+_CODECS = {
+    ".mp4": "libx264",
+    ".mkv": "libx264",
+    ".avi": "mpeg4",
+    ".ts": "mpeg2video",
+    ".mov": "mpeg4",
+    ".h264": "libx264",
+}
+_RATE = 10
+
+
+def _picture(number: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
+    """Red on the left; on the right black above, and a level that tells the number below."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[:, : width // 2] = (255, 0, 0)
+    picture[height // 2 :, width // 2 :] = number * 4 % 200
+    return picture
+
+
+def _make(path: Path, count: int = 20, codec: str | None = None, **options: str) -> Path:
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec or _CODECS[path.suffix], rate=_RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(count):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(_picture(number), "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def _sound(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", sorted(_CODECS))
+def test_frames_come_in_order_in_rgb_with_numbered_names(tmp_path: Path, suffix: str) -> None:
+    path = _make(tmp_path / f"clip{suffix}")
+    found = list(frames(path))
+    assert is_video(path)
+    assert [name for name, _ in found] == [f"clip-{number:06d}" for number in range(20)]
+    for number, (_, picture) in enumerate(found):
+        assert picture.dtype == np.uint8
+        assert picture.shape == (48, 64, 3)
+        assert np.abs(picture.astype(int) - _picture(number)).mean() < 8  # the codecs lose a little
+
+
+def test_every_and_limit(tmp_path: Path) -> None:
+    path = _make(tmp_path / "clip.mp4")
+    assert [name for name, _ in frames(path, every=7)] == ["clip-000000", "clip-000007", "clip-000014"]
+    assert [name for name, _ in frames(path, every=3, limit=2)] == ["clip-000000", "clip-000003"]
+    assert len(list(frames(path, limit=99))) == 20
+
+
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"limit": 0}, {"every": -1}])
+def test_wrong_numbers_are_refused_at_once(tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(PresetError, match=f"{next(iter(wrong))} is"):
+        frames(tmp_path / "no.mp4", **wrong)
+
+
+def _turned(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Write a display matrix into the track header (ISO/IEC 14496-12, 8.3.2)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    data[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "turn"),
+    [
+        ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),  # a phone held upright: a quarter clockwise
+        ((-1, 0, 0, -1), lambda picture: np.rot90(picture, 2)),
+        ((0, -1, 1, 0), lambda picture: np.rot90(picture, 1)),
+        ((1, 0, 0, 1), lambda picture: picture),
+    ],
+)
+def test_recorded_rotation_is_applied(
+    tmp_path: Path, matrix: tuple[int, int, int, int], turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> None:
+    path = _make(tmp_path / "phone.mp4", count=3)
+    _turned(path, *matrix)
+    picture = list(frames(path))[2][1]
+    wanted = turn(_picture(2))
+    assert picture.shape == wanted.shape
+    assert picture.flags.c_contiguous
+    assert np.abs(picture.astype(int) - wanted).mean() < 8
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no video"):
+        list(frames(_sound(tmp_path / "song.mp4")))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video at all, only text", bytes(5000)])
+def test_what_is_no_video_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a whole video") as caught:
+        list(frames(path))
+    assert caught.value.path == str(path)
+    assert caught.value.hint
+    with pytest.raises(InputError, match="not a whole video"):
+        list(frames(tmp_path / "missing.mp4"))
+    with pytest.raises(InputError, match="not a whole video"):
+        list(frames(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "options"),
+    [("a.mp4", 0.9, {}), ("a.mp4", 0.6, {"movflags": "faststart"}), ("a.mkv", 0.6, {}), ("a.avi", 0.4, {})],
+)
+def test_a_video_that_is_cut_off_says_so_behind_its_frames(
+    tmp_path: Path, name: str, share: float, options: dict[str, str]
+) -> None:
+    path = _make(tmp_path / name, count=60, **options)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    found: list[tuple[str, NDArray[np.uint8]]] = []
+    with pytest.raises(InputError, match=r"breaks off behind frame|not a whole video"):
+        found.extend(frames(path))
+    assert len(found) < 60
+    assert [label for label, _ in found] == [f"a-{number:06d}" for number in range(len(found))]
+
+
+def test_a_recorded_stream_may_begin_and_end_anywhere(tmp_path: Path) -> None:
+    """Transport streams are cut by recorders; what is whole of them is given out."""
+    path = _make(tmp_path / "a.ts", count=60)
+    data = path.read_bytes()
+    path.write_bytes(data[188 * 4 : len(data) * 2 // 3])
+    assert 5 < len(list(frames(path))) < 60
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1), junk=st.binary(min_size=1, max_size=40), which=st.sampled_from(sorted(_CODECS)))
+def test_damage_gives_frames_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, where: float, junk: bytes, which: str
+) -> None:
+    folder = tmp_path_factory.mktemp("damage")
+    path = _make(folder / f"clip{which}", count=6)
+    data = bytearray(path.read_bytes())
+    at = int(where * (len(data) - 1))
+    data[at : at + len(junk)] = junk
+    path.write_bytes(data)
+    try:
+        for name, picture in frames(path, limit=50):
+            assert name.startswith("clip-")
+            assert picture.ndim == 3
+    except InputError:
+        pass  # the messages are tested above
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
+    long = _make(tmp_path / "long.mp4", count=400)
+    tracemalloc.start()
+    try:
+        for number, (_, picture) in enumerate(frames(long)):
+            if number == 20:
+                early = tracemalloc.get_traced_memory()[0]
+            del picture
+        late, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert late - early < 20 * 64 * 48 * 3  # 400 pictures would be 20 times as much
+
+
+def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:
+    hidden = _make(tmp_path / "clip.mp4", count=2).rename(tmp_path / "upload")
+    assert is_video(hidden)
+    text = tmp_path / "notes"
+    text.write_text("nothing")
+    photo = tmp_path / "photo"
+    photo.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic")
+    empty = tmp_path / "CLIP.MKV"
+    empty.touch()
+    assert not is_video(text)
+    assert not is_video(photo)
+    assert is_video(empty)
+    assert not is_video(tmp_path)
+    assert not is_video(tmp_path / "missing.mp4")
+
+
+def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _make(tmp_path / "clip.mp4", count=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "find_spec", lambda _: None)
+        with pytest.raises(MissingDependencyError, match="PyAV") as caught:
+            frames(path)
+        assert caught.value.hint == "pip install 'ei-deepstream[video]'"
+    assert is_video(path)
+    original = builtins.__import__
+
+    def broken(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name == "av":
+            raise ImportError("libavcodec.so: cannot open shared object file")
+        return original(name, *arguments, **keywords)
+
+    monkeypatch.delitem(sys.modules, "av")
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(MissingDependencyError, match="does not load"):
+        frames(path)
