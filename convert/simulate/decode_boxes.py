@@ -129,11 +129,17 @@ class Dropped:
     def __len__(self) -> int:
         return sum(len(boxes) for _, boxes, _, _ in self._groups)
 
-    def best(self, count: int = 10) -> tuple[Drop, ...]:
-        """The `count` most confident ones, best first; among equals the one that came further."""
+    def best(
+        self, count: int = 10, *, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None
+    ) -> tuple[Drop, ...]:
+        """The `count` most confident ones, best first; among equals the one that came further.
+
+        `without` and `only` are keys that are left out, or alone looked at.
+        """
         found = [
             Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *_numbers(boxes, i))
             for key, boxes, value, limit in reversed(self._groups)
+            if key not in without and (only is None or key in only)
             for i in _most_confident(boxes.confidence, count)
         ]
         return tuple(sorted(found, key=_rank)[:count])

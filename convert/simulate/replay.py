@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from convert.simulate.replay_case import Layout, Recording
     from convert.simulate.settings import Settings
 
-__all__ = ["Replayed", "classified_document", "detected_document", "read_recordings", "replay"]
+__all__ = [
+    "Replayed",
+    "classified_document",
+    "detected_document",
+    "number",
+    "object_document",
+    "read_recordings",
+    "replay",
+    "text",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +127,20 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
 
 def detected_document(objects: tuple[Detection, ...], metadata: tuple[Detection, ...]) -> dict[str, Any]:
     """A detector's frame as JSON values."""
-    return {"objects": list(map(_object_document, objects)), "metadata": list(map(_object_document, metadata))}
+    return {"objects": list(map(object_document, objects)), "metadata": list(map(object_document, metadata))}
 
 
 def classified_document(frame: Classified) -> dict[str, Any]:
     """A classifier's frame as JSON values."""
     document: dict[str, Any] = {
-        "label": _text(frame.label),
+        "label": text(frame.label),
         "metadata attached": frame.attached,
         "attributes": [
             {
                 "attribute": one.attribute,
                 "class": one.class_id,
-                "confidence": _number(one.confidence),
-                "label": _text(one.label),
+                "confidence": number(one.confidence),
+                "label": text(one.label),
             }
             for one in frame.attributes
         ],
@@ -141,15 +150,16 @@ def classified_document(frame: Classified) -> dict[str, Any]:
     return document
 
 
-def _object_document(one: Detection) -> dict[str, Any]:
+def object_document(one: Detection) -> dict[str, Any]:
+    """Class, label, box and confidence."""
     return {
         "class": one.class_id,
-        "label": _text(one.label),
-        "left": _number(one.left),
-        "top": _number(one.top),
-        "width": _number(one.width),
-        "height": _number(one.height),
-        "confidence": _number(one.confidence),
+        "label": text(one.label),
+        "left": number(one.left),
+        "top": number(one.top),
+        "width": number(one.width),
+        "height": number(one.height),
+        "confidence": number(one.confidence),
     }
 
 
@@ -158,21 +168,21 @@ def _dropped_document(drop: Drop) -> dict[str, Any]:
         "key": drop.key,
         "why": drop.why,
         "class": drop.class_id,
-        "confidence": _number(drop.confidence),
-        "left": _number(drop.left),
-        "top": _number(drop.top),
-        "width": _number(drop.width),
-        "height": _number(drop.height),
+        "confidence": number(drop.confidence),
+        "left": number(drop.left),
+        "top": number(drop.top),
+        "width": number(drop.width),
+        "height": number(drop.height),
     }
 
 
-def _number(value: float) -> float | str:
+def number(value: float) -> float | str:
     """Nine digits tell every float32 from every other."""
     if math.isfinite(value):
         return float(f"{value:.9g}")
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
 
 
-def _text(text: str | None) -> str | None:
+def text(value: str | None) -> str | None:
     """JSON is UTF-8; a label file need not be."""
-    return None if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return None if value is None else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Layout", "Output", "Recording", "holds_case", "read_case", "read_layout"]
+__all__ = ["CASE", "Layout", "Output", "Recording", "holds_case", "read_case", "read_layout"]
 
 CASE = "case.json"
+"""What the engine was."""
+
 TENSORS = "tensors.npz"
 _MOST_BYTES = 2**30  # of one output; a batch of large detection heads is a few MiB
 _MOST_JSON = 2**20

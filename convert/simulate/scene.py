@@ -30,6 +30,7 @@ class Engine:
         network: the model's input.
         approximated: what of its arithmetic is only near to a device's, in words; empty for nothing.
         metadata: the model's metadata_props.
+        failure: why NVIDIA's parser gives up on every frame, "" where it does not; nothing is shown then.
     """
 
     config: Path
@@ -38,6 +39,7 @@ class Engine:
     network: Network
     approximated: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,305 @@
+"""From a config to an engine that runs: read as nvinfer reads it, refused as `check` says, the model in ONNX Runtime.
+
+ONNX Runtime stands in TensorRT's place. nvinfer builds an engine whose batch is at most batch-size whatever the file
+says (nvdsinfer_model_builder.cpp); a model with a fixed batch runs here in batches of that, filled up with zeros, and
+what comes out for the filling is thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import InputError, ValidationError
+from convert.findings import Level
+from convert.nvinfer.initialise_labels import read_labels
+from convert.nvinfer.rules import findings
+from convert.nvinfer.rules.engine import absence
+from convert.nvinfer.rules.gather import Models, gather, read_config
+from convert.simulate.decode_tensors import Layer
+from convert.simulate.findings import SUSPECT
+from convert.simulate.preprocess import preprocessor
+from convert.simulate.replay_model import network_of
+from convert.simulate.scene import Engine
+from convert.simulate.settings import NetworkType, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.nvinfer.parse_result import Problem
+    from convert.nvinfer.rules.case import Case, Setting, Where
+    from convert.simulate.preprocess import Preprocessor
+
+__all__ = ["Loaded", "Source", "load", "read_case", "settings_of"]
+
+_GPU = 1  # scaling-compute-hw
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an engine is described: its config, as the user named it, and what deepstream-app sets over it."""
+
+    path: Path
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """An engine that is ready.
+
+    Attributes:
+        engine: what is told of it.
+        prepare: makes its input.
+        session: the model in ONNX Runtime.
+        outputs: their names, in engine order.
+        batch: how many inputs go in at a time.
+        fixed: whether the model takes exactly that many.
+        smallest: width and height in pixels; smaller objects are not looked at.
+        asynchronous: a secondary classifier with classifier-async-mode.
+        suspect: what `check` has to say, in a word.
+    """
+
+    engine: Engine
+    prepare: Preprocessor
+    session: Any
+    outputs: tuple[str, ...]
+    batch: int
+    fixed: bool
+    smallest: tuple[int, int] = (1, 1)
+    asynchronous: bool = False
+    suspect: tuple[Finding, ...] = ()
+
+    def infer(self, values: NDArray[np.float32]) -> list[Layer]:
+        """The outputs for at most `batch` inputs [n,...], in engine order, n frames in each.
+
+        Raises:
+            InputError: the model fails, or an output does not have the batch of the input.
+        """
+        from convert.validate.runtime import run  # noqa: PLC0415 - brings what only this needs
+
+        count = len(values)
+        if self.fixed and count < self.batch:
+            values = np.concatenate([values, np.zeros((self.batch - count, *values.shape[1:]), np.float32)])
+        try:
+            found = run(self.session, values)
+        except ValidationError as error:
+            raise InputError(
+                error.message,
+                hint="infer-dims, batch-size and the model's own shapes must agree; ei-deepstream check compares them",
+                path=self.engine.model,
+            ) from None
+        return [self._layer(name, array, len(values), count) for name, array in zip(self.outputs, found, strict=True)]
+
+    def _layer(self, name: str, array: Any, given: int, count: int) -> Layer:
+        if not isinstance(array, np.ndarray):
+            raise InputError(
+                f"output {name!r} is a {type(array).__name__}, not a tensor: TensorRT has no such outputs",
+                path=self.engine.model,
+            )
+        if not array.ndim or len(array) != given:
+            raise InputError(
+                f"output {name!r} has the shape {list(array.shape)} for a batch of {given}: its first dimension is not "
+                "the batch, and for later frames nvinfer reads what happens to lie in memory",
+                hint="set batch-size=1, or make the output depend on the input's batch (ei-deepstream convert does)",
+                path=self.engine.model,
+            )
+        return Layer.of(name, array[:count])
+
+
+def read_case(source: Source, where: Where, models: Models | None = None) -> Case:
+    """The config as nvinfer reads it, with the header of its model.
+
+    Raises:
+        InputError: it cannot be read, or nvinfer refuses it; then for the reason `check` gives.
+    """
+    case = gather(read_config(str(source.path), where), where, models or Models(), source.settings)
+    if case.faults:
+        raise _refusal(case, case.faults[0].problem)
+    return case
+
+
+def settings_of(case: Case) -> Settings:
+    """What nvinfer computes with.
+
+    Raises:
+        InputError: the label file that the config names cannot be read.
+        UnsupportedModelError: a parser function of a library of its own.
+    """
+    path = case.parsed.files.get("labelfile-path") if case.value("labelfile-path", "") else None
+    labels = read_labels(path) if path else ()
+    return Settings.from_parsed(replace(case.parsed, values=case.values), [line.labels for line in labels])
+
+
+def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
+    """The engine of a config.
+
+    Args:
+        source: the config.
+        where: release and platform.
+        models: headers of models that were read before.
+
+    Raises:
+        InputError: as `read_case`; the model is missing, damaged, or not one nvinfer takes; or the labels are.
+        UnsupportedModelError: the model's outputs are decoded by a library of its own.
+    """
+    case = read_case(source, where, models)
+    path = _model_path(case)
+    # The library is named first: check would say that it is missing, which is no help on a laptop.
+    settings = settings_of(case)
+    if case.model_error:
+        raise case.model_error
+    if case.start is not None and case.start.verdict != "ok":
+        raise _refusal(case, next(problem for problem in case.start.problems if problem.fatal))
+    session = _session(case, path)
+    (wanted, *others), outputs = session.get_inputs(), session.get_outputs()
+    if others:
+        raise InputError(
+            f"the model has {1 + len(others)} inputs: nvinfer takes models with one, without a library of its own",
+            path=path,
+        )
+    if wanted.type != "tensor(float)":
+        raise InputError(
+            f"the model's input is {wanted.type[7:-1]}: nvinfer writes float32 numbers into it whatever it is, and the "
+            "model sees noise",
+            hint="use a model whose input is float32; ei-deepstream convert makes one",
+            path=path,
+        )
+    batch, *dims = (size if isinstance(size, int) and size > 0 else 0 for size in wanted.shape)
+    network = network_of(settings, tuple(dims))
+    prepare = preprocessor(settings, network)
+    engine = Engine(
+        source.path,
+        path,
+        settings,
+        network,
+        tuple(filter(None, [prepare.approximated])),
+        tuple(sorted(session.get_modelmeta().custom_metadata_map.items())),
+    )
+    return Loaded(
+        engine,
+        prepare,
+        session,
+        tuple(output.name for output in outputs),
+        batch or settings.batch_size,
+        bool(batch),
+        _smallest(case, settings),
+        # for others gst_nvinfer_start turns it off
+        bool(case.value("classifier-async-mode"))
+        and settings.on_objects
+        and settings.network_type is NetworkType.CLASSIFIER,
+        tuple(_suspect(case)),
+    )
+
+
+def _refusal(case: Case, problem: Problem) -> InputError:
+    """What `check` says of the problem that keeps nvinfer from starting."""
+    errors = [finding for finding in findings(case) if finding.level is Level.ERROR]
+    same = [finding for finding in errors if finding.message.startswith(problem.message)]
+    key = None if problem.key is None else case.place(problem.key)
+    there = [each for each in errors if each.line in {problem.line, key.line if key else None} - {None}]
+    found = next(iter([*same, *there]), None)
+    if found is None:
+        return InputError(
+            f"nvinfer refuses this config: {problem.message}",
+            hint="ei-deepstream check says more",
+            path=case.parsed.path,
+            line=problem.line,
+        )
+    return InputError(
+        f"nvinfer refuses this config ({found.id}): {found.message}",
+        hint=found.hint or f"ei-deepstream explain {found.id}",
+        path=found.path or case.parsed.path,
+        line=found.line,
+    )
+
+
+def _model_path(case: Case) -> Path:
+    file = case.files.get("onnx-file")
+    place = case.place("onnx-file")
+    if file is None or not case.value("onnx-file", ""):
+        what = (
+            "only a TensorRT engine, which runs on its own GPU" if case.value("model-engine-file", "") else "no model"
+        )
+        raise InputError(
+            f"the config names {what}: there is no ONNX file to run",
+            hint="write onnx-file=, or decode recorded outputs with --tensors",
+            path=case.parsed.path,
+        )
+    if missing := absence(file.text, file.presence):
+        raise InputError(
+            f"onnx-file: {file.text!r} {missing[1]}",
+            hint=f"nvinfer looks for {file.path}",
+            path=place.path,
+            line=place.line,
+        )
+    if not file.presence.here:  # one of the SDK's own models
+        raise InputError(
+            f"onnx-file: {file.text!r} is a model of the DeepStream SDK and is not on this machine",
+            hint="copy it here and write its path into a copy of the config",
+            path=place.path,
+            line=place.line,
+        )
+    return Path(file.path)
+
+
+def _session(case: Case, path: Path) -> Any:
+    from convert.validate.runtime import load as load_session  # noqa: PLC0415 - 20 MB; only a run needs it
+
+    if case.lacking:
+        raise InputError(
+            f"the model's weights are in files that are not there: {', '.join(case.lacking[:5])}",
+            hint="copy them beside the model",
+            path=path,
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the model cannot be read: {error.strerror}", path=path) from None
+    if case.model is not None and case.model.external:
+        data = _with_weights(path)
+    try:
+        return load_session(data)
+    except ValidationError as error:
+        raise InputError(
+            error.message, hint="ONNX Runtime stands in TensorRT's place here; it needs a valid ONNX model", path=path
+        ) from None
+
+
+def _with_weights(path: Path) -> bytes:
+    """The model as one message, with the weights that lie in files of their own."""
+    import onnx  # noqa: PLC0415 - heavy, and few models need it
+
+    try:
+        return onnx.load_model(path).SerializeToString()  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001 - onnx and protobuf raise what they meet
+        raise InputError(f"the model's weights cannot be read: {' '.join(str(error).split())}", path=path) from None
+
+
+def _smallest(case: Case, settings: Settings) -> tuple[int, int]:
+    """gst_nvinfer_start raises the minimum to 1 pixel, and to 16 where a Jetson's VIC scales."""
+    target = case.where.target
+    least = 1 if case.value("scaling-compute-hw") == _GPU else target.min_object_size
+    width, height = settings.input_object_min
+    return max(width, least), max(height, least)
+
+
+def _suspect(case: Case) -> Sequence[Finding]:
+    """One note where `check` finds errors or warnings that do not keep a simulation from running."""
+    found = [finding for finding in findings(case) if finding.level is not Level.NOTE]
+    if not found:
+        return ()
+    ids = ", ".join(sorted({finding.id for finding in found}))
+    path = case.parsed.path
+    return (
+        SUSPECT.found(
+            f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})",
+            path=path,
+            hint=f"ei-deepstream check {path}",
+        ),
+    )

@@ -1,0 +1,318 @@
+"""Runs pictures through a chain of engines as a DeepStream pipeline would: one primary, any number behind it.
+
+Pictures are taken a group at a time, so that memory does not grow with their number: at most the primary engine's
+batch, and no more than GROUP_BYTES. Frames of one batch do not see each other, so how they are grouped changes no
+result.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.errors import InputError
+from convert.simulate.cascade import WHOLE_FRAME, passed_over
+from convert.simulate.decode import Detected, decode
+from convert.simulate.decode_boxes import Dropped
+from convert.simulate.findings import CONVERSION, NOBODY, PARSER, PICTURE
+from convert.simulate.geometry import Rect
+from convert.simulate.lost import best, of_classifier, of_detector
+from convert.simulate.metadata import attach
+from convert.simulate.pictures import Picture
+from convert.simulate.scene import Found, Frame, Said, Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.simulate.decode import Detection
+    from convert.simulate.decode_classifier import Classified
+    from convert.simulate.engine import Loaded
+    from convert.simulate.geometry import Placement
+    from convert.simulate.pictures import Unreadable
+    from convert.simulate.scene import Lost
+
+__all__ = ["GROUP_BYTES", "PARTS", "Runner"]
+
+GROUP_BYTES = 2**28
+"""Of decoded pictures that are held at a time."""
+
+PARTS = ("decode pictures", "preprocess", "infer", "decode")
+"""What time is measured of."""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A frame that is being made."""
+
+    picture: Picture
+    placement: Placement
+    objects: list[Found] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    label: str = ""
+    lost: list[Lost] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    decoded: tuple[Detection, ...] = ()
+
+    @property
+    def whole(self) -> Rect:
+        height, width = self.picture.pixels.shape[:2]
+        return Rect(0, 0, width, height)
+
+    def frame(self) -> Frame:
+        height, width = self.picture.pixels.shape[:2]
+        return Frame(
+            self.picture.name,
+            self.picture.source,
+            width,
+            height,
+            self.placement,
+            tuple(self.objects),
+            tuple(self.said),
+            self.label,
+            best(self.lost),
+            (*self.picture.notes, *self.notes),
+            self.decoded,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An object that a secondary engine looks at; `index` None: the one a primary classifier makes of the frame."""
+
+    draft: _Draft
+    index: int | None
+    box: Rect
+
+
+@dataclass(slots=True)
+class Runner:
+    """One simulation: call it with pictures, and take the frames as they come.
+
+    Attributes:
+        engines: in the order they run (`convert.simulate.chain.in_order`).
+        findings: what was found so far.
+        seconds: wall time of each of PARTS so far.
+    """
+
+    engines: tuple[Loaded, ...]
+    findings: list[Finding] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    _seen: dict[int, int] = field(default_factory=dict)
+    _failed: dict[int, str] = field(default_factory=dict)
+
+    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, Frame]]:
+        """Every picture that can be simulated, in order; of the others there is a finding.
+
+        Raises:
+            InputError: the model or the config does not fit, or nvinfer's process would end.
+            UnsupportedModelError: the outputs cannot be decoded here; their parser is named.
+        """
+        for group in self._groups(pictures):
+            drafts = self._primary(group)
+            for secondary in self.engines[1:]:
+                self._secondary(secondary, drafts)
+            for draft in drafts:
+                yield draft.picture, draft.frame()
+        self.findings += [
+            NOBODY.found(
+                f"engine {loaded.engine.settings.unique_id} looked at no object of any picture",
+                path=loaded.engine.config,
+            )
+            for loaded in self.engines[1:]
+            if not self._seen.get(loaded.engine.settings.unique_id)
+        ]
+
+    def simulation(self, frames: Iterable[Frame]) -> Simulation:
+        """What came of it."""
+        engines = (loaded.engine for loaded in self.engines)
+        told = tuple(replace(each, failure=self._failed.get(each.settings.unique_id, "")) for each in engines)
+        return Simulation(told, tuple(frames), dict(self.seconds))
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] += time.perf_counter() - start
+
+    def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture]]:
+        most = self.engines[0].batch
+        group: list[Picture] = []
+        held = 0
+        source = iter(pictures)
+        while True:
+            with self._timed("decode pictures"):
+                picture = next(source, None)
+            if picture is None:
+                break
+            if not isinstance(picture, Picture):
+                self._left_out(picture.error, str(picture.source))
+                continue
+            if group and (len(group) == most or held + picture.pixels.nbytes > GROUP_BYTES):
+                yield group
+                group, held = [], 0
+            group.append(picture)
+            held += picture.pixels.nbytes
+        if group:
+            yield group
+
+    def _left_out(self, error: InputError, source: str) -> None:
+        self.findings.append(PICTURE.found(error.message, path=error.path or source, hint=error.hint))
+
+    def _primary(self, group: list[Picture]) -> list[_Draft]:
+        first = self.engines[0]
+        settings = first.engine.settings
+        drafts: list[_Draft] = []
+        with self._timed("preprocess"):
+            values = np.empty((len(group), *first.prepare.shape), np.float32)
+            for picture in group:
+                try:
+                    _, placement = first.prepare(picture.pixels, out=values[len(drafts)])
+                except InputError as error:  # too small or too narrow
+                    self._left_out(error, str(picture.source))
+                else:
+                    drafts.append(_Draft(picture, placement))
+        if not drafts:
+            return drafts
+        results, failure = self._decoded(first, values[: len(drafts)])
+        with self._timed("decode"):
+            for draft, result in zip(drafts, results, strict=True):
+                if isinstance(result, Detected):
+                    draft.decoded = result.objects
+                    self._attach(first, draft, result, draft.placement)
+                else:
+                    draft.said += _said(settings.unique_id, result)
+                    draft.label = result.label if result.attached else ""
+                    draft.lost += of_classifier(settings, result, len(first.outputs))
+                if failure:
+                    draft.notes.append(f"engine {settings.unique_id}: {failure}")
+        return drafts
+
+    def _decoded(self, loaded: Loaded, values: NDArray[np.float32]) -> tuple[Sequence[Classified | Detected], str]:
+        with self._timed("infer"):
+            layers = loaded.infer(values)
+        with self._timed("decode"):
+            decoded = decode(loaded.engine.settings, loaded.engine.network, layers, why=True)
+        number = loaded.engine.settings.unique_id
+        if decoded.failure and number not in self._failed:
+            self._failed[number] = decoded.failure
+            self.findings.append(PARSER.found(decoded.failure, path=loaded.engine.config))
+        return decoded.frames, decoded.failure
+
+    def _attach(
+        self,
+        loaded: Loaded,
+        draft: _Draft,
+        detected: Detected,
+        placement: Placement,
+        *,
+        parent: Rect | None = None,
+        of: int | None = None,
+    ) -> None:
+        settings, view = loaded.engine.settings, placement.view
+        dropped = Dropped()
+        objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
+        draft.objects += [
+            Found(
+                settings.unique_id,
+                one.class_id,
+                one.label or "",
+                one.confidence,
+                Rect(one.left, one.top, one.width, one.height),
+                parent=of,
+            )
+            for one in objects
+        ]
+        draft.lost += of_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+
+    # Engines that look at objects
+
+    def _secondary(self, loaded: Loaded, drafts: list[_Draft]) -> None:
+        targets = [target for draft in drafts for target in self._targets(loaded, draft)]
+        number = loaded.engine.settings.unique_id
+        for start in range(0, len(targets), loaded.batch):
+            some = targets[start : start + loaded.batch]
+            values = np.empty((len(some), *loaded.prepare.shape), np.float32)
+            cut: list[tuple[_Target, Placement]] = []
+            with self._timed("preprocess"):
+                for target in some:
+                    try:
+                        out = values[len(cut)]
+                        _, placement = loaded.prepare(target.draft.picture.pixels, crop=target.box, out=out)
+                    except InputError as error:
+                        self._not_cut(loaded, target, error)
+                    else:
+                        cut.append((target, placement))
+            if not cut:
+                continue
+            self._seen[number] = self._seen.get(number, 0) + len(cut)
+            results, _ = self._decoded(loaded, values[: len(cut)])
+            with self._timed("decode"):
+                for (target, placement), result in zip(cut, results, strict=True):
+                    if isinstance(result, Detected):
+                        self._attach(
+                            loaded, target.draft, result, placement, parent=target.box, of=target.index
+                        )  # fmt: skip
+                    else:
+                        _say(loaded, target, result)
+
+    def _targets(self, loaded: Loaded, draft: _Draft) -> Iterator[_Target]:
+        first = self.engines[0].engine.settings.unique_id
+        if draft.label:
+            why = passed_over(loaded, first, WHOLE_FRAME, draft.whole)
+            if why:
+                draft.notes.append(why)
+            else:
+                yield _Target(draft, None, draft.whole)
+        for index, found in enumerate(draft.objects):
+            why = passed_over(loaded, found.engine, found.class_id, found.box)
+            if why:
+                _unseen(draft, index, why)
+            else:
+                yield _Target(draft, index, found.box)
+
+    def _not_cut(self, loaded: Loaded, target: _Target, error: InputError) -> None:
+        number = loaded.engine.settings.unique_id
+        why = f"engine {number} did not look at it: {error.message}"
+        if target.index is None:
+            target.draft.notes.append(why)
+        else:
+            _unseen(target.draft, target.index, why)
+        if not any(each.id == CONVERSION.id and each.path == str(loaded.engine.config) for each in self.findings):
+            self.findings.append(
+                CONVERSION.found(
+                    f"picture {target.draft.picture.name}: {error.message}; nvinfer's pipeline ends here",
+                    path=loaded.engine.config,
+                    hint=error.hint,
+                )
+            )
+
+
+def _say(loaded: Loaded, target: _Target, result: Classified) -> None:
+    settings, draft = loaded.engine.settings, target.draft
+    said = _said(settings.unique_id, result) if result.attached else []
+    if target.index is None:
+        draft.said += said
+    else:
+        draft.objects[target.index] = _with(draft.objects[target.index], said=tuple(said))
+    draft.lost += of_classifier(settings, result, len(loaded.outputs), target.index)
+
+
+def _said(engine: int, result: Classified) -> list[Said]:
+    return [Said(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
+
+
+def _unseen(draft: _Draft, index: int, why: str) -> None:
+    draft.objects[index] = _with(draft.objects[index], unseen=(why,))
+
+
+def _with(found: Found, *, said: tuple[Said, ...] = (), unseen: tuple[str, ...] = ()) -> Found:
+    return replace(found, said=found.said + said, unseen=found.unseen + unseen)
