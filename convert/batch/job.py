@@ -84,7 +84,8 @@ class Outcome:
         outputs: the files of the bundle, in the order they were written; empty unless it is whole.
         error: what ended it.
         records: the stages; empty where nothing had to be done.
-        summary: what a table shows of the model: `task`, `input`, `labels`, `bundle`, `max_abs_diff`, `top1`; only
+        summary: what a table shows of the model: `task`, `input` ("96x96x3"), `labels` (how many), `bundle`,
+            `max_abs_diff`, `top1`; only
             what is known.
         details: a traceback, for `BUG` only.
     """
@@ -164,7 +165,10 @@ def _summary(run: Run) -> dict[str, Any]:
 
     known: dict[str, Any] = {}
     if export := run.last(Export):
-        known |= {"task": export.facts.task.value, "input": export.facts.input.shape[1:]}
+        known |= {
+            "task": export.facts.task.value,
+            "input": "x".join(str(size or "?") for size in export.facts.input.shape[1:]),
+        }
     if adapted := run.last(Adapted):
         known["labels"] = len(adapted.head.labels)
     if (validated := run.last(Validated)) and (parity := validated.evidence.parity):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from convert.export.tree import Tree
     from convert.findings import Finding
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "places"]
 
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
@@ -55,6 +55,19 @@ def open_source(path: Path) -> Iterator[Source]:
                 yield Source(nested, None, ())
         else:
             yield Source(tree, None, ())
+
+
+def places(path: Path) -> tuple[Path, ...]:
+    """The files and folders that decide what `open_source(path)` shows; what does not exist now may exist tomorrow.
+
+    More than are read may be named: whoever asks wants to know whether anything can have changed.
+    """
+    if path.is_dir():
+        return (path,)
+    absolute = path.absolute()
+    if absolute.parent.name == _MODEL_FOLDER and (absolute.parent.parent / _PARAMETERS).is_dir():
+        return path, absolute.parent, absolute.parent.parent / _PARAMETERS
+    return path, *(place for name in _BESIDE if (place := absolute.parent / name).is_file())
 
 
 def _has_model(tree: Tree) -> bool:
