@@ -1,4 +1,7 @@
-"""Real int8 models against their float32 rewritings, both in LiteRT, on 1,000 image-like inputs."""
+"""Real int8 models against their float32 rewritings, both in LiteRT, on 1,000 image-like inputs.
+
+The goal is the same decision on 98 % of them; neither noise nor edges are among them.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.artifacts import Task
 from convert.export.dequantize import dequantize, int8_agreement
 from convert.export.facts import facts
-from convert.validate.inputs import pictures
+from convert.validate.inputs import image_like
 from tests.benchmarks.measure import table
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def main(count: int = 1000) -> None:
     if not paths:
         print("\nint8 agreement: the real Edge Impulse models (../shared/models) are not on this machine")
         return
-    rows = [_row(path, 50 if facts(path.read_bytes()).task is Task.SSD else count) for path in paths]
+    rows = [_row(path, count) for path in paths]
     head = ["model", "clamps", "rewriting", "inputs", "same decision", "mean difference", "greatest"]
     table("int8 models and their float32 rewritings in LiteRT", head, rows)
 
@@ -46,7 +48,7 @@ def _row(path: Path, count: int) -> list[str]:
 
 def _inputs(shape: tuple[int | None, ...], count: int) -> NDArray[np.uint8]:
     _, height, width, channels = (size or 1 for size in shape)
-    return np.stack([picture for _, picture in pictures(count, height, width, channels)])
+    return np.stack(list(image_like(count, height, width, channels)))
 
 
 if __name__ == "__main__":

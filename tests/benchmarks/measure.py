@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -30,7 +31,7 @@ class Cost:
 def command(*words: str | Path, cwd: Path | None = None) -> Cost:
     """Run `words` to its end; CalledProcessError with its output when it fails."""
     start = time.perf_counter()
-    process = subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(words, cwd=cwd, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     peak = 0
 
     def watch() -> None:
@@ -74,6 +75,11 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     for row in [head, ["-" * width for width in widths], *rows]:
         print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     sys.stdout.flush()
+
+
+def _environment() -> dict[str, str]:
+    """As a user's: compiled modules are kept, which a development machine may have switched off."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _tree(root: int) -> int:
