@@ -15,6 +15,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert.cli.convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
     "inspect": ("convert.cli.inspect", "Say what a file or folder is, and whether it can be converted."),
     "check": ("convert.cli.check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
+    "simulate": ("convert.cli.simulate", "Say what DeepStream will show on pictures, without a GPU."),
     "unpack": ("convert.cli.unpack", "Stage 1: find the model in an export and write it as a .tflite."),
     "translate": ("convert.cli.translate", "Stage 2: .tflite to ONNX with NCHW input."),
     "adapt": ("convert.cli.adapt", "Stage 3: names, dynamic batch and output layout for Gst-nvinfer."),

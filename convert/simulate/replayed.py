@@ -71,7 +71,8 @@ def replayed(source: Source, folder: Path, where: Where, pictures: Sequence[Pict
         )
     frames: list[Frame] = []
     failure = ""
-    for part, picture in zip(single, pictures or [None] * len(single), strict=True):
+    given: Sequence[Picture | None] = pictures or [None] * len(single)
+    for part, picture in zip(single, given, strict=True):
         frame, failed = _frame(settings, part, folder, picture)
         frames.append(frame)
         failure = failure or failed

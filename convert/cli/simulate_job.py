@@ -1,0 +1,218 @@
+"""One simulation from configs and pictures to a folder of results."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.document import dumps
+from convert.errors import ConvertError, InputError, OutputError
+from convert.simulate.chain import App, app, in_order
+from convert.simulate.document import objects_document
+from convert.simulate.engine import Source, load
+from convert.simulate.kitti import kitti
+from convert.simulate.look import look
+from convert.simulate.pictures import Picture, find, read_all
+from convert.simulate.replayed import replayed
+from convert.simulate.run import Runner
+from convert.writing import make_folder, write, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.nvinfer.rules.case import Where
+    from convert.simulate.scene import Frame, Simulation
+    from convert.writing import Output
+
+__all__ = ["Job", "Result"]
+
+_QUALITY = 90  # of the drawn JPEG files
+_UNKNOWN = 48  # grey level of frames that were recorded without their picture
+_MOST_OBJECTS = 2**28  # bytes of an objects.json that is looked into before it is replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a simulation, and the files that tell of it."""
+
+    simulation: Simulation
+    findings: tuple[Finding, ...]
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command line asks for. Calling it runs everything and writes the folder.
+
+    Attributes:
+        where: release and platform.
+        output: the folder.
+        config, secondary: nvinfer configs; or `app`: deepstream-app's.
+        tensors: a folder of recorded outputs.
+        pictures: files and folders.
+        every, limit: which frames of a video.
+    """
+
+    where: Where
+    output: Path
+    config: Path | None
+    secondary: tuple[Path, ...] = ()
+    app: Path | None = None
+    tensors: Path | None = None
+    pictures: tuple[Path, ...] = ()
+    every: int = 1
+    limit: int | None = None
+
+    def __call__(self, told: Callable[[int | None], None] = lambda _: None) -> Result:
+        """Run and write.
+
+        Args:
+            told: hears the number of pictures (None: not known) once, then 1 for each that is done.
+
+        Raises:
+            ConvertError: a config, model or recording that cannot be simulated, no picture that can, or a folder that
+                cannot be written.
+        """
+        files = find(self.pictures)
+        make_folder(self.output)
+        if self.app is not None:
+            chain = app(self.app, self.where)
+        else:
+            assert self.config is not None
+            chain = App((Source(self.config), *map(Source, self.secondary)), None)
+        if self.tensors is not None:
+            return self._replay(chain.sources[0], files, self.tensors)
+        return self._run(chain, files, told)
+
+    def _run(self, chain: App, files: tuple[Path, ...], told: Callable[[int | None], None]) -> Result:
+        loaded = [load(source, self.where) for source in chain.sources]
+        runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
+        told(len(files) if self.limit is None and not _holds_video(files) else None)
+        folder = _Folder(self.output)
+        primary = runner.engines[0].engine
+        frames: list[Frame] = []
+        for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
+            folder.add(frame, picture.pixels, kitti(frame, primary))
+            frames.append(frame)
+            told(1)
+        simulation = runner.simulation(frames)
+        suspects = [finding for each in loaded for finding in each.suspect]
+        findings = (*runner.findings, *look(simulation, app=self.app, muxer=chain.muxer), *suspects)
+        if not frames:
+            raise _nothing(runner.findings)
+        return folder.finish(simulation, findings, chain)
+
+    def _replay(self, source: Source, files: tuple[Path, ...], tensors: Path) -> Result:
+        pictures: list[Picture] = []
+        for each in read_all(files, every=self.every, limit=self.limit):
+            if not isinstance(each, Picture):
+                raise each.error  # frames and recordings would no longer belong together
+            pictures.append(each)
+        found = replayed(source, tensors, self.where, pictures)
+        folder = _Folder(self.output)
+        given: Iterable[Picture | None] = pictures or [None] * len(found.simulation.frames)
+        for frame, picture in zip(found.simulation.frames, given, strict=True):
+            pixels = picture.pixels if picture else _blank(frame)
+            folder.add(frame, pixels, kitti(frame, found.simulation.engines[0]))
+        return folder.finish(found.simulation, found.findings, App((source,), None))
+
+
+@dataclass(slots=True)
+class _Folder:
+    """The results on their way to the disk: what belongs to one picture at once, what tells of all at the end."""
+
+    path: Path
+    outputs: list[Output] = field(default_factory=list)
+    shown: dict[str, bytes] = field(default_factory=dict)
+    _before: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._before = _names(self.path / "objects.json")
+
+    def add(self, frame: Frame, pixels: NDArray[np.uint8], kitti_text: bytes) -> None:
+        """Draw and write one picture."""
+        from convert.render.drawing import draw, page_picture  # noqa: PLC0415 - Pillow
+        from convert.render.page import MOST_PICTURES  # noqa: PLC0415 - jinja2
+
+        place = self.path / "drawn" / f"{frame.name}.jpg"
+        if place.exists() and frame.source.exists() and place.samefile(frame.source):
+            raise OutputError(
+                "the drawn picture would take the place of the picture itself",
+                path=place,
+                hint="choose another -o",
+            )
+        data = io.BytesIO()
+        draw(pixels, frame).save(data, "JPEG", quality=_QUALITY, subsampling=0)
+        self.outputs.append(write(place, data.getvalue()))
+        self.outputs.append(write(self.path / "kitti" / f"{frame.name}.txt", kitti_text))
+        if len(self.shown) < MOST_PICTURES:
+            self.shown[frame.name] = page_picture(pixels, frame)
+
+    def finish(self, simulation: Simulation, findings: tuple[Finding, ...], chain: App) -> Result:
+        """Write what tells of all pictures, and remove what an earlier run drew and this one did not."""
+        from convert.render.page import page  # noqa: PLC0415 - jinja2
+
+        configs = {str(source.path): _text(source.path) for source in chain.sources}
+        html = page(
+            simulation, self.shown, findings=findings, configs=configs, evidence=_evidence(chain.sources[0].path)
+        )
+        files = {"report.html": html.encode("utf-8", "replace"), "objects.json": dumps(objects_document(simulation))}
+        for name in self._before - {frame.name for frame in simulation.frames}:
+            (self.path / "drawn" / f"{name}.jpg").unlink(missing_ok=True)
+            (self.path / "kitti" / f"{name}.txt").unlink(missing_ok=True)
+        return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)))
+
+
+def _names(objects: Path) -> set[str]:
+    """The frames of an earlier run in this folder; none where there was none, or the file is not ours."""
+    try:
+        if objects.stat().st_size > _MOST_OBJECTS:
+            return set()
+        document = json.loads(objects.read_bytes())
+        names = {frame["name"] for frame in document["frames"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    return {name for name in names if isinstance(name, str) and name == Path(name).name and name not in {"", ".", ".."}}
+
+
+def _nothing(findings: Iterable[Finding]) -> ConvertError:
+    """Every picture was left out: the reason of the first."""
+    for finding in findings:
+        if finding.id == "EI700":
+            return InputError(
+                f"no picture could be simulated; the first: {finding.message}", path=finding.path, hint=finding.hint
+            )
+    return InputError("no picture could be simulated: the videos have no frames", hint="give pictures or videos")
+
+
+def _holds_video(files: Iterable[Path]) -> bool:
+    from convert.simulate.video import is_video  # noqa: PLC0415
+
+    return any(is_video(path) for path in files)
+
+
+def _blank(frame: Frame) -> NDArray[np.uint8]:
+    """Stands for a picture that was not recorded."""
+    return np.full((frame.height, frame.width, 3), _UNKNOWN, np.uint8)
+
+
+def _text(config: Path) -> str:
+    return config.read_bytes().decode("utf-8", "replace")
+
+
+def _evidence(config: Path) -> dict[str, Any] | None:
+    """What was measured when the config's bundle was made: `evidence` of the report.json beside it."""
+    try:
+        document = json.loads((config.parent / "report.json").read_bytes())
+        evidence = document["evidence"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return evidence if isinstance(evidence, dict) else None
