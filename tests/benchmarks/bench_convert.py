@@ -11,10 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from convert.artifacts import Task
-from convert.export.facts import facts
 from samples import layouts
 from tests.benchmarks.measure import Cost, command, ratio, repeat, table
+from tests.benchmarks.models import classifiers
 
 _EXTRACT = r"""
 import re, sys
@@ -26,13 +25,7 @@ open(sys.argv[2], "wb").write(bytes(int(word, 16) for word in re.findall(r"0x[0-
 
 def main(times: int = 3) -> None:
     """Print time and memory for each sample model and, where they are, each real float32 classifier, and the ratios."""
-    root = Path(__file__).parents[2]
-    models = sorted((root / "samples" / "models").glob("*.tflite"))
-    for model in sorted((root.parent / "shared" / "models").glob("*lite")):
-        about = facts(model.read_bytes())
-        if (about.task, about.quantization) == (Task.CLASSIFIER, "float32"):
-            models.append(model)
-    rows = [_row(model, times) for model in models]
+    rows = [_row(model, times) for model in classifiers()]
     head = ["model", "guide", "convert", "faster", "guide", "convert", "smaller"]
     table("convert (everything checked) against the guide's recipe (nothing checked), whole processes", head, rows)
 

@@ -6,7 +6,6 @@ The goal is the same decision on 98 % of them; neither noise nor edges are among
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +14,17 @@ from convert.export.dequantize import dequantize, int8_agreement
 from convert.export.facts import facts
 from convert.validate.inputs import image_like
 from tests.benchmarks.measure import table
+from tests.benchmarks.models import REAL
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pathlib import Path
 
-MODELS = Path(__file__).parents[3] / "shared" / "models"
+    from numpy.typing import NDArray
 
 
 def main(count: int = 1000) -> None:
     """Print what the rewriting did, how long it took, and how well the two agree."""
-    paths = sorted(MODELS.glob("*int8*")) if MODELS.is_dir() else []
+    paths = sorted(REAL.glob("*int8*"))
     if not paths:
         print("\nint8 agreement: the real Edge Impulse models (../shared/models) are not on this machine")
         return

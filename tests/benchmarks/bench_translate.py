@@ -12,12 +12,12 @@ from pathlib import Path
 
 from convert.export.facts import facts
 from tests.benchmarks.measure import Cost, command, ratio, repeat, table
+from tests.benchmarks.models import classifiers
 
 
 def main(times: int = 3) -> None:
-    """Print time and memory for each sample model, and the ratios."""
-    models = sorted((Path(__file__).parents[2] / "samples" / "models").glob("*.tflite"))
-    rows = [_row(model, times) for model in models]
+    """Print time and memory for each classifier, and the ratios."""
+    rows = [_row(model, times) for model in classifiers()]
     head = ["model", "tf2onnx", "translate", "faster", "tf2onnx", "translate", "smaller"]
     table("translate against tf2onnx with TensorFlow, whole processes", head, rows)
 
