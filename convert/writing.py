@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,10 @@ from convert.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Output", "make_folder", "sha256", "write", "write_all"]
+__all__ = ["WRITES", "Output", "make_folder", "sha256", "write", "write_all"]
+
+WRITES = "convert.writes"
+"""The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.part")
 
@@ -79,6 +83,7 @@ def write_all(
     try:
         for name, data in files.items():
             place = folder / name
+            sys.audit(WRITES, str(place))
             mode = 0o755 if name in executables else 0o644
             if _is_current(place, data, mode):
                 continue

@@ -77,6 +77,16 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: Any) -> Non
     ctx.exit()
 
 
+def _make_include(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from convert.depfile import include_path  # noqa: PLC0415 - only wanted here
+    from convert.resources import configs  # noqa: PLC0415
+
+    click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
+    ctx.exit()
+
+
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -85,6 +95,10 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: Any) -> Non
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show versions and exit."
 )
+@click.option(
+    "--make-include", is_flag=True, expose_value=False, is_eager=True, callback=_make_include,
+    help="Show the path of a makefile to include, and exit: include $(shell ei-deepstream --make-include)",
+)  # fmt: skip
 def commands() -> None:
     """Edge Impulse export in, a folder that NVIDIA DeepStream runs out, proven on this CPU.
 

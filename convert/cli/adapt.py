@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import adapting, common, folder_option, tflite_option, unpacking
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["command"]
 @tflite_option
 @unpacking
 @adapting
+@depfile_option
 @common
 def command(
     onnx: Path, output: Path, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **options: Any

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = ["command"]
 @click.option("--ignore", multiple=True, metavar="IDS", help="Not these rules. Repeatable.")
 @click.option("--fix", "fix_", is_flag=True, help="Put right what is mechanical, in the files themselves.")
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
+@depfile_option
 @reporting("text", "json", "junit", "sarif")
 def command(  # noqa: PLR0913 - options
     paths: tuple[str, ...],

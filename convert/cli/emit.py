@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import EXISTING, common, emitting, folder_option, tflite_option, unpacking
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["command"]
 )
 @unpacking
 @emitting
+@depfile_option
 @common
 def command(
     onnx: Path,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import common, folder_option, translating, unpacking
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["command"]
 @folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
 @unpacking
 @translating
+@depfile_option
 @common
 def command(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **options: Any) -> int:
     """Translate a .tflite to ONNX with an NCHW input, and assert that it is one.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import common, folder_option, unpacking
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["command"]
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
 @folder_option("The folder for NAME.tflite and metadata.json.")
 @unpacking
+@depfile_option
 @common
 def command(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **options: Any) -> int:
     """Find the model in an export and write it as a .tflite, with all that the export says of it.
