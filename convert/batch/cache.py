@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert.batch.digest import File
 from convert.batch.key import SCHEMA
 from convert.errors import OutputError
 from convert.findings import Finding, Level
@@ -29,7 +30,7 @@ from convert.writing import make_folder, sha256, write
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Cache", "Damaged", "Entry", "File", "cache_folder", "locked"]
+__all__ = ["Cache", "Damaged", "Entry", "cache_folder", "locked"]
 
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of ei-deepstream; see `ei-deepstream cache info`. Backups may leave it out.
@@ -40,16 +41,6 @@ _PERIOD = 0.1  # seconds between two tries for a lock
 
 class Damaged(Exception):
     """An entry that is not what was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of a bundle."""
-
-    name: str
-    sha256: str
-    size: int
-    executable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +58,6 @@ class Entry:
     files: tuple[File, ...]
     findings: tuple[Finding, ...]
     summary: tuple[tuple[str, Any], ...]
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of every file, by its name."""
-        return {file.name: file.sha256 for file in self.files}
 
 
 def cache_folder(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -143,7 +129,7 @@ class Cache:
             Damaged: it is, and is not what was written.
         """
         try:
-            with self._place(key).open("rb") as file:
+            with self.place(key).open("rb") as file:
                 entry = _head(file.readline(_LONGEST), key)
         except FileNotFoundError:
             return None
@@ -158,7 +144,7 @@ class Cache:
             Damaged: it is not what was written, or not there.
         """
         try:
-            data = self._place(key).read_bytes()
+            data = self.place(key).read_bytes()
         except OSError as error:
             raise Damaged(str(error)) from error
         line, _, body = data.partition(b"\n")
@@ -179,19 +165,19 @@ class Cache:
             OutputError: it cannot be written.
         """
         self.prepare()
-        place = self._place(key)
+        place = self.place(key)
         make_folder(place.parent)
         write(place, _line(entry, key) + b"".join(files[file.name] for file in entry.files))
 
     def used(self, key: str) -> None:
         """Note that the entry `key` was of use now."""
         with contextlib.suppress(OSError):
-            os.utime(self._place(key))
+            os.utime(self.place(key))
 
     def drop(self, key: str) -> None:
         """Remove the entry `key`, if it is there."""
         with contextlib.suppress(OSError):
-            self._place(key).unlink()
+            self.place(key).unlink()
 
     @contextlib.contextmanager
     def lock(self, key: str, *, wait: bool) -> Iterator[bool]:
@@ -225,7 +211,7 @@ class Cache:
         if not (self.folder / "CACHEDIR.TAG").exists():
             write(self.folder / "CACHEDIR.TAG", _TAG)
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         """Of all entries, damaged ones included."""
         places = (self.folder / "entries").glob("[0-9a-f][0-9a-f]/*")
         return sorted(place.name for place in places if not place.name.startswith("."))
@@ -233,12 +219,13 @@ class Cache:
     def size(self, key: str) -> tuple[int, float]:
         """Bytes of an entry, and when it was last used, in seconds since 1970; (0, 0) where it has just gone."""
         try:
-            status = self._place(key).stat()
+            status = self.place(key).stat()
         except OSError:
             return 0, 0.0
         return status.st_size, status.st_mtime
 
-    def _place(self, key: str) -> Path:
+    def place(self, key: str) -> Path:
+        """Where the entry `key` is, if it is there."""
         return self.folder / "entries" / key[:2] / key
 
 

@@ -24,7 +24,7 @@ from convert.writing import write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Ledger", "Part", "look"]
+__all__ = ["File", "Ledger", "Part", "look"]
 
 _SETTLED = 2_000_000_000  # nanoseconds; FAT counts in two seconds, everything else in less
 
@@ -36,6 +36,16 @@ class Part:
     name: str
     path: Path
     status: os.stat_result | None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a bundle, as it was made; `size` in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+    executable: bool
 
 
 def look(places: Iterable[Path]) -> tuple[Part, ...]:
@@ -121,21 +131,22 @@ class Ledger:
         if settled:
             self._used[name] = (stamp, digest)
 
-    def verify(self, folder: Path, digests: dict[str, str]) -> bool:
-        """Whether each of these files of `folder` is there and has this SHA-256."""
+    def verify(self, folder: Path, files: Iterable[File]) -> bool:
+        """Whether each of these files is in `folder`, whole and as it was made."""
+        files = tuple(files)
         try:
-            parts = tuple(Part(name, folder / name, (folder / name).lstat()) for name in digests)
+            parts = tuple(Part(file.name, folder / file.name, (folder / file.name).lstat()) for file in files)
         except OSError:
             return False
-        if any(part.status is None or not stat.S_ISREG(part.status.st_mode) for part in parts):
+        if not all(map(_fits, parts, files)):
             return False
-        name, stamp = "\0".join([str(folder.absolute()), *digests]), _stamp(parts)
-        wanted = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+        name, stamp = "\0".join([str(folder.absolute()), *(file.name for file in files)]), _stamp(parts)
+        wanted = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
         if (known := self.known(name, stamp)) is not None:
             return known == wanted
         now = time.time_ns()
         try:
-            if any(_sha256(part.path) != digests[part.name] for part in parts):
+            if any(_sha256(part.path) != file.sha256 for part, file in zip(parts, files, strict=True)):
                 return False
         except OSError:
             return False
@@ -150,6 +161,14 @@ class Ledger:
         """
         if self._used != self._known:
             write(self.path, json.dumps(dict(sorted(self._used.items())), indent=0).encode())
+
+
+def _fits(part: Part, file: File) -> bool:
+    """Whether it can be that file, by what is seen without reading it."""
+    status = part.status
+    assert status is not None
+    can_run = bool(status.st_mode & stat.S_IXUSR)
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size and can_run == file.executable
 
 
 def _stamp(parts: Iterable[Part]) -> str:

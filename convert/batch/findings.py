@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = ["CACHE_DAMAGED", "CACHE_UNUSABLE", "LEFT_OVER", "RULES", "SAME_EXPORT"]
+__all__ = ["CACHE_DAMAGED", "CACHE_UNUSABLE", "LEFT_OVER", "OLD_BUNDLE", "RULES", "SAME_EXPORT"]
 
 CACHE_DAMAGED = Rule(
     "EI801",
@@ -31,9 +31,16 @@ SAME_EXPORT = Rule(
 LEFT_OVER = Rule(
     "EI804",
     Level.NOTE,
-    "a bundle of an earlier batch is left in the output folder",
-    "An earlier run into this folder wrote a model that is no more part of the batch; it is not up to date.",
+    "the output folder holds a bundle that is not part of the batch",
+    "An earlier run wrote it, or somebody by hand; this run did not look at it and it may be out of date.",
     "Delete its folder if it is not needed.",
 )
+OLD_BUNDLE = Rule(
+    "EI805",
+    Level.WARNING,
+    "the bundle of an earlier run stands where a model could not be converted",
+    "It was made from another export or with other options, and is easily taken for this one's.",
+    "Repair the model and run the batch again, or delete the folder.",
+)
 
-RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER)
+RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER, OLD_BUNDLE)

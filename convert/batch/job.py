@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record, Run
     from convert.writing import Output
 
-__all__ = ["BUG", "Job", "Outcome", "State", "execute", "failure", "job"]
+__all__ = ["BUG", "GOOD", "Job", "Outcome", "State", "execute", "failure", "job"]
 
 BUG = 70
 """The exit code of a run that ended in a fault of ours (sysexits.h, EX_SOFTWARE), as `convert` has it."""
@@ -39,8 +39,14 @@ class State(StrEnum):
     """A finding of level error ended it; nothing was written."""
     FAILED = "failed"
     """An error, a crash or a limit ended it; nothing was written."""
-    CACHED = "cached"
-    """Nothing had changed; what is there is what a conversion would write."""
+    UNCHANGED = "unchanged"
+    """Nothing was done: what is there is what a conversion would write."""
+    RESTORED = "restored"
+    """Written again from the cache, without a conversion."""
+
+
+GOOD = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
+"""The bundle is there, whole and up to date."""
 
 
 @dataclass(frozen=True, slots=True)

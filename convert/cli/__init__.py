@@ -13,6 +13,7 @@ __all__ = ["commands"]
 # commands imports none of them.
 _COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert.cli.convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
+    "batch": ("convert.cli.batch", "Convert many exports, in parallel, and only what has changed."),
     "inspect": ("convert.cli.inspect", "Say what a file or folder is, and whether it can be converted."),
     "check": ("convert.cli.check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
     "simulate": ("convert.cli.simulate", "Say what DeepStream will show on pictures, without a GPU."),
@@ -23,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "emit": ("convert.cli.emit", "Stage 5: write labels, configs and the engine build."),
     "eim": ("convert.cli.eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
     "explain": ("convert.cli.explain", "Say what a rule (NVI014) is about, and what to do."),
+    "cache": ("convert.cli.cache", "Look at, or clear away, what `batch` keeps of earlier conversions."),
     "targets": ("convert.cli.targets", "List the DeepStream releases, and what comes with each."),
 }
 

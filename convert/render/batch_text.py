@@ -1,0 +1,110 @@
+"""What a batch came to, as text for people: one table, then what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from convert.batch.job import GOOD, State
+from convert.findings import Finding, Level, worst
+from convert.render.failure import error_lines
+from convert.render.text import console, percent, show_findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from convert.batch.job import Outcome
+    from convert.batch.run import Report
+
+__all__ = ["sentence", "show_batch"]
+
+_STYLE = {
+    State.DONE: "green",
+    State.WRONG: "bold red",
+    State.FAILED: "bold red",
+    State.UNCHANGED: "dim",
+    State.RESTORED: "cyan",
+}
+
+
+def show_batch(report: Report, output: Path, *, quiet: bool) -> None:
+    """The table on standard output, errors on standard error."""
+    if not quiet:
+        out = console()
+        if all(outcome.state is State.UNCHANGED for outcome in report.outcomes):
+            _show_found(report, out)
+            out.print(f"nothing to do: {sentence(report)} in {escape(str(output))}")
+        else:
+            out.print(_table(report))
+            _show_found(report, out)
+            out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
+    sys.stdout.flush()
+    errors = console(stderr=True)
+    for outcome in report.outcomes:
+        if outcome.error:
+            errors.print(Text(f"{outcome.name}: " + "\n".join(error_lines(outcome.error)), style="red"))
+        if outcome.details:
+            errors.print(Text(outcome.details))
+
+
+def sentence(report: Report) -> str:
+    """ "12 models: 3 done, 8 unchanged, 1 failed"."""
+    count = len(report.outcomes)
+    parts = [f"{number} {state.value}" for state, number in report.counts.items() if number]
+    return f"{count} {'model' if count == 1 else 'models'}: {', '.join(parts)}"
+
+
+def _show_found(report: Report, out: Console) -> None:
+    """What needs an eye: of the batch everything, of models what is above a note, each thing once for all of them."""
+    show_findings(report.findings, out)
+    alike: dict[tuple[str, Level, str, str | None], list[str]] = {}
+    for outcome in report.outcomes:
+        if outcome.state is not State.UNCHANGED:
+            for finding in outcome.findings:
+                alike.setdefault((finding.id, finding.level, finding.message, finding.hint), []).append(outcome.name)
+    for (id_, level, message, hint), names in alike.items():
+        if level is not Level.NOTE:
+            show_findings([Finding(id_, level, f"{_several(names)}: {message}", hint=hint)], out)
+
+
+def _several(names: list[str]) -> str:
+    """ "a, b, c and 5 more"."""
+    few = ", ".join(names[:_FEW])
+    return few if len(names) <= _FEW else f"{few} and {len(names) - _FEW} more"
+
+
+_FEW = 4
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("model", "", "task", "input"):
+        table.add_column(head, no_wrap=True)
+    for head in ("labels", "difference", "top-1", "findings", "seconds"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for outcome in report.outcomes:
+        table.add_row(*_row(outcome))
+    return table
+
+
+def _row(outcome: Outcome) -> list[Text]:
+    known = dict(outcome.summary)
+    difference, top1 = known.get("max_abs_diff"), known.get("top1")
+    level = worst(outcome.findings)
+    return [
+        Text(outcome.name),
+        Text(outcome.state.value, style=_STYLE[outcome.state]),
+        Text(str(known.get("task", ""))),
+        Text(str(known.get("input", ""))),
+        Text(str(known.get("labels", ""))),
+        Text("" if difference is None else f"{difference:.2g}"),
+        Text("" if top1 is None else percent(top1)),
+        Text(str(len(outcome.findings) or ""), style="" if level in {None, Level.NOTE} else "yellow"),
+        Text(f"{outcome.seconds:.2f}" if outcome.state not in GOOD - {State.DONE} else ""),
+    ]
