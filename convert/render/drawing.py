@@ -33,6 +33,9 @@ _LEGIBLE: Final = 480  # pixels: the longer side of a picture that is drawn as i
 _NARROWEST: Final = 320  # pixels: the canvas, so that a strip of text fits under any picture
 _SMALLEST_TEXT: Final = 14  # pixels
 _PAGE_SIDE: Final = 960  # pixels: the longer side of a picture on the page
+_SQUARES: Final = (
+    4  # enlarged so often, PNG is smaller than JPEG (measured: 30 to 45 KB for 96x96, 44 to 35 for 160x160)
+)
 _FEW: Final = 8  # objects, which have room for large labels
 _STRIP: Final[Colour] = (27, 31, 36)
 _FAINT: Final[Colour] = (170, 178, 187)
@@ -76,7 +79,9 @@ def enlargement(width: int, height: int) -> int:
     return max(1, -(-_LEGIBLE // max(width, height)))
 
 
-def draw(picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None, text: float = 1 / 36) -> Image.Image:
+def draw(
+    picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None, text: float = 1 / 36, brief: bool = False
+) -> Image.Image:
     """What is seen on the screen.
 
     Args:
@@ -84,6 +89,7 @@ def draw(picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None
         frame: what the simulation found in it.
         largest: the longer side of the result's picture at most, in pixels; not below 480. None: as large as it is.
         text: height of labels, as a share of a square's side that has the picture's area; never below 14 pixels.
+        brief: the strip says what is shown, but neither why nothing is nor how large the picture was.
 
     Returns:
         An RGB image: the picture, enlarged (see `enlargement`) or reduced, and where there is something to say of the
@@ -100,7 +106,7 @@ def draw(picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None
     scale = _scale(frame, largest, text)
     ground = _resized(Image.fromarray(picture), scale)
     labels = _labels(frame, scale)
-    lines = _strip(frame, scale, len(frame.objects) - len(labels))
+    lines = _strip(frame, scale, None if brief else len(frame.objects) - len(labels))
     gap = scale.text // 2
     below = sum(line.height for line, _ in lines) + 2 * gap if lines else 0
     canvas = Image.new("RGB", (scale.canvas, scale.height + below), _STRIP)
@@ -121,13 +127,15 @@ def draw(picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None
 
 
 def page_picture(picture: NDArray[np.uint8], frame: Frame) -> bytes:
-    """`draw` for `convert.render.page`: at most 960 pixels, larger text; PNG for enlarged pictures, else JPEG.
+    """`draw` for `convert.render.page`: at most 960 pixels, larger text, and only what the page does not say itself.
+
+    A PNG file where pixels were made squares of 16 and more, which is smaller then; JPEG otherwise.
 
     Raises:
         ValueError: as `draw`.
     """
-    image = draw(picture, frame, largest=_PAGE_SIDE, text=1 / 24 if len(frame.objects) <= _FEW else 1 / 34)
-    if enlargement(frame.width, frame.height) > 1:
+    image = draw(picture, frame, largest=_PAGE_SIDE, text=1 / 24 if len(frame.objects) <= _FEW else 1 / 34, brief=True)
+    if enlargement(frame.width, frame.height) >= _SQUARES:
         return png(image)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=88, subsampling=0)  # halved colours would blur the labels
@@ -233,8 +241,8 @@ def _draw_lost(pen: ImageDraw.ImageDraw, frame: Frame, scale: _Scale) -> None:
                 pen.line(line, fill=_NOTHING if number_ % 2 == 0 else BLACK, width=scale.line)
 
 
-def _strip(frame: Frame, scale: _Scale, unlabelled: int) -> list[tuple[Line, Colour]]:
-    """What is said below the picture, with its colours."""
+def _strip(frame: Frame, scale: _Scale, unlabelled: int | None) -> list[tuple[Line, Colour]]:
+    """What is said below the picture, with its colours; without its second half for `unlabelled` None."""
     widest = scale.canvas - scale.text
     lines: list[tuple[Line, Colour]] = []
     large = round(scale.text * 1.3)
@@ -243,6 +251,9 @@ def _strip(frame: Frame, scale: _Scale, unlabelled: int) -> list[tuple[Line, Col
         lines += [(line, WHITE) for line in wrapped(said, large, widest, 3)]
     if not frame.shows:
         lines += [(set_line("Nothing shown", large, widest), _NOTHING)]
+    if unlabelled is None:
+        return lines
+    if not frame.shows:
         lines += [(line, WHITE) for line in wrapped(_why(frame), scale.text, widest, 4)]
     for remark in _remarks(frame, scale, unlabelled):
         lines += [(line, _FAINT) for line in wrapped(remark, scale.text, widest, 2)]

@@ -91,10 +91,10 @@ def wrapped(text: str, size: int, widest: int, most: int) -> list[Line]:
 
 
 def number(value: float) -> str:
-    """A confidence with two digits, never rounded up to 1 nor down to 0; 12.3 and nan as they are."""
+    """A confidence with three digits, never rounded up to 1 nor down to 0; 12.3 and nan as they are."""
     if not 0 < value < 1:
         return f"{value:.4g}"
-    return f"{min(value, 0.994):.2f}" if value >= 0.005 else f"{value:.0e}"
+    return f"{min(value, 0.9994):.3f}" if value >= 0.0005 else f"{value:.0e}"
 
 
 def _one_line(text: str) -> str:

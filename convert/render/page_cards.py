@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
+from convert.render.drawing import enlargement
 from convert.render.drawing_colours import Look, look
 from convert.render.drawing_text import number
 
@@ -47,6 +48,7 @@ class Card:
         number: 1 for the first.
         source: data URI; "" without a picture.
         width, height: of the drawn picture, pixels.
+        times: how many times as large it is drawn.
         alt: what is to be seen.
         items: what is shown, at most `MOST_OBJECTS`.
         more: objects that are not among them.
@@ -60,6 +62,7 @@ class Card:
     source: str
     width: int
     height: int
+    times: int
     alt: str
     items: tuple[Item, ...]
     more: int
@@ -83,6 +86,7 @@ def card(frame: Frame, position: int, picture: bytes | None, row: Row | None = N
         source,
         width,
         height,
+        enlargement(frame.width, frame.height),
         f"{frame.name}: {in_words(frame)}",
         tuple(items),
         max(0, len(frame.objects) - MOST_OBJECTS),

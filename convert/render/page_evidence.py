@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +17,9 @@ __all__ = ["MOST_COMPARED", "Difference", "Measure", "answer", "differences", "m
 MOST_COMPARED: Final = 500
 """Pictures of a comparison that are listed."""
 
-_NAMES: Final = {
-    "parity": "Original against ONNX model",
-    "batch": "Batches against single pictures",
-    "tensorrt": "TensorRT",
-    "decoding": "Boxes against an independent decoding",
-    "int8_agreement": "Integer original against its float rewriting",
-}
+_MOST_MEASURES: Final = 60
+_LONGEST: Final = 300  # characters of a value this module does not know
+_DEEPEST: Final = 4  # levels of such values that are told apart
 _MOST_OBJECTS: Final = 4  # of an answer that are named
 
 
@@ -54,30 +50,16 @@ class Difference:
 def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     """`evidence` of a bundle's report.json (`convert.document.evidence_document`) as rows; null is left out.
 
-    What this function does not know is shown under its own name.
+    What is not as that document has it is shown as it stands, under its own name.
     """
-    rows = []
+    rows: list[Measure] = []
     for name, value in evidence.items():
-        if value is None:
-            continue
-        if name == "parity" and isinstance(value, Mapping):
-            rows += _parity(value)
-        elif name == "batch" and isinstance(value, Mapping):
-            sizes = ", ".join(map(str, value["sizes"]))
-            most = f"batches of {sizes}: largest difference {_small(value['max_abs_diff'])}"
-            rows.append(Measure(_NAMES[name], most))
-        elif name == "int8_agreement" and isinstance(value, Mapping):
-            same = f"the same decision on {percent(value['top1'])} of {value['inputs']} inputs"
-            mean = f"mean difference {_small(value['mean_abs_diff'])}, largest {_small(value['max_abs_diff'])}"
-            rows.append(Measure(_NAMES[name], f"{same}; {mean}"))
-        elif name == "decoding":
-            rows.append(Measure(_NAMES[name], f"largest difference {_small(value)}"))
-        elif isinstance(value, Mapping):
-            rows += measures({f"{name}, {key}": one for key, one in value.items()})
-        else:
-            words = _NAMES.get(name, name.replace("_", " ").capitalize())
-            rows.append(Measure(words, _small(value) if isinstance(value, float) else str(value)))
-    return rows
+        told = _TOLD.get(name)
+        try:
+            rows += [told(value)] if told and value is not None else _plain(name.replace("_", " "), value, 0)
+        except (KeyError, OverflowError, TypeError, ValueError):
+            rows += _plain(name.replace("_", " "), value, 0)
+    return rows[:_MOST_MEASURES]
 
 
 def differences(comparison: Comparison) -> list[Difference]:
@@ -103,14 +85,48 @@ def answer(one: Answer) -> str:
     return f"{named} and {rest} more" if rest > 0 else named
 
 
-def _parity(value: Mapping[str, Any]) -> list[Measure]:
-    most, limit = value["max_abs_diff"], value["tolerance"]
-    inputs = value["inputs"]
-    return [
-        Measure(_NAMES["parity"], f"largest difference {_small(most)}", _small(limit), most <= limit),
-        Measure("", f"mean difference {_small(value['mean_abs_diff'])}"),
-        Measure("", f"the same best class on {percent(value['top1'])} of {inputs} inputs"),
-    ]
+def _parity(value: Mapping[str, Any]) -> Measure:
+    most, limit = float(value["max_abs_diff"]), float(value["tolerance"])
+    words = (
+        f"largest difference {_small(most)}, mean {_small(value['mean_abs_diff'])}; "
+        f"the same best class on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs"
+    )
+    return Measure("Original against ONNX model", words, _small(limit), most <= limit)
+
+
+def _batch(value: Mapping[str, Any]) -> Measure:
+    sizes = ", ".join(str(int(size)) for size in value["sizes"])
+    words = f"batches of {sizes}: largest difference {_small(value['max_abs_diff'])}"
+    return Measure("Batches against single pictures", words)
+
+
+def _agreement(value: Mapping[str, Any]) -> Measure:
+    words = (
+        f"the same decision on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs; "
+        f"mean difference {_small(value['mean_abs_diff'])}, largest {_small(value['max_abs_diff'])}"
+    )
+    return Measure("Integer original against its float rewriting", words)
+
+
+_TOLD: Final[Mapping[str, Callable[[Any], Measure]]] = {
+    "parity": _parity,
+    "batch": _batch,
+    "tensorrt": lambda value: Measure("TensorRT", str(value)[:_LONGEST]),
+    "decoding": lambda value: Measure("Boxes against an independent decoding", f"largest difference {_small(value)}"),
+    "int8_agreement": _agreement,
+}
+"""Key of the document -> its row."""
+
+
+def _plain(name: str, value: object, depth: int) -> list[Measure]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        rows = []
+        for key, one in value.items():
+            rows += _plain(f"{name}, {str(key).replace('_', ' ')}", one, depth + 1)
+        return rows
+    return [Measure(name.capitalize(), f"{value:.4g}" if isinstance(value, float) else str(value)[:_LONGEST])]
 
 
 def _small(value: float) -> str:
