@@ -74,8 +74,9 @@ def of_classifier(settings: Settings, classified: Classified, outputs: int, of: 
 
 
 def best(lost: Iterable[Lost]) -> tuple[Lost, ...]:
-    """The MOST most confident ones; NaN last."""
-    return tuple(sorted(lost, key=lambda one: (one.confidence != one.confidence, -one.confidence))[:MOST])
+    """The MOST most confident ones, NaN last; those of confidence 0 only where there is nothing else, and one."""
+    ordered = sorted(lost, key=lambda one: (one.confidence != one.confidence, -one.confidence))
+    return tuple([one for one in ordered if one.confidence][:MOST] or ordered[:1])
 
 
 def _lost(settings: Settings, drop: Drop, box: Rect | None, of: int | None) -> Lost:
