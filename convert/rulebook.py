@@ -20,6 +20,7 @@ _ROOMS = (
     "convert.nvinfer.findings",
     "convert.nvinfer.rules.book",
     "convert.eim.findings",
+    "convert.against.findings",
     "convert.batch.findings",
     "convert.simulate.findings",
     "convert.cli.steps",

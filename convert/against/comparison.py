@@ -225,7 +225,8 @@ class Comparison:
         parts = [f"{differ} {of} {'differs' if differ == 1 else 'differ'}"]
         parts += [_because(len(reason.pictures), reason) for reason in self.reasons if reason.pictures]
         if drift:
-            parts.append(f"{drift} more {'shows' if drift == 1 else 'show'} the same with other numbers")
+            more = " more" if differ else ""
+            parts.append(f"{drift}{more} {'shows' if drift == 1 else 'show'} the same with other numbers")
             only = [reason for reason in self.reasons if reason.drifting and not reason.pictures]
             parts += [_because(len(reason.drifting), reason) for reason in only]
         return "; ".join(parts)

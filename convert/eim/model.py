@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from convert.eim.impulse import Impulse
 
-__all__ = ["Answer", "Loaded"]
+__all__ = ["Answer", "Loaded", "objects"]
 
 _HEAT_MAP, _CANDIDATES = "raw_heat_map", "raw_candidates"  # what `convert.graph.heads` calls raw outputs
 _COVERAGE = "cov"
@@ -86,10 +86,19 @@ class Loaded:
                     hint="convert again",
                 )
             return {"classification": decode.classification(scores, impulse.labels)}
-        found = _fomo(impulse, outputs, threshold, as_sdk=as_sdk) if impulse.task is Task.FOMO else None
-        if found is None:
-            found = _boxes(impulse, outputs, threshold)
-        return {"bounding_boxes": [box._asdict() for box in found]}
+        return {"bounding_boxes": [box._asdict() for box in objects(impulse, outputs, threshold, as_sdk=as_sdk)]}
+
+
+def objects(
+    impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: float, *, as_sdk: bool
+) -> list[decode.Box]:
+    """A detector's boxes by Edge Impulse's rules, from the outputs by name, the raw ones among them where there are.
+
+    Raises:
+        InputError: the outputs are not those of such a model.
+    """
+    found = _fomo(impulse, outputs, threshold, as_sdk=as_sdk) if impulse.task is Task.FOMO else None
+    return _boxes(impulse, outputs, threshold) if found is None else found
 
 
 def _fomo(

@@ -63,11 +63,31 @@ class Original:
             ValidationError: LiteRT cannot run the model.
             InputError: the labels are not as many as the outputs have.
         """
+        return self.answer(self.outputs(picture), threshold, as_sdk=as_sdk)
+
+    def outputs(self, picture: NDArray[Any], *, encoded: bool = False) -> list[NDArray[np.float32]]:
+        """What the model gives for one picture: of an SSD boxes, classes, scores and count.
+
+        Args:
+            picture: [H,W,C], levels 0..255; whole ones, but for a luma with its fractions.
+            encoded: of an SSD what goes into its last operator instead.
+
+        Raises:
+            ValidationError: LiteRT cannot run the model.
+        """
         arguments = (self.model, picture[None], self.scaling)
-        if self.facts.task is Task.SSD:
-            outputs = self._call("convert.eim.original:_whole", *arguments)
-        else:
-            outputs = reference.outputs(*arguments, self.worker, self.timeout)
+        if self.facts.task is Task.SSD and not encoded:
+            return self._call("convert.eim.original:_whole", *arguments)
+        return reference.outputs(*arguments, self.worker, self.timeout)
+
+    def answer(
+        self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False
+    ) -> dict[str, Any]:
+        """The result from the outputs for one picture.
+
+        Raises:
+            InputError: the labels are not as many as the outputs have.
+        """
         size = self.size[:2]
         if self.facts.task is Task.CLASSIFIER:
             self._fits(outputs[0].size)

@@ -1,0 +1,177 @@
+"""A detector's outputs decoded by nvinfer's rules, by Edge Impulse's, or by a mixture of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.against.comparison import Cause, Seen
+from convert.artifacts import Task
+from convert.eim.model import objects
+from convert.errors import InputError
+from convert.simulate.decode import Detected, Detection, decode
+from convert.simulate.decode_tensors import Layer
+from convert.simulate.geometry import Rect
+from convert.simulate.metadata import attach
+from convert.simulate.settings import ClassSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.against.shown import Shown
+    from convert.against.trained import Trained
+    from convert.simulate.geometry import Placement
+    from convert.simulate.settings import Settings
+
+__all__ = ["Decoder", "without_limits"]
+
+_CANDIDATES = "raw_candidates"
+_SURE = np.float32(0.5)  # the SDK names the first class above it, else the first of all
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Of the two sides' model."""
+
+    shown: Shown
+    trained: Trained
+
+    def by_original(self, done: frozenset[Cause]) -> bool:
+        """Whether the original's outputs are decoded as they are: nothing of nvinfer's is between them and objects."""
+        scored = Cause.SCORE in done or self.trained.task is not Task.YOLOV5
+        return {Cause.MODEL, Cause.MERGE} <= done and scored
+
+    def original(self, outputs: Sequence[NDArray[np.float32]], done: frozenset[Cause]) -> tuple[Detection, ...]:
+        """From the original's outputs, by Edge Impulse's rules, in pixels of the network's picture."""
+        judge = replace(self.trained.original, labels=self._numbers())
+        settings = self._settings(done)
+        found = judge.answer(outputs, _lowest(settings), as_sdk=True)["bounding_boxes"]
+        return _kept([self._detection(box, inside=True) for box in found], settings)
+
+    def outputs(self, outputs: Mapping[str, NDArray[Any]], done: frozenset[Cause]) -> tuple[Detection, ...]:
+        """From the ONNX model's outputs, in pixels of the network's picture.
+
+        Raises:
+            InputError: the outputs do not fit the parser.
+        """
+        settings = self._settings(done)
+        if Cause.MERGE in done:
+            return self._merged(outputs, settings, done)
+        shipped = {name: outputs[name] for name in self.shown.loaded.outputs}
+        if Cause.SCORE in done:
+            shipped |= _by_objectness(outputs)
+        layers = [Layer.of(name, values) for name, values in shipped.items()]
+        (frame,) = decode(settings, self.shown.loaded.engine.network, layers).frames
+        assert isinstance(frame, Detected)
+        return frame.objects
+
+    def attached(
+        self, found: Iterable[Detection], placement: Placement, done: frozenset[Cause]
+    ) -> tuple[Seen, ...]:  # fmt: skip
+        """In pixels of the picture, behind the filters for sizes and regions, best first."""
+        settings = self._settings(done)
+        known = [one for one in found if one.class_id < len(settings.classes)]
+        parent = Rect(placement.left, placement.top, 0, 0)
+        labels = self.trained.original.labels
+        seen = [
+            Seen(
+                one.class_id,
+                labels[one.class_id] if Cause.LABELS in done and one.class_id < len(labels) else one.label or "",
+                one.confidence,
+                Rect(one.left, one.top, one.width, one.height),
+            )
+            for one in attach(settings, placement.view, known, parent=parent)
+        ]
+        return tuple(sorted(seen, key=lambda one: -one.score))
+
+    def _settings(self, done: frozenset[Cause]) -> Settings:
+        settings = self.shown.loaded.engine.settings
+        if Cause.LIMITS in done:
+            settings = without_limits(settings, len(self.trained.original.labels))
+        if Cause.THRESHOLD in done:
+            limit = float(np.float32(self.trained.threshold))
+            classes = tuple(
+                replace(one, pre_cluster_threshold=limit, post_cluster_threshold=0.0) for one in settings.classes
+            )
+            settings = replace(settings, classes=classes)
+        return settings
+
+    def _merged(
+        self, outputs: Mapping[str, NDArray[Any]], settings: Settings, done: frozenset[Cause]
+    ) -> tuple[Detection, ...]:
+        """By Edge Impulse's rules for neighbours and overlaps, with the config's thresholds and limits."""
+        raw = bool(self.shown.raw) and self.trained.task is not Task.SSD
+        if self.trained.task is Task.YOLOV5 and Cause.SCORE not in done:
+            raw = False
+        network = self.shown.loaded.engine.network
+        size = self.trained.original.size[:2] if raw else (network.height, network.width)
+        given = outputs if raw else {name: outputs[name] for name in self.shown.loaded.outputs}
+        impulse = self.shown.impulse(self.trained, self._numbers(), size)
+        boxes = objects(impulse, given, _lowest(settings), as_sdk=True)
+        return _kept([self._detection(box._asdict(), inside=raw) for box in boxes], settings)
+
+    def _numbers(self) -> tuple[str, ...]:
+        """Labels that tell the class, whatever it is called: two may be called the same."""
+        return tuple(map(str, range(len(self.trained.original.labels))))
+
+    def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
+        """`inside`: the box is measured in the original's part of the network's picture."""
+        left, top = (self.shown.left, self.shown.top) if inside else (0, 0)
+        number = int(box["label"])
+        label = self.shown.loaded.engine.settings.label(number)
+        x, y = float(box["x"] + left), float(box["y"] + top)
+        return Detection(number, label, x, y, float(box["width"]), float(box["height"]), float(box["value"]))
+
+
+def without_limits(settings: Settings, classes: int) -> Settings:
+    """Nothing is left out for its size, place, class or number; every one of `classes` has a setting."""
+    known = settings.classes or (ClassSettings(0.2),)
+    padded = (*known, *([known[-1]] * (classes - len(known))))
+    free = tuple(
+        replace(
+            one, topk=-1, detected_min_w=0, detected_min_h=0, detected_max_w=0, detected_max_h=0, roi_top_offset=0,
+            roi_bottom_offset=0,
+        )
+        for one in padded
+    )  # fmt: skip
+    return replace(settings, classes=free, filter_out_class_ids=frozenset(), crop_to_roi=False)
+
+
+def _lowest(settings: Settings) -> float:
+    return min((one.pre_cluster_threshold for one in settings.classes), default=0.0)
+
+
+def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ...]:
+    """Those that pass their class's thresholds and topk."""
+    kept: list[Detection] = []
+    counts: dict[int, int] = {}
+    for one in sorted(found, key=lambda one: -one.confidence):
+        if one.class_id >= len(settings.classes):
+            continue
+        own = settings.classes[one.class_id]
+        if own.pre_cluster_threshold <= one.confidence > own.post_cluster_threshold:
+            number = counts[one.class_id] = counts.get(one.class_id, 0) + 1
+            if not 0 <= own.topk < number:
+                kept.append(one)
+    return tuple(kept)
+
+
+def _by_objectness(outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Scores and classes of a YOLOv5 as the SDK takes them; nothing where the graph does not hold them.
+
+    Raises:
+        InputError: the network's outputs are none of a YOLOv5.
+    """
+    rows = outputs.get(_CANDIDATES)
+    if rows is None:
+        return {}
+    if rows.ndim != 3 or rows.shape[2] < 6:
+        raise InputError(f"the candidates {list(rows.shape)} are not those of a YOLOv5", hint="convert again")
+    return {
+        "detection_scores": np.ascontiguousarray(rows[..., 4]),
+        "detection_classes": np.argmax(rows[..., 5:] > _SURE, axis=2).astype(np.float32),
+    }

@@ -1,0 +1,246 @@
+"""How each side does each thing, and what to do about a cause, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.against import resize
+from convert.against.comparison import Cause, Step
+from convert.artifacts import ResizeMode, Task
+from convert.simulate.geometry import place
+from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convert.against.mixed import Both
+    from convert.simulate.geometry import Placement
+
+__all__ = ["Telling"]
+
+_SDK_OVERLAP = 0.2
+_MODES = {
+    ResizeMode.FIT_SHORTEST: "crops the centre",
+    ResizeMode.FIT_LONGEST: "adds black bars on both sides",
+    ResizeMode.SQUASH: "squashes",
+    ResizeMode.NONE: "squashes",
+}
+_FILTERS = {
+    ScalingFilter.NEAREST: "takes the nearest pixel",
+    ScalingFilter.DEFAULT: "takes the nearest pixel",
+    ScalingFilter.BILINEAR: "interpolates around the centre of each pixel",
+    ScalingFilter.CUBIC: "interpolates cubically",
+    ScalingFilter.SUPER: "averages all pixels",
+    ScalingFilter.LANCZOS: "uses a Lanczos filter",
+    ScalingFilter.NICEST: "uses its nicest filter",
+}
+_SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Of the two sides and pictures of `width` x `height`."""
+
+    both: Both
+    width: int
+    height: int
+
+    def step(self, cause: Cause) -> Step:
+        """How the two do it, as far as that is known before any picture."""
+        if cause is Cause.MODEL and not self.both.trained.quantized:
+            return Step(cause, "runs the ONNX model", "runs the .tflite that it was made of", same=True)
+        ours, theirs, same, _ = self._told(cause)
+        return Step(cause, ours, theirs, same)
+
+    def reason(self, cause: Cause) -> tuple[str, str | None]:
+        """The clause behind "because", and what to do; None for nothing."""
+        ours, theirs, _, hint = self._told(cause)
+        return f"nvinfer {ours} where Edge Impulse {theirs}", hint
+
+    def _told(self, cause: Cause) -> tuple[str, str, bool, str | None]:
+        return {
+            Cause.FRAMING: self._framing,
+            Cause.INTERPOLATION: self._interpolation,
+            Cause.LUMA: self._luma,
+            Cause.COLOUR: self._colour,
+            Cause.SCALING: self._scaling,
+            Cause.MODEL: self._model,
+            Cause.SCORE: self._score,
+            Cause.THRESHOLD: self._threshold,
+            Cause.MERGE: self._merge,
+            Cause.LIMITS: self._limits,
+            Cause.LABELS: self._labels,
+        }[cause]()
+
+    # Both sides' way as a verb with its object, whether it is the same, and a hint
+
+    def _framing(self) -> tuple[str, str, bool, str | None]:
+        loaded, trained = self.both.shown.loaded, self.both.trained
+        prepare, network = loaded.prepare, loaded.engine.network
+        high, wide, _ = trained.original.size
+        crops = (network.width, network.height) != (wide, high)
+        mode = trained.resize_mode
+        if crops:
+            ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
+        elif not prepare.keep_aspect:
+            ours = "squashes"
+        else:
+            ours = "adds black bars " + ("on both sides" if prepare.symmetric else "at the right or the bottom")
+        found = place(self.width, self.height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
+        wanted = resize.place(self.width, self.height, (wide, high), mode)
+        same = _lies_there(found, wanted, self.both.shown.left, self.both.shown.top)
+        return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
+
+    def _framing_hint(self, mode: ResizeMode, *, crops: bool) -> str:
+        if mode is ResizeMode.FIT_SHORTEST:
+            if self.both.shown.loaded.engine.settings.on_objects:
+                return "retrain with squash: objects have any aspect, nothing can crop them"
+            again = "convert again with " if crops else ""
+            return f"{again}--frame {_aspect(self.width, self.height)}"
+        if mode is ResizeMode.FIT_LONGEST:
+            return "maintain-aspect-ratio=1 and symmetric-padding=1"
+        return "maintain-aspect-ratio=0"
+
+    def _interpolation(self) -> tuple[str, str, bool, str | None]:
+        chosen = self.both.shown.loaded.prepare.scaling_filter
+        network = self.both.shown.loaded.engine.network
+        same = (self.width, self.height) == (network.width, network.height)
+        hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
+        return _FILTERS[chosen], "does from its top left corner", same, hint
+
+    def _luma(self) -> tuple[str, str, bool, str | None]:
+        return "makes grey levels before it scales", "scales colours and makes grey of them", False, None
+
+    def _colour(self) -> tuple[str, str, bool, str | None]:
+        ours, theirs = self.both.shown.loaded.prepare.color.name, self.both.shown.expected.color
+        hint = None if ours == theirs else f"model-color-format={int(ColorFormat[theirs])}"
+        return f"gives the model {ours}", f"gives it {theirs}", ours == theirs, hint
+
+    def _scaling(self) -> tuple[str, str, bool, str | None]:
+        prepare, expected = self.both.shown.loaded.prepare, self.both.shown.expected
+        factor, offsets = np.float32(expected.net_scale_factor), np.array(expected.offsets or (0,), np.float32)
+        mean = np.zeros(1, np.float32) if prepare.mean is None else prepare.mean
+        ours, theirs = _range(prepare.scale, mean), _range(factor, offsets)
+        same = ours == theirs and (mean.size == offsets.size or not mean.any())
+        told = ";".join(f"{each:g}" for each in expected.offsets)
+        hint = f"net-scale-factor={expected.net_scale_factor!r}" + (f" and offsets={told}" if told else "")
+        return f"scales levels to {ours}", f"scales them to {theirs}", same, None if same else hint
+
+    def _model(self) -> tuple[str, str, bool, str | None]:
+        if self.both.trained.quantized:
+            kind = self.both.trained.original.facts.quantization
+            hint = "judge both on labelled pictures"
+            return "computes in float32", f"computes in {kind} and rounds", False, hint
+        hint = "convert the original again; ei-deepstream validate measures the two"
+        return "runs an ONNX model that computes something else", "runs the original", False, hint
+
+    def _score(self) -> tuple[str, str, bool, str | None]:
+        known = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.score", "product")
+        same = known == "objectness"
+        ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
+        return ours, "takes the objectness alone", same, None if same else "--yolo-score objectness"
+
+    def _threshold(self) -> tuple[str, str, bool, str | None]:
+        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
+        if trained.task is Task.CLASSIFIER:
+            limit = settings.classifier_threshold
+            ours = f"hides scores up to classifier-threshold={limit:g}" if limit > 0 else "hides nothing"
+            return ours, "answers with every score", limit <= 0, "classifier-threshold=0" if limit > 0 else None
+        wanted = float(np.float32(trained.threshold))
+        keys = (
+            ("pre-cluster-threshold", {one.pre_cluster_threshold for one in settings.classes}),
+            ("post-cluster-threshold", {one.post_cluster_threshold for one in settings.classes} - {0.0}),
+        )
+        told = [f"{key}={_listed(values)}" for key, values in keys if values]
+        same = keys[0][1] == {wanted} and not keys[1][1]
+        return (
+            f"shows what reaches {' and '.join(told)}",
+            f"shows what reaches {wanted:g}",
+            same,
+            None if same else f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one"),
+        )
+
+    def _merge(self) -> tuple[str, str, bool, str | None]:
+        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
+        overlaps = _listed({one.nms_iou_threshold for one in settings.classes})
+        clusters = settings.cluster_mode is ClusterMode.NMS
+        ours = (
+            f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
+        )
+        if trained.task is Task.FOMO:
+            peak = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.merge") == "peak"
+            ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
+            return ours, "merges cells that touch", False, None if peak else "--fomo-merge peak"
+        limits = self.both.shown.limits
+        if limits is not None:
+            theirs = f"keeps at most {limits.detections} boxes and drops what overlaps by more than {limits.overlap:g}"
+            return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
+        theirs = f"drops boxes of any class that overlap by {_SDK_OVERLAP:g} or more"
+        return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={_SDK_OVERLAP:g}"
+
+    def _limits(self) -> tuple[str, str, bool, str | None]:
+        settings = self.both.shown.loaded.engine.settings
+        keys = [name.replace("_", "-") for name in _SIZES if any(getattr(one, name) for one in settings.classes)]
+        if any(one.topk >= 0 for one in settings.classes):
+            keys.insert(0, f"topk={_listed({one.topk for one in settings.classes})}")
+        if settings.filter_out_class_ids:
+            keys.append("filter-out-class-ids")
+        missing = len(self.both.trained.original.labels) - len(settings.classes)
+        if missing > 0:
+            keys.append(f"num-detected-classes={len(settings.classes)}")
+        theirs = "leaves nothing out"
+        if not keys:
+            return theirs, theirs, True, None
+        return f"leaves out objects by {', '.join(keys)}", theirs, False, f"remove or change {', '.join(keys)}"
+
+    def _labels(self) -> tuple[str, str, bool, str | None]:
+        wanted = self.both.trained.original.labels
+        settings = self.both.shown.loaded.engine.settings
+        if self.both.trained.task is Task.CLASSIFIER:
+            found = [settings.attribute_label(0, number) for number in range(len(wanted))]
+        else:
+            found = [settings.label(number) for number in range(len(wanted))]
+        other = [number for number, label in enumerate(found) if label != wanted[number]]
+        if not other:
+            return "spells labels alike", "spells them alike", True, None
+        first = other[0]
+        more = f" ({len(other)} labels differ)" if len(other) > 1 else ""
+        ours = "has no label" if found[first] is None else f"says {found[first]!r}"
+        hint = f"correct the label file: {wanted[first]!r} is class {first}"
+        return ours, f"says {wanted[first]!r}{more}", False, hint
+
+
+def _lies_there(found: Placement, wanted: Placement, left: int, top: int) -> bool:
+    """Whether both put the picture at the same place of the model's input, to half a pixel."""
+    view, other = found.view, wanted.view
+    for place_, size in ((0, 0), (wanted.source_width, wanted.source_height)):
+        x = (wanted.left + place_ - found.left) * view.scale_x + view.offset_left - left
+        y = (wanted.top + size - found.top) * view.scale_y + view.offset_top - top
+        to_x, to_y = place_ * other.scale_x + other.offset_left, size * other.scale_y + other.offset_top
+        if max(abs(x - to_x), abs(y - to_y)) > 0.5:
+            return False
+    return True
+
+
+def _range(factor: np.float32, offsets: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+    """`0..1`; for offsets that differ from channel to channel the outermost numbers."""
+    low = float(factor) * (0 - float(offsets.max()))
+    high = float(factor) * (255 - float(offsets.min()))
+    return f"{low:.4g}..{high:.4g}"
+
+
+def _listed(values: Sequence[float] | set[float] | set[int]) -> str:
+    """`0.5`, or `0.2 to 0.5`."""
+    low, high = min(values, default=0), max(values, default=0)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _aspect(width: int, height: int) -> str:
+    """`16:9`; pixels where the proportion is none that anybody says."""
+    common = gcd(width, height)
+    across, down = width // common, height // common
+    return f"{across}:{down}" if max(across, down) <= 32 else f"{width}x{height}"
