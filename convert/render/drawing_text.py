@@ -155,7 +155,7 @@ def _shape(path: str, character: str) -> tuple[object, bytes]:
 @lru_cache(maxsize=64)
 def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     if path:
-        return ImageFont.truetype(path, size)
+        return ImageFont.FreeTypeFont(path, size)  # truetype() would go and look for another one
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
@@ -174,7 +174,7 @@ def _installed() -> dict[str, str]:
 
 def _opens(path: Path) -> bool:
     try:
-        ImageFont.truetype(str(path), _PROBE)
+        ImageFont.FreeTypeFont(str(path), _PROBE)
     except OSError:
         return False
     return True

@@ -1,0 +1,77 @@
+"""Labels: inside the picture, beside their box, and apart from each other where there is room."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.render.drawing_colours import look
+from convert.render.drawing_labels import Area, Chip, placed
+from convert.render.drawing_text import set_line
+
+WITHIN = Area(0, 0, 400, 300)
+
+
+def chip(text: str = "apple 0.93") -> Chip:
+    return Chip((set_line(text, 14, 400),), look(1, 0), 2)
+
+
+def shared(one: Area, other: Area) -> int:
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return max(0, width) * max(0, height)
+
+
+@st.composite
+def areas(draw: st.DrawFn) -> Area:
+    left, top = draw(st.integers(0, 399)), draw(st.integers(0, 299))
+    return Area(left, top, draw(st.integers(left + 1, 400)), draw(st.integers(top + 1, 300)))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(areas(), max_size=12), st.lists(areas(), max_size=3))
+def test_labels_stay_in_the_picture_beside_their_box_and_legible(boxes: list[Area], others: list[Area]) -> None:
+    one = chip()
+    places = placed([one] * len(boxes), boxes, others, WITHIN)
+    assert len(places) == len(boxes)
+    for index, (place, box) in enumerate(zip(places, boxes, strict=True)):
+        if place is None:
+            assert index > 0, "there is room for the first"
+            continue
+        assert (place.right - place.left, place.bottom - place.top) == (one.width, one.height)
+        assert place.left >= 0
+        assert place.top >= 0
+        assert place.right <= 400
+        assert place.bottom <= 300
+        assert place.left <= box.right
+        assert place.right >= box.left
+        assert place.top <= box.bottom
+        assert place.bottom >= box.top
+        before = [other for other in places[:index] if other is not None]
+        assert sum(shared(place, other) for other in before) <= 0.25 * one.width * one.height
+
+
+def test_above_the_box_when_nothing_is_there() -> None:
+    one = chip()
+    (place,) = placed([one], [Area(100, 100, 200, 200)], [], WITHIN)
+    assert place == Area(100, 100 - one.height, 100 + one.width, 100)
+
+
+def test_below_the_box_at_the_upper_edge() -> None:
+    one = chip()
+    (place,) = placed([one], [Area(100, 0, 200, 50)], [Area(100, 0, 200, 49)], WITHIN)
+    assert place is not None
+    assert place.top == 50
+
+
+def test_neighbours_do_not_cover_each_other() -> None:
+    boxes = [Area(100 + 4 * i, 100 + 3 * i, 200, 200) for i in range(5)]
+    places = [place for place in placed([chip()] * 5, boxes, [], WITHIN) if place is not None]
+    assert len(places) == 5
+    assert all(shared(a, b) == 0 for i, a in enumerate(places) for b in places[:i])
+
+
+def test_a_label_larger_than_the_picture_begins_in_it() -> None:
+    (place,) = placed([chip("x" * 50)], [Area(5, 5, 10, 10)], [], Area(0, 0, 50, 10))
+    assert place is not None
+    assert (place.left, place.top) == (0, 0)
