@@ -59,13 +59,15 @@ class Frame:
         """Width and height; of a proportion those whose shorter side is 1080, both even."""
         if self.in_pixels:
             return self.width, self.height
-        return self.scaled(_SHORT_SIDE)
-
-    def scaled(self, short: int) -> tuple[int, int]:
-        """Width and height of this aspect, even, the shorter one `short` (which is even)."""
         if self.aspect >= 1:
-            return _nearest(short * self.aspect, 0), short
-        return short, _nearest(short / self.aspect, 0)
+            return _nearest(_SHORT_SIDE * self.aspect, 0), _SHORT_SIDE
+        return _SHORT_SIDE, _nearest(_SHORT_SIDE / self.aspect, 0)
+
+    def within(self, width: int, height: int) -> tuple[int, int]:
+        """The largest width and height of this aspect, even, inside the even sides `width` and `height`."""
+        if self.aspect * height >= width:
+            return width, min(height, _nearest(width / self.aspect, 0))
+        return min(width, _nearest(height * self.aspect, 0)), height
 
 
 @dataclass(frozen=True, slots=True)

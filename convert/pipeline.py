@@ -16,6 +16,8 @@ from convert.artifacts import Export, StageResult, Validated
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.findings import Level, worst
+from convert.graph.adapt import Adapt
+from convert.graph.preprocessing import crop_to
 from convert.graph.support import refuse_unsupported
 from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Stage
     from convert.findings import Finding
+    from convert.framing import Frame
 
 _T = TypeVar("_T")
 
@@ -106,7 +109,8 @@ def run(road: tuple[Stage, ...], artifact: object, observer: Callable[[Event], N
 def dry_run(road: tuple[Stage, ...], artifact: object, observer: Callable[[Event], None] = _silent) -> Run:
     """Walk `road` without translating, measuring or writing; unknown results are planned, refusals are real."""
     result = Run([artifact])
-    _walk(road, result, _plan, Status.PLANNED, observer)
+    frame = next((stage.frame for stage in road if isinstance(stage, Adapt)), None)
+    _walk(road, result, lambda stage, item: _plan(stage, item, frame), Status.PLANNED, observer)
     return result
 
 
@@ -145,7 +149,7 @@ def _complete(result: Run) -> object:
     return replace(artifact, findings=result.findings) if isinstance(artifact, Validated) else artifact
 
 
-def _plan(stage: Stage, artifact: object) -> StageResult:
+def _plan(stage: Stage, artifact: object, frame: Frame | None) -> StageResult:
     """What `stage` would do, as far as can be said without doing it; the export is handed on unchanged."""
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
@@ -153,7 +157,6 @@ def _plan(stage: Stage, artifact: object) -> StageResult:
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        return StageResult(
-            artifact, tuple(Output(str(stage.folder / name), None) for name in stage.plan(artifact.name))
-        )
+        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.agreement import WithAgreement
 from convert.export.unpack import Unpack
+from convert.framed import WithFraming
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Stage
     from convert.isolation import Worker
 
-__all__ = ["pick", "stages", "two_stages"]
+__all__ = ["pick", "proving", "stages", "two_stages"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +45,13 @@ def two_stages(
     return (_proof(options, worker), _proof(behind, worker)), EmitPair(output, **pick(EmitPair, options))
 
 
-_OF_ONE = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling"})
+_OF_ONE = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame"})
+
+
+def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
+    """The stage `validate`, with what is measured of a rewritten and of a cropping model."""
+    ordinary = WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker)
+    return WithFraming(ordinary, images=options.get("images"), worker=worker)
 
 
 def _proof(options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
@@ -53,5 +60,5 @@ def _proof(options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
         Unpack(**pick(Unpack, options)),
         Translate(**pick(Translate, options), worker=worker),
         Adapt(**pick(Adapt, options)),
-        WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
+        proving(options, worker),
     )

@@ -63,10 +63,12 @@ def command(
     Examples:
       ei-deepstream convert my-project.zip -o bundle
       ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash
+      ei-deepstream convert my-project.zip -o bundle --frame 16:9
       ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4
       ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle
 
-    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode and --image-scaling are about the first.
+    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling and --frame are about the
+    first.
     """
     if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
         raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")
@@ -75,6 +77,8 @@ def command(
             raise click.UsageError(
                 f"--{name.replace('_', '-')} means nothing with --pgie and --sgie: they say it already"
             )
+    if options["frame"] is not None and options["role"] == "sgie":
+        raise click.UsageError("--frame is about whole frames, and --role sgie looks at objects: leave one of them out")
     from convert.warm import warm_worker  # noqa: PLC0415 - brings little, and starts what takes longest
 
     with contextlib.closing(warm_worker()) as worker:

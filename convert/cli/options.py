@@ -9,12 +9,15 @@ import click
 
 from convert.artifacts import ImageScaling, ResizeMode, Task
 from convert.cli.reporting import reporting, stack
+from convert.errors import PresetError
+from convert.framing import Frame, parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
     "EXISTING",
+    "FRAME",
     "LABELS",
     "SCALING",
     "adapting",
@@ -86,6 +89,24 @@ LABELS = _Labels()
 """The type of --labels."""
 
 
+class _Frame(click.ParamType):  # type: ignore[type-arg]
+    """`16:9` or `1280x720`."""
+
+    name = "frame"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Frame:
+        if isinstance(value, Frame):
+            return value
+        try:
+            return parse_frame(value)
+        except PresetError as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+FRAME = _Frame()
+"""The type of --frame."""
+
+
 class _Choice(click.Choice[Any]):
     """A choice among a StrEnum's values, given to the command as the enum's member."""
 
@@ -145,6 +166,12 @@ translating = stack(
 
 adapting = stack(
     click.option(
+        "--frame",
+        type=FRAME,
+        metavar="16:9|WxH",
+        help="Your camera's frames, for a model trained on cropped ones (fit-shortest): the model then crops them.",
+    ),
+    click.option(
         "--fomo-merge",
         type=click.Choice(["none", "peak"]),
         default="none",
@@ -159,7 +186,7 @@ adapting = stack(
         help="YOLO: objectness times class, or objectness alone as Edge Impulse's SDK has it.",
     ),
 )
-"""How a detector's outputs are made readable."""
+"""What the model is shown, and how a detector's outputs are made readable."""
 
 validating = stack(
     click.option("--images", type=EXISTING, metavar="DIR", help="A folder of pictures to measure parity on, too."),

@@ -69,7 +69,10 @@ class PickUpTranslated:
 
 @dataclass(frozen=True)
 class PickUpAdapted:
-    """An `Export` and the file `adapt` wrote; head and preprocessing follow from the export, as they did then."""
+    """An `Export` and the file `adapt` wrote; head and preprocessing follow from the export, as they did then.
+
+    What frames the model was made for stands in the file.
+    """
 
     onnx: Path
     name: str = "adapt"
@@ -78,7 +81,7 @@ class PickUpAdapted:
         """Read it.
 
         Raises:
-            InputError: it was made from another model.
+            InputError: it was made from another model, or for frames that are cropped where this export's are not.
         """
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
@@ -89,7 +92,14 @@ class PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        before, findings = preprocessing(artifact)
+        before, findings = preprocessing(artifact, said.frame)
+        _, _, height, width = model.input.shape
+        if said.frame is not None and (before.framing is None or before.framing.network != (width, height)):
+            raise InputError(
+                f"made for frames of {said.frame}, cropped to the centre; {artifact.source} says otherwise",
+                path=self.onnx,
+                hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
+            )
         head, unnamed = reread(model, artifact, self.onnx)
         return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
 

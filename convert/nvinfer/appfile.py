@@ -14,6 +14,7 @@ from convert.nvinfer.configfile import Entry, Group, Section, config_file
 from convert.nvinfer.targets import sdk_path, sinks, tracker
 
 if TYPE_CHECKING:
+    from convert.framing import Frame
     from convert.nvinfer.engine import Engine
     from convert.nvinfer.inferfile import Gie
     from convert.nvinfer.targets import Target
@@ -35,6 +36,7 @@ class App:
         primary_file, secondary_file: names of their configs.
         secondary_off: why the secondary one waits where both are there.
         secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
+        frame: what the primary GIE's model was made for; None: frames of any aspect.
     """
 
     file: str
@@ -44,17 +46,26 @@ class App:
     secondary_file: str
     secondary_off: str = ""
     secondary_engine: Engine | None = None
+    frame: Frame | None = None
 
 
 def app_file(app: App, engine: Engine, target: Target) -> bytes:
     """The config file. Raises PresetError where the target's table has no tracker."""
     gpu = Entry("gpu-id", engine.gpu_id)
+    width, height = app.frame.pixels if app.frame else (_WIDTH, _HEIGHT)
+    window, shape = (1280, 720), ""
+    if app.frame:
+        window = app.frame.within(*window)
+        shape = (
+            f"The frames' shape, {app.frame}, which the model was converted for (--frame). Pictures of another are "
+            "stretched to it: convert for theirs instead."
+        )
     groups = [
         _group("application", Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
         _group(
             "tiled-display",
             *(Entry("enable", 1), Entry("rows", 1), Entry("columns", 1)),
-            *(Entry("width", 1280), Entry("height", 720), gpu),
+            *(Entry("width", window[0]), Entry("height", window[1]), gpu),
         ),
         _group(
             "source0",
@@ -67,7 +78,7 @@ def app_file(app: App, engine: Engine, target: Target) -> bytes:
             "streammux",
             gpu,
             Entry("batch-size", 1, "Number of sources."),
-            *(Entry("batched-push-timeout", 40000), Entry("width", _WIDTH), Entry("height", _HEIGHT)),
+            *(Entry("batched-push-timeout", 40000), Entry("width", width, shape), Entry("height", height)),
             Entry("live-source", 0),
         ),
         _primary(app, engine, target),

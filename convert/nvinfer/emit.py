@@ -7,7 +7,7 @@ stand in `report.json`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import Bundle, StageResult, Validated
@@ -21,6 +21,7 @@ from convert.nvinfer.findings import (
     NO_CENTRED_PADDING,
     OPSET,
     SAMPLE_DETECTOR,
+    SECONDARY_LEFT_OUT,
     TARGET_NOT_VERIFIED,
 )
 from convert.nvinfer.heads import head_preset
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Adapted
     from convert.findings import Finding
+    from convert.framing import Framing
 
 __all__ = ["PRECISIONS", "ROLES", "Emit"]
 
@@ -50,7 +52,7 @@ class Emit:
 
     Attributes:
         folder: where; made if it does not exist.
-        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both".
+        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both", which is what a model can be.
         batch_size: 1 to 1024 frames or objects at a time; part of the engine's name.
         precision: "fp32" or "fp16", of the engine.
         gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). With
@@ -124,6 +126,22 @@ class Emit:
             others = self.operate_on_gie_id
         return Gie(own, others, self.where.min_object_size if self.min_size is None else self.min_size)
 
+    def fitting(self, framing: Framing | None) -> Emit:
+        """This, or for a model that crops whole frames its primary role alone.
+
+        Raises:
+            PresetError: it is to be secondary.
+        """
+        if framing is None or not framing.crops or self.role == "pgie":
+            return self
+        if self.role == "sgie":
+            raise PresetError(
+                f"the model was made for whole frames of {framing.frame}; of the objects a secondary engine looks at "
+                "it would cut off two sides",
+                hint="convert without --frame, or with --role pgie",
+            )
+        return replace(self, role="pgie", operate_on_gie_id=None)
+
     def plan(self, export_name: str) -> tuple[str, ...]:
         """Names of the files a bundle of that name gets, in the order they are written."""
         names = bundle_names(export_name)
@@ -140,13 +158,20 @@ class Emit:
         """
         assert isinstance(artifact, Validated)
         adapted = artifact.adapted
+        framing = adapted.preprocessing.framing
+        fitting = self.fitting(framing)
         names = bundle_names(adapted.export.name)
-        files = self.files(adapted)
-        found = self.findings(adapted)
+        files = fitting.files(adapted)
+        found = fitting.findings(adapted)
+        if framing and fitting is not self:
+            message = (
+                f"only the config for a primary engine was written: the model crops whole frames of {framing.frame}"
+            )
+            found += (SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        report = report_document(adapted, artifact.evidence, self.options(), outputs, (*artifact.findings, *found))
+        report = report_document(adapted, artifact.evidence, fitting.options(), outputs, (*artifact.findings, *found))
         files[REPORT] = dumps(report)
-        assert tuple(files) == self.plan(adapted.export.name)
+        assert tuple(files) == fitting.plan(adapted.export.name)
         make_folder(self.folder)
         around = beside(self.folder, adapted.export.name, files)
         written = write_all(self.folder, files, executables=frozenset({SCRIPT}))
@@ -155,6 +180,8 @@ class Emit:
 
     def files(self, adapted: Adapted) -> dict[str, bytes]:
         """Name and content of every file but the report, in the order of `plan`; raises as the stage does."""
+        framing = adapted.preprocessing.framing
+        assert self.fitting(framing) is self
         names = bundle_names(adapted.export.name)
         preset = head_preset(adapted.head.task)
         engine = Engine(names.onnx, self.batch_size, self.gpu_id, self.precision)
@@ -163,7 +190,15 @@ class Emit:
         for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
             if gie:
                 files[name] = infer_file(adapted, preset, self.where, gie, refers_to)
-        app = App(names.app, self.primary, self.secondary, names.primary, names.secondary, preset.secondary_off)
+        app = App(
+            names.app,
+            self.primary,
+            self.secondary,
+            names.primary,
+            names.secondary,
+            preset.secondary_off,
+            frame=framing.frame if framing else None,
+        )
         files[names.app] = app_file(app, engine, self.where)
         files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
         return files

@@ -14,6 +14,7 @@ __all__ = [
     "OTHER_BUNDLE_IN_FOLDER",
     "RULES",
     "SAMPLE_DETECTOR",
+    "SECONDARY_LEFT_OUT",
     "STALE_ENGINE",
     "TARGET_NOT_VERIFIED",
 ]
@@ -101,6 +102,15 @@ OPSET = Rule(
     fix="Convert with an --opset in the range that the message names.",
 )
 
+SECONDARY_LEFT_OUT = Rule(
+    "EI510",
+    Level.NOTE,
+    "no config for a secondary engine was written",
+    why="The model was made for whole frames (--frame) and cuts its picture out of their centre. Of an object it would "
+    "cut off two sides.",
+    fix="For objects of another engine convert once more, without --frame and with --role sgie, into another folder.",
+)
+
 RULES = (
     DUPLICATE_LABEL,
     LONG_LABEL,
@@ -112,4 +122,5 @@ RULES = (
     LEFT_FROM_ANOTHER_ROLE,
     OTHER_BUNDLE_IN_FOLDER,
     OPSET,
+    SECONDARY_LEFT_OUT,
 )

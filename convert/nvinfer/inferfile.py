@@ -113,8 +113,13 @@ def _model(files: Files) -> tuple[Entry, ...]:
 def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
     preprocessing = adapted.preprocessing
     channels, height, width = _dimensions(adapted)
+    framing = preprocessing.framing
+    dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
+    if framing is not None and framing.crops:
+        dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {_by(framing.model)} out of it."
+        aspect = f"0: the whole frame, scaled to {_by(framing.network)}, which has its shape. With 1 the crop is off."
     entries = [
-        Entry("infer-dims", (channels, height, width), "Channels;height;width."),
+        Entry("infer-dims", (channels, height, width), dims),
         Entry("model-color-format", _COLOR_FORMATS[preprocessing.color], "0: RGB, 1: BGR, 2: GRAY."),
         Entry(
             "net-scale-factor",
@@ -130,7 +135,7 @@ def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
         Entry(
             "maintain-aspect-ratio",
             preprocessing.maintain_aspect_ratio,
-            "0: stretched to the model's size, 1: fitted, the rest black.",
+            aspect,
         )
     )
     if _wants_centred_padding(preprocessing) and reads_key(target, "symmetric-padding"):
@@ -139,6 +144,10 @@ def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
         Entry("scaling-filter", _BILINEAR, "1: bilinear, as Edge Impulse resizes; left out it would be nearest.")
     )
     return tuple(entries)
+
+
+def _by(size: tuple[int, int]) -> str:
+    return "x".join(map(str, size))
 
 
 def _dimensions(adapted: Adapted) -> tuple[int, int, int]:

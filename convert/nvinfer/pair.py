@@ -165,6 +165,7 @@ class EmitPair:
             script = _script_name(name)
             scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
             engines.append(engine)
+        framing = pair.primary.adapted.preprocessing.framing
         names = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
         app = App(
             _app_name(*names),
@@ -173,6 +174,7 @@ class EmitPair:
             bundle_names(names[0]).primary,
             bundle_names(names[1]).secondary,
             secondary_engine=engines[1],
+            frame=framing.frame if framing else None,
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode()}

@@ -18,7 +18,7 @@ from convert.render.failure import error_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.artifacts import Evidence, Tensor
+    from convert.artifacts import Evidence, FrameEffect, Tensor
     from convert.findings import Finding
     from convert.pipeline import Run
     from convert.writing import Output
@@ -100,12 +100,24 @@ def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
         lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
     if evidence.decoding is not None:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
+    if effect := evidence.framing:
+        lines.append(("framing", _effect_line(effect)))
     if agreement := evidence.int8_agreement:
         same = f"same decision on {percent(agreement.top1)} of {agreement.inputs} inputs"
         lines.append(("int8", f"{same}, mean difference {agreement.mean_abs_diff:.2g}"))
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
+
+
+def _effect_line(effect: FrameEffect) -> str:
+    """How often the best answer is Edge Impulse's, cropped in the model and squashed."""
+    squash, of = effect.squash, ", ".join(effect.frames) or "their own shape"
+    squashed = f"{percent(squash.top1)} squashed, mean difference {squash.mean_abs_diff:.2g}"
+    if (crop := effect.crop) is None:
+        return f"best answer as in Edge Impulse on {squashed}, {squash.inputs} pictures of {of}"
+    cropped = f"{percent(crop.top1)} cropped, mean difference {crop.mean_abs_diff:.2g}"
+    return f"best answer as in Edge Impulse on {cropped}; on {squashed}; {crop.inputs} frames of {of}"
 
 
 def _show_outputs(run: Run, out: Console) -> None:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.artifacts import Adapted, Parity
+    from convert.artifacts import Adapted, Export, Parity
     from convert.findings import Finding
     from convert.isolation import Worker
 
-__all__ = ["Comparison", "network"]
+__all__ = ["Comparison", "network", "original"]
 
 
 class Comparison:
@@ -42,7 +42,6 @@ class Comparison:
     ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self._adapted, self._worker, self._timeout, self._keep = adapted, worker, timeout, keep
-        self._scaling = adapted.export.metadata.image_scaling or ImageScaling.NONE
         self._session, self._tally = session, Tally(tolerance)
         self._shipped = len(session.get_outputs())
         self._decoding: Decoding | None = None
@@ -80,17 +79,13 @@ class Comparison:
             self.first = pictures[few].copy(), [output[few] for output in shipped]
 
     def _original(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        """What the original gives for each picture."""
+        """What the original gives for each picture: of a model that crops, for the middle of it."""
         export = self._adapted.export
         if framing := self._adapted.preprocessing.framing:
             width, height = framing.model
             left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
             pictures = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
-        where = self._worker, self._timeout
-        if export.format is ModelFormat.ONNX:
-            shapes = [output.shape for output in export.facts.outputs]
-            return list(reference.onnx_outputs(export.model, pictures, self._scaling, shapes, *where))
-        return list(reference.outputs(export.model, pictures, self._scaling, *where))
+        return original(export, pictures, self._worker, self._timeout)
 
     def parity(self) -> Parity | None:
         """The numbers; None where NaN or infinity makes them meaningless."""
@@ -99,6 +94,19 @@ class Comparison:
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, worst first."""
         return (*self._tally.findings(), *(self._decoding.findings() if self._decoding else ()))
+
+
+def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
+    """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
+
+    Raises:
+        ValidationError: it cannot be run, or not in `timeout` seconds.
+    """
+    scaling = export.metadata.image_scaling or ImageScaling.NONE
+    if export.format is ModelFormat.ONNX:
+        shapes = [output.shape for output in export.facts.outputs]
+        return reference.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
+    return reference.outputs(export.model, pictures, scaling, worker, timeout)
 
 
 def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:

@@ -15,6 +15,7 @@ __all__ = [
     "PARITY",
     "PLACES",
     "RULES",
+    "SQUASHED",
     "TENSORRT",
     "TOP1",
 ]
@@ -101,6 +102,15 @@ TENSORRT = Rule(
     fix="convert with another --opset, or report the model",
 )
 
+SQUASHED = Rule(
+    "EI409",
+    Level.NOTE,
+    "what it changes that pictures are squashed",
+    why="The model was trained on the centre of each picture (fit shortest axis). The same pictures were shown to the "
+    "original as Edge Impulse crops them, and squashed, as Gst-nvinfer shows them to this model.",
+    fix="for a primary engine give the frames' aspect with --frame; for a secondary engine retrain with squash",
+)
+
 DECODING = Rule(
     "EI440",
     Level.ERROR,
@@ -119,6 +129,6 @@ PLACES = Rule(
 )
 
 RULES: tuple[Rule, ...] = (
-    *(INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT),
+    *(INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT, SQUASHED),
     *(DECODING, PLACES),
 )

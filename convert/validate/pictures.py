@@ -15,13 +15,14 @@ from convert.errors import InputError
 from convert.framing import centre_crop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["SUFFIXES", "find", "read"]
+__all__ = ["SUFFIXES", "find", "read", "whole"]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -57,6 +58,19 @@ def read(path: Path, height: int, width: int, channels: int, mode: ResizeMode | 
     Raises:
         InputError: the file cannot be read or is not a whole picture.
     """
+    return _read(path, channels, lambda image: _fit(image, width, height, mode))
+
+
+def whole(path: Path, channels: int) -> NDArray[np.uint8]:
+    """One picture as `read` gives it, in its own size.
+
+    Raises:
+        InputError: the file cannot be read or is not a whole picture.
+    """
+    return _read(path, channels, lambda image: image)
+
+
+def _read(path: Path, channels: int, fit: Callable[[Image], Image]) -> NDArray[np.uint8]:
     import numpy as np  # noqa: PLC0415 - importing this module must stay light
     from PIL import Image, ImageOps  # noqa: PLC0415
 
@@ -66,13 +80,13 @@ def read(path: Path, height: int, width: int, channels: int, mode: ResizeMode | 
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 upright = _eight_bits(ImageOps.exif_transpose(file))
-                fitted = _fit(_flat(upright).convert("L" if channels == 1 else "RGB"), width, height, mode)
+                fitted = fit(_flat(upright).convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"not a picture that can be read: {reason}", path=path, hint="remove it from the folder, or save it again"
         ) from error
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
+    return np.asarray(fitted, np.uint8).reshape(fitted.height, fitted.width, channels)
 
 
 def _eight_bits(image: Image) -> Image:
