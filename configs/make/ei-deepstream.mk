@@ -18,7 +18,8 @@
 #   EI_TARGET, EI_PLATFORM     DeepStream release, jetson or dgpu   deepstream-7.1, jetson    NAME.target, NAME.platform
 #   EI_UNPACK, EI_TRANSLATE, EI_ADAPT, EI_VALIDATE, EI_EMIT, EI_CHECK, EI_SIMULATE            NAME.unpack, ...
 #                              options of these commands, as in a shell: --labels 'a;b' --batch-size 4
-#   NAME.pictures              what `simulate` looks at
+#   NAME.pictures              what `simulate` looks at, as in a shell: pictures, videos, folders; build/NAME/simulated has
+#                              report.html and the rest
 #
 # How it works: build/NAME/STAGE.done holds the command that made a stage's files and the versions it ran with, and has
 # the time at which the command began. A stage runs again when that text would be another, when a file it read is newer
@@ -78,7 +79,7 @@ ei-do-adapt     = $(EI) adapt $(ei-work)/$1.translated.onnx --tflite $(ei-tflite
 ei-do-validate  = $(EI) validate $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_VALIDATE))$(call ei-and,$($1.validate))
 ei-do-emit      = $(EI) emit $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-bundle)$(ei-dequantize) $(ei-for)$(call ei-and,$(EI_EMIT))$(call ei-and,$($1.emit))
 ei-do-check     = $(EI) check $(ei-bundle) $(ei-for)$(call ei-and,$(EI_CHECK))$(call ei-and,$($1.check))
-ei-do-simulate  = $(EI) simulate $(ei-bundle) $($1.pictures) -o $(ei-work)/simulated$(call ei-and,$(EI_SIMULATE))$(call ei-and,$($1.simulate))
+ei-do-simulate  = $(EI) simulate $(firstword $(ei-configs)) $($1.pictures) -o $(ei-work)/simulated $(ei-for)$(call ei-and,$(EI_SIMULATE))$(call ei-and,$($1.simulate))
 
 # What `emit` writes depends on the role.
 ei-role    = $(lastword both $(filter pgie sgie both,$(subst =, ,$(EI_EMIT) $($1.emit))))
@@ -110,7 +111,7 @@ $(call ei-stage,$1,adapt,$(ei-work)/$1.onnx,$(ei-work)/$1.translated.onnx $(ei-t
 $(call ei-stage,$1,validate,$(ei-work)/$1.evidence.json,$(ei-work)/$1.onnx $(ei-tflite) $(ei-work)/metadata.json)
 $(call ei-stage,$1,emit,$(ei-files),$(ei-work)/$1.evidence.json $(ei-work)/$1.onnx $(ei-tflite) $(ei-work)/metadata.json)
 $(call ei-stage,$1,check,,$(ei-files))
-$(call ei-stage,$1,simulate,,$(ei-files))
+$(call ei-stage,$1,simulate,$(ei-work)/simulated/report.html,$(ei-files))
 .PHONY: $(ei-bundle)
 $(ei-bundle): $(ei-files)
 bundles: $(ei-bundle)

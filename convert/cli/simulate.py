@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import EXISTING, common, folder_option
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = ["command"]
     help="A Jetson passes over objects below 16 pixels, where its VIC scales.",
 )  # fmt: skip
 @folder_option("Folder for the results.")
+@depfile_option
 @common
 def command(  # noqa: PLR0913 - options
     paths: tuple[Path, ...],

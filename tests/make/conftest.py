@@ -76,9 +76,9 @@ def empty(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of samples/exports and samples/project in which `make -j2` has run."""
+    """A copy of the samples in which `make -j2` has run."""
     top = tmp_path_factory.mktemp("samples")
-    for name in ("exports", "project"):
+    for name in ("exports", "pictures", "project"):
         shutil.copytree(ROOT / "samples" / name, top / name)
     made = Project(top / "project", command(top)).make("-j2")
     assert made.code == 0, made.text

@@ -23,9 +23,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _results(project: Project) -> dict[str, bytes]:
-    """Everything but what make keeps its books with."""
+    """Everything but what make keeps its books with, and tf2onnx's own files, which differ from run to run."""
     found = _files(project.folder / "build") | _files(project.folder / "bundles")
-    return {name: data for name, data in found.items() if ".done" not in name}
+    return {name: data for name, data in found.items() if ".done" not in name and ".translated." not in name}
 
 
 def test_a_second_make_does_nothing(built: Project) -> None:
@@ -105,12 +105,12 @@ def test_a_result_that_is_gone_is_made_again(built: Project, name: str) -> None:
 def test_what_check_finds_fails_make_until_it_is_put_right(built: Project) -> None:
     config = built.folder / "bundles" / "fruit" / "config_infer_primary_fruit.txt"
     good = config.read_text()
-    config.write_text(re.sub(r"(?m)^gie-unique-id=.*\n", "", good))
+    config.write_text(good.replace("onnx-file=fruit.onnx", "onnx-file=frut.onnx"))
     for _ in range(2):  # a failure is not remembered as done
         made = built.make()
         assert made.code != 0
         assert made.commands == ["check"]
-        assert "NVI020" in made.text
+        assert "NVI024" in made.text
     config.write_text(good)
     assert built.make().code == 0
 
@@ -149,7 +149,17 @@ def test_the_defaults_are_those_of_the_command() -> None:
     defaults = {parameter.name: parameter.default for parameter in emit.params}
     text = (ROOT / "configs" / "make" / "ei-deepstream.mk").read_text()
     for name in ("target", "platform"):
-        assert re.search(rf"(?m)^EI_{name.upper()} +\?= {re.escape(defaults[name])}$", text)
+        assert re.search(rf"(?m)^EI_{name.upper()} +\?= {re.escape(str(defaults[name]))}$", text)
+
+
+def test_pictures_are_looked_at_again_when_one_changes(built: Project) -> None:
+    made = built.make("simulate")
+    assert made.code == 0, made.text
+    assert made.commands == ["simulate"]  # the shapes have no pictures here
+    assert (built.folder / "build" / "fruit" / "simulated" / "report.html").is_file()
+    assert built.make("simulate").commands == []
+    (built.folder / "../pictures/fruit/kiwi-1.jpg").touch()
+    assert built.make("simulate").commands == ["simulate"]
 
 
 def test_one_role_makes_one_config(built: Project) -> None:
@@ -158,9 +168,8 @@ def test_one_role_makes_one_config(built: Project) -> None:
     made = built.make("shapes.emit=--role=pgie", "bundles/shapes")
     assert made.code == 0, made.text
     assert made.commands == ["emit"]
-    asked = built.make("shapes.emit=--role=pgie", "bundles/shapes/config_infer_secondary_shapes.txt")
-    assert asked.code != 0
-    assert "No rule to make target" in asked.text
+    assert built.make("shapes.emit=--role=pgie", "check").code == 0
+    assert not list((built.folder / "bundles" / "shapes").glob("config_infer_secondary_*"))
 
 
 def test_quantized_models_are_compared_with_their_original(empty: Project, models: Path) -> None:
