@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import common, tflite_option, unpacking, validating
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["command"]
 @tflite_option
 @unpacking
 @validating
+@depfile_option
 @common
 def command(
     onnx: Path,
@@ -37,17 +39,15 @@ def command(
 ) -> int:
     """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.agreement import WithAgreement  # noqa: PLC0415
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.steps import PickUpAdapted, Saved, beside, save_evidence  # noqa: PLC0415
     from convert.export.unpack import Unpack  # noqa: PLC0415
-    from convert.road import pick  # noqa: PLC0415
-    from convert.validate.stage import Validate  # noqa: PLC0415
+    from convert.road import pick, proving  # noqa: PLC0415
     from convert.warm import warm_worker  # noqa: PLC0415
 
     with warm_worker("convert.validate.reference") as worker:
         stage = Saved(
-            WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker),
+            proving(options, worker),
             lambda result: save_evidence(result.artifact, output) if output else (),
         )
         road = (Unpack(**pick(Unpack, options)), PickUpAdapted(onnx), stage)
