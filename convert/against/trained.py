@@ -118,12 +118,22 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     said, told = export.metadata, report.metadata
     mode = said.resize_mode or told.resize_mode
     if mode in {None, ResizeMode.NONE}:
-        findings = (*findings, rules.RESIZE_UNKNOWN.found("squash is assumed", path=path))
+        findings = (
+            *findings,
+            rules.RESIZE_UNKNOWN.found(
+                "how Edge Impulse resized pictures is not recorded; squash is assumed", path=path
+            ),
+        )
     threshold = told.threshold if said.threshold is None else said.threshold
     if threshold is None:
         threshold = _THRESHOLD
         if facts.task is not Task.CLASSIFIER:
-            findings = (*findings, rules.THRESHOLD_UNKNOWN.found(f"{_THRESHOLD} is assumed", path=path))
+            findings = (
+                *findings,
+                rules.THRESHOLD_UNKNOWN.found(
+                    f"Edge Impulse's threshold is not recorded; {_THRESHOLD} is assumed", path=path
+                ),
+            )
     original = Original(
         path, export.original or export.model, facts, _labels(engine, said, told),
         said.image_scaling or told.image_scaling or ImageScaling.NONE, worker, timeout,

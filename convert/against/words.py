@@ -99,8 +99,8 @@ class Telling:
         if mode is ResizeMode.FIT_SHORTEST:
             if self.both.shown.loaded.engine.settings.on_objects:
                 return "retrain with squash: objects have any aspect, nothing can crop them"
-            again = "convert again with " if crops else ""
-            return f"{again}--frame {_aspect(self.width, self.height)}"
+            again = " again" if crops else ""
+            return f"convert{again} with --frame {_aspect(self.width, self.height)}"
         if mode is ResizeMode.FIT_LONGEST:
             return "maintain-aspect-ratio=1 and symmetric-padding=1"
         return "maintain-aspect-ratio=0"
@@ -142,7 +142,7 @@ class Telling:
         known = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.score", "product")
         same = known == "objectness"
         ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
-        return ours, "takes the objectness alone", same, None if same else "--yolo-score objectness"
+        return ours, "takes the objectness alone", same, None if same else "convert with --yolo-score objectness"
 
     def _threshold(self) -> tuple[str, str, bool, str | None]:
         settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
@@ -174,7 +174,7 @@ class Telling:
         if trained.task is Task.FOMO:
             peak = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.merge") == "peak"
             ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
-            return ours, "merges cells that touch", False, None if peak else "--fomo-merge peak"
+            return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
         limits = self.both.shown.limits
         if limits is not None:
             theirs = f"keeps at most {limits.detections} boxes and drops what overlaps by more than {limits.overlap:g}"

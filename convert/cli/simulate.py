@@ -48,6 +48,14 @@ __all__ = ["command"]
     "--platform", type=click.Choice(["dgpu", "jetson"]), default="dgpu", show_default=True,
     help="A Jetson passes over objects below 16 pixels, where its VIC scales.",
 )  # fmt: skip
+@click.option(
+    "--against", type=click.Choice(["edge-impulse"]),
+    help="Run the original .tflite with the SDK's resize and decoding, too, and say where the two differ, and why.",
+)  # fmt: skip
+@click.option(
+    "--original", type=EXISTING, metavar="EXPORT",
+    help="With --against: the export or .tflite that the bundle was made of.  [default: found by the bundle's report]",
+)  # fmt: skip
 @folder_option("Folder for the results.")
 @depfile_option
 @common
@@ -61,6 +69,8 @@ def command(  # noqa: PLR0913 - options
     limit: int | None,
     target: str,
     platform: str,
+    against: str | None,
+    original: Path | None,
     output: Path,
     format_: str,
     fail_on: Level,
@@ -77,12 +87,20 @@ def command(  # noqa: PLR0913 - options
       ei-deepstream simulate detector.txt --sgie bundle/config_infer_secondary_fruit.txt street.mp4 -o shown
       ei-deepstream simulate --app bundle/deepstream_app_fruit.txt pictures/ -o shown
       ei-deepstream simulate config.txt --tensors dumped/ -o shown
+      ei-deepstream simulate bundle/config_infer_primary_fruit.txt pictures/ -o shown --against edge-impulse
     """
     config, pictures = _arguments(paths, secondary, app, tensors)
+    if original and not against:
+        raise click.UsageError("--original goes with --against edge-impulse")
+    if tensors and against:
+        raise click.UsageError("--against needs pictures that the model runs on; leave out --tensors")
     from convert.cli.simulate_job import Job  # noqa: PLC0415 - brings numpy; --help does without
     from convert.nvinfer.rules.gather import where  # noqa: PLC0415
 
-    job = Job(where(target, platform), output, config, secondary, app, tensors, pictures, every, limit)
+    job = Job(
+        where(target, platform), output, config, secondary, app, tensors, pictures, every, limit,
+        bool(against), original,
+    )  # fmt: skip
     return _finish(job, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
@@ -97,9 +115,17 @@ def _finish(job: Job, *, format_: str, fail_on: Level, quiet: bool) -> int:
         from convert.document import dumps  # noqa: PLC0415 - only for this format
 
         document = simulation_document(result.simulation, result.findings, result.outputs, code)
+        if result.comparison is not None:
+            from convert.against.document import against_document  # noqa: PLC0415 - with --against only
+
+            document["against"] = against_document(result.comparison)
         sys.stdout.write(dumps(document).decode())
     elif not quiet:
         show_simulation(result.simulation, result.findings, result.outputs)
+        if result.comparison is not None:
+            from convert.render.against import show_against  # noqa: PLC0415 - with --against only
+
+            show_against(result.comparison)
     return code
 
 

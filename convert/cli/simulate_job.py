@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.document import dumps
+from convert.document import SCHEMA_VERSION, dumps
 from convert.errors import ConvertError, InputError, OutputError
 from convert.simulate.chain import App, app, in_order
 from convert.simulate.document import objects_document
@@ -24,11 +25,15 @@ from convert.writing import make_folder, write, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
+    from convert.against.comparison import Comparison
+    from convert.against.run import Against
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Where
+    from convert.simulate.engine import Loaded
     from convert.simulate.scene import Frame, Simulation
     from convert.writing import Output
 
@@ -46,6 +51,7 @@ class Result:
     simulation: Simulation
     findings: tuple[Finding, ...]
     outputs: tuple[Output, ...]
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class Job:
         tensors: a folder of recorded outputs.
         pictures: files and folders.
         every, limit: which frames of a video.
+        against: run the primary engine's original, too, as Edge Impulse does; `original`: its file, where it is not
+            beside the bundle.
     """
 
     where: Where
@@ -70,6 +78,8 @@ class Job:
     pictures: tuple[Path, ...] = ()
     every: int = 1
     limit: int | None = None
+    against: bool = False
+    original: Path | None = None
 
     def __call__(self, told: Callable[[int | None], None] = lambda _: None) -> Result:
         """Run and write.
@@ -99,16 +109,31 @@ class Job:
         folder = _Folder(self.output)
         primary = runner.engines[0].engine
         frames: list[Frame] = []
-        for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
-            folder.add(frame, picture.pixels, kitti(frame, primary))
-            frames.append(frame)
-            told(1)
+        comparison = None
+        with self._judge(runner.engines[0]) as judge:
+            for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
+                folder.add(frame, picture.pixels, kitti(frame, primary))
+                frames.append(frame)
+                if judge is not None:
+                    judge(frame.name, picture.pixels)
+                told(1)
+            if judge is not None and frames:
+                comparison = judge.comparison
         simulation = runner.simulation(frames)
         suspects = [finding for each in loaded for finding in each.suspect]
         findings = (*runner.findings, *look(simulation, app=self.app, muxer=chain.muxer), *suspects)
         if not frames:
             raise _nothing(runner.findings)
-        return folder.finish(simulation, findings, chain)
+        if comparison is not None:
+            findings = (*findings, *comparison.findings)
+        return folder.finish(simulation, findings, chain, comparison)
+
+    def _judge(self, primary: Loaded) -> AbstractContextManager[Against | None]:
+        if not self.against:
+            return nullcontext()
+        from convert.against.run import against  # noqa: PLC0415 - LiteRT's side; most simulations do without
+
+        return against(primary, self.original)
 
     def _replay(self, source: Source, files: tuple[Path, ...], tensors: Path) -> Result:
         pictures: list[Picture] = []
@@ -156,19 +181,36 @@ class _Folder:
         if len(self.shown) < MOST_PICTURES:
             self.shown[frame.name] = page_picture(pixels, frame)
 
-    def finish(self, simulation: Simulation, findings: tuple[Finding, ...], chain: App) -> Result:
+    def finish(
+        self, simulation: Simulation, findings: tuple[Finding, ...], chain: App, comparison: Comparison | None = None
+    ) -> Result:
         """Write what tells of all pictures, and remove what an earlier run drew and this one did not."""
         from convert.render.page import page  # noqa: PLC0415 - jinja2
 
         configs = {str(source.path): _text(source.path) for source in chain.sources}
         html = page(
-            simulation, self.shown, findings=findings, configs=configs, evidence=_evidence(chain.sources[0].path)
+            simulation,
+            self.shown,
+            findings=findings,
+            configs=configs,
+            evidence=_evidence(chain.sources[0].path),
+            comparison=comparison,
         )
         files = {"report.html": html.encode("utf-8", "replace"), "objects.json": dumps(objects_document(simulation))}
         for name in self._before - {frame.name for frame in simulation.frames}:
             (self.path / "drawn" / f"{name}.jpg").unlink(missing_ok=True)
             (self.path / "kitti" / f"{name}.txt").unlink(missing_ok=True)
-        return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)))
+        if comparison is not None:
+            files["against.json"] = _against(comparison)
+        elif self._before:
+            (self.path / "against.json").unlink(missing_ok=True)  # an earlier run's
+        return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)), comparison)
+
+
+def _against(comparison: Comparison) -> bytes:
+    from convert.against.document import against_document  # noqa: PLC0415 - with its types only
+
+    return dumps({"schema_version": SCHEMA_VERSION, **against_document(comparison)})
 
 
 def _names(objects: Path) -> set[str]:
