@@ -136,6 +136,8 @@ def read(path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
                 pixels = _rgb(upright, path, notes)
     except InputError:
         raise
+    except Image.DecompressionBombError:  # Pillow has a limit of its own, above ours
+        raise _too_large(path, f"far more than {MOST_PIXELS:,} pixels, which is the most that is taken") from None
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever damaged bytes lead them to
         reason = " ".join(str(error).replace(str(path), "the file").split()) or type(error).__name__
         raise InputError(
@@ -150,11 +152,11 @@ _ORIENTATION = 0x0112  # EXIF
 def _check_size(path: Path, file: Image) -> None:
     width, height = file.size
     if width * height > MOST_PIXELS:
-        raise InputError(
-            f"the picture has {width} x {height} pixels, and no more than {MOST_PIXELS:,} are taken",
-            hint="scale it down to the size of the camera's frames",
-            path=path,
-        )
+        raise _too_large(path, f"{width} x {height} pixels, and no more than {MOST_PIXELS:,} are taken")
+
+
+def _too_large(path: Path, what: str) -> InputError:
+    return InputError(f"the picture has {what}", hint="scale it down to the size of the camera's frames", path=path)
 
 
 def _rgb(image: Image, path: Path, notes: list[str]) -> NDArray[np.uint8]:

@@ -193,7 +193,9 @@ class Settings:
         kind = NetworkType(int(values.get("network-type", 0)))
         written = values.get("cluster-mode")
         mode = ClusterMode(int(written) if written is not None else 0)
-        classes = _classes(values) if kind is not NetworkType.CLASSIFIER else ()
+        # nvinfer reads class attributes of these two only
+        has_classes = kind in {NetworkType.DETECTOR, NetworkType.INSTANCE_SEGMENTATION}
+        classes = _classes(values) if has_classes else ()
         if mode is ClusterMode.GROUP_RECTANGLES and kind is NetworkType.DETECTOR:
             mode = ClusterMode.NMS
             classes = tuple(replace(one, topk=20, nms_iou_threshold=0.5) for one in classes)

@@ -47,7 +47,11 @@ def detector(folder: Path, name: str = "cells", *, side: int = 32, batch: int = 
     half = (cell / 2 - 0.5) / _NORM
     centre = 0.5 / _NORM
     planes = [centre, centre, 2 * half + centre, 2 * half + centre]
-    _save(folder / f"{name}.onnx", text, {"zero": np.float32(0), "edges": np.float32(planes * 3).reshape(1, 12, 1, 1)})
+    _save(
+        folder / f"{name}.onnx",
+        text,
+        {"zero": np.zeros((), np.float32), "edges": np.array(planes * 3, np.float32).reshape(1, 12, 1, 1)},
+    )
     (folder / f"{name}_labels.txt").write_text("\n".join(LABELS) + "\n")
     given = {
         "gie-unique-id": 1, "network-type": 0, "num-detected-classes": 3, "cluster-mode": 4, **_keys(keys)

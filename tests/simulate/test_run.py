@@ -103,7 +103,12 @@ class TestPrimary:
         random = np.random.default_rng(1)
         arrays = [random.integers(0, 256, (20 + 2 * n, 60, 3), np.uint8) for n in range(7)]
         results = []
-        for name, keys in (("one", {}), ("three", {"batch_size": 3}), ("fixed", {"batch": 4, "batch_size": 4})):
+        ways: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("one", {}),
+            ("three", {"batch_size": 3}),
+            ("fixed", {"batch": 4, "batch_size": 4}),
+        )
+        for name, keys in ways:
             folder = tmp_path / name
             folder.mkdir()
             runner = _runner(detector(folder, all_pre_cluster_threshold=0.49, **keys))

@@ -1,0 +1,117 @@
+"""Which engines run, in which order, by configs and by deepstream-app's own config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.errors import ConvertError, InputError
+from convert.nvinfer.rules.gather import where
+from convert.simulate.chain import app, in_order
+from convert.simulate.engine import Source, load
+from tests.simulate.engines import classifier, detector
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.simulate.scene import Engine
+
+HERE = where("deepstream-9.1", "dgpu")
+
+
+def _engines(*configs: Path) -> list[Engine]:
+    return [load(Source(config), HERE).engine for config in configs]
+
+
+def _app(folder: Path, text: str, name: str = "app.txt") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+class TestOrder:
+    def test_behind_those_they_operate_on(self, tmp_path: Path) -> None:
+        engines = _engines(
+            detector(tmp_path),
+            classifier(tmp_path, "c", gie_unique_id=4, operate_on_gie_id=3),
+            detector(tmp_path, "b", gie_unique_id=3, process_mode=2, operate_on_gie_id=1),
+            classifier(tmp_path, "d", gie_unique_id=5),
+        )
+        assert in_order(engines) == (0, 2, 1, 3)
+
+    def test_in_a_circle_they_stay_as_they_are(self, tmp_path: Path) -> None:
+        engines = _engines(
+            detector(tmp_path),
+            classifier(tmp_path, "b", gie_unique_id=3, operate_on_gie_id=4),
+            classifier(tmp_path, "c", gie_unique_id=4, operate_on_gie_id=3),
+            classifier(tmp_path, "d", gie_unique_id=5, operate_on_gie_id=5),
+        )
+        assert in_order(engines) == (0, 1, 2, 3)
+
+    def test_a_secondary_engine_alone(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"looks at objects .* there is no engine in front") as caught:
+            in_order(_engines(classifier(tmp_path)))
+        assert caught.value.path == str(tmp_path / "colour.txt")
+
+    def test_two_primary_ones(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="this config at frames"):
+            in_order(_engines(detector(tmp_path), detector(tmp_path, "b", gie_unique_id=2)))
+
+    def test_one_id_twice(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"gie-unique-id=1 is taken by cells.txt"):
+            in_order(_engines(detector(tmp_path), classifier(tmp_path, gie_unique_id=1)))
+
+
+class TestApp:
+    TEXT = """[streammux]
+width=640
+height=360
+[primary-gie]
+enable=1
+gie-unique-id=5
+config-file=cells.txt
+[secondary-gie0]
+enable=1
+operate-on-gie-id=5
+operate-on-class-ids=1;2
+gie-unique-id=6
+config-file=colour.txt
+[secondary-gie1]
+enable=0
+config-file=no.txt
+"""
+
+    def test_what_its_groups_say_wins(self, tmp_path: Path) -> None:
+        detector(tmp_path)
+        classifier(tmp_path, process_mode=1)
+        found = app(_app(tmp_path, self.TEXT), HERE)
+        assert found.muxer == (640, 360)
+        first, second = (load(source, HERE).engine for source in found.sources)
+        assert (first.settings.unique_id, first.settings.on_objects) == (5, False)
+        assert (second.settings.unique_id, second.settings.on_objects) == (6, True)
+        assert second.settings.operate_on_class_ids == {1, 2}
+        assert in_order([first, second]) == (0, 1)
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("", "no primary engine is switched on"),
+            ("[primary-gie]\nconfig-file=cells.txt\n", "no primary engine is switched on"),
+            ("[secondary-gie0]\nenable=1\nconfig-file=cells.txt\n", "no primary engine is switched on"),
+            ("[primary-gie]\nenable=1\nconfig-file=no.txt\n", "its config-file 'no.txt' is not there"),
+            ("[primary-gie]\nenable=1\n", "it has no config-file"),
+            ("[primary-gie]\nenable=yes\nconfig-file=cells.txt\n", "deepstream-app cannot read its config"),
+            ("primary-gie\n", "deepstream-app cannot read its config"),
+            ("[primary-gie]\nenable=1\nplugin-type=1\nconfig-file=cells.txt\n", "runs in Gst-nvinferserver"),
+        ],
+    )
+    def test_refused(self, tmp_path: Path, text: str, says: str) -> None:
+        detector(tmp_path)
+        with pytest.raises(ConvertError, match=says) as caught:
+            app(_app(tmp_path, text), HERE)
+        assert caught.value.path == str(tmp_path / "app.txt")
+
+    def test_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="the app config cannot be read"):
+            app(tmp_path / "no.txt", HERE)

@@ -1,0 +1,221 @@
+"""What a file can hold becomes what a camera gives, or one clear sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from convert.errors import InputError
+from convert.simulate.pictures import Picture, Unreadable, find, read, read_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+RANDOM = np.random.default_rng(0)
+COLOURS = RANDOM.integers(0, 256, (6, 9, 3), np.uint8)
+GREY = COLOURS[:, :, 0]
+
+
+def _saved(folder: Path, image: Image.Image, name: str = "a.png", **more: Any) -> Path:
+    path = folder / name
+    image.save(path, **more)
+    return path
+
+
+def _rgb(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+class TestModes:
+    def test_rgb_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        pixels, notes = read(_saved(tmp_path, Image.fromarray(COLOURS)))
+        np.testing.assert_array_equal(pixels, COLOURS)
+        assert pixels.dtype == np.uint8
+        assert not notes
+        assert pixels.flags.c_contiguous
+
+    def test_grey(self, tmp_path: Path) -> None:
+        pixels, notes = read(_saved(tmp_path, Image.fromarray(GREY)))
+        np.testing.assert_array_equal(pixels, _rgb(GREY))
+        assert "grey" in notes[0]
+
+    def test_two_levels(self, tmp_path: Path) -> None:
+        pixels, _ = read(_saved(tmp_path, Image.fromarray(GREY > 100)))
+        np.testing.assert_array_equal(pixels, _rgb(np.where(GREY > 100, 255, 0)))
+
+    @pytest.mark.parametrize("name", ["a.png", "a.tif"])
+    def test_sixteen_bits_lose_their_lower_byte(self, tmp_path: Path, name: str) -> None:
+        levels = RANDOM.integers(0, 65536, (6, 9), np.uint16)
+        pixels, notes = read(_saved(tmp_path, Image.fromarray(levels), name))
+        np.testing.assert_array_equal(pixels, _rgb(levels >> 8))
+        assert notes == ("16-bit grey: the upper 8 bits are taken",)
+
+    def test_floating_point(self, tmp_path: Path) -> None:
+        path = _saved(tmp_path, Image.fromarray(GREY.astype(np.float32)), "a.tif")
+        with pytest.raises(InputError, match="without a known range"):
+            read(path)
+
+    def test_palette(self, tmp_path: Path) -> None:
+        image = Image.fromarray(COLOURS).quantize(16)
+        pixels, notes = read(_saved(tmp_path, image))
+        np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
+        assert notes == ()
+
+    def test_transparency_is_laid_on_black(self, tmp_path: Path) -> None:
+        alpha = np.dstack([COLOURS, np.where(GREY > 100, 255, 0).astype(np.uint8)])
+        pixels, notes = read(_saved(tmp_path, Image.fromarray(alpha)))
+        np.testing.assert_array_equal(pixels, np.where((GREY > 100)[:, :, None], COLOURS, 0))
+        assert notes == ("transparency is laid on black",)
+
+    def test_a_transparent_colour_of_a_palette(self, tmp_path: Path) -> None:
+        image = Image.new("P", (2, 2))
+        image.putpalette([200, 0, 0, 0, 200, 0])
+        image.putdata([0, 1, 1, 0])
+        pixels, notes = read(_saved(tmp_path, image, transparency=0))
+        assert pixels.tolist() == [[[0, 0, 0], [0, 200, 0]], [[0, 200, 0], [0, 0, 0]]]
+        assert notes == ("transparency is laid on black",)
+
+    def test_cmyk(self, tmp_path: Path) -> None:
+        image = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
+        pixels, notes = read(_saved(tmp_path, image, "a.tif"))
+        assert pixels[0, 0].tolist() == [255, 0, 0]
+        assert notes == ("CMYK is mixed to RGB without its colour profile",)
+
+    @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.tif", "a.webp"])
+    def test_of_an_animation_the_first_frame(self, tmp_path: Path, name: str) -> None:
+        first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+        more = {"lossless": True} if name.endswith("webp") else {}
+        path = _saved(tmp_path, first, name, save_all=True, append_images=[second], **more)
+        pixels, notes = read(path)
+        assert pixels[4, 4].tolist() == [255, 0, 0]
+        assert "of 2 frames the first is taken" in notes
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_turned_as_exif_says(self, tmp_path: Path, orientation: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = _saved(tmp_path, Image.fromarray(COLOURS), exif=exif)
+        turned = {
+            1: COLOURS,
+            2: COLOURS[:, ::-1],
+            3: COLOURS[::-1, ::-1],
+            4: COLOURS[::-1],
+            5: COLOURS.transpose(1, 0, 2),
+            6: np.rot90(COLOURS, -1),
+            7: np.rot90(COLOURS, -1)[:, ::-1][::-1, ::-1],
+            8: np.rot90(COLOURS),
+        }
+        pixels, notes = read(path)
+        np.testing.assert_array_equal(pixels, turned[orientation])
+        assert bool(notes) == (orientation != 1)
+
+
+class TestSizes:
+    def test_one_pixel(self, tmp_path: Path) -> None:
+        assert read(_saved(tmp_path, Image.new("RGB", (1, 1))))[0].shape == (1, 1, 3)
+
+    def test_20000_pixels_wide(self, tmp_path: Path) -> None:
+        assert read(_saved(tmp_path, Image.new("L", (20_000, 4))))[0].shape == (4, 20_000, 3)
+
+    def test_20000_pixels_square_is_refused_before_it_is_read(self, tmp_path: Path) -> None:
+        """400 million pixels in a few hundred bytes."""
+        path = _saved(tmp_path, Image.new("1", (20_000, 20_000)), "a.tif", compression="group4")
+        assert path.stat().st_size < 100_000
+        with pytest.raises(InputError, match="the picture has far more than 100,000,000 pixels") as caught:
+            read(path)
+        assert "scale it down" in str(caught.value.hint)
+
+    def test_what_pillow_takes_and_we_do_not(self, tmp_path: Path) -> None:
+        path = _saved(tmp_path, Image.new("1", (20_000, 5001)), "a.tif", compression="group4")
+        with pytest.raises(InputError, match="20000 x 5001 pixels, and no more than 100,000,000"):
+            read(path)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM" + bytes(60)])
+    def test_what_is_no_picture(self, tmp_path: Path, data: bytes) -> None:
+        path = tmp_path / "a.jpg"
+        path.write_bytes(data)
+        with pytest.raises(InputError, match="not a picture that can be read: ") as caught:
+            read(path)
+        assert (caught.value.path, str(tmp_path) in caught.value.message) == (str(path), False)
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.tif", "a.webp", "a.bmp"])
+    def test_cut_off(self, tmp_path: Path, name: str) -> None:
+        data = _saved(tmp_path, Image.fromarray(COLOURS), name).read_bytes()
+        path = tmp_path / ("cut" + name)
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(InputError):
+            read(path)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.png")
+        with pytest.raises(InputError, match="not an ordinary file"):
+            read(tmp_path / "a.png")
+
+    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]), st.data())
+    def test_any_bytes(self, tmp_path: Path, form: str, data: st.DataObject) -> None:
+        file = io.BytesIO()
+        Image.fromarray(COLOURS).save(file, form)
+        damaged = bytearray(file.getvalue())
+        for _ in range(data.draw(st.integers(1, 4))):
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+        path = tmp_path / "any"
+        path.write_bytes(damaged)
+        try:
+            pixels, _ = read(path)
+        except InputError as error:
+            assert error.path == str(path)  # noqa: PT017 - either is right
+        else:
+            assert pixels.dtype == np.uint8
+            assert pixels.shape[2] == 3
+
+
+class TestFolders:
+    def _folder(self, tmp_path: Path) -> Path:
+        for name in ("b.png", "a.JPG", ".hidden.png", "notes.txt"):
+            (tmp_path / name).write_bytes(b"")
+        (tmp_path / "below.png").mkdir()
+        return tmp_path
+
+    def test_pictures_directly_in_it_by_name(self, tmp_path: Path) -> None:
+        folder = self._folder(tmp_path)
+        assert [path.name for path in find([folder, folder / "notes.txt"])] == ["a.JPG", "b.png", "notes.txt"]
+
+    def test_nothing_in_it(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="the folder holds no picture"):
+            find([tmp_path])
+
+    def test_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="No such file"):
+            find([tmp_path / "no.png"])
+
+    def test_names_are_short_and_unique(self, tmp_path: Path) -> None:
+        stems = ["a", "A", "a-2", "ä b/..", "x" * 300, "..", "%", "a", "\udcff"]
+        from convert.simulate.pictures import _Names  # noqa: PLC0415
+
+        names = _Names()
+        given_ = [names(stem) for stem in stems]
+        assert given_ == ["a", "A-2", "a-2-2", "ä_b", "x" * 80, "picture", "picture-2", "a-3", "picture-3"]
+        for name in given_:
+            (tmp_path / f"{name}.jpg").write_text("")
+        assert len(list(tmp_path.iterdir())) == len(stems)
+
+    def test_a_broken_one_among_others(self, tmp_path: Path) -> None:
+        good, bad = tmp_path / "b.png", tmp_path / "a.png"
+        Image.fromarray(COLOURS).save(good)
+        bad.write_bytes(b"hello")
+        first, second = read_all([bad, good])
+        assert isinstance(first, Unreadable)
+        assert isinstance(second, Picture)
+        assert (first.source, second.name) == (bad, "b")
