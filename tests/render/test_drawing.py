@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from convert.render.drawing_text import Line
     from tests.render.conftest import Street
 
 GREY = 128
@@ -49,7 +50,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def texts(one: Frame, **options: object) -> list[str]:
         said: list[str] = []
 
-        def write(_pen: object, line: drawing.Line, *_: object) -> None:
+        def write(_pen: object, line: Line, *_: object) -> None:
             said.append(line.text)
 
         monkeypatch.setattr(drawing, "_write", write)
@@ -125,7 +126,7 @@ def test_a_picture_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
 
 def test_other_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="is float32"):
-        draw(np.zeros((10, 20, 3), np.float32), frame(20, 10))  # type: ignore[arg-type]
+        draw(np.zeros((10, 20, 3), np.float32), frame(20, 10))
 
 
 def test_a_box_lies_where_it_was_found() -> None:
