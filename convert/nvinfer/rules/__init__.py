@@ -1,8 +1,8 @@
 """What `check` knows: rules NVI001 and up, each a pure function of what was read.
 
 `LEXICAL` rules look at every file, `SEMANTIC` ones only at configs nvinfer accepts: what it would do with the rest of a
-file that it refuses, nobody can say. Those for the model (`network`, `operators`), for deepstream-app's own config
-(`pipeline`) and for scripts (`script`) are imported where there is one. `book` lists them all.
+file that it refuses, nobody can say. Those for the model (`network`, `framing`, `operators`), for deepstream-app's own
+config (`pipeline`) and for scripts (`script`) are imported where there is one. `book` lists them all.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def findings(case: Case) -> tuple[Finding, ...]:
     """What the rules find in a config."""
     checks = LEXICAL if case.faults else (*LEXICAL, *SEMANTIC)
     if case.model_path is not None:
-        from convert.nvinfer.rules import network, operators  # noqa: PLC0415 - most configs come without a model
+        from convert.nvinfer.rules import framing, network, operators  # noqa: PLC0415 - most come without a model
 
-        checks = (*checks, *network.CHECKS, *operators.CHECKS)
+        checks = (*checks, *network.CHECKS, *framing.CHECKS, *operators.CHECKS)
     return tuple(finding for rule, check in checks for finding in _first(rule, check(case)))
 
 

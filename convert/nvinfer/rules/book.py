@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.nvinfer.rules import LEXICAL, SEMANTIC, network, operators, pipeline, script
+from convert.nvinfer.rules import LEXICAL, SEMANTIC, framing, network, operators, pipeline, script
 
 if TYPE_CHECKING:
     from convert.findings import Rule
 
 __all__ = ["RULES"]
 
-_OF_CONFIGS = [rule for rule, _ in (*LEXICAL, *SEMANTIC, *network.CHECKS, *operators.CHECKS)]
+_OF_CONFIGS = [rule for rule, _ in (*LEXICAL, *SEMANTIC, *network.CHECKS, *framing.CHECKS, *operators.CHECKS)]
 _OF_APPS = [rule for rule, _ in pipeline.CHECKS]
 # The gates of convert.check are no functions of a case alone.
 _OTHERS = [operators.ONNX_RUNTIME, operators.TENSORRT, script.RULE]

@@ -1,4 +1,4 @@
-"""NVI092 to NVI097: deepstream-app's config, and the engines in it together."""
+"""NVI092 to NVI097, and NVI056 of frames: deepstream-app's config, and the engines in it together."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from convert.nvinfer.rules.appread import AppFile, Gie, number
 from convert.nvinfer.rules.case import CLASSIFIER, Case, Place, Presence, Where
 from convert.nvinfer.rules.classifier import ALL_ENGINES, OWN_OBJECTS
 from convert.nvinfer.rules.engine import absence
+from convert.nvinfer.rules.framing import FRAMING, shapes
 from convert.nvinfer.rules.values import quoted
 from convert.nvinfer.targets import app_keys, between, sinks
 
@@ -296,6 +297,7 @@ CHECKS: tuple[tuple[Rule, AppCheck], ...] = (
     (OWN_OBJECTS, fronts),
     (CLASS_IDS, class_ids),
     (SIZES, sizes),
+    (FRAMING, shapes),
     (SAME_ID, same_id),
     (NO_CONFIG, no_config),
     (APP_REFUSED, app_refused),
