@@ -22,10 +22,12 @@ from convert.export.source import places
 from convert.resources import configs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from convert.batch.digest import Ledger
     from convert.batch.job import Job
 
-__all__ = ["SCHEMA", "environment", "key_of"]
+__all__ = ["SCHEMA", "environment", "key_of", "libraries"]
 
 SCHEMA = 1
 """Of the cache; a new one makes every older entry unknown."""
@@ -42,10 +44,15 @@ def key_of(job: Job, ledger: Ledger) -> str:
         OSError: a file it depends on cannot be read.
     """
     options = {name: _plain(value, ledger) for name, value in job.options if name not in _NO_BYTES}
-    extra = tuple(library for option, library in _ON_DEMAND.items() if options.get(option))
+    extra = libraries(options)
     exports = [[path.name, _stem(path), ledger.digest(places(path))] for path in job.exports]
     document = {"schema": SCHEMA, "environment": environment(extra), "exports": exports, "options": options}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def libraries(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """What only some conversions need, and one with these options does."""
+    return tuple(library for option, library in _ON_DEMAND.items() if options.get(option))
 
 
 def _stem(path: Path) -> str:

@@ -67,6 +67,10 @@ SIZE = _Bytes()
     help="Seconds for one model, all stages together.",
 )
 @click.option("--memory-limit", type=SIZE, metavar="SIZE", help="For one worker: 800M, 2G.  [default: half of all]")
+@click.option(
+    "--scheduler", metavar="tcp://HOST:8786",
+    help="Convert on the workers of this Dask scheduler (extra [distributed]) instead of here.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Convert also what has not changed.")
 @click.option(
     "--cache-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where to keep results."
@@ -80,6 +84,7 @@ def command(  # noqa: PLR0913 - options
     jobs: int | None,
     time_limit: float,
     memory_limit: int | None,
+    scheduler: str | None,
     force: bool,
     cache_dir: Path | None,
     format_: str,
@@ -98,6 +103,8 @@ def command(  # noqa: PLR0913 - options
       ei-deepstream batch exports/ -o bundles --target 6.2
       ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml
     """
+    if scheduler is not None and jobs is not None:
+        raise click.UsageError("--jobs is about this machine; with --scheduler the cluster's workers say how many")
     from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
     from convert.batch.plan import plan  # noqa: PLC0415
 
@@ -105,10 +112,10 @@ def command(  # noqa: PLR0913 - options
     said = {name: value for name, value in options.items() if source(name) is ParameterSource.COMMANDLINE}
     known = Convert()
     todo = plan(tuple(_models(paths, known)), output, known.defaults, said)
-    scheduler = _pool(jobs, time_limit, memory_limit)
-    report = _run(
-        todo, output, scheduler, Cache(cache_folder(cache_dir)), force=force, hidden=quiet or format_ == "json"
+    where = (
+        _pool(jobs, time_limit, memory_limit) if scheduler is None else _cluster(scheduler, time_limit, memory_limit)
     )
+    report = _run(todo, output, where, Cache(cache_folder(cache_dir)), force=force, hidden=quiet or format_ == "json")
     return _finish(report, output, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
@@ -127,6 +134,12 @@ def _pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Abst
     from convert.batch.pool import Pool, cores, half_of_memory  # noqa: PLC0415
 
     return Pool(jobs or cores(), time_limit, memory_limit or half_of_memory())
+
+
+def _cluster(address: str, time_limit: float, memory_limit: int | None) -> AbstractContextManager[Scheduler]:
+    from convert.batch.dask import Cluster  # noqa: PLC0415
+
+    return Cluster(address, time_limit, memory_limit)
 
 
 @contextlib.contextmanager
