@@ -1,0 +1,196 @@
+"""Parity figures and the comparison with Edge Impulse on the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.against.comparison import (
+    Answer,
+    Cause,
+    Comparison,
+    Pair,
+    Reason,
+    Row,
+    Score,
+    Seen,
+    Step,
+    Verdict,
+)
+from convert.artifacts import Agreement, BatchParity, Evidence, Parity, Task
+from convert.document import evidence_document
+from convert.findings import Finding, Level
+from convert.render.page import page
+from convert.render.page_evidence import MOST_COMPARED, Measure, answer, differences, measures
+from convert.simulate.geometry import Network, Rect
+from convert.simulate.scene import Engine, Frame, Simulation
+from convert.simulate.settings import NetworkType, Settings
+from tests.render.test_page import Document
+
+EVIDENCE = Evidence(
+    Parity(2.5e-06, 1.25e-07, 1.0, 32, 0.0001),
+    BatchParity((1, 2, 8), 0.0),
+    "builds, batch 1 to 8",
+    decoding=3.1e-06,
+    int8_agreement=Agreement(0.9987, 0.0021, 0.08, 500),
+)
+
+
+def test_measures_of_a_report() -> None:
+    assert measures(evidence_document(EVIDENCE)) == [
+        Measure(
+            "Original against ONNX model",
+            "largest difference 2.5e-06, mean 1.2e-07; the same best class on 100 % of 32 inputs",
+            "0.0001",
+            passed=True,
+        ),
+        Measure("Batches against single pictures", "batches of 1, 2, 8: largest difference 0"),
+        Measure("TensorRT", "builds, batch 1 to 8"),
+        Measure("Boxes against an independent decoding", "largest difference 3.1e-06"),
+        Measure(
+            "Integer original against its float rewriting",
+            "the same decision on 99.87 % of 500 inputs; mean difference 0.0021, largest 0.08",
+        ),
+    ]
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    assert measures(evidence_document(Evidence())) == []
+
+
+def test_a_difference_beyond_the_limit_fails() -> None:
+    (row,) = measures({"parity": {**evidence_document(EVIDENCE)["parity"], "max_abs_diff": 0.5}})
+    assert row.passed is False
+    text = page(_simulation(), {}, evidence={"parity": {**evidence_document(EVIDENCE)["parity"], "max_abs_diff": 0.5}})
+    assert Document(text).row("Original against ONNX model")[2:] == ["0.0001", "no"]
+
+
+def test_other_figures_have_their_own_names() -> None:
+    assert measures({"framing": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
+        Measure("Framing, squash, top1", "0.7123"),
+        Measure("Framing, frame", "16:9"),
+    ]
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+keys = st.sampled_from(["max_abs_diff", "mean_abs_diff", "tolerance", "top1", "inputs", "sizes"])
+names = st.sampled_from(["parity", "batch", "tensorrt", "decoding", "int8_agreement", "other"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(names, json | st.dictionaries(keys, json)))
+def test_a_report_may_hold_anything(document: dict[str, Any]) -> None:
+    for row in measures(document):
+        assert row.name
+        assert len(row.measured) <= 400
+
+
+def seen(label: str = "car", score: float = 0.5) -> Seen:
+    return Seen(0, label, score, Rect(0, 0, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (Answer(), "nothing"),
+        (Answer("apple", 0.98765, (Score(0, "apple", 0.98765),)), "apple 0.988"),
+        (Answer(objects=(seen(), seen("", 0.25))), "car 0.5, class 0 0.25"),
+        (Answer(objects=(seen(),) * 6), "car 0.5, car 0.5, car 0.5, car 0.5 and 2 more"),
+    ],
+)
+def test_answers(one: Answer, words: str) -> None:
+    assert answer(one) == words
+
+
+def row(name: str, verdict: Verdict, **more: Any) -> Row:
+    return Row(name, 64, 48, verdict, Answer("apple", 0.75), Answer("pear", 0.5), **more)
+
+
+def comparison(*rows: Row) -> Comparison:
+    return Comparison(
+        "trained.tflite",
+        Task.SSD,
+        quantized=True,
+        tolerance=0.01,
+        steps=(
+            Step(Cause.FRAMING, "squashed", "cropped", same=False),
+            Step(Cause.SCALING, "x / 255", "x / 255", same=True),
+        ),
+        rows=rows,
+        reasons=(Reason(Cause.FRAMING, "nvinfer squashes", "--frame 16:9", ("b",), ("c",), 1),),
+        findings=(Finding("EI900", Level.WARNING, "the original is another model"),),
+    )
+
+
+ROWS = (
+    row("a", Verdict.SAME),
+    row("b", Verdict.DIFFERS, causes=(Cause.FRAMING, Cause.MERGE), largest=0.25, words="another label"),
+    row("c", Verdict.DRIFTS, largest=0.03125, pairs=(Pair(seen(), seen(), 0.9, 3.25),), words="other numbers"),
+)
+
+
+def _simulation() -> Simulation:
+    engine = Engine(Path("config.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
+    return Simulation((engine,), tuple(Frame(one.name, Path(one.name), 64, 48, None) for one in ROWS))
+
+
+def test_a_comparison_on_the_page() -> None:
+    document = Document(page(_simulation(), {}, comparison=comparison(*ROWS)))
+    assert document.row("framing") == ["framing", "squashed", "cropped", "no"]
+    assert document.row("scaling") == ["scaling", "x / 255", "x / 255", "yes"]
+    assert document.row("b", "differs")[2:] == ["apple 0.75", "pear 0.5", "0.25", "", "framing, merge"]
+    assert document.row("c", "drifts")[4:] == ["0.0312", "3.25 px", ""]
+    assert [one[0] for one in document.rows if len(one) == 7][1:] == ["b", "c", "a"]
+    assert "trained.tflite (in integers)" in document.text
+    assert "Against Edge Impulse: 1 of 3 pictures differs; 1 because nvinfer squashes: --frame 16:9" in document.text
+    assert "Framing: nvinfer squashes. 1 picture differs, 1 drifts, 1 of them with another cause." in document.text
+    assert "the original is another model" in document.text
+    assert "Scores may differ by 0.01; the largest difference is 0.25." in document.text
+
+
+def test_cards_say_where_edge_impulse_answers_differently() -> None:
+    import numpy as np  # noqa: PLC0415 - one test needs it
+
+    from convert.render.drawing import page_picture  # noqa: PLC0415
+
+    made = _simulation()
+    pictures = {one.name: page_picture(np.zeros((48, 64, 3), np.uint8), one) for one in made.frames}
+    document = Document(page(made, pictures, comparison=comparison(*ROWS)))
+    assert "Edge Impulse answers the same" in document.text
+    assert "Edge Impulse answers differently: another label" in document.text
+    assert "Edge Impulse: the same with other numbers: other numbers" in document.text
+    assert "the 2 where Edge Impulse's answer is another" in document.text
+    kinds = [str(one["class"]) for one in document.all("article") if str(one["class"]).startswith("card")]
+    assert ["differing" in kind for kind in kinds] == [False, True, True]
+
+
+def test_a_comparison_of_many_pictures_is_cut() -> None:
+    rows = (*(row(f"n{i}", Verdict.SAME) for i in range(MOST_COMPARED + 4)), row("last", Verdict.DIFFERS))
+    made = comparison(*rows)
+    assert len(differences(made)) == MOST_COMPARED
+    assert differences(made)[0].row.name == "last"
+    assert "5 pictures more are left out here." in Document(page(_simulation(), {}, comparison=made)).text
+
+
+def test_hostile_words_of_a_comparison_stay_words() -> None:
+    evil = '"><script>alert(1)</script>'
+    step, reason = comparison().steps[0], comparison().reasons[0]
+    made = replace(
+        comparison(row(evil, Verdict.DIFFERS, words=evil)),
+        original=evil,
+        steps=(replace(step, deepstream=evil, edge_impulse=evil),),
+        reasons=(replace(reason, words=evil, hint=evil),),
+        findings=(Finding(evil, Level.NOTE, evil, evil, 1, 1, evil),),
+    )
+    document = Document(page(_simulation(), {}, comparison=made))
+    assert document.all("script") == []
+    assert document.text.count(evil) >= 9
