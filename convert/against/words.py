@@ -110,7 +110,7 @@ class Telling:
         network = self.both.shown.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
         hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
-        return _FILTERS[chosen], "does from its top left corner", same, hint
+        return _FILTERS[chosen], "interpolates from the top left corner of each pixel", same, hint
 
     def _luma(self) -> tuple[str, str, bool, str | None]:
         return "makes grey levels before it scales", "scales colours and makes grey of them", False, None
@@ -177,9 +177,12 @@ class Telling:
             return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
         limits = self.both.shown.limits
         if limits is not None:
-            theirs = f"keeps at most {limits.detections} boxes and drops what overlaps by more than {limits.overlap:g}"
+            theirs = (
+                f"keeps {limits.detections} boxes at most, drops what overlaps by more than {limits.overlap:g} "
+                "and cuts boxes to whole pixels"
+            )
             return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
-        theirs = f"drops boxes of any class that overlap by {_SDK_OVERLAP:g} or more"
+        theirs = f"drops boxes of any class that overlap by {_SDK_OVERLAP:g} or more and cuts boxes to whole pixels"
         return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={_SDK_OVERLAP:g}"
 
     def _limits(self) -> tuple[str, str, bool, str | None]:

@@ -1,0 +1,62 @@
+"""Every bundle is converted once for all tests of this room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.__main__ import main
+from tests.against.bundles import SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Convert = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
+    """`convert(export, "--resize-mode", "squash")`: the bundle's folder, made at the first call."""
+    made: dict[tuple[object, ...], Path] = {}
+
+    def bundle(export: Path, *options: str) -> Path:
+        key = (export, options)
+        if key not in made:
+            folder = tmp_path_factory.mktemp("bundle") / "bundle"
+            assert main(["convert", str(export), "-o", str(folder), "-q", *options]) == 0
+            made[key] = folder
+        return made[key]
+
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def fruit_export() -> Path:
+    """A colour classifier of 96x96 pixels; how pictures were resized is not recorded."""
+    return SAMPLES / "exports" / "fruit-cpp-2022"
+
+
+@pytest.fixture(scope="session")
+def fruit(convert: Convert, fruit_export: Path) -> Path:
+    """Squashed, as the config says."""
+    return convert(fruit_export, "--resize-mode", "squash")
+
+
+@pytest.fixture(scope="session")
+def cropped(convert: Convert, fruit_export: Path) -> Path:
+    """Trained on cropped pictures, which nvinfer squashes."""
+    return convert(fruit_export, "--resize-mode", "fit-shortest")
+
+
+@pytest.fixture(scope="session")
+def shapes_export() -> Path:
+    """A grey classifier of 48x48 pixels, fit-longest."""
+    return SAMPLES / "exports" / "shapes-cpp-2025"
+
+
+@pytest.fixture(scope="session")
+def shapes(convert: Convert, shapes_export: Path) -> Path:
+    """As it was trained."""
+    return convert(shapes_export)

@@ -1,0 +1,248 @@
+"""One thing is done otherwise, and that one is named; the classifiers are the samples', which everybody has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from convert.against.causes import why
+from convert.against.comparison import Answer, Cause, Score, Verdict
+from convert.against.pairing import Measure
+from convert.against.words import Telling
+from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, photo, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_TIGHT = 1e-4  # the two models agree to 1e-6 on the same numbers
+
+
+def _fruit(number: int, size: tuple[int, int] = (96, 96)) -> NDArray[np.uint8]:
+    return photo(sorted((SAMPLES / "pictures" / "fruit").iterdir())[number], size)
+
+
+def _noise(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def _framed(inside: NDArray[np.uint8], outside: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`inside` in the middle of a frame twice as wide; nothing is scaled where Edge Impulse crops."""
+    frame = np.concatenate([outside[:, :48], inside, outside[:, 48:]], axis=1)
+    return np.ascontiguousarray(frame)
+
+
+def test_nothing_differs_where_both_do_the_same(fruit: Path, fruit_export: Path) -> None:
+    found = compared(config_of(fruit), fruit_export, *(_fruit(number) for number in range(20)), tolerance=_TIGHT)
+    comparison = found.comparison
+    assert [row.verdict for row in comparison.rows] == [Verdict.SAME] * 20
+    assert comparison.reasons == ()
+    assert comparison.findings == ()
+    assert comparison.largest < _TIGHT
+    assert comparison.summary == "0 of 20 pictures differ: DeepStream shows what Edge Impulse answers"
+
+
+def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
+    pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 20)]
+    comparison = compared(config_of(cropped), fruit_export, *pictures, tolerance=_TIGHT).comparison
+    wrong = [row for row in comparison.rows if row.verdict is not Verdict.SAME]
+    assert len(wrong) == 19
+    assert all(causes(row) == ["framing"] for row in wrong)
+    assert comparison.count(Verdict.DIFFERS) >= 3
+    (reason,) = comparison.reasons
+    assert reason.words == "nvinfer squashes where Edge Impulse crops the centre"
+    assert reason.hint == "convert with --frame 2:1"
+    assert reason.together == 0
+    assert comparison.summary.startswith(
+        f"{len(reason.pictures)} of 19 pictures differ; {len(reason.pictures)} because nvinfer squashes where Edge "
+        "Impulse crops the centre: convert with --frame 2:1"
+    )
+    assert {finding.id for finding in comparison.findings} == {"EI750", "EI751"}
+
+
+def test_the_crop_in_the_graph_is_what_edge_impulse_sees(convert: object, fruit_export: Path) -> None:
+    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1")  # type: ignore[operator]
+    pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 6)]
+    comparison = compared(config_of(folder), fruit_export, *pictures, tolerance=_TIGHT).comparison
+    assert comparison.count(Verdict.SAME) == 5
+    framing = next(step for step in comparison.steps if step.cause is Cause.FRAMING)
+    assert framing.same
+    assert framing.deepstream == "scales to 192x96, of which the model sees the centre"
+    square = compared(config_of(folder), fruit_export, *(_fruit(number) for number in range(5)), tolerance=_TIGHT)
+    assert {cause for row in square.rows for cause in row.causes} == {Cause.FRAMING}
+    assert square.comparison.reasons[0].hint == "convert again with --frame 1:1"
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted", "hint"),
+    [
+        ({"model-color-format": 1}, "colour", "model-color-format=0"),
+        ({"net-scale-factor": 1}, "scaling", "net-scale-factor=0.00392156862745098"),
+        ({"net-scale-factor": 0.00784313725490196, "offsets": "127.5;127.5;127.5"}, "scaling", "net-scale-factor"),
+        ({"offsets": "9;9;9"}, "scaling", "net-scale-factor"),
+        ({"classifier-threshold": 0.99999}, "threshold", "classifier-threshold=0"),
+    ],
+)
+def test_a_key_of_the_config(
+    fruit: Path, fruit_export: Path, tmp_path: Path, keys: dict[str, object], wanted: str, hint: str
+) -> None:
+    config = changed(fruit, tmp_path, keys)
+    found = compared(config, fruit_export, *(_fruit(number) for number in range(0, 20, 3)), tolerance=_TIGHT)
+    rows = [row for row in found.rows if row.verdict is not Verdict.SAME]
+    assert rows
+    assert all(causes(row) == [wanted] for row in rows)
+    (reason,) = found.comparison.reasons
+    assert hint in (reason.hint or "")
+    assert not next(step for step in found.comparison.steps if step.cause == wanted).same
+
+
+def test_labels_that_are_spelled_otherwise(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
+    config = changed(fruit, tmp_path, {}, labels={"kiwi": "Kiwi"})
+    found = compared(config, fruit_export, *(_fruit(number) for number in range(20)))
+    rows = [row for row in found.rows if row.verdict is Verdict.DIFFERS]
+    assert {row.edge_impulse.label for row in rows} == {"kiwi"}
+    assert {row.deepstream.label for row in rows} == {"Kiwi"}
+    assert all(causes(row) == ["labels"] for row in rows)
+    assert found.comparison.reasons[0].hint == "correct the label file: 'kiwi' is class 2"
+    assert "nvinfer says 'Kiwi' where Edge Impulse says 'kiwi'" in found.comparison.summary
+
+
+def test_a_label_that_is_missing_shows_nothing(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
+    config = changed(fruit, tmp_path, {}, labels={";orange;pear": ""})
+    found = compared(config, fruit_export, *(_fruit(number) for number in range(20)))
+    rows = [row for row in found.rows if row.verdict is Verdict.DIFFERS]
+    assert {row.deepstream.label for row in rows} == {""}
+    assert all(causes(row) == ["labels"] for row in rows)
+    assert "DeepStream shows nothing" in rows[0].words
+
+
+def test_interpolation(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
+    """Noise has another value between its pixels than at them; a frame of the network's size has none between."""
+    config = changed(fruit, tmp_path, {"scaling-filter": 0})
+    found = compared(config, fruit_export, _noise(192, 192), _fruit(3), tolerance=_TIGHT)
+    assert [causes(row) for row in found.rows] == [["interpolation"], []]
+    (reason,) = found.comparison.reasons
+    assert reason.hint == "scaling-filter=1"
+    assert reason.words.startswith("nvinfer takes the nearest pixel where Edge Impulse interpolates")
+    bilinear = compared(config_of(fruit), fruit_export, _noise(192, 192), tolerance=_TIGHT)
+    assert causes(bilinear.rows[0]) == ["interpolation"]
+    assert bilinear.comparison.reasons[0].hint is None
+
+
+def test_luma(shapes: Path, shapes_export: Path) -> None:
+    """nvinfer's grey levels are whole numbers; Edge Impulse's have fractions."""
+    found = compared(config_of(shapes), shapes_export, _noise(48, 48), tolerance=1e-5)
+    assert [causes(row) for row in found.rows] == [["luma"]]
+    grey = np.repeat(_noise(48, 48)[..., :1], 3, axis=2)
+    assert compared(config_of(shapes), shapes_export, grey, tolerance=1e-5).rows[0].verdict is Verdict.SAME
+
+
+@pytest.mark.parametrize(
+    ("keys", "hint"),
+    [
+        ({"maintain-aspect-ratio": 0}, "maintain-aspect-ratio=1 and symmetric-padding=1"),
+        ({"symmetric-padding": 0}, "maintain-aspect-ratio=1 and symmetric-padding=1"),
+    ],
+)
+def test_bars(shapes: Path, shapes_export: Path, tmp_path: Path, keys: dict[str, object], hint: str) -> None:
+    grey = np.repeat(_fruit(4, (48, 24))[..., :1], 3, axis=2)
+    right = compared(config_of(shapes), shapes_export, grey, tolerance=_TIGHT)
+    assert right.rows[0].verdict is Verdict.SAME
+    found = compared(changed(shapes, tmp_path, keys), shapes_export, grey, tolerance=_TIGHT)
+    assert causes(found.rows[0]) == ["framing"]
+    assert found.comparison.reasons[0].hint == hint
+
+
+def test_a_model_that_computes_something_else(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
+    """Its weights were changed and its provenance was not."""
+    config = changed(fruit, tmp_path, {})
+    (path,) = tmp_path.glob("*.onnx")
+    model = onnx.load_model(path)
+    last = max(
+        (one for one in model.graph.initializer if len(one.dims) == 1 and one.dims[0] == 5), key=lambda one: one.name
+    )
+    last.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(last) + np.float32([3, 0, 0, 0, -3]), last.name))
+    path.write_bytes(model.SerializeToString())
+    (tmp_path / "report.json").unlink()
+    found = compared(config, fruit_export, *(_fruit(number) for number in range(0, 20, 3)), tolerance=_TIGHT)
+    rows = [row for row in found.rows if row.verdict is not Verdict.SAME]
+    assert rows
+    assert all(causes(row) == ["model"] for row in rows)
+    assert "computes something else" in found.comparison.reasons[0].words
+
+
+def test_two_things_at_once_are_both_named(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
+    config = changed(fruit, tmp_path, {"classifier-threshold": 2}, labels={"kiwi": "Kiwi"})
+    kiwi = [_fruit(number) for number in range(8, 12)]
+    found = compared(config, fruit_export, *kiwi, _fruit(0))
+    assert [causes(row) for row in found.rows] == [["threshold", "labels"]] * 4 + [["threshold"]]
+    assert {reason.cause: reason.together for reason in found.comparison.reasons} == {
+        Cause.THRESHOLD: 4, Cause.LABELS: 4
+    }  # fmt: skip
+
+
+def test_deepstream_is_what_simulate_shows(
+    cropped: Path, fruit_export: Path, shapes: Path, shapes_export: Path
+) -> None:
+    for config, export in ((config_of(cropped), fruit_export), (config_of(shapes), shapes_export)):
+        pictures = [_fruit(number, (320, 239)) for number in range(0, 20, 4)]
+        rows = compared(config, export, *pictures).rows
+        for row, frame in zip(rows, shown(config, *pictures), strict=True):
+            assert row.deepstream.label == frame.label.strip()
+            assert row.deepstream.score == frame.said[0].confidence
+
+
+class _Lattice:
+    """A picture whose answer is Edge Impulse's exactly when all of `needed` is done its way."""
+
+    def __init__(self, needed: frozenset[Cause]) -> None:
+        self.needed = needed
+        self.both = self
+
+    def splits(self, _done: frozenset[Cause]) -> bool:
+        return True
+
+    def answer(self, done: frozenset[Cause]) -> Answer:
+        return _answer("right" if self.needed <= done else "wrong")
+
+
+def _answer(label: str) -> Answer:
+    return Answer(label, 1.0, (Score(0, label, 1.0),))
+
+
+_PLAIN = Measure(detects=False, cells=False, tolerance=0.1, pixel=1.0)
+
+
+@settings(max_examples=60)
+@given(needed=st.frozensets(st.sampled_from(list(Cause)), min_size=1))
+def test_what_is_named_is_what_is_needed(needed: frozenset[Cause]) -> None:
+    found = why(_Lattice(needed), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN)  # type: ignore[arg-type]
+    assert found == tuple(cause for cause in Cause if cause in needed)
+
+
+@settings(max_examples=60)
+@given(ways=st.lists(st.frozensets(st.sampled_from(list(Cause)), min_size=1, max_size=3), min_size=2, max_size=3))
+def test_where_there_are_several_ways_one_is_named_whole(ways: list[frozenset[Cause]]) -> None:
+    class Ways(_Lattice):
+        def answer(self, done: frozenset[Cause]) -> Answer:
+            return _answer("right" if any(way <= done for way in ways) else "wrong")
+
+    found = frozenset(why(Ways(frozenset()), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN))  # type: ignore[arg-type]
+    assert found in ways
+
+
+def test_every_cause_can_be_told(fruit: Path, fruit_export: Path) -> None:
+    found = compared(config_of(fruit), fruit_export, _fruit(0))
+    telling = Telling(found.both, 320, 240)
+    for cause in (Cause.FRAMING, Cause.INTERPOLATION, Cause.COLOUR, Cause.SCALING, Cause.MODEL, Cause.LABELS):
+        words, _ = telling.reason(cause)
+        assert words.startswith("nvinfer ")
+        assert " where Edge Impulse " in words
+        assert telling.step(cause).deepstream
