@@ -1,4 +1,4 @@
-"""The two classifiers, shaped, trained and exported as Edge Impulse does it: Keras, then a float32 `.tflite`.
+"""Two classifiers and two detectors, made as Edge Impulse makes them: Keras, then a float32 `.tflite`.
 
 TensorFlow is imported by whoever calls `train`; nothing else of `samples/` needs it.
 """
@@ -9,16 +9,22 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from samples.scenes import Array
 
-__all__ = ["convolutional", "export", "mobile", "seeded", "train"]
+__all__ = ["convolutional", "export", "fomo", "mobile", "seeded", "train", "yolov5"]
+
+_OBJECT = 10.0
+"""How much more a cell with an object counts than one without: there are about fifty times fewer."""
+
+_ANCHOR = 0.125
+"""The one anchor's width and height, shares of the picture: about a fruit on a table."""
 
 
 def mobile(size: tuple[int, int, int], classes: int) -> Any:
@@ -52,21 +58,69 @@ def convolutional(size: tuple[int, int, int], classes: int) -> Any:
     return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
 
 
+def fomo(size: tuple[int, int, int], classes: int) -> Any:
+    """FOMO: a class, or background (first), for every place of an eighth of the picture; [1,h/8,w/8,1+C]."""
+    inputs, x = _eighth(size)
+    x = layers.Conv2D(32, 1, activation="relu")(x)
+    return keras.Model(inputs, layers.Softmax()(layers.Conv2D(1 + classes, 1)(x)))
+
+
+def yolov5(size: tuple[int, int, int], classes: int) -> Any:
+    """The end of YOLOv5 with one grid and one anchor: a box for every place; [1,A,5+C].
+
+    A row is centre, size (shares of the picture), objectness and classes. YOLOv5's arithmetic: a centre lies up to half
+    a cell outside of its own cell, a box has up to four times the anchor's size.
+    """
+    inputs, x = _eighth(size)
+    x = _residual(layers.Conv2D(24, 1, use_bias=False)(x), expand=4, filters=24, stride=1)
+    x = layers.Conv2D(5 + classes, 1)(layers.Conv2D(48, 1, activation="relu")(x))
+    rows, columns = x.shape[1:3]
+    y, x_ = np.mgrid[:rows, :columns].astype(np.float32)
+    place = np.stack([x_.ravel(), y.ravel()], axis=1)[np.newaxis] - np.float32(0.5)
+    found = keras.ops.sigmoid(layers.Reshape((-1, 5 + classes))(x))
+    centre = (found[..., :2] * 2 + place) * np.array([1 / columns, 1 / rows], np.float32)
+    span = keras.ops.square(found[..., 2:4] * 2) * np.float32(_ANCHOR)
+    return keras.Model(inputs, layers.Concatenate()([centre, span, found[..., 4:]]))
+
+
 def seeded(seed: int) -> None:
     """Make what follows, new weights and training, the same every time on the same kind of machine."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
 
-def train(model: Any, inputs: Array, classes: NDArray[np.int64], *, epochs: int, rate: float, batch: int = 32) -> None:
-    """Train in place with Adam, the rate falling from `rate` to a hundredth of it along a cosine."""
+def train(model: Any, inputs: Array, truth: NDArray[Any], *, epochs: int, rate: float, batch: int = 32) -> None:
+    """Train in place with Adam, the rate falling from `rate` to a hundredth of it along a cosine.
+
+    Args:
+        inputs: [n, height, width, channels].
+        truth: class numbers [n]; of a FOMO [n, rows, columns], 0 for background; of a YOLO, rows [n, A, 5] of
+            objectness (0 or 1), centre and size.
+    """
+    grid, boxes = truth.ndim == 3 and truth.dtype.kind == "i", truth.dtype.kind == "f"
     steps = epochs * -(-len(inputs) // batch)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps, 0.01)),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        metrics=["accuracy"],
+        loss=_box_loss if boxes else keras.losses.SparseCategoricalCrossentropy(),
+        metrics=None if boxes else ["accuracy"],
     )
-    model.fit(inputs, classes, batch_size=batch, epochs=epochs, verbose=2)
+    weights = np.where(truth > 0, _OBJECT, 1).astype(np.float32) if grid else None
+    model.fit(inputs, truth, sample_weight=weights, batch_size=batch, epochs=epochs, verbose=2)
+
+
+def _box_loss(truth: Any, rows: Any) -> Any:
+    """Cross entropy of objectness everywhere; where an object is, of its class, and how far its box is off."""
+    there, wanted, found = truth[..., 0], truth[..., 1:5], rows[..., :4]
+    chance = tf.clip_by_value(rows[..., 4:], 1e-6, 1 - 1e-6)
+    score = -tf.math.log(tf.where(there[..., None] > 0, chance, 1 - chance))
+    inner = tf.minimum(wanted[..., :2] + wanted[..., 2:] / 2, found[..., :2] + found[..., 2:] / 2)
+    inner -= tf.maximum(wanted[..., :2] - wanted[..., 2:] / 2, found[..., :2] - found[..., 2:] / 2)
+    shared = tf.reduce_prod(tf.maximum(inner, 0), axis=-1)
+    both = tf.reduce_prod(wanted[..., 2:], axis=-1) + tf.reduce_prod(found[..., 2:], axis=-1) - shared
+    away = 1 - shared / both + tf.reduce_sum(tf.abs(wanted - found), axis=-1) / _ANCHOR
+    objects = tf.reduce_sum(there) + 1
+    weighed = tf.reduce_mean(score[..., 0] * tf.where(there > 0, _OBJECT, 1.0))
+    return weighed + tf.reduce_sum(there * (away + score[..., 1])) / objects
 
 
 def export(model: Any, input_name: str) -> bytes:
@@ -86,6 +140,20 @@ def export(model: Any, input_name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, input_signature=[spec], verbose=False)
         return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def _eighth(size: tuple[int, int, int]) -> tuple[Any, Any]:
+    """Inputs, and a MobileNetV2 cut where the picture is an eighth as large.
+
+    The cut is behind the expansion of the sixth block, where Edge Impulse has it ("block_6_expand_relu").
+    """
+    width, height, channels = size
+    inputs = keras.Input((height, width, channels))
+    x = _normed(layers.Conv2D(16, 3, 2, "valid", use_bias=False)(_padded(inputs)))
+    x = _residual(layers.ReLU(6.0)(x), expand=1, filters=8, stride=1)
+    for filters, stride in ((8, 2), (8, 1), (16, 2), (16, 1), (16, 1)):
+        x = _residual(x, expand=6, filters=filters, stride=stride)
+    return inputs, layers.ReLU(6.0)(_normed(layers.Conv2D(96, 1, use_bias=False)(x)))
 
 
 def _normed(x: Any) -> Any:
