@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from convert.artifacts import Export, Metadata
-from convert.document import SCHEMA_VERSION, finding_document, metadata_document, tensor_document
+from convert.artifacts import Export, Metadata, ResizeMode
+from convert.document import SCHEMA_VERSION, finding_document, framing_document, metadata_document, tensor_document
 from convert.errors import UnsupportedModelError
+from convert.framing import Frame, Framing
 from convert.graph.support import refuse_unsupported
+from convert.render.framing import framing_text
 from convert.render.text import console, show_findings
 
 if TYPE_CHECKING:
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["in_the_way", "inspection_document", "show_inspection"]
 
+_USUAL = Frame(16, 9)  # most cameras
 _PROJECT = ("project_id", "project_name", "project_owner", "deploy_version", "studio_version")
 
 
-def inspection_document(inspection: Inspection, exit_code: int) -> dict[str, Any]:
-    """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`)."""
+def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | None = None) -> dict[str, Any]:
+    """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`).
+
+    `framing` of a model that was trained on cropped pictures says what it sees of `frame` (16:9 where none is given).
+    """
     project = metadata_document(inspection.project)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -31,7 +37,7 @@ def inspection_document(inspection: Inspection, exit_code: int) -> dict[str, Any
         "kind": inspection.kind,
         "description": inspection.description,
         "project": {name: project[name] for name in _PROJECT},
-        "models": [_model_document(model) for model in inspection.models],
+        "models": [_model_document(model, frame) for model in inspection.models],
         "undecided": inspection.undecided,
         "hint": inspection.hint,
         "findings": [finding_document(finding) for finding in inspection.findings],
@@ -49,8 +55,8 @@ def in_the_way(model: Found) -> tuple[str, str | None] | None:
     return None
 
 
-def show_inspection(inspection: Inspection) -> None:
-    """For people, on standard output."""
+def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
+    """For people, on standard output; with a picture of what a model trained on cropped pictures sees of `frame`."""
     out = console()
     out.print(f"[bold]{escape(inspection.path)}[/]: {escape(inspection.description)}")
     project = inspection.project
@@ -64,7 +70,7 @@ def show_inspection(inspection: Inspection) -> None:
         if value:
             out.print(f"  {name:<9} {escape(value)}")
     for model in inspection.models:
-        _show_model(model, several=len(inspection.models) > 1)
+        _show_model(model, frame, several=len(inspection.models) > 1)
     show_findings(inspection.findings, out)
     if inspection.undecided:
         out.print(f"  [yellow]not convertible as it is:[/] {escape(inspection.undecided)}")
@@ -72,7 +78,7 @@ def show_inspection(inspection: Inspection) -> None:
             out.print(f"    [dim]hint:[/] {escape(inspection.hint)}")
 
 
-def _show_model(model: Found, *, several: bool) -> None:
+def _show_model(model: Found, frame: Frame | None, *, several: bool) -> None:
     out = console()
     place = " ".join(part for part in (model.member, model.symbol) if part)
     mark = " [green]<- the one convert takes[/]" if model.chosen and several else ""
@@ -81,7 +87,7 @@ def _show_model(model: Found, *, several: bool) -> None:
         size = "x".join("?" if extent is None else str(extent) for extent in facts.input.shape[1:])
         out.print(f"    {facts.task.value} {size}, {facts.quantization}, input {escape(facts.input.name)}")
         out.print(f"    operators {', '.join(facts.operators)}", style="dim")
-    for line in _recorded(model.metadata):
+    for line in (*_recorded(model.metadata), *_framed(model, frame)):
         out.print(f"    {escape(line)}")
     if refusal := in_the_way(model):
         out.print(f"    [yellow]{escape(refusal[0])}[/]")
@@ -107,7 +113,29 @@ def _recorded(metadata: Metadata) -> list[str]:
     return lines
 
 
-def _model_document(model: Found) -> dict[str, Any]:
+def _framing(model: Found, frame: Frame | None) -> Framing | None:
+    """What the model sees of a frame; None where it was not trained on cropped pictures."""
+    if model.facts is None or model.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
+        return None
+    match model.facts.input.shape:
+        case (_, int() as height, int() as width, _):
+            return Framing(frame or _USUAL, (width, height))
+        case _:
+            return None
+
+
+def _framed(model: Found, frame: Frame | None) -> list[str]:
+    """What the model sees of a frame, drawn; that it sees all of it where a frame is given for nothing."""
+    framing = _framing(model, frame)
+    if framing is None:
+        mode = model.metadata.resize_mode
+        cause = "the resize mode is not recorded" if mode is None else f"the resize mode is {mode}"
+        return [f"frame {frame}: nothing is cropped, {cause}"] if frame and model.facts else []
+    hint = [] if frame else ["--frame 16:9, or what the camera gives, makes `convert` crop in the model"]
+    return [*framing_text(framing, cropped=frame is not None), *hint]
+
+
+def _model_document(model: Found, frame: Frame | None) -> dict[str, Any]:
     refusal = in_the_way(model)
     facts = model.facts
     return {
@@ -125,6 +153,7 @@ def _model_document(model: Found) -> dict[str, Any]:
         "outputs": facts and [tensor_document(tensor) for tensor in facts.outputs],
         "operators": facts and list(facts.operators),
         "metadata": metadata_document(model.metadata),
+        "framing": (framing := _framing(model, frame)) and framing_document(framing),
         "convertible": refusal is None,
         "reason": refusal and refusal[0],
         "hint": refusal and refusal[1],
