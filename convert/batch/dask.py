@@ -29,7 +29,7 @@ from convert.batch.pool import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from convert.batch.job import Job
@@ -107,6 +107,15 @@ class Cluster:
         Raises:
             ConvertError: the scheduler is gone, there are no workers any more, or one has other versions.
         """
+        suspects: list[Job] = []
+        yield from self._run(jobs, observer, suspects)
+        for job in suspects:
+            yield from self._run([job], observer)
+
+    def _run(
+        self, jobs: Iterable[Job], observer: Callable[[Job, Event], None], suspects: list[Job] | None = None
+    ) -> Iterator[Outcome]:
+        """Dask blames the end of a worker on every job it had; those it gives up go into `suspects`, to run alone."""
         source = iter(jobs)
         going: dict[str, tuple[Job, Any]] = {}
         try:
@@ -123,6 +132,10 @@ class Cluster:
                     return
                 job, future = going.pop(self._next())
                 outcome = self._outcome(job, future)
+                if outcome is None and suspects is not None:
+                    suspects.append(job)
+                    continue
+                outcome = outcome or _deadly(job, future.exception())
                 for record in outcome.records:
                     observer(job, record)
                 yield outcome
@@ -132,7 +145,7 @@ class Cluster:
 
     def _submit(self, job: Job) -> Any:
         parcel = pack(job)
-        wanted = environment(libraries(job.settings))
+        wanted = _wanted(job.settings)
         key = f"ei-deepstream-{job.name}-{uuid.uuid4().hex}"  # never the result of somebody else's task
         # Arguments stay with the scheduler; what is "scattered" would be lost with the worker that holds it.
         future = self._client.submit(perform, parcel, wanted, self.seconds, self.memory, key=key, pure=False)
@@ -161,18 +174,13 @@ class Cluster:
             else:
                 alone += _PERIOD
 
-    def _outcome(self, job: Job, future: Any) -> Outcome:
+    def _outcome(self, job: Job, future: Any) -> Outcome | None:
+        """What became of `job`; None: too many workers have ended that had it."""
         from distributed import KilledWorker  # noqa: PLC0415 - an extra
 
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):
-            many, last = error.allowed_failures + 1, error.last_worker.address
-            told = ConvertError(
-                f"{many} workers ended while they converted it, the last one {last}",
-                hint="their logs say why; if memory ran out, give them more or --memory-limit",
-                path=job.export,
-            )
-            return failure(job, told, 0.0)
+            return None
         if error is not None:
             raise _broken(error)
         if future.status != "finished":
@@ -196,7 +204,7 @@ class Cluster:
         Raises:
             ConvertError: one has others.
         """
-        wanted = environment()
+        wanted = _wanted({})
         found = self._asked(lambda: self._client.run(environment, on_error="return"))
         for address, said in sorted(found.items()):
             if isinstance(said, BaseException):
@@ -249,6 +257,11 @@ def _distributed() -> Any:
     return distributed
 
 
+def _wanted(options: Mapping[str, Any]) -> dict[str, str]:
+    """What a worker has to be, to convert with `options`."""
+    return environment(libraries(options))
+
+
 def _no_workers(address: str, seconds: float) -> ConvertError:
     return ConvertError(
         f"the scheduler {address} had no workers for {seconds:g} s",
@@ -267,6 +280,15 @@ def _different(worker: _Different) -> ConvertError:
         f"the worker {worker.address} is not what this machine is: {'; '.join(other)}",
         hint="install the same versions there: they decide what a bundle is, to the byte",
     )
+
+
+def _deadly(job: Job, killed: Any) -> Outcome:
+    error = ConvertError(
+        f"{killed.allowed_failures + 1} workers ended while they converted it, the last one {killed.last_worker.address}",
+        hint="their logs say why; if memory ran out, give them more or --memory-limit",
+        path=job.export,
+    )
+    return failure(job, error, 0.0)
 
 
 def _broken(error: BaseException) -> ConvertError:
@@ -302,7 +324,7 @@ def perform(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: int 
         wanted: what `convert.batch.key.environment` says on the client's machine.
         seconds, memory: see `Cluster`.
     """
-    here = environment(libraries(parcel.job.settings))
+    here = _wanted(parcel.job.settings)
     if here != wanted:
         return _Different(_own_address(), here, wanted)
     with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as place, _warm(seconds, memory) as pool:

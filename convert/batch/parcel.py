@@ -12,6 +12,7 @@ bundle may be called after one of them (`convert.export.naming`).
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pickle
 import zlib
@@ -21,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 from convert.batch.digest import look
 from convert.batch.job import Outcome, State, failure
+from convert.document import dumps
 from convert.errors import ConvertError, InputError
 from convert.export.source import places
-from convert.nvinfer.bundle import beside, stale_engines
+from convert.nvinfer.bundle import REPORT, beside, stale_engines
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.batch.job import Job
+    from convert.writing import Output
 
 __all__ = ["Parcel", "Reply", "answer", "delivered", "opened", "pack"]
 
@@ -145,11 +148,24 @@ def answer(parcel: Parcel, folder: Path, outcome: Outcome) -> Reply:
     Raises:
         OSError: the bundle cannot be read.
     """
-    files = {}
+    files, names = {}, _names(parcel, folder)
     for output in outcome.outputs:
         path = Path(output.path)
         files[path.name] = path.read_bytes(), bool(path.stat().st_mode & 0o100)
-    return Reply(_renamed(outcome, _names(parcel, folder)), files)
+    outcome = _renamed(outcome, names)
+    if REPORT in files:  # its findings name places in the export as the user does
+        report = dumps(_renamed(json.loads(files[REPORT][0]), names))
+        files[REPORT] = report, False
+        outcome = _with_report(outcome, sha256(report))
+    return Reply(outcome, files)
+
+
+def _with_report(outcome: Outcome, digest: str) -> Outcome:
+    def corrected(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+        return tuple(replace(each, sha256=digest) if Path(each.path).name == REPORT else each for each in outputs)
+
+    records = tuple(replace(record, outputs=corrected(record.outputs)) for record in outcome.records)
+    return replace(outcome, outputs=corrected(outcome.outputs), records=records)
 
 
 def _names(parcel: Parcel, folder: Path) -> list[tuple[str, str]]:
@@ -173,8 +189,10 @@ def _renamed(value: Any, names: list[tuple[str, str]]) -> Any:
             for there, here in names:
                 value = value.replace(there, here)
         return value
-    if isinstance(value, tuple):
-        return tuple(_renamed(item, names) for item in value)
+    if isinstance(value, tuple | list):
+        return type(value)(_renamed(item, names) for item in value)
+    if isinstance(value, dict):
+        return {name: _renamed(item, names) for name, item in value.items()}
     if isinstance(value, ConvertError):
         message, hint, path = (_renamed(text, names) for text in (value.message, value.hint, value.path))
         return type(value)(message, hint=hint, path=path, line=value.line)

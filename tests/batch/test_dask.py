@@ -1,0 +1,304 @@
+"""A real scheduler and real workers on loopback: what they give, and what happens when they die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.__main__ import main
+from convert.batch import dask as ours
+from convert.batch.dask import Cluster
+from convert.batch.job import Job, Outcome, State, job
+from convert.batch.key import environment
+from convert.batch.parcel import Parcel, pack
+from convert.errors import ConvertError, InputError, MissingDependencyError
+from tests.batch.deadly import conditional, ends_the_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytest.importorskip("distributed", reason="the extra [distributed] is not installed")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPORTS = ROOT / "samples" / "exports"
+OPTIONS = {"opset": 13}
+
+
+class Dask:
+    """A scheduler, and workers that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        # One death, and one more, are enough for a task to be given up.
+        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1", "PYTHONPATH": str(ROOT)}
+        self._environment = {**os.environ, **settings}
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+
+    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file), *options]
+        with (self.folder / f"{what}.log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, env=self._environment, start_new_session=True
+            )
+
+    @property
+    def address(self) -> str:
+        for _ in range(300):
+            if self.file.exists() and (text := self.file.read_text()):
+                return str(json.loads(text)["address"])
+            time.sleep(0.1)
+        raise AssertionError((self.folder / "scheduler.log").read_text())
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        started = self._start("worker", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
+        self.workers.append(started)
+        return started
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """A nanny and its worker, as when a machine is switched off; the worker's session is the nanny's."""
+    for signalled in (signal.SIGSTOP, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signalled)
+        except ProcessLookupError:
+            break
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """With two workers; tests that kill use their own."""
+    started = Dask(tmp_path_factory.mktemp("dask"))
+    try:
+        started.worker()
+        started.worker()
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Dask]:
+    (tmp_path / "dask").mkdir()
+    started = Dask(tmp_path / "dask")
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def _jobs(folder: Path, count: int, export: Path = EXPORTS / "shapes-cpp-2025") -> list[Job]:
+    return [job(f"model-{n}", export, folder / f"model-{n}", OPTIONS) for n in range(count)]
+
+
+def _ignored(_job: Job, _event: object) -> None:
+    """Nobody watches."""
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_bundles_are_those_of_this_machine(dask: Dask, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "broken.tflite").write_bytes((EXPORTS.parent / "models/shapes.tflite").read_bytes()[:9000])
+    paths = [str(EXPORTS), str(tmp_path / "exports")]
+    documents = []
+    for name, more in (("here", []), ("there", ["--scheduler", dask.address])):
+        folders = ["-o", str(tmp_path / name), "--cache-dir", str(tmp_path / f"cache-{name}")]
+        assert main(["batch", *paths, *folders, "--format", "json", *more]) == 3
+        documents.append(json.loads(capsys.readouterr().out))
+    here, there = (_files(tmp_path / name) for name in ("here", "there"))
+    assert set(here) == set(there)
+    assert {name for name in here if here[name] != there[name]} <= {"batch.json"}
+    told = [json.dumps(_timeless(each)).replace(str(tmp_path / "there"), str(tmp_path / "here")) for each in documents]
+    assert told[0] == told[1]
+    assert main(["batch", *paths, "-o", str(tmp_path / "there"), "--cache-dir", str(tmp_path / "cache-there")]) == 3
+    assert "3 unchanged" in capsys.readouterr().out
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _timeless(item) for name, item in value.items() if name != "seconds"}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def test_a_worker_that_is_killed_loses_no_job_and_one_that_joins_helps(own: Dask, tmp_path: Path) -> None:
+    first, second = own.worker(), own.worker()
+    outcomes: list[Outcome] = []
+    with Cluster(own.address) as cluster:
+        for outcome in cluster(_jobs(tmp_path, 10), _ignored):
+            outcomes.append(outcome)
+            if len(outcomes) == 1:
+                kill(first)
+            elif len(outcomes) == 3:
+                own.worker()
+            elif len(outcomes) == 5:
+                kill(second)
+    assert sorted(outcome.name for outcome in outcomes) == sorted(f"model-{n}" for n in range(10))
+    assert {outcome.state for outcome in outcomes} == {State.DONE}
+    bundles = [_files(tmp_path / outcome.name) for outcome in outcomes]
+    assert bundles[0]
+    assert all(bundle == bundles[0] for bundle in bundles)
+
+
+def test_a_job_that_ends_every_worker_is_told_and_the_rest_goes_on(
+    dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "perform", ends_the_worker)
+    deadly = job("deadly", EXPORTS / "shapes-cpp-2025", tmp_path / "deadly", OPTIONS)
+    with Cluster(dask.address) as cluster:
+        outcomes = {each.name: each for each in cluster([deadly, *_jobs(tmp_path, 4)], _ignored)}
+    assert {name for name, each in outcomes.items() if each.state is State.DONE} == {f"model-{n}" for n in range(4)}
+    error = outcomes["deadly"].error
+    assert error is not None
+    assert error.message.startswith("2 workers ended while they converted it, the last one tcp://127.0.0.1:")
+
+
+def test_a_conversion_that_crashes_is_told_as_here(dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's process in the worker dies of SIGSEGV; the worker does not."""
+    monkeypatch.setattr(ours, "perform", conditional)
+    crash = job("crash", EXPORTS / "shapes-cpp-2025", tmp_path / "crash", OPTIONS)
+    with Cluster(dask.address) as cluster:
+        outcomes = {each.name: each for each in cluster([crash, *_jobs(tmp_path, 3)], _ignored)}
+    assert [name for name, each in outcomes.items() if each.state is not State.DONE] == ["crash"]
+    error = outcomes["crash"].error
+    assert error is not None
+    assert "SIGSEGV" in error.message
+    assert "ei-deepstream-" not in f"{error.message}{error.path}{error.hint}", "no folder of the worker is told"
+
+
+def test_workers_may_come_later(own: Dask, tmp_path: Path) -> None:
+    later = threading.Timer(1.0, own.worker)
+    later.start()
+    try:
+        with Cluster(own.address) as cluster:
+            (outcome,) = cluster(_jobs(tmp_path, 1), _ignored)
+    finally:
+        later.join()
+    assert outcome.state is State.DONE
+
+
+def test_no_workers_end_the_wait(own: Dask) -> None:
+    start = time.monotonic()
+    with pytest.raises(ConvertError, match="had no workers for 1 s") as error, Cluster(own.address, patience=1.0):
+        pass
+    assert "dask worker tcp://" in str(error.value.hint)
+    assert time.monotonic() - start < 60
+
+
+def test_workers_that_never_come_back_end_the_batch(own: Dask, tmp_path: Path) -> None:
+    worker = own.worker()
+    with Cluster(own.address, patience=2.0) as cluster:
+        outcomes = cluster(_jobs(tmp_path, 6), _ignored)
+        assert next(outcomes).state is State.DONE
+        kill(worker)
+        with pytest.raises(ConvertError, match="had no workers"):
+            list(outcomes)
+
+
+def test_a_scheduler_that_ends_ends_the_batch(own: Dask, tmp_path: Path) -> None:
+    own.worker()
+    with Cluster(own.address, connect=3.0) as cluster:
+        outcomes = cluster(_jobs(tmp_path, 6), _ignored)
+        assert next(outcomes).state is State.DONE
+        kill(own.scheduler)
+        with pytest.raises(ConvertError, match=r"the scheduler tcp://\S+ is gone") as error:
+            list(outcomes)
+    assert "goes on where it was" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:8786", "http://h:8786", "tcp://", "tcp://h:x", "tcp://a b:1"]
+)
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(InputError, match="is no address of a scheduler"), Cluster(address):
+        pass
+
+
+def test_where_nobody_answers() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}"), Cluster(address, connect=1.0):
+            pass
+
+
+def test_where_something_else_answers() -> None:
+    """A listener that takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(InputError, match="no Dask scheduler answers"), Cluster(address, connect=1.0):
+            pass
+
+
+def test_a_host_that_does_not_exist() -> None:
+    with (
+        pytest.raises(InputError, match="no Dask scheduler answers"),
+        Cluster("tcp://nowhere.invalid:8786", connect=1.0),
+    ):
+        pass
+
+
+def test_other_versions_are_named_before_anything_is_converted(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = environment()
+    monkeypatch.setattr(ours, "_wanted", lambda _settings: {**true, "tf2onnx": "1.2.3", "files": "0"})
+    with pytest.raises(ConvertError, match="is not what this machine is") as error, Cluster(dask.address):
+        pass
+    assert f"tf2onnx is {true['tf2onnx']}, here 1.2.3" in error.value.message
+    assert "its own files" in error.value.message
+
+
+def test_a_worker_with_other_versions_that_joins_later(
+    dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = environment()
+    with Cluster(dask.address) as cluster:
+        monkeypatch.setattr(ours, "_wanted", lambda _settings: {**true, "onnx": "0.1"})
+        with pytest.raises(ConvertError, match=f"onnx is {true['onnx']}, here 0.1"):
+            list(cluster(_jobs(tmp_path, 2), _ignored))
+    assert not (tmp_path / "model-0").exists()
+
+
+def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingDependencyError) as error, Cluster("tcp://127.0.0.1:8786"):
+        pass
+    assert error.value.hint == "pip install 'ei-deepstream[distributed]'"
+
+
+def test_jobs_are_the_clusters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["batch", str(EXPORTS), "-o", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:1", "-j", "2"]
+    assert main(words) == 2
+    assert "--jobs is about this machine" in capsys.readouterr().err
+
+
+def test_an_export_that_cannot_be_read_is_one_jobs_error(
+    dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(todo: Job) -> Parcel:
+        if todo.name == "model-0":
+            raise InputError("cannot read it: Permission denied", path=todo.export)
+        return pack(todo)
+
+    monkeypatch.setattr(ours, "pack", refuse)
+    with Cluster(dask.address) as cluster:
+        outcomes = {each.name: each.state for each in cluster(_jobs(tmp_path, 2), _ignored)}
+    assert outcomes == {"model-0": State.FAILED, "model-1": State.DONE}
