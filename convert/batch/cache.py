@@ -131,10 +131,8 @@ class Cache:
         try:
             with self.place(key).open("rb") as file:
                 entry = _head(file.readline(_LONGEST), key)
-        except FileNotFoundError:
+        except OSError:  # not there, or not to be read: storing it will tell
             return None
-        except OSError as error:
-            raise Damaged(str(error)) from error
         return entry
 
     def contents(self, key: str) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import ConvertError
 from convert.findings import Level, worst
+from convert.isolation import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record, Run
     from convert.writing import Output
 
-__all__ = ["BUG", "GOOD", "Job", "Outcome", "State", "execute", "failure", "job"]
+__all__ = ["BUG", "GOOD", "Job", "Outcome", "State", "bug", "execute", "failure", "job"]
 
 BUG = 70
 """The exit code of a run that ended in a fault of ours (sysexits.h, EX_SOFTWARE), as `convert` has it."""
@@ -130,20 +131,27 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silen
         run = _walk(job, worker, observer)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
+    except Failed as error:  # in the worker
+        return bug(job, str(error), error.details, time.perf_counter() - start)
     except Exception as error:  # noqa: BLE001 - a fault of ours in one model must not end the others; it is told as one
-        told = ConvertError(
-            f"this is a bug in ei-deepstream: {type(error).__name__}: {' '.join(str(error).split())}",
-            hint="please report it with the export and what batch.json has under `details`",
-            path=job.export,
-        )
-        details = "".join(traceback.format_exception(error))
-        return failure(job, told, time.perf_counter() - start, exit_code=BUG, details=details)
+        reason = f"{type(error).__name__}: {error}"
+        return bug(job, reason, "".join(traceback.format_exception(error)), time.perf_counter() - start)
     return _outcome(job, run, time.perf_counter() - start)
 
 
-def failure(job: Job, error: ConvertError, seconds: float, *, exit_code: int = 3, details: str = "") -> Outcome:
+def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
     """The outcome of a job that ended before any stage could say how."""
-    return Outcome(job.name, State.FAILED, exit_code, seconds, error=error, details=details)
+    return Outcome(job.name, State.FAILED, 3, seconds, error=error)
+
+
+def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
+    """The outcome of a job that ended in a fault of ours; `details` is the traceback."""
+    error = ConvertError(
+        f"this is a bug in ei-deepstream: {' '.join(reason.split())}",
+        hint="please report it with the export and what batch.json has under `details`",
+        path=job.export,
+    )
+    return Outcome(job.name, State.FAILED, BUG, seconds, error=error, details=details)
 
 
 def _walk(job: Job, worker: Worker, observer: Callable[[Event], None]) -> Run:

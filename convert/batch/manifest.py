@@ -71,10 +71,11 @@ def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
         raise InputError("the manifest is not UTF-8", path=path, hint="save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
+        last = len(text.splitlines()) or None
         raise InputError(
             f"the manifest is no TOML: {error}",
             path=path,
-            line=int(line[1]) if line else None,
+            line=int(line[1]) if line else last,
             hint="see toml.io; text stands in quotes",
         ) from error
     except RecursionError as error:

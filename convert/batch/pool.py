@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from convert.batch.job import BUG, Outcome, State, failure
+from convert.batch.job import Outcome, State, bug
 from convert.errors import ConvertError
 from convert.isolation import Died, Failed, Worker
 
@@ -164,9 +164,8 @@ class _Slot:
         except Died as death:
             error = watch.error(death, pool.seconds)
             return _ended(job, error, time.perf_counter() - start, watch.records)
-        except Failed as bug:
-            error = ConvertError(f"this is a bug in ei-deepstream: {bug}", hint="please report it", path=job.export)
-            return failure(job, error, time.perf_counter() - start, exit_code=BUG, details=bug.details)
+        except Failed as fault:
+            return bug(job, str(fault), fault.details, time.perf_counter() - start)
         return outcome
 
 

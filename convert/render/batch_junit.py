@@ -45,15 +45,14 @@ def _case(export: str, outcome: Outcome, fail_on: Level) -> TestCase:
 
 
 def _tell(case: TestCase, findings: tuple[Finding, ...], fail_on: Level) -> None:
-    failures = []
-    for finding in findings:
-        if finding.level.rank >= fail_on.rank:
-            failure = Failure(_text(f"{finding.id} {finding.message}"), finding.level.value)
-            failure.text = _line(finding)
-            failures.append(failure)
-    if failures:
-        case.result = failures
-    if len(failures) < len(findings):
+    """One failure a case, whatever it is made of: readers show no more failures than cases."""
+    failing = [finding for finding in findings if finding.level.rank >= fail_on.rank]
+    if failing:
+        more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+        failure = Failure(_text(f"{failing[0].id} {failing[0].message}{more}"), failing[0].level.value)
+        failure.text = "\n".join(map(_line, failing))
+        case.result = [failure]
+    if len(failing) < len(findings):
         case.system_out = "\n".join(_line(finding) for finding in findings if finding.level.rank < fail_on.rank)
 
 

@@ -63,7 +63,7 @@ def test_not_a_flatbuffer(worker: Worker) -> None:
 class _Crashing(Worker):
     """LiteRT checks flatbuffers well today; a crash is therefore brought about by hand."""
 
-    def call(self, _function: str, *_arguments: object, timeout: float) -> object:
+    def call(self, _function: str, *_arguments: object, timeout: float, **_: object) -> object:
         return super().call("signal:raise_signal", signal.SIGSEGV, timeout=timeout)
 
 

@@ -1,0 +1,102 @@
+"""A job gives what `convert` gives, and never raises."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.__main__ import main
+from convert.batch import job as module
+from convert.batch.job import BUG, Job, Outcome, State, execute, job
+from convert.cli.batch_options import Convert
+from convert.pipeline import Event, Status
+from convert.warm import warm_worker
+from tests.batch.conftest import LIBRARY, ZIP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from convert.isolation import Worker
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with warm_worker() as child:
+        yield child
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_same_bytes_as_convert(worker: Worker, tmp_path: Path) -> None:
+    options = {**Convert().defaults, "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
+    events: list[Event] = []
+    outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
+    said = ["--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d"]
+    assert main(["convert", str(ZIP), "-o", str(tmp_path / "convert"), "-q", *said]) == 0
+    assert files(tmp_path / "batch") == files(tmp_path / "convert")
+    assert outcome.state is State.DONE
+    assert outcome.exit_code == 0
+    assert [Path(output.path).name for output in outcome.outputs][-1] == "report.json"
+    assert {name for name, _ in outcome.summary} == {"task", "input", "labels", "max_abs_diff", "top1", "bundle"}
+    assert dict(outcome.summary)["input"] == "48x48x1"
+    assert next(event.name for event in events if event.status is Status.STARTED) == "unpack"
+    assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
+    outcome = execute(job("gone", tmp_path / "gone.zip", tmp_path / "out", {}), worker)
+    assert (outcome.state, outcome.exit_code) == (State.FAILED, 3)
+    assert outcome.error
+    assert outcome.error.code == "input"
+    assert not (tmp_path / "out").exists()
+    assert str(pickle.loads(pickle.dumps(outcome)).error) == str(outcome.error)
+
+
+@pytest.mark.parametrize("options", [{"role": "tgie"}, {"opset": 99}, {"target": "deepstream-1"}])
+def test_an_option_that_does_not_exist_is_an_outcome(
+    options: dict[str, object], worker: Worker, tmp_path: Path
+) -> None:
+    outcome = execute(job("one", LIBRARY, tmp_path / "out", options), worker)
+    assert outcome.error
+    assert (outcome.state, outcome.error.code) == (State.FAILED, "preset")
+
+
+def test_a_wrong_result_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
+    outcome = execute(job("strict", ZIP, tmp_path / "out", {"tolerance": 1e-12}), worker)
+    assert (outcome.state, outcome.exit_code, outcome.error, outcome.outputs) == (State.WRONG, 1, None, ())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(module, "_walk", broken)
+    outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker)
+    assert (outcome.state, outcome.exit_code) == (State.FAILED, BUG)
+    assert "ZeroDivisionError: by nothing" in str(outcome.error)
+    assert "Traceback" in outcome.details
+
+
+def test_a_pair(worker: Worker, models: Path, tmp_path: Path) -> None:
+    fomo = models / "fomo-96x96x1-f32.tflite"
+    outcome = execute(job("pair", fomo, tmp_path / "batch", Convert().defaults, LIBRARY), worker)
+    assert main(["convert", "--pgie", str(fomo), "--sgie", str(LIBRARY), "-o", str(tmp_path / "convert"), "-q"]) == 0
+    assert outcome.state is State.DONE
+    assert files(tmp_path / "batch") == files(tmp_path / "convert")
+
+
+def test_equal_options_make_equal_jobs(job_of: Callable[..., Job]) -> None:
+    one, other = job_of("a", opset=13, role="pgie"), job_of("a", role="pgie", opset=13)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.settings == {"opset": 13, "role": "pgie"}
+
+
+def test_an_outcome_needs_little() -> None:
+    assert Outcome("a", State.UNCHANGED, 0).outputs == ()

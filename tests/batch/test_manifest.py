@@ -1,0 +1,243 @@
+"""Manifests: what they say is what `convert` is given; what they cannot say is refused with its line."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.artifacts import ImageScaling, ResizeMode
+from convert.batch.manifest import read_manifest
+from convert.batch.plan import Model, plan
+from convert.cli.batch_options import Convert
+from convert.errors import ConvertError, InputError
+from convert.framing import parse_frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPTIONS = Convert()
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str], tuple[Model, ...]]:
+    def manifest(text: str) -> tuple[Model, ...]:
+        path = tmp_path / "models.toml"
+        path.write_text(text, encoding="utf-8")
+        return read_manifest(path, OPTIONS)
+
+    return manifest
+
+
+Read = Callable[[str], tuple[Model, ...]]
+
+
+def test_a_whole_one(read: Read, tmp_path: Path) -> None:
+    for name in ("weekly/door/export.zip", "weekly/gate/export.zip", "names.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a\nb\n")
+    models = read(
+        """
+        [defaults]
+        target = 6.2
+        resize-mode = "squash"
+
+        [[model]]
+        export = "one.zip"
+        name = "door"
+        role = "pgie"
+        labels = ["a;b", "c"]
+        frame = "16:9"
+        image_scaling = "torch"
+        dequantize = true
+        tolerance = 1
+
+        [[model]]
+        export = "weekly/*/export.zip"
+        name = "{parent}-{stem}"
+        labels = "names.txt"
+
+        [[model]]
+        pgie = "finder.zip"
+        sgie = "kinds.zip"
+        sgie-labels = "x;y"
+        object-batch-size = 8
+        resize_mode = "fit-longest"
+        """
+    )
+    common = {"target": "6.2", "resize_mode": ResizeMode.SQUASH}
+    door = {
+        **common,
+        "bundle_name": "door",
+        "role": "pgie",
+        "labels": ("a;b", "c"),
+        "frame": parse_frame("16:9"),
+        "image_scaling": ImageScaling.TORCH,
+        "dequantize": True,
+        "tolerance": 1.0,
+    }
+    assert dict(models[0].options) == door
+    assert (models[0].export, models[0].name, models[0].line) == (tmp_path / "one.zip", "door", 6)
+    assert [model.name for model in models[1:3]] == ["door-door", "gate-gate"]
+    assert models[1].export == tmp_path / "weekly" / "door" / "export.zip"
+    assert models[1].options["labels"] == ("a", "b")
+    pair = models[3]
+    assert (pair.name, pair.export, pair.sgie) == ("finder-kinds", tmp_path / "finder.zip", tmp_path / "kinds.zip")
+    assert pair.options["sgie_labels"] == ("x", "y")
+    assert pair.options["resize_mode"] is ResizeMode.FIT_LONGEST
+    assert len(plan(models, tmp_path / "out", OPTIONS.defaults, {})) == 4
+
+
+def test_every_option_of_convert_is_known() -> None:
+    assert {"target", "frame", "resize-mode", "batch-size", "opset", "images", "model"} <= set(OPTIONS.names)
+    assert not {"name", "output", "format", "quiet", "dry-run"} & set(OPTIONS.names)
+    for name in OPTIONS.names:
+        assert name.replace("-", "_") in {"labels", *OPTIONS.defaults}
+
+
+def test_paths_are_relative_to_the_manifest(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (model,) = read('[[model]]\nexport = "a.zip"\nimages = "pictures"')
+    assert model.options["images"] == tmp_path / "pictures"
+
+
+BAD = [
+    ("", None, "there is no [[model]] in it"),
+    ("x = 1", 1, "'x' is not known here"),
+    ("[default]\n[[model]]\nexport='a'", 1, "did you mean 'defaults'?"),
+    ("[[models]]\nexport='a'", 1, "did you mean 'model'?"),
+    ("defaults = 1\n[[model]]\nexport='a'", 1, "defaults is a table"),
+    ("[model]\nexport='a'", 1, "model is a list of tables"),
+    ("model = [1]", 1, "model is a list of tables"),
+    ("[[model]]\nexport = 'a'\n\ntargt = '6'", 4, "there is no option 'targt'; did you mean 'target'?"),
+    ("[[model]]\nexport = 'a'\n[[model]]\nexport = 'b'\nrole = 'xgie'", 5, "role: 'xgie' is not one of"),
+    ("[defaults]\n# opset\nopset = 99\n[[model]]\nexport = 'a'", 3, "opset: 99 is not in the range"),
+    ("[defaults]\nopset = 11.5\n[[model]]\nexport = 'a'", 2, "opset: it is a whole number"),
+    ("[defaults]\nopset = true\n[[model]]\nexport = 'a'", 2, "opset: it is a text or a number"),
+    ("[defaults]\ndequantize = 1\n[[model]]\nexport = 'a'", 2, "dequantize: it is true or false"),
+    ("[defaults]\nlabels = []\n[[model]]\nexport = 'a'", 2, "labels: a list of labels holds texts"),
+    ("[defaults]\nlabels = ['a', 1]\n[[model]]\nexport = 'a'", 2, "labels: a list of labels holds texts"),
+    ("[defaults]\nrole = ['pgie']\n[[model]]\nexport = 'a'", 2, "role: it is a text or a number"),
+    ("[defaults]\ntarget = 1979-05-27\n[[model]]\nexport = 'a'", 2, "target: it is a text or a number"),
+    ("[defaults]\nframe = '1:99'\n[[model]]\nexport = 'a'", 2, "frame: "),
+    ("[defaults]\nimages = 'gone'\n[[model]]\nexport = 'a'", 2, "does not exist"),
+    ("[defaults]\nexport = 'b'\n[[model]]\nexport = 'a'", 2, "there is no option 'export'"),
+    ("[defaults]\nname = 'b'\n[[model]]\nexport = 'a'", 2, "there is no option 'name'"),
+    ("[[model]]\nname = 'b'", 1, "a model has an export, or a pgie and an sgie"),
+    ("[[model]]\nexport = 'a'\npgie = 'b'\nsgie = 'c'", 1, "a model has an export, or a pgie and an sgie"),
+    ("[[model]]\npgie = 'b'", 1, "a model has an export, or a pgie and an sgie"),
+    ("[[model]]\npgie = 'b'\nsgie = 'c'\nrole = 'pgie'", 4, "role means nothing with pgie and sgie"),
+    ("[[model]]\nexport = ''", 2, "export is text"),
+    ("[[model]]\nexport = 7", 2, "export is text"),
+    ("[[model]]\nexport = 'a\\u0000'\n".replace("'", '"'), 2, "export is text"),
+    ("[[model]]\nexport = 'none/*.zip'", 2, "export 'none/*.zip': nothing matches"),
+    ("[[model]]\nexport = 'a'\nresize-mode = 'squash'\nresize_mode = 'squash'", 4, "given twice"),
+    ("[[model]]\nexport = 'a'\nexport = 'b'", 3, "no TOML: Cannot overwrite a value"),
+    ("[[model]]\nexport = a", 2, "no TOML"),
+    ("a = " + "[" * 5000, None, "nested too deep"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "said"), BAD)
+def test_a_wrong_one(text: str, line: int | None, said: str, read: Read) -> None:
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert said in caught.value.message
+    assert caught.value.line == line
+    assert caught.value.hint
+    assert str(caught.value.path).endswith("models.toml")
+
+
+def test_a_name_for_several_says_how_they_differ(read: Read, tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="how they differ") as caught:
+        read("[[model]]\nexport = '*.zip'\nname = 'door'")
+    assert caught.value.line == 3
+    assert [model.name for model in read("[[model]]\nexport = '*.zip'\nname = 'x-{stem}'")] == ["x-a", "x-b"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[[model]]\nexport = '\x80'"])
+def test_not_text(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_bytes(content)
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_manifest(tmp_path / "m.toml", OPTIONS)
+
+
+def test_a_mark_of_windows_editors(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_bytes(b"\xef\xbb\xbf[[model]]\r\nexport = 'a.zip'\r\n")
+    assert len(read_manifest(tmp_path / "m.toml", OPTIONS)) == 1
+
+
+def test_none_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read it"):
+        read_manifest(tmp_path / "gone.toml", OPTIONS)
+
+
+WORD = st.sampled_from(
+    ["export", "name", "pgie", "sgie", "role", "labels", "opset", "defaults", "model", "x", "target"]
+)
+VALUE = st.recursive(
+    st.text(string.printable, max_size=6)
+    | st.integers()
+    | st.floats()
+    | st.booleans()
+    | st.sampled_from(["*", "[", "[!]", "**", "a\0", "/", "pgie", "7.1", "{stem}"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORD, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\u{ord(character):04x}" for character in value) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {toml(item)}" for name, item in value.items()) + "}"
+    return str(value)
+
+
+def tried(text: str, folder: Path) -> None:
+    (folder / "m.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        models = read_manifest(folder / "m.toml", OPTIONS)
+        jobs = plan(models, folder / "out", OPTIONS.defaults, {})
+    except ConvertError as error:
+        assert error.path  # noqa: PT017 - both ways are right
+        return
+    assert len(jobs) == len(models)
+    for job in jobs:
+        assert job.output.parent == folder / "out", "nothing is written elsewhere"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(WORD, VALUE, max_size=3),
+    st.lists(st.dictionaries(WORD, VALUE, max_size=4), max_size=3),
+    st.dictionaries(WORD, VALUE, max_size=1),
+)
+def test_any_table_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory,
+    defaults: dict[str, Any],
+    models: list[dict[str, Any]],
+    top: dict[str, Any],
+) -> None:
+    lines = [f"{name} = {toml(value)}" for name, value in top.items() if name not in {"defaults", "model"}]
+    for header, table in [("[defaults]", defaults), *(("[[model]]", model) for model in models)]:
+        lines += [header, *(f"{name} = {toml(value)}" for name, value in table.items())]
+    tried("\n".join(lines), tmp_path_factory.getbasetemp())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text("[]{}=\"'#.\n\\ amodelxport", max_size=60)
+)
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    tried(text, tmp_path_factory.getbasetemp())

@@ -1,0 +1,128 @@
+"""A model that crashes, hangs or eats memory ends its worker; the rest goes on, and each is told by its reason."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.batch import pool as module
+from convert.batch.job import BUG, Job, Outcome, State, job
+from convert.batch.pool import Pool, cores, half_of_memory
+from tests.batch import poison
+from tests.batch.conftest import ZIP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from convert.pipeline import Event
+
+PRELOAD = ("convert.batch.slot", "tests.batch.poison")
+
+
+def run(pool: Pool, jobs: list[Job], events: list[tuple[Job, Event]] | None = None) -> dict[str, Outcome]:
+    with pool as ready:
+        return {
+            outcome.name: outcome
+            for outcome in ready(jobs, lambda *event: None if events is None else events.append(event))
+        }
+
+
+def jobs_of(exports: list[Path], output: Path, **options: object) -> list[Job]:
+    return [job(path.stem, path, output / path.stem, options) for path in exports]
+
+
+@pytest.mark.slow
+def test_poisoned_models_end_alone(export: Callable[..., Path], tmp_path: Path) -> None:
+    poisons = [poison.CRASH, poison.HANG, poison.EAT, poison.WRONG, poison.LATE]
+    bad = [export(mark[1:].decode(), mark) for mark in poisons]
+    truncated = export("truncated")
+    truncated.write_bytes(truncated.read_bytes()[:40_000])
+    good = [export(f"good{number}", b"%d" % number) for number in range(4)]
+    exports = [good[0], bad[0], bad[1], good[1], bad[2], truncated, bad[3], good[2], bad[4], tmp_path / "gone", good[3]]
+    events: list[tuple[Job, Event]] = []
+    pool = Pool(2, seconds=60, memory=512 << 20, preload=PRELOAD)
+    outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=5.0), events)
+    assert len(outcomes) == len(exports)
+    said = {name: str(outcome.error) for name, outcome in outcomes.items() if outcome.error}
+    assert said.pop("crash") == "tf2onnx crashed on this model (SIGSEGV)"
+    assert said.pop("hang") == "tf2onnx ran longer than 5 s on this model"
+    assert said.pop("eat") == "the conversion used more than 512 MiB, while it was in the stage translate"
+    assert said.pop("wrong").startswith("this is a bug in ei-deepstream: RuntimeError: nobody thought of this")
+    assert said.pop("late") == "LiteRT crashed on the original model (killed by SIGABRT)"
+    assert said.pop("truncated").startswith("the model is damaged")
+    assert said.pop("gone").startswith("cannot read it")
+    assert not said
+    assert outcomes["wrong"].exit_code == BUG
+    assert "nobody thought of this" in outcomes["wrong"].details
+    assert [record.name for record in outcomes["late"].records] == ["unpack", "translate", "adapt"]
+    for path in good:
+        assert outcomes[path.stem].state is State.DONE
+        assert (tmp_path / "out" / path.stem / "report.json").exists()
+    for path in bad:
+        assert not (tmp_path / "out" / path.stem).exists()
+    assert {each.name for each, _ in events} == {path.stem for path in exports}
+
+
+@pytest.mark.slow
+def test_the_time_limit_of_a_whole_model(export: Callable[..., Path], tmp_path: Path) -> None:
+    pool = Pool(1, seconds=1.5, preload=PRELOAD)
+    exports = [export("hang", poison.HANG), export("good")]
+    outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=60.0))
+    assert str(outcomes["hang"].error) == "the conversion ran longer than 1.5 s, while it was in the stage translate"
+    assert "--time-limit" in str(outcomes["hang"].error.hint if outcomes["hang"].error else "")
+
+
+def test_one_job_needs_one_worker(tmp_path: Path) -> None:
+    with Pool(8) as pool:
+        (outcome,) = pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None)
+        assert outcome.state is State.FAILED
+        assert len(pool._slots) == 1
+        (outcome,) = pool([job("zip", ZIP, tmp_path / "zip", {})], lambda *_: None)
+        assert outcome.state is State.DONE
+        assert len(pool._slots) == 1, "the second call has the same warm worker"
+
+
+def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path: Path) -> None:
+    pool, threads = Pool(1, preload=PRELOAD), threading.active_count()
+
+    def observer(_job: Job, event: Event) -> None:
+        if event.name == "translate":
+            raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), pool:
+        list(pool(jobs_of([export("hang", poison.HANG)], tmp_path), observer))
+    assert time.monotonic() - start < 60, "the model hangs for ten minutes"
+    assert threading.active_count() == threads
+
+
+def test_jobs_are_asked_for_when_there_is_room(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def jobs() -> Iterator[Job]:
+        for number in range(6):
+            asked.append(number)
+            yield job(str(number), tmp_path / "gone", tmp_path / str(number), {})
+
+    with Pool(1) as pool:
+        outcomes = pool(jobs(), lambda *_: None)
+        next(outcomes)
+        assert len(asked) == 2
+        assert len(list(outcomes)) == 5
+
+
+def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_START", 30.0)
+    pool = Pool(1, preload=("no_such_module",))
+    with pytest.raises(Exception, match="exited with status 1"):
+        run(pool, jobs_of([tmp_path / "gone"], tmp_path))
+
+
+def test_defaults_fit_the_machine() -> None:
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+    assert 64 << 20 < half_of_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

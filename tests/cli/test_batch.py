@@ -1,0 +1,234 @@
+"""`ei-deepstream batch` as people run it: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import shutil
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.__main__ import main
+from convert.batch.cache import locked
+from convert.batch.pool import Pool
+from convert.cli import batch as module
+from tests.batch import poison
+from tests.cli.conftest import ROOT, Said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXPORTS = ROOT / "samples" / "exports"
+SHAPES = ROOT / "samples" / "models" / "shapes.tflite"
+Say = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_folder_of_exports(say: Say, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = say("batch", EXPORTS, "-o", out, "--role", "pgie", "-j", 2)
+    assert said.code == 0, said.err
+    assert "3 models: 3 done" in said.out
+    assert re.search(r"fruit-cpp-2022 +done +classifier +96x96x3 +5", said.out)
+    assert said.err == ""
+    for name in ("fruit-cpp-2022", "shapes-arduino-2025", "shapes-cpp-2025"):
+        assert (
+            main(["convert", str(next(EXPORTS.glob(name + "*"))), "-o", str(tmp_path / name), "--role", "pgie", "-q"])
+            == 0
+        )
+        assert tree(out / name) == tree(tmp_path / name), "the same bytes as convert"
+    whole = tree(out)
+    again = say("batch", EXPORTS, "-o", out, "--role", "pgie")
+    assert again.code == 0
+    assert again.out == f"nothing to do: 3 models: 3 unchanged in {out}\n"
+    assert tree(out) == whole
+    shutil.rmtree(out)
+    restored = say("batch", EXPORTS, "-o", out, "--role", "pgie")
+    assert "3 models: 3 restored" in restored.out
+    assert tree(out) == whole, "batch.json, too, is what a conversion writes"
+
+
+@pytest.fixture
+def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A manifest in which much is wrong, and workers that crash and hang where a mark is in the model."""
+    for name, tail in {"good": b"", "fine": b"2", "crash": poison.CRASH, "endless": poison.HANG}.items():
+        (tmp_path / f"{name}.tflite").write_bytes(SHAPES.read_bytes() + tail)
+    (tmp_path / "truncated.tflite").write_bytes(SHAPES.read_bytes()[:40_000])
+    names = ("good", "truncated", "crash", "endless", "missing", "fine")
+    models = "".join(f'[[model]]\nexport = "{name}.tflite"\nname = "{name}"\n' for name in names)
+    (tmp_path / "models.toml").write_text("[defaults]\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n" + models)
+
+    def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
+        return Pool(jobs or 2, time_limit, memory_limit, ("convert.batch.slot", "tests.batch.poison"))
+
+    monkeypatch.setattr(module, "_pool", pool)
+    return tmp_path / "models.toml"
+
+
+@pytest.mark.slow
+def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = say("batch", poisoned, "-o", out, "--format", "json", "--time-limit", 8)
+    assert said.code == 3
+    states = {model["name"]: model["state"] for model in said.document["models"]}
+    assert states.pop("good") == states.pop("fine") == "done"
+    assert set(states.values()) == {"failed"}
+    codes = {model["name"]: model["error"]["code"] for model in said.document["models"] if model["error"]}
+    assert codes == {
+        "truncated": "input",
+        "crash": "translation",
+        "endless": "convert",
+        "missing": "input",
+    }
+    written = json.loads((out / "batch.json").read_bytes())
+    assert written["counts"] == {"done": 2, "wrong": 0, "failed": 4}
+    assert not re.search(r"seconds|stages", json.dumps(written["models"][0]))
+    for name in ("good", "fine"):
+        assert (out / name / "report.json").exists()
+    again = say("batch", poisoned, "-o", out, "--format", "junit", "--time-limit", 2)
+    assert again.code == 3
+    suite = ET.fromstring(again.out).find("testsuite")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("6", "4", "0")
+    errors = {case.get("name"): error.get("type") for case in suite for error in case.findall("error")}
+    assert errors == codes
+    text = say("batch", poisoned, "-o", out, "--time-limit", 2)
+    assert "6 models: 4 failed, 2 unchanged" in text.out
+    assert "crash: error: tf2onnx crashed on this model (SIGSEGV)" in text.err
+    assert json.loads((out / "batch.json").read_bytes())["counts"] == written["counts"]
+
+
+def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:
+    paths = [models / "classify-32x32x1-int8.lite", SHAPES]
+    said = say("batch", *paths, "-o", tmp_path / "out", "--tolerance", "1e-12", "--format", "json")
+    assert said.code == 3
+    one, other = said.document["models"]
+    assert (one["state"], one["error"]["code"]) == ("failed", "unsupported")
+    assert (other["state"], other["exit_code"], other["files"]) == ("wrong", 1, [])
+    said = say("batch", SHAPES, "-o", tmp_path / "out", "--tolerance", "1e-12")
+    assert said.code == 1
+    assert re.search(r"error EI4\d\d shapes: outputs differ", said.out)
+
+
+def test_fail_on(say: Say, tmp_path: Path) -> None:
+    arguments = ["batch", SHAPES, "-o", tmp_path / "out"]
+    assert say(*arguments).code == 0
+    assert say(*arguments, "--fail-on", "warning").code == 1, "findings of what is unchanged count as well"
+    junit = say(*arguments, "--fail-on", "warning", "--format", "junit")
+    assert ET.fromstring(junit.out).get("failures") == "1"
+
+
+def test_the_command_line_goes_before_the_manifest(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(
+        f"[defaults]\nrole = 'sgie'\ntarget = 6.2\n[[model]]\nexport = '{SHAPES}'\nname = 'door'\n"
+    )
+    assert say("batch", tmp_path / "m.toml", "-o", tmp_path / "out", "--role", "pgie").code == 0
+    options = json.loads((tmp_path / "out" / "door" / "report.json").read_bytes())["options"]
+    assert (options["role"], options["target"]) == ("pgie", "deepstream-6.2")
+    assert (tmp_path / "out" / "door" / "config_infer_primary_door.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["gone.toml"], 3, "gone.toml: cannot read it"),
+        (["*.none"], 3, "nothing matches this pattern"),
+        (["a/x.zip", "b/x.zip"], 3, "two models are called 'x'"),
+        (["a.zip", "--role", "tgie"], 2, "'tgie' is not one of"),
+        (["a.zip", "--memory-limit", "much"], 2, "is no size"),
+        (["a.zip", "--memory-limit", "-1G"], 2, "is no size"),
+        (["a.zip", "--name", "x"], 2, "No such option"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_asked(arguments: list[str], code: int, said: str, say: Say, tmp_path: Path) -> None:
+    answer = say("batch", *arguments, "-o", tmp_path / "out")
+    assert answer.code == code
+    assert said in answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_manifest_says_where(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text("[[model]]\nexport = 'a'\ntargt = '6'\n")
+    answer = say("batch", tmp_path / "m.toml", "-o", tmp_path / "out")
+    assert answer.code == 3
+    assert f"{tmp_path / 'm.toml'}:3: there is no option 'targt'; did you mean 'target'?" in answer.err
+
+
+def test_quiet(say: Say, tmp_path: Path) -> None:
+    answer = say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", "-q")
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.startswith(f"gone: error: {tmp_path / 'gone.zip'}: cannot read it")
+
+
+def test_two_runs_into_one_folder_take_turns(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    let_go = contextlib.ExitStack()
+    let_go.enter_context(locked(out))
+    monkeypatch.setattr(time, "sleep", lambda _: let_go.close())
+    answer = say("batch", SHAPES, "-o", out)
+    assert answer.code == 0
+    assert answer.err == f"another batch is writing into {out}: waiting for its end\n"
+
+
+def test_help_shows_the_options_of_convert(say: Say) -> None:
+    batch, convert = say("batch", "--help").out, say("convert", "--help").out
+    of_one_run = {"--pgie", "--sgie", "--name", "--model", "--dry-run", "--depfile"}
+    names = set(re.findall(r"^\s+(?:-\w, )?(--[\w-]+)", convert, re.MULTILINE)) - of_one_run
+    assert "--frame" in names
+    assert names <= set(re.findall(r"--[\w-]+", batch))
+
+
+def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
+    assert say("cache", "info").out == f"{tmp_path / 'cache'}\n0 bundles, 0 bytes\n"
+    assert say("batch", SHAPES, "-o", tmp_path / "out").code == 0
+    document = say("cache", "info", "--format", "json").document
+    assert (document["entries"], document["damaged"]) == (1, 0)
+    (entry,) = (tmp_path / "cache" / "entries").glob("??/*")
+    assert document["bytes"] == entry.stat().st_size
+    assert say("cache", "prune").out.endswith("0 bundles removed, 0 bytes; 1 left\n")
+    entry.write_bytes(entry.read_bytes()[:-1])
+    assert "1 damaged" in say("cache", "info").out
+    assert say("cache", "prune", "--format", "json").document["removed"] == 1
+    assert say("batch", SHAPES, "-o", tmp_path / "out", "--cache-dir", tmp_path / "other").code == 0
+    assert say("cache", "prune", "--all", "--cache-dir", tmp_path / "other").out.startswith("1 bundles removed")
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only here
+
+    from convert.batch.job import Outcome, State, job  # noqa: PLC0415
+    from convert.errors import InputError  # noqa: PLC0415
+    from convert.pipeline import Record, Status  # noqa: PLC0415
+    from convert.render.batch_progress import Watch  # noqa: PLC0415
+
+    console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
+    one, two = (job(name, tmp_path, tmp_path, {}) for name in ("one[x]", "two"))
+    watch = Watch(3, console)
+    watch(one, Record("unpack", Status.STARTED))
+    watch(one, Record("unpack", Status.DONE, 0.1))
+    watch(one, Record("translate", Status.STARTED))
+    watch(two, Outcome("two", State.FAILED, 3, error=InputError("bad")))
+    console.print(watch.shown())
+    watch.interrupted()
+    shown = console.export_text()
+    assert "1/3" in shown
+    assert "unpack 1 · translate 0" in shown
+    assert "1 failed" in shown
+    assert "one[x] (translate)" in shown
+    assert "1 of 3 models are finished; the same command goes on from there" in shown

@@ -1,0 +1,188 @@
+"""A batch that is killed at any moment, interrupted, or run twice at once: the same bytes, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT
+
+SHAPES = ROOT / "samples" / "models" / "shapes.tflite"
+MODELS = 8
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def command(exports: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "convert", "batch", str(exports), "-o", str(out), "-j", "2", "--format", "json"]
+
+
+def environment(cache: Path) -> dict[str, str]:
+    return {**os.environ, "EI_DEEPSTREAM_CACHE": str(cache)}
+
+
+def run(exports: Path, out: Path, cache: Path) -> dict[str, int]:
+    """How many models came to what."""
+    done = subprocess.run(
+        command(exports, out), capture_output=True, text=True, check=True, cwd=ROOT, env=environment(cache), timeout=300
+    )
+    counts: dict[str, int] = json.loads(done.stdout)["counts"]
+    return counts
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small models, each with a digest of its own."""
+    folder = tmp_path_factory.mktemp("exports")
+    for number in range(MODELS):
+        (folder / f"m{number}.tflite").write_bytes(SHAPES.read_bytes() + b"%d" % number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+    """What an undisturbed run makes, and how many seconds it took."""
+    folder = tmp_path_factory.mktemp("whole")
+    start = time.monotonic()
+    assert run(exports, folder / "out", folder / "cache")["done"] == MODELS
+    return tree(folder / "out"), time.monotonic() - start
+
+
+def children(pid: int) -> list[int]:
+    found = [
+        int(word) for each in Path(f"/proc/{pid}/task").iterdir() for word in (each / "children").read_text().split()
+    ]
+    return found + [grand for child in found for grand in children(child)]
+
+
+def gone(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    """Killed again and again, each run goes on where the one before it stopped."""
+    bytes_of, seconds = whole
+    moments = random.Random(9)
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    for _ in range(3):
+        process = subprocess.Popen(
+            command(exports, out),
+            cwd=ROOT,
+            env=environment(cache),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(moments.uniform(0.2, 0.9) * seconds)
+        workers = [] if gone(process.pid) else children(process.pid)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while not all(map(gone, workers)):
+            assert time.monotonic() < deadline, "a worker outlives its parent"
+            time.sleep(0.02)
+        for name, data in (tree(out) if out.exists() else {}).items():
+            assert data == bytes_of[name] if name in bytes_of else name.endswith(".part"), "every file is whole"
+    counts = run(exports, out, cache)
+    assert sum(counts.values()) == MODELS
+    assert counts["wrong"] == counts["failed"] == 0
+    assert tree(out) == bytes_of
+    assert run(exports, out, cache)["unchanged"] == MODELS
+
+
+@pytest.mark.slow
+def test_what_was_finished_is_not_done_again(
+    exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    process = subprocess.Popen(command(exports, out), cwd=ROOT, env=environment(cache), stdout=subprocess.DEVNULL)
+    while len(list((cache / "entries").glob("??/[0-9a-f]*"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    counts = run(exports, out, cache)
+    assert counts["unchanged"] + counts["restored"] >= 3
+    assert counts["done"] <= MODELS - 3
+    assert tree(out) == whole[0]
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_cache(exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    """Into two folders at once: nothing is converted twice, both are whole."""
+    cache = tmp_path / "cache"
+    processes = [
+        subprocess.Popen(command(exports, tmp_path / name), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
+        for name in ("one", "two")
+    ]
+    counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(each["done"] for each in counts) == MODELS
+    assert tree(tmp_path / "one") == tree(tmp_path / "two") == whole[0]
+    both = [
+        subprocess.Popen(command(exports, tmp_path / "both"), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in both]
+    assert sorted(each["unchanged"] for each in counts) == [0, MODELS], "into one folder they take turns"
+    assert tree(tmp_path / "both") == whole[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(number: signal.Signals, exports: Path, tmp_path: Path) -> None:
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    process = subprocess.Popen(
+        command(exports, out),
+        cwd=ROOT,
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("*/report.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = children(process.pid)
+    assert workers
+    process.send_signal(number)
+    said, error = process.communicate(timeout=60)
+    assert said == ""
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "models are finished; the same command goes on from there" in error
+        assert error.endswith("interrupted\n")
+    deadline = time.monotonic() + 10
+    while not all(map(gone, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.02)
+    assert not (out / "batch.json").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_cache_is_made_again(exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    assert run(exports, out, cache)["done"] == MODELS
+    shutil.rmtree(out)
+    entries = sorted((cache / "entries").glob("??/*"))
+    for number, entry in enumerate(entries[:4]):
+        data = entry.read_bytes()
+        entry.write_bytes([b"", data[:100], data[:-1], data[:-50] + bytes(50)][number])
+    next((cache / "ledgers").iterdir()).write_bytes(b"{")
+    counts = run(exports, out, cache)
+    assert (counts["done"], counts["restored"]) == (4, MODELS - 4)
+    assert tree(out) == whole[0]
