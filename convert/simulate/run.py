@@ -1,12 +1,13 @@
 """Runs pictures through a chain of engines as a DeepStream pipeline would: one primary, any number behind it.
 
-Pictures are taken a group at a time, so that memory does not grow with their number: at most the primary engine's
-batch, and no more than GROUP_BYTES. Frames of one batch do not see each other, so how they are grouped changes no
-result.
+Pictures are taken a group at a time: every step is done for all of them before the next one begins, which is faster
+than picture by picture, and memory does not grow with their number. The model sees them in batches of its own; frames
+of one batch do not see each other, so neither group nor batch changes a result.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from convert.errors import InputError
 from convert.simulate.cascade import WHOLE_FRAME, passed_over
 from convert.simulate.decode import Detected, decode
 from convert.simulate.decode_boxes import Dropped
+from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import CONVERSION, NOBODY, PARSER, PICTURE
 from convert.simulate.geometry import Rect
 from convert.simulate.lost import best, of_classifier, of_detector
@@ -38,10 +40,13 @@ if TYPE_CHECKING:
     from convert.simulate.pictures import Unreadable
     from convert.simulate.scene import Lost
 
-__all__ = ["GROUP_BYTES", "PARTS", "Runner"]
+__all__ = ["GROUP", "GROUP_BYTES", "PARTS", "Runner"]
+
+GROUP = 32
+"""Pictures that are held at a time, or as many as the primary engine's batch has."""
 
 GROUP_BYTES = 2**28
-"""Of decoded pictures that are held at a time."""
+"""Of decoded pictures, and of inputs made of objects, that are held at a time."""
 
 PARTS = ("decode pictures", "preprocess", "infer", "decode")
 """What time is measured of."""
@@ -144,7 +149,7 @@ class Runner:
             self.seconds[part] += time.perf_counter() - start
 
     def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture]]:
-        most = self.engines[0].batch
+        most = max(self.engines[0].batch, GROUP)
         group: list[Picture] = []
         held = 0
         source = iter(pictures)
@@ -198,7 +203,9 @@ class Runner:
 
     def _decoded(self, loaded: Loaded, values: NDArray[np.float32]) -> tuple[Sequence[Classified | Detected], str]:
         with self._timed("infer"):
-            layers = loaded.infer(values)
+            starts = range(0, len(values), loaded.batch)
+            batches = [loaded.infer(values[start : start + loaded.batch]) for start in starts]
+            layers = [_joined(parts) for parts in zip(*batches, strict=True)]
         with self._timed("decode"):
             decoded = decode(loaded.engine.settings, loaded.engine.network, layers, why=True)
         number = loaded.engine.settings.unique_id
@@ -238,9 +245,11 @@ class Runner:
     def _secondary(self, loaded: Loaded, drafts: list[_Draft]) -> None:
         targets = [target for draft in drafts for target in self._targets(loaded, draft)]
         number = loaded.engine.settings.unique_id
-        for start in range(0, len(targets), loaded.batch):
-            some = targets[start : start + loaded.batch]
-            values = np.empty((len(some), *loaded.prepare.shape), np.float32)
+        shape = loaded.prepare.shape
+        group = max(loaded.batch, min(len(targets), GROUP_BYTES // (4 * math.prod(shape))))
+        for start in range(0, len(targets), group):
+            some = targets[start : start + group]
+            values = np.empty((len(some), *shape), np.float32)
             cut: list[tuple[_Target, Placement]] = []
             with self._timed("preprocess"):
                 for target in some:
@@ -294,6 +303,11 @@ class Runner:
                     hint=error.hint,
                 )
             )
+
+
+def _joined(parts: tuple[Layer, ...]) -> Layer:
+    """The batches of one output, one behind the other."""
+    return parts[0] if len(parts) == 1 else Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
 
 
 def _say(loaded: Loaded, target: _Target, result: Classified) -> None:

@@ -118,9 +118,15 @@ class TestPrimary:
 
     def test_memory_bounds_a_group(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("convert.simulate.run.GROUP_BYTES", 30 * 40 * 3 * 2)
-        runner = _runner(classifier(tmp_path, process_mode=1, batch_size=100))
+        runner = _runner(classifier(tmp_path, process_mode=1))
         groups = [len(group) for group in runner._groups(iter(_pictures(tmp_path, *[plain(30, 40, RED)] * 5)))]
         assert groups == [2, 2, 1]
+
+    @pytest.mark.parametrize(("batch", "group"), [(1, 32), (100, 100)])
+    def test_a_group_is_a_batch_or_more(self, tmp_path: Path, batch: int, group: int) -> None:
+        runner = _runner(classifier(tmp_path, process_mode=1, batch_size=batch))
+        pictures = _pictures(tmp_path, *[plain(4, 4, RED)] * (group + 1))
+        assert [len(each) for each in runner._groups(iter(pictures))] == [group, 1]
 
     def test_time_is_told_for_every_part(self, tmp_path: Path) -> None:
         runner = _runner(classifier(tmp_path, process_mode=1))
