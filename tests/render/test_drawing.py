@@ -160,6 +160,13 @@ def test_a_box_is_seen_on_black_and_on_white(ground: int) -> None:
         assert abs(line - ground).max() > 90, class_id
 
 
+def test_a_box_is_seen_on_its_own_colour() -> None:
+    one = frame(640, 480, found(Rect(200, 100, 100, 50)))
+    ground = np.full((480, 640, 3), look(1, 0).colour, np.uint8)
+    drawn = np.asarray(draw(ground, one))
+    assert (drawn[125, 190:204] == 0).all(axis=1).sum() == 2, "a dark edge on both sides of the line"
+
+
 def test_looks_differ_and_come_again_only_after_all() -> None:
     assert len({(one.colour, one.core) for one in LOOKS}) == len(LOOKS) == 21
     assert look(1, 0) != look(2, 0)

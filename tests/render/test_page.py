@@ -274,6 +274,7 @@ def test_long_lists_are_cut_and_say_so() -> None:
     text = Document(page(simulation(one), {"one": page_picture(_grey(one), one)})).text
     assert "and 3 objects more" in text
     assert "and 2 more" in text
+    assert text.count("apple 0.100") == 10
     assert in_words(one).endswith("apple 0.500 and 18 more objects")
 
 

@@ -166,6 +166,13 @@ def vars_of(evidence: Any) -> dict[str, Any]:
     return {name: getattr(parity, name) for name in parity.__slots__}
 
 
+_CUT_OFF = """
+[...document.querySelectorAll('body *')].filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1
+  && !one.closest('svg') && getComputedStyle(one).display !== 'inline' && !one.matches('.scroll'))
+  .map(one => [one.tagName, one.className, one.scrollWidth, one.clientWidth])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
@@ -178,6 +185,7 @@ def test_the_page_in_a_browser(browser: Browser, file: Path, width: int, scheme:
     # every <details> opened: nothing in it sticks out either
     browser.value("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value(_CUT_OFF) == []
     sizes = browser.value("[...document.images].map(one => one.decode().then(() => one.naturalWidth)).length")
     assert sizes == 4
     ground = browser.value("getComputedStyle(document.body).backgroundColor")
