@@ -1,0 +1,130 @@
+"""The first node cuts the model's picture out of a frame; what is behind it sees the same pixels as before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.artifacts import Adapted, Export, ImageScaling, ResizeMode
+from convert.framing import Frame, Framing, parse_frame
+from convert.graph.adapt import Adapt
+from convert.graph.batch import dynamic_batch
+from convert.graph.crop import Crop
+from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
+from convert.graph.preprocessing import crop_to, preprocessing
+from convert.graph.reading import provenance
+from tests.graph.flat import classifier
+from tests.graph.proof import litert, model, onnxruntime, operators
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_BODY = "t = Transpose<perm = [0, 2, 3, 1]>(x) y = Flatten<axis = 1>(t)"  # every pixel, where it was
+
+
+def part(pictures: Any, size: tuple[int, int]) -> Any:
+    """The middle of [n,C,H,W]."""
+    left, top = (pictures.shape[3] - size[0]) // 2, (pictures.shape[2] - size[1]) // 2
+    return pictures[:, :, top : top + size[1], left : left + size[0]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 900), st.integers(1, 900)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3),
+    st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    st.sampled_from([7, 9, 10, 13, 18]),
+)
+def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int) -> None:
+    framing = Framing(Frame(*frame, in_pixels=True), size)
+    width, height = size
+    whole = model(_BODY, f"1,2,{height},{width}", f"1,{2 * height * width}", opset)
+    cropping = Crop(framing)(whole)
+    onnx.checker.check_model(cropping, full_check=True)
+    assert (operators(cropping)[0] == "Slice") == framing.crops
+    pictures = np.random.default_rng(0).random((3, 2, *framing.network[::-1]), np.float32)
+    (found,) = onnxruntime(dynamic_batch(cropping).SerializeToString(), pictures)
+    wanted = part(pictures, size).transpose(0, 2, 3, 1).reshape(3, -1)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_model_of_the_frames_shape_has_no_slice(
+    export: Callable[..., Export], adapted: Callable[..., Adapted]
+) -> None:
+    plain = adapted(export(classifier(height=24, width=32), resize_mode=ResizeMode.FIT_SHORTEST))
+    framed = Adapt(frame=parse_frame("4:3"))(plain.translated, None).artifact  # type: ignore[arg-type]
+    assert framed.onnx.input == plain.onnx.input
+    nodes = [onnx.load_model_from_string(each.onnx.data).graph.node for each in (plain, framed)]
+    assert nodes[0] == nodes[1]
+
+
+@pytest.mark.parametrize("frame", ["16:9", "4:3", "9:16", "3:1", "641x479", "1:1"])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 13), (16, 12)])
+def test_a_classifier(
+    frame: str, height: int, width: int, export: Callable[..., Export], adapted: Callable[..., Adapted]
+) -> None:
+    made = export(classifier(height=height, width=width), resize_mode=ResizeMode.FIT_SHORTEST)
+    plain = adapted(made)
+    framed = Adapt(frame=parse_frame(frame))(plain.translated, None).artifact  # type: ignore[arg-type]
+    framing = framed.preprocessing.framing
+    assert framing == Framing(parse_frame(frame), (width, height))
+    assert framed.onnx.input.shape == (None, 3, *framing.network[::-1])
+    assert framed.onnx.outputs == plain.onnx.outputs
+    assert not framed.preprocessing.maintain_aspect_ratio
+    pictures = np.random.default_rng(1).random((8, 3, *framing.network[::-1]), np.float32)
+    seen = np.ascontiguousarray(part(pictures, (width, height)))
+    wanted = litert(made.model, np.ascontiguousarray(seen.transpose(0, 2, 3, 1)))
+    for size in (1, 2, 8):
+        (scores,) = onnxruntime(framed.onnx.data, pictures[:size])
+        np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(scores, onnxruntime(plain.onnx.data, seen[:size])[0])
+
+
+def test_scaling_comes_behind_the_crop(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+    made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.TORCH)
+    framed = Adapt(frame=Frame(16, 9))(adapted(made).translated, None).artifact  # type: ignore[arg-type]
+    assert operators(onnx.load_model_from_string(framed.onnx.data))[:3] == ["Slice", "Sub", "Div"]
+
+
+def test_what_the_model_says_of_itself(
+    export: Callable[..., Export], adapted: Callable[..., Adapted], tmp_path: Path
+) -> None:
+    plain = adapted(export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST))
+    framed = Adapt(frame=parse_frame("1280x720"))(plain.translated, None).artifact  # type: ignore[arg-type]
+    said = {item.key: item.value for item in onnx.load_model_from_string(framed.onnx.data).metadata_props}
+    assert said["ei_deepstream.resize_mode"] == "fit-shortest"
+    assert said["ei_deepstream.frame"] == "1280x720"
+    assert said["ei_deepstream.crop"] == "3;0;8;8"
+    assert provenance(framed.onnx, tmp_path).frame == parse_frame("1280x720")
+    said = {item.key: item.value for item in onnx.load_model_from_string(plain.onnx.data).metadata_props}
+    assert said["ei_deepstream.resize_mode"] == "fit-shortest"
+    assert not {"ei_deepstream.frame", "ei_deepstream.crop"} & set(said)
+    assert provenance(plain.onnx, tmp_path).frame is None
+
+
+@pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST, None, ResizeMode.NONE])
+def test_other_resize_modes_are_left_alone(mode: ResizeMode | None, export: Callable[..., Export]) -> None:
+    made = export(classifier(), resize_mode=mode, image_scaling=ImageScaling.NONE)
+    plain, _ = preprocessing(made)
+    framed, findings = preprocessing(made, Frame(16, 9))
+    assert framed == plain
+    assert crop_to(made, Frame(16, 9)) is None
+    assert findings[-1].id == FRAME_UNUSED.id
+    assert ("--resize-mode fit-shortest" in str(findings[-1].hint)) == (mode in {None, ResizeMode.NONE})
+    assert (RESIZE_ASSUMED.id in {finding.id for finding in findings}) == (mode in {None, ResizeMode.NONE})
+
+
+def test_without_a_frame_it_is_said_what_is_lost(export: Callable[..., Export]) -> None:
+    made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.NONE)
+    _, (finding,) = preprocessing(made)
+    assert finding.id == RESIZE_CROPS.id
+    assert "--frame 16:9" in str(finding.hint)
+    framed, findings = preprocessing(made, Frame(16, 9))
+    assert findings == ()
+    assert replace(framed, framing=None) == preprocessing(made)[0]
