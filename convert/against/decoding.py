@@ -15,7 +15,7 @@ from convert.simulate.decode import Detected, Detection, decode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Rect
 from convert.simulate.metadata import attach
-from convert.simulate.settings import ClassSettings
+from convert.simulate.settings import ClassSettings, ClusterMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -153,7 +153,8 @@ def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ..
         if one.class_id >= len(settings.classes):
             continue
         own = settings.classes[one.class_id]
-        if own.pre_cluster_threshold <= one.confidence > own.post_cluster_threshold:
+        after = own.post_cluster_threshold if settings.cluster_mode is ClusterMode.NMS else 0.0
+        if own.pre_cluster_threshold <= one.confidence > after:
             number = counts[one.class_id] = counts.get(one.class_id, 0) + 1
             if not 0 <= own.topk < number:
                 kept.append(one)

@@ -151,9 +151,11 @@ class Telling:
             ours = f"hides scores up to classifier-threshold={limit:g}" if limit > 0 else "hides nothing"
             return ours, "answers with every score", limit <= 0, "classifier-threshold=0" if limit > 0 else None
         wanted = float(np.float32(trained.threshold))
+        clusters = settings.cluster_mode is ClusterMode.NMS  # nothing comes after without
+        after = {one.post_cluster_threshold for one in settings.classes} - {0.0} if clusters else set()
         keys = (
             ("pre-cluster-threshold", {one.pre_cluster_threshold for one in settings.classes}),
-            ("post-cluster-threshold", {one.post_cluster_threshold for one in settings.classes} - {0.0}),
+            ("post-cluster-threshold", after),
         )
         told = [f"{key}={_listed(values)}" for key, values in keys if values]
         same = keys[0][1] == {wanted} and not keys[1][1]

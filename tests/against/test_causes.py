@@ -168,7 +168,9 @@ def test_a_model_that_computes_something_else(fruit: Path, fruit_export: Path, t
     last = max(
         (one for one in model.graph.initializer if len(one.dims) == 1 and one.dims[0] == 5), key=lambda one: one.name
     )
-    last.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(last) + np.float32([3, 0, 0, 0, -3]), last.name))
+    last.CopyFrom(
+        numpy_helper.from_array(numpy_helper.to_array(last) + np.array([3, 0, 0, 0, -3], np.float32), last.name)
+    )
     path.write_bytes(model.SerializeToString())
     (tmp_path / "report.json").unlink()
     found = compared(config, fruit_export, *(_fruit(number) for number in range(0, 20, 3)), tolerance=_TIGHT)

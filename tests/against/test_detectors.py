@@ -1,0 +1,248 @@
+"""Detectors of real projects: one thing is done otherwise, and that one is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from convert.against import resize
+from convert.against.comparison import Cause, Verdict
+from convert.artifacts import Task
+from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Convert = Callable[..., Path]
+
+_SQUASH = ("--resize-mode", "squash")
+
+
+@pytest.fixture(scope="module")
+def fomo_file(models: Path) -> Path:
+    return models / "fomo-96x96x1-f32.tflite"
+
+
+@pytest.fixture(scope="module")
+def fomo(convert: Convert, fomo_file: Path) -> Path:
+    return convert(fomo_file, *_SQUASH)
+
+
+@pytest.fixture(scope="module")
+def jan(models: Path) -> NDArray[np.uint8]:
+    """Grey, of the size of the model's input: only decoding is left to differ."""
+    grey = photo(models / "jan.jpg", (96, 96))[..., :1]
+    return np.repeat(grey, 3, axis=2)
+
+
+def _pictures(models: Path) -> list[NDArray[np.uint8]]:
+    files = [models / "jan.jpg", models / "beer.jpg", *sorted((SAMPLES / "pictures" / "shapes").iterdir())[::3]]
+    return [photo(path) for path in files]
+
+
+class TestFomo:
+    def test_cells_are_merged(self, fomo: Path, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
+        found = compared(config_of(fomo), fomo_file, jan)
+        (row,) = found.rows
+        assert row.verdict is Verdict.DIFFERS
+        assert causes(row) == ["merge"]
+        assert len(row.edge_impulse.objects) == row.count("matched")
+        assert row.count("additional") == len(row.deepstream.objects) - len(row.edge_impulse.objects) > 0
+        assert row.count("missed") == 0
+        assert found.comparison.reasons[0].hint == "convert with --fomo-merge peak"
+        assert (
+            found.comparison.reasons[0].words == "nvinfer shows every cell where Edge Impulse merges cells that touch"
+        )
+        assert [finding.id for finding in found.comparison.findings] == ["EI754", "EI750"]
+
+    def test_peaks_are_the_same_objects(
+        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]
+    ) -> None:  # fmt: skip
+        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak")
+        (row,) = compared(config_of(folder), fomo_file, jan).rows
+        assert row.verdict is Verdict.SAME
+        assert row.count("matched") == len(row.deepstream.objects) > 0
+
+    @pytest.mark.parametrize(
+        ("keys", "wanted"),
+        [
+            ({"all.pre-cluster-threshold": 0.99}, "threshold"),
+            ({"all.pre-cluster-threshold": 0.01}, "threshold"),
+            ({"cluster-mode": 2, "all.post-cluster-threshold": 0.99}, "threshold"),
+            ({"all.topk": 0}, "limits"),
+            ({"all.detected-min-w": 50}, "limits"),
+            ({"all.roi-top-offset": 90}, "limits"),
+            ({"filter-out-class-ids": "0"}, "limits"),
+            ({"net-scale-factor": 0.0001}, "scaling"),
+        ],
+    )
+    def test_a_key_of_the_config(
+        self,
+        convert: Convert,
+        fomo_file: Path,
+        jan: NDArray[np.uint8],
+        tmp_path: Path,
+        keys: dict[str, object],
+        wanted: str,
+    ) -> None:
+        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak")
+        found = compared(changed(folder, tmp_path, keys), fomo_file, jan)
+        (row,) = found.rows
+        assert row.verdict is Verdict.DIFFERS
+        assert causes(row) == [wanted]
+        assert not next(step for step in found.comparison.steps if step.cause == wanted).same
+
+    def test_labels(self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path) -> None:
+        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak", "--labels", "face")
+        found = compared(changed(folder, tmp_path, {}, labels={"face": "Face"}), fomo_file, jan)
+        assert causes(found.rows[0]) == ["labels"]
+        assert found.rows[0].words == "'Face' is 'face' in Edge Impulse"
+
+    def test_without_the_network_s_own_outputs(
+        self, fomo: Path, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path
+    ) -> None:
+        """As a model that somebody else converted: what was named is still right, and provenance is in doubt."""
+        config = changed(fomo, tmp_path, {})
+        (path,) = tmp_path.glob("*.onnx")
+        model = onnx.load_model(path)
+        for node in model.graph.node:
+            for names in (node.input, node.output):
+                for index, name in enumerate(names):
+                    names[index] = name.replace("raw_heat_map", "other")
+        del model.metadata_props[:]
+        path.write_bytes(model.SerializeToString())
+        found = compared(config, fomo_file, jan)
+        assert not found.both.shown.raw
+        assert causes(found.rows[0]) == ["merge"]
+        assert "EI752" in [finding.id for finding in found.comparison.findings]
+
+    def test_crop_in_the_graph(self, convert: Convert, models: Path) -> None:
+        file = models / "fomo-240x240x3-f32.tflite"
+        folder = convert(file, "--resize-mode", "fit-shortest", "--frame", "4:3")
+        squashed = convert(file, "--resize-mode", "fit-shortest")
+        pictures = [photo(path) for path in sorted((SAMPLES / "pictures" / "shapes").iterdir())[:5]]
+        right, wrong = compared(config_of(folder), file, *pictures), compared(config_of(squashed), file, *pictures)
+        assert [row.verdict for row in right.rows] == [Verdict.SAME] * 5
+        assert sum(len(row.edge_impulse.objects) for row in right.rows) > 3
+        assert [row.edge_impulse for row in right.rows] == [row.edge_impulse for row in wrong.rows]
+        assert {cause for row in wrong.rows for cause in row.causes} == {Cause.FRAMING}
+
+
+@pytest.fixture(scope="module")
+def yolo_file(models: Path) -> Path:
+    return models / "yolov5-160x160x3-f16.lite"
+
+
+@pytest.fixture(scope="module")
+def yolo(convert: Convert, yolo_file: Path) -> Path:
+    return convert(yolo_file, *_SQUASH)
+
+
+class TestYolo:
+    @pytest.fixture
+    def picture(self, models: Path) -> NDArray[np.uint8]:
+        found = photo(models / "jan.jpg")
+        assert found.shape == (160, 160, 3)
+        return found
+
+    def test_score(self, convert: Convert, yolo: Path, yolo_file: Path, picture: NDArray[np.uint8]) -> None:
+        (row,) = compared(config_of(yolo), yolo_file, picture, tolerance=1e-4).rows
+        assert row.verdict is Verdict.DRIFTS
+        assert causes(row) == ["score"]
+        alone = convert(yolo_file, *_SQUASH, "--yolo-score", "objectness")
+        assert compared(config_of(alone), yolo_file, picture, tolerance=1e-4).rows[0].verdict is Verdict.SAME
+
+    @pytest.mark.parametrize(
+        ("keys", "wanted"),
+        [
+            ({"cluster-mode": 4}, "merge"),
+            ({"all.nms-iou-threshold": 0.99}, "merge"),
+            ({"all.pre-cluster-threshold": 0.97}, "threshold"),
+            ({"all.topk": 0}, "limits"),
+            ({"all.detected-max-w": 3}, "limits"),
+        ],
+    )
+    def test_a_key_of_the_config(
+        self,
+        yolo: Path,
+        yolo_file: Path,
+        picture: NDArray[np.uint8],
+        tmp_path: Path,
+        keys: dict[str, object],
+        wanted: str,
+    ) -> None:
+        found = compared(changed(yolo, tmp_path, keys), yolo_file, picture)
+        assert found.rows[0].verdict is Verdict.DIFFERS
+        assert causes(found.rows[0]) == [wanted]
+
+
+@pytest.mark.slow
+def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
+    file = models / "ssd-320x320x3-int8.lite"
+    folder = convert(file, *_SQUASH, "--dequantize")
+    beer = photo(models / "beer.jpg")
+    assert beer.shape == (320, 320, 3)
+    found = compared(config_of(folder), file, beer)
+    assert found.both.trained.task is Task.SSD
+    assert found.both.trained.quantized
+    assert causes(found.rows[0]) == ["model"]
+    assert (
+        found.comparison.reasons[0].words
+        == "nvinfer computes in float32 where Edge Impulse computes in int8 and rounds"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fomo-96x96x1-f32.tflite", ()),
+        ("yolov5-160x160x3-f16.lite", ()),
+        ("classify-32x32x1-int8.lite", ("--dequantize",)),
+        pytest.param("ssd-320x320x3-int8.lite", ("--dequantize",), marks=pytest.mark.slow),
+    ],
+)
+def test_the_ends_of_the_road_are_what_each_side_gives(
+    convert: Convert, models: Path, name: str, options: tuple[str, ...]
+) -> None:
+    """With nothing changed what `simulate` shows; with everything what the original gives, decoded as for an .eim."""
+    config = config_of(convert(models / name, *_SQUASH, *options))
+    pictures = _pictures(models)[:4]
+    with judged(config, models / name) as found:
+        for number, pixels in enumerate(pictures):
+            found(f"p{number}", pixels)
+        trained = found.both.trained
+        height, width, channels = trained.original.size
+        for row, frame, pixels in zip(found.rows, shown(config, *pictures), pictures, strict=True):
+            seen = [(one.class_id, one.label, one.score, one.box) for one in row.deepstream.objects]
+            there = [(one.class_id, one.label, one.confidence, one.box) for one in frame.objects]
+            assert seen == sorted(there, key=lambda one: -one[2])
+            small = resize.interpolate(pixels, width, height).astype(np.float64)
+            if channels == 1:
+                small = (small @ [0.299, 0.587, 0.114])[..., None]
+            result = trained.original.classify(small.astype(np.float32), trained.threshold, as_sdk=True)
+            if trained.task is Task.CLASSIFIER:
+                wanted = result["classification"]
+                assert row.edge_impulse.label == max(wanted, key=lambda label: wanted[label])
+                continue
+            boxes = sorted(result["bounding_boxes"], key=lambda box: -box["value"])
+            assert [one.label for one in row.edge_impulse.objects] == [box["label"] for box in boxes]
+            across, down = pixels.shape[1] / width, pixels.shape[0] / height
+            for one, box in zip(row.edge_impulse.objects, boxes, strict=True):
+                assert one.score == pytest.approx(box["value"], abs=1e-5)
+                wanted_box = (box["x"] * across, box["y"] * down, box["width"] * across, box["height"] * down)
+                assert (one.box.left, one.box.top, one.box.width, one.box.height) == pytest.approx(wanted_box, rel=1e-5)
+
+
+def test_real_pictures_say_why(convert: Convert, models: Path, fomo_file: Path) -> None:
+    """On pictures as they come several causes are named, each for its own pictures, none for a picture that agrees."""
+    found = compared(config_of(convert(fomo_file, *_SQUASH)), fomo_file, *_pictures(models))
+    for row in found.rows:
+        assert bool(row.causes) is (row.verdict is not Verdict.SAME)
+    comparison = found.comparison
+    assert sum(len(reason.pictures) for reason in comparison.reasons) >= comparison.count(Verdict.DIFFERS) > 0

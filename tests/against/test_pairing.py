@@ -1,0 +1,98 @@
+"""Which object is which, and when two answers are the same."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.against.comparison import Answer, Score, Seen, Verdict
+from convert.against.pairing import Measure, compare, overlap, pairs_of
+from convert.simulate.geometry import Rect
+
+_BOXES = Measure(detects=True, cells=False, tolerance=0.1, pixel=2.0)
+_CELLS = Measure(detects=True, cells=True, tolerance=0.1, pixel=2.0)
+_LABELS = Measure(detects=False, cells=False, tolerance=0.1, pixel=1.0)
+
+
+def _seen(left: float, top: float, size: float = 10, score: float = 0.9, label: str = "cat", number: int = 0) -> Seen:
+    return Seen(number, label, score, Rect(left, top, size, size))
+
+
+def _verdict(ours: list[Seen], theirs: list[Seen], measure: Measure = _BOXES) -> Verdict:
+    return compare(Answer(objects=tuple(ours)), Answer(objects=tuple(theirs)), measure).verdict
+
+
+def test_boxes_that_overlap_by_half_are_one_object() -> None:
+    assert _verdict([_seen(0, 0)], [_seen(3, 0)]) is Verdict.SAME
+    assert _verdict([_seen(0, 0)], [_seen(4, 0)]) is Verdict.DIFFERS  # 6/14
+    (pair,) = pairs_of([_seen(0, 0)], [_seen(2, 1)], _BOXES)
+    assert pair.what == "matched"
+    assert pair.shift == 2
+    assert pair.overlap == overlap(Rect(0, 0, 10, 10), Rect(2, 1, 10, 10)) == 72 / 128
+
+
+def test_far_edges_and_other_scores_drift() -> None:
+    assert _verdict([_seen(0, 0, 100)], [_seen(4, 0, 100)]) is Verdict.SAME
+    assert _verdict([_seen(0, 0, 100)], [_seen(5, 0, 100)]) is Verdict.DRIFTS
+    assert _verdict([_seen(0, 0, score=0.9)], [_seen(0, 0, score=0.7)]) is Verdict.DRIFTS
+    assert _verdict([_seen(0, 0, 100)], [_seen(5, 0, 100)], _CELLS) is Verdict.SAME
+
+
+def test_cells_that_touch_are_one_object() -> None:
+    assert _verdict([_seen(0, 0)], [_seen(10, 10)], _CELLS) is Verdict.SAME
+    assert _verdict([_seen(0, 0)], [_seen(13, 0)], _CELLS) is Verdict.DIFFERS
+    two = pairs_of([_seen(0, 0), _seen(10, 0)], [Seen(0, "cat", 0.9, Rect(0, 0, 20, 10))], _CELLS)
+    assert [pair.what for pair in two] == ["matched", "additional"]
+
+
+def test_the_nearest_are_paired_whatever_their_order() -> None:
+    ours, theirs = [_seen(0, 0), _seen(4, 0)], [_seen(4, 0), _seen(0, 0)]
+    assert [pair.shift for pair in pairs_of(ours, theirs, _BOXES)] == [0, 0]
+
+
+def test_another_name_differs_but_is_the_same_object() -> None:
+    (pair,) = pairs_of([_seen(0, 0, label="Cat")], [_seen(0, 0)], _BOXES)
+    assert pair.what == "matched"
+    assert _verdict([_seen(0, 0, label="Cat")], [_seen(0, 0)]) is Verdict.DIFFERS
+    assert _verdict([_seen(0, 0, number=1)], [_seen(0, 0)]) is Verdict.SAME
+    other = pairs_of([_seen(0, 0, label="dog", number=1)], [_seen(0, 0)], _BOXES)
+    assert [pair.what for pair in other] == ["missed", "additional"]
+
+
+def test_labels_of_pictures() -> None:
+    def answer(label: str, *numbers: float) -> Answer:
+        return Answer(label, max(numbers), tuple(Score(each, "", number) for each, number in enumerate(numbers)))
+
+    assert compare(answer("a", 0.9, 0.1), answer("a", 0.85, 0.15), _LABELS).verdict is Verdict.SAME
+    drift = compare(answer("a", 0.9, 0.1), answer("a", 0.6, 0.4), _LABELS)
+    assert drift.verdict is Verdict.DRIFTS
+    assert abs(drift.largest - 0.3) < 1e-9
+    assert compare(answer("a", 0.9, 0.1), answer("b", 0.9, 0.1), _LABELS).verdict is Verdict.DIFFERS
+
+
+_RECTS = st.lists(
+    st.builds(
+        lambda left, top, size, score, number: _seen(left, top, size, score, f"l{number}", number),
+        st.integers(0, 60), st.integers(0, 60), st.integers(0, 30), st.floats(0, 1), st.integers(0, 1),
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(ours=_RECTS, theirs=_RECTS, cells=st.booleans())
+def test_every_object_is_in_one_pair(ours: list[Seen], theirs: list[Seen], cells: bool) -> None:
+    pairs = pairs_of(ours, theirs, _CELLS if cells else _BOXES)
+    key = repr
+    assert sorted((pair.deepstream for pair in pairs if pair.deepstream), key=key) == sorted(ours, key=key)
+    assert sorted((pair.edge_impulse for pair in pairs if pair.edge_impulse), key=key) == sorted(theirs, key=key)
+    back = pairs_of(theirs, ours, _CELLS if cells else _BOXES)
+    assert sum(pair.what == "matched" for pair in pairs) == sum(pair.what == "matched" for pair in back)
+    if not cells:
+        assert all((pair.overlap or 0) >= 0.5 for pair in pairs if pair.what == "matched")
+
+
+@given(ours=_RECTS)
+def test_an_answer_is_the_same_as_itself(ours: list[Seen]) -> None:
+    solid = [one for one in ours if one.box.width]
+    assert _verdict(solid, solid) is Verdict.SAME
