@@ -24,6 +24,7 @@ from convert.render.page_cards import Card, card, in_words
 from convert.render.page_classes import ClassRow, class_rows, unseen_classes
 from convert.render.page_engines import Setting, heading, settings_in_words
 from convert.render.page_evidence import differences, measures
+from convert.render.page_framing import framing_picture
 from convert.resources import configs as data_folder
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ _MOST_UNSEEN: Final = 30  # classes never seen that are named
 class _EngineView:
     engine: Engine
     heading: str
+    framing: str  # markup of ours, or ""
     settings: list[Setting]
     rows: list[ClassRow]
     unseen: list[str]
@@ -85,7 +87,6 @@ def page(
     configs: Mapping[str, str] | None = None,
     evidence: Mapping[str, Any] | None = None,
     comparison: Comparison | None = None,
-    framing: str = "",
 ) -> str:
     """The page; write it as UTF-8.
 
@@ -97,7 +98,6 @@ def page(
         configs: name -> text of each config, shown with line numbers.
         evidence: `evidence` of the bundle's report.json.
         comparison: with Edge Impulse.
-        framing: SVG markup that shows frame, crop and network input. It is not escaped: it must be ours.
 
     Raises:
         ValueError: a picture is no picture.
@@ -131,7 +131,6 @@ def page(
         measures=measures(evidence or {}),
         comparison=comparison,
         differences=differences(comparison) if comparison else [],
-        framing=framing,
         version=__version__,
     )
 
@@ -185,6 +184,7 @@ def _engine(engine: Engine, frames: Sequence[Frame]) -> _EngineView:
     return _EngineView(
         engine,
         heading(engine),
+        framing_picture(engine, frames),
         settings_in_words(engine),
         rows,
         unseen[:_MOST_UNSEEN],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.against.comparison import Verdict
+from convert.render.drawing_text import number
 from convert.render.text import percent
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     for name, value in evidence.items():
         told = _TOLD.get(name)
         try:
-            rows += [told(value)] if told and value is not None else _plain(name.replace("_", " "), value, 0)
+            rows += told(value) if told and value is not None else _plain(name.replace("_", " "), value, 0)
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
@@ -75,45 +76,58 @@ def differences(comparison: Comparison) -> list[Difference]:
 def answer(one: Answer) -> str:
     """ "apple 0.98", "star 0.93, star 0.5 and 3 more" or "nothing"."""
     if one.label:
-        return f"{one.label} {_score(one.score)}"
+        return f"{one.label} {number(one.score)}"
     if not one.objects:
         return "nothing"
     named = ", ".join(
-        f"{seen.label or f'class {seen.class_id}'} {_score(seen.score)}" for seen in one.objects[:_MOST_OBJECTS]
+        f"{seen.label or f'class {seen.class_id}'} {number(seen.score)}" for seen in one.objects[:_MOST_OBJECTS]
     )
     rest = len(one.objects) - _MOST_OBJECTS
     return f"{named} and {rest} more" if rest > 0 else named
 
 
-def _parity(value: Mapping[str, Any]) -> Measure:
+def _parity(value: Mapping[str, Any]) -> list[Measure]:
     most, limit = float(value["max_abs_diff"]), float(value["tolerance"])
     words = (
         f"largest difference {_small(most)}, mean {_small(value['mean_abs_diff'])}; "
         f"the same best class on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs"
     )
-    return Measure("Original against ONNX model", words, _small(limit), most <= limit)
+    return [Measure("Original against ONNX model", words, _small(limit), most <= limit)]
 
 
-def _batch(value: Mapping[str, Any]) -> Measure:
+def _batch(value: Mapping[str, Any]) -> list[Measure]:
     sizes = ", ".join(str(int(size)) for size in value["sizes"])
     words = f"batches of {sizes}: largest difference {_small(value['max_abs_diff'])}"
-    return Measure("Batches against single pictures", words)
+    return [Measure("Batches against single pictures", words)]
 
 
-def _agreement(value: Mapping[str, Any]) -> Measure:
-    words = (
+def _agreement(value: Mapping[str, Any]) -> list[Measure]:
+    return [Measure("Integer original against its float rewriting", _agreed(value))]
+
+
+def _framing(value: Mapping[str, Any]) -> list[Measure]:
+    """What cropping as in training gains, and what squashing costs."""
+    of = ", ".join(map(str, value["frames"])) or "their own shape"
+    rows = []
+    if value["crop"] is not None:
+        rows.append(Measure(f"Frames of {of}, cropped as in training", _agreed(value["crop"])))
+    return [*rows, Measure(f"Frames of {of}, squashed", _agreed(value["squash"]))]
+
+
+def _agreed(value: Mapping[str, Any]) -> str:
+    return (
         f"the same decision on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs; "
         f"mean difference {_small(value['mean_abs_diff'])}, largest {_small(value['max_abs_diff'])}"
     )
-    return Measure("Integer original against its float rewriting", words)
 
 
-_TOLD: Final[Mapping[str, Callable[[Any], Measure]]] = {
+_TOLD: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
     "parity": _parity,
     "batch": _batch,
-    "tensorrt": lambda value: Measure("TensorRT", str(value)[:_LONGEST]),
-    "decoding": lambda value: Measure("Boxes against an independent decoding", f"largest difference {_small(value)}"),
+    "tensorrt": lambda value: [Measure("TensorRT", str(value)[:_LONGEST])],
+    "decoding": lambda value: [Measure("Boxes against an independent decoding", f"largest difference {_small(value)}")],
     "int8_agreement": _agreement,
+    "framing": _framing,
 }
 """Key of the document -> its row."""
 
@@ -131,7 +145,3 @@ def _plain(name: str, value: object, depth: int) -> list[Measure]:
 
 def _small(value: float) -> str:
     return f"{value:.2g}"
-
-
-def _score(value: float) -> str:
-    return f"{value:.3g}"

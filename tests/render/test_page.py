@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 BLOCKS = {"p", "li", "div", "dt", "dd", "summary", "h1", "h2", "h3", "header", "title", "a"}
-VOID = {"meta", "link", "img", "input", "br", "rect", "circle"}
+VOID = {"meta", "link", "img", "input", "br"}
 HOSTILE = (
     '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>{{ 7*7 }}\x00\x1b\u202e\ud800&amp;'
 )
@@ -336,10 +336,43 @@ def test_model_metadata_is_shown(street: Street) -> None:
     assert "recorded output tensors, no model was run" in Document(page(simulation(apple()), {})).text
 
 
-def test_a_framing_picture_is_put_in() -> None:
-    document = Document(page(simulation(apple()), {}, framing='<svg viewBox="0 0 1 1"><rect width="1"/></svg>'))
-    assert {"viewbox": "0 0 1 1"} in document.all("svg")
-    assert "Frame, crop and network input" in document.text
+def cropping(**metadata: str) -> Simulation:
+    made = simulation(replace(apple(), width=1280, height=720))
+    said = tuple((f"ei_deepstream.{name}", value) for name, value in metadata.items())
+    return replace(made, engines=(replace(made.engines[0], metadata=said, network=Network(3, 96, 170)),))
+
+
+def test_a_model_that_crops_is_drawn() -> None:
+    document = Document(page(cropping(frame="16:9", crop="37;0;96;96"), {}))
+    assert "frame 16:9, scaled to 170x96" in document.text
+    assert "What the model sees of a picture" in document.text
+    for metadata in (
+        {},
+        {"frame": "16:9"},
+        {"frame": "4:3", "crop": "37;0;96;96"},  # another input than this engine's
+        {"frame": "16:9", "crop": "37;0;-96;96"},
+        {"frame": "16:9", "crop": "0"},
+        {"frame": "<svg>", "crop": "37;0;96;96"},
+    ):
+        assert Document(page(cropping(**metadata), {})).all("figure") == []
+
+
+def test_a_model_that_should_crop_and_does_not_is_drawn() -> None:
+    made = cropping(resize_mode="fit-shortest")
+    engine = replace(made.engines[0], network=Network(3, 96, 96))
+    document = Document(page(replace(made, engines=(engine,)), {}))
+    assert "frame 1280x720" in document.text
+    assert "the whole frame is squashed to 96x96" in document.text
+    kept = replace(engine, settings=replace(engine.settings, keep_aspect=True))
+    objects = replace(engine, settings=replace(engine.settings, on_objects=True))
+    square = replace(made.frames[0], width=64, height=64)
+    for other in (
+        replace(made, engines=(kept,)),
+        replace(made, engines=(objects,)),
+        replace(made, frames=(), engines=(engine,)),
+        replace(made, frames=(square,), engines=(engine,)),
+    ):
+        assert Document(page(other, {})).all("figure") == []
 
 
 HARMLESS = "harmless"

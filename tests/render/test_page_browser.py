@@ -154,7 +154,6 @@ def file(street: Street, tmp_path_factory: pytest.TempPathFactory) -> Path:
         configs={long: "[property]\nkey=" + "x" * 500 + "\n", "b.txt": "# a\n"},
         evidence={"parity": vars_of(EVIDENCE), "other": "o" * 250},
         comparison=comparison(*rows),
-        framing='<svg viewBox="0 0 600 200" width="600" height="200"><rect width="600" height="200"/></svg>',
     )
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(text, encoding="utf-8")

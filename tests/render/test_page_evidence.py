@@ -22,7 +22,7 @@ from convert.against.comparison import (
     Step,
     Verdict,
 )
-from convert.artifacts import Agreement, BatchParity, Evidence, Parity, Task
+from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Parity, Task
 from convert.document import evidence_document
 from convert.findings import Finding, Level
 from convert.render.page import page
@@ -71,10 +71,21 @@ def test_a_difference_beyond_the_limit_fails() -> None:
 
 
 def test_other_figures_have_their_own_names() -> None:
-    assert measures({"framing": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
-        Measure("Framing, squash, top1", "0.7123"),
-        Measure("Framing, frame", "16:9"),
+    assert measures({"new_one": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
+        Measure("New one, squash, top1", "0.7123"),
+        Measure("New one, frame", "16:9"),
     ]
+
+
+def test_what_framing_changes() -> None:
+    effect = FrameEffect(("16:9", "4:3"), Agreement(1.0, 0.001, 0.25, 20), Agreement(0.75, 0.125, 0.5, 20))
+    crop, squash = measures(evidence_document(Evidence(framing=effect)))
+    assert crop.name == "Frames of 16:9, 4:3, cropped as in training"
+    assert crop.measured == "the same decision on 100 % of 20 inputs; mean difference 0.001, largest 0.25"
+    assert squash.name == "Frames of 16:9, 4:3, squashed"
+    assert squash.measured == "the same decision on 75 % of 20 inputs; mean difference 0.12, largest 0.5"
+    (only,) = measures(evidence_document(Evidence(framing=replace(effect, crop=None, frames=()))))
+    assert only.name == "Frames of their own shape, squashed"
 
 
 json = st.recursive(
@@ -82,8 +93,10 @@ json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-keys = st.sampled_from(["max_abs_diff", "mean_abs_diff", "tolerance", "top1", "inputs", "sizes"])
-names = st.sampled_from(["parity", "batch", "tensorrt", "decoding", "int8_agreement", "other"])
+keys = st.sampled_from(
+    ["max_abs_diff", "mean_abs_diff", "tolerance", "top1", "inputs", "sizes", "frames", "crop", "squash"]
+)
+names = st.sampled_from(["parity", "batch", "tensorrt", "decoding", "int8_agreement", "framing", "other"])
 
 
 @settings(max_examples=200, deadline=None)
@@ -103,8 +116,8 @@ def seen(label: str = "car", score: float = 0.5) -> Seen:
     [
         (Answer(), "nothing"),
         (Answer("apple", 0.98765, (Score(0, "apple", 0.98765),)), "apple 0.988"),
-        (Answer(objects=(seen(), seen("", 0.25))), "car 0.5, class 0 0.25"),
-        (Answer(objects=(seen(),) * 6), "car 0.5, car 0.5, car 0.5, car 0.5 and 2 more"),
+        (Answer(objects=(seen(), seen("", 0.25))), "car 0.500, class 0 0.250"),
+        (Answer(objects=(seen(),) * 6), "car 0.500, car 0.500, car 0.500, car 0.500 and 2 more"),
     ],
 )
 def test_answers(one: Answer, words: str) -> None:
@@ -147,9 +160,11 @@ def test_a_comparison_on_the_page() -> None:
     document = Document(page(_simulation(), {}, comparison=comparison(*ROWS)))
     assert document.row("framing") == ["framing", "squashed", "cropped", "no"]
     assert document.row("scaling") == ["scaling", "x / 255", "x / 255", "yes"]
-    assert document.row("b", "differs")[2:] == ["apple 0.75", "pear 0.5", "0.25", "", "framing, merge"]
-    assert document.row("c", "drifts")[4:] == ["0.0312", "3.25 px", ""]
+    assert document.row("b", "differs")[2:] == ["apple 0.750", "pear 0.500", "0.25", "", "framing, merge"]
+    assert document.row("c", "drifts")[4:] == ["0.031", "3.25 px", ""]
     assert [one[0] for one in document.rows if len(one) == 7][1:] == ["b", "c", "a"]
+    plain = Document(page(_simulation(), {}, comparison=comparison(ROWS[0])))
+    assert len(plain.row("a", "same")) == 5, "no columns that are empty"
     assert "trained.tflite (in integers)" in document.text
     assert "Against Edge Impulse: 1 of 3 pictures differs; 1 because nvinfer squashes: --frame 16:9" in document.text
     assert "Framing: nvinfer squashes. 1 picture differs, 1 drifts, 1 of them with another cause." in document.text
