@@ -6,6 +6,7 @@ and tell a place, no size: as for Edge Impulse's own merging, cells that touch a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ def compare(ours: Answer, theirs: Answer, measure: Measure) -> Outcome:
             return Outcome(Verdict.DIFFERS, (), largest)
         return Outcome(Verdict.DRIFTS if largest > measure.tolerance else Verdict.SAME, (), largest)
     pairs = pairs_of(ours.objects, theirs.objects, measure)
-    largest = max((pair.difference or 0.0 for pair in pairs), default=0.0)
+    both = ((pair.deepstream, pair.edge_impulse) for pair in pairs)
+    largest = max((_gap(one.score, other.score) for one, other in both if one and other), default=0.0)
     if any(pair.what != "matched" or _renamed(pair) for pair in pairs):
         return Outcome(Verdict.DIFFERS, pairs, largest)
     moved = not measure.cells and any((pair.shift or 0.0) > _ELSEWHERE * measure.pixel for pair in pairs)
@@ -141,4 +143,11 @@ def _shift(one: Rect, other: Rect) -> float:
 
 
 def _largest(ours: Sequence[Score], theirs: Sequence[Score]) -> float:
-    return max((abs(one.score - other.score) for one, other in zip(ours, theirs, strict=True)), default=0.0)
+    return max((_gap(one.score, other.score) for one, other in zip(ours, theirs, strict=True)), default=0.0)
+
+
+def _gap(one: float, other: float) -> float:
+    """Of two scores; infinite where only one of them is a number."""
+    if math.isnan(one) or math.isnan(other):
+        return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
+    return 0.0 if one == other else abs(one - other)

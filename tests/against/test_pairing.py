@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +70,14 @@ def test_labels_of_pictures() -> None:
     assert drift.verdict is Verdict.DRIFTS
     assert abs(drift.largest - 0.3) < 1e-9
     assert compare(answer("a", 0.9, 0.1), answer("b", 0.9, 0.1), _LABELS).verdict is Verdict.DIFFERS
+
+
+def test_a_score_that_is_no_number_drifts() -> None:
+    for wrong in (math.nan, math.inf):
+        assert _verdict([_seen(0, 0, score=wrong)], [_seen(0, 0)]) is Verdict.DRIFTS
+        assert _verdict([_seen(0, 0, score=wrong)], [_seen(0, 0, score=wrong)]) is Verdict.SAME
+        one, other = Answer("a", 1, (Score(0, "a", wrong),)), Answer("a", 1, (Score(0, "a", 1.0),))
+        assert compare(one, other, _LABELS).verdict is Verdict.DRIFTS
 
 
 _RECTS = st.lists(
