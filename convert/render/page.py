@@ -52,7 +52,7 @@ _MOST_UNSEEN: Final = 30  # classes never seen that are named
 class _EngineView:
     engine: Engine
     heading: str
-    framing: str  # markup of ours, or ""
+    framing: tuple[str, str]  # markup of ours and words, or ""
     settings: list[Setting]
     rows: list[ClassRow]
     unseen: list[str]

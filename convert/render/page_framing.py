@@ -46,7 +46,20 @@ def framing_of(engine: scene.Engine, frames: Sequence[scene.Frame]) -> tuple[Fra
     return None
 
 
-def framing_picture(engine: scene.Engine, frames: Sequence[scene.Frame]) -> str:
-    """SVG markup of it, "" where there is nothing to draw."""
+def framing_picture(engine: scene.Engine, frames: Sequence[scene.Frame]) -> tuple[str, str]:
+    """SVG markup of it and what it shows in words; both "" where there is nothing to draw."""
     found = framing_of(engine, frames)
-    return framing_svg(found[0], cropped=found[1]) if found else ""
+    if found is None:
+        return "", ""
+    framing, cropped = found
+    model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
+    seen = f"{framing.seen * 100:.0f} %"
+    words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
+    if framing.crops and cropped:
+        words = f"The model cuts the middle {model} out of its {network} input: {seen} of a {framing.frame} frame."
+    elif framing.crops:
+        words = (
+            f"The model was trained on the middle of pictures, {seen} of a {framing.frame} frame. "
+            "Here it sees the whole, squashed."
+        )
+    return framing_svg(framing, cropped=cropped), words

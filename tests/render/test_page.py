@@ -345,7 +345,10 @@ def cropping(**metadata: str) -> Simulation:
 def test_a_model_that_crops_is_drawn() -> None:
     document = Document(page(cropping(frame="16:9", crop="37;0;96;96"), {}))
     assert "frame 16:9, scaled to 170x96" in document.text
-    assert "What the model sees of a picture" in document.text
+    assert "The model cuts the middle 96 x 96 out of its 170 x 96 input: 56 % of a 16:9 frame." in document.text
+    same = replace(cropping(frame="1:1", crop="0;0;96;96").engines[0], network=Network(3, 96, 96))
+    text = Document(page(replace(cropping(), engines=(same,)), {})).text
+    assert "The model has the shape of 1:1 frames and sees the whole of them." in text
     for metadata in (
         {},
         {"frame": "16:9"},
@@ -363,6 +366,10 @@ def test_a_model_that_should_crop_and_does_not_is_drawn() -> None:
     document = Document(page(replace(made, engines=(engine,)), {}))
     assert "frame 1280x720" in document.text
     assert "the whole frame is squashed to 96x96" in document.text
+    assert (
+        "trained on the middle of pictures, 56 % of a 1280x720 frame. Here it sees the whole, squashed."
+        in document.text
+    )
     kept = replace(engine, settings=replace(engine.settings, keep_aspect=True))
     objects = replace(engine, settings=replace(engine.settings, on_objects=True))
     square = replace(made.frames[0], width=64, height=64)
