@@ -1,0 +1,215 @@
+"""What scaling whole frames does to a model trained on cropped ones, measured: cropped in the graph and squashed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convert.artifacts import Adapted, Evidence, Export, FrameEffect, Metadata, ResizeMode, StageResult, Task, Validated
+from convert.document import dumps, evidence_document, evidence_from_document
+from convert.errors import InputError
+from convert.export.facts import facts
+from convert.findings import Level, Rule
+from convert.framed import INPUTS, SHAPES, WithFraming, scaled
+from convert.framing import Frame, Framing, parse_frame
+from convert.graph.adapt import Adapt
+from convert.graph.translate import Translate
+from convert.isolation import Worker
+from convert.validate.stage import Validate
+from convert.warm import warm_worker
+from tests.graph.flat import classifier
+from tests.graph.heads.ssds import ssd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.artifacts import Stage
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with warm_worker() as child:
+        yield child
+
+
+def make(worker: Worker, model: bytes, frame: str | None, mode: ResizeMode = ResizeMode.FIT_SHORTEST) -> Adapted:
+    export = Export(model, "m", "flatbuffer", "m.lite", "", Metadata(resize_mode=mode), facts(model))
+    translated = Translate(worker=worker)(export, Path()).artifact
+    adapted = Adapt(frame=parse_frame(frame) if frame else None)(translated, Path()).artifact
+    assert isinstance(adapted, Adapted)
+    return adapted
+
+
+def prove(worker: Worker, adapted: Adapted, **options: Any) -> tuple[Evidence, tuple[str, ...]]:
+    stage = WithFraming(Validate(worker=worker), worker=worker, **options)
+    assert stage.name == "validate"
+    result = stage(adapted, Path())
+    assert isinstance(result.artifact, Validated)
+    return result.artifact.evidence, tuple(finding.id for finding in result.findings)
+
+
+@pytest.mark.parametrize("frame", ["16:9", "9:16", "1280x720", "4:3", "3:1", "641x479"])
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 14)])
+def test_cropping_in_the_graph_is_nearer_than_squashing(worker: Worker, frame: str, height: int, width: int) -> None:
+    adapted = make(worker, classifier(height=height, width=width), frame)
+    evidence, findings = prove(worker, adapted)
+    assert findings == ()
+    assert evidence.parity is not None
+    assert evidence.parity.max_abs_diff < 1e-4
+    assert evidence.batch is not None
+    assert evidence.batch.sizes == (1, 2, 8)
+    effect = evidence.framing
+    assert effect is not None
+    assert effect.crop is not None
+    assert effect.frames == (frame,)
+    assert effect.crop.inputs == effect.squash.inputs == INPUTS
+    assert effect.crop.mean_abs_diff < effect.squash.mean_abs_diff
+    assert effect.crop.top1 >= effect.squash.top1
+
+
+def test_a_detector(worker: Worker) -> None:
+    evidence, _ = prove(worker, make(worker, ssd(), "16:9"))
+    assert evidence.decoding is not None
+    assert evidence.decoding < 1e-6
+    effect = evidence.framing
+    assert effect is not None
+    assert effect.crop is not None
+    assert effect.crop.mean_abs_diff < effect.squash.mean_abs_diff
+
+
+def test_without_a_frame_what_squashing_costs_is_said(worker: Worker) -> None:
+    evidence, findings = prove(worker, make(worker, classifier(height=16, width=16), None))
+    assert findings == ("EI409",)
+    assert evidence.framing is not None
+    assert evidence.framing.crop is None
+    assert evidence.framing.frames == tuple(map(str, SHAPES))
+    assert evidence.framing.squash.max_abs_diff > 1e-3
+
+
+@pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST])
+def test_models_that_saw_whole_pictures_are_not_measured(worker: Worker, mode: ResizeMode) -> None:
+    evidence, findings = prove(worker, make(worker, classifier(), "16:9", mode))
+    assert evidence.framing is None
+    assert findings == ()
+
+
+def test_nothing_to_measure_where_the_model_has_the_frames_shape(worker: Worker) -> None:
+    adapted = make(worker, classifier(height=24, width=32), "4:3")
+    evidence, findings = prove(worker, adapted)
+    assert adapted.preprocessing.framing is not None
+    assert evidence.framing is None
+    assert findings == ()
+
+
+def test_a_crop_in_the_wrong_place_fails_parity(worker: Worker) -> None:
+    """The original sees the middle; a graph that cuts out another part computes something else."""
+    adapted = make(worker, classifier(height=16, width=16), "16:9")
+    moved = make(worker, classifier(height=16, width=16), None)
+    wrong = replace(adapted, onnx=_cropping_left(moved))
+    _, findings = prove(worker, wrong)
+    assert findings[0] == "EI403"
+
+
+def _cropping_left(adapted: Adapted) -> Any:
+    import onnx  # noqa: PLC0415 - for this test only
+
+    model = onnx.load_model_from_string(adapted.onnx.data)
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 28
+    constants = {"s": [0], "e": [16], "a": [3]}
+    for name, values in constants.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
+    for node in model.graph.node:
+        node.input[:] = ["cut" if name == "x_input" else name for name in node.input]
+    model.graph.node.insert(0, onnx.helper.make_node("Slice", ["x_input", "s", "e", "a"], ["cut"]))
+    del model.graph.value_info[:]
+    return replace(
+        adapted.onnx, data=model.SerializeToString(), input=replace(adapted.onnx.input, shape=(None, 3, 16, 28))
+    )
+
+
+def test_the_users_own_frames(worker: Worker, tmp_path: Path) -> None:
+    for number, (width, height) in enumerate([(320, 180), (160, 120), (90, 160)]):
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    model = classifier(height=16, width=16)
+    evidence, _ = prove(worker, make(worker, model, "16:9"), images=tmp_path)
+    assert evidence.framing is not None
+    assert evidence.framing.crop is not None
+    assert evidence.framing.crop.inputs == 3
+    evidence, findings = prove(worker, make(worker, model, None), images=tmp_path)
+    assert evidence.framing is not None
+    assert evidence.framing.frames == ()
+    assert findings == ("EI409",)
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="not a picture"):
+        prove(worker, make(worker, model, "16:9"), images=tmp_path)
+
+
+class _Wrong:
+    """A stage that finds the model wrong."""
+
+    name = "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+        assert isinstance(artifact, Adapted)
+        rule = Rule("EI999", Level.ERROR, "wrong", why="", fix="")
+        return StageResult(Validated(artifact, Evidence()), findings=(rule.found("wrong"),))
+
+
+def test_a_wrong_model_is_not_measured() -> None:
+    model = classifier()
+    export = Export(model, "m", "", "", "", Metadata(resize_mode=ResizeMode.FIT_SHORTEST), facts(model))
+    with Worker() as child:
+        adapted = make(child, export.model, "16:9")
+    stage: Stage = WithFraming(_Wrong())
+    result = stage(adapted, Path())
+    assert result.artifact.evidence.framing is None
+
+
+@pytest.mark.parametrize(("size", "network"), [((1920, 1080), (170, 96)), ((640, 480), (96, 170)), ((3, 2), (5, 7))])
+def test_scaling_is_the_simulations(size: tuple[int, int], network: tuple[int, int]) -> None:
+    """Against plain numpy: the two pixels beside each centre, of a frame whose sides are rounded down to even."""
+    frame = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    wide, high = (side - side % 2 for side in size)
+
+    def points(count: int, length: int) -> tuple[Any, Any, Any]:
+        place = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0, None)
+        low = np.minimum(place.astype(int), length - 1)
+        return low, np.minimum(low + 1, length - 1), np.clip(place - low, 0, 1)
+
+    left, right, across = points(network[0], wide)
+    above, below, down = points(network[1], high)
+    part = frame[:high, :wide].astype(float)
+    lines = part[above] * (1 - down)[:, None, None] + part[below] * down[:, None, None]
+    wanted = lines[:, left] * (1 - across)[:, None] + lines[:, right] * across[:, None]
+    assert np.abs(scaled(frame, *network) - wanted).max() <= 0.51
+
+
+def test_letterbox() -> None:
+    white = np.full((90, 160, 1), 255, np.uint8)
+    picture = scaled(white, 96, 96, keep_aspect=True)
+    assert (picture[21:75] == 255).all()
+    assert (picture[:21] == 0).all()
+    assert (picture[75:] == 0).all()
+
+
+def test_the_numbers_are_read_back(worker: Worker) -> None:
+    evidence, _ = prove(worker, make(worker, classifier(height=16, width=16), "16:9"))
+    assert evidence_from_document(evidence_document(evidence), Path("x")) == evidence
+    assert isinstance(evidence.framing, FrameEffect)
+    assert b'"frames": [' in dumps(evidence_document(evidence))
+    wrong: tuple[Any, ...] = ({"frames": ["16:9"], "crop": None}, {"squash": None, "crop": None, "frames": []}, 5, "x")
+    for broken in wrong:
+        with pytest.raises(InputError):
+            evidence_from_document({**evidence_document(evidence), "framing": broken}, Path("x"))
+
+
+def test_framing_is_about_the_model_not_the_task(worker: Worker) -> None:
+    adapted = make(worker, ssd(), "2:1")
+    assert adapted.head.task is Task.SSD
+    assert adapted.preprocessing.framing == Framing(Frame(2, 1), (48, 32))
