@@ -39,7 +39,7 @@ _APPROXIMATED = {
 }
 
 
-_BLOCK = 96 * 1024  # numbers that are worked on at a time: lines of a picture for a 96x96 network, in a cache
+_BLOCK = 2**19  # numbers that are worked on at a time: every call costs time, and so does what no cache holds
 
 _WIDE = 4  # lines with so many times the bytes that are needed of them are thinned out before they are mixed
 

@@ -111,6 +111,7 @@ class Runner:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     _seen: dict[int, int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
+    _inputs: dict[tuple[int, ...], NDArray[np.float32]] = field(default_factory=dict)
 
     def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, Frame]]:
         """Every picture that can be simulated, in order; of the others there is a finding.
@@ -177,7 +178,7 @@ class Runner:
         settings = first.engine.settings
         drafts: list[_Draft] = []
         with self._timed("preprocess"):
-            values = np.empty((len(group), *first.prepare.shape), np.float32)
+            values = self._input(len(group), first.prepare.shape)
             for picture in group:
                 try:
                     _, placement = first.prepare(picture.pixels, out=values[len(drafts)])
@@ -200,6 +201,13 @@ class Runner:
                 if failure:
                     draft.notes.append(f"engine {settings.unique_id}: {failure}")
         return drafts
+
+    def _input(self, count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Room for `count` inputs; the same each time, because getting it from the system costs as much as scaling."""
+        found = self._inputs.get(shape)
+        if found is None or len(found) < count:
+            found = self._inputs[shape] = np.empty((count, *shape), np.float32)
+        return found[:count]
 
     def _decoded(self, loaded: Loaded, values: NDArray[np.float32]) -> tuple[Sequence[Classified | Detected], str]:
         with self._timed("infer"):
@@ -249,7 +257,7 @@ class Runner:
         group = max(loaded.batch, min(len(targets), GROUP_BYTES // (4 * math.prod(shape))))
         for start in range(0, len(targets), group):
             some = targets[start : start + group]
-            values = np.empty((len(some), *shape), np.float32)
+            values = self._input(len(some), shape)
             cut: list[tuple[_Target, Placement]] = []
             with self._timed("preprocess"):
                 for target in some:

@@ -233,6 +233,16 @@ def _bilinear(row: NDArray[Any], count: int) -> list[float]:
     return line
 
 
+def _shares(size: int, count: int) -> NDArray[np.int64]:
+    """[count, size]: how much of each pixel of a line is in each pixel of the scaled one, in parts of 2 * count."""
+    shares = np.zeros((count, size), np.int64)
+    for i in range(count):
+        first, rest = divmod((2 * i + 1) * size - count, 2 * count)
+        shares[i, min(max(first, 0), size - 1)] += 2 * count - rest
+        shares[i, min(max(first + 1, 0), size - 1)] += rest
+    return shares
+
+
 class TestScale:
     def _scaled(self, picture: NDArray[np.uint8], network: Network, scaling: ScalingFilter, **more: Any) -> Any:
         placement = place(picture.shape[1], picture.shape[0], network)
@@ -259,6 +269,28 @@ class TestScale:
             assert np.abs(found[channel] - exact).max() <= 0.5 + 1e-4
             clear = np.abs(exact - np.floor(exact) - 0.5) > 1e-4
             np.testing.assert_array_equal(found[channel][clear], np.floor(exact + 0.5)[clear])
+
+    @settings(deadline=None, max_examples=60)
+    @given(
+        st.integers(1, 120), st.integers(1, 200), st.integers(1, 70), st.integers(1, 70),
+        st.sampled_from(list(ColorFormat)), st.integers(0, 99),
+    )  # fmt: skip
+    def test_bilinear_is_exact(
+        self, height: int, width: int, high: int, wide: int, color: ColorFormat, seed: int
+    ) -> None:
+        """Fractions in whole numbers, halves up: no pixel may differ, however the work is ordered and in what type."""
+        picture = _frame(2 * height, 2 * width, seed=seed)
+        placement = place(2 * width, 2 * height, Network(3, high, wide))
+        levels = {
+            ColorFormat.RGB: picture,
+            ColorFormat.BGR: picture[:, :, ::-1],
+            ColorFormat.GRAY: ((picture.astype(np.int64) @ [19595, 38470, 7471] + 32768) >> 16)[:, :, None],
+        }[color]
+        down, across = _shares(2 * height, high), _shares(2 * width, wide)
+        total = np.einsum("yh,hwc,xw->cyx", down, levels.astype(np.int64), across)
+        whole = 4 * high * wide
+        expected = (2 * total + whole) // (2 * whole)
+        np.testing.assert_array_equal(scaled(picture, placement, ScalingFilter.BILINEAR, color), expected)
 
     @pytest.mark.parametrize("scaling", [ScalingFilter.NEAREST, ScalingFilter.BILINEAR])
     def test_halving(self, scaling: ScalingFilter) -> None:

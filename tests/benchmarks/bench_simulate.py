@@ -1,0 +1,103 @@
+"""What preparing pictures and decoding outputs adds to ONNX Runtime's own time in a simulation, in one process.
+
+Pictures are decoded and in memory, all of one size; configs are those `convert` emits (batch 1, bilinear). The parts
+are what `convert.simulate.run.Runner` measures itself. Of three runs the fastest counts. The goal is 30 % for 96x96
+classifiers over 1,000 pictures; where it is missed the table says so. A second table has the whole of a run from JPEG
+files, drawing included.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from convert.nvinfer.rules.gather import where
+from convert.simulate.engine import Source, load
+from convert.simulate.pictures import Picture
+from convert.simulate.run import PARTS, Runner
+from tests.benchmarks.measure import table
+
+if TYPE_CHECKING:
+    from convert.simulate.engine import Loaded
+
+ROOT = Path(__file__).parents[2]
+PICTURES = 1000
+RUNS = 3
+MEMORY = 2**28  # bytes of pictures, far more than any cache; larger ones come round again
+SIZES = ((96, 96), (320, 240), (640, 480), (1280, 720))
+GOAL = 0.30
+FILES = 100
+
+
+def main() -> None:
+    """Print both tables."""
+    models = sorted((ROOT / "samples" / "models").glob("*.tflite"))
+    models += sorted((ROOT.parent / "shared" / "models").glob("classify-96x96*-f32.*"))
+    parts, files = [], []
+    for model in models:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "convert", "convert", str(model), "-o", folder, "-q"]
+            subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+            config = next(Path(folder).glob("config_infer_primary_*.txt"))
+            loaded = load(Source(config), where("deepstream-9.1", "dgpu"))
+            parts += [_row(model.stem, loaded, size) for size in SIZES]
+            files.append(_from_files(model.stem, config))
+    load_average = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    title = f"simulate, {PICTURES} pictures in memory: time a picture, fastest of {RUNS} runs (load {load_average})"
+    table(title, ["model", "network", "pictures", *PARTS[1:], "added", f"goal {GOAL:.0%}"], parts)
+    title = f"ei-deepstream simulate, {FILES} JPEG files of 640x480, everything written: time a picture"
+    table(title, ["model", *PARTS, "whole command"], files)
+
+
+def _row(name: str, loaded: Loaded, size: tuple[int, int]) -> list[str]:
+    width, height = size
+    random = np.random.default_rng(0)  # what is in a picture makes no difference to the time
+    count = min(PICTURES, MEMORY // (width * height * 3))
+    source = [
+        Picture(str(number), Path(f"{number}.png"), random.integers(0, 256, (height, width, 3), np.uint8))
+        for number in range(count)
+    ]
+    pictures = [source[number % count] for number in range(PICTURES)]
+    best: dict[str, float] = {}
+    for _ in range(RUNS):
+        runner = Runner((loaded,))
+        for _ in runner(pictures):
+            pass
+        if not best or sum(runner.seconds.values()) < sum(best.values()):
+            best = runner.seconds
+    added = (best["preprocess"] + best["decode"]) / best["infer"]
+    network = "x".join(map(str, loaded.prepare.shape))
+    times = [f"{best[part] / PICTURES * 1e6:.0f} us" for part in PARTS[1:]]
+    return [name, network, f"{width}x{height}", *times, f"{added:.0%}", "reached" if added <= GOAL else "missed"]
+
+
+def _from_files(name: str, config: Path) -> list[str]:
+    """The command in a process of its own, with the parts it says itself."""
+    random = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures"
+        pictures.mkdir()
+        for number in range(FILES):
+            small = Image.fromarray(random.integers(0, 256, (15, 20, 3), np.uint8))
+            data = io.BytesIO()
+            small.resize((640, 480)).save(data, "JPEG", quality=90)
+            (pictures / f"{number:03d}.jpg").write_bytes(data.getvalue())
+        words = [str(config), str(pictures), "-o", str(Path(folder) / "out"), "--format", "json"]
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "convert", "simulate", *words], check=True, capture_output=True, cwd=ROOT
+        )  # fmt: skip
+        whole = time.perf_counter() - start
+    seconds = json.loads(done.stdout)["seconds"]
+    times = [f"{seconds[part] / FILES * 1e3:.2f} ms" for part in PARTS]
+    return [name, *times, f"{whole / FILES * 1e3:.1f} ms"]
