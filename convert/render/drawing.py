@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.simulate.geometry import Rect
-    from convert.simulate.scene import Found, Frame, Said
+    from convert.simulate.scene import Found, Frame
 
 __all__ = ["MOST_LABELS", "draw", "enlargement", "page_picture", "png"]
 
@@ -212,9 +212,7 @@ def _chip(found: Found, scale: _Scale) -> Chip:
     small = max(_SMALLEST_TEXT - 2, round(scale.text * 0.85))
     name = _named(found.label, found.class_id)
     lines = [set_line(name, scale.text, widest, f" {number(found.confidence)}")]
-    lines += [
-        set_line(_named(said.label, said.class_id), small, widest, f" {number(said.confidence)}") for said in found.said
-    ]
+    lines += [set_line(said.label, small, widest, f" {number(said.confidence)}") for said in found.said if said.label]
     return Chip(tuple(lines), look(found.engine, found.class_id), margin)
 
 
@@ -247,7 +245,8 @@ def _strip(frame: Frame, scale: _Scale, unlabelled: int | None) -> list[tuple[Li
     lines: list[tuple[Line, Colour]] = []
     large = round(scale.text * 1.3)
     if frame.label:
-        said = ", ".join(_said(one) for one in frame.said) or frame.label.strip()
+        shown = [f"{one.label} {number(one.confidence)}" for one in frame.said if one.label]
+        said = ", ".join(shown) or frame.label.strip()
         lines += [(line, WHITE) for line in wrapped(said, large, widest, 3)]
     if not frame.shows:
         lines += [(set_line("Nothing shown", large, widest), _NOTHING)]
@@ -275,10 +274,6 @@ def _remarks(frame: Frame, scale: _Scale, unlabelled: int) -> list[str]:
         times = enlargement(frame.width, frame.height)
         remarks.append(f"{frame.width} x {frame.height} pixels, drawn {times} times as large")
     return remarks
-
-
-def _said(said: Said) -> str:
-    return f"{_named(said.label, said.class_id)} {number(said.confidence)}"
 
 
 def _named(label: str | None, class_id: int) -> str:

@@ -122,7 +122,7 @@ def _found_item(found: Found) -> Item:
         look(found.engine, found.class_id),
         _name(found.label, found.class_id),
         number(found.confidence),
-        tuple(f"{_name(said.label, said.class_id)} {number(said.confidence)}" for said in found.said),
+        tuple(f"{said.label} {number(said.confidence)}" for said in found.said if said.label),
         found.unseen,
     )
 
