@@ -16,6 +16,9 @@ from convert.against.comparison import Answer, Cause, Score
 from convert.against.decoding import Decoder
 from convert.artifacts import Task
 from convert.eim.features import pack, unpack
+from convert.simulate.decode import decode
+from convert.simulate.decode_classifier import Classified
+from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Placement, place
 from convert.simulate.preprocess_scale import luma, scale
 from convert.simulate.settings import ColorFormat
@@ -109,19 +112,22 @@ class Mixed:
         return Answer(objects=decoder.attached(found, placement, done))
 
     def _classified(self, done: frozenset[Cause]) -> Answer:
-        trained, settings = self.both.trained, self.both.shown.loaded.engine.settings
-        labels = trained.original.labels
-        numbers = next(iter(self._network(done).values())).reshape(-1)[: len(labels)]
-        names = [
-            labels[each] if Cause.LABELS in done else settings.attribute_label(0, each) or ""
-            for each in range(len(numbers))
-        ]
-        scores = tuple(Score(each, names[each], float(number)) for each, number in enumerate(numbers))
-        best = scores[int(np.nan_to_num(numbers, nan=-np.inf).argmax())]
-        limit = -np.inf if Cause.THRESHOLD in done else max(settings.classifier_threshold, 0.0)
-        if not best.score > limit or not best.label:
-            return Answer(scores=scores)
-        return Answer(best.label, best.score, scores)
+        outputs, labels = self._network(done), self.both.trained.original.labels
+        settings = self.both.shown.loaded.engine.settings
+        if Cause.LABELS in done:
+            settings = replace(settings, labels=(labels,), classifier_parser="")
+        numbers = next(iter(outputs.values())).reshape(-1)[: len(labels)]
+        scores = tuple(
+            Score(each, settings.attribute_label(0, each) or "", float(number)) for each, number in enumerate(numbers)
+        )
+        if Cause.THRESHOLD in done:  # the highest, whatever it is
+            best = scores[int(np.nan_to_num(numbers, nan=-np.inf).argmax())]
+            return Answer(best.label, best.score if best.label else 0.0, scores)
+        layers = [Layer.of(name, values) for name, values in outputs.items()]
+        (frame,) = decode(settings, self.both.shown.loaded.engine.network, layers).frames
+        assert isinstance(frame, Classified)
+        found = next((one for one in frame.attributes if one.attribute == 0 and one.label), None)
+        return Answer(found.label or "", found.confidence, scores) if found else Answer(scores=scores)
 
     def _seen(self, done: frozenset[Cause]) -> tuple[NDArray[np.float32], Placement]:
         """Levels [H,W,C] of the network's picture, RGB or grey, and where in it the picture lies."""

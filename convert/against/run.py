@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from convert.against import findings as rules
@@ -88,10 +88,7 @@ class Against:
             tuple(self.rows),
             tuple(self._reasons()),
         )
-        return Comparison(
-            draft.original, draft.task, draft.quantized, draft.tolerance, draft.steps, draft.rows, draft.reasons,
-            (*trained.findings, *self._findings(draft)),
-        )  # fmt: skip
+        return replace(draft, findings=(*trained.findings, *self._findings(draft)))
 
     @property
     def _causes(self) -> tuple[Cause, ...]:

@@ -27,7 +27,7 @@ from convert.writing import sha256
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.artifacts import Export
+    from convert.artifacts import Export, ModelFacts
     from convert.export.candidates import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
@@ -41,6 +41,7 @@ SOURCE, TASK = "ei_deepstream.source_sha256", "ei_deepstream.task"
 _REPORT = "report.json"
 _THRESHOLD = 0.5  # what Studio gives a detector whose threshold nobody moved
 _TASKS = frozenset({Task.CLASSIFIER, Task.FOMO, Task.YOLOV5, Task.SSD})
+_BESIDE_CLASSES = {Task.CLASSIFIER: 0, Task.FOMO: 1, Task.YOLOV5: 5}  # numbers in the output's last dimension
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"
 
 
@@ -135,19 +136,28 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
                 ),
             )
     original = Original(
-        path, export.original or export.model, facts, _labels(engine, said, told),
+        path, export.original or export.model, facts, _labels(engine, facts, said, told),
         said.image_scaling or told.image_scaling or ImageScaling.NONE, worker, timeout,
     )  # fmt: skip
     return Trained(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
 
 
-def _labels(engine: Engine, said: Metadata, told: Metadata) -> tuple[str, ...]:
+def _labels(engine: Engine, facts: ModelFacts, said: Metadata, told: Metadata) -> tuple[str, ...]:
     """Edge Impulse's; where nobody recorded them, those that are shown: then spelling is no cause."""
     labels = said.labels or told.labels
     if labels:
         return labels
     lines = engine.settings.labels
-    return lines[0] if len(lines) == 1 else tuple(line[0] for line in lines)
+    if facts.task is Task.CLASSIFIER and len(lines) == 1:
+        (shown,) = lines
+    else:
+        shown = tuple(line[0] for line in lines)
+    beside = _BESIDE_CLASSES.get(facts.task)
+    last = facts.outputs[0].shape[-1:]
+    if beside is None or not last or last[0] is None:
+        return shown
+    classes = last[0] - beside
+    return (*shown, *(f"class {number}" for number in range(len(shown), classes)))[:classes]
 
 
 def _unpack(path: Path, digest: str, task: Task | None) -> tuple[Export, tuple[Finding, ...]]:

@@ -58,7 +58,9 @@ class Telling:
 
     def reason(self, cause: Cause) -> tuple[str, str | None]:
         """The clause behind "because", and what to do; None for nothing."""
-        ours, theirs, _, hint = self._told(cause)
+        ours, theirs, same, hint = self._told(cause)
+        if cause is Cause.FRAMING and same:
+            ours, theirs, hint = "rounds where the frame lies to whole and even pixels", "rounds otherwise", None
         return f"nvinfer {ours} where Edge Impulse {theirs}", hint
 
     def _told(self, cause: Cause) -> tuple[str, str, bool, str | None]:
@@ -90,8 +92,10 @@ class Telling:
             ours = "squashes"
         else:
             ours = "adds black bars " + ("on both sides" if prepare.symmetric else "at the right or the bottom")
-        found = place(self.width, self.height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
-        wanted = resize.place(self.width, self.height, (wide, high), mode)
+        # of an odd frame nvinfer leaves out a pixel: that makes no other way of it
+        width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
+        found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
+        wanted = resize.place(width, height, (wide, high), mode)
         same = _lies_there(found, wanted, self.both.shown.left, self.both.shown.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 

@@ -121,10 +121,10 @@ def _finish(job: Job, *, format_: str, fail_on: Level, quiet: bool) -> int:
             document["against"] = against_document(result.comparison)
         sys.stdout.write(dumps(document).decode())
     elif not quiet:
-        show_simulation(result.simulation, result.findings, result.outputs)
-        if result.comparison is not None:
-            from convert.render.against import show_against  # noqa: PLC0415 - with --against only
+        from convert.render.against import beside, show_against  # noqa: PLC0415 - only for people
 
+        show_simulation(result.simulation, beside(result.findings, result.comparison), result.outputs)
+        if result.comparison is not None:
             show_against(result.comparison)
     return code
 

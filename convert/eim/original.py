@@ -113,8 +113,8 @@ class Original:
     def _fits(self, classes: int) -> None:
         if classes != len(self.labels):
             raise InputError(
-                f"the model has {classes} classes and the .eim names {len(self.labels)} labels", path=self.path,
-                hint="compare an .eim with the model of the same project and version",
+                f"the model has {classes} classes and the other side names {len(self.labels)} labels", path=self.path,
+                hint="compare with the model of the same project and version",
             )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from convert.against.comparison import Verdict
+from convert.against.findings import DIFFERS, DRIFTS
 from convert.render.text import console
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from convert.against.comparison import Answer, Comparison, Reason, Row
+    from convert.findings import Finding
 
-__all__ = ["show_against"]
+__all__ = ["beside", "show_against"]
 
 _MOST_ROWS = 40  # of pictures that differ; against.json has all
 _MOST_OBJECTS = 4  # of one picture
@@ -42,14 +44,20 @@ def show_against(comparison: Comparison, out: Console | None = None) -> None:
         out.print(f"[green]0 of {total} {pictures} differ:[/] DeepStream shows what Edge Impulse answers")
         return
     if differ:
-        out.print(f"[red]{differ} of {total} {pictures} {'differs' if differ == 1 else 'differ'}[/]")
+        out.print(f"[red]{differ} of {total} {pictures} {'differs' if differ == 1 else 'differ'}[/] ({DIFFERS.id})")
         _show_reasons(out, comparison.reasons, "pictures")
     if drift:
         more = " more" if differ else f" of {total} {pictures}"
         verb = "shows" if drift == 1 else "show"
         out.print(f"[yellow]{drift}{more} {verb} the same with scores more than {comparison.tolerance:g} apart[/]"
-                  " or boxes elsewhere")  # fmt: skip
+                  f" or boxes elsewhere ({DRIFTS.id})")  # fmt: skip
         _show_reasons(out, comparison.reasons, "drifting")
+
+
+def beside(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
+    """Without those that `show_against` tells with the pictures they are of."""
+    told = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
+    return [finding for finding in findings if finding.id not in told]
 
 
 def _show_reasons(out: Console, reasons: Sequence[Reason], which: str) -> None:

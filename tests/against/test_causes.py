@@ -201,6 +201,26 @@ def test_deepstream_is_what_simulate_shows(
             assert row.deepstream.score == frame.said[0].confidence
 
 
+def test_odd_frames_are_rounded(fruit: Path, fruit_export: Path) -> None:
+    """Of 97 pixels nvinfer takes 96, which it need not scale."""
+    found = compared(config_of(fruit), fruit_export, _noise(97, 97), tolerance=_TIGHT)
+    assert "framing" in causes(found.rows[0])
+    reason = next(each for each in found.comparison.reasons if each.cause is Cause.FRAMING)
+    assert reason.words.startswith("nvinfer rounds where the frame lies to whole and even pixels")
+    assert reason.hint is None
+
+
+def test_the_stock_parser_for_classifiers_has_labels_of_its_own(
+    fruit: Path, fruit_export: Path, tmp_path: Path
+) -> None:
+    library = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so"
+    function = "NvDsInferClassiferParseCustomSoftmax"
+    config = changed(fruit, tmp_path, {"custom-lib-path": library, "parse-classifier-func-name": function})
+    found = compared(config, fruit_export, _fruit(0))
+    assert found.rows[0].deepstream.label == shown(config, _fruit(0))[0].said[0].label == "coupe1"
+    assert causes(found.rows[0]) == ["labels"]
+
+
 class _Lattice:
     """A picture whose answer is Edge Impulse's exactly when all of `needed` is done its way."""
 

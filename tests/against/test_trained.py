@@ -159,3 +159,13 @@ def test_compiled_code_and_the_flatbuffer_are_the_same_model(fruit: Path, tmp_pa
     plain = SAMPLES / "models" / "fruit.tflite"
     rows = [compared(config_of(fruit), path, kiwi).rows for path in (file, plain)]
     assert rows[0] == rows[1]
+
+
+def test_labels_that_nobody_recorded_are_those_that_are_shown(fruit: Path, tmp_path: Path) -> None:
+    config = changed(fruit, tmp_path, {}, labels={";orange;pear": ""})
+    (tmp_path / "report.json").unlink()
+    assert _original(config, SAMPLES / "models" / "fruit.tflite")[2] == (
+        "apple", "banana", "kiwi", "class 3", "class 4"
+    )  # fmt: skip
+    rows = compared(config, SAMPLES / "models" / "fruit.tflite", photo(_KIWI)).rows
+    assert rows[0].edge_impulse.label == "kiwi"
