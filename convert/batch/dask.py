@@ -10,6 +10,7 @@ Versions of this program and its libraries decide bytes, so a worker that has ot
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -79,12 +80,17 @@ class Cluster:
             raise InputError(f"{self.address!r} is no address of a scheduler", hint="give --scheduler tcp://host:8786")
         distributed = _distributed()
         try:
+            # Asked first: a client waits without end for something that takes the connection and is no scheduler.
+            kind = asyncio.run(asyncio.wait_for(_identity(self.address), self.connect))
+            if kind != "Scheduler":
+                raise ValueError(f"it is a {kind.lower()}")  # noqa: TRY301 - told as the others are
             self._client = distributed.Client(
                 self.address, timeout=self.connect, set_as_default=False, name="ei-deepstream"
             )
         except (OSError, ValueError, TimeoutError) as error:
+            why = _first_line(error) if str(error) else f"nothing came back within {self.connect:g} s"
             raise InputError(
-                f"no Dask scheduler answers at {self.address}: {_first_line(error)}",
+                f"no Dask scheduler answers at {self.address}: {why}",
                 hint="start one with `dask scheduler`, and look at the address, the port and the firewall",
             ) from error
         try:
@@ -257,6 +263,15 @@ def _distributed() -> Any:
     return distributed
 
 
+async def _identity(address: str) -> str:
+    """What is at `address`: "Scheduler", "Worker", "Nanny"."""
+    import distributed  # noqa: PLC0415 - an extra
+
+    arguments = distributed.Security().get_connection_args("client")
+    async with distributed.rpc(address, connection_args=arguments) as there:
+        return str((await there.identity())["type"])
+
+
 def _wanted(options: Mapping[str, Any]) -> dict[str, str]:
     """What a worker has to be, to convert with `options`."""
     return environment(libraries(options))
@@ -283,8 +298,9 @@ def _different(worker: _Different) -> ConvertError:
 
 
 def _deadly(job: Job, killed: Any) -> Outcome:
+    many, last = killed.allowed_failures + 1, killed.last_worker.address
     error = ConvertError(
-        f"{killed.allowed_failures + 1} workers ended while they converted it, the last one {killed.last_worker.address}",
+        f"{many} workers ended while they converted it, the last one {last}",
         hint="their logs say why; if memory ran out, give them more or --memory-limit",
         path=job.export,
     )

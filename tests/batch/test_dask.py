@@ -206,9 +206,10 @@ def test_no_workers_end_the_wait(own: Dask) -> None:
 
 def test_workers_that_never_come_back_end_the_batch(own: Dask, tmp_path: Path) -> None:
     worker = own.worker()
-    with Cluster(own.address, patience=2.0) as cluster:
+    with Cluster(own.address) as cluster:
         outcomes = cluster(_jobs(tmp_path, 6), _ignored)
         assert next(outcomes).state is State.DONE
+        cluster.patience = 2.0
         kill(worker)
         with pytest.raises(ConvertError, match="had no workers"):
             list(outcomes)
@@ -247,6 +248,14 @@ def test_where_something_else_answers() -> None:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(InputError, match="no Dask scheduler answers"), Cluster(address, connect=1.0):
             pass
+
+
+def test_the_address_of_a_worker(dask: Dask) -> None:
+    with Cluster(dask.address) as cluster:
+        assert cluster._client is not None
+        address = next(iter(cluster._client.nthreads()))
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at .*: it is a worker"), Cluster(address):
+        pass
 
 
 def test_a_host_that_does_not_exist() -> None:
