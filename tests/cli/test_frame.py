@@ -1,0 +1,195 @@
+"""--frame: from the command line to a bundle that is proven, checked and says what it was made for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Said
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "samples" / "models" / "shapes.tflite"
+CROPPED = ("--resize-mode", "fit-shortest")
+
+
+def keys(path: Path) -> dict[str, str]:
+    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return {key: value for key, _, value in lines}
+
+
+@pytest.mark.parametrize(
+    ("frame", "dims", "mux"),
+    [
+        ("16:9", "1;48;86", ("1920", "1080")),
+        ("1280x720", "1;48;86", ("1280", "720")),
+        ("4:3", "1;48;64", ("1440", "1080")),
+        ("9:16", "1;86;48", ("1080", "1920")),
+    ],
+)
+def test_a_bundle_for_frames(
+    say: Callable[..., Said], tmp_path: Path, frame: str, dims: str, mux: tuple[str, str]
+) -> None:
+    out = tmp_path / "bundle"
+    options = ("convert", MODEL, "-o", out, *CROPPED, "--frame", frame, "--format", "json")
+    planned = say(*options, "--dry-run").document
+    assert not out.exists()
+    document = say(*options).document
+    assert document["exit_code"] == 0
+    assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
+    found = {finding["id"] for finding in document["findings"]}
+    assert "EI510" in found
+    assert not {"EI304", "EI306", "EI409"} & found
+    config = keys(out / "config_infer_primary_shapes.txt")
+    assert config["infer-dims"] == dims
+    assert config["maintain-aspect-ratio"] == "0"
+    assert config["scaling-filter"] == "1"
+    assert not (out / "config_infer_secondary_shapes.txt").exists()
+    app = (out / "deepstream_app_shapes.txt").read_text().partition("[streammux]")[2]
+    assert f"\nwidth={mux[0]}\nheight={mux[1]}\n" in app
+    assert dims.replace(";", "x") in (out / "build_engine.sh").read_text()
+    framing = document["model"]["preprocessing"]["framing"]
+    assert framing["frame"] == frame
+    assert framing["model"] == [48, 48]
+    evidence = json.loads((out / "report.json").read_text())["evidence"]["framing"]
+    assert evidence == document["evidence"]["framing"]
+    assert evidence["crop"]["mean_abs_diff"] < evidence["squash"]["mean_abs_diff"]
+    checked = say("check", out, "--format", "json").document
+    assert checked["findings"] == []
+
+
+def test_stage_by_stage(say: Callable[..., Said], tmp_path: Path) -> None:
+    work, frame = tmp_path / "work", ("--frame", "16:9")
+    assert say("convert", MODEL, "-o", tmp_path / "whole", *CROPPED, *frame, "-q").code == 0
+    assert say("unpack", MODEL, "-o", work, *CROPPED, "-q").code == 0
+    assert say("translate", work / "shapes.tflite", "-o", work, "-q").code == 0
+    assert say("adapt", work / "shapes.translated.onnx", "-o", work, *frame, "-q").code == 0
+    assert say("validate", work / "shapes.onnx", "-o", work, "-q").code == 0
+    assert say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "-q").code == 0
+    for path in (tmp_path / "whole").iterdir():
+        if path.name != "report.json":
+            assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
+    reports = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("whole", "bundle")]
+    assert reports[0]["evidence"] == reports[1]["evidence"]
+    assert reports[0]["model"] == reports[1]["model"]
+    # what the model was made for stands in it, and cannot be talked away
+    said = say("validate", work / "shapes.onnx", "--resize-mode", "squash")
+    assert said.code == 3
+    assert "made for frames of 16:9" in said.err
+    assert "--resize-mode fit-shortest" in said.err
+    said = say("emit", work / "shapes.onnx", "-o", tmp_path / "secondary", "--role", "sgie")
+    assert said.code == 3
+    assert "whole frames of 16:9" in said.err
+    assert not (tmp_path / "secondary").exists()
+
+
+def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) -> None:
+    framed = say("convert", MODEL, "-o", tmp_path / "a", *CROPPED, "--frame", "16:9").out
+    assert "best answer as in Edge Impulse on" in framed
+    assert "20 frames of 16:9" in framed
+    plain = say("convert", MODEL, "-o", tmp_path / "b", *CROPPED).out
+    assert "EI304" in plain
+    assert "--frame 16:9" in plain
+    assert "EI409 squashed instead of cropped" in plain
+    assert (tmp_path / "b" / "config_infer_secondary_shapes.txt").exists()
+
+
+@pytest.mark.parametrize("mode", ["squash", "fit-longest"])
+def test_a_frame_for_nothing_changes_nothing(say: Callable[..., Said], tmp_path: Path, mode: str) -> None:
+    assert say("convert", MODEL, "-o", tmp_path / "a", "--resize-mode", mode, "-q").code == 0
+    document = say(
+        "convert", MODEL, "-o", tmp_path / "b", "--resize-mode", mode, "--frame", "16:9", "--format", "json"
+    ).document
+    assert "EI306" in {finding["id"] for finding in document["findings"]}
+    for path in (tmp_path / "a").iterdir():
+        if path.name != "report.json":
+            assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("frame", ["16/9", "0:9", "wide", "-1x5", "16:9:3", "100x1", ""])
+def test_nonsense(say: Callable[..., Said], tmp_path: Path, frame: str) -> None:
+    for command in (["convert", MODEL, "-o", tmp_path / "b"], ["inspect", MODEL]):
+        said = say(*command, f"--frame={frame}")
+        assert said.code == 2
+        assert "16:9" in said.err
+    assert not (tmp_path / "b").exists()
+
+
+def test_frames_and_objects_do_not_go_together(say: Callable[..., Said], tmp_path: Path) -> None:
+    said = say("convert", MODEL, "-o", tmp_path, "--frame", "16:9", "--role", "sgie")
+    assert said.code == 2
+    assert "whole frames" in said.err
+
+
+def test_an_earlier_secondary_config_is_told(say: Callable[..., Said], tmp_path: Path) -> None:
+    assert say("convert", MODEL, "-o", tmp_path, *CROPPED, "-q").code == 0
+    document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "16:9", "--format", "json").document
+    assert "EI507" in {finding["id"] for finding in document["findings"]}
+
+
+def test_of_two_models_the_first_sees_frames(
+    say: Callable[..., Said], models: Path, exports: list[Path], tmp_path: Path
+) -> None:
+    fomo = next(path for path in sorted(models.glob("fomo*")) if "x1-f32" in path.name)
+    out = tmp_path / "app"
+    options = ("--pgie", fomo, "--sgie", exports[0], "--labels", "face", *CROPPED, "--frame", "4:3")
+    document = say("convert", *options, "-o", out, "--format", "json").document
+    assert document["exit_code"] == 0
+    assert document["model"]["preprocessing"]["framing"]["network"] == [128, 96]
+    assert document["secondary"]["model"]["preprocessing"]["framing"] is None
+    (app,) = out.glob("deepstream_app_*.txt")
+    assert "\nwidth=1440\nheight=1080\n" in app.read_text()
+    assert say("check", out, "--format", "json").document["findings"] == []
+
+
+def image_models(folder: Path) -> list[Path]:
+    """One of each kind."""
+    names = ("classify-96x96x3-f32.lite", "fomo-96x96x1-f32.tflite", "yolov5-160x160x3-f16.lite")
+    return [folder / name for name in names]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frame", ["16:9", "4:3", "9:16"])
+def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Path, frame: str) -> None:
+    for model in image_models(models):
+        out = tmp_path / model.stem
+        options = ("--dequantize", "--batch-size", "8", "--format", "json")
+        document = say("convert", model, "-o", out, *CROPPED, "--frame", frame, *options).document
+        assert document["exit_code"] == 0, model
+        evidence: dict[str, Any] = document["evidence"]
+        assert evidence["parity"]["max_abs_diff"] < 1e-4
+        assert evidence["batch"] == {"sizes": [1, 2, 8], "max_abs_diff": pytest.approx(0, abs=1e-6)}
+        assert evidence["decoding"] is None or evidence["decoding"] < 1e-6
+        framing = document["model"]["preprocessing"]["framing"]
+        assert abs(framing["stretch"]) < 0.004
+        assert evidence["framing"]["crop"]["mean_abs_diff"] < evidence["framing"]["squash"]["mean_abs_diff"]
+        assert say("check", out, "--format", "json").document["findings"] == []
+
+
+def test_inspect_draws_it(say: Callable[..., Said], tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    shutil.copytree(ROOT / "samples" / "exports" / "shapes-cpp-2025", export)
+    header = export / "model-parameters" / "model_metadata.h"
+    text, count = re.subn(r"(#define EI_CLASSIFIER_RESIZE_MODE +)\S+", r"\g<1>1", header.read_text())
+    assert count == 1
+    whole = say("inspect", export, "--frame", "4:3")
+    assert "nothing is cropped, the resize mode is fit-longest" in whole.out
+    header.write_text(text)
+    drawn = say("inspect", export, "--frame", "4:3")
+    assert drawn.code == 0
+    assert "frame 4:3, scaled to 64x48" in drawn.out
+    assert "|##" not in drawn.out
+    assert "####" in drawn.out
+    (model,) = say("inspect", export, "--frame", "4:3", "--format", "json").document["models"]
+    assert model["framing"]["network"] == [64, 48]
+    # without a frame: what is lost, and what to give
+    usual = say("inspect", export)
+    assert "1.8 times too narrow" in usual.out
+    assert "--frame 16:9" in usual.out
