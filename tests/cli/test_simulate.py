@@ -389,3 +389,43 @@ class TestBundles:
         assert found
         # the classifier says something of every object it looked at
         assert all(one["classifiers"] or one["passed over"] for one in found)
+
+
+class TestVideo:
+    @pytest.fixture
+    def video(self, tmp_path: Path) -> Path:
+        """Six frames: red, then green."""
+        av = pytest.importorskip("av", reason="videos need the extra [video]")
+        path = tmp_path / "clip.avi"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mjpeg", rate=5)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj444p"
+            for number in range(6):
+                pixels = plain(48, 64, RED if number < 3 else GREEN)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode(None))
+        return path
+
+    @pytest.mark.parametrize(
+        ("more", "numbers"),
+        [([], [0, 1, 2, 3, 4, 5]), (["--every", 2], [0, 2, 4]), (["--every", 2, "--limit", 2], [0, 2])],
+    )
+    def test_frames(
+        self, say: Callable[..., Said], tmp_path: Path, video: Path, more: list[object], numbers: list[int]
+    ) -> None:
+        config = classifier(tmp_path, process_mode=1)
+        said = say("simulate", config, video, "-o", tmp_path / "out", "--format", "json", *more)
+        assert said.code == 0
+        assert [(frame["name"], frame["label"]) for frame in said.document["frames"]] == [
+            (f"clip-{number:06d}", "red " if number < 3 else "green ") for number in numbers
+        ]
+        assert (tmp_path / "out" / "drawn" / f"clip-{numbers[-1]:06d}.jpg").exists()
+
+    def test_cut_off(self, say: Callable[..., Said], tmp_path: Path, video: Path) -> None:
+        """What was seen before the damage is shown, and the damage is named."""
+        video.write_bytes(video.read_bytes()[:-600])
+        config = classifier(tmp_path, process_mode=1)
+        said = say("simulate", config, video, "-o", tmp_path / "out", "--format", "json")
+        assert said.code == 1
+        assert said.document["findings"][0]["id"] == "EI700"
+        assert 0 < len(said.document["frames"]) <= 6
