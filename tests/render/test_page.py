@@ -284,7 +284,7 @@ def test_a_thousand_pictures_stay_usable() -> None:
     text = page(simulation(*frames), {one.name: data for one in frames})
     document = Document(text)
     assert len(document.all("img")) == pages.MOST_PICTURES == 150
-    assert all(one["loading"] == "lazy" for one in document.all("img"))
+    assert not any("loading" in one for one in document.all("img")), "not every browser prints what it left for later"
     assert document.row("151", "name-0150")[2:] == [f"64 {TIMES} 48", "apple 0.500"]
     assert "150 pictures of 1,157 are shown here; the other 1,007 are listed below" in document.text
     assert "7 pictures more are left out here; objects.json has all of them." in document.text
