@@ -233,10 +233,10 @@ def _draw_lost(pen: ImageDraw.ImageDraw, frame: Frame, scale: _Scale) -> None:
     dash = 4 * scale.line
     for start, end, across in ((area.left, area.right, False), (area.top, area.bottom, True)):
         for edge in (area.top, area.bottom - 1) if not across else (area.left, area.right - 1):
-            for number_, at in enumerate(range(start, end, dash)):
+            for piece, at in enumerate(range(start, end, dash)):
                 stop = min(at + dash, end) - 1
                 line = (edge, at, edge, stop) if across else (at, edge, stop, edge)
-                pen.line(line, fill=_NOTHING if number_ % 2 == 0 else BLACK, width=scale.line)
+                pen.line(line, fill=_NOTHING if piece % 2 == 0 else BLACK, width=scale.line)
 
 
 def _strip(frame: Frame, scale: _Scale, unlabelled: int | None) -> list[tuple[Line, Colour]]:

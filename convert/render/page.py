@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.simulate.scene import Engine, Frame, Simulation
 
-__all__ = ["MOST_LISTED", "MOST_PICTURES", "page", "pictured"]
+__all__ = ["MOST_LISTED", "MOST_PICTURES", "page"]
 
 MOST_PICTURES: Final = 150
 """Pictures on one page; the others are listed with words."""
@@ -72,11 +72,6 @@ class _Line:
     text: str
     kind: str  # "comment", "group" or ""
     findings: list[Finding]
-
-
-def pictured(simulation: Simulation) -> tuple[str, ...]:
-    """The names of the frames whose pictures `page` shows, in order: only those need to be drawn for it."""
-    return tuple(frame.name for frame in simulation.frames[:MOST_PICTURES])
 
 
 def page(
@@ -172,7 +167,7 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
         said = ", ".join(
             _count(levels[level], level.value) for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level]
         )
-        facts.append(f"Found in the configs: {said}.")
+        facts.append(f"Findings: {said}.")
     if comparison:
         facts.append(f"Against Edge Impulse: {comparison.summary}.")
     return facts
