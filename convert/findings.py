@@ -1,7 +1,8 @@
 """What a user must know but what does not end a run: rules and findings.
 
 A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
-`EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `NVIxxx` check.
+`EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `EI7xx` simulate, `EI8xx`
+batch, `NVIxxx` check.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.agreement import WithAgreement
+from convert.errors import PresetError
 from convert.export.unpack import Unpack
 from convert.framed import WithFraming
 from convert.graph.adapt import Adapt
@@ -29,7 +30,15 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
-    """All five stages, sharing `worker`, which stays the caller's."""
+    """All five stages, sharing `worker`, which stays the caller's.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+    if options.get("frame") is not None and options.get("role") == "sgie":
+        raise PresetError(
+            "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
+        )
     return (*_proof(options, worker), Emit(output, **pick(Emit, options)))
 
 

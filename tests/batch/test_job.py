@@ -12,6 +12,7 @@ from convert.__main__ import main
 from convert.batch import job as module
 from convert.batch.job import BUG, Job, Outcome, State, execute, job
 from convert.cli.batch_options import Convert
+from convert.framing import parse_frame
 from convert.pipeline import Event, Status
 from convert.warm import warm_worker
 from tests.batch.conftest import LIBRARY, ZIP
@@ -57,7 +58,15 @@ def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> No
     assert str(pickle.loads(pickle.dumps(outcome)).error) == str(outcome.error)
 
 
-@pytest.mark.parametrize("options", [{"role": "tgie"}, {"opset": 99}, {"target": "deepstream-1"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"role": "tgie"},
+        {"opset": 99},
+        {"target": "deepstream-1"},
+        {"role": "sgie", "frame": parse_frame("16:9")},
+    ],
+)
 def test_an_option_that_does_not_exist_is_an_outcome(
     options: dict[str, object], worker: Worker, tmp_path: Path
 ) -> None:
