@@ -113,6 +113,16 @@ def test_a_frame_for_nothing_changes_nothing(say: Callable[..., Said], tmp_path:
             assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_frames_of_the_models_own_shape(say: Callable[..., Said], tmp_path: Path) -> None:
+    """Nothing is cropped, so the model is good for objects too."""
+    document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "1:1", "--format", "json").document
+    assert not {"EI304", "EI306", "EI510"} & {finding["id"] for finding in document["findings"]}
+    assert (tmp_path / "config_infer_secondary_shapes.txt").exists()
+    assert keys(tmp_path / "config_infer_primary_shapes.txt")["infer-dims"] == "1;48;48"
+    assert "\nwidth=1080\nheight=1080\n" in (tmp_path / "deepstream_app_shapes.txt").read_text()
+    assert document["evidence"]["framing"] is None
+
+
 @pytest.mark.parametrize("frame", ["16/9", "0:9", "wide", "-1x5", "16:9:3", "100x1", ""])
 def test_nonsense(say: Callable[..., Said], tmp_path: Path, frame: str) -> None:
     for command in (["convert", MODEL, "-o", tmp_path / "b"], ["inspect", MODEL]):
