@@ -126,8 +126,7 @@ def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture |
         Said(settings.unique_id, each.attribute, each.class_id, each.confidence, each.label) for each in one.attributes
     )
     lost = of_classifier(settings, one, len(part.layers))
-    label = one.label if one.attached else ""
-    return replace(frame, said=said, label=label, lost=best(lost)), result.failure
+    return replace(frame, said=said, label=one.label, lost=best(lost)), result.failure
 
 
 def _found(settings: Settings, one: Detection) -> Found:

@@ -196,7 +196,7 @@ class Runner:
                     self._attach(first, draft, result, draft.placement)
                 else:
                     draft.said += _said(settings.unique_id, result)
-                    draft.label = result.label if result.attached else ""
+                    draft.label = result.label
                     draft.lost += of_classifier(settings, result, len(first.outputs))
                 if failure:
                     draft.notes.append(f"engine {settings.unique_id}: {failure}")

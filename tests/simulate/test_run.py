@@ -69,6 +69,14 @@ class TestPrimary:
         assert best.box is not None
         assert (best.box.left, best.box.top, best.box.width) == pytest.approx((0, 0, 32), abs=1e-4)
 
+    def test_what_is_lost_lies_where_it_was_in_the_picture(self, tmp_path: Path) -> None:
+        config = detector(tmp_path, maintain_aspect_ratio=1, symmetric_padding=1, all_pre_cluster_threshold=0.9)
+        frame = _one(_runner(config), tmp_path, plain(64, 128, RED))
+        boxes = [one.box for one in frame.lost if one.box is not None and one.label == "red"]
+        corners = [(box.left, box.top) for box in boxes]
+        # 16 network pixels are 64 of the picture, and 8 of them, 32, are padding above it
+        np.testing.assert_allclose(corners, [(0, -32), (64, -32), (0, 32), (64, 32)], atol=1e-3)
+
     def test_where_there_is_nothing_one_candidate_says_so(self, tmp_path: Path) -> None:
         frame = _one(_runner(detector(tmp_path)), tmp_path, block(64, 64))
         assert [one.confidence for one in frame.lost] == [0.0]
@@ -184,6 +192,7 @@ class TestSecondary:
             ({"input_object_min_width": 31}, [True, False], "its width 30 is below input-object-min-width=31"),
             ({"input_object_min_height": 33}, [False, False], "its height 32 is below input-object-min-height=33"),
             ({"input_object_max_width": 31}, [False, True], "its width 32 is above input-object-max-width=31"),
+            ({"input_object_max_width": 32, "input_object_min_height": 32}, [True, True], ""),
             ({"input_object_max_height": 5}, [False, False], "its height 32 is above input-object-max-height=5"),
             ({"classifier_async_mode": 1}, [False, False], "classifier-async-mode=1, and without a tracker"),
         ],
@@ -223,6 +232,19 @@ class TestSecondary:
         last = inner[-1].box
         assert (last.left, last.top) == pytest.approx((32, 32), abs=1e-3)
         assert "it was found by engine 1" in first.unseen[0]
+
+    def test_what_a_detector_behind_a_detector_loses_lies_in_its_object(self, tmp_path: Path) -> None:
+        second = detector(tmp_path, "second", gie_unique_id=3, process_mode=2, all_pre_cluster_threshold=0.7)
+        picture = plain(64, 64, GREEN)
+        picture[32:] = (0, 153, 0)
+        frame = _one(_runner(detector(tmp_path), second), tmp_path, picture)
+        third = [one for one in frame.lost if one.engine == 3 and one.of == 2]  # object 2 begins at (0,32)
+        assert {one.key for one in third} == {"pre-cluster-threshold"}
+        assert min(one.box.top for one in third if one.box) == pytest.approx(32, abs=1e-3)
+        wide = detector(tmp_path, "wide", gie_unique_id=3, process_mode=2, all_detected_max_w=10)
+        frame = _one(_runner(detector(tmp_path), wide), tmp_path, picture)
+        attached = [one for one in frame.lost if one.key == "detected-max-w" and one.of == 1 and one.box]
+        assert min(one.box.left for one in attached if one.box) == pytest.approx(32, abs=1e-3)
 
     def test_two_classifiers_in_the_order_of_the_chain(self, tmp_path: Path) -> None:
         runner = _runner(detector(tmp_path), classifier(tmp_path), classifier(tmp_path, "again", gie_unique_id=9))

@@ -112,6 +112,7 @@ class TestLook:
     @pytest.mark.parametrize("made_for", ["16:9", "1920x1080", "1280x720"])
     def test_pictures_of_another_aspect_are_named(self, made_for: str) -> None:
         assert not self._found(made_for, (1920, 1080), (1366, 768), (320, 180))
+        assert self._found(made_for, (1000, 600))  # 5:3
         (said,) = self._found(made_for, (640, 480), (1920, 1080), (1080, 1920))
         assert said.startswith(f"EI701 the model takes frames of {made_for}, and 2 pictures have another aspect: ")
         assert said.endswith("p0 (640x480), p2 (1080x1920)")
