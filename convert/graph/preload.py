@@ -16,5 +16,6 @@ import tf2onnx.tfonnx  # noqa: E402, F401
 
 import convert.graph.asserts  # noqa: E402
 import convert.graph.flatnames  # noqa: E402
+import convert.graph.hasten  # noqa: E402
 import convert.graph.model  # noqa: E402
 import convert.graph.repairs  # noqa: E402, F401

@@ -151,9 +151,11 @@ def _no_collection() -> Iterator[None]:
 def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415 - only after _choose
 
+    from convert.graph.hasten import hasten  # noqa: PLC0415 - brings tf2onnx
     from convert.graph.repairs import repair  # noqa: PLC0415 - brings tf2onnx
 
     repair()
+    hasten()
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(model)
         file.flush()
