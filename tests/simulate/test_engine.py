@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,3 +250,16 @@ def _save(folder: Path, inputs: list[tuple[str, int, list[Any]]], axes: tuple[in
 def _write(folder: Path, graph: onnx.GraphProto) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, folder / "colour.onnx")
+
+
+def test_recorded_configs_are_refused_where_nvinfer_refuses_them(vectors: Path) -> None:
+    """All of ../shared/vectors/config: a refusal says so; what is accepted lacks a model, or is not simulated."""
+    expected = json.loads((vectors / "config" / "expected.json").read_bytes())
+    assert len(expected) > 100
+    for name, answer in expected.items():
+        error = _refused(vectors / "config" / name)
+        refused = error.message.startswith("nvinfer refuses this config")
+        if answer["verdict"] == "accepted":
+            assert not refused, (name, error.message)
+        else:
+            assert refused, (name, error.message)
