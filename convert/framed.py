@@ -9,6 +9,7 @@ shown the whole frame, squashed, differs by what it sees.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import Adapted, FrameEffect, ResizeMode, StageResult, Task, Validated
@@ -37,6 +38,8 @@ INPUTS = 20
 SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
 """What is squashed where nobody said what the camera gives: the usual cameras, and objects of about that shape."""
 
+_MOST = 200  # of the user's pictures, the first: more would only take memory and time
+
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
 
 
@@ -46,7 +49,7 @@ class WithFraming:
 
     Attributes:
         validate: the ordinary stage.
-        images: a folder of pictures to measure on instead of the generated ones.
+        images: a folder of pictures to measure on instead of the generated ones, 200 at most.
         timeout: seconds LiteRT may take for all frames.
         worker: the process LiteRT runs in; one is started where none is given.
     """
@@ -93,7 +96,7 @@ class WithFraming:
         export, framing = adapted.export, adapted.preprocessing.framing
         model = _size(export)
         cropped, squashed, shown, places = [], [], [], []
-        for frame in self._frames(export, framing):
+        for frame in islice(self._frames(export, framing), _MOST):
             cropped.append(fit_shortest(frame, *model))
             squashed.append(scaled(frame, *model))
             shown += [scaled(frame, *framing.network)] if framing else []
