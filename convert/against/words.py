@@ -32,7 +32,7 @@ _MODES = {
 _FILTERS = {
     ScalingFilter.NEAREST: "takes the nearest pixel",
     ScalingFilter.DEFAULT: "takes the nearest pixel",
-    ScalingFilter.BILINEAR: "interpolates around the centre of each pixel",
+    ScalingFilter.BILINEAR: "interpolates around pixels' centres",
     ScalingFilter.CUBIC: "interpolates cubically",
     ScalingFilter.SUPER: "averages all pixels",
     ScalingFilter.LANCZOS: "uses a Lanczos filter",
@@ -114,7 +114,7 @@ class Telling:
         network = self.both.shown.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
         hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
-        return _FILTERS[chosen], "interpolates from the top left corner of each pixel", same, hint
+        return _FILTERS[chosen], "interpolates from the top left", same, hint
 
     def _luma(self) -> tuple[str, str, bool, str | None]:
         return "makes grey levels before it scales", "scales colours and makes grey of them", False, None

@@ -124,8 +124,6 @@ class Job:
         findings = (*runner.findings, *look(simulation, app=self.app, muxer=chain.muxer), *suspects)
         if not frames:
             raise _nothing(runner.findings)
-        if comparison is not None:
-            findings = (*findings, *comparison.findings)
         return folder.finish(simulation, findings, chain, comparison)
 
     def _judge(self, primary: Loaded) -> AbstractContextManager[Against | None]:
@@ -204,6 +202,8 @@ class _Folder:
             files["against.json"] = _against(comparison)
         elif self._before:
             (self.path / "against.json").unlink(missing_ok=True)  # an earlier run's
+        if comparison is not None:  # on the page they stand beside the comparison
+            findings = (*findings, *comparison.findings)
         return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)), comparison)
 
 
