@@ -114,7 +114,7 @@ def read(path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     Raises:
         InputError: no ordinary file, not a picture, damaged, or larger than MOST_PIXELS.
     """
-    from PIL import Image, ImageOps  # noqa: PLC0415 - heavy, and only pictures need it
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - heavy, and only pictures need it
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -138,6 +138,12 @@ def read(path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         raise
     except Image.DecompressionBombError:  # Pillow has a limit of its own, above ours
         raise _too_large(path, f"far more than {MOST_PIXELS:,} pixels, which is the most that is taken") from None
+    except UnidentifiedImageError:
+        raise InputError(
+            "not a picture that can be read: its bytes begin like no picture format that is known",
+            hint="leave it out, or save it again as PNG or JPEG",
+            path=path,
+        ) from None
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever damaged bytes lead them to
         reason = " ".join(str(error).replace(str(path), "the file").split()) or type(error).__name__
         raise InputError(
