@@ -46,7 +46,9 @@ GROUP = 32
 """Pictures that are held at a time, or as many as the primary engine's batch has."""
 
 GROUP_BYTES = 2**28
-"""Of decoded pictures, and of inputs made of objects, that are held at a time."""
+"""Of decoded pictures that are held at a time."""
+
+_INPUT_BYTES = 2**26  # of a group's inputs; detection heads give several times as much
 
 PARTS = ("decode pictures", "preprocess", "infer", "decode")
 """What time is measured of."""
@@ -150,7 +152,7 @@ class Runner:
             self.seconds[part] += time.perf_counter() - start
 
     def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture]]:
-        most = max(self.engines[0].batch, GROUP)
+        most = max(self.engines[0].batch, min(GROUP, _room(self.engines[0])))
         group: list[Picture] = []
         held = 0
         source = iter(pictures)
@@ -254,7 +256,7 @@ class Runner:
         targets = [target for draft in drafts for target in self._targets(loaded, draft)]
         number = loaded.engine.settings.unique_id
         shape = loaded.prepare.shape
-        group = max(loaded.batch, min(len(targets), GROUP_BYTES // (4 * math.prod(shape))))
+        group = max(loaded.batch, _room(loaded))
         for start in range(0, len(targets), group):
             some = targets[start : start + group]
             values = self._input(len(some), shape)
@@ -311,6 +313,11 @@ class Runner:
                     hint=error.hint,
                 )
             )
+
+
+def _room(loaded: Loaded) -> int:
+    """Inputs that are made at a time, where the batch is not larger."""
+    return max(_INPUT_BYTES // (4 * math.prod(loaded.prepare.shape)), 1)
 
 
 def _joined(parts: tuple[Layer, ...]) -> Layer:

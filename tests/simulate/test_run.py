@@ -130,8 +130,11 @@ class TestPrimary:
         groups = [len(group) for group in runner._groups(iter(_pictures(tmp_path, *[plain(30, 40, RED)] * 5)))]
         assert groups == [2, 2, 1]
 
-    @pytest.mark.parametrize(("batch", "group"), [(1, 32), (100, 100)])
-    def test_a_group_is_a_batch_or_more(self, tmp_path: Path, batch: int, group: int) -> None:
+    @pytest.mark.parametrize(("batch", "group", "room"), [(1, 32, 100), (100, 100, 100), (2, 5, 5), (6, 6, 5)])
+    def test_a_group_is_a_batch_or_more(
+        self, tmp_path: Path, batch: int, group: int, room: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(classifier(tmp_path, process_mode=1, batch_size=batch))
         pictures = _pictures(tmp_path, *[plain(4, 4, RED)] * (group + 1))
         assert [len(each) for each in runner._groups(iter(pictures))] == [group, 1]
@@ -176,7 +179,11 @@ class TestSecondary:
         assert not any(one.unseen for one in frame.objects)
 
     @pytest.mark.parametrize("batch", [0, 2])
-    def test_objects_go_in_batches(self, tmp_path: Path, batch: int) -> None:
+    @pytest.mark.parametrize("room", [1, 3, 100])
+    def test_objects_go_in_batches(
+        self, tmp_path: Path, batch: int, room: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(detector(tmp_path), classifier(tmp_path, batch=batch, batch_size=2))
         frames = _frames(runner, _pictures(tmp_path, block(64, 64, RED, GREEN, BLUE), block(32, 32, BLUE, BLUE)))
         assert [[one.text for one in frame.objects] for frame in frames] == [
