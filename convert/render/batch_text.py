@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
 from convert.batch.job import GOOD, State
 from convert.findings import Finding, Level, worst
 from convert.render.failure import error_lines
-from convert.render.text import console, percent, show_findings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from convert.batch.job import Outcome
     from convert.batch.run import Report
@@ -35,15 +32,22 @@ _STYLE = {
 
 def show_batch(report: Report, output: Path, *, quiet: bool) -> None:
     """The table on standard output, errors on standard error."""
+    is_idle = all(outcome.state is State.UNCHANGED for outcome in report.outcomes)
+    if is_idle and not report.findings:  # the most frequent run of all does without rich
+        if not quiet:
+            print(f"nothing to do: {sentence(report)} in {output}")  # noqa: T201 - this is where text is printed
+        return
+    from rich.markup import escape  # noqa: PLC0415 - see above
+    from rich.text import Text  # noqa: PLC0415
+
+    from convert.render.text import console  # noqa: PLC0415
+
     if not quiet:
         out = console()
-        if all(outcome.state is State.UNCHANGED for outcome in report.outcomes):
-            _show_found(report, out)
-            out.print(f"nothing to do: {sentence(report)} in {escape(str(output))}")
-        else:
+        if not is_idle:
             out.print(_table(report))
-            _show_found(report, out)
-            out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
+        _show_found(report, out)
+        out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
     sys.stdout.flush()
     errors = console(stderr=True)
     for outcome in report.outcomes:
@@ -62,6 +66,8 @@ def sentence(report: Report) -> str:
 
 def _show_found(report: Report, out: Console) -> None:
     """What needs an eye: of the batch everything, of models what is above a note, each thing once for all of them."""
+    from convert.render.text import show_findings  # noqa: PLC0415 - brings rich
+
     show_findings(report.findings, out)
     alike: dict[tuple[str, Level, str, str | None], list[str]] = {}
     for outcome in report.outcomes:
@@ -83,6 +89,8 @@ _FEW = 4
 
 
 def _table(report: Report) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - as in show_batch
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("model", "", "task", "input"):
         table.add_column(head, no_wrap=True)
@@ -94,6 +102,10 @@ def _table(report: Report) -> Table:
 
 
 def _row(outcome: Outcome) -> list[Text]:
+    from rich.text import Text  # noqa: PLC0415 - as in show_batch
+
+    from convert.render.text import percent  # noqa: PLC0415
+
     known = dict(outcome.summary)
     difference, top1 = known.get("max_abs_diff"), known.get("top1")
     level = worst(outcome.findings)

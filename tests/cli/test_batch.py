@@ -209,26 +209,27 @@ def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
     assert say("cache", "prune", "--all", "--cache-dir", tmp_path / "other").out.startswith("1 bundles removed")
 
 
-def test_progress_on_a_terminal(tmp_path: Path) -> None:
+def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only here
 
     from convert.batch.job import Outcome, State, job  # noqa: PLC0415
     from convert.errors import InputError  # noqa: PLC0415
     from convert.pipeline import Record, Status  # noqa: PLC0415
-    from convert.render.batch_progress import Watch  # noqa: PLC0415
+    from convert.render.batch_progress import Drawn  # noqa: PLC0415
 
     console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
     one, two = (job(name, tmp_path, tmp_path, {}) for name in ("one[x]", "two"))
-    watch = Watch(3, console)
+    watch = Drawn(3, console)
     watch(one, Record("unpack", Status.STARTED))
     watch(one, Record("unpack", Status.DONE, 0.1))
     watch(one, Record("translate", Status.STARTED))
     watch(two, Outcome("two", State.FAILED, 3, error=InputError("bad")))
-    console.print(watch.shown())
+    console.print(watch.lines())
     watch.interrupted()
     shown = console.export_text()
     assert "1/3" in shown
     assert "unpack 1 · translate 0" in shown
     assert "1 failed" in shown
     assert "one[x] (translate)" in shown
-    assert "1 of 3 models are finished; the same command goes on from there" in shown
+    assert "failed two: bad" in shown
+    assert capsys.readouterr().err == "1 of 3 models are finished; the same command goes on from there\n"
