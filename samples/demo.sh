@@ -1,6 +1,6 @@
 #!/bin/sh
-# Convert every sample export into its own bundle below the folder given, and check what came out.
-# `make demo` runs it with the project's command first in PATH.
+# Convert every sample export into its own bundle below the folder given, then a detector and a classifier into one app;
+# check what came out, and show what the app will show. `make demo` runs it with the project's command first in PATH.
 set -eu
 out=${1:?usage: demo.sh FOLDER}
 here=$(dirname "$0")
@@ -11,7 +11,15 @@ for export in "$here"/exports/*; do
   ei-deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
 done
 echo
+echo "== table-app: the detector finds fruits, the classifier says of each which it is"
+ei-deepstream convert --pgie "$here/exports/table-yolov5-2025.zip" --sgie "$here/exports/fruit-cpp-2022" -o "$out/table-app"
+echo
 echo "== what Gst-nvinfer will do with these configs"
 ei-deepstream check "$out" --target deepstream-7.1 --platform jetson
 echo
-echo "The bundles are in $out/. Look at one:  ls $out/*  and  cat $out/*/config_infer_primary_*.txt"
+echo "== what table-app will show"
+ei-deepstream simulate --app "$out"/table-app/deepstream_app_*.txt "$here/pictures/table" -o "$out/simulated" \
+  --target deepstream-7.1 --platform jetson
+echo
+echo "Look at what DeepStream will show:  $out/simulated/report.html  and  $out/simulated/drawn/"
+echo "The bundles are in $out/. Look at one:  ls $out/table-app  and  cat $out/table-app/config_infer_primary_*.txt"

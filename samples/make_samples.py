@@ -1,6 +1,6 @@
 """Makes everything below `samples/` that is not Python: models, exports, pictures. Run it from anywhere:
 
-    python samples/make_samples.py             draw, train (needs TensorFlow), lay out: two to four minutes
+    python samples/make_samples.py             draw, train (needs TensorFlow), lay out: about ten minutes
     python samples/make_samples.py --no-train  the same from the models already in samples/models, in seconds
 
 The same machine and library versions give the same bytes. A model that has learned nothing ends the run.
@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
-from samples import dataset, layouts, scoring  # noqa: E402 - the line above makes them importable
+from samples import dataset, finding, layouts, scoring, tables  # noqa: E402 - the line above makes them importable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 LEAST_ACCURACY = 0.9
 PICTURE = (320, 240)
 PICTURE_BYTES = 10_000
-OVERVIEW_BYTES = 120_000
+OVERVIEW_BYTES = 150_000
 PER_CLASS = 4
+FRAME = (640, 360)
+FRAME_BYTES = 40_000
+TABLES = 6
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Sample:
         network: the function of `samples.networks` that builds it.
         size: width, height, channels.
         per_class, held_out: training and held-out pictures of each class.
+        close_ups: tables whose fruits it is trained on too, seen as the detector's cells; a third as many are held out.
     """
 
     name: str
@@ -58,16 +62,61 @@ class Sample:
     epochs: int
     rate: float
     held_out: int = 60
+    close_ups: int = 0
 
     @property
     def labels(self) -> tuple[str, ...]:
         """In output order."""
         return tuple(dataset.SUBJECTS[self.name])
 
+    @property
+    def trained_on(self) -> int:
+        """Pictures, without close-ups."""
+        return self.per_class * len(self.labels)
+
 
 SAMPLES = (
-    Sample("fruit", "mobile", (96, 96, 3), "x_input", per_class=400, epochs=8, rate=3e-3),
+    Sample("fruit", "mobile", (96, 96, 3), "x_input", per_class=400, epochs=8, rate=3e-3, close_ups=450),
     Sample("shapes", "convolutional", (48, 48, 1), "serving_default_x:0", per_class=900, epochs=15, rate=2e-3),
+)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One of the two that find the fruits on tables, and how it is trained.
+
+    Attributes:
+        network: the function of `samples.networks` that builds it.
+        size: width, height, channels.
+        trained_on, held_out: pictures.
+        overlap: from which on a box counts as an object's; FOMO's are cells, which lie somewhere on the object.
+        threshold: the score from which a box is an object.
+    """
+
+    name: str
+    network: str
+    size: tuple[int, int, int]
+    input_name: str
+    trained_on: int
+    epochs: int
+    rate: float
+    overlap: float
+    threshold: float = 0.5
+    held_out: int = 60
+    labels: tuple[str, ...] = ("fruit",)
+
+    @property
+    def is_fomo(self) -> bool:
+        """Cells, not boxes."""
+        return self.network == "fomo"
+
+
+TABLE = "table"
+DETECTORS = (
+    Detector("table-fomo", "fomo", (96, 96, 3), "x_input", 1200, epochs=14, rate=3e-3, overlap=0.1),
+    Detector(
+        "table-yolov5", "yolov5", (128, 128, 3), "serving_default_input_1:0", 1200, epochs=14, rate=3e-3, overlap=0.5
+    ),
 )
 
 
@@ -84,9 +133,14 @@ def main() -> None:
 def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
     """Write `models/`, `exports/`, `pictures/` and `overview.jpg` below `out`."""
     if retrain:
-        samples = tuple(replace(s, per_class=8, held_out=2, epochs=1) for s in SAMPLES) if quick else SAMPLES
-        write_models(out / "models", samples, train(samples), check=not quick)
-    models = {sample.name: (out / "models" / f"{sample.name}.tflite").read_bytes() for sample in SAMPLES}
+        samples, detectors = SAMPLES, DETECTORS
+        if quick:
+            samples = tuple(
+                replace(s, per_class=8, held_out=2, epochs=1, close_ups=min(s.close_ups, 3)) for s in samples
+            )
+            detectors = tuple(replace(d, trained_on=8, held_out=2, epochs=1) for d in detectors)
+        write_models(out / "models", samples, detectors, train(samples, detectors), check=not quick)
+    models = {each.name: (out / "models" / f"{each.name}.tflite").read_bytes() for each in (*SAMPLES, *DETECTORS)}
     exports = fresh(out / "exports")
     for name, files in laid_out(models).items():
         if name.endswith(".zip"):
@@ -97,27 +151,45 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         folder = fresh(out / "pictures" / sample.name)
         for name, picture in pictures(sample).items():
             (folder / name).write_bytes(jpeg(picture, PICTURE_BYTES))
+    folder, truth = fresh(out / "pictures" / TABLE), {}
+    for name, (picture, things) in wide_pictures().items():
+        (folder / name).write_bytes(jpeg(picture, FRAME_BYTES))
+        truth[name] = [asdict(thing) for thing in things]
+    (out / "pictures" / f"{TABLE}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
 
-def train(samples: Sequence[Sample]) -> dict[str, bytes]:
-    """The trained flatbuffers by sample name."""
-    data = {sample.name: dataset.draw(sample.name, sample.size, sample.per_class, seed=1) for sample in samples}
+def train(samples: Sequence[Sample], detectors: Sequence[Detector]) -> dict[str, bytes]:
+    """The trained flatbuffers by name."""
+    data: dict[str, Any] = {sample.name: training_set(sample) for sample in samples}
+    for each in detectors:
+        data[each.name] = finding.draw(each.size[0], each.trained_on, seed=1, rows=not each.is_fomo)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its sums depend on the processor
     from samples import networks  # noqa: PLC0415 - TensorFlow: slow, and not needed to lay out what is there
 
     trained = {}
-    for sample in samples:
-        print(f"{sample.name}: training on {len(data[sample.name][0])} pictures", flush=True)
+    for each in (*samples, *detectors):
+        print(f"{each.name}: training on {len(data[each.name][0])} pictures", flush=True)
         networks.seeded(20)
-        model: Any = getattr(networks, sample.network)(sample.size, len(sample.labels))
-        networks.train(model, *data[sample.name], epochs=sample.epochs, rate=sample.rate)
-        trained[sample.name] = networks.export(model, sample.input_name)
+        model: Any = getattr(networks, each.network)(each.size, len(each.labels))
+        networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate)
+        trained[each.name] = networks.export(model, each.input_name)
     return trained
 
 
-def write_models(folder: Path, samples: Sequence[Sample], models: Mapping[str, bytes], *, check: bool) -> None:
+def training_set(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Inputs [n, height, width, channels] and their class numbers."""
+    inputs, classes = dataset.draw(sample.name, sample.size, sample.per_class, seed=1)
+    if sample.close_ups:
+        near, kinds = finding.close_ups(sample.size[0], sample.close_ups, seed=1)
+        inputs, classes = np.concatenate([inputs, near]), np.concatenate([classes, kinds])
+    return inputs, classes
+
+
+def write_models(
+    folder: Path, samples: Sequence[Sample], detectors: Sequence[Detector], models: Mapping[str, bytes], *, check: bool
+) -> None:
     """Write the flatbuffers, and into `models.json` what they are and how often they are right.
 
     Raises:
@@ -126,22 +198,60 @@ def write_models(folder: Path, samples: Sequence[Sample], models: Mapping[str, b
     facts = {}
     for sample in samples:
         model = models[sample.name]
-        found = {mode: held_out(sample, model, mode, check=check) for mode in dataset.RESIZE_MODES}
-        print(f"{sample.name}: {len(model)} bytes, held-out accuracy {found}", flush=True)
-        if check and min(found.values()) < LEAST_ACCURACY:
+        found: dict[str, Any] = {"pictures": sample.held_out * len(sample.labels)}
+        found["accuracy"] = {mode: held_out(sample, model, mode, check=check) for mode in dataset.RESIZE_MODES}
+        if sample.close_ups:
+            inputs, classes = finding.close_ups(sample.size[0], -(-sample.close_ups // 3), seed=2)
+            right = round(scoring.accuracy(scoring.predict(model, inputs), classes), 4)
+            found["close_ups"] = {"pictures": len(classes), "accuracy": right}
+        print(f"{sample.name}: {len(model)} bytes, held out: {found}", flush=True)
+        shares = [*found["accuracy"].values(), *([found["close_ups"]["accuracy"]] if sample.close_ups else [])]
+        if check and min(shares) < LEAST_ACCURACY:
             raise SystemExit(f"{sample.name}: held-out accuracy {found} is below {LEAST_ACCURACY}")
-        facts[sample.name] = {
-            "labels": sample.labels,
-            "input": {"name": sample.input_name, "shape": [1, sample.size[1], sample.size[0], sample.size[2]]},
-            "bytes": len(model),
-            "sha256": hashlib.sha256(model).hexdigest(),
-            "trained_on": sample.per_class * len(sample.labels),
-            "held_out": {"pictures": sample.held_out * len(sample.labels), "accuracy": found},
-        }
+        facts[sample.name] = described(sample, model, found)
+    for each in detectors:
+        model = models[each.name]
+        counted = tallied(each, model)
+        print(f"{each.name}: {len(model)} bytes, held out: {counted}", flush=True)
+        if check and min(counted.recall, counted.precision) < LEAST_ACCURACY:
+            raise SystemExit(f"{each.name}: {counted} is below {LEAST_ACCURACY}")
+        facts[each.name] = described(each, model, {"pictures": each.held_out, **asdict(counted)})
     fresh(folder)
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(model)
     (folder / "models.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def described(sample: Sample | Detector, model: bytes, found: dict[str, Any]) -> dict[str, Any]:
+    """What `models.json` says of a model; `found` is how often it is right."""
+    width, height, channels = sample.size
+    return {
+        "labels": sample.labels,
+        "input": {"name": sample.input_name, "shape": [1, height, width, channels]},
+        "bytes": len(model),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "trained_on": sample.trained_on,
+        "held_out": found,
+    }
+
+
+def tallied(detector: Detector, model: bytes) -> finding.Tally:
+    """What the flatbuffer finds on tables it never saw, as large as a camera's pictures."""
+    tables_ = [finding.table((2, index), FRAME) for index in range(detector.held_out)]
+    found = seen_by(detector, model, [picture for picture, _ in tables_])
+    return sum(
+        (finding.tally(each, things, detector.overlap) for each, (_, things) in zip(found, tables_, strict=True)),
+        finding.Tally(),
+    )
+
+
+def seen_by(detector: Detector, model: bytes, frames: Sequence[NDArray[np.uint8]]) -> list[tuple[tables.Thing, ...]]:
+    """What the flatbuffer finds in each of `frames` [height, width, 3], in their pixels."""
+    read = finding.cells if detector.is_fomo else finding.boxes
+    inputs = np.stack([dataset.model_input(frame, *detector.size, "fit-longest") for frame in frames])
+    fits = [finding.Fit(frame.shape[1], frame.shape[0], detector.size[0]) for frame in frames]
+    answers = scoring.predict(model, inputs)
+    return [read(answer, detector.threshold, fit, "fruit") for answer, fit in zip(answers, fits, strict=True)]
 
 
 def held_out(sample: Sample, model: bytes, mode: str, *, check: bool) -> float:
@@ -158,7 +268,7 @@ def held_out(sample: Sample, model: bytes, mode: str, *, check: bool) -> float:
 
 
 def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
-    """Export name -> path -> content: the three generations the samples show."""
+    """Export name -> path -> content: the generations and kinds the samples show."""
     fruit = layouts.Parameters(
         labels=SAMPLES[0].labels,
         width=96,
@@ -184,11 +294,35 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
         studio_version=(1, 71, 33),
     )
     longest = replace(shapes, resize_mode="fit-longest", deploy_version=5, studio_version=(1, 78, 4))
+    fomo = replace(
+        longest,
+        labels=DETECTORS[0].labels,
+        width=96,
+        height=96,
+        channels=3,
+        project_id=741962,
+        project_name="Fruit spotter",
+        deploy_version=2,
+        studio_version=(1, 79, 8),
+        last_layer="FOMO",
+        threshold=DETECTORS[0].threshold,
+    )
+    yolov5 = replace(
+        fomo,
+        width=128,
+        height=128,
+        project_id=741975,
+        project_name="Fruit finder",
+        last_layer="YOLOV5",
+        deploy_version=3,
+    )
     arduino = layouts.arduino_library(models["shapes"], shapes, "F3b")
     return {
         "fruit-cpp-2022": layouts.cpp_library(models["fruit"], fruit, "F2"),
         "shapes-arduino-2025.zip": {f"Wooden_shapes_inferencing/{path}": data for path, data in arduino.items()},
         "shapes-cpp-2025": layouts.cpp_library(models["shapes"], longest, "F4"),
+        "table-fomo-2025.zip": layouts.cpp_library(models["table-fomo"], fomo, "F4"),
+        "table-yolov5-2025.zip": layouts.cpp_library(models["table-yolov5"], yolov5, "F4"),
     }
 
 
@@ -204,14 +338,29 @@ def pictures(sample: Sample) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
+def wide_pictures() -> dict[str, tuple[NDArray[np.uint8], tuple[tables.Thing, ...]]]:
+    """File name -> picture [360, 640, 3] and what lies there; drawn at twice the size and reduced."""
+    found = {}
+    for number in range(TABLES):
+        large, things = tables.photograph(
+            (3, len(SAMPLES), number), 2 * FRAME[0], 2 * FRAME[1], harsh=0.15, most=4 + number % 3, kind=number
+        )
+        picture = np.asarray(Image.fromarray(large).resize(FRAME, Image.Resampling.BOX))
+        found[f"table-{number + 1}.jpg"] = (picture, tuple(thing.scaled(0.5) for thing in things))
+    return found
+
+
 def overview(folder: Path) -> NDArray[np.uint8]:
-    """All pictures on one sheet, a column for each class."""
+    """All pictures on one sheet: a column for each class, the tables below."""
     columns = []
     for sample in SAMPLES:
         for label in sample.labels:
             column = [Image.open(folder / sample.name / f"{label}-{index + 1}.jpg") for index in range(PER_CLASS)]
             columns.append(np.vstack([np.asarray(picture.resize((144, 108))) for picture in column]))
-    return np.hstack(columns)
+    wide = 144 * len(columns) // TABLES
+    row = [Image.open(folder / TABLE / f"table-{number + 1}.jpg") for number in range(TABLES)]
+    tables_row = [np.asarray(picture.resize((wide, wide * 9 // 16))) for picture in row]
+    return np.vstack([np.hstack(columns), np.hstack(tables_row)])
 
 
 def jpeg(picture: NDArray[np.uint8], limit: int) -> bytes:
