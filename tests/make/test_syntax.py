@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tests.make.conftest import Project
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "written"),
     [
@@ -114,4 +114,3 @@ def test_an_installation_in_a_folder_with_blanks(empty: Project, tmp_path: Path)
     (empty.folder / "path").write_text(include_path(included))
     (empty.folder / "Makefile").write_text("EI_MODELS :=\ninclude $(shell cat path)\n")
     assert empty.make("bundles").code == 0
-    assert os.environ.get("MAKE_VERSION") is None
