@@ -151,9 +151,9 @@ class Runner:
         finally:
             self.seconds[part] += time.perf_counter() - start
 
-    def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture]]:
+    def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
         most = max(self.engines[0].batch, min(GROUP, _room(self.engines[0])))
-        group: list[Picture] = []
+        group: list[Picture | Unreadable] = []
         held = 0
         source = iter(pictures)
         while True:
@@ -161,27 +161,28 @@ class Runner:
                 picture = next(source, None)
             if picture is None:
                 break
-            if not isinstance(picture, Picture):
-                self._left_out(picture.error, str(picture.source))
-                continue
-            if group and (len(group) == most or held + picture.pixels.nbytes > GROUP_BYTES):
+            size = picture.pixels.nbytes if isinstance(picture, Picture) else 0
+            if group and (len(group) == most or held + size > GROUP_BYTES):
                 yield group
                 group, held = [], 0
             group.append(picture)
-            held += picture.pixels.nbytes
+            held += size
         if group:
             yield group
 
     def _left_out(self, error: InputError, source: str) -> None:
         self.findings.append(PICTURE.found(error.message, path=error.path or source, hint=error.hint))
 
-    def _primary(self, group: list[Picture]) -> list[_Draft]:
+    def _primary(self, group: list[Picture | Unreadable]) -> list[_Draft]:
         first = self.engines[0]
         settings = first.engine.settings
         drafts: list[_Draft] = []
         with self._timed("preprocess"):
             values = self._input(len(group), first.prepare.shape)
             for picture in group:
+                if not isinstance(picture, Picture):
+                    self._left_out(picture.error, str(picture.source))
+                    continue
                 try:
                     _, placement = first.prepare(picture.pixels, out=values[len(drafts)])
                 except InputError as error:  # too small or too narrow
