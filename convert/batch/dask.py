@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -136,7 +137,9 @@ class Cluster:
                     going[future.key] = job, future
                 if not going:
                     return
-                job, future = going.pop(self._next())
+                while (key := self._next()) not in going:
+                    pass  # of an earlier call that was not iterated to its end
+                job, future = going.pop(key)
                 outcome = self._outcome(job, future)
                 if outcome is None and suspects is not None:
                     suspects.append(job)
@@ -184,15 +187,18 @@ class Cluster:
         """What became of `job`; None: too many workers have ended that had it."""
         from distributed import KilledWorker  # noqa: PLC0415 - an extra
 
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, KilledWorker):
-            return None
-        if error is not None:
-            raise _broken(error)
+        if future.status == "error":
+            error = future.exception()
+            return None if isinstance(error, KilledWorker) else failure(job, _broken(error), 0.0)
         if future.status != "finished":
             self._gone()
-        # A result whose worker has just died is computed again.
-        reply = self._asked(lambda: future.result(timeout=self.seconds + self.patience))
+        try:
+            # A result whose worker has just died is computed again.
+            reply = self._asked(lambda: future.result(timeout=self.seconds + self.patience))
+        except KilledWorker:
+            return None
+        except CancelledError as error:
+            self._gone(error)
         if isinstance(reply, _Different):
             raise _different(reply)
         return delivered(job, reply)
@@ -310,7 +316,7 @@ def _deadly(job: Job, killed: Any) -> Outcome:
 def _broken(error: BaseException) -> ConvertError:
     """What a task raised; conversions raise nothing, so it is the worker that cannot do what it should."""
     return ConvertError(
-        f"a worker cannot run this program: {type(error).__name__}: {_first_line(error)}",
+        f"a worker could not convert it: {type(error).__name__}: {_first_line(error)}",
         hint="look at its log, its free space and its installation; then run the batch again",
     )
 

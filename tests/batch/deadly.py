@@ -18,7 +18,9 @@ __all__ = ["conditional", "ends_the_worker"]
 
 
 def ends_the_worker(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
-    """As `perform`; the job "deadly" ends the worker as the kernel does when memory runs out."""
+    """As `perform`; the job "deadly" ends the worker as the kernel does when memory runs out, "full" finds no space."""
+    if parcel.job.name == "full":
+        raise OSError(28, "No space left on device")
     if parcel.job.name == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
     return perform(parcel, wanted, seconds, memory)
