@@ -107,11 +107,15 @@ def ship(
 
 
 def _recorded(before: Preprocessing) -> dict[str, str]:
-    """What was done to pictures in training and in the graph: `check` compares a config with it."""
+    """What is done to pictures in the graph: `check` compares a config with it.
+
+    How they were resized in training is part of it only where the graph crops them, so that one network gives one file,
+    whatever its export recorded; the bundle's report has it (`convert.nvinfer.provenance`).
+    """
     said = {"folded": before.folded}
-    if before.resize_mode is not None:
-        said["resize_mode"] = before.resize_mode.value
     if framing := before.framing:
+        assert before.resize_mode is not None
+        said["resize_mode"] = before.resize_mode.value
         said["frame"] = str(framing.frame)
         if framing.crops:
             said["crop"] = ";".join(map(str, (framing.left, framing.top, *framing.model)))

@@ -16,6 +16,7 @@ import numpy as np
 from convert.errors import InputError, ValidationError
 from convert.findings import Level
 from convert.nvinfer.initialise_labels import read_labels
+from convert.nvinfer.provenance import recorded
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.engine import absence
 from convert.nvinfer.rules.gather import Models, gather, read_config
@@ -179,7 +180,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
         settings,
         network,
         tuple(filter(None, [prepare.approximated])),
-        tuple(sorted(session.get_modelmeta().custom_metadata_map.items())),
+        tuple(sorted(recorded(str(path), session.get_modelmeta().custom_metadata_map).items())),
     )
     return Loaded(
         engine,

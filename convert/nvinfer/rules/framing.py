@@ -1,8 +1,9 @@
 """NVI056: whether pictures reach the model in the shape it was trained on, as far as the model itself says.
 
-What `ei-deepstream convert` writes into a model's metadata_props: `ei_deepstream.resize_mode`, how pictures were
-brought to size in training, and for a model that takes whole frames and crops them itself `ei_deepstream.frame` (16:9,
-1280x720) and `ei_deepstream.crop` (left;top;width;height in pixels of the network's input).
+What `ei-deepstream convert` writes into a model's metadata_props, or of the first into the bundle's report
+(`convert.nvinfer.provenance`): `ei_deepstream.resize_mode`, how pictures were brought to size in training, and for a
+model that takes whole frames and crops them itself `ei_deepstream.frame` (16:9, 1280x720) and `ei_deepstream.crop`
+(left;top;width;height in pixels of the network's input).
 """
 
 from __future__ import annotations

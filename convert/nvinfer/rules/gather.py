@@ -61,10 +61,12 @@ class Models:
     def header(self, path: str) -> Model | InputError:
         """The header of the model at `path`, or why there is none."""
         if path not in self._known:
-            from convert.nvinfer.rules.model import read_model  # noqa: PLC0415 - most configs come without a model
+            from convert.nvinfer.provenance import recorded  # noqa: PLC0415 - most configs come without a model
+            from convert.nvinfer.rules.model import read_model  # noqa: PLC0415
 
             try:
-                self._known[path] = read_model(path)
+                model = read_model(path)
+                self._known[path] = model._replace(metadata=recorded(path, model.metadata))
             except InputError as error:
                 self._known[path] = error
         return self._known[path]
