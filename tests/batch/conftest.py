@@ -57,10 +57,12 @@ class Pretend:
     Attributes:
         done: names of the jobs it was given, in order.
         before: called with each job before it is done.
+        found: further findings of every job.
     """
 
     done: list[str] = field(default_factory=list)
     before: Callable[[Job], None] = lambda _job: None
+    found: tuple[Finding, ...] = ()
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         del observer  # there are no stages
@@ -76,6 +78,7 @@ class Pretend:
             findings = (
                 Finding("EI101", Level.NOTE, "seen", str(each.export), 3, None, "look"),
                 Finding("EI5xx", Level.WARNING, "in the bundle", "m.onnx"),
+                *self.found,
             )
             summary = (("bundle", "m"), ("task", "classifier"))
             yield Outcome(each.name, State.DONE, 0, 1.0, findings, outputs, summary=summary)

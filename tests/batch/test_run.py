@@ -17,6 +17,7 @@ from convert.batch.cache import Cache
 from convert.batch.job import Job, Outcome, State
 from convert.batch.run import Report, run
 from convert.errors import OutputError
+from convert.nvinfer.findings import STALE_ENGINE
 from tests.batch.conftest import Pretend
 
 if TYPE_CHECKING:
@@ -140,6 +141,13 @@ def test_what_lies_in_the_folder_is_looked_at_each_time(go: Go, job_of: JobOf, o
     report, _ = go([job_of("a")])
     assert states(report) == ["unchanged"]
     assert "is older than m.onnx" in report.outcomes[0].findings[-1].message
+
+
+def test_what_lay_in_the_folder_then_is_not_remembered(go: Go, job_of: JobOf) -> None:
+    report, _ = go([job_of("a")], scheduler=Pretend(found=(STALE_ENGINE.found("an engine is old"),)))
+    assert report.outcomes[0].findings[-1].id == STALE_ENGINE.id
+    report, _ = go([job_of("a")])
+    assert STALE_ENGINE.id not in {finding.id for finding in report.outcomes[0].findings}
 
 
 def test_the_same_export_twice_is_converted_once(go: Go, job_of: JobOf, tmp_path: Path) -> None:
