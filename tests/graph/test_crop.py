@@ -103,7 +103,7 @@ def test_what_the_model_says_of_itself(
     assert said["ei_deepstream.crop"] == "3;0;8;8"
     assert provenance(framed.onnx, tmp_path).frame == parse_frame("1280x720")
     said = {item.key: item.value for item in onnx.load_model_from_string(plain.onnx.data).metadata_props}
-        assert "ei_deepstream.resize_mode" not in said  # one network, one file: the bundle's report has it
+    assert "ei_deepstream.resize_mode" not in said  # one network, one file: the bundle's report has it
     assert not {"ei_deepstream.frame", "ei_deepstream.crop"} & set(said)
     assert provenance(plain.onnx, tmp_path).frame is None
 
