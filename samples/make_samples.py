@@ -113,7 +113,8 @@ class Detector:
 
 TABLE = "table"
 DETECTORS = (
-    Detector("table-fomo", "fomo", (96, 96, 3), "x_input", 1200, epochs=14, rate=3e-3, overlap=0.1),
+    # 0.3: a fruit whose middle lies between cells is half in each
+    Detector("table-fomo", "fomo", (96, 96, 3), "x_input", 1200, epochs=14, rate=3e-3, overlap=0.1, threshold=0.3),
     Detector(
         "table-yolov5", "yolov5", (128, 128, 3), "serving_default_input_1:0", 1200, epochs=14, rate=3e-3, overlap=0.5
     ),
@@ -313,8 +314,9 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
         height=128,
         project_id=741975,
         project_name="Fruit finder",
-        last_layer="YOLOV5",
         deploy_version=3,
+        last_layer="YOLOV5",
+        threshold=DETECTORS[1].threshold,
     )
     arduino = layouts.arduino_library(models["shapes"], shapes, "F3b")
     return {

@@ -76,7 +76,7 @@ def test_zips_of_2025_hold_the_detectors_as_binaries_and_say_what_they_are(name:
     assert macros["OBJECT_DETECTION_LAST_LAYER"] == f"EI_CLASSIFIER_LAST_LAYER_{layer}"
     assert macros["RESIZE_MODE"] == "EI_CLASSIFIER_RESIZE_FIT_LONGEST"
     assert int(macros["INPUT_WIDTH"]) == DETECTORS[f"table-{name}"].size[0]
-    assert ".threshold = 0.5," in variables
+    assert f".threshold = {DETECTORS[f'table-{name}'].threshold}," in variables
     assert f'_categories_{project}_1[] = {{ "fruit" }};' in variables
 
 
@@ -435,6 +435,7 @@ def test_detectors_convert_with_every_proof(app: tuple[str, Path]) -> None:
     assert [finding["id"] for finding in report["findings"] if finding["level"] == "error"] == []
     config = next(folder.glob("config_infer_primary_*.txt")).read_text()
     assert ("parse-bbox-func-name=NvDsInferParseCustomTfSSD" in config) == (name == "table-yolov5")
+    assert f"pre-cluster-threshold={DETECTORS[name].threshold}\n" in config
     assert main(["check", str(folder), "--quiet", "--fail-on", "note"]) == 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from samples import layouts
 
 if TYPE_CHECKING:
@@ -18,16 +20,27 @@ MODEL = ROOT / "samples" / "models" / "shapes.tflite"
 
 def test_samples_are_described(say: Callable[..., Said], exports: list[Path]) -> None:
     for export in exports:
-        document = say("inspect", export, "--format", "json").document
-        (model,) = document["models"]
-        assert model["convertible"]
-        assert model["chosen"]
-        assert model["task"] == "classifier"
-        assert model["metadata"]["labels"]
-        text = say("inspect", export)
-        assert text.code == 0
-        assert "can be converted" in text.out
-        assert ", ".join(model["metadata"]["labels"]) in text.out
+        if "yolov5" not in export.name:
+            _is_described(say, export, "fomo" if "fomo" in export.name else "classifier")
+
+
+@pytest.mark.xfail(reason="inspect does not look at the last layer that the export records, as unpack does")
+def test_recorded_last_layer_says_what_the_model_is(say: Callable[..., Said]) -> None:
+    """The sample has one anchor for each place of one grid, which the shape of its output alone does not tell."""
+    _is_described(say, ROOT / "samples" / "exports" / "table-yolov5-2025.zip", "yolov5")
+
+
+def _is_described(say: Callable[..., Said], export: Path, task: str) -> None:
+    document = say("inspect", export, "--format", "json").document
+    (model,) = document["models"]
+    assert model["convertible"]
+    assert model["chosen"]
+    assert model["task"] == task
+    assert model["metadata"]["labels"]
+    text = say("inspect", export)
+    assert text.code == 0
+    assert "can be converted" in text.out
+    assert ", ".join(model["metadata"]["labels"]) in text.out
 
 
 def test_several_models_are_listed_with_what_to_type(say: Callable[..., Said], tmp_path: Path) -> None:
