@@ -1,15 +1,13 @@
 """Runs pictures through a chain of engines as a DeepStream pipeline would: one primary, any number behind it.
 
 Pictures are taken a group at a time: every step is done for all of them before the next one begins, which is faster
-than picture by picture, and memory does not grow with their number. The model sees them in batches of its own; frames
-of one batch do not see each other, so neither group nor batch changes a result.
+than picture by picture, and memory does not grow with their number. A second thread reads and prepares the next group
+while the engines look at this one. The model sees pictures in batches of its own; frames of one batch do not see each
+other, so neither group nor batch changes a result.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,9 @@ from convert.simulate.decode_boxes import Dropped
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import CONVERSION, NOBODY, PARSER, PICTURE
 from convert.simulate.geometry import Rect
+from convert.simulate.groups import PARTS, Ahead, Inputs, room, timed
 from convert.simulate.lost import best, of_classifier, of_detector
 from convert.simulate.metadata import attach
-from convert.simulate.pictures import Picture
 from convert.simulate.scene import Found, Frame, Said, Simulation
 
 if TYPE_CHECKING:
@@ -37,21 +35,11 @@ if TYPE_CHECKING:
     from convert.simulate.decode_classifier import Classified
     from convert.simulate.engine import Loaded
     from convert.simulate.geometry import Placement
-    from convert.simulate.pictures import Unreadable
+    from convert.simulate.groups import Group
+    from convert.simulate.pictures import Picture, Unreadable
     from convert.simulate.scene import Lost
 
-__all__ = ["GROUP", "GROUP_BYTES", "PARTS", "Runner"]
-
-GROUP = 32
-"""Pictures that are held at a time, or as many as the primary engine's batch has."""
-
-GROUP_BYTES = 2**28
-"""Of decoded pictures that are held at a time."""
-
-_INPUT_BYTES = 2**26  # of a group's inputs; detection heads give several times as much
-
-PARTS = ("decode pictures", "preprocess", "infer", "decode")
-"""What time is measured of."""
+__all__ = ["Runner"]
 
 
 @dataclass(slots=True)
@@ -105,7 +93,7 @@ class Runner:
     Attributes:
         engines: in the order they run (`convert.simulate.chain.in_order`).
         findings: what was found so far.
-        seconds: wall time of each of PARTS so far.
+        seconds: wall time of each of PARTS so far; the first two run beside the others.
     """
 
     engines: tuple[Loaded, ...]
@@ -113,7 +101,7 @@ class Runner:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     _seen: dict[int, int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
-    _inputs: dict[tuple[int, ...], NDArray[np.float32]] = field(default_factory=dict)
+    _inputs: Inputs = field(default_factory=Inputs)
 
     def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, Frame]]:
         """Every picture that can be simulated, in order; of the others there is a finding.
@@ -122,7 +110,11 @@ class Runner:
             InputError: the model or the config does not fit, or nvinfer's process would end.
             UnsupportedModelError: the outputs cannot be decoded here; their parser is named.
         """
-        for group in self._groups(pictures):
+        for group in Ahead(self.engines[0], self.seconds)(pictures):
+            self.findings += [
+                PICTURE.found(error.message, path=error.path or source, hint=error.hint)
+                for error, source in group.left_out
+            ]
             drafts = self._primary(group)
             for secondary in self.engines[1:]:
                 self._secondary(secondary, drafts)
@@ -143,56 +135,13 @@ class Runner:
         told = tuple(replace(each, failure=self._failed.get(each.settings.unique_id, "")) for each in engines)
         return Simulation(told, tuple(frames), dict(self.seconds))
 
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[part] += time.perf_counter() - start
-
-    def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
-        most = max(self.engines[0].batch, min(GROUP, _room(self.engines[0])))
-        group: list[Picture | Unreadable] = []
-        held = 0
-        source = iter(pictures)
-        while True:
-            with self._timed("decode pictures"):
-                picture = next(source, None)
-            if picture is None:
-                break
-            size = picture.pixels.nbytes if isinstance(picture, Picture) else 0
-            if group and (len(group) == most or held + size > GROUP_BYTES):
-                yield group
-                group, held = [], 0
-            group.append(picture)
-            held += size
-        if group:
-            yield group
-
-    def _left_out(self, error: InputError, source: str) -> None:
-        self.findings.append(PICTURE.found(error.message, path=error.path or source, hint=error.hint))
-
-    def _primary(self, group: list[Picture | Unreadable]) -> list[_Draft]:
-        first = self.engines[0]
+    def _primary(self, group: Group) -> list[_Draft]:
+        first, drafts = self.engines[0], [_Draft(picture, placement) for picture, placement in group.pictures]
         settings = first.engine.settings
-        drafts: list[_Draft] = []
-        with self._timed("preprocess"):
-            values = self._input(len(group), first.prepare.shape)
-            for picture in group:
-                if not isinstance(picture, Picture):
-                    self._left_out(picture.error, str(picture.source))
-                    continue
-                try:
-                    _, placement = first.prepare(picture.pixels, out=values[len(drafts)])
-                except InputError as error:  # too small or too narrow
-                    self._left_out(error, str(picture.source))
-                else:
-                    drafts.append(_Draft(picture, placement))
         if not drafts:
             return drafts
-        results, failure = self._decoded(first, values[: len(drafts)])
-        with self._timed("decode"):
+        results, failure = self._decoded(first, group.values)
+        with timed(self.seconds, "decode"):
             for draft, result in zip(drafts, results, strict=True):
                 if isinstance(result, Detected):
                     draft.decoded = result.objects
@@ -205,19 +154,12 @@ class Runner:
                     draft.notes.append(f"engine {settings.unique_id}: {failure}")
         return drafts
 
-    def _input(self, count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Room for `count` inputs; the same each time, because getting it from the system costs as much as scaling."""
-        found = self._inputs.get(shape)
-        if found is None or len(found) < count:
-            found = self._inputs[shape] = np.empty((count, *shape), np.float32)
-        return found[:count]
-
     def _decoded(self, loaded: Loaded, values: NDArray[np.float32]) -> tuple[Sequence[Classified | Detected], str]:
-        with self._timed("infer"):
+        with timed(self.seconds, "infer"):
             starts = range(0, len(values), loaded.batch)
             batches = [loaded.infer(values[start : start + loaded.batch]) for start in starts]
             layers = [_joined(parts) for parts in zip(*batches, strict=True)]
-        with self._timed("decode"):
+        with timed(self.seconds, "decode"):
             decoded = decode(loaded.engine.settings, loaded.engine.network, layers, why=True)
         number = loaded.engine.settings.unique_id
         if decoded.failure and number not in self._failed:
@@ -257,12 +199,12 @@ class Runner:
         targets = [target for draft in drafts for target in self._targets(loaded, draft)]
         number = loaded.engine.settings.unique_id
         shape = loaded.prepare.shape
-        group = max(loaded.batch, _room(loaded))
+        group = max(loaded.batch, room(loaded))
         for start in range(0, len(targets), group):
             some = targets[start : start + group]
-            values = self._input(len(some), shape)
+            values = self._inputs(len(some), shape)
             cut: list[tuple[_Target, Placement]] = []
-            with self._timed("preprocess"):
+            with timed(self.seconds, "preprocess"):
                 for target in some:
                     try:
                         out = values[len(cut)]
@@ -275,7 +217,7 @@ class Runner:
                 continue
             self._seen[number] = self._seen.get(number, 0) + len(cut)
             results, _ = self._decoded(loaded, values[: len(cut)])
-            with self._timed("decode"):
+            with timed(self.seconds, "decode"):
                 for (target, placement), result in zip(cut, results, strict=True):
                     if isinstance(result, Detected):
                         self._attach(
@@ -314,11 +256,6 @@ class Runner:
                     hint=error.hint,
                 )
             )
-
-
-def _room(loaded: Loaded) -> int:
-    """Inputs that are made at a time, where the batch is not larger."""
-    return max(_INPUT_BYTES // (4 * math.prod(loaded.prepare.shape)), 1)
 
 
 def _joined(parts: tuple[Layer, ...]) -> Layer:

@@ -11,8 +11,9 @@ from convert.errors import InputError
 from convert.nvinfer.rules.gather import where
 from convert.simulate.chain import in_order
 from convert.simulate.engine import Source, load
+from convert.simulate.groups import PARTS
 from convert.simulate.pictures import Picture, Unreadable
-from convert.simulate.run import PARTS, Runner
+from convert.simulate.run import Runner
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
 if TYPE_CHECKING:
