@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from dataclasses import replace
 from enum import Enum
+from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -39,6 +41,7 @@ __all__ = [
     "model_document",
     "output_document",
     "report_document",
+    "reported",
     "tensor_document",
 ]
 
@@ -117,6 +120,14 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     return document
 
 
+def reported(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as a file of the bundle holds them: of a path only its last part, so that no user's folder is in it."""
+    return [
+        finding_document(replace(finding, path=None if finding.path is None else PurePath(finding.path).name))
+        for finding in findings
+    ]
+
+
 def metadata_document(metadata: Metadata) -> dict[str, Any]:
     """What was recorded, every key always present; read back by `metadata_from_document`."""
     document = _plain(metadata)
@@ -149,7 +160,7 @@ def report_document(
         "evidence": evidence_document(evidence),
         "options": options,
         "files": [output_document(file) for file in files],
-        "findings": [finding_document(finding) for finding in findings],
+        "findings": reported(findings),
     }
 
 

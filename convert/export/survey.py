@@ -14,6 +14,7 @@ from convert.export import kinds
 from convert.export.archive import is_folder, read_head
 from convert.export.choose import the_model
 from convert.export.entries import list_models
+from convert.export.reconcile import reconcile
 from convert.export.sidecars import Beside, read_beside
 from convert.export.source import open_source
 from convert.writing import sha256
@@ -141,6 +142,9 @@ def _chosen(listing: Listing, tree: Tree) -> tuple[Entry | None, ConvertError | 
 def _found(entry: Entry, source: Source, chosen: Entry | None) -> Found:
     candidate, problem = entry.candidate, entry.candidate.problem
     beside = read_beside(source.tree, candidate) if problem is None else Beside()
+    metadata, facts = beside.metadata or entry.metadata, candidate.facts
+    if facts is not None:  # the last layer that is recorded counts, as for `unpack`
+        _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
     return Found(
         number=entry.number,
         member="" if source.focus is not None else candidate.member,
@@ -148,10 +152,10 @@ def _found(entry: Entry, source: Source, chosen: Entry | None) -> Found:
         symbol=candidate.symbol,
         size=candidate.size,
         digest=sha256(candidate.data) if candidate.data else None,
-        facts=candidate.facts,
+        facts=facts,
         reason=None if problem is None else problem.message,
         hint=None if problem is None else problem.hint,
         chosen=entry is chosen,
         used=entry.used,
-        metadata=beside.metadata or entry.metadata,
+        metadata=metadata,
     )

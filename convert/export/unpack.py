@@ -23,7 +23,7 @@ from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
 from convert.export.source import open_source
 from convert.export.tflite import read_graph
-from convert.writing import write_all
+from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -144,11 +144,12 @@ def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
     """Write `<name>.tflite` (or `.original.onnx`) and the `metadata.json` that describes it into `folder`.
 
-    `<name>.onnx` is what `adapt` writes there.
+    `<name>.onnx` is what `adapt` writes there. The digest in metadata.json is that of the file beside it, also where
+    the model was rewritten.
 
     Raises:
         OutputError: they cannot be written; earlier files are then intact.
     """
-    document = {"schema_version": SCHEMA_VERSION, **export_document(export)}
+    document = {"schema_version": SCHEMA_VERSION, **export_document(export), "sha256": sha256(export.model)}
     document["findings"] = [finding_document(finding) for finding in findings]
     return write_all(folder, {export.name + _SUFFIXES[export.format]: export.model, "metadata.json": dumps(document)})

@@ -17,9 +17,9 @@ from convert.document import (
     dumps,
     evidence_document,
     export_document,
-    finding_document,
     model_document,
     output_document,
+    reported,
 )
 from convert.errors import PresetError
 from convert.nvinfer.appfile import App, app_file
@@ -190,7 +190,7 @@ class EmitPair:
                 "model": model_document(validated.adapted),
                 "evidence": evidence_document(validated.evidence),
                 "options": emit.options(),
-                "findings": [finding_document(finding) for finding in validated.findings],
+                "findings": reported(validated.findings),
             }
 
         return {
@@ -199,7 +199,7 @@ class EmitPair:
             "primary": of(self.primary, pair.primary),
             "secondary": of(self.secondary, pair.secondary),
             "files": [output_document(output) for output in outputs],
-            "findings": [finding_document(finding) for finding in found],
+            "findings": reported(found),
         }
 
 

@@ -128,7 +128,9 @@ def _show_outputs(run: Run, out: Console) -> None:
     for output in run.outputs:
         out.print(f"  {escape(output.path)}{_bytes(output)}")
     if bundle := run.last(Bundle):
-        run_it = f"./build_engine.sh && deepstream-app -c deepstream_app_{bundle.name}.txt"
+        names = (Path(file.path).name for file in bundle.files)
+        app = next(name for name in names if name.startswith("deepstream_app_"))
+        run_it = f"./build_engine.sh && deepstream-app -c {app}"
         out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from samples import layouts
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ def test_samples_are_described(say: Callable[..., Said], exports: list[Path]) ->
             _is_described(say, export, "fomo" if "fomo" in export.name else "classifier")
 
 
-@pytest.mark.xfail(reason="inspect does not look at the last layer that the export records, as unpack does")
 def test_recorded_last_layer_says_what_the_model_is(say: Callable[..., Said]) -> None:
     """The sample has one anchor for each place of one grid, which the shape of its output alone does not tell."""
     _is_described(say, ROOT / "samples" / "exports" / "table-yolov5-2025.zip", "yolov5")

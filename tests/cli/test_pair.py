@@ -29,6 +29,7 @@ def test_a_detector_and_a_classifier_become_one_app(
         assert part["evidence"]["parity"]["max_abs_diff"] < 1e-4
     assert [o["path"] for o in planned["outputs"]] == [o["path"] for o in document["outputs"]]
     (app,) = out.glob("deepstream_app_*.txt")
+    assert app.name in say("convert", *options[:-2]).out  # what to run next
     text = app.read_text()
     assert "[primary-gie]" in text
     assert "[secondary-gie0]\nenable=1" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,3 +113,26 @@ def test_a_mistyped_command_is_guessed(say: Callable[..., Said]) -> None:
     said = say("convrt", "x")
     assert said.code == 2
     assert "'convert'" in said.err
+
+
+def test_a_rewritten_model_keeps_what_its_export_recorded(
+    say: Callable[..., Said], models: Path, tmp_path: Path
+) -> None:
+    """metadata.json belongs to the .tflite beside it, which is not the one that the export holds."""
+    quantized = sorted(models.glob("classify-*int8*"))
+    if not quantized:
+        pytest.skip("there is no int8 classifier among the real models")
+    options = ("--labels", "left;middle;right")
+    said = say("unpack", quantized[0], "-o", tmp_path, "--dequantize", *options, "--name", "m", "--format", "json")
+    labels = said.document["export"]["metadata"]["labels"] if said.code == 0 else []
+    assert labels == ["left", "middle", "right"], said.err
+    translated = say("translate", tmp_path / "m.tflite", "-o", tmp_path, "--format", "json")
+    assert translated.document["export"]["metadata"]["labels"] == labels
+    assert "EI108" not in {finding["id"] for finding in translated.document["findings"]}
+
+
+def test_a_report_names_no_folder_of_its_user(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "somebody" / "export"
+    shutil.copytree(exports[0], folder)
+    assert say("convert", folder, "-o", tmp_path / "out", "-q").code == 0
+    assert "somebody" not in (tmp_path / "out" / "report.json").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from convert.errors import InputError
 from convert.nvinfer.rules.gather import where
 from convert.simulate.chain import in_order
 from convert.simulate.engine import Source, load
-from convert.simulate.groups import PARTS
+from convert.simulate.groups import PARTS, Ahead
 from convert.simulate.pictures import Picture, Unreadable
 from convert.simulate.run import Runner
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,13 +37,22 @@ def _pictures(folder: Path, *arrays: NDArray[np.uint8]) -> list[Picture | Unread
     return [Picture(f"p{number}", folder / f"p{number}.png", array) for number, array in enumerate(arrays)]
 
 
-def _frames(runner: Runner, pictures: Sequence[Picture | Unreadable]) -> list[Frame]:
+def _frames(runner: Runner, pictures: Iterable[Picture | Unreadable]) -> list[Frame]:
     return [frame for _, frame in runner(pictures)]
 
 
 def _one(runner: Runner, folder: Path, picture: NDArray[np.uint8]) -> Frame:
     (frame,) = _frames(runner, _pictures(folder, picture))
     return frame
+
+
+def _sizes(runner: Runner, pictures: Sequence[Picture | Unreadable]) -> list[int]:
+    """Of the groups."""
+    sizes = []
+    for group in Ahead(runner.engines[0], runner.seconds)(pictures):
+        assert len(group.values) == len(group.pictures)
+        sizes.append(len(group.pictures))
+    return sizes
 
 
 class TestPrimary:
@@ -126,19 +136,40 @@ class TestPrimary:
         assert any(objects for objects, _ in results[0])
 
     def test_memory_bounds_a_group(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("convert.simulate.run.GROUP_BYTES", 30 * 40 * 3 * 2)
+        monkeypatch.setattr("convert.simulate.groups.GROUP_BYTES", 30 * 40 * 3 * 2)
         runner = _runner(classifier(tmp_path, process_mode=1))
-        groups = [len(group) for group in runner._groups(iter(_pictures(tmp_path, *[plain(30, 40, RED)] * 5)))]
+        groups = _sizes(runner, _pictures(tmp_path, *[plain(30, 40, RED)] * 5))
         assert groups == [2, 2, 1]
+
+    def test_what_is_prepared_ahead_does_not_disturb_what_is_looked_at(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("convert.simulate.groups.GROUP_BYTES", 30 * 40 * 3 * 2)
+        runner = _runner(classifier(tmp_path, process_mode=1))
+        pictures = _pictures(tmp_path, *(np.full((30, 40, 3), 10 * level, np.uint8) for level in range(9)))
+        groups = Ahead(runner.engines[0], runner.seconds)(pictures)
+        seen: list[float] = []
+        for group in groups:
+            time.sleep(0.02)  # the next group has been prepared meanwhile
+            seen += [float(values.mean() / runner.engines[0].prepare.scale) for values in group.values]
+        assert seen == pytest.approx([10.0 * level for level in range(9)])
+
+    def test_a_fault_in_reading_pictures_is_not_lost(self, tmp_path: Path) -> None:
+        def faulty() -> Iterator[Picture | Unreadable]:
+            yield from _pictures(tmp_path, plain(30, 40, RED))
+            raise InputError("the video ends here")
+
+        with pytest.raises(InputError, match="the video ends here"):
+            _frames(_runner(classifier(tmp_path, process_mode=1)), faulty())
 
     @pytest.mark.parametrize(("batch", "group", "room"), [(1, 32, 100), (100, 100, 100), (2, 5, 5), (6, 6, 5)])
     def test_a_group_is_a_batch_or_more(
         self, tmp_path: Path, batch: int, group: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
+        monkeypatch.setattr("convert.simulate.groups._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(classifier(tmp_path, process_mode=1, batch_size=batch))
         pictures = _pictures(tmp_path, *[plain(4, 4, RED)] * (group + 1))
-        assert [len(each) for each in runner._groups(iter(pictures))] == [group, 1]
+        assert _sizes(runner, pictures) == [group, 1]
 
     def test_time_is_told_for_every_part(self, tmp_path: Path) -> None:
         runner = _runner(classifier(tmp_path, process_mode=1))
@@ -184,7 +215,7 @@ class TestSecondary:
     def test_objects_go_in_batches(
         self, tmp_path: Path, batch: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
+        monkeypatch.setattr("convert.simulate.groups._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(detector(tmp_path), classifier(tmp_path, batch=batch, batch_size=2))
         frames = _frames(runner, _pictures(tmp_path, block(64, 64, RED, GREEN, BLUE), block(32, 32, BLUE, BLUE)))
         assert [[one.text for one in frame.objects] for frame in frames] == [
