@@ -81,7 +81,7 @@ def _model_line(export: Export, adapted: Adapted | None) -> str:
     parts = [" ".join(words), export.facts.quantization]
     if labels:
         shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
-        parts.insert(1, f"{len(labels)} labels ({shown})")
+        parts.insert(1, f"{len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})")
     return ", ".join(parts)
 
 
