@@ -205,8 +205,10 @@ class Worker:
         return bytes(data)
 
     def _wait(self, selector: selectors.BaseSelector, limit: _Limit) -> None:
-        """Until the pipe is ready, or a limit is reached."""
-        while not selector.select(limit.glance()):
+        """Until the pipe is ready; an answer that comes too late is too late."""
+        ready = False
+        while not ready:
+            ready = bool(selector.select(limit.glance()))
             if broken := limit.broken():
                 raise Died(broken, self._tail())
 

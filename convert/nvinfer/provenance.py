@@ -7,7 +7,6 @@ names this very file by its digest.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +36,8 @@ def recorded(path: str, metadata: Mapping[str, str]) -> Mapping[str, str]:
     report = os.path.join(os.path.dirname(path), _REPORT)  # noqa: PTH118, PTH120 - text, as configs name it
     if not os.path.isfile(report):  # noqa: PTH113
         return metadata
+    import json  # noqa: PLC0415 - only for a model of ours in its bundle
+
     try:
         document = json.loads(read_ordinary(report, "report", _MOST))
         mode = _resize_mode(document, path)
