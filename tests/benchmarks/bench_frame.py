@@ -39,8 +39,6 @@ MODELS = Path(__file__).parents[3] / "shared" / "models"
 SAMPLES = Path(__file__).parents[2] / "samples" / "models"
 FRAME = parse_frame("640x360")
 _CHUNK = 25
-_FEW = 100  # frames for models that take a tenth of a second or more for one
-_LARGE = 256
 
 
 def main(count: int = 500) -> None:
@@ -57,8 +55,6 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     adapted = _adapted(path, worker)
     framing = adapted.preprocessing.framing
     assert framing is not None
-    if max(framing.model) >= _LARGE:
-        count = min(count, _FEW)
     means = None if adapted.head.task is Task.CLASSIFIER else network(adapted, worker, 600)
     channels = adapted.export.facts.input.shape[-1] or 3
     frames = image_like(count, FRAME.height, FRAME.width, channels)
