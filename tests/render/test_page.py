@@ -386,7 +386,7 @@ HARMLESS = "harmless"
 
 def hostile(text: str) -> str:
     engine = Settings(
-        NetworkType.DETECTOR, labels=((text,), ("b",)), classes=(ClassSettings(0.2),) * 2, parser=text,
+        NetworkType.DETECTOR, labels=((text,), ("another class",)), classes=(ClassSettings(0.2),) * 2, parser=text,
         filter_out_class_ids=frozenset({0}),
     )  # fmt: skip
     one = Frame(
@@ -396,10 +396,12 @@ def hostile(text: str) -> str:
         lost=(Lost(1, text, text, 0, 0.1, text, None, 0),),
     )  # fmt: skip
     path = Path("config" + text.replace("\0", "").replace("/", ""))
-    made = Simulation((Engine(path, path, engine, Network(3, 9, 9), (text,), ((text, text),)),), (one, frame("x")))
+    made = Simulation(
+        (Engine(path, path, engine, Network(3, 9, 9), (text,), ((text, text),)),), (one, frame("another picture"))
+    )
     return page(
         made, {text: page_picture(_grey(one), one)}, findings=(Finding(text, Level.NOTE, text, text, 1, 1, text),),
-        configs={text: text}, evidence={text: text, "other": {text: [text]}, "tensorrt": text},
+        configs={text: text}, evidence={text: text, "another measure": {text: [text]}, "tensorrt": text},
     )  # fmt: skip
 
 
