@@ -27,6 +27,7 @@ from convert.validate.resizing import fit_shortest
 from convert.validate.seen import Seen, agreement, of_classifier, of_detector
 from convert.warm import warm_worker
 from tests.benchmarks.measure import table
+from tests.benchmarks.models import REAL, classifiers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,16 +36,14 @@ if TYPE_CHECKING:
 
     from convert.isolation import Worker
 
-MODELS = Path(__file__).parents[3] / "shared" / "models"
-SAMPLES = Path(__file__).parents[2] / "samples" / "models"
 FRAME = parse_frame("640x360")
 _CHUNK = 25
 
 
 def main(count: int = 500) -> None:
     """Print a row for each model: top-1 and mean difference of scores for each way."""
-    folder = MODELS if MODELS.is_dir() else SAMPLES
-    paths = [path for path in sorted(folder.glob("*.*te")) if len(facts(path.read_bytes()).input.shape) == 4]
+    real = [path for path in sorted(REAL.glob("*.*te")) if len(facts(path.read_bytes()).input.shape) == 4]
+    paths = real or classifiers()
     with warm_worker() as worker:
         rows = [_row(path, count, worker) for path in paths]
     head = ["model", "frames", "cropped in the graph", "squashed", "letterboxed"]
