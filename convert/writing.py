@@ -145,7 +145,16 @@ def _runs(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return pid != os.getpid()
+    return pid != os.getpid() and not _is_dead(pid)
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether it was killed and only waits for its parent to take note (proc(5), stat: state Z or X)."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in {"Z", "X"}
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> OutputError:

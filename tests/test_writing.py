@@ -16,7 +16,8 @@ from convert.errors import OutputError
 from convert.writing import Output, make_folder, sha256, write, write_all
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import time
+from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -189,3 +190,17 @@ def test_killed_half_way(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 3
     write(tmp_path / "third", b"")
     assert names(tmp_path) == ["first", "third"]
+
+
+def test_what_a_killed_run_left_goes_before_anybody_has_noticed_its_death(tmp_path: Path) -> None:
+    """A process that is dead, but not yet waited for, answers signals as if it were running."""
+    process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read()  # it has closed its output; soon it is dead
+    left = tmp_path / f".a.txt.{process.pid}.part"
+    left.write_bytes(b"half")
+    deadline = time.monotonic() + 10
+    while left.exists():
+        assert time.monotonic() < deadline
+        write(tmp_path / "a.txt", b"whole")
+    process.wait()

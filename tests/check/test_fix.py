@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from convert.check.fix import apply, diff, fixes
@@ -141,6 +141,9 @@ _LINE = st.one_of(
 
 
 @settings(max_examples=300, deadline=None)
+@example(["enable-dbscan=1", "enable-dbscan=0"], "\n")
+@example(["enable-dbscan=0", "enable-dbscan=1"], "\n")
+@example(["enable-dbscan=0"], "\r\n")
 @given(st.lists(_LINE, max_size=12), st.sampled_from(["\n", "\r\n"]))
 def test_an_accepted_config_stays_accepted_and_fixing_ends(lines: list[str], ending: str) -> None:
     data = ending.join(["[property]", *lines]).encode()

@@ -113,8 +113,13 @@ def test_what_was_finished_is_not_done_again(
     while len(list((cache / "entries").glob("??/[0-9a-f]*"))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
+    workers = children(process.pid)
     process.kill()
     process.wait()
+    deadline = time.monotonic() + 10
+    while not all(map(gone, workers)):  # they are killed with their parent, which takes a moment
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.02)
     counts = run(exports, out, cache)
     assert counts["unchanged"] + counts["restored"] >= 3
     assert counts["done"] <= MODELS - 3

@@ -42,7 +42,9 @@ def fixed_config(case: Case, findings: Iterable[Finding]) -> bytes:
         if new is not None and b"\n" not in line:
             lines[finding.line - 1] = b"\n".join(each + ending for each in new) if new else b"\n"
     # A line that goes was marked by a lone line feed, which no other line holds.
-    return b"\n".join(line for line in lines if line != b"\n")
+    kept = [line for line in lines if line != b"\n"]
+    # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
+    return b"\n".join(kept) + (b"\n" if kept and lines[-1] == b"\n" else b"")
 
 
 def _line(
@@ -95,8 +97,8 @@ def _legacy(case: Case, line: bytes, entry: Entry) -> _Lines:
     key = key_of(entry)
     if key is None or key.replaced_by is None:
         return None
-    if (entry.group, key.replaced_by) in case.last:
-        return []
+    if (entry.group, key.replaced_by) in case.last or case.last.get((entry.group, entry.key)) is not entry:
+        return []  # another line counts instead of this one
     text: str | None = entry.text
     if key.type == "boolean":  # is-classifier=0 is a detector; enable-dbscan=0 changes nothing
         if entry.text.strip() not in {"1", "true"} and entry.key == "enable-dbscan":
