@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -314,3 +315,25 @@ def test_an_export_that_cannot_be_read_is_one_jobs_error(
     with Cluster(dask.address) as cluster:
         outcomes = {each.name: each.state for each in cluster(_jobs(tmp_path, 2), _ignored)}
     assert outcomes == {"model-0": State.FAILED, "model-1": State.DONE}
+
+
+def test_a_result_lost_with_its_worker_is_awaited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A future that was done is pending again when the only worker that held its result has died."""
+    import distributed  # noqa: PLC0415 - an extra
+
+    class Future:
+        status = "pending"
+
+        def exception(self) -> Any:
+            return distributed.KilledWorker("task", None, 3)
+
+    def wait(futures: list[Future], timeout: float) -> None:
+        assert timeout > 0
+        for future in futures:
+            future.status = "error"
+
+    monkeypatch.setattr(distributed, "wait", wait)
+    cluster = Cluster("tcp://127.0.0.1:1")
+    monkeypatch.setattr(cluster, "_client", SimpleNamespace(status="running"), raising=False)
+    (job,) = _jobs(tmp_path, 1)
+    assert cluster._outcome(job, Future()) is None  # to be run once more, alone

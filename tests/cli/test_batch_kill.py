@@ -73,6 +73,16 @@ def gone(pid: int) -> bool:
         return True
 
 
+def kill(process: subprocess.Popen[bytes], workers: list[int]) -> None:
+    """End a run, and wait until its workers are gone: they are killed with their parent, which takes a moment."""
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while not all(map(gone, workers)):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
     """Killed again and again, each run goes on where the one before it stopped."""
@@ -89,12 +99,7 @@ def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes],
         )
         time.sleep(moments.uniform(0.2, 0.9) * seconds)
         workers = [] if gone(process.pid) else children(process.pid)
-        process.kill()
-        process.wait()
-        deadline = time.monotonic() + 10
-        while not all(map(gone, workers)):
-            assert time.monotonic() < deadline, "a worker outlives its parent"
-            time.sleep(0.02)
+        kill(process, workers)
         for name, data in (tree(out) if out.exists() else {}).items():
             assert data == bytes_of[name] if name in bytes_of else name.endswith(".part"), "every file is whole"
     counts = run(exports, out, cache)
@@ -114,12 +119,7 @@ def test_what_was_finished_is_not_done_again(
         assert process.poll() is None
         time.sleep(0.01)
     workers = children(process.pid)
-    process.kill()
-    process.wait()
-    deadline = time.monotonic() + 10
-    while not all(map(gone, workers)):  # they are killed with their parent, which takes a moment
-        assert time.monotonic() < deadline, "a worker outlives its parent"
-        time.sleep(0.02)
+    kill(process, workers)
     counts = run(exports, out, cache)
     assert counts["unchanged"] + counts["restored"] >= 3
     assert counts["done"] <= MODELS - 3
