@@ -89,8 +89,8 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # noqa: PLC0415 - importing this module must stay light
 
+        from convert.resizing import fit_shortest  # noqa: PLC0415
         from convert.validate.comparison import network, original  # noqa: PLC0415
-        from convert.validate.resizing import fit_shortest  # noqa: PLC0415
         from convert.validate.seen import agreement, of_classifier, of_detector  # noqa: PLC0415
 
         export, framing = adapted.export, adapted.preprocessing.framing

@@ -16,6 +16,7 @@ from convert.against.comparison import Answer, Cause, Score
 from convert.against.decoding import Decoder
 from convert.artifacts import Task
 from convert.eim.features import pack, unpack
+from convert.resizing import interpolate
 from convert.simulate.decode import decode
 from convert.simulate.decode_classifier import Classified
 from convert.simulate.decode_tensors import Layer
@@ -145,7 +146,7 @@ class Mixed:
         if Cause.INTERPOLATION in done:
             rows = slice(placement.top, placement.top + placement.source_height)
             part = picture[rows, placement.left : placement.left + placement.source_width]
-            small = resize.interpolate(part, placement.width, placement.height)
+            small = interpolate(part, placement.width, placement.height)
         else:
             grey = network.channels == 1 and Cause.LUMA not in done
             levels = np.empty((placement.height, placement.width, 1 if grey else 3), np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.against import resize
 from convert.against.comparison import Cause, Verdict
 from convert.artifacts import Task
+from convert.resizing import interpolate
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_the_ends_of_the_road_are_what_each_side_gives(
             seen = [(one.class_id, one.label, one.score, one.box) for one in row.deepstream.objects]
             there = [(one.class_id, one.label, one.confidence, one.box) for one in frame.objects]
             assert seen == sorted(there, key=lambda one: -one[2])
-            small = resize.interpolate(pixels, width, height).astype(np.float64)
+            small = interpolate(pixels, width, height).astype(np.float64)
             if channels == 1:
                 small = (small @ [0.299, 0.587, 0.114])[..., None]
             result = trained.original.classify(small.astype(np.float32), trained.threshold, as_sdk=True)

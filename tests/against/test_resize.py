@@ -1,51 +1,13 @@
-"""The SDK's resize against its rule written pixel by pixel, and where pictures are put."""
+"""Where Edge Impulse's SDK puts pictures."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.against.resize import interpolate, place
+from convert.against.resize import place
 from convert.artifacts import ResizeMode
-
-_SIDE = st.integers(1, 40)
-
-
-def _pixel(line: list[int], size: int, count: int, index: int) -> int:
-    """One number of a line of `size` numbers as one of `count`."""
-    position = index * (size * 16384 // count)
-    first, share = position // 16384, position % 16384
-    second = line[min(first + 1, size - 1)]
-    return (line[first] * (16384 - share) + second * share + 8192) // 16384
-
-
-@settings(max_examples=60, deadline=None)
-@given(height=_SIDE, width=_SIDE, to_height=_SIDE, to_width=_SIDE, seed=st.integers(0, 99))
-def test_interpolation_is_in_fixed_point_from_the_corner(
-    height: int, width: int, to_height: int, to_width: int, seed: int
-) -> None:
-    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 1), np.uint8)
-    lines = picture[..., 0].tolist()
-    wide = [[_pixel(line, width, to_width, x) for x in range(to_width)] for line in lines]
-    wanted = [
-        [_pixel([line[x] for line in wide], height, to_height, y) for x in range(to_width)] for y in range(to_height)
-    ]
-    found = interpolate(picture, to_width, to_height)
-    assert found.dtype == np.uint8
-    assert found[..., 0].tolist() == wanted
-
-
-def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
-    picture = np.random.default_rng(1).integers(0, 256, (31, 17, 3), np.uint8)
-    assert (interpolate(picture, 17, 31) == picture).all()
-
-
-def test_halving_takes_every_second_pixel() -> None:
-    """Aligned at the corner there is nothing to mix: this is what differs from pixels' centres."""
-    picture = np.random.default_rng(1).integers(0, 256, (32, 64, 3), np.uint8)
-    assert (interpolate(picture, 32, 16) == picture[::2, ::2]).all()
 
 
 @pytest.mark.parametrize(
