@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from convert.cli.depfile import depfile_option
 from convert.cli.options import LABELS, adapting, common, emitting, folder_option, translating, unpacking, validating
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = ["command"]
 @validating
 @emitting
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
+@depfile_option
 @common
 def command(
     export: Path | None,

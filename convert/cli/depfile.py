@@ -45,7 +45,7 @@ def depfile_option(function: _F) -> _F:
     @functools.wraps(function)
     def command(*arguments: Any, depfile: tuple[Path, Reads] | None, **options: Any) -> Any:
         code = function(*arguments, **options)
-        if depfile is not None and not code:
+        if depfile is not None and not code and not options.get("dry_run"):
             _write(*depfile, options)
         return code
 

@@ -140,6 +140,20 @@ def test_unpack_names_what_it_read(work: Path, capsys: pytest.CaptureFixture[str
     assert (work / "out" / "fruit.tflite.d").read_bytes() == before
 
 
+def test_convert_names_what_it_read(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = SAMPLES / "exports" / "fruit-cpp-2022"
+    (work / "labels.list").write_text("a\nb\nc\nd\ne\n")
+    words = ["convert", str(export), "-o", "out", "--labels", "labels.list", "-q", "--depfile", "out/report.json.d"]
+    assert main([*words, "--dry-run"]) == 0, capsys.readouterr().err
+    assert not (work / "out").exists()
+    assert main(words) == 0, capsys.readouterr().err
+    text = (work / "out" / "report.json.d").read_text()
+    first = text.split("\n\n")[0].replace(" \\\n ", "").split()
+    assert first[0] == "out/report.json:"
+    assert {"labels.list", f"{export}/tflite-model/tflite-trained.h", f"{export}/tflite-model/."} <= set(first)
+    assert not any("out/" in name or name.endswith(".py") for name in first[1:])
+
+
 def test_a_failing_command_writes_no_rule(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "broken.zip").write_bytes(b"PK\x03\x04")
     assert main(["unpack", "broken.zip", "-o", "out", "--depfile", "out/x.d"]) == 3
