@@ -16,11 +16,11 @@ from convert.pipeline import Status
 from convert.render.failure import error_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from convert.artifacts import Evidence, FrameEffect, Tensor
     from convert.findings import Finding
-    from convert.pipeline import Run
+    from convert.pipeline import Record, Run
     from convert.writing import Output
 
 __all__ = ["console", "percent", "show_findings", "show_run"]
@@ -39,12 +39,22 @@ def show_run(run: Run) -> None:
     out = console()
     _show_subject(run, out)
     if run.secondary:
+        theirs = {id(record) for record in run.secondary.records}
+        place = next((at for at, record in enumerate(run.records) if id(record) in theirs), len(run.records))
+        behind = [record for record in run.records[place:] if id(record) not in theirs]
+        show_findings(_found(run.records[:place]), out)
         _show_subject(run.secondary, out)
-    show_findings(run.findings, out)
+        show_findings(_found([*run.secondary.records, *behind]), out)
+    else:
+        show_findings(run.findings, out)
     _show_outputs(run, out)
     if run.error:
         sys.stdout.flush()
         console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
+
+
+def _found(records: Iterable[Record]) -> Iterator[Finding]:
+    return (finding for record in records for finding in record.findings)
 
 
 def _show_subject(run: Run, out: Console) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.conftest import Said
+
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 def test_a_detector_and_a_classifier_become_one_app(
@@ -34,6 +37,19 @@ def test_a_detector_and_a_classifier_become_one_app(
     assert "[primary-gie]" in text
     assert "[secondary-gie0]\nenable=1" in text
     assert json.loads((out / "report.json").read_text())
+
+
+def test_what_was_found_stands_below_its_model(say: Callable[..., Said], tmp_path: Path) -> None:
+    pgie, sgie = (SAMPLES / "exports" / name for name in ("table-fomo-2025.zip", "fruit-cpp-2022"))
+    said = say("convert", "--pgie", pgie, "--sgie", sgie, "-o", tmp_path / "app")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    first, second, wrote, cells, resized = (
+        next(number for number, line in enumerate(lines) if text in line)
+        for text in (": fomo ", ": classifier ", "wrote", "EI352", "EI303")
+    )
+    assert first < cells < second < resized < wrote
+    assert sum("EI352" in line for line in lines) == 1
 
 
 def test_what_does_not_go_together(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
