@@ -1,9 +1,8 @@
 """The jobs of a batch on a Dask cluster: `Cluster` does what `convert.batch.pool.Pool` does, on many machines.
 
-A task of Dask's is one job with its files (`convert.batch.parcel`), so that it can be given to another worker when its
-own dies; Dask sees to that. In the worker the job runs in a pool of one process: a model that crashes, hangs or eats
-memory ends that process and is told as on one machine. A task that ends the workers themselves is given up by Dask
-after `distributed.scheduler.allowed-failures` of them (3 by default).
+A task of Dask's (`convert.batch.task`) is one job with its files (`convert.batch.parcel`), so that it can be given to
+another worker when its own dies; Dask sees to that. A task that ends the workers themselves is given up by Dask after
+`distributed.scheduler.allowed-failures` of them (3 by default).
 
 Versions of this program and its libraries decide bytes, so a worker that has others ends the batch.
 """
@@ -15,30 +14,27 @@ import contextlib
 import logging
 import queue
 import re
-import tempfile
-import threading
 import time
 import uuid
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from convert.batch.job import Outcome, failure
-from convert.batch.key import environment, libraries
-from convert.batch.parcel import Reply, answer, delivered, opened, pack
-from convert.batch.pool import TIME, Pool, half_of_memory
+from convert.batch.key import environment
+from convert.batch.parcel import delivered, pack
+from convert.batch.pool import TIME
+from convert.batch.task import Different, perform, wanted
 from convert.errors import ConvertError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from convert.batch.job import Job
-    from convert.batch.parcel import Parcel
     from convert.pipeline import Event
 
-__all__ = ["CONNECT", "PATIENCE", "Cluster", "perform"]
+__all__ = ["CONNECT", "PATIENCE", "Cluster"]
 
 CONNECT = 10.0
 """Seconds for the connection to the scheduler, and for each worker to say what it is."""
@@ -154,10 +150,10 @@ class Cluster:
 
     def _submit(self, job: Job) -> Any:
         parcel = pack(job)
-        wanted = _wanted(job.settings)
+        versions = wanted(job.settings)
         key = f"ei-deepstream-{job.name}-{uuid.uuid4().hex}"  # never the result of somebody else's task
         # Arguments stay with the scheduler; what is "scattered" would be lost with the worker that holds it.
-        future = self._client.submit(perform, parcel, wanted, self.seconds, self.memory, key=key, pure=False)
+        future = self._client.submit(perform, parcel, versions, self.seconds, self.memory, key=key, pure=False)
         future.add_done_callback(lambda each: self._done.put(each.key))
         return future
 
@@ -201,7 +197,7 @@ class Cluster:
             return None
         except CancelledError as error:
             self._gone(error)
-        if isinstance(reply, _Different):
+        if isinstance(reply, Different):
             raise _different(reply)
         return delivered(job, reply)
 
@@ -218,7 +214,7 @@ class Cluster:
         Raises:
             ConvertError: one has others.
         """
-        wanted = _wanted({})
+        here = wanted({})
         found = self._asked(lambda: self._client.run(environment, on_error="return"))
         for address, said in sorted(found.items()):
             if isinstance(said, BaseException):
@@ -226,8 +222,8 @@ class Cluster:
                     f"the worker {address} cannot run this program: {_first_line(said)}",
                     hint="install the same ei-deepstream there, in the Python that runs `dask worker`",
                 )
-            if said != wanted:
-                raise _different(_Different(address, said, wanted))
+            if said != here:
+                raise _different(Different(address, said, here))
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         """What `ask` gives.
@@ -280,11 +276,6 @@ async def _identity(address: str) -> str:
         return str((await there.identity())["type"])
 
 
-def _wanted(options: Mapping[str, Any]) -> dict[str, str]:
-    """What a worker has to be, to convert with `options`."""
-    return environment(libraries(options))
-
-
 def _no_workers(address: str, seconds: float) -> ConvertError:
     return ConvertError(
         f"the scheduler {address} had no workers for {seconds:g} s",
@@ -292,7 +283,7 @@ def _no_workers(address: str, seconds: float) -> ConvertError:
     )
 
 
-def _different(worker: _Different) -> ConvertError:
+def _different(worker: Different) -> ConvertError:
     said = worker.environment
     other = [
         "its own files" if name == "files" else f"{name} is {said.get(name) or 'missing'}, here {version or 'missing'}"
@@ -325,58 +316,3 @@ def _broken(error: BaseException) -> ConvertError:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# In a worker
-
-
-@dataclass(frozen=True, slots=True)
-class _Different:
-    """Instead of a reply: this worker has other versions."""
-
-    address: str
-    environment: dict[str, str]
-    wanted: dict[str, str]
-
-
-def perform(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: int | None) -> Reply | _Different:
-    """The task: convert one job.
-
-    Args:
-        parcel: the job and its files.
-        wanted: what `convert.batch.key.environment` says on the client's machine.
-        seconds, memory: see `Cluster`.
-    """
-    here = _wanted(parcel.job.settings)
-    if here != wanted:
-        return _Different(_own_address(), here, wanted)
-    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as place, _warm(seconds, memory) as pool:
-        folder = Path(place)
-        (outcome,) = pool([opened(parcel, folder)], lambda _job, _event: None)
-        return answer(parcel, folder, outcome)
-
-
-_idle: list[Pool] = []
-_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def _warm(seconds: float, memory: int | None) -> Iterator[Pool]:
-    """A pool of one process, kept from task to task: one for each thread that the worker uses at a time."""
-    with _lock:
-        pool = _idle.pop() if _idle else Pool(1)
-    pool.seconds, pool.memory = seconds, memory or half_of_memory()
-    try:
-        yield pool
-    except BaseException:
-        pool.__exit__(None, None, None)
-        raise
-    with _lock:
-        _idle.append(pool)
-
-
-def _own_address() -> str:
-    from distributed import get_worker  # noqa: PLC0415 - there it is
-
-    return str(get_worker().address)

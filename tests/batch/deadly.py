@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.batch.dask import perform
+from convert.batch.task import perform
 
 if TYPE_CHECKING:
     from convert.batch.parcel import Parcel

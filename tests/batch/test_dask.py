@@ -272,7 +272,7 @@ def test_a_host_that_does_not_exist() -> None:
 
 def test_other_versions_are_named_before_anything_is_converted(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     true = environment()
-    monkeypatch.setattr(ours, "_wanted", lambda _settings: {**true, "tf2onnx": "1.2.3", "files": "0"})
+    monkeypatch.setattr(ours, "wanted", lambda _settings: {**true, "tf2onnx": "1.2.3", "files": "0"})
     with pytest.raises(ConvertError, match="is not what this machine is") as error, Cluster(dask.address):
         pass
     assert f"tf2onnx is {true['tf2onnx']}, here 1.2.3" in error.value.message
@@ -284,7 +284,7 @@ def test_a_worker_with_other_versions_that_joins_later(
 ) -> None:
     true = environment()
     with Cluster(dask.address) as cluster:
-        monkeypatch.setattr(ours, "_wanted", lambda _settings: {**true, "onnx": "0.1"})
+        monkeypatch.setattr(ours, "wanted", lambda _settings: {**true, "onnx": "0.1"})
         with pytest.raises(ConvertError, match=f"onnx is {true['onnx']}, here 0.1"):
             list(cluster(_jobs(tmp_path, 2), _ignored))
     assert not (tmp_path / "model-0").exists()
