@@ -181,10 +181,11 @@ class Cluster:
 
     def _outcome(self, job: Job, future: Any) -> Outcome | None:
         """What became of `job`; None: too many workers have ended that had it."""
-        from distributed import KilledWorker, wait  # noqa: PLC0415 - an extra
+        from distributed import KilledWorker  # noqa: PLC0415 - an extra
 
         if future.status not in {"finished", "error", "cancelled"}:  # its worker died with the result: it is made again
-            self._asked(lambda: wait([future], timeout=self.seconds + self.patience))
+            with contextlib.suppress(CancelledError):
+                self._asked(lambda: future.exception(timeout=self.seconds + self.patience))
         if future.status == "error":
             error = future.exception()
             return None if isinstance(error, KilledWorker) else failure(job, _broken(error), 0.0)

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -317,23 +316,21 @@ def test_an_export_that_cannot_be_read_is_one_jobs_error(
     assert outcomes == {"model-0": State.FAILED, "model-1": State.DONE}
 
 
-def test_a_result_lost_with_its_worker_is_awaited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_result_lost_with_its_worker_is_awaited(own: Dask, tmp_path: Path) -> None:
     """A future that was done is pending again when the only worker that held its result has died."""
-    import distributed  # noqa: PLC0415 - an extra
-
-    class Future:
-        status = "pending"
-
-        def exception(self) -> Any:
-            return distributed.KilledWorker("task", None, 3)
-
-    def wait(futures: list[Future], timeout: float) -> None:
-        assert timeout > 0
-        for future in futures:
-            future.status = "error"
-
-    monkeypatch.setattr(distributed, "wait", wait)
-    cluster = Cluster("tcp://127.0.0.1:1")
-    monkeypatch.setattr(cluster, "_client", SimpleNamespace(status="running"), raising=False)
-    (job,) = _jobs(tmp_path, 1)
-    assert cluster._outcome(job, Future()) is None  # to be run once more, alone
+    first = own.worker()
+    (todo,) = _jobs(tmp_path, 1)
+    with Cluster(own.address) as cluster:
+        future = cluster._submit(todo)
+        assert cluster._next() == future.key
+        kill(first)
+        for _ in range(600):  # until the scheduler has noticed
+            if future.status != "finished":
+                break
+            time.sleep(0.1)
+        assert future.status not in {"finished", "error", "cancelled"}
+        own.worker()
+        outcome = cluster._outcome(todo, future)
+    assert outcome is not None
+    assert outcome.state is State.DONE
+    assert _files(tmp_path / "model-0")
