@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from convert.artifacts import ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export import kinds
 from convert.export.carray import Array, Incbin, check_array, read_source
@@ -87,6 +88,11 @@ class Candidate:
     problem: ConvertError | None = None
     conditional: bool = False
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def format(self) -> ModelFormat:
+        """Of `data`."""
+        return ModelFormat.ONNX if self.form in ONNX_FORMS else ModelFormat.TFLITE
 
     @property
     def stem(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.errors import InputError
+from convert.export.absent import no_model
 from convert.export.candidates import ONNX_FORMS
 from convert.export.entries import describe
 from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_EXTRA
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["choose", "others", "the_model"]
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
-
-_WITH_FLATBUFFER = frozenset({None, "none", "tflite", "tflite_full"})
-"""Inferencing engines whose libraries hold a flatbuffer, or say nothing."""
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
@@ -49,7 +48,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
         InputError: there is none, or there are several.
     """
     if not listing.entries:
-        raise _nothing(listing, tree)
+        raise no_model(listing, tree)
     used = _distinct([entry for entry in listing.entries if entry.used])
     pictures = [entry for entry in used if entry.is_picture_model]
     # An ONNX copy or an empty array does not stand in the way of the only model there is.
@@ -68,7 +67,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
     raise InputError(
         f"the export holds {len(found)} models:\n" + describe(found),
         path=tree.source,
-        hint=f"name one with --model, for example --model {_shortest(found[0], found)}",
+        hint=f"name one with --model, for example --model {_shortest(_as_it_is(found), found)}",
     )
 
 
@@ -96,9 +95,10 @@ def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
 
 
 def _named(listing: Listing, wanted: str, tree: Tree) -> Entry:
-    """The entry `wanted` means; an exact name goes before an impulse's number, that before a place in the list."""
+    """The entry `wanted` means: a whole path, else a name, else an impulse's number, else a place in the list."""
     wanted, entries = wanted.strip(), listing.entries
     ways = (
+        [entry for entry in entries if wanted in {entry.candidate.member, entry.candidate.header}],
         [entry for entry in entries if wanted in _names(entry)],
         [entry for entry in entries if wanted.casefold() == (entry.metadata.impulse_name or "").casefold()],
         [entry for entry in entries if wanted == str(entry.metadata.impulse_id)],
@@ -119,8 +119,8 @@ def _named(listing: Listing, wanted: str, tree: Tree) -> Entry:
     elif entries:
         message = f"there is no model {wanted!r}; there are:\n{describe(entries)}"
     else:
-        raise _nothing(listing, tree)
-    raise InputError(message, path=tree.source, hint="name it by its symbol, its file, or its place in the list (#1)")
+        raise no_model(listing, tree)
+    raise InputError(message, path=tree.source, hint="name it by its symbol, its file, or its place in the list, '#1'")
 
 
 def _names(entry: Entry) -> set[str]:
@@ -144,27 +144,16 @@ def _distinct(entries: Sequence[Entry]) -> list[Entry]:
     return kept
 
 
+def _as_it_is(entries: Sequence[Entry]) -> Entry:
+    """The first that needs no --dequantize, as an example of what to choose; else the first."""
+    floats = (item for item in entries if item.candidate.facts and item.candidate.facts.quantization == "float32")
+    return next(floats, entries[0])
+
+
 def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
-    """A name that means this entry alone."""
-    for name in (entry.candidate.symbol, entry.candidate.stem):
-        if name and sum(name in _names(other) for other in entries) == 1:
-            return name
-    return f"#{entry.number}"
-
-
-def _nothing(listing: Listing, tree: Tree) -> ConvertError:
-    """Why there is no model: it was never in this kind of export, or this is none."""
-    blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
-    engine = next((item.engine for item in blocks if item.engine not in _WITH_FLATBUFFER), None)
-    if engine is not None:
-        return UnsupportedModelError(
-            f"the export is for the inferencing engine {engine.upper()}, whose model is not in it",
-            path=tree.source,
-            hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
-        )
-    kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
-    return InputError(
-        f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, .tflite or .lite file",
-        path=tree.source,
-        hint="give a deployment of Edge Impulse (C++ or Arduino library), or a .lite file from its Dashboard",
-    )
+    """A name that means this entry alone, as a shell takes it: there, a bare #1 starts a comment."""
+    candidate = entry.candidate
+    for name in (candidate.symbol, candidate.stem, candidate.member):
+        if name and all(entry is item or name not in _names(item) for item in entries):
+            return shlex.quote(name)
+    return f"'#{entry.number}'"

@@ -261,7 +261,7 @@ def line(entry: Entry) -> str:
         impulse += f" {metadata.impulse_name!r}" if metadata.impulse_name else ""
     elif metadata.project_name:
         impulse = f", project {metadata.project_name!r}"
-    what = f"form {candidate.form}" + (f", {metadata.sensor}" if metadata.sensor else "")
+    what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
         what = f"{candidate.facts.task.value}, {candidate.facts.quantization}, input {size}"

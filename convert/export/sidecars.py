@@ -84,7 +84,10 @@ def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
     if facts is not None and facts.task is Task.FOMO and classes == len(labels) - 1:
         labels = labels[1:]
     elif facts is None or facts.task in _WITHOUT_LABELS or classes not in {None, len(labels)} or not labels:
-        message = f"it has {len(labels)} lines, which are not this model's labels"
+        message = "it does not hold this model's labels"
+        if classes is not None:
+            message += f": their number is {len(labels)}, that of the classes {classes}"
         return Beside(findings=(UNREADABLE_PARAMETER.found(message, path=shown),))
-    finding = FOUND_BESIDE.found(f"the {len(labels)} labels were read from {_LABELS}", path=shown)
+    what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
+    finding = FOUND_BESIDE.found(f"the {what} read from {_LABELS}", path=shown)
     return Beside(Metadata(labels=labels), findings=(finding,))

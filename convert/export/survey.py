@@ -22,7 +22,7 @@ from convert.writing import sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.artifacts import ModelFacts
+    from convert.artifacts import ModelFacts, ModelFormat
     from convert.export.entries import Entry, Listing
     from convert.export.source import Source
     from convert.export.tree import Tree
@@ -39,6 +39,7 @@ class Found:
         number: place in the list, as `--model "#2"` names it.
         member: path inside the container, empty when the file itself is the model.
         form: "F1" to "F4", "array", "flatbuffer", "openmv", "E1" to "E3", "O", "onnx" or "none".
+        format: of the model, or of what should be one.
         symbol: of the array, the INCBIN or the compiled functions; empty for a plain file.
         size: bytes stored.
         digest: SHA-256 of the flatbuffer, None when there is none.
@@ -50,6 +51,7 @@ class Found:
     number: int
     member: str
     form: str
+    format: ModelFormat
     symbol: str
     size: int
     digest: str | None
@@ -149,6 +151,7 @@ def _found(entry: Entry, source: Source, chosen: Entry | None) -> Found:
         number=entry.number,
         member="" if source.focus is not None else candidate.member,
         form=candidate.form,
+        format=candidate.format,
         symbol=candidate.symbol,
         size=candidate.size,
         digest=sha256(candidate.data) if candidate.data else None,

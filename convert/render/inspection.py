@@ -49,7 +49,7 @@ def in_the_way(model: Found) -> tuple[str, str | None] | None:
     if model.facts is None:
         return model.reason or "it holds no model", model.hint
     try:
-        refuse_unsupported(Export(b"", "", model.form, model.member, "", model.metadata, model.facts))
+        refuse_unsupported(Export(b"", "", model.form, model.member, "", model.metadata, model.facts, model.format))
     except UnsupportedModelError as error:
         return error.message, error.hint
     return None

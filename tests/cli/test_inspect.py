@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from samples import layouts
+from tests.export.test_onnxfacts import model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,22 +30,36 @@ def test_recorded_last_layer_says_what_the_model_is(say: Callable[..., Said]) ->
 
 def _is_described(say: Callable[..., Said], export: Path, task: str) -> None:
     document = say("inspect", export, "--format", "json").document
-    (model,) = document["models"]
-    assert model["convertible"]
-    assert model["chosen"]
-    assert model["task"] == task
-    assert model["metadata"]["labels"]
+    (found,) = document["models"]
+    assert found["convertible"]
+    assert found["chosen"]
+    assert found["task"] == task
+    assert found["metadata"]["labels"]
     text = say("inspect", export)
     assert text.code == 0
     assert "can be converted" in text.out
-    assert ", ".join(model["metadata"]["labels"]) in text.out
+    assert ", ".join(found["metadata"]["labels"]) in text.out
+
+
+def test_an_onnx_model_is_judged_as_convert_does(say: Callable[..., Said], tmp_path: Path) -> None:
+    """Its operators have names of their own, of which none is a custom one of TensorFlow Lite."""
+    picture, numbers = tmp_path / "picture.onnx", tmp_path / "numbers.onnx"
+    picture.write_bytes(model((1, 32, 32, 3), (1, 4), operators=("Gemm", "Softmax")))
+    numbers.write_bytes(model((1, 39), (1, 4), operators=("Gemm", "Relu", "Softmax")))
+    (found,) = say("inspect", picture, "--format", "json").document["models"]
+    assert found["convertible"]
+    (found,) = say("inspect", numbers, "--format", "json").document["models"]
+    refusal = say("convert", numbers, "-o", tmp_path / "out", "--format", "json")
+    assert (refusal.code, found["convertible"]) == (3, False)
+    assert found["reason"] == refusal.document["error"]["message"]
+    assert "something else than pictures" in found["reason"]
 
 
 def test_several_models_are_listed_with_what_to_type(say: Callable[..., Said], tmp_path: Path) -> None:
-    model = MODEL.read_bytes()
+    data = MODEL.read_bytes()
     parameters = layouts.Parameters(labels=("circle", "square", "star", "triangle"), width=48, height=48, channels=1)
-    layouts.write_tree(layouts.cpp_library(model, parameters, "F3"), tmp_path / "a")
-    layouts.write_tree(layouts.cpp_library(model[:-4] + bytes(4), parameters, "F3"), tmp_path / "b")
+    layouts.write_tree(layouts.cpp_library(data, parameters, "F3"), tmp_path / "a")
+    layouts.write_tree(layouts.cpp_library(data[:-4] + bytes(4), parameters, "F3"), tmp_path / "b")
     said = say("inspect", tmp_path, "--format", "json")
     assert len(said.document["models"]) >= 2
 
@@ -74,5 +89,5 @@ def test_what_is_not_there_is_an_error(say: Callable[..., Said], tmp_path: Path)
 def test_a_model_that_cannot_be_converted_says_why(say: Callable[..., Said], models: Path) -> None:
     for path in sorted(models.glob("*lite")):
         document = say("inspect", path, "--format", "json").document
-        (model,) = document["models"]
-        assert model["convertible"] or (model["reason"] and model["hint"])
+        (found,) = document["models"]
+        assert found["convertible"] or (found["reason"] and found["hint"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,33 @@ def test_a_name_that_means_several(tmp_path: Path) -> None:
         (tmp_path / folder / "model.tflite").write_bytes(tiny.classifier(seed=seed))
     refused(tmp_path, "'model' means 2 models", model="model")
     assert export_of(tmp_path, model="b/model.tflite").model == tiny.classifier(seed=2)
+
+
+def test_the_example_of_a_name_can_be_typed_and_means_one(tmp_path: Path) -> None:
+    """Two files of one name; a copy as browsers name it; in a shell a bare #1 starts a comment."""
+    files = {"trained.tflite": tiny.classifier(seed=1), "signs/trained.tflite": tiny.classifier(seed=2)}
+    error = refused(write_tree(files, tmp_path / "a"), "the export holds 2 models")
+    assert str(error.hint).endswith("--model signs/trained.tflite")
+    assert export_of(tmp_path / "a", model="signs/trained.tflite").model == tiny.classifier(seed=2)
+    assert export_of(tmp_path / "a", model="trained.tflite").model == tiny.classifier(seed=1)
+    copies = {"model (1).lite": tiny.classifier(seed=1), "model.lite": tiny.classifier(seed=2)}
+    hint = str(refused(write_tree(copies, tmp_path / "b"), "the export holds 2 models").hint)
+    assert shlex.split(hint)[-2:] == ["--model", "model (1)"]
+    first = header(tiny.classifier(seed=1), "F2m", namespace="a")
+    second = header(tiny.classifier(seed=2), "F2m", namespace="b").replace("MODEL_", "SECOND_")  # the guard
+    (tmp_path / "tflite-trained.h").write_text(f"{first}\n{second}")
+    hint = str(refused(tmp_path / "tflite-trained.h", "the export holds 2 models").hint)
+    assert shlex.split(hint)[-2:] == ["--model", "#1"]
+
+
+def test_the_example_of_a_name_is_a_model_that_converts_as_it_is(tmp_path: Path) -> None:
+    files = {"a.lite": tiny.int8_classifier(), "b.lite": MODEL}
+    assert str(refused(write_tree(files, tmp_path), "the export holds 2 models").hint).endswith("--model b")
+
+
+def test_what_cannot_be_read_is_listed_as_that(tmp_path: Path) -> None:
+    files = {"a.lite": b"soon", "b.lite": MODEL}
+    assert "1. a.lite (cannot be read)" in refused(write_tree(files, tmp_path), "the export holds 2 models").message
 
 
 def test_the_same_symbol_in_two_namespaces(tmp_path: Path) -> None:

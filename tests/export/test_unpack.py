@@ -118,6 +118,9 @@ def test_openmv_lists_background_of_fomo(tmp_path: Path) -> None:
     assert export_of(write_tree(files, tmp_path)).metadata.labels == ("bee", "wasp")
     result = unpack(write_tree(openmv(fomo, ("bee",)), tmp_path))
     assert ids(result) == ["EI101", "EI106"]
+    assert result.findings[0].message.endswith("their number is 1, that of the classes 2")
+    one = openmv(tiny.model((1, 96, 96, 3), (1, 12, 12, 2)), ("bee",))
+    assert "the label was read from" in unpack(write_tree(one, tmp_path)).findings[0].message
 
 
 def test_an_unsupported_task_or_number_format_is_unpacked_all_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""An export without a model: what is missing, what is there instead, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.errors import InputError, UnsupportedModelError
+from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
+from tests.export import tiny
+from tests.export.unpacking import YEARS, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def without_model(year: int) -> dict[str, bytes]:
+    files = cpp_library(tiny.classifier(), Parameters(year=year, labels=("cat", "dog")))
+    return {path: data for path, data in files.items() if not path.startswith("tflite-model/")}
+
+
+@pytest.mark.parametrize("year", sorted({year for year in YEARS.values() if year > 2022}))
+def test_the_model_that_is_run_is_named(year: int, tmp_path: Path) -> None:
+    error = refused(write_tree(without_model(year), tmp_path), "the model that this export runs is not in this folder")
+    assert error.message.endswith(": tflite_learn_4711_5" if year > 2025 else ": tflite_learn_5")
+    assert "tflite-model/" in str(error.hint)
+
+
+def test_a_compiled_model_of_which_the_header_alone_is_left(tmp_path: Path) -> None:
+    files = cpp_library(tiny.classifier(), Parameters(year=2024, compiled=True), "E2")
+    files = {path: data for path, data in files.items() if not path.endswith("_compiled.cpp")}
+    files["tflite-model/tflite_learn_5_compiled.h"] = b"#include <stdint.h>\nTfLiteStatus tflite_learn_5_init();\n" * 20
+    assert "tflite_learn_5" in refused(write_tree(files, tmp_path), "is not in this folder").message
+
+
+def test_a_library_that_names_no_model(tmp_path: Path) -> None:
+    error = refused(write_tree(without_model(2021), tmp_path), "there is no model in this folder")
+    assert "tflite-model/ folder" in str(error.hint)
+
+
+def test_no_network_at_all(tmp_path: Path) -> None:
+    files = without_model(2024)
+    metadata = files["model-parameters/model_metadata.h"].decode()
+    edited = metadata.replace("INFERENCING_ENGINE             2", "INFERENCING_ENGINE 255")
+    assert edited != metadata
+    files["model-parameters/model_metadata.h"] = edited.encode()
+    refused(write_tree(files, tmp_path), "runs no neural network", UnsupportedModelError)
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "hint"),
+    [
+        ("saved_model/saved_model.pb", "a TensorFlow SavedModel", "TensorFlow Lite"),
+        ("model.h5", "a Keras model", "TensorFlow Lite"),
+        ("linux/Door.EIM", "an .eim executable", "TensorFlow Lite"),
+        ("ei-door-arduino-1.0.1.zip", "a zip", "give the zip itself"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_there_instead(name: str, what: str, hint: str, packed: bool, tmp_path: Path) -> None:
+    files = {name: b"anything", "readme.txt": b"hello", "main.cpp": b"int main() {}"}
+    place = tmp_path / "x"
+    if packed:
+        place.write_bytes(zip_bytes(files))
+    else:
+        write_tree(files, place)
+    error = refused(place, f"there is no model in this {'zip' if packed else 'folder'}, but {what}")
+    assert isinstance(error, InputError)
+    assert error.message.endswith(name)
+    assert hint in str(error.hint)
+
+
+def test_of_several_zips_edge_impulse_s_is_named(tmp_path: Path) -> None:
+    files = {"assets/pictures.zip": b"", "ei-door.zip": b"", "utilities.zip": b""}
+    assert refused(write_tree(files, tmp_path), "a zip").message.endswith(": ei-door.zip and 2 more")
