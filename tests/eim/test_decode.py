@@ -124,23 +124,32 @@ def rows_of(*rows: list[float]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def test_yolov5_scores_by_objectness_and_takes_the_first_sure_label() -> None:
+def test_yolov5_scores_by_objectness_and_takes_the_likeliest_label() -> None:
     rows = rows_of(
         [0.5, 0.5, 0.25, 0.5, 0.8, 0.1, 0.9],
-        [0.1, 0.1, 0.1, 0.1, 0.6, 0.4, 0.45],  # nothing above 0.5: the first label
-        [0.9, 0.9, 0.1, 0.1, 0.7, 0.6, 0.9],  # both above 0.5: the first of them
+        [0.1, 0.1, 0.1, 0.1, 0.6, -0.4, -0.3],  # nothing above 0: the first label
+        [0.9, 0.9, 0.1, 0.1, 0.7, 0.6, 0.9],
+        [0.1, 0.9, 0.1, 0.1, 0.55, 0.6, 0.6],  # alike: the first
         [0.9, 0.1, 0.1, 0.1, 0.49, 0.9, 0.9],
         [0.9, 0.1, 0.1, 0.1, 1.01, 0.9, 0.9],
     )
     found = decode.yolov5(rows, AB, 0.5, (64, 96))
-    assert [box.label for box in found] == ["b", "a", "a"]
-    assert [box.value for box in found] == pytest.approx([0.8, 0.7, 0.6])
+    assert [box.label for box in found] == ["b", "b", "a", "a"]
+    assert [box.value for box in found] == pytest.approx([0.8, 0.7, 0.6, 0.55])
     assert places(found)[0] == ("b", 36, 16, 24, 32)
 
 
 def test_yolov5_keeps_the_size_of_a_box_over_the_edge() -> None:
     (box,) = decode.yolov5(rows_of([0.0, 0.0, 0.5, 0.5, 0.9, 0.9, 0.0]), AB, 0.5, (64, 96))
     assert places([box]) == [("a", 0, 0, 48, 32)], "as the SDK does: only the corner moves"
+    (box,) = decode.yolov5(rows_of([1.0, 0.75, 0.5, 1.0, 0.9, 0.9, 0.0]), AB, 0.5, (64, 96))
+    assert places([box]) == [("a", 72, 16, 24, 48)], "on the other side the box ends with the picture"
+
+
+def test_yolov5_suppresses_as_the_export_says() -> None:
+    rows = rows_of([0.5, 0.5, 0.5, 0.5, 0.8, 0.9, 0.1], [0.6, 0.5, 0.5, 0.5, 0.9, 0.1, 0.9])
+    assert len(decode.yolov5(rows, AB, 0.5, (100, 100), 0.6)) == 1
+    assert len(decode.yolov5(rows, AB, 0.5, (100, 100), 0.7)) == 2
 
 
 def test_yolov5_suppresses_over_all_labels_from_a_fifth() -> None:

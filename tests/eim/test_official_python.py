@@ -61,7 +61,7 @@ def official() -> None:
     found = subprocess.run([sys.executable, "-c", "import edge_impulse_linux.image"], capture_output=True, check=False)
     if found.returncode:
         reason = found.stderr.decode().strip().splitlines()[-1]
-        pytest.skip(f"Edge Impulse's Python SDK is not installed ({reason}); pip install -e '.[eim-clients]'")
+        pytest.skip(f"Edge Impulse's Python SDK is not installed ({reason}): make clients")
 
 
 def run(model: Path, picture: Any, folder: Path, how: str) -> dict[str, Any]:
