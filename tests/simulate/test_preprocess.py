@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from convert.errors import InputError
 from convert.simulate.geometry import Network, Placement, Rect, place
 from convert.simulate.preprocess import preprocessor, read_mean_file
-from convert.simulate.preprocess_scale import _plan, luma, scale
+from convert.simulate.preprocess_mix import _plan
+from convert.simulate.preprocess_scale import luma, scale
 from convert.simulate.settings import ColorFormat, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ class TestScale:
         picture, network = _frame(60, 50), Network(3, 40, 30)
         whole = self._scaled(picture, network, ScalingFilter.BILINEAR)
         for numbers in (1, 90 * 7, 90 * 39):
-            monkeypatch.setattr("convert.simulate.preprocess_scale._BLOCK", numbers)
+            monkeypatch.setattr("convert.simulate.preprocess_mix._BLOCK", numbers)
             _plan.cache_clear()
             np.testing.assert_array_equal(self._scaled(picture, network, ScalingFilter.BILINEAR), whole)
         _plan.cache_clear()
