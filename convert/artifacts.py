@@ -32,6 +32,7 @@ __all__ = [
     "FrameEffect",
     "Head",
     "ImageScaling",
+    "Int8Agreement",
     "Limits",
     "Metadata",
     "ModelFacts",
@@ -138,6 +139,7 @@ class Export:
         content: a digest of what the model computes, names aside (`convert.export.content`); of `original` where there
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
+        agreement: of `original` and `model`, where it was measured (`convert.agreement`).
     """
 
     model: bytes = field(repr=False)
@@ -150,6 +152,7 @@ class Export:
     format: ModelFormat = ModelFormat.TFLITE
     original: bytes | None = field(default=None, repr=False)
     content: str = ""
+    agreement: Int8Agreement | None = None
 
     @property
     def digest(self) -> str:
@@ -291,6 +294,17 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Agreement(Agreement):
+    """Of a quantized model and its rewriting in float32.
+
+    Attributes:
+        rounded: how many activations, the first ones, keep the rounding of the quantized model.
+    """
+
+    rounded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FrameEffect:
     """What it changes that nvinfer scales frames where Edge Impulse crops them (`convert.framed` has what is compared).
 
@@ -324,7 +338,7 @@ class Evidence:
     batch: BatchParity | None = None
     tensorrt: str | None = None
     decoding: float | None = None
-    int8_agreement: Agreement | None = None
+    int8_agreement: Int8Agreement | None = None
     framing: FrameEffect | None = None
 
 

@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from convert import __version__
-from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Metadata, Parity
+from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Metadata, Parity
 from convert.errors import InputError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def evidence_from_document(document: object, path: Path) -> Evidence:
             None if batch is None else BatchParity(tuple(map(int, batch["sizes"])), float(batch["max_abs_diff"])),
             None if tensorrt is None else str(tensorrt),
             decoding=None if document.get("decoding") is None else float(document["decoding"]),
-            int8_agreement=_agreement(document.get("int8_agreement")),
+            int8_agreement=_int8_agreement(document.get("int8_agreement")),
             framing=_effect(document.get("framing")),
         )
         dumps(evidence_document(evidence))  # Python's JSON reads NaN and lone surrogates; nothing may write them
@@ -211,6 +211,13 @@ def _agreement(values: Any) -> Agreement | None:
         return None
     top1, mean, most = (float(values[name]) for name in ("top1", "mean_abs_diff", "max_abs_diff"))
     return Agreement(top1, mean, most, int(values["inputs"]))
+
+
+def _int8_agreement(values: Any) -> Int8Agreement | None:
+    agreement = _agreement(values)
+    if agreement is None:
+        return None
+    return Int8Agreement(**_plain(agreement), rounded=int(values.get("rounded", 0)))
 
 
 def _effect(values: Any) -> FrameEffect | None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from convert.agreement import WithAgreement
 from convert.artifacts import Export, StageResult, Validated
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
@@ -151,6 +152,8 @@ def _complete(result: Run) -> object:
 
 def _plan(stage: Stage, artifact: object, frame: Frame | None) -> StageResult:
     """What `stage` would do, as far as can be said without doing it; the export is handed on unchanged."""
+    if isinstance(stage, WithAgreement):
+        stage = stage.unpack
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
     assert isinstance(artifact, Export)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Stage
     from convert.isolation import Worker
 
-__all__ = ["pick", "proving", "stages", "two_stages"]
+__all__ = ["pick", "proving", "stages", "two_stages", "unpacking"]
 
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,15 +58,21 @@ _OF_ONE = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "i
 
 
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
-    """The stage `validate`, with what is measured of a rewritten and of a cropping model."""
-    ordinary = WithAgreement(Validate(**pick(Validate, options), worker=worker), worker=worker)
+    """The stage `validate`, with what is measured of a cropping model."""
+    ordinary = Validate(**pick(Validate, options), worker=worker)
     return WithFraming(ordinary, images=options.get("images"), worker=worker)
+
+
+def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
+    """The stage `unpack`, with what is measured of a rewritten model; that starts a process where none is given."""
+    unpack = Unpack(**pick(Unpack, options))
+    return WithAgreement(unpack, **pick(WithAgreement, options), worker=worker) if unpack.dequantize else unpack
 
 
 def _proof(options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
     """Everything before emit."""
     return (
-        Unpack(**pick(Unpack, options)),
+        unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
         Adapt(**pick(Adapt, options)),
         proving(options, worker),

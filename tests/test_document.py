@@ -19,6 +19,7 @@ from convert.artifacts import (
     Export,
     Head,
     ImageScaling,
+    Int8Agreement,
     Metadata,
     ModelFacts,
     OnnxModel,
@@ -81,6 +82,8 @@ EVIDENCE = st.builds(
     parity=st.none() | st.builds(Parity, NUMBER, NUMBER, NUMBER, st.integers(0, 2**40), NUMBER),
     batch=st.none() | st.builds(BatchParity, st.lists(st.integers(1, 99), min_size=1, max_size=3).map(tuple), NUMBER),
     tensorrt=st.none() | TEXT.filter(bool),
+    int8_agreement=st.none()
+    | st.builds(Int8Agreement, NUMBER, NUMBER, NUMBER, st.integers(0, 2**40), st.integers(0, 9)),
 )
 # Whatever json.loads can return, NaN, infinity and huge integers included.
 JSON = st.recursive(

@@ -31,14 +31,13 @@ def command(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.steps import PickUpTranslated, Saved, beside, place  # noqa: PLC0415
-    from convert.export.unpack import Unpack  # noqa: PLC0415
     from convert.graph.adapt import Adapt  # noqa: PLC0415
-    from convert.road import pick  # noqa: PLC0415
+    from convert.road import pick, unpacking  # noqa: PLC0415
     from convert.writing import write  # noqa: PLC0415
 
     stage = Saved(
         Adapt(**pick(Adapt, options)),
         lambda result: (write(place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
     )
-    road = (Unpack(**pick(Unpack, options)), PickUpTranslated(onnx), stage)
+    road = (unpacking(options), PickUpTranslated(onnx), stage)
     return finish(pipeline.run(road, beside(onnx, tflite)), format_=format_, fail_on=fail_on, quiet=quiet)

@@ -45,13 +45,12 @@ def command(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.steps import PickUpAdapted, PickUpEvidence, beside  # noqa: PLC0415
-    from convert.export.unpack import Unpack  # noqa: PLC0415
     from convert.nvinfer.emit import Emit  # noqa: PLC0415
-    from convert.road import pick  # noqa: PLC0415
+    from convert.road import pick, unpacking  # noqa: PLC0415
 
     usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
     road = (
-        Unpack(**pick(Unpack, options)),
+        unpacking(options),
         PickUpAdapted(onnx),
         PickUpEvidence(evidence or (usual if usual.is_file() else None)),
         Emit(output, **pick(Emit, options)),

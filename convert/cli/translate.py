@@ -34,9 +34,8 @@ def command(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: 
         from convert import pipeline  # noqa: PLC0415 - while the worker imports, too
         from convert.cli.outcome import finish  # noqa: PLC0415
         from convert.cli.steps import Saved, place  # noqa: PLC0415
-        from convert.export.unpack import Unpack  # noqa: PLC0415
         from convert.graph.translate import Translate  # noqa: PLC0415
-        from convert.road import pick  # noqa: PLC0415
+        from convert.road import pick, unpacking  # noqa: PLC0415
         from convert.writing import write  # noqa: PLC0415
 
         stage = Saved(
@@ -45,5 +44,5 @@ def command(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: 
                 write(place(output, f"{result.artifact.export.name}.translated", ".onnx"), result.artifact.onnx.data),
             ),
         )
-        run = pipeline.run((Unpack(**pick(Unpack, options)), stage), source)
+        run = pipeline.run((unpacking(options, worker), stage), source)
     return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)

@@ -30,8 +30,8 @@ def command(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: 
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.steps import Saved  # noqa: PLC0415
-    from convert.export.unpack import Unpack, write  # noqa: PLC0415
-    from convert.road import pick  # noqa: PLC0415
+    from convert.export.unpack import write  # noqa: PLC0415
+    from convert.road import unpacking  # noqa: PLC0415
 
-    stage = Saved(Unpack(**pick(Unpack, options)), lambda result: write(result.artifact, output, result.findings))
+    stage = Saved(unpacking(options), lambda result: write(result.artifact, output, result.findings))
     return finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)

@@ -41,8 +41,7 @@ def command(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.cli.outcome import finish  # noqa: PLC0415
     from convert.cli.steps import PickUpAdapted, Saved, beside, save_evidence  # noqa: PLC0415
-    from convert.export.unpack import Unpack  # noqa: PLC0415
-    from convert.road import pick, proving  # noqa: PLC0415
+    from convert.road import proving, unpacking  # noqa: PLC0415
     from convert.warm import warm_worker  # noqa: PLC0415
 
     with warm_worker("convert.validate.reference") as worker:
@@ -50,6 +49,6 @@ def command(
             proving(options, worker),
             lambda result: save_evidence(result.artifact, output) if output else (),
         )
-        road = (Unpack(**pick(Unpack, options)), PickUpAdapted(onnx), stage)
+        road = (unpacking(options, worker), PickUpAdapted(onnx), stage)
         run = pipeline.run(road, beside(onnx, tflite))
     return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)

@@ -28,11 +28,12 @@ from convert.writing import sha256, write_all
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from convert.export.dequantize import Dequantized
     from convert.export.source import Source
     from convert.findings import Finding
     from convert.writing import Output
 
-__all__ = ["Unpack", "write"]
+__all__ = ["Unpack", "in_float32", "write"]
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -121,8 +122,8 @@ class Unpack:
             *others(listing, entry, tree),
         )
         if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
-            export, rewritten = _dequantized(export)
-            findings = (*findings, *rewritten)
+            export, done = in_float32(replace(export, original=export.model))
+            findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
 
 
@@ -132,13 +133,20 @@ def _content(model: bytes) -> str:
     return content_digest(model)
 
 
-def _dequantized(export: Export) -> tuple[Export, tuple[Finding, ...]]:
-    """`export` with its model in float32; the task stays what it was."""
+def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
+    """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
+
+    `rounded` as in `convert.export.dequantize.dequantize`.
+
+    Raises:
+        UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
+    """
     from convert.export.dequantize import dequantize  # noqa: PLC0415 - brings the schema classes; few exports need it
 
-    done = dequantize(export.model)
+    assert export.original is not None
+    done = dequantize(export.original, rounded=rounded)
     facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
-    return replace(export, model=done.model, original=export.model, facts=facts), done.findings
+    return replace(export, model=done.model, facts=facts), done
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

@@ -102,7 +102,10 @@ def _batch(value: Mapping[str, Any]) -> list[Measure]:
 
 
 def _agreement(value: Mapping[str, Any]) -> list[Measure]:
-    return [Measure("Integer original against its float rewriting", _agreed(value))]
+    words = _agreed(value)
+    if value.get("rounded"):
+        words += "; the first layer keeps its rounding"
+    return [Measure("Integer original against its float rewriting", words)]
 
 
 def _framing(value: Mapping[str, Any]) -> list[Measure]:

@@ -114,7 +114,8 @@ def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
         lines.append(("framing", _effect_line(effect)))
     if agreement := evidence.int8_agreement:
         same = f"same decision on {percent(agreement.top1)} of {agreement.inputs} inputs"
-        lines.append(("int8", f"{same}, mean difference {agreement.mean_abs_diff:.2g}"))
+        kept = ", first layer rounded" if agreement.rounded else ""
+        lines.append(("int8", f"{same}, mean difference {agreement.mean_abs_diff:.2g}{kept}"))
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines

@@ -85,12 +85,13 @@ class Validate:
         files = pictures.find(self.images) if self.images else ()
         findings = shapes.check(artifact.onnx.data)
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
-            return StageResult(Validated(artifact, Evidence()), findings=findings)
+            evidence = Evidence(int8_agreement=artifact.export.agreement)
+            return StageResult(Validated(artifact, evidence), findings=findings)
         session = runtime.load(artifact.onnx.data)
         _, *shape = session.get_inputs()[0].shape
         evidence, found = self._measure(artifact, session, self._pictures(files, artifact, *shape))
         built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
-        evidence = replace(evidence, tensorrt=built)
+        evidence = replace(evidence, tensorrt=built, int8_agreement=artifact.export.agreement)
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
 
     def _pictures(

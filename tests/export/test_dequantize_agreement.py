@@ -7,12 +7,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.artifacts import Agreement, Task
-from convert.errors import ValidationError
-from convert.export.dequantize import agreement, agreement_findings, dequantize, int8_agreement, measure
+from convert.export.dequantize import agreement, agreement_findings, dequantize, int8_agreement
+from convert.export.dequantize.agreement import is_clearly_good
 from convert.export.dequantize.finish import finish
 from convert.export.dequantize.rewrite import Rewriter
 from convert.export.packing import pack, unpack
-from convert.isolation import Worker
 from convert.validate.inputs import pictures
 from tests.export.eon.networks import Network, small_int8
 
@@ -98,16 +97,28 @@ def test_int8_is_fed_as_the_sdk_does() -> None:
     assert runner(values)[0].tolist() == [[0.5, -0.5, 0, 1, 58.5, -69]]
 
 
-def test_a_worker_measures_and_its_death_is_an_error() -> None:
+def test_when_there_is_little_doubt() -> None:
+    assert [next(n for n in range(missed + 1, 999) if clear(missed, n)) for missed in range(3)] == [145, 200, 254]
+    assert not any(clear(0.02 * inputs, inputs) for inputs in range(1, 5000, 7)), "98 % is never clear"
+
+
+def clear(missed: float, inputs: int) -> bool:
+    return is_clearly_good(1 - missed / inputs, inputs)
+
+
+def test_it_ends_when_it_is_told_to() -> None:
     rebuilt = dequantize(small_int8()).model
-    with Worker() as worker:
-        inputs = PICTURES[:4]
-        assert measure(small_int8(), rebuilt, inputs, Task.CLASSIFIER, worker, 60) == int8_agreement(
-            small_int8(), rebuilt, inputs
-        )
-        with pytest.raises(ValidationError, match="LiteRT") as caught:
-            measure(small_int8(), rebuilt[:200], inputs, Task.CLASSIFIER, worker, 60)
-        assert caught.value.hint
+    asked: list[tuple[float, int]] = []
+
+    def until(top1: float, inputs: int) -> bool:
+        asked.append((top1, inputs))
+        return inputs == 3
+
+    found = int8_agreement(small_int8(), rebuilt, iter(PICTURES), Task.CLASSIFIER, until)
+    assert found == int8_agreement(small_int8(), rebuilt, PICTURES[:3])
+    assert [inputs for _, inputs in asked] == [1, 2, 3]
+    assert asked[-1][0] == found.top1
+    assert int8_agreement(small_int8(), rebuilt, []).inputs == 0
 
 
 class Rounding(Rewriter):

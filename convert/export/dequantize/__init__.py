@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convert.export.dequantize.agreement import agreement_findings, int8_agreement, measure
+    from convert.export.dequantize.agreement import agreement_findings, int8_agreement
     from convert.export.dequantize.dequantized import Dequantized, dequantize
 
-__all__ = ["Dequantized", "agreement_findings", "dequantize", "int8_agreement", "measure"]
+__all__ = ["Dequantized", "agreement_findings", "dequantize", "int8_agreement"]
 
 _HOMES = {"Dequantized": "dequantized", "dequantize": "dequantized"}
 

@@ -17,7 +17,7 @@ from convert.export.eon.types import DTYPES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["QUANTIZED", "Quantization", "quantization_of", "values_of"]
+__all__ = ["QUANTIZED", "Quantization", "add_constant", "add_tensor", "quantization_of", "set_values", "values_of"]
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
@@ -66,3 +66,27 @@ def values_of(model: Any, tensor: Any) -> NDArray[Any] | None:
         return None
     shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
     return np.frombuffer(np.ascontiguousarray(data, np.uint8).tobytes(), DTYPES[tensor.type]).reshape(shape)
+
+
+def set_values(model: Any, tensor: Any, values: NDArray[Any]) -> None:
+    """Give `TensorT` `tensor` of `model` a buffer of its own with `values`."""
+    tensor.buffer = len(model.buffers)
+    model.buffers.append(schema.BufferT(np.frombuffer(values.tobytes(), np.uint8)))
+
+
+def add_tensor(model: Any, name: str, shape: Any) -> int:
+    """A new float32 tensor of the first subgraph; its index."""
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, schema.TensorType.FLOAT32, 0
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
+
+
+def add_constant(model: Any, name: str, values: NDArray[Any]) -> int:
+    """A new constant of float32 or int32; its index."""
+    index = add_tensor(model, name, np.array(values.shape, np.int32))
+    tensor = model.subgraphs[0].tensors[index]
+    set_values(model, tensor, values)
+    if values.dtype.kind == "i":
+        tensor.type = schema.TensorType.INT32
+    return index

@@ -1,10 +1,10 @@
 """Rewrites a quantized TFLite network as the float32 network it stands for.
 
 An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and cuts it at
-the ends of the output's range. Rounding is noise and is left out. The cut can be a part of the network (converters drop
-a ReLU that the range already does, and calibration cuts outliers), so it stays: as a fused ReLU or ReLU6 where it is
-one, else as MAXIMUM and MINIMUM. A cut by no more than one step of the range, such as softmax's 255/256 for 1, is
-rounding too.
+the ends of the output's range. Rounding is left out: it is noise, but for that of the first layer, which
+`convert.export.dequantize.rounding` can put back. The cut can be a part of the network (converters drop a ReLU that the
+range already does, and calibration cuts outliers), so it stays: as a fused ReLU or ReLU6 where it is one, else as
+MAXIMUM and MINIMUM. A cut by no more than one step of the range, such as softmax's 255/256 for 1, is rounding too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import UnsupportedModelError
-from convert.export.dequantize.constants import QUANTIZED, Quantization, quantization_of, values_of
+from convert.export.dequantize.constants import (
+    QUANTIZED,
+    Quantization,
+    add_constant,
+    add_tensor,
+    quantization_of,
+    set_values,
+    values_of,
+)
 from convert.export.dequantize.ranges import ANYTHING, FUSES_RELU, NONE, RELU, RELU6, Range, result_range
 from convert.export.eon.operators import OPERATORS
 from convert.export.eon.types import DTYPES
@@ -30,6 +38,23 @@ _NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() 
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 _ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first; the second has the weights
 _BARE_INTEGERS = {"CAST", "BITCAST"}  # they work on the integers, whatever those stand for
+_MOVES = {
+    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "GATHER_ND", "TILE"),
+    *(
+        "REVERSE_V2",
+        "UNPACK",
+        "PACK",
+        "SPLIT",
+        "SPLIT_V",
+        "PAD",
+        "PADV2",
+        "MIRROR_PAD",
+        "CONCATENATION",
+        "BROADCAST_TO",
+    ),
+    *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
+    "MAX_POOL_2D",
+}  # their results consist of their inputs' values
 _FLOAT_CUSTOM = {"TFLite_Detection_PostProcess"}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16
 _BIAS_TYPES = {schema.TensorType.INT32, schema.TensorType.INT64}
@@ -62,6 +87,8 @@ class Rewriter:
         self._ranges: dict[int, Range] = {}
         self._instead: dict[int, int] = {}
         self._limits: dict[float, int] = {}
+        self._early: list[tuple[int, float]] = []
+        self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
                 raise UnsupportedModelError(f"the tensor {self._name(index)} is packed or sparse", hint=_HINT)
@@ -146,6 +173,18 @@ class Rewriter:
         known = [self._range(source) if source >= 0 else ANYTHING for source in sources]
         found = result_range(name, call.builtinOptions, known)
         call.outputs = np.array([self._result(name, call, index, found) for index in outputs], np.int32)
+        if not self._layers:
+            rounded = [] if name in _MOVES else [index for index in outputs if self._is_quantized(index)]
+            self._early += [(index, self._limits_of(index)[1]) for index in rounded]
+        self._layers += name in _BIAS
+
+    @property
+    def first_layer(self) -> tuple[tuple[int, float], ...]:
+        """Index and step of what is computed and rounded up to the first operator with weights, that included.
+
+        Normalisation of the input comes before it, as a rule nothing does. Empty where nothing has weights.
+        """
+        return tuple(self._early) if self._layers else ()
 
     def _check(self, name: str, call: Any, inputs: list[int]) -> None:
         known = name in OPERATORS or name in _FLOAT_CUSTOM
@@ -271,12 +310,8 @@ class Rewriter:
         tensor.type, tensor.quantization = _FLOAT32, None
 
     def _store(self, index: int, values: NDArray[np.float32]) -> None:
-        self._set(index, values)
+        set_values(self._model, self._tensors[index], values)
         self.constants += 1
-
-    def _set(self, index: int, values: NDArray[Any]) -> None:
-        self._tensors[index].buffer = len(self._model.buffers)
-        self._model.buffers.append(schema.BufferT(np.frombuffer(values.tobytes(), np.uint8)))
 
     def _source(self, index: int) -> int:
         """What holds the value of tensor `index` now."""
@@ -292,19 +327,16 @@ class Rewriter:
         return self._ranges[index]
 
     def _new(self, name: str, shape: Any) -> int:
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, _FLOAT32, 0
-        self._tensors.append(tensor)
-        self._types.append(_FLOAT32)
-        self._quantizations.append(None)
-        return len(self._tensors) - 1
+        return self._known(add_tensor(self._model, name, shape))
 
     def _constant(self, name: str, values: NDArray[Any]) -> int:
         """A new constant of float32 or int32."""
-        index = self._new(name, np.array(values.shape, np.int32))
-        self._set(index, values)
-        if values.dtype.kind == "i":
-            self._tensors[index].type = self._types[index] = schema.TensorType.INT32
+        return self._known(add_constant(self._model, name, values))
+
+    def _known(self, index: int) -> int:
+        """Take note of a new tensor."""
+        self._types.append(self._tensors[index].type)
+        self._quantizations.append(None)
         return index
 
     def _limit(self, value: float) -> int:

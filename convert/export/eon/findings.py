@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = ["AGREEMENT", "DEQUANTIZED", "INPUT_CLAMP", "REBUILT", "RULES"]
+__all__ = ["AGREEMENT", "DEQUANTIZED", "INPUT_CLAMP", "REBUILT", "ROUNDING", "RULES"]
 
 REBUILT = Rule(
     "EI150",
@@ -20,8 +20,8 @@ DEQUANTIZED = Rule(
     Level.NOTE,
     "The quantized model was rewritten in float32",
     "TensorRT does not run TFLite's int8 operators. The network is rewritten with the real values its integers stand"
-    " for: weights exactly, ranges as clamps. It no longer rounds activations, so it is close to the quantized one, not"
-    " equal to it; how well they agree is measured.",
+    " for: weights exactly, ranges as clamps. It no longer rounds every activation, so it is close to the quantized"
+    " one, not equal to it; how well they agree is measured.",
     "Prefer the float32 export of the same project if there is one.",
 )
 
@@ -44,5 +44,15 @@ AGREEMENT = Rule(
     "Compare both on pictures of your own, or export the float32 model.",
 )
 
-RULES = (REBUILT, DEQUANTIZED, INPUT_CLAMP, AGREEMENT)
+ROUNDING = Rule(
+    "EI154",
+    Level.NOTE,
+    "The float32 rewriting keeps the rounding of the quantized model's first layer",
+    "Without it the two gave the same best class less than 98 times in 100, with it more often. Where a picture is"
+    " smooth, a quantized network rounds what its first layer gives the same way everywhere, and that can decide."
+    " It costs eight operators that work value by value.",
+    "Nothing has to be done. The float32 export of the same project, if there is one, needs none of it.",
+)
+
+RULES = (REBUILT, DEQUANTIZED, INPUT_CLAMP, AGREEMENT, ROUNDING)
 """All of them, in order."""

@@ -1,0 +1,193 @@
+"""Which rewriting of a quantized model goes on, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from convert import agreement as stage
+from convert.agreement import WithAgreement, compare, most_inputs
+from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult, Task
+from convert.errors import ValidationError
+from convert.export.dequantize import dequantize, int8_agreement
+from convert.export.dequantize.agreement import GOOD
+from convert.export.unpack import Unpack
+from convert.isolation import Worker
+from convert.validate.inputs import image_like
+from tests.export.eon.networks import Network, small_int8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker() as child:
+        yield child
+
+
+def by_brightness(step: float, threshold: float) -> bytes:
+    """Two classes of grey 16x16 pictures: the mean above `threshold` or not, of pixels that were rounded to `step`."""
+    net = Network()
+    source = net.tensor((1, 16, 16, 1), np.int8, ([1 / 255], [-128], 0))
+    first = net.call(
+        "CONV_2D",
+        [
+            source,
+            net.constant(np.full((1, 1, 1, 1), 100), np.int8, ([0.01], [0], 0)),
+            net.constant([0], np.int32, ([0.01 / 255], [0], 0)),
+        ],
+        [net.tensor((1, 16, 16, 1), np.int8, ([step], [-128], 0))],
+        table="Conv2D",
+        padding=1,
+        strideW=1,
+        strideH=1,
+    )
+    mean = net.call(
+        "MEAN",
+        [first, net.constant([1, 2])],
+        [net.tensor((1, 1), np.int8, ([1 / 255], [-128], 0))],
+        table="Reducer",
+        keepDims=False,
+    )
+    dense = net.call(
+        "FULLY_CONNECTED",
+        [
+            mean,
+            net.constant([[100], [-100]], np.int8, ([0.1], [0], 0)),
+            net.constant(np.array([-1, 1]) * round(10 * threshold * 2550), np.int32, ([0.1 / 255], [0], 0)),
+        ],
+        [net.tensor((1, 2), np.int8, ([0.1], [0], 0))],
+        table="FullyConnected",
+    )
+    end = net.call("SOFTMAX", [dense], [net.tensor((1, 2), np.int8, ([1 / 256], [-128], 0))], table="Softmax", beta=1)
+    net.versions = {"CONV_2D": 3, "FULLY_CONNECTED": 4, "MEAN": 2, "SOFTMAX": 2}
+    return net.model([source], [end])
+
+
+def unpacked(model: bytes, folder: Path, worker: Worker | None, **options: Any) -> tuple[Export, list[str], str]:
+    """The export, its findings' ids, and what EI154 says."""
+    path = folder / "m.tflite"
+    path.write_bytes(model)
+    result = WithAgreement(Unpack(dequantize=True, **options), worker=worker)(path, folder)
+    assert isinstance(result.artifact, Export)
+    said = "".join(finding.message for finding in result.findings if finding.id == "EI154")
+    return result.artifact, [finding.id for finding in result.findings], said
+
+
+def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path) -> None:
+    model = by_brightness(0.7, 0.45)
+    export, ids, said = unpacked(model, tmp_path, worker)
+    agreement = export.agreement
+    assert agreement is not None
+    assert ids[-2:] == ["EI151", "EI154"]
+    assert export.original == model
+    assert export.model == dequantize(model, rounded=True).model
+    assert "FLOOR" in export.facts.operators
+    shape, scaling = (16, 16, 1), ImageScaling.NONE
+    kept = compare(model, export.model, shape, scaling, Task.CLASSIFIER, 1000)
+    plain = compare(model, dequantize(model).model, shape, scaling, Task.CLASSIFIER, 1000)
+    assert agreement == Int8Agreement(kept.top1, kept.mean_abs_diff, kept.max_abs_diff, 1000, rounded=1)
+    assert plain.top1 < GOOD <= kept.top1
+    assert f"on {kept.top1:.1%} of 1000 inputs, and on {plain.top1:.1%} without" in said
+    assert unpacked(model, tmp_path, worker)[0] == export, "the same bytes every time"
+
+
+def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "in_float32", None)  # nothing is built anew
+    model = by_brightness(0.4, 0.35)
+    export, ids, _ = unpacked(model, tmp_path, worker)
+    assert export.model == dequantize(model).model
+    assert "EI151" in ids
+    assert not {"EI153", "EI154"} & set(ids)
+    assert export.agreement is not None
+    assert (export.agreement.inputs, export.agreement.top1, export.agreement.rounded) == (145, 1, 0)
+
+
+def test_what_stays_below_is_said(worker: Worker, tmp_path: Path) -> None:
+    export, ids, _ = unpacked(by_brightness(0.5, 0.5), tmp_path, worker)
+    assert ids[-3:] == ["EI151", "EI154", "EI153"]
+    assert export.agreement is not None
+    assert export.agreement.top1 < 0.98
+
+    export, ids, _ = unpacked(by_brightness(0.05, 0.55), tmp_path, worker)  # rounding makes it worse
+    assert ids[-2:] == ["EI151", "EI153"]
+    assert export.agreement is not None
+    assert export.agreement.rounded == 0
+    assert "FLOOR" not in export.facts.operators
+
+
+def test_no_layer_no_rounding(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Network()
+    source = net.tensor((1, 8, 8, 1), np.int8, ([1 / 255], [-128], 0))
+    mean = net.call(
+        "MEAN",
+        [source, net.constant([1, 2])],
+        [net.tensor((1, 1), np.int8, ([1 / 255], [-128], 0))],
+        table="Reducer",
+        keepDims=False,
+    )
+    net.call("LOGISTIC", [mean], [net.tensor((1, 1), np.int8, ([1 / 256], [-128], 0))])
+    net.versions = {"MEAN": 2, "LOGISTIC": 2}
+    monkeypatch.setattr("convert.export.dequantize.agreement.GOOD", 2)
+    export, ids, _ = unpacked(net.model([0], [3]), tmp_path, worker, task=Task.CLASSIFIER)
+    assert ids[-2:] == ["EI151", "EI153"]
+    assert export.agreement is not None
+    assert export.agreement.rounded == 0
+
+
+def test_what_is_refused_later_or_was_float_is_not_measured(tmp_path: Path) -> None:
+    net = Network()
+    sound = net.tensor((1, 40), np.int8, ([1 / 255], [-128], 0))
+    net.call("LOGISTIC", [sound], [net.tensor((1, 40), np.int8, ([1 / 256], [-128], 0))])
+    net.versions = {"LOGISTIC": 2}
+    for model in (net.model([0], [1]), dequantize(small_int8()).model):
+        export, ids, _ = unpacked(model, tmp_path, None)
+        assert export.agreement is None
+        assert not {"EI153", "EI154"} & set(ids)
+
+
+def test_the_stage_starts_a_worker_of_its_own_and_is_named_as_unpack(tmp_path: Path) -> None:
+    assert WithAgreement(Unpack()).name == "unpack"
+    export, _, _ = unpacked(by_brightness(0.4, 0.35), tmp_path, None)
+    assert export.agreement is not None
+
+
+def test_scaling_is_part_of_what_is_fed() -> None:
+    model, rebuilt = small_int8(), dequantize(small_int8()).model
+    found = compare(model, rebuilt, (8, 8, 3), ImageScaling.FROM_0_TO_255, Task.CLASSIFIER, 8)
+    pictures = [picture.astype(np.float32) for picture in image_like(8, 8, 8, 3)]
+    assert found.top1 == int8_agreement(model, rebuilt, pictures).top1
+    assert found != compare(model, rebuilt, (8, 8, 3), ImageScaling.NONE, Task.CLASSIFIER, 8)
+
+
+def test_large_pictures_are_fewer() -> None:
+    assert most_inputs((32, 32, 1)) == most_inputs((96, 96, 3)) == 1000
+    assert 100 < most_inputs((160, 160, 1)) < 1000
+    assert most_inputs((320, 320, 3)) == most_inputs((4096, 4096, 3)) == 100
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Unpacks a rewriting that ends too early."""
+
+    export: Export
+    name: str = "unpack"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+        return StageResult(replace(self.export, model=self.export.model[:200]))
+
+
+def test_what_litert_cannot_run_is_an_error_with_a_hint(worker: Worker, tmp_path: Path) -> None:
+    export, _, _ = unpacked(by_brightness(0.4, 0.35), tmp_path, worker)
+
+    for timeout, said, hint in ((300, "cannot compare", "report"), (1e-9, "ran longer", "--timeout")):
+        with pytest.raises(ValidationError, match=said) as caught:
+            WithAgreement(Broken(export), timeout=timeout, worker=worker)(None, tmp_path)
+        assert hint in str(caught.value.hint)
