@@ -191,6 +191,9 @@ def _binary(tree: Tree, member: Member) -> Candidate:
         if kind is kinds.ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
         if kind is not kinds.TFLITE:
+            # Edge Impulse's example for PCs has a Makefile.tflite; such a file was never meant to be the model.
+            form = "none" if kind in {kinds.SOURCE, kinds.TEXT} else candidate.form
+            candidate = replace(candidate, form=form)
             raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     except ConvertError as error:
         return replace(candidate, problem=error)

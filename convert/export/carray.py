@@ -130,7 +130,7 @@ class _Reader:
         self._arrays: list[Array] = []
         self._incbins: list[Incbin] = []
         self._names: list[str] = []
-        self._lengths: dict[tuple[str, str], tuple[str, int]] = {}
+        self._lengths: dict[tuple[str, str], list[tuple[str, int]]] = {}
         self._pointers: list[tuple[str, str]] = []
         self._counted = (0, 1)
 
@@ -225,11 +225,14 @@ class _Reader:
         value = integer(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
         is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
         if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
-            self._lengths[self._namespace(), match["array"]] = (name, value)
+            self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
 
     def _with_length(self, array: Array) -> Array:
-        name, value = self._lengths.get((array.namespace, array.name), ("", None))
-        if value is not None:
+        lengths = self._lengths.get((array.namespace, array.name), [])
+        if lengths:
+            # Where branches of #if each hold an array of this name, each holds its length, too.
+            alike = [item for item in self._arrays if (item.namespace, item.name) == (array.namespace, array.name)]
+            name, value = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
             return replace(array, declared=value, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
             macro = self._scanner.macros.get((array.name + suffix).encode())

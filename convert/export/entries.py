@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.artifacts import Metadata, Task
 from convert.export.candidates import EON_FORMS, Candidate, candidates_in
+from convert.export.enumerators import NOT_CAMERAS
 from convert.export.findings import CONTRADICTION
 from convert.export.metadata import Block, File, Recorded, read_recorded
 
@@ -71,10 +72,10 @@ class Entry:
     def is_picture_model(self) -> bool:
         """Whether it takes pictures and is no anomaly detector; what cannot be read counts by its impulse's sensor."""
         facts = self.candidate.facts
-        if self.block and self.block.anomaly:
+        if (self.block and self.block.anomaly) or self.metadata.sensor in NOT_CAMERAS:
             return False
         if facts is None:
-            return self.metadata.sensor in {None, "camera", "unknown"} and self.metadata.task is not Task.ANOMALY
+            return self.metadata.sensor != "fusion" and self.metadata.task is not Task.ANOMALY
         return facts.task not in {Task.NOT_IMAGE, Task.ANOMALY}
 
 
@@ -168,6 +169,8 @@ def _match(
     missing: list[str] = []
     for block in described:
         found = [index for index, item in enumerate(candidates) if _runs(block, item, candidates)]
+        # A file that only is called so lies beside the array or INCBIN line that is compiled.
+        found = [index for index in found if candidates[index].symbol] or found
         # The same block's model in its other form: an array where compiled functions are named, or the reverse.
         found = found or [index for index, item in enumerate(candidates) if _mentions(block, item)]
         found = found or _included(recorded, block, candidates)

@@ -17,6 +17,7 @@ __all__ = [
     "DATATYPE",
     "ENGINE",
     "LAST_LAYER",
+    "NOT_CAMERAS",
     "RESIZE",
     "SCALING",
     "SENSOR",
@@ -94,6 +95,9 @@ LAST_LAYER: Final = Enumeration(
 
 _SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")
 SENSOR: Final = _numbered("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
+
+NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
+"""Sensors whose samples are no pictures, whatever shape a processing block gives them; "fusion" may hold a camera."""
 
 _ENGINES: Final = (
     *("UTENSOR", "TFLITE", "CUBEAI", "TFLITE_FULL", "TENSAIFLOW", "TENSORRT", "DRPAI", "TFLITE_TIDL", "AKIDA"),

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from convert.artifacts import ModelFacts, Task, Tensor
+from convert.export.operators import POST_PROCESS
 from convert.export.tflite import Graph, GraphTensor, read_graph
 
 __all__ = ["class_count", "facts", "facts_of", "possible_tasks"]
-
-_SSD: Final = "TFLite_Detection_PostProcess"
 
 _FOMO_REDUCTIONS: Final = (4, 8, 16, 32)
 """Input pixels a cell of a FOMO grid, rounded up. Edge Impulse cuts MobileNetV2 at 8; custom blocks elsewhere."""
@@ -36,7 +35,7 @@ _MOVING: Final = frozenset(
             "QUANTIZE",
             "RESHAPE",
         ),
-        *("SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", _SSD),
+        *("SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", POST_PROCESS),
     }
 )
 """Operators that move or convert numbers: what they work on does not say how the model computes."""
@@ -70,9 +69,9 @@ def possible_tasks(graph: Graph) -> tuple[Task, ...]:
     picture = _tensor(graph.tensors[graph.inputs[0]]).shape
     outputs = [_tensor(graph.tensors[index]).shape for index in graph.outputs]
     operators = {operator.name for operator in graph.operators}
-    if _SSD in operators:
+    if POST_PROCESS in operators:
         return (Task.SSD,)
-    if len(picture) != 4:
+    if len(picture) != 4 or 1 in picture[1:3]:
         return _without_picture(picture, outputs, operators)
     _, height, width, _ = picture
     if len(outputs) != 1 or height is None or width is None:
@@ -112,7 +111,10 @@ def _tensor(tensor: GraphTensor) -> Tensor:
 def _without_picture(
     shape: tuple[int | None, ...], outputs: list[tuple[int | None, ...]], operators: set[str]
 ) -> tuple[Task, ...]:
-    """A model of features [1, n] (motion, sound, numbers), or of something that is neither features nor picture."""
+    """A model of features [1, n] (motion, sound, numbers), or of something that is neither features nor picture.
+
+    A row of features comes as [1, 1, n, 1], too, where a processing block is said to give pictures.
+    """
     if len(shape) > 2:
         return (Task.NOT_IMAGE,)
     single = all(set(output) <= {1} for output in outputs)

@@ -186,6 +186,8 @@ class _Reader:
         return said | self._of_config(impulse, "object_detection_threshold")
 
     def _has_anomaly(self, tokens: tuple[Token, ...]) -> bool | None:
+        if names_in(tokens) in (["true"], ["false"]):  # until 2023
+            return names_in(tokens) == ["true"]
         kind = self.values.enumerator("has_anomaly", tokens, ANOMALY)
         return None if kind is None else kind != "unknown"
 
@@ -209,6 +211,7 @@ class _Reader:
         if found is None:
             every = [item for name, item in self._variables.declarations.items() if name.startswith(_CATEGORIES)]
             found = every[0] if len(every) == 1 else None
+        found = _inline(impulse, "categories") or found
         labels = self.values.strings(found.name, found) if found is not None and found.braced else None
         counted = impulse.named("label_count") if impulse is not None else None
         count = (
@@ -287,6 +290,16 @@ class _Reader:
             if tokens := item.named("threshold"):
                 said["threshold"] = self.values.number("threshold", tokens)
         return said
+
+
+def _inline(impulse: Declaration | None, name: str) -> Declaration | None:
+    """The array that an impulse's member is given on the spot: `.categories = new const char*[2] { "a", "b" }`."""
+    fields = () if impulse is None else impulse.fields
+    for item in fields:
+        if item.name == name and item.value and isinstance(item.value[0], Field):
+            assert impulse is not None
+            return Declaration(name, (), item.value, braced=True, line=impulse.line)
+    return None
 
 
 def _fill_result(item: Declaration) -> str:

@@ -95,6 +95,8 @@ def _tasks(
     source: Tensor, outputs: list[Tensor], operators: set[str], *, is_nchw: bool
 ) -> tuple[tuple[Task, ...], list[Tensor]]:
     match source.shape:
+        case (_, 1, _, _) | (_, _, 1, _):
+            return (Task.NOT_IMAGE,), outputs
         case (_, int() as height, int() as width, channels) if channels in _CHANNELS and len(outputs) == 1:
             pass
         case (_, _, _, _):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CUSTOM", "operator_name"]
+__all__ = ["CUSTOM", "POST_PROCESS", "operator_name"]
 
 CUSTOM = 32
 """The number under which an operator is known by its `custom_code` alone."""
+
+POST_PROCESS = "TFLite_Detection_PostProcess"
+"""The custom operator at the end of a MobileNet SSD."""
 
 _NAMES = tuple(
     """

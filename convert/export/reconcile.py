@@ -1,7 +1,7 @@
 """Settles what an export's model, its recorded parameters and the user's options say differently.
 
 The flatbuffer is what runs: its shape and type win. Its last layer wins too, except where a shape fits several
-detectors or none, which only the parameters can tell. Options win over both. Every difference is a finding.
+detectors or none, which only the parameters can tell, as they tell a spectrogram from a picture. Options win over both. Every difference is a finding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.artifacts import Color, Metadata, ModelFacts, Task
+from convert.export.enumerators import NOT_CAMERAS
 from convert.export.findings import CONTRADICTION, OVERRIDDEN
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
 
 
 def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...]) -> tuple[ModelFacts, str]:
+    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+        what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        return replace(facts, task=Task.NOT_IMAGE), f"{what}; say --task {facts.task.value} if it takes pictures"
     recorded = metadata.task
     if recorded in {None, Task.UNKNOWN, facts.task} or facts.task is Task.NOT_IMAGE:
         return facts, ""

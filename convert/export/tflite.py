@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.flatbuffer import Reader, Table, damaged
-from convert.export.operators import CUSTOM, operator_name
+from convert.export.operators import CUSTOM, POST_PROCESS, operator_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +81,11 @@ class Operator:
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only other runtimes know it: a custom one (built-in names are upper case), but not SSD's."""
+        return not self.name.isupper() and self.name != POST_PROCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +272,10 @@ def _indices(table: Table, field: int, tensors: int, *, lowest: int) -> tuple[in
 
 
 def _check_flow(graph: Graph) -> None:
-    """Every tensor that is read must be constant, an input, a state, or computed before."""
+    """Every tensor that is read must be constant, an input, a state, or computed before.
+
+    Of custom operators but SSD's this is not asked: an Ethos-U's has scratch tensors. Such a model is never run.
+    """
     known = {
         index
         for index, tensor in enumerate(graph.tensors)
@@ -275,7 +283,8 @@ def _check_flow(graph: Graph) -> None:
     }
     known.update(graph.inputs, [-1])
     for operator in graph.operators:
-        _check_known(operator.inputs, known, f"operator {operator.name} reads")
+        if not operator.is_private:
+            _check_known(operator.inputs, known, f"operator {operator.name} reads")
         known.update(operator.outputs)
     _check_known(graph.outputs, known, "its output is")
 

@@ -105,6 +105,16 @@ def test_a_length_that_is_not_the_array_s_names_both(length: str, said_by: str) 
     assert caught.value.hint
 
 
+def test_branches_that_each_hold_an_array_and_its_length() -> None:
+    """One header for two processors: neither is compiled here, and the second length is not the first array's."""
+    text = "#if defined(BIG)\nuint8_t m[] = {1, 2, 3};\nunsigned int m_len = 3;\n"
+    text += "#elif defined(SMALL)\nuint8_t m[] = {4};\nunsigned int m_len = 1;\n#endif\n"
+    first, second = read_source(text.encode()).arrays
+    assert [(array.data, array.declared) for array in (first, second)] == [(b"\1\2\3", 3), (b"\4", 1)]
+    check_array(first)
+    check_array(second)
+
+
 def test_a_bound_that_is_not_reached() -> None:
     with pytest.raises(InputError, match=r"m holds 2 bytes, but its bound \[3\] says 3"):
         check_array(only("#define N 3\nunsigned char m[N] = {1, 2};"))

@@ -120,8 +120,26 @@ def test_the_example_of_a_name_is_a_model_that_converts_as_it_is(tmp_path: Path)
 
 
 def test_what_cannot_be_read_is_listed_as_that(tmp_path: Path) -> None:
-    files = {"a.lite": b"soon", "b.lite": MODEL}
+    files = {"a.lite": b"<html>Sign in</html>", "b.lite": MODEL}
     assert "1. a.lite (cannot be read)" in refused(write_tree(files, tmp_path), "the export holds 2 models").message
+
+
+def test_text_that_is_called_like_a_model_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    files = {"m.tflite": MODEL, "Makefile.tflite": b"CFLAGS += -Itf\n", "old.tflite": b"#include <stdint.h>\n"}
+    result = unpack(write_tree(files, tmp_path))
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert export.model == MODEL
+    assert ids(result) == ["EI101", "EI105", "EI105"]
+
+
+def test_a_file_called_like_the_model_that_is_compiled(tmp_path: Path) -> None:
+    files = cpp_library(MODEL, Parameters(year=2025, labels=LABELS), "F4")
+    files["tflite-model/ours.tflite"] = files.pop("tflite-model/tflite_learn_5.tflite")
+    text = files["tflite-model/tflite_learn_5.h"].decode()
+    files["tflite-model/tflite_learn_5.h"] = text.replace("tflite-model/tflite_learn_5.", "tflite-model/ours.").encode()
+    files["tflite-model/tflite_learn_5.tflite"] = tiny.classifier(seed=1)
+    assert export_of(write_tree(files, tmp_path)).model == MODEL
 
 
 def test_the_same_symbol_in_two_namespaces(tmp_path: Path) -> None:

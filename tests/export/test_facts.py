@@ -67,6 +67,8 @@ def test_the_real_models_are_what_their_names_say(models: Path) -> None:
         ((1, 160, 160, 4), (1, 2), "SOFTMAX", Task.CLASSIFIER),
         ((1, 637), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
         ((1, 99, 40), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
+        ((1, 1, 51, 1), (1, 5), "SOFTMAX", Task.NOT_IMAGE),
+        ((1, 40, 1, 3), (1, 5), "SOFTMAX", Task.NOT_IMAGE),
         ((1, 16, 96, 96, 3), (1, 3), "SOFTMAX", Task.NOT_IMAGE),
         ((1, 33), (1, 1), "FULLY_CONNECTED", Task.NOT_IMAGE),
     ],

@@ -191,6 +191,24 @@ def test_several_impulses_have_their_own_everything() -> None:
     assert "tflite_learn_9" not in recorded.blocks[0].names
 
 
+def test_an_impulse_that_lists_its_labels_on_the_spot() -> None:
+    """As the impulses of 2022 do that were put into one library by hand; they say true or false of anomalies, too."""
+    first = Parameters(year=2024, labels=("cat", "dog"))
+    second = replace(first, impulse_id=2, block_id=9, labels=("x", "y", "z"))
+    variables = model_variables_h([first, second])
+    for part, other in (
+        ("ei_classifier_inferencing_categories_4711_1,", 'new const char*[2] { "left, right", "up" },'),
+        ("ei_classifier_inferencing_categories_4711_2,", 'new const char*[3] { "a", "b", "c" },'),
+        ("EI_ANOMALY_TYPE_UNKNOWN", "false"),
+    ):
+        for value in (part, part.removesuffix(",")):
+            variables = variables.replace(f"= {value}", f"= {other}")
+    recorded = read(model_metadata_h(first), variables)
+    assert [block.metadata.labels for block in recorded.blocks] == [("left, right", "up"), ("a", "b", "c")]
+    assert [block.metadata.has_anomaly for block in recorded.blocks] == [False, False]
+    assert recorded.findings == ()
+
+
 def test_an_anomaly_block_beside_the_classifier() -> None:
     parameters = Parameters(year=2025)
     classifier, anomaly = made(parameters, anomaly="tflite_learn_6").blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from samples.layouts import (
     arduino_library,
     cpp_library,
     header,
+    multi_impulse_library,
     write_tree,
     write_zip,
 )
@@ -66,6 +68,22 @@ def test_the_last_layer_by_shape_and_by_parameters(
     export = result.artifact
     assert isinstance(export, Export)
     assert (export.facts.task, ids(result)) == (task, found)
+
+
+def test_a_spectrogram_is_no_picture(tmp_path: Path) -> None:
+    """A model of sound whose features have two dimensions; beside a model of pictures it is not the one in question."""
+    parameters = Parameters(year=2025, labels=LABELS, sensor="MICROPHONE")
+    sound = tiny.classifier(96, 96, 1)
+    library = write_tree(cpp_library(sound, parameters), tmp_path / "sound")
+    result = unpack(library)
+    assert isinstance(result.artifact, Export)
+    assert result.artifact.facts.task is Task.NOT_IMAGE
+    (finding,) = [finding for finding in result.findings if "microphone" in finding.message]
+    assert (finding.id, "--task classifier" in finding.message) == ("EI102", True)
+    assert export_of(library, task=Task.CLASSIFIER).facts.task is Task.CLASSIFIER
+    pictures = replace(parameters, sensor="CAMERA", impulse_id=2, block_id=9)
+    files = multi_impulse_library([(sound, parameters), (tiny.classifier(), pictures)])
+    assert export_of(write_tree(files, tmp_path / "both")).model == tiny.classifier()
 
 
 def test_options_replace_what_is_recorded_and_say_so(tmp_path: Path) -> None:

@@ -105,6 +105,19 @@ def test_no_flatbuffer(data: bytes) -> None:
         read_graph(data)
 
 
+def test_scratch_tensors_of_an_operator_that_no_cpu_runs() -> None:
+    """What Arm's compiler writes: it is named, not called damaged. SSD's operator is run, so it is looked at."""
+    flat = Flat()
+    source, scratch, end = flat.tensor(1, 4), flat.tensor(1, 64), flat.tensor(1, 4)
+    flat.operator("CUSTOM", [source, scratch], [end], custom="ethos-u")
+    assert [operator.name for operator in read_graph(flat.build([source], [end])).operators] == ["ethos-u"]
+    flat = Flat()
+    source, scratch, end = flat.tensor(1, 4), flat.tensor(1, 64), flat.tensor(1, 4)
+    flat.operator("CUSTOM", [source, scratch], [end], custom="TFLite_Detection_PostProcess")
+    with pytest.raises(InputError, match="reads tensor 1, which nothing has computed"):
+        read_graph(flat.build([source], [end]))
+
+
 DAMAGE = [
     ("version", 2, "schema version is 2"),
     ("subgraphs", [], "no subgraph"),
