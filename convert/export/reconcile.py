@@ -1,7 +1,8 @@
 """Settles what an export's model, its recorded parameters and the user's options say differently.
 
 The flatbuffer is what runs: its shape and type win. Its last layer wins too, except where a shape fits several
-detectors or none, which only the parameters can tell, as they tell a spectrogram from a picture. Options win over both. Every difference is a finding.
+detectors or none; only the parameters can tell that, as they tell a spectrogram from a picture. Options win over both.
+Every difference is a finding.
 """
 
 from __future__ import annotations
