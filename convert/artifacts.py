@@ -234,6 +234,8 @@ class Head:
         score: heads with an objectness: "product" (objectness * class) or "objectness".
         coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
         limits: of the post-processing that was cut off, where there was one.
+        overlap: intersection over union from which on the graph itself drops the weaker of two boxes, whatever their
+            classes, 0..1; None where that is left to nvinfer.
     """
 
     task: Task
@@ -242,6 +244,7 @@ class Head:
     score: str | None = None
     coordinates: str | None = None
     limits: Limits | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

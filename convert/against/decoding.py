@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Decoder", "without_limits"]
 
 _CANDIDATES = "raw_candidates"
-_SURE = np.float32(0.5)  # the SDK names the first class above it, else the first of all
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Decoder:
             return self._merged(outputs, settings, done)
         shipped = {name: outputs[name] for name in self.shown.loaded.outputs}
         if Cause.SCORE in done:
-            shipped |= _by_objectness(outputs)
+            shipped |= self._by_objectness(outputs)
         layers = [Layer.of(name, values) for name, values in shipped.items()]
         (frame,) = decode(settings, self.shown.loaded.engine.network, layers).frames
         assert isinstance(frame, Detected)
@@ -105,7 +104,7 @@ class Decoder:
     ) -> tuple[Detection, ...]:
         """By Edge Impulse's rules for neighbours and overlaps, with the config's thresholds and limits."""
         raw = bool(self.shown.raw) and self.trained.task is not Task.SSD
-        if self.trained.task is Task.YOLOV5 and Cause.SCORE not in done:
+        if self.trained.task is Task.YOLOV5 and Cause.SCORE not in done and self.shown.score != "objectness":
             raw = False
         network = self.shown.loaded.engine.network
         size = self.trained.original.size[:2] if raw else (network.height, network.width)
@@ -113,6 +112,19 @@ class Decoder:
         impulse = self.shown.impulse(self.trained, self._numbers(), size)
         boxes = objects(impulse, given, _lowest(settings), as_sdk=True)
         return _kept([self._detection(box._asdict(), inside=raw) for box in boxes], settings)
+
+    def _by_objectness(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Scores of a YOLOv5 as the SDK takes them; nothing where the graph has them so, or does not hold them.
+
+        Raises:
+            InputError: the network's outputs are none of a YOLOv5.
+        """
+        rows = outputs.get(_CANDIDATES)
+        if rows is None or self.shown.score == "objectness":
+            return {}
+        if rows.ndim != 3 or rows.shape[2] < 6:
+            raise InputError(f"the candidates {list(rows.shape)} are not those of a YOLOv5", hint="convert again")
+        return {"detection_scores": np.ascontiguousarray(rows[..., 4])}
 
     def _numbers(self) -> tuple[str, ...]:
         """Labels that tell the class, whatever it is called: two may be called the same."""
@@ -159,20 +171,3 @@ def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ..
             if not 0 <= own.topk < number:
                 kept.append(one)
     return tuple(kept)
-
-
-def _by_objectness(outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Scores and classes of a YOLOv5 as the SDK takes them; nothing where the graph does not hold them.
-
-    Raises:
-        InputError: the network's outputs are none of a YOLOv5.
-    """
-    rows = outputs.get(_CANDIDATES)
-    if rows is None:
-        return {}
-    if rows.ndim != 3 or rows.shape[2] < 6:
-        raise InputError(f"the candidates {list(rows.shape)} are not those of a YOLOv5", hint="convert again")
-    return {
-        "detection_scores": np.ascontiguousarray(rows[..., 4]),
-        "detection_classes": np.argmax(rows[..., 5:] > _SURE, axis=2).astype(np.float32),
-    }

@@ -56,6 +56,20 @@ class Shown:
     _session: Any = field(repr=False)
     _tail: Any = field(repr=False)
 
+    @property
+    def score(self) -> str:
+        """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
+        return dict(self.loaded.engine.metadata).get(_PREFIX + "score", "product")
+
+    @property
+    def overlap(self) -> float | None:
+        """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
+        said = dict(self.loaded.engine.metadata).get(_PREFIX + "overlap", "")
+        try:
+            return float(said)
+        except ValueError:
+            return None
+
     def __call__(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Outputs and raw outputs by name, [1,...], for one input without batch.
 
@@ -98,7 +112,7 @@ class Shown:
         return Impulse(
             name="", onnx=b"", task=trained.task, labels=labels, preprocessing=self.expected, height=size[0],
             width=size[1], channels=self.loaded.engine.network.channels, threshold=trained.threshold, block=0,
-            metadata=Metadata(), overlap=limits.overlap if limits else None,
+            metadata=Metadata(nms_iou=trained.original.overlap), overlap=limits.overlap if limits else None,
             detections=limits.detections if limits else None,
             coordinates=dict(self.loaded.engine.metadata).get(_PREFIX + "coordinates"),
         )  # fmt: skip

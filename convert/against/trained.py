@@ -138,6 +138,7 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     original = Original(
         path, export.original or export.model, facts, _labels(engine, facts, said, told),
         said.image_scaling or told.image_scaling or ImageScaling.NONE, worker, timeout,
+        told.nms_iou if said.nms_iou is None else said.nms_iou,
     )  # fmt: skip
     return Trained(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
 

@@ -11,6 +11,7 @@ import numpy as np
 from convert.against import resize
 from convert.against.comparison import Cause, Step
 from convert.artifacts import ResizeMode, Task
+from convert.eim.decode import OVERLAP
 from convert.simulate.geometry import place
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Telling"]
 
-_SDK_OVERLAP = 0.2
 _MODES = {
     ResizeMode.FIT_SHORTEST: "crops the centre",
     ResizeMode.FIT_LONGEST: "adds black bars on both sides",
@@ -143,8 +143,7 @@ class Telling:
         return "runs an ONNX model that computes something else", "runs the original", False, hint
 
     def _score(self) -> tuple[str, str, bool, str | None]:
-        known = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.score", "product")
-        same = known == "objectness"
+        same = self.both.shown.score == "objectness"
         ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
         return ours, "takes the objectness alone", same, None if same else "convert with --yolo-score objectness"
 
@@ -188,8 +187,26 @@ class Telling:
                 "and cuts boxes to whole pixels"
             )
             return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
-        theirs = f"drops boxes of any class that overlap by {_SDK_OVERLAP:g} or more and cuts boxes to whole pixels"
-        return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={_SDK_OVERLAP:g}"
+        return self._merge_boxes(ours)
+
+    def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
+        """Of a YOLOv5; `ours` is what nvinfer does."""
+        settings, given, done = (
+            self.both.shown.loaded.engine.settings, self.both.trained.original.overlap, self.both.shown.overlap
+        )  # fmt: skip
+        wanted = OVERLAP if given is None else given
+        theirs = f"drops boxes of any class that overlap by {wanted:g} or more and cuts boxes to whole pixels"
+        if done is None:
+            right = settings.cluster_mode is ClusterMode.NMS and all(
+                np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in settings.classes
+            )
+            hint = f"cluster-mode=2 and nms-iou-threshold={wanted:g}"
+            return ours, theirs, False, "convert with --yolo-score objectness" if right else hint
+        here = f"drops boxes of any class that overlap by {done:g} or more and cuts boxes to whole pixels"
+        if settings.cluster_mode is not ClusterMode.NONE:
+            return f"{here}, then {ours}", theirs, False, "cluster-mode=4"
+        same = np.float32(done) == np.float32(wanted)
+        return here, theirs, bool(same), None if same else "convert again"
 
     def _limits(self) -> tuple[str, str, bool, str | None]:
         settings = self.both.shown.loaded.engine.settings

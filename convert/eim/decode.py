@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Box", "Found", "best", "boxes", "classification", "fomo", "ssd", "suppress", "yolov5"]
+__all__ = ["OVERLAP", "Box", "Found", "best", "boxes", "classification", "fomo", "ssd", "suppress", "yolov5"]
 
-_OVERLAP = np.float32(0.2)  # ei_run_nms: boxes that overlap as much or more are dropped
+OVERLAP = 0.2
+"""ei_run_nms: boxes that overlap as much or more are dropped, unless the export records another number."""
 
 
 class Box(NamedTuple):
@@ -138,21 +139,41 @@ def _dropped_late(found: list[Found]) -> list[Found]:
 
 
 def yolov5(
-    rows: NDArray[np.float32], labels: Sequence[str], threshold: float, size: tuple[int, int]
-) -> list[Box]:  # fmt: skip
+    rows: NDArray[np.float32],
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+) -> list[Box]:
     """Boxes from rows [n, 5 + labels] of centre x, centre y, width, height (0..1), objectness, class scores.
 
-    The score is the objectness alone; the label is the first one above 0.5, else the first of all.
+    The score is the objectness alone; the label is the one with the highest score (until version 1.72.13 of the SDK,
+    June 2025, the first above 0.5, else the first of all). In the end boxes are cut off at the picture's border.
+
+    Args:
+        rows: float32.
+        labels: as many as rows have class scores.
+        threshold: of the objectness.
+        size: height and width of the model's input.
+        overlap: that is, or is more, between two boxes of whatever label: the weaker goes; None: `OVERLAP`.
     """
     centre, extent, score = rows[:, :2], rows[:, 2:4], rows[:, 4]
     start = np.maximum(centre - extent / np.float32(2), np.float32(0))
-    sure = rows[:, 5:] > np.float32(0.5)
-    label = np.argmax(sure, axis=1)
+    label = np.argmax(np.fmax(rows[:, 5:], 0), axis=1)
     good = (score >= np.float32(threshold)) & (score <= 1) & (extent >= 0).all(axis=1)
     height, width = size
     scale = np.array([width, height], np.float32)
     whole = np.concatenate([start * scale, extent * scale], axis=1)
-    return _listed(whole[good], score[good], label[good], labels, _OVERLAP)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept = _listed(whole[good], score[good], label[good], labels, limit)
+    return [_within(box, width, height) for box in kept]
+
+
+def _within(box: Box, width: int, height: int) -> Box:
+    """`box`, which does not begin below 0, without what lies outside a picture of this size."""
+    x, y = min(box.x, width), min(box.y, height)
+    right, bottom = min(box.x + box.width, width), min(box.y + box.height, height)
+    return box._replace(x=x, y=y, width=right - x, height=bottom - y)
 
 
 def boxes(

@@ -31,7 +31,6 @@ __all__ = ["Answer", "Loaded", "objects"]
 
 _HEAT_MAP, _CANDIDATES = "raw_heat_map", "raw_candidates"  # what `convert.graph.heads` calls raw outputs
 _COVERAGE = "cov"
-_SDK_OVERLAP = 0.2
 
 
 class Answer(NamedTuple):
@@ -121,7 +120,7 @@ def _fomo(
 def _boxes(impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: float) -> list[decode.Box]:
     size = (impulse.height, impulse.width)
     if impulse.task is Task.YOLOV5 and (rows := _raw_rows(impulse, outputs)) is not None:
-        return decode.yolov5(rows, impulse.labels, threshold, size)
+        return decode.yolov5(rows, impulse.labels, threshold, size, impulse.metadata.nms_iou)
     try:
         corners, scores, classes = (outputs[f"detection_{part}"][0] for part in ("boxes", "scores", "classes"))
     except KeyError as error:
@@ -132,7 +131,8 @@ def _boxes(impulse: Impulse, outputs: Mapping[str, NDArray[Any]], threshold: flo
         # The last operator of an SSD drops overlapping boxes by itself, before anything is cut to whole pixels.
         kept = decode.best(corners, scores, impulse.overlap, impulse.detections, threshold)
         return decode.boxes(corners[kept], scores[kept], classes[kept], impulse.labels, threshold, size)
-    return decode.boxes(corners, scores, classes, impulse.labels, threshold, size, overlap=_SDK_OVERLAP)
+    overlap = decode.OVERLAP if impulse.metadata.nms_iou is None else impulse.metadata.nms_iou
+    return decode.boxes(corners, scores, classes, impulse.labels, threshold, size, overlap=overlap)
 
 
 def _raw_rows(impulse: Impulse, outputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32] | None:

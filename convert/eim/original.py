@@ -37,6 +37,7 @@ class Original:
         scaling: what was done to pixel/255 in training.
         worker: the child LiteRT runs in.
         timeout: seconds one picture may take.
+        overlap: of a YOLOv5, where the export records it: see `decode.yolov5`.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Original:
     scaling: ImageScaling
     worker: Worker
     timeout: float
+    overlap: float | None = None
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -98,7 +100,7 @@ class Original:
             found: Sequence[decode.Box] = decode.fomo(heat, self.labels, threshold, size, as_sdk=as_sdk)
         elif self.facts.task is Task.YOLOV5:
             self._fits(outputs[0].shape[-1] - 5)
-            found = decode.yolov5(outputs[0][0], self.labels, threshold, size)
+            found = decode.yolov5(outputs[0][0], self.labels, threshold, size, self.overlap)
         else:
             found = decode.ssd([output[0] for output in outputs], self.labels, threshold, size)
         return {"bounding_boxes": [box._asdict() for box in found]}

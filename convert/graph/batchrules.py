@@ -189,6 +189,14 @@ def _gather(visit: Visit) -> None:
         _refuse("works along the batch")
 
 
+def _gather_elements(visit: Visit) -> None:
+    """Each picture by its own numbers."""
+    if visit.place_of(1) != visit.place:
+        _refuse("picks from the picture by numbers that are not its own")
+    if visit.place.axis in visit.axes([attribute(visit.node, "axis", 0)]):
+        _refuse("works along the batch")
+
+
 def _tiled(visit: Visit) -> list[int]:
     return [axis for axis, count in enumerate(visit.values(1)) if count != 1]
 
@@ -366,6 +374,7 @@ _RULES: dict[str, Callable[[Visit], list[NodeProto] | None]] = {
     **dict.fromkeys(("DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"), _anyhow),
     "Concat": _concat,
     "Gather": _gather,
+    "GatherElements": _gather_elements,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Reshape": _reshape,

@@ -137,9 +137,12 @@ class Wiring:
         self._tensors[name] = numpy_helper.from_array(value, name)
         return name
 
-    def add(self, operator: str, inputs: Iterable[str], output: str | None = None, **attributes: Any) -> NodeProto:
-        """A new node with one output, called `output` or something new."""
-        node = helper.make_node(operator, list(inputs), [output or self._fresh(operator)], **attributes)
+    def add(
+        self, operator: str, inputs: Iterable[str], output: str | None = None, *, outputs: int = 1, **attributes: Any
+    ) -> NodeProto:
+        """A new node; its first output is called `output` or something new, the others something new."""
+        names = [output or self._fresh(operator), *(self._fresh(operator) for _ in range(outputs - 1))]
+        node = helper.make_node(operator, list(inputs), names, **attributes)
         self._enter(node)
         return node
 

@@ -24,7 +24,7 @@ from convert.nvinfer.findings import (
     SECONDARY_LEFT_OUT,
     TARGET_NOT_VERIFIED,
 )
-from convert.nvinfer.heads import head_preset
+from convert.nvinfer.heads import preset_for
 from convert.nvinfer.inferfile import Files, Gie, infer_file, lacks_centred_padding
 from convert.nvinfer.labels import label_file, label_findings
 from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
@@ -183,7 +183,7 @@ class Emit:
         framing = adapted.preprocessing.framing
         assert self.fitting(framing) is self
         names = bundle_names(adapted.export.name)
-        preset = head_preset(adapted.head.task)
+        preset = preset_for(adapted.head, self.where)
         engine = Engine(names.onnx, self.batch_size, self.gpu_id, self.precision)
         refers_to = Files(engine, names.labels)
         files = {names.onnx: adapted.onnx.data, names.labels: label_file(adapted.head.labels, preset.labels)}

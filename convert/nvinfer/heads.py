@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import PresetError
+from convert.nvinfer.catalogue import version_numbers
 from convert.nvinfer.configfile import Entry
 from convert.nvinfer.rows import read_row
 from convert.nvinfer.targets import parsers, reads_key, sdk_path
@@ -17,11 +18,11 @@ from convert.resources import configs, load_toml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from convert.artifacts import Adapted, Task
+    from convert.artifacts import Adapted, Head, Task
     from convert.nvinfer.configfile import Scalar, Value
     from convert.nvinfer.targets import Target
 
-__all__ = ["HeadPreset", "check_keys", "facts", "fill", "head_entries", "head_preset"]
+__all__ = ["HeadPreset", "check_keys", "facts", "fill", "head_entries", "head_preset", "preset_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,17 @@ class HeadPreset:
     property: dict[str, Any] = field(default_factory=dict)
     class_attrs_all: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    suppressed: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Suppressed:
+    """What changes where the graph itself drops overlapping boxes: see `yolov5.toml`."""
+
+    tensorrt: str
+    without: tuple[str, ...] = ()
+    property: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
 
 
@@ -55,6 +67,36 @@ def head_preset(task: Task) -> HeadPreset:
         own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
         data = {**base, **own}
     return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task.value}.toml")
+
+
+def preset_for(head: Head, target: Target) -> HeadPreset:
+    """What is emitted for a model with `head`.
+
+    Raises:
+        PresetError: as `head_preset`; the target's TensorRT cannot build the graph.
+    """
+    preset = head_preset(head.task)
+    if head.overlap is None:
+        return preset
+    path = configs() / "heads" / f"{head.task.value}.toml"
+    instead = read_row(_Suppressed, preset.suppressed, "suppressed", path)
+    if version_numbers(target.tensorrt) < version_numbers(instead.tensorrt):
+        raise PresetError(
+            f"a graph that drops boxes over all classes needs TensorRT {instead.tensorrt}; DeepStream "
+            f"{target.deepstream} has {target.tensorrt} on {target.platform}",
+            hint="choose a newer --target, or --yolo-score product",
+        )
+    tables = (
+        {key: value for key, value in table.items() if key not in instead.without}
+        for table in (preset.property, preset.class_attrs_all, preset.comments)
+    )
+    properties, attributes, comments = tables
+    return replace(
+        preset,
+        property=properties | instead.property,
+        class_attrs_all=attributes,
+        comments=comments | instead.comments,
+    )
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from convert.validate import runtime
 from convert.validate.findings import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,7 +26,11 @@ float32 by a few units in the last place (1e-7 of the largest value); pictures t
 
 
 def measure(
-    session: Any, values: NDArray[np.float32], alone: Sequence[NDArray[Any]], sizes: Sequence[int]
+    session: Any,
+    values: NDArray[np.float32],
+    alone: Sequence[NDArray[Any]],
+    sizes: Sequence[int],
+    decoded: Callable[[Sequence[NDArray[Any]]], int] | None = None,
 ) -> tuple[BatchParity | None, tuple[Finding, ...]]:
     """Run `values` in batches of `sizes`.
 
@@ -35,6 +39,8 @@ def measure(
         values: float32 [k,C,H,W]; repeated from the start where a batch needs more.
         alone: every output for `values` run one at a time, [k, ...].
         sizes: how many at a time.
+        decoded: gets the outputs of each batch, judges some itself, and says how many at the front these were: of
+            candidates in the order of their scores the last bit of a float decides which comes first.
 
     Returns:
         The largest difference over the sizes that run (None when none does), and a finding for each that is wrong.
@@ -54,8 +60,9 @@ def measure(
                 BATCH.found(f"a batch of {size} comes out as {list(wrong[0])}: the batch is not kept", hint=BATCH.fix)
             )
             continue
-        wanted = [single[chosen].astype(np.float64) for single in alone]
-        differences = [float(np.abs(left - right).max()) for left, right in zip(wanted, together, strict=True)]
+        judged = decoded(together) if decoded else 0
+        wanted = [single[chosen].astype(np.float64) for single in alone[judged:]]
+        differences = [float(np.abs(left - right).max()) for left, right in zip(wanted, together[judged:], strict=True)]
         limits = [TOLERANCE * max(1.0, float(np.abs(left).max())) for left in wanted]
         if not np.isfinite(differences).all():
             findings.append(BATCH.found(f"a batch of {size} gives NaN or infinity", hint=BATCH.fix))

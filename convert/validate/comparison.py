@@ -29,7 +29,8 @@ class Comparison:
     """Pictures are added in chunks, so that memory stays small.
 
     Attributes:
-        first: of the first chunk, `keep` pictures at most: [k,H,W,C], and the shipped outputs for each, [k, ...].
+        first: of the first chunk, `keep` pictures at most: [k,H,W,C], and the outputs of `session` for each, [k, ...].
+        session: of the shipped model; where its outputs stand in the order of scores, with the raw ones behind them.
 
     Args:
         session: of the shipped model.
@@ -42,12 +43,14 @@ class Comparison:
     ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self._adapted, self._worker, self._timeout, self._keep = adapted, worker, timeout, keep
-        self._session, self._tally = session, Tally(tolerance)
+        self.session, self._session, self._tally = session, session, Tally(tolerance)
         self._shipped = len(session.get_outputs())
         self._decoding: Decoding | None = None
         if raw_names(adapted.onnx.data):
             self._session = runtime.load(with_raw(adapted.onnx.data))
             self._decoding = Decoding(network(adapted, worker, timeout))
+        if adapted.head.overlap is not None:
+            self.session = self._session
 
     @property
     def decoded(self) -> float | None:
@@ -76,7 +79,15 @@ class Comparison:
             self._tally.add(names, left.arrays, right.arrays)
         if self.first is None:
             few = slice(self._keep)
-            self.first = pictures[few].copy(), [output[few] for output in shipped]
+            self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
+
+    def decode(self, outputs: Sequence[NDArray[Any]]) -> int:
+        """Hold the shipped outputs of a batch against its raw ones, where `session` gives these too; their number."""
+        if self._decoding is None or len(outputs) == self._shipped:
+            return 0
+        names = [f"picture {number + 1} of a batch of {len(outputs[0])}" for number in range(len(outputs[0]))]
+        self._decoding.add(names, outputs[self._shipped :], outputs[: self._shipped])
+        return self._shipped
 
     def _original(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """What the original gives for each picture: of a model that crops, for the middle of it."""

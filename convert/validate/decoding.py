@@ -141,10 +141,11 @@ class Decoding:
     def _candidates(
         self, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        wanted = tails.read(self.network, list(raw))
+        found = tails.read(self.network, list(raw))
+        self._middles.append(np.median((found.boxes[..., :2] + found.boxes[..., 2:]) / 2, axis=1))
         boxes, scores, classes = shipped
+        wanted = tails.shipped(self.network, found, scores.shape[1])
         self._labels += int((wanted.labels != classes).sum())
-        self._middles.append(np.median((wanted.boxes[..., :2] + wanted.boxes[..., 2:]) / 2, axis=1))
         return [tails.placed(self.network, wanted.boxes), wanted.scores], [boxes, scores]
 
     def _compare(self, names: Sequence[str], left: NDArray[Any], right: NDArray[Any]) -> None:

@@ -117,14 +117,15 @@ class Validate:
             comparison = self._comparison(adapted, session, worker)
             for names, stacked in _chunks(pictures):
                 comparison.add(names, stacked)
-        parity, findings = comparison.parity(), comparison.findings()
+        parity = comparison.parity()
         if parity is None or comparison.first is None:
-            return Evidence(), findings
+            return Evidence(), comparison.findings()
         few, alone = comparison.first
         if self.worker is not None and few.size > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
-        measured, mixed = batch.measure(session, as_nvinfer(few, adapted.preprocessing), alone, self.batches)
-        return Evidence(parity, measured, decoding=comparison.decoded), (*findings, *mixed)
+        values = as_nvinfer(few, adapted.preprocessing)
+        measured, mixed = batch.measure(comparison.session, values, alone, self.batches, comparison.decode)
+        return Evidence(parity, measured, decoding=comparison.decoded), (*comparison.findings(), *mixed)
 
     def _comparison(self, adapted: Adapted, session: Any, worker: Worker) -> Comparison:
         from convert.validate.comparison import Comparison  # noqa: PLC0415 - as above

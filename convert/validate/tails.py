@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "placed", "read"]
+__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "placed", "read", "shipped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,8 @@ class Detections:
         labels: [n,A], the best class.
         of_classes: [n,A,C], what the network says of each class, 0..1.
         objectness: [n,A,1]; None where there is none.
+        compared: [n,A,4], top, left, bottom, right in pixels of the original's picture, as Edge Impulse's SDK
+            compares and reports them; None where it does not score by objectness.
     """
 
     boxes: Float
@@ -81,6 +83,16 @@ class Detections:
     labels: Float
     of_classes: Float
     objectness: Float | None
+    compared: Float | None = None
+
+    def best(self, count: int) -> Detections:
+        """The `count` candidates of each picture with the highest scores, highest first."""
+        order = np.argsort(-self.scores, axis=1, kind="stable")[:, :count]
+        parts = (
+            None if part is None else np.take_along_axis(part, order.reshape(*order.shape, *[1] * (part.ndim - 2)), 1)
+            for part in (self.boxes, self.scores, self.labels, self.of_classes, self.objectness, self.compared)
+        )
+        return Detections(*parts)  # type: ignore[arg-type]
 
 
 def heat(raw: Float, merge: str | None) -> Float:
@@ -147,6 +159,37 @@ def read(network: Network, raw: list[Float]) -> Detections:
     return _READERS[task](network, np.ascontiguousarray(rows))
 
 
+def shipped(network: Network, found: Detections, count: int) -> Detections:
+    """What of `found` the graph gives.
+
+    Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, those that are dropped at -1.
+    """
+    limit = network.head.overlap
+    if limit is None:
+        return found
+    best = found.best(count)
+    assert best.compared is not None
+    scores = best.scores.copy()
+    for picture, boxes in enumerate(best.compared):
+        kept: list[int] = []
+        for number, box in enumerate(boxes):
+            if (_overlaps(box, boxes[kept]) >= np.float32(limit)).any():
+                scores[picture, number] = -1
+            else:
+                kept.append(number)
+    edges = np.array([network.height, network.width] * 2, np.float32)
+    return replace(best, boxes=(best.compared / edges).astype(np.float32), scores=scores)
+
+
+def _overlaps(box: Float, others: Float) -> Float:
+    """Intersection over union of a box [4] with some [k,4]; 0 where one of them is empty."""
+    size = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0)
+    common = size.prod(axis=1)
+    area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
+    share: Float = np.divide(common, area + areas - common, out=np.zeros_like(common), where=common > 0)
+    return share
+
+
 def _detections(
     low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
 ) -> Detections:
@@ -175,8 +218,21 @@ def _in_shares(network: Network, corners: tuple[Float, Float], *, pixels: bool) 
 def _yolov5(network: Network, rows: Float) -> Detections:
     """xc, yc, w, h, objectness, classes."""
     corners = _around(rows[..., :2], rows[..., 2:4])
-    low, high = _in_shares(network, corners, pixels=network.head.coordinates == "pixels")
-    return _detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=network.head.score == "objectness")
+    pixels = network.head.coordinates == "pixels"
+    low, high = _in_shares(network, corners, pixels=pixels)
+    found = _detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=network.head.score == "objectness")
+    return replace(found, compared=_compared(network, corners[0], rows[..., 2:4], pixels=pixels))
+
+
+def _compared(network: Network, low: Float, size: Float, *, pixels: bool) -> Float:
+    """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture."""
+    start = np.maximum(low, np.float32(0))
+    if pixels:
+        size = np.minimum(size, network.size - start)
+    else:
+        start, size = start * network.size, size * network.size
+    start, size = np.trunc(start), np.trunc(np.maximum(size, np.float32(0)))
+    return np.concatenate([start[..., ::-1], (start + size)[..., ::-1]], axis=-1)
 
 
 def _yolox(network: Network, rows: Float) -> Detections:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Task, Validated
 from convert.errors import ValidationError
@@ -149,6 +149,77 @@ def test_a_wrong_decoding_is_found(fault: Callable[[ModelProto], None], child: W
     _, findings = validated(changed(good, fault), child)
     assert [finding.id for finding in findings] == ["EI440"]
     assert "raw" in findings[0].message
+
+
+def _first(model: ModelProto, operator: str) -> Any:
+    return next(node for node in model.graph.node if node.op_type == operator)
+
+
+def never_better(model: ModelProto) -> None:
+    """Of two candidates the first is the worse one."""
+    less = [node for node in model.graph.node if node.op_type == "Less"]
+    (better,) = [node for node in less if node.input[0].startswith("c") and node.input[1].startswith("c")]
+    better.input[:] = reversed(better.input)
+
+
+def apart(model: ModelProto) -> None:
+    """Boxes that lie apart are taken to share what is between them."""
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type = "Abs"
+
+
+def other_overlap(model: ModelProto) -> None:
+    _constant(model, lambda array: array.shape == () and array == np.float32(0.2), lambda _: 0.3)
+
+
+def unsorted(model: ModelProto) -> None:
+    """Rows of the worst candidates."""
+    node = _first(model, "TopK")
+    node.attribute.append(helper.make_attribute("largest", 0))
+
+
+def one_round(model: ModelProto) -> None:
+    """What is dropped by a box that is dropped itself is dropped, too."""
+    droppers = [node.output[0] for node in model.graph.node if node.op_type in {"ReduceMax", "MatMul"}]
+    last = next(node for node in model.graph.node if node.op_type == "Less" and node.input[0] == droppers[-1])
+    reduced = next(name for name in droppers if name == _reduced(model))
+    last.input[0] = reduced
+
+
+def _reduced(model: ModelProto) -> str:
+    """Whether anything overlaps each candidate."""
+    first = _first(model, "MatMul").input[0]
+    return next(
+        str(node.output[0]) for node in model.graph.node if node.op_type == "ReduceMax" and node.input[0] == first
+    )
+
+
+@pytest.mark.parametrize("fault", [never_better, apart, other_overlap, unsorted, one_round])
+def test_a_wrong_suppression_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
+    model = synthetic.candidates(Task.YOLOV5, unit="pixels")
+    good = adapted(from_onnx(model, Task.YOLOV5), child, yolo_score="objectness")
+    assert good.head.overlap == 0.2
+    _, findings = validated(good, child)
+    assert [finding.id for finding in findings] == ["EI351"] or not findings
+    _, findings = validated(changed(good, fault), child)
+    assert "EI440" in {finding.id for finding in findings}
+
+
+def test_pictures_that_mix_where_boxes_are_dropped(child: Worker) -> None:
+    """Candidates stand in the order of their scores, so batches are compared by the raw ones, and decoded."""
+    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child, yolo_score="objectness")
+
+    def mixed(model: ModelProto) -> None:
+        source = model.graph.input[0].name
+        for node in model.graph.node:
+            node.input[:] = ["mixed" if name == source else name for name in node.input]
+        mean = helper.make_node("ReduceMean", [source], ["mean"], axes=[0], keepdims=1)
+        model.graph.node.insert(0, mean)
+        model.graph.node.insert(1, helper.make_node("Mean", [source, "mean"], ["mixed"]))
+
+    _, findings = validated(changed(good, mixed), child)
+    assert [finding.id for finding in findings] == ["EI407", "EI407"]
 
 
 def test_a_wrong_cell_is_found(child: Worker) -> None:

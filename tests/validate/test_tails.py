@@ -10,7 +10,7 @@ import pytest
 
 from convert.artifacts import Head, Task
 from convert.graph.heads.layouts import LAYOUTS
-from convert.validate.tails import Anchors, Network, cells, centres, heat, read
+from convert.validate.tails import Anchors, Network, cells, centres, heat, read, shipped
 from tests.graph.heads import plain
 
 if TYPE_CHECKING:
@@ -48,6 +48,34 @@ def test_every_row_means_what_its_makers_say(task: Task, unit: str, score: str) 
         np.testing.assert_array_equal(found.labels[number], [box.label for box in wanted])
     assert found.of_classes.shape == (2, 42, 3)
     assert (found.objectness is not None) == LAYOUTS[task].has_objectness
+
+
+@pytest.mark.parametrize("unit", ["relative", "pixels"])
+def test_the_best_without_those_that_overlap_better_ones(unit: str) -> None:
+    raw = np.random.default_rng(5).random((2, 42, 8), np.float32)
+    scale = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT] if unit == "pixels" else [1] * 4, np.float32)
+    raw[..., :4] *= scale * np.array([1, 1, 0.5, 0.5], np.float32)
+    head = Head(Task.YOLOV5, ("a", "b", "c"), score="objectness", coordinates=unit, overlap=0.3)
+    network = Network(head, WIDTH, HEIGHT)
+    everything = read(network, [raw])
+    found = shipped(network, everything, 30)
+    for number, picture in enumerate(raw):
+        wanted = plain.suppressed(picture, WIDTH, HEIGHT, 0.3, pixels=unit == "pixels")[:30]
+        assert 5 < sum(kept for _, kept in wanted) < 28
+        np.testing.assert_array_equal(
+            found.scores[number], np.array([score if kept else -1 for score, kept in wanted], np.float32)
+        )
+        order = np.argsort(-picture[:, 4], kind="stable")[:30]
+        sdk = [plain.sdk_box(picture[one], WIDTH, HEIGHT, pixels=unit == "pixels") for one in order]
+        edges = [(top, left, top + high, left + wide) for left, top, wide, high in sdk]
+        np.testing.assert_allclose(found.boxes[number] * [HEIGHT, WIDTH, HEIGHT, WIDTH], edges, rtol=1e-6, atol=1e-5)
+        np.testing.assert_array_equal(found.labels[number], everything.labels[number, order])
+
+
+def test_where_nvinfer_drops_boxes_everything_is_shipped() -> None:
+    network = Network(Head(Task.YOLOV5, ("a", "b", "c"), score="objectness", coordinates="relative"), WIDTH, HEIGHT)
+    found = read(network, [rows_of(Task.YOLOV5)])
+    assert shipped(network, found, 30) is found
 
 
 def test_an_ssd() -> None:

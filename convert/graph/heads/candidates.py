@@ -4,7 +4,8 @@ That function (nvdsinfer_custombboxparser.cpp; in the stock parser library since
 `detection_boxes` [A,4] (top, left, bottom, right in shares of the picture), `detection_scores` [A] and
 `detection_classes` [A]. It clips edges and drops empty boxes and scores below pre-cluster-threshold; of overlapping
 boxes of a class nvinfer's cluster-mode 2 then keeps the best. Every candidate keeps its best class only; all sizes are
-fixed, and there is no NMS in the graph.
+fixed, and there is no NMS in the graph: except where scores are to be what Edge Impulse's SDK reports, and the SDK
+drops boxes over all classes, which nvinfer cannot do (`convert.graph.heads.suppression`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from convert.graph.heads.fitted import Fitted
 from convert.graph.heads.labels import detector_labels
 from convert.graph.heads.layouts import LAYOUTS, Rows
 from convert.graph.heads.measured import neutral, unit_of
+from convert.graph.heads.suppression import OVERLAP, as_reported, best_rows, kept_scores
 from convert.graph.heads.tail import Tail
 from convert.graph.shapes import infer
 
@@ -61,17 +63,27 @@ def candidates(model: ModelProto, export: Export, options: Options) -> Fitted:
         message = f"the model gives its boxes in {_UNITS[unit]}, not in {_UNITS[layout.unit]} as {task.value} models do"
         findings += (COORDINATES.found(message),)
     name = tail("Transpose", raw, perm=[0, 2, 1]) if layout.is_turned else raw
-    found = layout.decode(tail, Rows(name, count, columns, width, height, unit))
+    rows = Rows(name, count, columns, width, height, unit)
     score = options.yolo_score if layout.has_objectness else None
-    outputs = detections(tail, found, (width, height), options.framing, use_objectness=score == "objectness")
-    return Fitted(
-        tail.finish(*outputs, raw), Head(task, labels, score=score, coordinates=unit), OUTPUTS, findings, (RAW,)
+    overlap = None
+    if score == "objectness" and layout.by_objectness:
+        overlap = OVERLAP if export.metadata.nms_iou is None else export.metadata.nms_iou
+        rows = best_rows(tail, rows, layout.others - 1)
+    found = layout.decode(tail, rows)
+    if overlap is not None:
+        found = as_reported(tail, found, rows)
+    boxes, scores, classes = detections(
+        tail, found, (width, height), options.framing, use_objectness=score == "objectness"
     )
+    if overlap is not None:
+        scores = kept_scores(tail, found, rows.count, overlap)
+    head = Head(task, labels, score=score, coordinates=unit, overlap=overlap)
+    return Fitted(tail.finish(boxes, scores, classes, raw), head, OUTPUTS, findings, (RAW,))
 
 
 def detections(
     tail: Tail, found: Found, size: tuple[int, int], framing: Framing | None, *, use_objectness: bool = False
-) -> tuple[str, ...]:
+) -> tuple[str, str, str]:
     """The three outputs, [1,A,4], [1,A] and [1,A].
 
     Args:

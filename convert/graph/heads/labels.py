@@ -40,7 +40,7 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
         return generic, (GENERIC_LABELS.found(message, hint="give them in the order of training with --labels"),)
     if len(labels) != classes:
         raise InputError(
-            f"the export has {len(labels)} labels ({', '.join(labels)}), the model has {classes} outputs",
+            f"the export has {_counted(labels)} ({', '.join(labels)}), the model has {classes} outputs",
             hint="give the labels of this model, in the order of training, with --labels",
         )
     return labels, ()
@@ -71,7 +71,11 @@ def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tupl
     if len(labels) == classes + 1 and any(label.strip().lower() in _BACKGROUND for label in labels):
         background = "; background belongs in front of the others, or nowhere"
     raise InputError(
-        f"the export has {len(labels)} labels ({', '.join(labels)}), the model detects "
+        f"the export has {_counted(labels)} ({', '.join(labels)}), the model detects "
         f"{classes} {'class' if classes == 1 else 'classes'}",
         hint=f"give the labels of this model, in the order of training, with --labels{background}",
     )
+
+
+def _counted(labels: tuple[str, ...]) -> str:
+    return "1 label" if len(labels) == 1 else f"{len(labels)} labels"

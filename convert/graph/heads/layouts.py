@@ -2,8 +2,9 @@
 
 Read in Edge Impulse's SDK (classifier/postprocessing/ei_postprocessing_common.h, version 1.93), which has one routine
 a kind. Its faults are not repeated: it swaps width and height of YOLOX's grids, and moves the right edge of a YOLOv5
-box whose left one is clipped. YOLOv2 (grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its
-own, so many as there are objects) are not here.
+box whose left one is clipped (`convert.graph.heads.suppression` does, where the SDK's own answer is asked for). YOLOv2
+(grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its own, so many as there are objects)
+are not here.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Found:
         classes: scores [1,A,C].
         objectness: [1,A,1]; empty where there is none.
         in_pixels: whether the corners are in pixels, not in shares of the picture.
+        size: height and width, [1,A,2]; empty where only the corners are known.
         are_logits: whether scores and objectness still have to go through a sigmoid.
     """
 
@@ -64,6 +66,7 @@ class Found:
     objectness: str = ""
     in_pixels: bool = False
     are_logits: bool = False
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Layout:
         is_measured: the model is asked for the unit (`convert.graph.heads.measured`).
         is_turned: the output is [1,K,A].
         has_objectness: whether scores can be made in two ways.
+        by_objectness: whether the SDK itself scores by objectness, and suppresses boxes over all classes.
     """
 
     columns: str
@@ -87,6 +91,7 @@ class Layout:
     is_measured: bool = False
     is_turned: bool = False
     has_objectness: bool = False
+    by_objectness: bool = False
 
 
 def centred(tail: Tail, centre: str, size: str) -> tuple[str, str]:
@@ -109,7 +114,8 @@ def _yolov5(tail: Tail, rows: Rows) -> Found:
         )
     low, high = _corners(tail, rows)
     objectness, classes = tail.part(rows.name, 2, 4, 5), tail.part(rows.name, 2, 5, rows.columns)
-    return Found(low, high, classes, objectness, in_pixels=rows.unit == "pixels")
+    size = tail.swapped(tail.part(rows.name, 2, 2, 4))
+    return Found(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=size)
 
 
 def _yolox(tail: Tail, rows: Rows) -> Found:
@@ -183,8 +189,8 @@ _TAO = "background, classes, offsets, anchors, variances"
 _TAO_YOLO = "cell, anchor, step, offsets, objectness, classes"
 
 LAYOUTS: dict[Task, Layout] = {
-    Task.YOLOV5: Layout(_YOLOV5, 5, _yolov5, is_measured=True, has_objectness=True),
-    Task.YOLOV5_DRPAI: Layout(_YOLOV5, 5, _yolov5, "pixels", is_measured=True, has_objectness=True),
+    Task.YOLOV5: Layout(_YOLOV5, 5, _yolov5, is_measured=True, has_objectness=True, by_objectness=True),
+    Task.YOLOV5_DRPAI: Layout(_YOLOV5, 5, _yolov5, "pixels", is_measured=True, has_objectness=True, by_objectness=True),
     Task.YOLOX: Layout(_YOLOV5, 5, _yolox, "cells", is_measured=True, has_objectness=True),
     Task.YOLO_PRO: Layout("left, top, right, bottom, classes", 4, _yolo_pro),
     Task.YOLOV11: Layout(f"{_XYWH}, classes", 4, _yolov11, is_measured=True, is_turned=True),

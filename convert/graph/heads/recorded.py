@@ -26,6 +26,8 @@ def recorded(head: Head) -> dict[str, str]:
     said |= {name: value for name in _WORDS if (value := getattr(head, name)) is not None}
     if head.limits:
         said["limits"] = f"{head.limits.detections};{head.limits.score!r};{head.limits.overlap!r}"
+    if head.overlap is not None:
+        said["overlap"] = repr(head.overlap)
     return {_PREFIX + name: value for name, value in said.items()}
 
 
@@ -43,11 +45,12 @@ def reread(model: OnnxModel, export: Export, path: Path) -> tuple[Head, tuple[Fi
     try:
         task, classes = Task(said["task"]), int(said["classes"])
         limits = _limits(said["limits"].split(";")) if "limits" in said else None
+        overlap = float(said["overlap"]) if "overlap" in said else None
     except (KeyError, ValueError):
         raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None
     labels, findings = (class_labels if task is Task.CLASSIFIER else detector_labels)(export, classes)
     words = {name: said.get(name) for name in _WORDS}
-    return Head(task, labels, **words, limits=limits), findings
+    return Head(task, labels, **words, limits=limits, overlap=overlap), findings
 
 
 def _limits(numbers: list[str]) -> Limits:

@@ -1,7 +1,8 @@
 """Builds the end of a detector's graph: what makes of the network's raw outputs the tensors a stock parser reads.
 
-Only operators that TensorRT has had since 7, each on float32. None of them multiplies matrices: TensorRT does that in
-TF32 by default, whose ten bits of mantissa would move a box by a pixel.
+Only operators that TensorRT has had since 7 (for `convert.graph.heads.suppression` 8.2), each on float32. Matrices are
+multiplied only of zeros and ones: TensorRT does that in TF32 by default, whose ten bits of mantissa would move a box by
+a pixel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Tail:
 
     def __init__(self, model: ModelProto) -> None:
         self.wiring = Wiring(model)
-        self._opset = opset_of(model)
+        self.opset = opset_of(model)
 
     def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """A node; returns its output."""
@@ -41,34 +42,46 @@ class Tail:
 
     def part(self, name: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to before `end` of one axis."""
-        if self._opset < 10:
+        if self.opset < 10:
             return self("Slice", name, axes=[axis], starts=[start], ends=[end])
-        return self("Slice", name, *(self._indices([value]) for value in (start, end, axis)))
+        return self("Slice", name, *(self.indices([value]) for value in (start, end, axis)))
 
-    def largest(self, name: str, axis: int) -> str:
-        """The largest value along `axis`, which goes."""
-        if self._opset < 18:
-            return self("ReduceMax", name, axes=[axis], keepdims=0)
-        return self("ReduceMax", name, self._indices([axis]), keepdims=0)
+    def largest(self, name: str, axis: int, *, keep: bool = False) -> str:
+        """The largest value along `axis`, which goes, or stays with a size of 1."""
+        if self.opset < 18:
+            return self("ReduceMax", name, axes=[axis], keepdims=int(keep))
+        return self("ReduceMax", name, self.indices([axis]), keepdims=int(keep))
+
+    def order(self, name: str, axis: int, count: int) -> str:
+        """Where along `axis` the `count` largest values are, largest first, as int64 (opset 10)."""
+        return str(self.wiring.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
 
     def where_largest(self, name: str, axis: int) -> str:
         """The place of the (first) largest value along `axis`, which goes, as float32: parsers read nothing else."""
         return self("Cast", self("ArgMax", name, axis=axis, keepdims=0), to=TensorProto.FLOAT)
 
+    def as_float(self, name: str) -> str:
+        """Truth values as 0 and 1."""
+        return self("Cast", name, to=TensorProto.FLOAT)
+
+    def reshaped(self, name: str, shape: Sequence[int]) -> str:
+        """The same values in another shape, for one picture."""
+        return self("Reshape", name, self.indices(shape))
+
     def swapped(self, name: str) -> str:
         """(x, y) in the last of three axes as (y, x)."""
-        return self("Gather", name, self._indices([1, 0]), axis=2)
+        return self("Gather", name, self.indices([1, 0]), axis=2)
 
     def padded(self, name: str, before: Sequence[int]) -> str:
         """Zeros in front, so many for each axis."""
         pads = [*before, *(0 for _ in before)]
-        if self._opset < 11:
+        if self.opset < 11:
             return self("Pad", name, pads=pads)
-        return self("Pad", name, self._indices(pads))
+        return self("Pad", name, self.indices(pads))
 
     def clipped(self, name: str, low: float, high: float) -> str:
         """What is below `low` as `low`, what is above `high` as `high`."""
-        if self._opset < 11:
+        if self.opset < 11:
             return self("Clip", name, min=float(low), max=float(high))
         return self("Clip", name, self.constant(low), self.constant(high))
 
@@ -85,5 +98,6 @@ class Tail:
         self.wiring.store()
         return model
 
-    def _indices(self, values: Sequence[int]) -> str:
+    def indices(self, values: Sequence[int]) -> str:
+        """An int64 constant."""
         return self.wiring.add_constant(np.array(values, np.int64))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from convert.artifacts import Task
 
 if TYPE_CHECKING:
@@ -90,3 +92,41 @@ def _one(
     score, obj = sigmoid(score), sigmoid(obj)
     y, x = cy + sigmoid(py) * step_y, cx + sigmoid(px) * step_x
     return around(x, y, pw * exp(dw), ph * exp(dh)), obj if objectness else obj * score, label
+
+
+def suppressed(rows: NDArray[Any], width: int, height: int, overlap: float, pixels: bool) -> list[tuple[float, bool]]:
+    """Score, and whether it is kept, of YOLOv5's rows [A,5+C], best first: Edge Impulse's non-maximum suppression.
+
+    The best box that is left is kept; later ones that share `overlap` of their union with it, or more, are not.
+    """
+    kept: list[tuple[int, int, int, int]] = []
+    found = []
+    for row in sorted(rows, key=lambda row: -row[4]):
+        box = sdk_box(row, width, height, pixels=pixels)
+        stays = all(shared(box, other) < np.float32(overlap) for other in kept)
+        if stays:
+            kept.append(box)
+        found.append((float(row[4]), stays))
+    return found
+
+
+def sdk_box(row: NDArray[Any], width: int, height: int, *, pixels: bool = False) -> tuple[int, int, int, int]:
+    """Left, top, width and height in whole pixels, as the SDK keeps a candidate; float32 as in C."""
+    x, y, wide, high = (np.float32(value) for value in row[:4])
+    left, top = max(x - wide / np.float32(2), np.float32(0)), max(y - high / np.float32(2), np.float32(0))
+    if pixels:
+        wide, high = min(wide, width - left), min(high, height - top)
+        across = down = np.float32(1)
+    else:
+        across, down = np.float32(width), np.float32(height)
+    return int(left * across), int(top * down), max(int(wide * across), 0), max(int(high * down), 0)
+
+
+def shared(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> np.float32:
+    """Intersection over union; 0 where one has no area."""
+    if min(*one[2:], *other[2:]) <= 0:
+        return np.float32(0)
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(wide, 0) * max(high, 0)
+    return np.float32(both) / np.float32(one[2] * one[3] + other[2] * other[3] - both)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,19 @@ def pictures(count: int = 1) -> NDArray[np.float32]:
     return np.random.default_rng(1).random((count, 3, *SIZE), np.float32)
 
 
+def reported(rows: NDArray[Any], boxes: list[plain.Box], *, pixels: bool) -> list[tuple[plain.Box, bool]]:
+    """Boxes, best first, where Edge Impulse's SDK has them, and whether it keeps them."""
+    height, width = SIZE
+    best = sorted(range(len(rows)), key=lambda number: -rows[number][4])
+    kept = [stays for _, stays in plain.suppressed(rows, width, height, 0.2, pixels=pixels)]
+    found = []
+    for number, stays in zip(best, kept, strict=True):
+        left, top, wide, high = plain.sdk_box(rows[number], width, height, pixels=pixels)
+        edges = (top / height, left / width, (top + high) / height, (left + wide) / width)
+        found.append((plain.Box(*edges, *boxes[number][4:]), stays))
+    return found
+
+
 @pytest.mark.parametrize("score", ["product", "objectness"])
 @pytest.mark.parametrize(("task", "unit"), CASES)
 def test_decoded_as_its_makers_say(task: Task, unit: str, score: str) -> None:
@@ -54,6 +68,12 @@ def test_decoded_as_its_makers_say(task: Task, unit: str, score: str) -> None:
     height, width = SIZE
     pixels, by_objectness = unit in {"pixels", "cells"}, score == "objectness"
     wanted = plain.read(task, raw[0], width, height, pixels=pixels, objectness=by_objectness)
+    if by_objectness and LAYOUTS[task].by_objectness:
+        wanted = [box if stays else box._replace(score=-1) for box, stays in reported(raw[0], wanted, pixels=pixels)]
+        assert unit == "relative" or len({box.score > 0 for box in wanted}) == 2, "both must be seen"
+        assert fitted.head.overlap == 0.2
+    else:
+        assert fitted.head.overlap is None
     assert boxes.shape == (1, len(wanted), 4)
     assert len(wanted) == 32 + 8 + 2
     expected = np.array([box[:4] for box in wanted])
@@ -89,8 +109,37 @@ def test_outputs_are_what_the_parser_looks_for() -> None:
     assert fitted.outputs == OUTPUTS == ("detection_boxes", "detection_scores", "detection_classes")
     assert fitted.raw == ("raw_candidates",)
     assert len(fitted.model.graph.output) == 4
+    assert fitted.head.overlap is None
     forbidden = {"NonMaxSuppression", "NonZero", "TopK", "MatMul", "Gemm", "Loop", "If"}
     assert not forbidden & {node.op_type for node in fitted.model.graph.node}
+
+
+def test_overlap_is_that_of_the_export() -> None:
+    export = synthetic.fake_export(Task.YOLOV5, ("a", "b", "c"))
+    model = synthetic.candidates(Task.YOLOV5, unit="pixels", size=SIZE)
+    found = [
+        candidates(
+            onnx.load_model_from_string(model.SerializeToString()),
+            replace(export, metadata=replace(export.metadata, nms_iou=overlap)),
+            Options(yolo_score="objectness"),
+        )
+        for overlap in (0.05, 0.9)
+    ]
+    assert [fitted.head.overlap for fitted in found] == [0.05, 0.9]
+    few, many = (int((run(fitted, pictures())[1] > 0).sum()) for fitted in found)
+    assert few < many
+
+
+@pytest.mark.parametrize("task", [task for task in LAYOUTS if LAYOUTS[task].by_objectness])
+def test_any_batch_where_boxes_are_dropped(task: Task) -> None:
+    fitted = fit(task, score="objectness")
+    alone = [run(fitted, picture[np.newaxis]) for picture in pictures(8)]
+    model = dynamic_batch(fitted.model)
+    for size in (1, 2, 8):
+        together = onnxruntime(model.SerializeToString(), pictures(8)[:size])
+        for number, output in enumerate(together):
+            wanted = np.concatenate([outputs[number] for outputs in alone[:size]])
+            np.testing.assert_allclose(output, wanted, rtol=1e-6, atol=1e-6)
 
 
 def test_a_unit_that_is_not_the_usual_one_is_told() -> None:
@@ -119,7 +168,7 @@ def test_a_decoded_yolox_is_read_as_it_is() -> None:
 
 @pytest.mark.parametrize("labels", [1, 2, 4, 5])
 def test_labels_that_are_not_its_classes(labels: int) -> None:
-    with pytest.raises(InputError, match=rf"has {labels} labels .*detects 3 classes") as caught:
+    with pytest.raises(InputError, match=rf"has {labels} labels? .*detects 3 classes") as caught:
         fit(Task.YOLOV5, labels=labels)
     assert "--labels" in str(caught.value.hint)
 

@@ -203,7 +203,7 @@ def test_a_class_may_be_called_background() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (("green",), "has 1 labels .*detects 2 classes"),
+        (("green",), "has 1 label .*detects 2 classes"),
         (("a", "b", "c"), "has 3 labels .*detects 2 classes"),
         (("a", "background", "c"), "has 3 labels"),
         ((), "has 0 labels"),

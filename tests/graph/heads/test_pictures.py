@@ -15,13 +15,14 @@ from convert.export.facts import facts
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.nvinfer.heads import facts as emitted_facts
-from convert.nvinfer.heads import head_entries, head_preset
+from convert.nvinfer.heads import head_entries, preset_for
 from convert.nvinfer.targets import target
 from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
 from convert.validate import tensorrt
+from tests.graph.heads import plain
 from tests.graph.proof import onnxruntime
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def litert(model: bytes, picture: NDArray[np.float32]) -> list[NDArray[Any]]:
 def found(adapted: Adapted, picture: NDArray[np.float32]) -> list[Any]:
     """What nvinfer would report with the config that is emitted."""
     where = target("7.1", "jetson")
-    preset = head_preset(adapted.head.task)
+    preset = preset_for(adapted.head, where)
     known = emitted_facts(preset, adapted, where)
     values: dict[str, Any] = {entry.key: entry.value for entry in head_entries(preset, preset.property, known, where)}
     each = {entry.key: entry.value for entry in head_entries(preset, preset.class_attrs_all, known, where)}
@@ -81,25 +82,17 @@ def found(adapted: Adapted, picture: NDArray[np.float32]) -> list[Any]:
 
 
 def sdk_yolov5(rows: NDArray[np.float32], width: int, height: int) -> list[tuple[Edges, float, int]]:
-    """Objectness from 0.5 on, then NMS at 0.2 over all classes; pixels, clipped on all sides."""
-    kept: list[tuple[Edges, float, int]] = []
-    for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
-        x, y, wide, high, score = row[:5].tolist()
-        edges = (
-            max(x - wide / 2, 0) * width,
-            max(y - high / 2, 0) * height,
-            min(x + wide / 2, 1) * width,
-            min(y + high / 2, 1) * height,
-        )
-        if score >= 0.5 and all(overlap(edges, other) < 0.2 for other, _, _ in kept):
-            kept.append((edges, score, int(row[5:].argmax())))
-    return kept
-
-
-def overlap(a: Edges, b: Edges) -> float:
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(wide, 0) * max(high, 0)
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    """Edge Impulse's rules: objectness from 0.5 on, NMS at 0.2 over all classes, the likeliest class; whole pixels."""
+    kept: list[tuple[int, int, int, int]] = []
+    found: list[tuple[Edges, float, int]] = []
+    for row in sorted(rows, key=lambda row: -row[4]):
+        box = plain.sdk_box(row, width, height)
+        if 0.5 <= row[4] <= 1 and all(plain.shared(box, other) < np.float32(0.2) for other in kept):
+            kept.append(box)
+            left, top, wide, high = box
+            label = plain.best(row[5:].tolist())[0]
+            found.append(((left, top, min(left + wide, width), min(top + high, height)), float(row[4]), label))
+    return found
 
 
 def assert_same(objects: list[Any], wanted: list[tuple[Edges, float, int]]) -> None:
@@ -111,11 +104,20 @@ def assert_same(objects: list[Any], wanted: list[tuple[Edges, float, int]]) -> N
         assert one.class_id == label
 
 
-def test_yolov5_on_a_face(models: Path, worker: Worker, tmp_path: Path) -> None:
-    adapted = shipped(models / "yolov5-160x160x3-f16.lite", ("a", "b"), worker, tmp_path, yolo_score="objectness")
-    picture = read(models / "jan.jpg", adapted)
-    wanted = sdk_yolov5(litert(adapted.export.model, picture)[0][0], 160, 160)
-    assert len(wanted) == 1
+@pytest.mark.parametrize(
+    ("name", "file", "labels"),
+    [
+        ("yolov5-160x160x3-f16.lite", "jan.jpg", [0]),
+        ("yolov5-512x512x3-f16.lite", "beer.jpg", [0, 1]),  # best of three; the other class's box across it goes
+    ],
+)
+def test_yolov5_as_edge_impulse_reports_it(
+    name: str, file: str, labels: list[int], models: Path, worker: Worker, tmp_path: Path
+) -> None:
+    adapted = shipped(models / name, ("a", "b", "c")[: 2 + len(labels) // 2], worker, tmp_path, yolo_score="objectness")
+    picture = read(models / file, adapted)
+    wanted = sdk_yolov5(litert(adapted.export.model, picture)[0][0], picture.shape[2], picture.shape[1])
+    assert [label for _, _, label in wanted] == labels
     assert_same(found(adapted, picture), wanted)
 
 
@@ -178,6 +180,7 @@ def test_fomo_on_a_face(
         ("fomo-96x96x1-f32.tflite", {}),
         ("fomo-240x240x3-f32.tflite", {"fomo_merge": "peak"}),
         ("yolov5-160x160x3-f16.lite", {}),
+        ("yolov5-160x160x3-f16.lite", {"yolo_score": "objectness"}),
         ("ssd-320x320x3-int8.lite", {}),
     ],
 )
