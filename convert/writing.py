@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING
 from convert.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["WRITES", "Output", "make_folder", "sha256", "write", "write_all"]
 
 WRITES = "convert.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
+
+_SIDE_BY_SIDE = 16
+"""Files that are flushed at the same time. The file system commits its journal once for all that wait for it, so many
+files take little longer than one."""
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.part")
 
@@ -79,7 +83,10 @@ def write_all(
     """
     make_folder(folder)
     _remove_leftovers(folder)
+    umask = os.umask(0)
+    os.umask(umask)
     parts: list[tuple[Path, Path]] = []
+    contents: list[tuple[Path, bytes, int]] = []
     try:
         for name, data in files.items():
             place = folder / name
@@ -87,13 +94,14 @@ def write_all(
             mode = 0o755 if name in executables else 0o644
             if _is_current(place, data, mode):
                 continue
-            part = folder / f".{name}.{os.getpid()}.part"
-            parts.append((part, place))
-            _write_part(part, data, mode)
             if place.is_dir():
                 raise OutputError(
                     "a folder stands where this file belongs", path=place, hint="remove it or choose another -o"
                 )
+            part = folder / f".{name}.{os.getpid()}.part"
+            parts.append((part, place))
+            contents.append((part, data, mode & ~umask))  # the same permissions apart from what the umask takes away
+        _write_parts(contents)
         for part, place in parts:
             part.replace(place)
     except OSError as error:
@@ -105,15 +113,25 @@ def write_all(
     return tuple(Output(str(folder / name), sha256(data)) for name, data in files.items())
 
 
+def _write_parts(contents: Sequence[tuple[Path, bytes, int]]) -> None:
+    """All are on disk when this returns; the first error, when all threads are done."""
+    if len(contents) < 2:
+        for one in contents:
+            _write_part(*one)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - much that writes nothing imports this module
+
+    with ThreadPoolExecutor(min(len(contents), _SIDE_BY_SIDE)) as threads:
+        for _ in threads.map(_write_part, *zip(*contents, strict=True)):
+            pass
+
+
 def _write_part(part: Path, data: bytes, mode: int) -> None:
     with part.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    # Deterministic permissions apart from what the umask takes away.
-    umask = os.umask(0)
-    os.umask(umask)
-    part.chmod(mode & ~umask)
+    part.chmod(mode)
 
 
 def _is_current(place: Path, data: bytes, mode: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,15 +10,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from convert.errors import OutputError
 from convert.writing import Output, make_folder, sha256, write, write_all
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -202,3 +200,45 @@ def test_what_a_killed_run_left_goes_before_anybody_has_noticed_its_death(tmp_pa
         assert time.monotonic() < deadline
         write(tmp_path / "a.txt", b"whole")
     process.wait()
+
+
+def test_many_files_are_on_disk_before_the_first_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushed side by side; results, permissions and names are those of one after the other."""
+    seen: list[tuple[str, list[str]]] = []
+    flush, rename = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        seen.append(("flushed", []))
+
+    def replace(part: Path, place: Path) -> Path:
+        seen.append(("named", names(tmp_path)))
+        return rename(part, place)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    files = {f"{number:02d}": bytes([number]) * number for number in range(50)}
+    outputs = write_all(tmp_path, files, executables=frozenset({"07"}))
+    assert [what for what, _ in seen] == ["flushed"] * 50 + ["named"] * 50
+    assert not any(name in files for name in seen[50][1])
+    assert [output.path for output in outputs] == [str(tmp_path / name) for name in files]
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == files
+    assert [name for name in files if mode(tmp_path / name) != 0o644] == ["07"]
+
+
+@pytest.mark.parametrize("broken", [0, 20, 39])
+def test_one_of_many_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
+    """Whichever it is, none gets its name and nothing is left."""
+    (tmp_path / "00").write_bytes(b"old")
+    flush, which = os.fsync, f".{broken:02d}.{os.getpid()}.part"
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == which:
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="cannot write: Input/output error"):
+        write_all(tmp_path, {f"{number:02d}": b"new" for number in range(40)})
+    assert names(tmp_path) == ["00"]
+    assert (tmp_path / "00").read_bytes() == b"old"

@@ -21,7 +21,7 @@ from convert.simulate.look import look
 from convert.simulate.pictures import Picture, find, read_all
 from convert.simulate.replayed import replayed
 from convert.simulate.run import Runner
-from convert.writing import make_folder, write, write_all
+from convert.writing import make_folder, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,6 +41,8 @@ __all__ = ["Job", "Result"]
 
 _QUALITY = 90  # of the drawn JPEG files
 _UNKNOWN = 48  # grey level of frames that were recorded without their picture
+_TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
+_MOST_BYTES = 2**25  # of such files, unless one picture's alone are more
 _MOST_OBJECTS = 2**28  # bytes of an objects.json that is looked into before it is replaced
 
 
@@ -150,18 +152,21 @@ class Job:
 
 @dataclass(slots=True)
 class _Folder:
-    """The results on their way to the disk: what belongs to one picture at once, what tells of all at the end."""
+    """The results on their way to the disk: what belongs to pictures some at a time, what tells of all at the end."""
 
     path: Path
     outputs: list[Output] = field(default_factory=list)
     shown: dict[str, bytes] = field(default_factory=dict)
     _before: set[str] = field(default_factory=set)
+    _drawn: dict[str, bytes] = field(default_factory=dict)
+    _texts: dict[str, bytes] = field(default_factory=dict)
+    _waiting: int = 0
 
     def __post_init__(self) -> None:
         self._before = _names(self.path / "objects.json")
 
     def add(self, frame: Frame, pixels: NDArray[np.uint8], kitti_text: bytes) -> None:
-        """Draw and write one picture."""
+        """Draw one picture, and write it with some more."""
         from convert.render.drawing import draw, page_picture  # noqa: PLC0415 - Pillow
         from convert.render.page import MOST_PICTURES  # noqa: PLC0415 - jinja2
 
@@ -174,10 +179,19 @@ class _Folder:
             )
         data = io.BytesIO()
         draw(pixels, frame).save(data, "JPEG", quality=_QUALITY, subsampling=0)
-        self.outputs.append(write(place, data.getvalue()))
-        self.outputs.append(write(self.path / "kitti" / f"{frame.name}.txt", kitti_text))
+        self._drawn[place.name] = data.getvalue()
+        self._texts[f"{frame.name}.txt"] = kitti_text
+        self._waiting += len(data.getvalue()) + len(kitti_text)
+        if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
+            self._write()
         if len(self.shown) < MOST_PICTURES:
             self.shown[frame.name] = page_picture(pixels, frame)
+
+    def _write(self) -> None:
+        """What waits."""
+        drawn, texts = write_all(self.path / "drawn", self._drawn), write_all(self.path / "kitti", self._texts)
+        self.outputs += [output for both in zip(drawn, texts, strict=True) for output in both]
+        self._drawn, self._texts, self._waiting = {}, {}, 0
 
     def finish(
         self, simulation: Simulation, findings: tuple[Finding, ...], chain: App, comparison: Comparison | None = None
@@ -185,6 +199,7 @@ class _Folder:
         """Write what tells of all pictures, and remove what an earlier run drew and this one did not."""
         from convert.render.page import page  # noqa: PLC0415 - jinja2
 
+        self._write()
         configs = {str(source.path): _text(source.path) for source in chain.sources}
         html = page(
             simulation,

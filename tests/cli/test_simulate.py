@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from convert.writing import write_all
 from tests.conftest import SHARED
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.writing import Output
     from tests.cli.conftest import Said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +125,34 @@ class TestResults:
             say("simulate", config, "--sgie", second, pictures, "-o", tmp_path / name, "-q")
             written.append(_files(tmp_path / name))
         assert written[0] == written[1]
+
+    @pytest.mark.parametrize(
+        ("what", "most", "written"), [("_TOGETHER", 2, [2, 1]), ("_TOGETHER", 1, [1, 1, 1, 0]), ("_MOST_BYTES", 1, [1, 1, 1, 0])]
+    )  # fmt: skip
+    def test_how_many_are_written_together_makes_no_difference(
+        self, say: Callable[..., Said], tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, what: str,
+        most: int, written: list[int],
+    ) -> None:  # fmt: skip
+        _save(pictures / "c.png", block(32, 32, GREEN))
+        words = ("simulate", detector(tmp_path), pictures, "-o", tmp_path / "out", "--format", "json")
+        outputs = [json.loads(say(*words).out)["outputs"]]
+        files = _files(tmp_path / "out")
+        shutil.rmtree(tmp_path / "out")
+        found = []
+
+        def counted(folder: Path, files: dict[str, bytes]) -> tuple[Output, ...]:
+            if folder.name == "drawn":
+                found.append(len(files))
+            return write_all(folder, files)
+
+        monkeypatch.setattr(f"convert.cli.simulate_job.{what}", most)
+        monkeypatch.setattr("convert.cli.simulate_job.write_all", counted)
+        outputs.append(json.loads(say(*words).out)["outputs"])
+        assert found == written
+        assert _files(tmp_path / "out") == files
+        assert outputs[0] == outputs[1]
+        places = [str(Path(output["path"]).relative_to(tmp_path / "out")) for output in outputs[0]]
+        assert places[:3] == ["drawn/a.jpg", "kitti/a.txt", "drawn/b.jpg"]
 
     def test_the_table(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
         said = say("simulate", detector(tmp_path), pictures, "-o", tmp_path / "out")
