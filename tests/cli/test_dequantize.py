@@ -1,0 +1,114 @@
+"""`--dequantize` on every road: whole, in steps, in batches, from EON-compiled C++."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.export.eon.writer import FORMS, write
+from tests.test_agreement import by_brightness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Said
+
+SAID = ("--labels", "dark;bright", "--resize-mode", "squash", "--image-scaling", "0..1", "--dequantize")
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose first layer's rounding matters."""
+    path = tmp_path_factory.mktemp("coarse") / "coarse.tflite"
+    path.write_bytes(by_brightness(0.7, 0.45))
+    return path
+
+
+def report(folder: Path) -> dict[str, Any]:
+    document = json.loads((folder / "report.json").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_the_whole_road_and_its_steps_choose_alike(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
+    whole, work, steps = tmp_path / "whole", tmp_path / "work", tmp_path / "steps"
+    said = say("convert", coarse, "-o", whole, *SAID)
+    assert said.code == 0, said.err
+    assert ", first layer rounded" in said.out
+    assert "EI154" in said.out
+    assert say("translate", coarse, "-o", work, *SAID).code == 0
+    assert say("adapt", work / "coarse.translated.onnx", "--tflite", coarse, "-o", work, *SAID).code == 0
+    assert say("validate", work / "coarse.onnx", "--tflite", coarse, "-o", work, *SAID).code == 0
+    assert say("emit", work / "coarse.onnx", "--tflite", coarse, "-o", steps, *SAID).code == 0
+    assert (steps / "coarse.onnx").read_bytes() == (whole / "coarse.onnx").read_bytes()
+    one, other = report(whole), report(steps)
+    assert one["evidence"] == other["evidence"]
+    assert one["export"] == other["export"]
+    assert one["evidence"]["int8_agreement"]["rounded"] == 1
+    assert one["evidence"]["int8_agreement"]["top1"] >= 0.98
+    assert one["evidence"]["parity"]["max_abs_diff"] < 1e-4
+
+
+def test_what_unpack_writes_goes_on_as_it_was_chosen(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
+    said = say("unpack", coarse, "-o", tmp_path / "work", *SAID, "--format", "json")
+    assert said.code == 0, said.err
+    recorded = json.loads((tmp_path / "work" / "metadata.json").read_text())
+    assert "EI154" in {finding["id"] for finding in recorded["findings"]}
+    assert "FLOOR" in recorded["operators"]
+    assert say("convert", tmp_path / "work" / "coarse.tflite", "-o", tmp_path / "out").code == 0
+    assert say("convert", coarse, "-o", tmp_path / "whole", *SAID).code == 0
+    operators = [report(tmp_path / name)["export"]["operators"] for name in ("out", "whole")]
+    assert operators[0] == operators[1]
+    assert report(tmp_path / "out")["evidence"]["parity"] == report(tmp_path / "whole")["evidence"]["parity"]
+
+
+def test_a_dry_run_measures_nothing(
+    say: Callable[..., Said], coarse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.agreement.Worker", None)
+    said = say("convert", coarse, "-o", tmp_path / "out", *SAID, "--dry-run")
+    assert said.code == 0, said.err
+    assert "EI151" in said.out
+    assert "EI154" not in said.out
+
+
+def test_a_batch_gives_the_same_bytes(
+    say: Callable[..., Said], coarse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
+    assert say("convert", coarse, "-o", tmp_path / "whole", *SAID).code == 0
+    for place in ("first", "second"):  # the second from the cache
+        said = say("batch", coarse, "-o", tmp_path / place, *SAID)
+        assert said.code == 0, said.err
+        for path in (tmp_path / "whole").iterdir():
+            assert (tmp_path / place / "coarse" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_eon_compiled_cpp_gives_the_same_model(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
+    source = tmp_path / "trained_model_compiled.cpp"
+    source.write_text(write(coarse.read_bytes(), FORMS["2025-07"]))
+    for path, name in ((coarse, "flat"), (source, "compiled")):
+        said = say("convert", path, "-o", tmp_path / name, *SAID, "--name", "m")
+        assert said.code == 0, said.err
+    assert (tmp_path / "flat" / "m.onnx").read_bytes() == (tmp_path / "compiled" / "m.onnx").read_bytes()
+    evidence = [report(tmp_path / name)["evidence"]["int8_agreement"] for name in ("flat", "compiled")]
+    assert evidence[0] == evidence[1]
+
+
+@pytest.mark.slow
+def test_a_real_model_gets_its_steps_back(say: Callable[..., Said], models: Path, tmp_path: Path) -> None:
+    options = ("--resize-mode", "squash", "--image-scaling", "0..1", "--dequantize", "--format", "json")
+    said = say("convert", models / "classify-160x160x1-int8.tflite", "-o", tmp_path, *options)
+    assert said.code == 0, said.err
+    evidence = said.document["evidence"]
+    assert evidence["int8_agreement"]["rounded"] == 1
+    assert evidence["int8_agreement"]["top1"] >= 0.98
+    assert evidence["parity"]["max_abs_diff"] < 5e-5
+    assert evidence["batch"]["max_abs_diff"] < 1e-5
+    assert {"EI151", "EI154"} <= {finding["id"] for finding in said.document["findings"]}
+    assert "EI153" not in {finding["id"] for finding in said.document["findings"]}
+    checked = say("check", tmp_path)
+    assert checked.code == 0, checked.out
