@@ -127,8 +127,9 @@ class TestResults:
         assert written[0] == written[1]
 
     @pytest.mark.parametrize(
-        ("what", "most", "written"), [("_TOGETHER", 2, [2, 1]), ("_TOGETHER", 1, [1, 1, 1, 0]), ("_MOST_BYTES", 1, [1, 1, 1, 0])]
-    )  # fmt: skip
+        ("what", "most", "written"),
+        [("_TOGETHER", 2, [2, 1]), ("_TOGETHER", 1, [1, 1, 1, 0]), ("_MOST_BYTES", 1, [1, 1, 1, 0])],
+    )
     def test_how_many_are_written_together_makes_no_difference(
         self, say: Callable[..., Said], tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, what: str,
         most: int, written: list[int],
