@@ -163,6 +163,7 @@ def test_model_document() -> None:
             "score": None,
             "coordinates": None,
             "limits": None,
+            "overlap": None,
         },
         "preprocessing": {
             "net_scale_factor": 1 / 255,
