@@ -118,6 +118,8 @@ def _refuse_shape(export: Export) -> None:
     batch, _, _, channels = shape
     if batch != 1:
         raise _refused(export, f"its input holds {batch} pictures", "export the model for one picture at a time")
+    if channels not in {1, 3} and shape[1] in {1, 3}:  # what PyTorch's own converters write
+        raise _refused(export, "its input has the channels first", "give its ONNX model, where that is usual")
     if channels not in {1, 3}:
         raise _refused(
             export, f"its input has {channels} channels", "Gst-nvinfer feeds 1 (grey) or 3 (colour) channels, no other"

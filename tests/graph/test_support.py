@@ -43,6 +43,7 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
         ({"task": Task.YOLOV2}, "a YOLOv2 object detector", "Akida"),
         ({"task": Task.YOLOV7}, "a YOLOv7 object detector", "without its NMS"),
         ({"input": Tensor("x", (1, 96, 96, 4), "float32")}, "4 channels", "1 (grey) or 3"),
+        ({"input": Tensor("x", (1, 3, 96, 96), "float32")}, "channels first", "ONNX"),
         ({"input": Tensor("x", (2, 96, 96, 3), "float32")}, "holds 2 pictures", "one picture"),
         ({"input": Tensor("x", (1, None, None, 3), "float32")}, "no picture of a fixed size", "fixed"),
         ({"input": Tensor("x", (), "float32")}, "input unknown", "fixed"),
