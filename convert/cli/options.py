@@ -183,7 +183,7 @@ adapting = stack(
         type=click.Choice(["product", "objectness"]),
         default="product",
         show_default=True,
-        help="YOLO: objectness times class, or objectness alone as Edge Impulse's SDK has it.",
+        help="YOLO: objectness times class, or objectness alone; of YOLOv5 then exactly what Edge Impulse's SDK reports.",
     ),
 )
 """What the model is shown, and how a detector's outputs are made readable."""

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from convert.against.comparison import Cause, Verdict
+from convert.against.words import Telling
 from convert.artifacts import Task
 from convert.resizing import interpolate
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
@@ -180,6 +181,78 @@ class TestYolo:
         found = compared(changed(yolo, tmp_path, keys), yolo_file, picture)
         assert found.rows[0].verdict is Verdict.DIFFERS
         assert causes(found.rows[0]) == [wanted]
+
+
+@pytest.fixture(scope="module")
+def beer_file(models: Path) -> Path:
+    return models / "yolov5-512x512x3-f16.lite"
+
+
+@pytest.fixture(scope="module")
+def beer_finder(convert: Convert, beer_file: Path) -> Path:
+    return convert(beer_file, *_SQUASH, "--yolo-score", "objectness")
+
+
+@pytest.mark.slow
+class TestYoloAsEdgeImpulseHasIt:
+    """Two classes lie across one another in this picture: nvinfer, class by class, would show both."""
+
+    @pytest.fixture
+    def picture(self, models: Path) -> NDArray[np.uint8]:
+        return photo(models / "beer.jpg", (512, 512))
+
+    def test_nothing_differs(self, beer_finder: Path, beer_file: Path, picture: NDArray[np.uint8]) -> None:
+        found = compared(config_of(beer_finder), beer_file, picture, tolerance=1e-4)
+        (row,) = found.rows
+        assert row.verdict is Verdict.SAME
+        assert [one.class_id for one in row.deepstream.objects] == [0, 1]
+        assert row.shift is not None
+        assert row.shift <= 1
+        steps = {step.cause: step for step in found.comparison.steps}
+        assert all(steps[cause].same for cause in (Cause.SCORE, Cause.MERGE, Cause.THRESHOLD))
+        assert steps[Cause.MERGE].deepstream == steps[Cause.MERGE].edge_impulse
+
+    def test_by_default_nvinfer_looks_at_one_class_at_a_time(
+        self, convert: Convert, beer_file: Path, picture: NDArray[np.uint8]
+    ) -> None:
+        found = compared(config_of(convert(beer_file, *_SQUASH)), beer_file, picture)
+        merge = next(step for step in found.comparison.steps if step.cause is Cause.MERGE)
+        assert not merge.same
+        assert "of a class" in merge.deepstream
+        assert Telling(found.both, 512, 512).reason(Cause.MERGE)[1] == "convert with --yolo-score objectness"
+
+    @pytest.mark.parametrize(
+        ("keys", "wanted"),
+        [({"all.pre-cluster-threshold": 0.6}, "threshold"), ({"all.topk": 0}, "limits")],
+    )
+    def test_a_key_of_the_config(
+        self,
+        beer_finder: Path,
+        beer_file: Path,
+        picture: NDArray[np.uint8],
+        tmp_path: Path,
+        keys: dict[str, object],
+        wanted: str,
+    ) -> None:
+        found = compared(changed(beer_finder, tmp_path, keys), beer_file, picture)
+        assert causes(found.rows[0]) == [wanted]
+
+    def test_what_is_dropped_stays_dropped_without_a_threshold(
+        self, beer_finder: Path, picture: NDArray[np.uint8], tmp_path: Path
+    ) -> None:
+        """nvinfer takes no threshold below 0, and what was dropped has a score below that."""
+        (frame,) = shown(changed(beer_finder, tmp_path, {"all.pre-cluster-threshold": 0}), picture)
+        assert 2 < len(frame.objects) < 300
+        assert min(one.confidence for one in frame.objects) >= 0
+
+    def test_a_second_suppression_is_told(
+        self, beer_finder: Path, beer_file: Path, picture: NDArray[np.uint8], tmp_path: Path
+    ) -> None:
+        keys = {"cluster-mode": 2, "all.nms-iou-threshold": 0.3}
+        found = compared(changed(beer_finder, tmp_path, keys), beer_file, picture)
+        merge = next(step for step in found.comparison.steps if step.cause is Cause.MERGE)
+        assert merge.deepstream.endswith("then drops boxes of a class that overlap by more than 0.3")
+        assert not merge.same
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,45 @@ def test_nvinfer_takes_it_and_says_nothing(tmp_path: Path, invent: Invent, task:
         assert parsed.values["num-detected-classes"] == 3
         assert parsed.values["cluster-mode"] == (4 if task is Task.FOMO else 2), "0 would keep the best 20 only"
         assert [one["pre-cluster-threshold"] for one in parsed.values["class-attrs"]] == [0.5] * 3
+
+
+YOLOV5 = (Task.YOLOV5, Task.YOLOV5_DRPAI)
+
+
+def suppressing(invent: Invent, task: Task) -> Validated:
+    model = detector(invent, task, metadata=Metadata(threshold=0.75, nms_iou=0.3))
+    head = replace(model.adapted.head, score="objectness", overlap=0.3)
+    return replace(model, adapted=replace(model.adapted, head=head))
+
+
+@pytest.mark.parametrize("task", YOLOV5)
+@pytest.mark.parametrize("release", ["6.0.1", "6.1", "9.1"])
+def test_nvinfer_drops_nothing_where_the_graph_does(tmp_path: Path, invent: Invent, task: Task, release: str) -> None:
+    files = emitted(tmp_path, suppressing(invent, task), target=release)
+    for name in ("config_infer_primary_fruit.txt", "config_infer_secondary_fruit.txt"):
+        parsed = read(tmp_path / name, release=release, platform="jetson")
+        assert parsed.verdict == "accepted"
+        assert not (parsed.problems or parsed.unknown or parsed.unread or parsed.ignored)
+        assert parsed.values["cluster-mode"] == 4
+        assert [one["pre-cluster-threshold"] for one in parsed.values["class-attrs"]] == [0.75] * 3
+        assert b"nms-iou-threshold" not in files[name]
+        assert b"of whatever class.\ncluster-mode=4\n" in files[name]
+
+
+@pytest.mark.parametrize(("release", "platform"), [("5.1", "jetson"), ("6.0", "jetson"), ("6.0.1", "dgpu")])
+def test_an_old_tensorrt_cannot_build_such_a_graph(tmp_path: Path, invent: Invent, release: str, platform: str) -> None:
+    with pytest.raises(
+        PresetError, match=rf"needs TensorRT 8\.2; DeepStream {re.escape(release)} has [78]\."
+    ) as caught:
+        emitted(tmp_path, suppressing(invent, Task.YOLOV5), target=release, platform=platform)
+    assert "--yolo-score product" in str(caught.value.hint)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_other_head_can_leave_it_to_the_graph(invent: Invent, tmp_path: Path) -> None:
+    model = suppressing(invent, Task.FOMO)
+    with pytest.raises(PresetError, match="suppressed: the entry 'tensorrt' is missing"):
+        emitted(tmp_path, model)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -18,6 +18,7 @@ from convert.export.onnxfacts import onnx_facts
 from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
 from convert.graph.heads.layouts import LAYOUTS
+from convert.graph.heads.recorded import reread
 from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.validate import reference
@@ -204,6 +205,13 @@ def test_a_wrong_suppression_is_found(fault: Callable[[ModelProto], None], child
     assert [finding.id for finding in findings] == ["EI351"] or not findings
     _, findings = validated(changed(good, fault), child)
     assert "EI440" in {finding.id for finding in findings}
+
+
+def test_a_later_command_knows_that_the_graph_drops_boxes(child: Worker) -> None:
+    artifact = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child, yolo_score="objectness")
+    head, _ = reread(artifact.onnx, artifact.export, Path())
+    assert head == artifact.head
+    assert head.overlap == 0.2
 
 
 def test_pictures_that_mix_where_boxes_are_dropped(child: Worker) -> None:

@@ -16,9 +16,15 @@ found by computing the right side again and again from "all are kept". After r r
 that ends a chain of at most r candidates, each overlapping the next. A candidate depends on better ones only, so
 neither the threshold on scores nor a picture's weak candidates matter for the strong.
 
-How long chains get: candidates of an object overlap one another, which is a chain of 2 however many they are: the best
-one drops them. Longer ones need objects that overlap by less than the threshold, with candidates that lie between them.
-`ROUNDS` is even, so of a chain longer than that too much is kept, and no object is lost.
+How many rounds it takes (measured): two YOLOv5 of 160 and 512 pixels on nine pictures need 1 for the candidates from
+0.1 on, 3 from 0.01 on, 12 for all 1024; up to 200 invented objects with 1024 candidates, scattered and shifted at
+random, need 10. Candidates of one object are a chain of 2 however many they are: the best drops them. Longer chains
+need objects side by side, with candidates between them. `ROUNDS` is even, so that of a longer chain too much is kept,
+and no object is lost.
+
+How many candidates: one face has 16 above 0.5, and a model has about as many of any object. Each doubling takes four
+times the work: on one core, of the 30 ms that yolov5-512x512x3-f16 takes in ONNX Runtime, 1024 candidates add 4 ms, 512
+nothing that can be measured and 2048 25 ms. What is weaker than 1024 others is not looked at.
 """
 
 from __future__ import annotations
@@ -37,9 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "OVERLAP", "ROUNDS", "as_reported", "best_rows", "kept_scores"]
 
 CANDIDATES = 1024
-"""Rows that are looked at; a model with fewer has all of them looked at. TensorRT's TopK takes 3840 at most."""
+"""Rows that are looked at, or all of a model that has fewer. TensorRT's TopK takes 3840 at most."""
 
 ROUNDS = 16
+"""How often the right side is computed; even."""
 
 OVERLAP = 0.2
 """Intersection over union, where the export records none: what the SDK's models are exported with."""
