@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.simulate.preprocess_shares import LUMA, WORKSPACE, Axis, bilinear, type_for
+from convert.simulate.preprocess_shares import LUMA, Axis, bilinear, type_for
+from convert.simulate.preprocess_workspace import WORKSPACE
 from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.simulate.preprocess_shares import WORKSPACE, bilinear, type_for
+from convert.simulate.preprocess_shares import bilinear, type_for
+from convert.simulate.preprocess_workspace import WORKSPACE
 from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:

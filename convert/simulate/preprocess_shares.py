@@ -8,7 +8,6 @@ small common denominator (six, where 320 pixels become 96), so everything is sai
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LUMA", "WORKSPACE", "Axis", "bilinear", "nearest", "type_for"]
+__all__ = ["LUMA", "Axis", "bilinear", "nearest", "type_for"]
 
 LUMA = (19595, 38470, 7471)
 """0.299, 0.587 and 0.114 (JPEG's and BT.601's luma of red, green and blue) times 65536."""
@@ -68,26 +67,3 @@ def type_for(whole: int) -> type[np.unsignedinteger[Any]]:
     """Holds 255 * whole and half of whole more."""
     most = 255 * whole + whole // 2
     return np.uint16 if most < 2**16 else np.uint32 if most < 2**32 else np.uint64
-
-
-_KEPT = 16  # arrays in a workspace
-
-
-class _Workspace(threading.local):
-    """Memory that is used again: getting it from the system for every picture costs more than the arithmetic."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[tuple[str, int, int, type[np.generic]], NDArray[Any]] = {}
-
-    def array(self, name: str, height: int, width: int, dtype: type[np.generic]) -> NDArray[Any]:
-        """Anything may stand in it."""
-        found = self._arrays.get((name, height, width, dtype))
-        if found is None:
-            if len(self._arrays) >= _KEPT:
-                self._arrays.clear()
-            found = self._arrays[name, height, width, dtype] = np.empty((height, width), dtype)
-        return found
-
-
-WORKSPACE = _Workspace()
-"""One for each thread."""
