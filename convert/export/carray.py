@@ -232,8 +232,8 @@ class _Reader:
         if lengths:
             # Where branches of #if each hold an array of this name, each holds its length, too.
             alike = [item for item in self._arrays if (item.namespace, item.name) == (array.namespace, array.name)]
-            name, value = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
-            return replace(array, declared=value, declared_by=name)
+            name, length = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
+            return replace(array, declared=length, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
             macro = self._scanner.macros.get((array.name + suffix).encode())
             if macro is not None and (value := integer(macro, self._scanner.macros)) is not None:

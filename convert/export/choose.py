@@ -6,7 +6,7 @@ import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from convert.errors import InputError
+from convert.errors import InputError, UnsupportedModelError
 from convert.export.absent import no_model
 from convert.export.candidates import ONNX_FORMS
 from convert.export.entries import describe
@@ -46,6 +46,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
 
     Raises:
         InputError: there is none, or there are several.
+        UnsupportedModelError: there are several, none of which takes pictures.
     """
     if not listing.entries:
         raise no_model(listing, tree)
@@ -63,6 +64,13 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
             + describe(listing.entries),
             path=tree.source,
             hint="export the library again, or name one of these with --model if you know that it is right",
+        )
+    if not pictures:
+        raise UnsupportedModelError(
+            f"the export holds {len(found)} models, but no classifier or detector of pictures:\n" + describe(found),
+            path=tree.source,
+            hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
+            + _shortest(found[0], found),
         )
     raise InputError(
         f"the export holds {len(found)} models:\n" + describe(found),

@@ -72,11 +72,16 @@ class Entry:
     def is_picture_model(self) -> bool:
         """Whether it takes pictures and is no anomaly detector; what cannot be read counts by its impulse's sensor."""
         facts = self.candidate.facts
-        if (self.block and self.block.anomaly) or self.metadata.sensor in NOT_CAMERAS:
+        if self.is_anomaly_detector or self.metadata.sensor in NOT_CAMERAS:
             return False
-        if facts is None:
-            return self.metadata.sensor != "fusion" and self.metadata.task is not Task.ANOMALY
-        return facts.task not in {Task.NOT_IMAGE, Task.ANOMALY}
+        return self.metadata.sensor != "fusion" if facts is None else facts.task is not Task.NOT_IMAGE
+
+    @property
+    def is_anomaly_detector(self) -> bool:
+        """Whether it is one, or the half of one that makes features of pictures, by the parameters or by itself."""
+        facts = self.candidate.facts
+        recorded = self.metadata.task is Task.ANOMALY or (self.block is not None and self.block.anomaly)
+        return recorded or (facts is not None and facts.task is Task.ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +272,8 @@ def line(entry: Entry) -> str:
     what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
-        what = f"{candidate.facts.task.value}, {candidate.facts.quantization}, input {size}"
+        task = Task.ANOMALY if entry.is_anomaly_detector else candidate.facts.task
+        what = f"{task.value}, {candidate.facts.quantization}, input {size}"
     unused = "" if entry.used else ", not in use"
     where = f" in {candidate.member}" if candidate.symbol else ""
     return f"{candidate.called}{impulse} ({what}{unused}){where}"

@@ -217,7 +217,8 @@ class _Reader:
         count = (
             self.values.integer("label_count", counted) if counted else self._macros.integer("CLASSIFIER_LABEL_COUNT")
         )
-        if labels is not None and count is not None and count != len(labels):
+        # An anomaly detector has none, and one is counted.
+        if labels and count is not None and count != len(labels):
             message = f"{len(labels)} labels are listed, but {count} are counted"
             self.values.findings.append(LABEL_COUNT.found(message, path=self.values.path))
         return labels or None

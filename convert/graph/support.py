@@ -62,7 +62,7 @@ _REFUSED: dict[Task, str] = {
     Task.YOLOV2: "it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
     Task.YOLOV7: "its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
     "fixed size: export it without its NMS, or train another detector",
-    Task.ANOMALY: "choose the classifier of this impulse with --model; Gst-nvinfer has no anomaly detector",
+    Task.ANOMALY: "Gst-nvinfer has no anomaly detector; if the impulse has a classifier, too, choose it with --model",
     Task.NOT_IMAGE: "Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
     Task.UNKNOWN: "if you know what it is, say so: --task classifier, --task fomo, --task yolov5, ...",
 }

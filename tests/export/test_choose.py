@@ -46,6 +46,27 @@ def test_an_anomaly_model_beside_the_classifier(tmp_path: Path) -> None:
         assert ids(result) == ["EI104"]
 
 
+def test_several_models_of_which_none_takes_pictures(tmp_path: Path) -> None:
+    """Two models of sound; and the two halves of a visual anomaly detector, of which the first does take a picture."""
+    sound = Parameters(year=2025, labels=LABELS, sensor="MICROPHONE")
+    library = multi_impulse_library(
+        [(tiny.features(), sound), (tiny.features(44), replace(sound, impulse_id=2, block_id=9))]
+    )
+    error = refused(write_tree(library, tmp_path / "sound"), "no classifier or detector", UnsupportedModelError)
+    assert "unpack --model" in str(error.hint)
+    assert export_of(tmp_path / "sound", model="tflite_learn_9").model == tiny.features(44)
+    features = tiny.model((1, 160, 160, 3), (1, 20, 20, 96), last="CONV_2D")
+    parameters = Parameters(year=2026, labels=(), width=160, height=160, last_layer="FOMO", threshold=0.5)
+    detector = cpp_library(features, parameters, anomaly=tiny.anomaly())
+    variables = detector["model-parameters/model_variables.h"].decode().replace("label_count = 0", "label_count = 1")
+    visual = variables.replace("ei_fill_result_fomo_f32", "ei_fill_result_visual_ad_f32")
+    assert visual != variables
+    detector["model-parameters/model_variables.h"] = visual.encode()
+    error = refused(write_tree(detector, tmp_path / "anomaly"), "no classifier or detector", UnsupportedModelError)
+    assert error.message.count("(anomaly, ") == 2
+    assert ids(unpack(tmp_path / "anomaly", model="tflite_learn_4711_5")) == ["EI104"]
+
+
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
     """A library with two picture impulses."""
