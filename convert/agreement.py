@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from convert.artifacts import Stage
     from convert.findings import Finding
 
-__all__ = ["WithAgreement", "compare", "most_inputs"]
+__all__ = ["TIMEOUT", "WithAgreement", "compare", "most_inputs"]
+
+TIMEOUT = 300.0
+"""Seconds a comparison may take; `--timeout` only ever gives it more."""
 
 _LEAST, _MOST = 100, 1000
 _PIXELS = 10_000_000  # of all inputs together: a second or two, whatever the size of one
@@ -47,7 +50,7 @@ class WithAgreement:
     """
 
     unpack: Stage
-    timeout: float = 300.0
+    timeout: float = TIMEOUT
     worker: Worker | None = field(default=None, compare=False, repr=False)
 
     @property

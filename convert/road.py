@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convert.agreement import WithAgreement
+from convert.agreement import TIMEOUT, WithAgreement
 from convert.errors import PresetError
 from convert.export.unpack import Unpack
 from convert.framed import WithFraming
@@ -66,7 +66,9 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
 def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
     """The stage `unpack`, with what is measured of a rewritten model; that starts a process where none is given."""
     unpack = Unpack(**pick(Unpack, options))
-    return WithAgreement(unpack, **pick(WithAgreement, options), worker=worker) if unpack.dequantize else unpack
+    if not unpack.dequantize:
+        return unpack
+    return WithAgreement(unpack, max(TIMEOUT, options.get("timeout", TIMEOUT)), worker)
 
 
 def _proof(options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from convert import agreement as stage
-from convert.agreement import WithAgreement, compare, most_inputs
+from convert.agreement import TIMEOUT, WithAgreement, compare, most_inputs
 from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult, Task
 from convert.errors import ValidationError
 from convert.export.dequantize import dequantize, int8_agreement
 from convert.export.dequantize.agreement import GOOD
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
+from convert.road import unpacking
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 
@@ -157,6 +158,12 @@ def test_the_stage_starts_a_worker_of_its_own_and_is_named_as_unpack(tmp_path: P
     assert WithAgreement(Unpack()).name == "unpack"
     export, _, _ = unpacked(by_brightness(0.4, 0.35), tmp_path, None)
     assert export.agreement is not None
+
+
+def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
+    assert unpacking({"dequantize": False}) == Unpack()
+    for options, seconds in (({}, TIMEOUT), ({"timeout": 1.0}, TIMEOUT), ({"timeout": 900.0}, 900)):
+        assert unpacking({"dequantize": True, **options}) == WithAgreement(Unpack(dequantize=True), seconds)
 
 
 def test_scaling_is_part_of_what_is_fed() -> None:
