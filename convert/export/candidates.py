@@ -41,6 +41,7 @@ _SOURCES: Final = (".h", ".hh", ".hpp", ".c", ".cc", ".cpp", ".cxx", ".inc", ".i
 _NAMES: Final = re.compile(r"(?:tflite|onnx|model|trained)[-_.]?(?:trained|learn|model|data)?.*", re.IGNORECASE)
 _MODEL_FOLDERS: Final = frozenset({"tflite-model", "onnx-model"})
 _MODEL_NAMES: Final = ("trained_tflite", "tflite_trained", "tflite_learn", "trained_onnx", "onnx_trained", "onnx_learn")
+_PARAMETERS: Final = frozenset({"model_metadata.h", "model_variables.h"})
 _SDK: Final = "edge-impulse-sdk"  # it holds test models of TensorFlow Lite's own
 _SMALLEST: Final = 512  # bytes of source; the smallest model makes a header of 4,000
 
@@ -147,7 +148,7 @@ def _is_possible(tree: Tree, member: Member) -> bool:
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
-    return path.parent.name == "model-parameters"
+    return path.parent.name == "model-parameters" or path.name in _PARAMETERS
 
 
 def _found(tree: Tree, members: Iterable[Member]) -> Iterator[Candidate]:
@@ -178,7 +179,7 @@ def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
             raise InputError(
                 "there is no model in this file: no array of bytes and no INCBIN line",
                 path=tree.name_of(member.path),
-                hint="give tflite-trained.h or tflite_learn_*.h, or the whole library",
+                hint="give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library",
             )
         yield from found
 
@@ -220,8 +221,10 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
             raise problem from error
         yield Candidate("none", member.path, member.path, size=member.size, problem=problem)
         return
+    # A single array that the user points at is the model; that of model_variables.h is a table of indices.
+    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member.path))
     for array in source.arrays:
-        if is_tflite(array.data) or _is_model_name(array.name) or (alone and len(source.arrays) == 1):
+        if is_tflite(array.data) or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
     for incbin in source.incbins:
         yield _incbin(tree, member, incbin)

@@ -44,6 +44,9 @@ def open_source(path: Path) -> Iterator[Source]:
     Raises:
         InputError: as `convert.export.archive.open_tree`.
     """
+    if is_folder(path) and _is_part(path.absolute()):
+        yield _with_parameters(path, path.parent if path.name else Path(".."))
+        return
     if not is_folder(path) and kinds.kind_of(read_head(path, kinds.HEAD)) is not kinds.ZIP:
         with _surroundings(path) as source:
             yield source
@@ -62,12 +65,25 @@ def places(path: Path) -> tuple[Path, ...]:
 
     More than are read may be named: whoever asks wants to know whether anything can have changed.
     """
-    if path.is_dir():
-        return (path,)
     absolute = path.absolute()
-    if absolute.parent.name == _MODEL_FOLDER and (absolute.parent.parent / _PARAMETERS).is_dir():
+    if path.is_dir():
+        return (path, absolute.parent / _PARAMETERS) if _is_part(absolute) else (path,)
+    if _is_part(absolute.parent):
         return path, absolute.parent, absolute.parent.parent / _PARAMETERS
     return path, *(place for name in _BESIDE if (place := absolute.parent / name).is_file())
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether the absolute path `folder` is the models' part of a library whose parameters are there, too."""
+    return folder.name == _MODEL_FOLDER and (folder.parent / _PARAMETERS).is_dir()
+
+
+def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> Source:
+    """Of the part of a library that `path` is or lies in, and its parameters; `shown` is the library's folder."""
+    folder = path.absolute() if focus is None else path.absolute().parent
+    tree = folder_part(folder.parent, [folder, folder.parent / _PARAMETERS], shown=shown)
+    finding = FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)
+    return Source(tree, focus, (finding,))
 
 
 def _has_model(tree: Tree) -> bool:
@@ -79,11 +95,8 @@ def _has_model(tree: Tree) -> bool:
 def _surroundings(path: Path) -> Iterator[Source]:
     path = Path(path)
     absolute = path.absolute()
-    root = absolute.parent.parent
-    if absolute.parent.name == _MODEL_FOLDER and (root / _PARAMETERS).is_dir():
-        tree = folder_part(root, [root / _MODEL_FOLDER, root / _PARAMETERS], shown=path.parent.parent)
-        found = [FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)]
-        yield Source(tree, f"{_MODEL_FOLDER}/{path.name}", tuple(found))
+    if _is_part(absolute.parent):
+        yield _with_parameters(path, path.parent.parent, focus=f"{_MODEL_FOLDER}/{path.name}")
         return
     beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
     if beside and absolute not in beside:

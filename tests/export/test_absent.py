@@ -34,6 +34,13 @@ def test_a_compiled_model_of_which_the_header_alone_is_left(tmp_path: Path) -> N
     assert "tflite_learn_5" in refused(write_tree(files, tmp_path), "is not in this folder").message
 
 
+def test_a_file_of_the_library_that_is_not_the_model(tmp_path: Path) -> None:
+    """With an array of one byte in it, as Studio writes it, which is no model."""
+    path = tmp_path / "model_variables.h"
+    path.write_bytes(b"const uint8_t ei_output_tensors_indices_5[] = { 0 };\n" + b"// no more\n" * 9)
+    assert "*_compiled.cpp" in str(refused(path, "there is no model in this file").hint)
+
+
 def test_a_library_that_names_no_model(tmp_path: Path) -> None:
     error = refused(write_tree(without_model(2021), tmp_path), "there is no model in this folder")
     assert "tflite-model/ folder" in str(error.hint)

@@ -152,6 +152,8 @@ def test_text_that_is_called_like_a_model_does_not_stand_in_the_way(tmp_path: Pa
     assert isinstance(export, Export)
     assert export.model == MODEL
     assert ids(result) == ["EI101", "EI105", "EI105"]
+    (tmp_path / "m.tflite").write_bytes(tiny.features())
+    assert export_of(tmp_path).model == tiny.features()
 
 
 def test_a_file_called_like_the_model_that_is_compiled(tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert export_of(Path()).model == MODEL
 
 
+def test_the_models_folder_alone(tmp_path: Path) -> None:
+    """Its parameters lie beside it; where it was cut out of the library, there are none."""
+    library = write_tree(cpp_library(MODEL, Parameters(year=2025, labels=LABELS), "F4"), tmp_path / "library")
+    result = unpack(library / "tflite-model")
+    export = result.artifact
+    assert isinstance(export, Export)
+    assert (export.model, export.metadata.labels, export.form) == (MODEL, LABELS, "F4")
+    assert (export.source, export.member) == ("tflite-model", "tflite-model/tflite_learn_5.tflite")
+    assert ids(result) == ["EI109"]
+    (library / "tflite-model").rename(tmp_path / "tflite-model")
+    assert ids(unpack(tmp_path / "tflite-model")) == ["EI101"]
+
+
 def test_openmv(tmp_path: Path) -> None:
     result = unpack(write_zip(openmv(MODEL, LABELS), tmp_path / "fruit-openmv-v2.zip"))
     export = result.artifact
