@@ -120,6 +120,8 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
     found = list(_found(tree, [member for member in tree.members.values() if _is_likely(member)]))
     if not found:
         found = list(_found(tree, [member for member in tree.members.values() if _is_possible(tree, member)]))
+    # Edge Impulse's example for PCs has a Makefile.tflite. Text is worth a word only where nothing else is.
+    found = [candidate for candidate in found if not _is_text(candidate)] or found
     taken = {candidate.member for candidate in found if candidate.form == "F4"}
     return tuple(item for item in found if item.form == "F4" or item.member not in taken)
 
@@ -145,6 +147,11 @@ def _is_possible(tree: Tree, member: Member) -> bool:
     except InputError:
         return False  # of the files that are no model by name, one that cannot be read is not worth a message
     return bool(_SIGNATURE.search(data))
+
+
+def _is_text(candidate: Candidate) -> bool:
+    """Whether it is called like a model file and holds text."""
+    return candidate.form == "none" and PurePosixPath(candidate.member).suffix.lower() in _BINARIES
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
@@ -192,7 +199,6 @@ def _binary(tree: Tree, member: Member) -> Candidate:
         if kind is kinds.ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
         if kind is not kinds.TFLITE:
-            # Edge Impulse's example for PCs has a Makefile.tflite; such a file was never meant to be the model.
             form = "none" if kind in {kinds.SOURCE, kinds.TEXT} else candidate.form
             candidate = replace(candidate, form=form)
             raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)

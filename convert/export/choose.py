@@ -54,7 +54,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
     pictures = [entry for entry in used if entry.is_picture_model]
     # An ONNX copy or an empty array does not stand in the way of the only model there is.
     models = [entry for entry in pictures if entry.candidate.form not in {"none", *ONNX_FORMS}]
-    found = models or pictures or [entry for entry in used if entry.candidate.form != "none"] or used
+    found = models or pictures or used
     if len(found) == 1:
         return found[0]
     if not found:

@@ -151,9 +151,12 @@ def test_text_that_is_called_like_a_model_does_not_stand_in_the_way(tmp_path: Pa
     export = result.artifact
     assert isinstance(export, Export)
     assert export.model == MODEL
-    assert ids(result) == ["EI101", "EI105", "EI105"]
+    assert ids(result) == ["EI101"]
     (tmp_path / "m.tflite").write_bytes(tiny.features())
     assert export_of(tmp_path).model == tiny.features()
+    (tmp_path / "m.tflite").unlink()
+    (tmp_path / "old.tflite").unlink()
+    refused(tmp_path, "this is a text file|this is C or C")
 
 
 def test_a_file_called_like_the_model_that_is_compiled(tmp_path: Path) -> None:
