@@ -183,7 +183,7 @@ adapting = stack(
         type=click.Choice(["product", "objectness"]),
         default="product",
         show_default=True,
-        help="YOLO: objectness times class, or objectness alone; of YOLOv5 then exactly what Edge Impulse's SDK reports.",
+        help="YOLO: objectness times class, or objectness alone; YOLOv5 then as Edge Impulse's SDK reports it.",
     ),
 )
 """What the model is shown, and how a detector's outputs are made readable."""

@@ -30,8 +30,8 @@ class Adapt:
             model says; "peak": only the highest of them is (`convert.graph.heads.fomo` compares it with Edge
             Impulse's SDK).
         yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
-            mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5, of which the graph then gives what
-            that reports (`convert.graph.heads.suppression`).
+            mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; of that the graph then gives what
+            the SDK reports (`convert.graph.heads.suppression`).
         frame: what a model that was trained on cropped pictures is shown: it then takes frames of this aspect and crops
             them itself. Of no meaning for other resize modes.
 

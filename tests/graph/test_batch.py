@@ -182,6 +182,28 @@ def test_pad() -> None:
     prove("p = Constant<value = int64[8] {0,0,1,1, 0,1,0,2}>() y = Pad(x, p)", target="1,4,5,8")
 
 
+def test_numbers_that_each_picture_picks_by() -> None:
+    """The largest of each column, in order."""
+    body = """
+      k = Constant<value = int64[1] {2}>()    values, order = TopK<axis = 2>(x, k)
+      y = GatherElements<axis = 2>(x, order)
+    """
+    prove(body, target="1,3,2,5")
+    for axis in (0, -4):
+        body = f"""
+          k = Constant<value = int64[1] {{1}}>()    zero = Constant<value = int64[1] {{0}}>()
+          values, order = TopK<axis = 1>(x, k)    none = Mul(order, zero)
+          y = GatherElements<axis = {axis}>(x, none)
+        """
+        with pytest.raises(TranslationError, match="GatherElements"):
+            prove(body, target="1,1,4,5")
+    body = """
+      i = Constant<value = int64[1,1,1,1] {2}>()    y = GatherElements<axis = 1>(x, i)
+    """
+    with pytest.raises(TranslationError, match="GatherElements"):
+        prove(body, target="1,1,1,1")
+
+
 def test_tile() -> None:
     prove("r = Constant<value = int64[4] {1,2,1,3}>() y = Tile(x, r)", target="1,6,4,15")
     body = """

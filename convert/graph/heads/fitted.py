@@ -22,8 +22,8 @@ class Options:
     Attributes:
         fomo_merge: "none": every cell above the threshold is an object; "peak": of neighbouring cells of a class only
             the highest is.
-        yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5, of which
-            the graph then gives what that reports.
+        yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5; of that
+            the graph then gives what the SDK reports.
         framing: boxes are said in the picture of this larger network, of which the model will see a part.
     """
 

@@ -99,10 +99,10 @@ def test_a_whole_fomo() -> None:
     assert not np.allclose(before[1], after[1])
 
 
-def fitted(task: Task, framing: Framing | None, opset: int = 13) -> Any:
+def fitted(task: Task, framing: Framing | None, opset: int = 13, score: str = "product") -> Any:
     export = synthetic.fake_export(task, ("a", "b", "c"))
-    size = (32, 64)
-    return candidates(synthetic.candidates(task, size=size, opset=opset), export, Options(framing=framing)).model
+    options = Options(framing=framing, yolo_score=score)
+    return candidates(synthetic.candidates(task, size=(32, 64), opset=opset), export, options).model
 
 
 @pytest.mark.parametrize("frame", ["16:9", "9:16", "3:1", "1919x1079"])
@@ -122,6 +122,24 @@ def test_candidates(task: Task, frame: str) -> None:
     found = in_frame(framing, size, _layers(cropping[:3]), 3)
     scored = plain[1][0] >= 0  # these invented networks have scores below, which nvinfer drops
     assert_same(found, wanted[_shown(wanted) & scored], 0.5 + _last(framing, size))
+
+
+@pytest.mark.parametrize("task", [task for task in LAYOUTS if LAYOUTS[task].by_objectness])
+def test_candidates_as_edge_impulse_reports_them(task: Task) -> None:
+    """The same are dropped, and boxes are whole pixels of the part that the model sees."""
+    framing = Framing(parse_frame("1280x720"), (64, 32))
+    pictures = np.random.default_rng(1).random((1, 3, *framing.network[::-1]), np.float32)
+    part = pictures[:, :, framing.top : framing.top + 32, framing.left : framing.left + 64]
+    plain = onnxruntime(fitted(task, None, score="objectness").SerializeToString(), np.ascontiguousarray(part))
+    model = Crop(framing)(fitted(task, framing, score="objectness"))
+    cropping = onnxruntime(model.SerializeToString(), pictures)
+    for left, right in zip(plain[1:], cropping[1:], strict=True):
+        np.testing.assert_array_equal(left, right)
+    wide, high = framing.network
+    found = cropping[0] * [high, wide, high, wide]
+    wanted = np.clip(plain[0] * [32, 64, 32, 64], 0, [32, 64, 32, 64])
+    np.testing.assert_allclose(found, wanted + [framing.top, framing.left] * 2, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(wanted, wanted.round(), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("opset", [9, 10, 11, 18])
