@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from convert.artifacts import Export, Metadata, ResizeMode
+from convert.artifacts import Export, Metadata, ResizeMode, Task
 from convert.document import SCHEMA_VERSION, finding_document, framing_document, metadata_document, tensor_document
 from convert.errors import UnsupportedModelError
 from convert.framing import Frame, Framing
@@ -113,10 +113,16 @@ def _recorded(metadata: Metadata) -> list[str]:
     return lines
 
 
+def _takes_pictures(model: Found) -> bool:
+    """Whether cropping is a question: anomaly detectors and models of sound are never converted."""
+    return model.facts is not None and model.facts.task not in {Task.ANOMALY, Task.NOT_IMAGE}
+
+
 def _framing(model: Found, frame: Frame | None) -> Framing | None:
     """What the model sees of a frame; None where it was not trained on cropped pictures."""
-    if model.facts is None or model.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
+    if not _takes_pictures(model) or model.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
         return None
+    assert model.facts is not None
     match model.facts.input.shape:
         case (_, int() as height, int() as width, _):
             return Framing(frame or _USUAL, (width, height))
@@ -130,7 +136,7 @@ def _framed(model: Found, frame: Frame | None) -> list[str]:
     if framing is None:
         mode = model.metadata.resize_mode
         cause = "the resize mode is not recorded" if mode is None else f"the resize mode is {mode}"
-        return [f"frame {frame}: nothing is cropped, {cause}"] if frame and model.facts else []
+        return [f"frame {frame}: nothing is cropped, {cause}"] if frame and _takes_pictures(model) else []
     hint = [] if frame else ["--frame 16:9, or what the camera gives, makes `convert` crop in the model"]
     return [*framing_text(framing, cropped=frame is not None), *hint]
 

@@ -55,6 +55,17 @@ def test_an_onnx_model_is_judged_as_convert_does(say: Callable[..., Said], tmp_p
     assert "something else than pictures" in found["reason"]
 
 
+def test_no_frame_is_drawn_of_what_takes_no_pictures(say: Callable[..., Said], tmp_path: Path) -> None:
+    """A spectrogram has rows and columns, and Studio records a way to resize it."""
+    for sensor, drawn in (("CAMERA", True), ("MICROPHONE", False)):
+        parameters = layouts.Parameters(width=48, height=48, channels=1, sensor=sensor, resize_mode="fit-shortest")
+        library = layouts.write_tree(layouts.cpp_library(MODEL.read_bytes(), parameters), tmp_path / sensor)
+        assert ("--frame 16:9" in say("inspect", library).out) is drawn
+        assert ("frame 4:3" in say("inspect", library, "--frame", "4:3").out) is drawn
+        (found,) = say("inspect", library, "--format", "json").document["models"]
+        assert (found["framing"] is not None) is drawn
+
+
 def test_several_models_are_listed_with_what_to_type(say: Callable[..., Said], tmp_path: Path) -> None:
     data = MODEL.read_bytes()
     parameters = layouts.Parameters(labels=("circle", "square", "star", "triangle"), width=48, height=48, channels=1)
