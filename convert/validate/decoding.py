@@ -146,6 +146,8 @@ class Decoding:
         boxes, scores, classes = shipped
         wanted = tails.shipped(self.network, found, scores.shape[1])
         self._labels += int((wanted.labels != classes).sum())
+        if self.network.head.overlap is not None:
+            scores = np.where(np.isnan(wanted.scores), np.nan, scores)
         return [tails.placed(self.network, wanted.boxes), wanted.scores], [boxes, scores]
 
     def _compare(self, names: Sequence[str], left: NDArray[Any], right: NDArray[Any]) -> None:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-__all__ = ["Anchors", "Detections", "Network", "cells", "centres", "heat", "placed", "read", "shipped"]
+__all__ = ["ROUNDS", "Anchors", "Detections", "Network", "cells", "centres", "heat", "placed", "read", "shipped"]
+
+ROUNDS = 16
+"""How often a graph that drops boxes itself looks which of them are still there to drop others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +165,8 @@ def read(network: Network, raw: list[Float]) -> Detections:
 def shipped(network: Network, found: Detections, count: int) -> Detections:
     """What of `found` the graph gives.
 
-    Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, those that are dropped at -1.
+    Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, the dropped ones at -1. What it
+    would take more than `ROUNDS` rounds to find out it may keep or drop: there the score is NaN.
     """
     limit = network.head.overlap
     if limit is None:
@@ -171,12 +175,18 @@ def shipped(network: Network, found: Detections, count: int) -> Detections:
     assert best.compared is not None
     scores = best.scores.copy()
     for picture, boxes in enumerate(best.compared):
-        kept: list[int] = []
+        kept = np.zeros(len(boxes), np.bool_)
+        settled = np.zeros(len(boxes), np.intp)  # the round after which it stays so
         for number, box in enumerate(boxes):
-            if (_overlaps(box, boxes[kept]) >= np.float32(limit)).any():
-                scores[picture, number] = -1
-            else:
-                kept.append(number)
+            better = _overlaps(box, boxes[:number]) >= np.float32(limit)
+            droppers = better & kept[:number]
+            kept[number] = not droppers.any()
+            if not kept[number]:
+                settled[number] = 1 + settled[:number][droppers].min()
+            elif better.any():
+                settled[number] = 1 + settled[:number][better].max()
+        scores[picture, ~kept] = -1
+        scores[picture, settled > ROUNDS] = np.nan
     edges = np.array([network.height, network.width] * 2, np.float32)
     return replace(best, boxes=(best.compared / edges).astype(np.float32), scores=scores)
 

@@ -12,15 +12,15 @@ cannot read. The `CANDIDATES` best rows are picked (TopK), and what is kept is t
 
     kept[i] = no j before i that is kept and overlaps i
 
-found by computing the right side again and again from "all are kept". After r rounds it is right for every candidate
-that ends a chain of at most r candidates, each overlapping the next. A candidate depends on better ones only, so
-neither the threshold on scores nor a picture's weak candidates matter for the strong.
+found by computing the right side again and again from "all are kept". It is right for a candidate one round after it
+is for one that drops it, or for all that might. A candidate depends on better ones only, so neither the threshold on
+scores nor a picture's weak candidates matter for the strong.
 
 How many rounds it takes (measured): two YOLOv5 of 160 and 512 pixels on nine pictures need 1 for the candidates from
 0.1 on, 3 from 0.01 on, 12 for all 1024; up to 200 invented objects with 1024 candidates, scattered and shifted at
-random, need 10. Candidates of one object are a chain of 2 however many they are: the best drops them. Longer chains
-need objects side by side, with candidates between them. `ROUNDS` is even, so that of a longer chain too much is kept,
-and no object is lost.
+random, need 10. Candidates of one object take 1 however many they are: the best drops them. More take chains of objects
+side by side, with candidates between them. `ROUNDS` is even, so that of a longer chain too much is kept, and no object
+is lost.
 
 How many candidates: one face has 16 above 0.5, and a model has about as many of any object. Each doubling takes four
 times the work: on one core, of the 30 ms that yolov5-512x512x3-f16 takes in ONNX Runtime, 1024 candidates add 4 ms, 512

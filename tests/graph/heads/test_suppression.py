@@ -19,7 +19,8 @@ from convert.graph.heads import suppression
 from convert.graph.heads.candidates import detections
 from convert.graph.heads.layouts import LAYOUTS, Rows
 from convert.graph.heads.tail import Tail
-from convert.validate.tails import Network, read, shipped
+from convert.validate.decoding import Decoding
+from convert.validate.tails import ROUNDS, Network, read, shipped
 from tests.graph.heads import plain
 
 if TYPE_CHECKING:
@@ -185,6 +186,24 @@ def test_of_a_longer_chain_nothing_is_lost() -> None:
     (found,), (wanted,) = run(values)[1], expected(values, "relative", 0.2)
     assert any(left > 0 > right for left, right in zip(found, wanted, strict=True))
     assert all(left > 0 for left, right in zip(found, wanted, strict=True) if right > 0)
+
+
+def test_the_proof_knows_where_the_rounds_end() -> None:
+    """What stands behind more candidates than there are rounds may come out either way, and is not held against it."""
+    assert ROUNDS == suppression.ROUNDS
+    length = ROUNDS + 5
+    values = np.array([[one(2 * number, 0, 3, 8, 1 - number / 64) for number in range(length)]], np.float32)
+    head = Head(Task.YOLOV5, ("a", "b"), score="objectness", coordinates="relative", overlap=0.2)
+    network = Network(head, WIDTH, HEIGHT)
+    found = shipped(network, read(network, [values]), length)
+    np.testing.assert_array_equal(np.isnan(found.scores[0]), [number > ROUNDS for number in range(length)])
+    judge = Decoding(network)
+    judge.add(["long"], [values], run(values))
+    assert judge.difference == 0
+    boxes, scores, classes = run(values)
+    scores[0, ROUNDS] = -1
+    judge.add(["long"], [values], [boxes, scores, classes])
+    assert judge.difference > 0.5
 
 
 def test_only_the_best_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
