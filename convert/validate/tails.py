@@ -177,8 +177,9 @@ def shipped(network: Network, found: Detections, count: int) -> Detections:
     for picture, boxes in enumerate(best.compared):
         kept = np.zeros(len(boxes), np.bool_)
         settled = np.zeros(len(boxes), np.intp)  # the round after which it stays so
-        for number, box in enumerate(boxes):
-            better = _overlaps(box, boxes[:number]) >= np.float32(limit)
+        much = _overlaps(boxes) >= np.float32(limit)
+        for number in range(len(boxes)):
+            better = much[number, :number]
             droppers = better & kept[:number]
             kept[number] = not droppers.any()
             if not kept[number]:
@@ -191,12 +192,14 @@ def shipped(network: Network, found: Detections, count: int) -> Detections:
     return replace(best, boxes=(best.compared / edges).astype(np.float32), scores=scores)
 
 
-def _overlaps(box: Float, others: Float) -> Float:
-    """Intersection over union of a box [4] with some [k,4]; 0 where one of them is empty."""
-    size = np.maximum(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0)
-    common = size.prod(axis=1)
-    area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
-    share: Float = np.divide(common, area + areas - common, out=np.zeros_like(common), where=common > 0)
+def _overlaps(boxes: Float) -> Float:
+    """Intersection over union of any two of some boxes [k,4], [k,k]; 0 where one of them is empty."""
+    top, left, bottom, right = boxes.T
+    high = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    wide = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    common = np.maximum(high, 0) * np.maximum(wide, 0)
+    area = (bottom - top) * (right - left)
+    share: Float = np.divide(common, area[:, None] + area - common, out=np.zeros_like(common), where=common > 0)
     return share
 
 
