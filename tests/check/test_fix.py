@@ -14,7 +14,7 @@ from convert.check.report import Fix
 from convert.check.run import Check
 from convert.nvinfer.keys import keys
 from convert.nvinfer.parse import read_bytes
-from convert.nvinfer.parse_result import Verdict
+from convert.nvinfer.parse_result import Reason, Verdict
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.fixes import FIXABLE, fixed_config
 from convert.nvinfer.rules.gather import Models, gather, read_config, where
@@ -122,6 +122,15 @@ def test_only_what_is_wanted_and_not_waived(tmp_path: Path) -> None:
     assert fix.new.decode() == text.replace("batch-size=1 # x", "# x\nbatch-size=1")
 
 
+def test_a_value_that_nvinfer_takes_for_0_unnoticed_becomes_what_stands_there(tmp_path: Path) -> None:
+    text = "[property]\ngie-unique-id=1\ndisable-output-host-copy=1#c\n"
+    assert read_bytes(text.encode(), "/nowhere/c.txt").values["disable-output-host-copy"] == 0
+    (tmp_path / "c.txt").write_text(text)
+    report = Check(_TARGET)([str(tmp_path / "c.txt")])
+    (fix,) = fixes(report, lambda rule: rule == "NVI004")
+    assert read_bytes(fix.new, "/nowhere/c.txt").values["disable-output-host-copy"] == 1
+
+
 def test_the_diff_can_be_read() -> None:
     shown = diff(Fix("a.txt", b"x\ny \x0c z", b"x\ny"))
     assert shown.splitlines()[:2] == ["--- a/a.txt", "+++ b/a.txt"]
@@ -144,6 +153,7 @@ _LINE = st.one_of(
 @example(["enable-dbscan=1", "enable-dbscan=0"], "\n")
 @example(["enable-dbscan=0", "enable-dbscan=1"], "\n")
 @example(["enable-dbscan=0"], "\r\n")
+@example(["disable-output-host-copy=1#c"], "\n")
 @given(st.lists(_LINE, max_size=12), st.sampled_from(["\n", "\r\n"]))
 def test_an_accepted_config_stays_accepted_and_fixing_ends(lines: list[str], ending: str) -> None:
     data = ending.join(["[property]", *lines]).encode()
@@ -159,8 +169,10 @@ def test_an_accepted_config_stays_accepted_and_fixing_ends(lines: list[str], end
     after = read_bytes(rounds[-1], "/nowhere/c.txt")
     assert before.verdict is not Verdict.ACCEPTED or after.verdict is Verdict.ACCEPTED
     if before.verdict is Verdict.ACCEPTED:
+        # Where nvinfer does not notice that it cannot read a value and takes 0, fixing gives what stands there.
+        unread = {problem.key for problem in before.problems if problem.reason is Reason.UNREADABLE}
         for name, value in before.values.items():
-            if not isinstance(value, str) and name != "class-attrs":
+            if name not in unread and not isinstance(value, str) and name != "class-attrs":
                 assert after.values[name] == value or isinstance(value, list), name
     left = {finding.id for finding in found} & {"NVI004", "NVI005", "NVI006"} & FIXABLE
     assert not left
