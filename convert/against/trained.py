@@ -17,7 +17,6 @@ from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, T
 from convert.document import metadata_from_document
 from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.candidates import ONNX_FORMS
 from convert.export.content import content_digest
 from convert.export.entries import list_models
 from convert.export.source import open_source
@@ -186,7 +185,7 @@ def _unpack(path: Path, digest: str, task: Task | None) -> tuple[Export, tuple[F
 def _digests(candidate: Candidate) -> tuple[str, ...]:
     """What an ONNX model made of this one may say of it."""
     plain = sha256(candidate.data)
-    return (plain,) if candidate.form in ONNX_FORMS else (content_digest(candidate.data), plain)
+    return (plain,) if candidate.format is ModelFormat.ONNX else (content_digest(candidate.data), plain)
 
 
 def _beside(model: Path, report: _Report, digest: str) -> Path:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from convert.writing import make_folder, write_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -108,11 +109,10 @@ class Job:
         loaded = [load(source, self.where) for source in chain.sources]
         runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
         told(len(files) if self.limit is None and not _holds_video(files) else None)
-        folder = _Folder(self.output)
         primary = runner.engines[0].engine
         frames: list[Frame] = []
         comparison = None
-        with self._judge(runner.engines[0]) as judge:
+        with _Folder(self.output) as folder, self._judge(runner.engines[0]) as judge:
             for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
                 folder.add(frame, picture.pixels, kitti(frame, primary))
                 frames.append(frame)
@@ -142,11 +142,11 @@ class Job:
                 raise each.error  # frames and recordings would no longer belong together
             pictures.append(each)
         found = replayed(source, tensors, self.where, pictures)
-        folder = _Folder(self.output)
         given: Iterable[Picture | None] = pictures or [None] * len(found.simulation.frames)
-        for frame, picture in zip(found.simulation.frames, given, strict=True):
-            pixels = picture.pixels if picture else _blank(frame)
-            folder.add(frame, pixels, kitti(frame, found.simulation.engines[0]))
+        with _Folder(self.output) as folder:
+            for frame, picture in zip(found.simulation.frames, given, strict=True):
+                pixels = picture.pixels if picture else _blank(frame)
+                folder.add(frame, pixels, kitti(frame, found.simulation.engines[0]))
         return folder.finish(found.simulation, found.findings, App((source,), None))
 
 
@@ -164,6 +164,16 @@ class _Folder:
 
     def __post_init__(self) -> None:
         self._before = _names(self.path / "objects.json")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what waits; where the run ends early, as well as it goes: what ended it is what is told."""
+        with suppress(ConvertError) if kind else nullcontext():
+            self._write()
 
     def add(self, frame: Frame, pixels: NDArray[np.uint8], kitti_text: bytes) -> None:
         """Draw one picture, and write it with some more."""
@@ -189,6 +199,8 @@ class _Folder:
 
     def _write(self) -> None:
         """What waits."""
+        if not self._drawn:
+            return
         drawn, texts = write_all(self.path / "drawn", self._drawn), write_all(self.path / "kitti", self._texts)
         self.outputs += [output for both in zip(drawn, texts, strict=True) for output in both]
         self._drawn, self._texts, self._waiting = {}, {}, 0
@@ -199,7 +211,6 @@ class _Folder:
         """Write what tells of all pictures, and remove what an earlier run drew and this one did not."""
         from convert.render.page import page  # noqa: PLC0415 - jinja2
 
-        self._write()
         configs = {str(source.path): _text(source.path) for source in chain.sources}
         html = page(
             simulation,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
 from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
 from convert.errors import ConvertError
-from convert.export.candidates import ONNX_FORMS
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
 from convert.export.facts import facts_of
@@ -109,8 +108,8 @@ class Unpack:
             member=member,
             metadata=metadata,
             facts=facts,
-            format=ModelFormat.ONNX if candidate.form in ONNX_FORMS else ModelFormat.TFLITE,
-            content="" if candidate.form in ONNX_FORMS else _content(candidate.data),
+            format=candidate.format,
+            content="" if candidate.format is ModelFormat.ONNX else _content(candidate.data),
         )
         findings = (
             *source.findings,

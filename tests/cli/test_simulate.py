@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from convert.cli.simulate_job import Job
+from convert.nvinfer.rules.gather import where
 from convert.writing import write_all
 from tests.conftest import SHARED
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
@@ -128,7 +130,7 @@ class TestResults:
 
     @pytest.mark.parametrize(
         ("what", "most", "written"),
-        [("_TOGETHER", 2, [2, 1]), ("_TOGETHER", 1, [1, 1, 1, 0]), ("_MOST_BYTES", 1, [1, 1, 1, 0])],
+        [("_TOGETHER", 2, [2, 1]), ("_TOGETHER", 1, [1, 1, 1]), ("_MOST_BYTES", 1, [1, 1, 1])],
     )
     def test_how_many_are_written_together_makes_no_difference(
         self, say: Callable[..., Said], tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, what: str,
@@ -154,6 +156,19 @@ class TestResults:
         assert outputs[0] == outputs[1]
         places = [str(Path(output["path"]).relative_to(tmp_path / "out")) for output in outputs[0]]
         assert places[:3] == ["drawn/a.jpg", "kitti/a.txt", "drawn/b.jpg"]
+
+    def test_what_was_drawn_before_an_interruption_is_kept(self, tmp_path: Path, pictures: Path) -> None:
+        done: list[int | None] = []
+
+        def interrupt(number: int | None) -> None:
+            done.append(number)
+            if len(done) == 2:  # the first is the number of pictures
+                raise KeyboardInterrupt
+
+        job = Job(where("deepstream-9.1", "dgpu"), tmp_path / "out", detector(tmp_path), pictures=(pictures,))
+        with pytest.raises(KeyboardInterrupt):
+            job(interrupt)
+        assert set(_files(tmp_path / "out")) == {"drawn/a.jpg", "kitti/a.txt"}
 
     def test_the_table(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
         said = say("simulate", detector(tmp_path), pictures, "-o", tmp_path / "out")

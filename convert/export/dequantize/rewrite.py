@@ -40,20 +40,9 @@ _ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first;
 _BARE_INTEGERS = {"CAST", "BITCAST"}  # they work on the integers, whatever those stand for
 _MOVES = {
     *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "GATHER_ND", "TILE"),
-    *(
-        "REVERSE_V2",
-        "UNPACK",
-        "PACK",
-        "SPLIT",
-        "SPLIT_V",
-        "PAD",
-        "PADV2",
-        "MIRROR_PAD",
-        "CONCATENATION",
-        "BROADCAST_TO",
-    ),
+    *("REVERSE_V2", "UNPACK", "PACK", "SPLIT", "SPLIT_V", "PAD", "PADV2", "MIRROR_PAD", "CONCATENATION"),
     *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
-    "MAX_POOL_2D",
+    *("BROADCAST_TO", "MAX_POOL_2D"),
 }  # their results consist of their inputs' values
 _FLOAT_CUSTOM = {"TFLite_Detection_PostProcess"}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16

@@ -132,7 +132,7 @@ def comment(case: Case) -> Iterator[Finding]:
             yield _at(
                 case, fault, COMMENT, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
             )
-    unread = _unread(case)
+    unread = {problem.line for problem in case.parsed.problems if problem.reason is Reason.UNREADABLE}
     for entry, kind in _readable(case):
         value, words = value_and_comment(entry.text, kind)
         if not words:
@@ -162,7 +162,6 @@ def trailing_blank(case: Case) -> Iterator[Finding]:
         if _cause(case, fault) is TRAILING_BLANK:
             message = f"{fault.problem.message}: there is a blank behind it"
             yield _at(case, fault, TRAILING_BLANK, message, "remove the blank", Level.ERROR)
-    unread = _unread(case)
     for entry, kind in _readable(case):
         if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
             continue
@@ -170,8 +169,6 @@ def trailing_blank(case: Case) -> Iterator[Finding]:
             message, level = f"{entry.key} names a file whose name ends in a blank", Level.ERROR
         elif kind in _TEXTS:
             message, level = f"{entry.key} ends in a blank", Level.WARNING
-        elif entry.line in unread:
-            message, level = f"{entry.key}: the blank is part of the value, and nvinfer takes 0", Level.WARNING
         else:
             message, level = f"{entry.key}: the blank behind the value is tolerated", Level.NOTE
         yield case.found(TRAILING_BLANK, message, at=case.at_value(entry), hint="remove the blank", level=level)
@@ -214,11 +211,6 @@ def _readable(case: Case) -> Iterable[tuple[Entry, str]]:
         key = key_of(entry)
         if key is not None and entry.group not in case.unread:
             yield entry, key.type
-
-
-def _unread(case: Case) -> set[int | None]:
-    """Lines whose value nvinfer cannot read, and takes for 0 unnoticed."""
-    return {problem.line for problem in case.parsed.problems if problem.reason is Reason.UNREADABLE}
 
 
 def _cause(case: Case, fault: Fault) -> Rule | None:
