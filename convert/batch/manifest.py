@@ -193,15 +193,18 @@ def _table(lines: list[str], header: str, number: int) -> int | None:
     return found[number] if number < len(found) else None
 
 
-def _line(lines: list[str], key: str, start: int | None = 1) -> int | None:
-    """The first line from `start` on that gives `key`, in the same table; `start` itself where none is seen."""
+def _line(lines: list[str], key: str, start: int | None = 0) -> int | None:
+    """The first line that gives `key` in the table at line `start`, which itself is given where none is seen.
+
+    With `start` 0: in any table, and None where none is seen.
+    """
     if start is None:
         return None
     pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
-    for place in range(start, len(lines) + 1):
+    for place in range(max(start, 1), len(lines) + 1):
         line = lines[place - 1]
-        if place > start and start > 1 and line.lstrip().startswith("["):
+        if place > start > 0 and line.lstrip().startswith("["):
             break
         if pattern.match(line):
             return place
-    return start if start > 1 else None
+    return start or None

@@ -13,11 +13,13 @@ from onnx import numpy_helper
 
 from convert.against.causes import why
 from convert.against.comparison import Answer, Cause, Score, Verdict
+from convert.against.mixed import Mixed
 from convert.against.pairing import Measure
 from convert.against.words import Telling
-from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, photo, shown
+from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,6 +49,20 @@ def test_nothing_differs_where_both_do_the_same(fruit: Path, fruit_export: Path)
     assert comparison.findings == ()
     assert comparison.largest < _TIGHT
     assert comparison.summary == "0 of 20 pictures differ: DeepStream shows what Edge Impulse answers"
+
+
+def test_the_end_of_a_fomo_graph_on_what_the_original_gives(convert: Callable[..., Path]) -> None:
+    """The original's heat map is [1,h,w,C], the graph's [1,C,h,w]."""
+    export = SAMPLES / "exports" / "table-fomo-2025.zip"
+    picture = photo(min((SAMPLES / "pictures" / "table").iterdir()))
+    with judged(config_of(convert(export)), export) as found:
+        assert found.both.splits(frozenset({Cause.MODEL}))
+        mixed = Mixed(found.both, picture)
+        ours, theirs = mixed.answer(frozenset()).objects, mixed.answer(frozenset({Cause.MODEL})).objects
+    assert len(ours) == len(theirs) > 1
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.box == other.box
+        assert one.score == pytest.approx(other.score, abs=_TIGHT)
 
 
 def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:

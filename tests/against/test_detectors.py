@@ -120,6 +120,11 @@ class TestFomo:
         path.write_bytes(model.SerializeToString())
         found = compared(config, fomo_file, jan)
         assert not found.both.shown.raw
+        assert not found.both.splits(frozenset({Cause.MODEL})), (
+            "the graph's end cannot be fed with what the original gives"
+        )
+        assert found.both.splits(frozenset({Cause.MERGE}))
+        assert found.both.splits(frozenset({Cause.MODEL, Cause.MERGE})), "nothing of the graph is used"
         assert causes(found.rows[0]) == ["merge"]
         assert "EI752" in [finding.id for finding in found.comparison.findings]
 

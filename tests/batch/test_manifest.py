@@ -139,6 +139,13 @@ BAD = [
     ("[[model]]\nexport = 'a'\nexport = 'b'", 3, "no TOML: Cannot overwrite a value"),
     ("[[model]]\nexport = a", 2, "no TOML"),
     ("a = " + "[" * 5000, None, "nested too deep"),
+    # The key of the error is written so that no line shows it: the table's line, or none.
+    ("[[model]]\nexport = 'a'\n\"t\\u0061rgt\" = '6'", 1, "there is no option 'targt'"),
+    ("# one\n[[model]]\nexport = 'a'\n\"t\\u0061rgt\" = '6'\n[[model]]\ntargt = '6'", 2, "there is no option 'targt'"),
+    ("[[model]]\nexport = 'a'\n\"t\\u0061rgt\" = '6'\n[[model]]\ntargt = '6'", 1, "there is no option 'targt'"),
+    ("model = [{export = 'a', targt = '6'}]", None, "there is no option 'targt'"),
+    ("[[model]]\nexport = 'a'\n[[model]]\nexport = 'b'\ntargt = '6'", 5, "there is no option 'targt'"),
+    ("[[model]]\nexport = 'a'\ntargt = '6'", 3, "there is no option 'targt'"),
 ]
 
 

@@ -24,6 +24,8 @@ def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
     files = {
         "config.txt": _CONFIG,
         "deep/er/c.cfg": _CONFIG,
+        "deep/er/c.conf": _CONFIG,
+        "deep/er/c.INI": _CONFIG,
         "marked.txt": "\ufeff[property]\n",
         "broken.txt": "; comment\n[property]\n",
         "c.yml": "property:\n  batch-size: 1\n",

@@ -149,6 +149,25 @@ def test_what_had_to_be_assumed_is_a_warning_and_an_option(say: Callable[..., Sa
     assert (tmp_path / "c" / "shapes_labels.txt").read_text() == "circle;square;star;triangle"
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--image-scaling", "0..2", "'0..2' is none of 0..1, 0..255, -1..1, -128..127, "),
+        ("--labels", "circle;;star", "a label is empty"),
+        ("--labels", "circle,star, ", "a label is empty"),
+        ("--labels", "", "a label is empty"),
+    ],
+)
+def test_an_option_that_cannot_be(
+    say: Callable[..., Said], tmp_path: Path, option: str, value: str, message: str
+) -> None:
+    said = say("convert", MODEL, "-o", tmp_path / "bundle", option, value)
+    assert said.code == 2
+    assert message in said.err
+    assert option in said.err
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_text_says_what_was_proven_and_what_to_do_next(
     say: Callable[..., Said], exports: list[Path], tmp_path: Path
 ) -> None:

@@ -93,6 +93,21 @@ def test_it_asks_a_running_server(made: dict[str, Path], servers: Servers) -> No
 
 
 @pytest.mark.parametrize(
+    ("said", "timing"), [('{"dsp":2,"classification":4}', {"dsp": 2, "classification": 4}), ("7", {})]
+)
+def test_timing_is_given_as_it_came(program: Callable[..., Path], said: str, timing: dict[str, int]) -> None:
+    answer = f'{{"id":2,"success":true,"result":{{"classification":{{"a":1}}}},"timing":{said}}}\n\0'.encode()
+    body = (
+        f"link.recv(99); link.sendall(HELLO); link.recv(99); time.sleep(0.1); link.sendall({answer!r}); link.recv(99)"
+    )
+    with talk(program(body)) as client:
+        reply = client.classify(FOUR)
+    assert reply.timing == timing
+    assert reply.result == {"classification": {"a": 1}}
+    assert 0.1 <= reply.seconds < 60
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         ("sys.exit(3)", "ended with status 3"),

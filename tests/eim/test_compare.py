@@ -74,6 +74,24 @@ def test_boxes(theirs: object, mine: object, expected: list[Any]) -> None:
     assert found(theirs, mine, "bounding_boxes") == [rule.id for rule in expected]
 
 
+def test_of_several_boxes_that_overlap_the_best_match_is_the_pair() -> None:
+    """By intersection over union, whatever the order; a label's box is nothing to another label."""
+    theirs = box(10, 10, 20, 20)
+    mine = [box(10, 10, 20, 12), box(11, 10, 20, 20), box(10, 10, 20, 20, label="b"), box(4, 4, 32, 32)]
+    for order in (mine, mine[::-1]):
+        pairs, _ = difference({"bounding_boxes": [theirs]}, {"bounding_boxes": order}, "p", 0.01, 1, 0.5)
+        assert [pair.ours for pair in pairs if pair.eim] == [mine[1]]
+        assert pairs[0].pixels == 1
+    # 20x20 and 20x10 inside it: intersection over union is exactly 0.5, with one row less it is below
+    assert found([theirs], [box(10, 10, 20, 10)], "bounding_boxes", pixels=10) == []
+    assert found([theirs], [box(10, 10, 20, 9)], "bounding_boxes", pixels=20) == [rules.BOX_DIFFERS.id] * 2
+
+
+def test_boxes_without_an_area_are_the_same_only_where_they_are_equal() -> None:
+    assert found([box(3, 3, 0, 0)], [box(3, 3, 0, 0)], "bounding_boxes") == []
+    assert found([box(3, 3, 0, 0)], [box(3, 4, 0, 0)], "bounding_boxes") == [rules.BOX_DIFFERS.id] * 2
+
+
 def test_limits() -> None:
     assert found({"a": 0.9}, {"a": 0.8}, "classification", tolerance=0.2) == []
     assert found([box(0, 0, 9, 9)], [box(3, 0, 9, 9)], "bounding_boxes", pixels=3) == []

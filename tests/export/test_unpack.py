@@ -158,3 +158,14 @@ def test_every_real_model_in_every_form(models: Path, tmp_path: Path) -> None:
         assert export.model == alone.model == data
         assert export.name == alone.name
         assert export.facts.input == alone.facts.input
+
+
+@pytest.mark.parametrize("place", ["", "src/", "a/tflite-model/"])
+def test_an_incbin_is_looked_for_from_the_library_s_root_on(place: str, tmp_path: Path) -> None:
+    """Its folder and the header's are the library's; beside the header a file of the same name is second choice."""
+    files = cpp_library(MODEL, Parameters(year=2026), "F4")
+    written = "tflite-model/tflite_learn_4711_5.tflite"
+    moved = {f"{place}{path}": data for path, data in files.items()}
+    moved[f"{place}tflite-model/{written}"] = tiny.classifier(seed=9)  # what the line would name from the header on
+    export = export_of(write_tree(moved, tmp_path))
+    assert (export.model, export.form, export.member) == (MODEL, "F4", f"{place}{written}")

@@ -68,6 +68,12 @@ def test_allowed_values() -> None:
     assert allowed(hardware, "5.1", "jetson") == (0, 1, 2)
 
 
+def test_which_keys_name_files() -> None:
+    paths = {key.name for key in keys() if key.is_path}
+    assert {"onnx-file", "labelfile-path", "model-engine-file", "tlt-encoded-model"} <= paths
+    assert not {"batch-size", "parse-bbox-func-name", "output-blob-names", "net-scale-factor"} & paths
+
+
 def test_versions_are_compared_as_numbers() -> None:
     assert version("6.0.1") > version("6.0")
     assert version("10.0") > version("9.1")

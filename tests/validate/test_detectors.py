@@ -240,6 +240,16 @@ def test_a_wrong_cell_is_found(child: Worker) -> None:
     assert [finding.id for finding in findings] == ["EI440"]
 
 
+def test_not_a_number_on_one_side_is_a_difference(child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), Task.FOMO), child)
+
+    def unknown(model: ModelProto) -> None:
+        _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array * np.float32(np.nan))
+
+    _, findings = validated(changed(good, unknown), child)
+    assert "EI440" in {finding.id for finding in findings}
+
+
 def test_wrong_anchors_are_found(child: Worker) -> None:
     good = adapted(from_tflite(ssd(), LABELS[:2]), child)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -193,3 +194,27 @@ def test_anything_else_is_a_clear_error(data: bytes | str) -> None:
     with pytest.raises(InputError) as caught:
         rebuild(data, "any.cpp")
     assert caught.value.line is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "fits"),
+    [
+        ((1, 4), (1, 2), True),
+        ((3, 4), (3, 2), True),
+        ((1, 2, 2, 3), (3, 2), True),
+        ((1, 4), (1, 3), False),
+        ((1, 4), (2, 2), False),
+        ((3, 4), (1, 2), False),
+        ((1, 6), (1, 2), False),
+    ],
+)
+def test_sizes_of_a_fully_connected_layer(source: tuple[int, ...], result: tuple[int, ...], fits: bool) -> None:
+    """Two rows of four weights, no bias: as many results as rows, for every four numbers."""
+    net = Network()
+    weights = net.tensor((2, 4), "f4", None, np.ones((2, 4)))
+    net.call(
+        "FULLY_CONNECTED", [net.tensor(source, "f4"), weights, -1], [net.tensor(result, "f4")], table="FullyConnected"
+    )
+    error = error_of(write(net.model([1], [2]), FORMS["2020"]))
+    assert (error is None) is fits
+    assert error is None or "node 0 (FULLY_CONNECTED) do not fit together" in error.message

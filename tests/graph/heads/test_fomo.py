@@ -110,6 +110,21 @@ def test_a_grid_as_large_as_it_is_deep_is_told_by_its_softmax() -> None:
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("nhwc", [True, False])
+def test_a_grid_as_large_as_it_is_deep_without_a_softmax_at_its_end(nhwc: bool) -> None:
+    """The last Transpose tells: one to [N,C,h,w] is what an ONNX export of a PyTorch model ends in."""
+    probabilities = synthetic.heat_map(32, 32, 4, nhwc=nhwc)
+    last = probabilities.graph.node[-1]
+    if nhwc:  # softmax along the channels, then a copy: nothing says that it is not as TensorFlow has it
+        last.output[0] = "before"
+        probabilities.graph.node.append(onnx.helper.make_node("Identity", ["before"], ["y"]))
+    else:
+        assert last.op_type == "Transpose"
+    fitted = fomo(probabilities, synthetic.fake_export(Task.FOMO, ("a", "b", "c")), Options())
+    for left, right in zip(run(fitted, 32, 32), run(fit(32, 32, labels=3), 32, 32), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 @pytest.mark.parametrize("options", [Options(), PEAK])
 def test_any_batch(options: Options) -> None:
     fitted = fit(options=options)

@@ -118,6 +118,34 @@ def test_without_a_symptom_nothing_is_found(tmp_path: Path) -> None:
     assert Check(where("9.1", "dgpu"))([str(tmp_path)]).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("onnx-file", "C:\\new", r"onnx-file: \n is read as a line break"),
+        ("parse-classifier-func-name", "a\\tb", r"parse-classifier-func-name: \t is read as a tab"),
+        ("onnx-file", "C:\\\\new", ""),
+        ("batch-size", "\\n1", ""),
+    ],
+)
+def test_backslashes(tmp_path: Path, key: str, value: str, said: str) -> None:
+    """Of names and paths; what a backslash does to a number, another rule says."""
+    (tmp_path / "config.txt").write_text(_config(_CLASSIFIER, **{key: value}))
+    report = Check(where("9.1", "dgpu"))([str(tmp_path / "config.txt")])
+    assert [finding.message for finding in report.findings if finding.id == "NVI016"] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("onnx-file", True), ("parse-bbox-func-name", True), ("output-blob-names", True), ("batch-size", False)],
+)
+def test_an_empty_value_in_yaml(tmp_path: Path, key: str, said: bool) -> None:
+    """Of names and paths; of a number it is no number, which another rule says."""
+    (tmp_path / "config.yml").write_text(f"property:\n  gie-unique-id: 1\n  network-type: 1\n  {key}:\n")
+    report = Check(where("9.1", "dgpu"))([str(tmp_path / "config.yml")])
+    messages = [finding.message for finding in report.findings if finding.id == "NVI017"]
+    assert (f"nothing stands behind {key}: nvinfer reads the word null" in messages) is said
+
+
 def test_options_of_trtexec(tmp_path: Path) -> None:
     """Number 14, for each TensorRT."""
     (tmp_path / "build.sh").write_text("trtexec --onnx=m.onnx --workspace=100 --explicitBatch --skipInference --fp16\n")
