@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert import __version__
@@ -44,6 +44,7 @@ from convert.document import (
 from convert.errors import InputError
 from convert.findings import Level, Rule
 from convert.writing import Output, sha256
+from tests.examples import examples
 
 PATH = Path("metadata.json")
 
@@ -219,13 +220,13 @@ def test_report() -> None:
     assert report["findings"][0]["id"] == "EI999"
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(METADATA)
 def test_metadata_is_read_as_it_was_written(metadata: Metadata) -> None:
     assert metadata_from_document(through_json(export_document(export(metadata))), PATH) == metadata
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(EVIDENCE)
 def test_evidence_is_read_as_it_was_written(evidence: Evidence) -> None:
     assert evidence_from_document(through_json(evidence_document(evidence)), PATH) == evidence
@@ -268,7 +269,6 @@ def test_whole_numbers_are_numbers() -> None:
     assert type(metadata.threshold) is float
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(Metadata.__dataclass_fields__)), JSON, max_size=4))
 def test_any_metadata_is_read_or_refused(values: dict[str, object]) -> None:
     try:
@@ -297,7 +297,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.sampled_from(PLACES), JSON)
 def test_any_evidence_is_read_or_refused(place: str, value: object) -> None:
     try:

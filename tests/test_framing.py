@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import PresetError
 from convert.framing import Frame, Framing, centre_crop, parse_frame
+from tests.examples import examples
 
 _SIDES = st.integers(1, 3000)
 FRAMES = st.tuples(_SIDES, _SIDES).filter(lambda size: size[1] <= 3 * size[0] and size[0] <= 3 * size[1])
@@ -63,7 +64,6 @@ def test_nonsense_is_refused_with_what_to_write(text: str) -> None:
     assert "1280x720" in str(caught.value.hint)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_a_frame_or_refused(text: str) -> None:
     try:
@@ -96,7 +96,7 @@ def test_networks(frame: str, model: tuple[int, int], network: tuple[int, int]) 
     assert framing.crops == (network != model)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(FRAMES, MODELS)
 def test_any_frame_and_model(size: tuple[int, int], model: tuple[int, int]) -> None:
     framing = Framing(Frame(*size, in_pixels=True), model)
@@ -114,7 +114,7 @@ def test_any_frame_and_model(size: tuple[int, int], model: tuple[int, int]) -> N
     assert 0 < framing.seen <= 1
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(FRAMES, MODELS)
 def test_what_is_seen_is_what_edge_impulse_crops(size: tuple[int, int], model: tuple[int, int]) -> None:
     """Its crop of the frame, brought into the network, has the model's edges within half a pixel of the network.

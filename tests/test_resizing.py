@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.framing import centre_crop
 from convert.resizing import fit_shortest, interpolate
+from tests.examples import examples
 
 _SIDE = st.integers(1, 40)
 
@@ -20,7 +21,7 @@ def _pixel(line: list[int], size: int, count: int, index: int) -> int:
     return (line[first] * (16384 - share) + second * share + 8192) // 16384
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(height=_SIDE, width=_SIDE, to_height=_SIDE, to_width=_SIDE, seed=st.integers(0, 99))
 def test_interpolation_is_in_fixed_point_from_the_corner(
     height: int, width: int, to_height: int, to_width: int, seed: int
@@ -47,7 +48,7 @@ def test_halving_takes_every_second_pixel() -> None:
     assert (interpolate(picture, 32, 16) == picture[::2, ::2]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(frame=st.tuples(_SIDE, _SIDE), model=st.tuples(_SIDE, _SIDE), channels=st.sampled_from([1, 3]))
 def test_the_centre_alone_is_scaled(frame: tuple[int, int], model: tuple[int, int], channels: int) -> None:
     width, height = frame

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
@@ -17,6 +17,7 @@ from convert.against.mixed import Mixed
 from convert.against.pairing import Measure
 from convert.against.words import Telling
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,14 +260,14 @@ def _answer(label: str) -> Answer:
 _PLAIN = Measure(detects=False, cells=False, tolerance=0.1, pixel=1.0)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(needed=st.frozensets(st.sampled_from(list(Cause)), min_size=1))
 def test_what_is_named_is_what_is_needed(needed: frozenset[Cause]) -> None:
     found = why(_Lattice(needed), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN)  # type: ignore[arg-type]
     assert found == tuple(cause for cause in Cause if cause in needed)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(ways=st.lists(st.frozensets(st.sampled_from(list(Cause)), min_size=1, max_size=3), min_size=2, max_size=3))
 def test_where_there_are_several_ways_one_is_named_whole(ways: list[frozenset[Cause]]) -> None:
     class Ways(_Lattice):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.against.comparison import Answer, Score, Seen, Verdict
 from convert.against.pairing import Measure, compare, overlap, pairs_of
 from convert.simulate.geometry import Rect
+from tests.examples import examples
 
 _BOXES = Measure(detects=True, cells=False, tolerance=0.1, pixel=2.0)
 _CELLS = Measure(detects=True, cells=True, tolerance=0.1, pixel=2.0)
@@ -89,7 +90,7 @@ _RECTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(ours=_RECTS, theirs=_RECTS, cells=st.booleans())
 def test_every_object_is_in_one_pair(ours: list[Seen], theirs: list[Seen], cells: bool) -> None:
     pairs = pairs_of(ours, theirs, _CELLS if cells else _BOXES)

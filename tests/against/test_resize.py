@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.against.resize import place
 from convert.artifacts import ResizeMode
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_where_a_picture_lies(
     assert found.view.scale_x == target[0] / source[2]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     frame=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
     model=st.tuples(st.integers(1, 320), st.integers(1, 320)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.batch.cache import Cache, Damaged, Entry, cache_folder, locked
@@ -18,6 +18,7 @@ from convert.batch.prune import prune, usage
 from convert.errors import OutputError
 from convert.findings import Finding, Level
 from convert.writing import sha256
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def test_what_was_stored_comes_back(cache: Cache) -> None:
     cache.drop(KEY)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data())
 def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     cache = Cache(tmp_path_factory.mktemp("cache"))
@@ -60,7 +61,6 @@ def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.Da
         cache.contents(KEY)
 
 
-@settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_no_entry(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     cache = Cache(tmp_path_factory.mktemp("cache"))

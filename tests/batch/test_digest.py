@@ -8,12 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.batch import digest as module
 from convert.batch.digest import File, Ledger, look
 from convert.writing import sha256
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ def test_where_it_lies_does_not_matter(ledger: Ledger, library: Path, tmp_path: 
     assert len(look([library])) == len(look([copy]))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=3), min_size=1, max_size=3), st.data())
 def test_different_files_have_different_digests(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject

@@ -42,8 +42,17 @@ def test_options_count(options: dict[str, object], key: Callable[[Job], str], jo
     assert len({key(job_of("a")), key(job_of("a", **options)), key(job_of("a", opset=7))}) == 3
 
 
-def test_every_option_of_convert_has_a_key(key: Callable[[Job], str], job_of: Callable[..., Job]) -> None:
-    assert key(job_of("a", **Convert().defaults))
+def test_every_option_of_convert_counts_but_its_time_limit(
+    key: Callable[[Job], str], job_of: Callable[..., Job]
+) -> None:
+    defaults = Convert().defaults
+    before = key(job_of("a", **defaults))
+
+    def other(value: object) -> object:
+        return not value if isinstance(value, bool) else value + 1 if isinstance(value, int | float) else f"not {value}"
+
+    same = {name for name, value in defaults.items() if key(job_of("a", **{**defaults, name: other(value)})) == before}
+    assert same == {"timeout"}
 
 
 def test_time_limits_and_folders_do_not_count(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import ImageScaling, ResizeMode
@@ -16,6 +16,7 @@ from convert.batch.plan import Model, plan
 from convert.cli.batch_options import Convert
 from convert.errors import ConvertError, InputError
 from convert.framing import parse_frame
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,7 +225,7 @@ def tried(text: str, folder: Path) -> None:
         assert job.output.parent == folder / "out", "nothing is written elsewhere"
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.dictionaries(WORD, VALUE, max_size=3),
     st.lists(st.dictionaries(WORD, VALUE, max_size=4), max_size=3),
@@ -242,7 +243,7 @@ def test_any_table_is_read_or_refused(
     tried("\n".join(lines), tmp_path_factory.getbasetemp())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text("[]{}=\"'#.\n\\ amodelxport", max_size=60)
 )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch import run as module
 from convert.batch.cache import Cache
 from convert.batch.job import Job, Outcome, State
 from convert.batch.run import Report, run
@@ -290,8 +289,3 @@ def test_the_output_folder_has_to_be_one(job_of: JobOf, cache: Cache, tmp_path: 
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError):
         run([job_of("a")], tmp_path / "file", Pretend(), cache)
-
-
-def test_nobody_need_watch(go: Go, job_of: JobOf) -> None:
-    assert module._silent(job_of("a"), Outcome("a", State.DONE, 0)) is None  # type: ignore[func-returns-value]
-    assert states(go([])[0]) == []

@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convert.check.fix import apply, diff, fixes
@@ -18,6 +18,7 @@ from convert.nvinfer.parse_result import Reason, Verdict
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.fixes import FIXABLE, fixed_config
 from convert.nvinfer.rules.gather import Models, gather, read_config, where
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +158,7 @@ _LINE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @example(["enable-dbscan=1", "enable-dbscan=0"], "\n")
 @example(["enable-dbscan=0", "enable-dbscan=1"], "\n")
 @example(["enable-dbscan=0"], "\r\n")

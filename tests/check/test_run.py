@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -19,6 +19,7 @@ from convert.render.check_json import report_document
 from convert.render.check_text import lines, summary
 from convert.render.junit import junit_document
 from convert.render.sarif import sarif_document
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +116,7 @@ _WORDS = [b"[property]\n", b"property:\n  ", b"network-type=1\n", b"labelfile-pa
 _BYTES = st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(_WORDS), max_size=14).map(b"".join))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(_BYTES, _BYTES, _BYTES, st.sampled_from(["c.txt", "c.yml", "app.txt", "app.yml"]))
 def test_any_bytes(folder: Path, config: bytes, labels: bytes, model: bytes, name: str) -> None:
     (folder / "l.txt").write_bytes(labels)
@@ -156,7 +157,7 @@ _VALID = {
 _LINES = st.dictionaries(st.sampled_from(sorted(_VALID)), st.integers(0, 4), max_size=14)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     _LINES,
     st.lists(_VALUES, max_size=2),

@@ -95,12 +95,23 @@ def test_answers_survive_any_cut(answers: list[dict[str, Any]], sizes: list[int]
 
 @given(NOISE, st.lists(st.integers(0, 9), max_size=20))
 def test_noise_is_answers_or_broken(data: bytes, sizes: list[int]) -> None:
-    reader = AnswerReader()
-    try:
-        for piece in pieces(data, sizes):
-            assert all(isinstance(answer, dict) for answer in reader.feed(piece))
-    except Broken:
-        pass
+    """The same, however the bytes arrive."""
+
+    def read(cut: list[bytes]) -> list[dict[str, Any] | str]:
+        reader, found = AnswerReader(), list[dict[str, Any] | str]()
+        try:
+            for piece in cut:
+                found += reader.feed(piece)
+        except Broken as error:
+            found = [str(error)]
+        return found
+
+    at_once = read([data])
+    assert read(pieces(data, sizes)) == at_once
+    assert (
+        all(isinstance(answer, dict) and json.loads(json.dumps(answer)) == answer for answer in at_once)
+        or len(at_once) == 1
+    )
 
 
 def test_an_answer_may_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

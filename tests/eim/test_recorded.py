@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from convert.eim.framing import AnswerReader
@@ -88,10 +87,11 @@ def test_our_client_reads_every_recorded_answer(vectors: Path) -> None:
                 assert answer["success"] is (b'"error"' not in exchange.answers)
 
 
-def test_the_recordings_hold_timings_to_take_out(vectors: Path) -> None:
+def test_nothing_but_timings_and_names_is_taken_out(vectors: Path) -> None:
     """`plain` would hide a difference if it took out too much."""
+    assert plain(b'{"id":3,"timing":{"dsp":17},"b":{"n":5}}') == b'{"id":3,"timing":{"dsp":0},"b":{"n":5}}'
+    assert plain(b'{"name":"/shm-a-b1","x":12}') == b'{"name":"/shm","x":12}'
     data = (vectors / "eim" / "raw-2026.txt").read_bytes()
-    assert re.search(rb'"timing":\{"anomaly":0,"classification":\d+,', data)
-    start = time.perf_counter()
-    assert plain(b'{"id":3,"timing":{"dsp":17}}') == b'{"id":3,"timing":{"dsp":0}}'
-    assert time.perf_counter() >= start
+    rest, count = re.subn(rb'"timing":\{"anomaly":0,"classification":\d+,[^}]*\}|/shm-[-\w]+', b"", data)
+    assert count > 3
+    assert plain(rest) == rest

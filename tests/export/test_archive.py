@@ -12,13 +12,14 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError
 from convert.export import tree as limits
 from convert.export.archive import open_tree, open_zip_bytes, read_file, read_head
 from samples.layouts import zip_bytes
+from tests.examples import examples
 
 FILES = {"a.txt": b"one", "b/c.txt": b"two" * 1000}
 
@@ -279,7 +280,7 @@ def test_reading_the_head(tmp_path: Path) -> None:
 ZIP = zip_bytes({**FILES, "d/e.h": bytes(range(256))})
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.tuples(st.integers(0, len(ZIP) - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_changed_zips_are_read_or_refused(changes: list[tuple[int, int]]) -> None:
     data = bytearray(ZIP)

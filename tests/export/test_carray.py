@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
 from convert.export.carray import Array, check_array, read_source
 from samples.layouts import header, incbin_header
+from tests.examples import examples
 
 DATA = random.Random(3).randbytes(200)
 TEXT = ", ".join(map(str, DATA))
@@ -230,7 +231,7 @@ TOKENS += [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.sampled_from(TOKENS), max_size=25).map("".join))
 def test_any_source_is_read_or_refused(text: str) -> None:
     try:
@@ -241,7 +242,7 @@ def test_any_source_is_read_or_refused(text: str) -> None:
         assert len(array.data) <= len(text)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.binary(max_size=60), st.sampled_from(["F1", "F2", "F2m", "F3", "F3b"]), st.integers(0, 3000), st.integers(0, 255)
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from onnxruntime import InferenceSession
 
@@ -15,6 +15,7 @@ from convert.export.dequantize import Dequantized, dequantize
 from convert.export.packing import pack, unpack
 from convert.isolation import Worker
 from convert.validate.inputs import pictures
+from tests.examples import examples
 from tests.export.eon.networks import Network, Scales, small_int8
 
 OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
@@ -365,7 +366,7 @@ def single(draw: st.DrawFn) -> tuple[bytes, np.dtype[Any], Scales, float]:
     return net.model([first], [end]), dtype, source, result[0][0]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@examples(120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(case=single(), seed=st.integers(0, 1 << 16))
 def test_one_operator_differs_by_its_rounding_only(case: tuple[bytes, np.dtype[Any], Scales, float], seed: int) -> None:
     model, dtype, (scales, zeros, _), step = case

@@ -6,12 +6,13 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
 from convert.export.elements import read_elements
 from convert.export.lexer import Scanner
+from tests.examples import examples
 
 
 def read(body: str, *, signed: bool = False) -> list[int]:
@@ -157,14 +158,14 @@ CELLS = st.sampled_from(["0x{:02x}", "0X{:02X}", "{}", "0{:o}", "0b{:b}", "0x{:0
 BLANKS = st.sampled_from(["", " ", "\n", "\t", " /* , } */ ", "// }\n", "\n#if 0\n7,\n#endif\n", "\\\n"])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.tuples(st.integers(0, 255), CELLS, BLANKS, BLANKS), max_size=30), st.booleans())
 def test_any_spelling_of_any_bytes(items: list[tuple[int, str, str, str]], trailing: bool) -> None:
     body = ",".join(f"{before}{cell.format(value)}{behind}" for value, cell, before, behind in items)
     assert read(body + ("," if trailing and items else "")) == [value for value, *_ in items]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text("0123456789xXabfuUlL'\"{}/*#\\,+- \n()", max_size=60))
 def test_any_body_is_read_or_refused(body: str) -> None:
     scanner = Scanner(f"{{{body}}}".encode())

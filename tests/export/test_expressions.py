@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.export.expressions import integer, is_true, number, real
+from tests.examples import examples
 
 MACROS = {
     b"A": b"(B + B)",
@@ -141,7 +142,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(TREES)
 def test_as_python_computes(tree: tuple[str, int]) -> None:
     text, value = tree
@@ -149,7 +150,12 @@ def test_as_python_computes(tree: tuple[str, int]) -> None:
     assert integer(text.encode(), {}) == wrapped
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text("AB01()+-*/%<>=!&|?:'xX. \\", max_size=30))
 def test_anything_has_a_value_or_none(text: str) -> None:
-    assert isinstance(integer(text.encode(), MACROS), int | None)
+    """Of 64 bits with a sign, and no other in brackets or beside 0."""
+    value = integer(text.encode(), MACROS)
+    assert value is None or -(1 << 63) <= value < 1 << 63
+    if value is not None:
+        assert integer(f"({text})".encode(), MACROS) == value
+        assert integer(f"0 + ({text})".encode(), MACROS) == value

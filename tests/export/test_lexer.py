@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
 from convert.export.lexer import Kind, Scanner, line_of, source_bytes
+from tests.examples import examples
 
 
 def words(text: str, *, every_branch: bool = False) -> list[str]:
@@ -126,7 +127,7 @@ PIECES = [
 PIECES += ['"', "'", "a", "1", "{", "}", "\n", " ", "\\", "\0", "ÿ"]
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.booleans())
 def test_any_text_ends(text: str, every_branch: bool) -> None:
     data = text.encode()
@@ -138,7 +139,6 @@ def test_any_text_ends(text: str, every_branch: bool) -> None:
         last = token.start
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_end(data: bytes) -> None:
     scanner = Scanner(data)

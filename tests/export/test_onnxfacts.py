@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -16,6 +16,7 @@ from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.onnxfacts import onnx_facts
 from convert.export.unpack import Unpack, write
 from samples.layouts import header
+from tests.examples import examples
 from tests.export import tiny
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_not_a_model(data: bytes) -> None:
         onnx_facts(data)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data())
 def test_any_bytes_are_read_or_refused(data: st.DataObject) -> None:
     whole = bytearray(model((1, 3, 96, 96), (1, 4)))

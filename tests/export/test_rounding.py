@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.export.dequantize import dequantize
 from convert.export.dequantize.rounding import SLOPE, keep_steps
 from convert.export.packing import pack, unpack
 from convert.isolation import Worker
+from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8
 from tests.export.test_dequantize import UNIT, dense, operators, run, wrapped_image
 
@@ -45,7 +46,7 @@ def _code(root: Any, name: str) -> int:
     return len(root.operatorCodes) - 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     units=st.lists(st.integers(-40_000, 300_000).map(lambda number: number / 1000), min_size=1, max_size=40),
     step=st.sampled_from([3e-5, 1 / 255, 0.0235, 1.0, 7.7, 48.0]),

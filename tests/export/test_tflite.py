@@ -10,12 +10,13 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.operators import operator_name
 from convert.export.tflite import is_tflite, read_graph
+from tests.examples import examples
 from tests.export import tiny
 from tests.graph.flat import Flat, options
 
@@ -279,7 +280,7 @@ def test_tables_that_lead_to_one_another_end() -> None:
 SMALL = tiny.int8_classifier(8, 8, 3, float_ends=True)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 40)
 )
@@ -288,12 +289,14 @@ def test_changed_bytes_are_read_or_refused(changes: list[tuple[int, int]], cut: 
     for at, value in changes:
         data[at] = value
     try:
-        read_graph(bytes(data[: len(data) - cut]))
+        graph = read_graph(bytes(data[: len(data) - cut]))
     except (InputError, UnsupportedModelError) as error:
         assert error.hint  # noqa: PT017 - the error is one of two right outcomes
+    else:
+        used = {index for each in graph.operators for index in (*each.inputs, *each.outputs)}
+        assert used | {*graph.inputs, *graph.outputs} <= {-1, *range(len(graph.tensors))}
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=400))
 def test_random_bytes_are_refused(data: bytes) -> None:
     with pytest.raises((InputError, UnsupportedModelError)):

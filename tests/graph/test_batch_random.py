@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,6 +15,7 @@ from convert.graph.batch import dynamic_batch
 from convert.graph.cleaning import clean, fold
 from convert.graph.nchw import remove_transposes
 from convert.graph.reshapes import merge_reshapes
+from tests.examples import examples
 from tests.graph.proof import onnxruntime
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def models(draw: Any) -> onnx.ModelProto:
     return chain.build()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 @given(models())
 def test_random_graphs(single: onnx.ModelProto) -> None:
     onnx.checker.check_model(single, full_check=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import Adapted, Export, ImageScaling, ResizeMode
@@ -19,6 +19,7 @@ from convert.graph.crop import Crop
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
 from convert.graph.preprocessing import crop_to, preprocessing
 from convert.graph.reading import provenance
+from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
 
@@ -35,7 +36,7 @@ def part(pictures: Any, size: tuple[int, int]) -> Any:
     return pictures[:, :, top : top + size[1], left : left + size[0]]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.tuples(st.integers(1, 900), st.integers(1, 900)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3),
     st.tuples(st.integers(1, 24), st.integers(1, 24)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -20,6 +20,7 @@ from convert.graph.adapt import Adapt
 from convert.graph.passthrough import accept
 from convert.graph.support import refuse_unsupported
 from convert.graph.translate import Translate
+from tests.examples import examples
 from tests.graph.proof import onnxruntime
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_an_operator_that_does_not_exist() -> None:
         accept(model.SerializeToString(), NHWC, 1, OPSETS)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_a_damaged_model_is_taken_or_refused(data: st.DataObject) -> None:
     """Structure only: the weights' bytes may be anything."""

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import Export, Metadata, ModelFacts, Task, Tensor, Translated
@@ -22,6 +22,7 @@ from convert.errors import ConvertError, MissingDependencyError, PresetError, Tr
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.graph.translate import Translate
 from convert.isolation import Worker
+from tests.examples import examples
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, softmax
 from tests.graph.proof import onnxruntime
 
@@ -237,7 +238,7 @@ FACTS = ModelFacts(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(flips=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 7)), min_size=1, max_size=4))
 def test_flipped_bits_never_escape(flips: list[tuple[int, int]], worker: Worker) -> None:
     """Whatever the verifier in `export` would let through: a translation, or one error with a hint."""

@@ -8,13 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.__main__ import main
 from convert.depfile import Reads, escaped, recording, rule
 from convert.errors import OutputError
 from convert.writing import write
+from tests.examples import examples
 
 NAMES = st.text(st.sampled_from(list("ab.-_,@+!{}'\"<>`^ #$:%*?[]=~()\u00e9")), min_size=1, max_size=8).filter(
     lambda name: name not in {".", ".."} and not name.endswith((")", " "))
@@ -31,7 +32,7 @@ def _make(folder: Path) -> str:
     return done.stdout
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.sets(NAMES, min_size=1, max_size=6), st.data())
 def test_make_sees_every_file(names: set[str], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as place:

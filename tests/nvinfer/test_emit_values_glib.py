@@ -6,17 +6,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from convert.errors import PresetError
 from convert.nvinfer.configfile import Entry, Group, Section, config_file, encode
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Read = Any
-FAST = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FAST = examples(150)
 
 # Text with much of what is special to GKeyFile.
 texts = st.one_of(st.text(st.sampled_from(" \t\n\r\f\v\\;#=[]\"'sntrx\0é€🙂"), max_size=12), st.text(max_size=12))

@@ -7,11 +7,12 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import ErrorKind, KeyFile, KeyFileError
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -186,7 +187,7 @@ FILES = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(400, suppress_health_check=list(HealthCheck))
 @given(data=FILES)
 @example(b"[property]\x80\nk=1")
 @example(b"[a]\0]\nk=1")
@@ -199,7 +200,7 @@ def test_any_file_reads_as_in_glib(glib: Glib, tmp_path_factory: pytest.TempPath
     assert ours(data) == glib.read(path)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     value=st.one_of(
         VALUE, st.from_regex(rb"[+-]?(0x)?[0-9a-f]*\.?[0-9a-f]*([ep][+-]?[0-9]{0,4})?[ ;]?", fullmatch=True)

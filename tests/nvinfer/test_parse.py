@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, PresetError
 from convert.nvinfer.parse import form_of, read, read_bytes
 from convert.nvinfer.parse_draft import MOST_CLASSES
 from convert.nvinfer.parse_result import Parsed, Reason, Verdict
+from tests.examples import examples
 
 # In a folder that exists; the file itself need not.
 CONFIG = Path(__file__).with_name("config.txt")
@@ -289,7 +290,7 @@ PIECE = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(400)
 @given(
     data=st.one_of(st.binary(max_size=60), st.lists(PIECE, max_size=25).map(lambda each: "".join(each).encode())),
     name=st.sampled_from(["a.txt", "a.yml"]),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convert.nvinfer import parse_numbers as numbers
 from convert.nvinfer.parse_numbers import NotANumber, OutOfRange
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,7 @@ def libc() -> ctypes.CDLL:
     return library
 
 
-@settings(max_examples=800, deadline=None)
+@examples(800)
 @given(text=NUMERIC)
 @example(text=b"")
 @example(text=b"7" * 6000)
@@ -110,12 +112,38 @@ def test_cpp_conversions(row: tuple[Any, ...]) -> None:
 @example(text=b"0x1p-" + b"0" * 5000 + b"1074")
 @example(text=b"1e-" + b"0" * 5000 + b"320")
 def test_any_bytes_are_a_number_or_not(text: bytes) -> None:
-    for convert in (numbers.std_stod, numbers.std_stoi, numbers.std_stoul, numbers.stream_int, numbers.stream_double):
+    """Whether there is a number, and which: of the longest prefix that Python reads, too."""
+    digits = re.match(rb"[ \t-\r]*([+-]?[0-9]+)", text)
+    for convert, low, high in ((numbers.std_stoi, -(2**31), 2**31 - 1), (numbers.std_stoul, -(2**64) + 1, 2**64 - 1)):
+        if digits is None:
+            with pytest.raises(NotANumber):
+                convert(text)
+        elif not low <= int(digits[1]) <= high:
+            with pytest.raises(OutOfRange):
+                convert(text)
+        else:
+            assert convert(text) == (int(digits[1]) if low == -(2**31) else int(digits[1]) % 2**64)
+    for stream, kind in ((numbers.stream_int, int), (numbers.stream_double, float)):
         try:
-            value = convert(text)
+            value = stream(text)
         except (NotANumber, OutOfRange):
             continue
-        assert isinstance(value, (int, float))
+        assert type(value) is kind
+        assert stream(text + b" \n") == value, "blanks behind it are allowed"
+    try:
+        value = numbers.std_stod(text)
+    except (NotANumber, OutOfRange):
+        return
+    lengths = [length for length in range(1, len(text) + 1) if _is_decimal(text[:length])]
+    if lengths and not re.match(rb"[ \t-\r]*[+-]?0[xX]", text):
+        assert value == pytest.approx(float(text[: lengths[-1]]), nan_ok=True, rel=0)
+
+
+def _is_decimal(text: bytes) -> bool:
+    return (
+        re.fullmatch(rb"[ \t-\r]*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf(inity)?|nan))", text)
+        is not None
+    )
 
 
 @pytest.mark.parametrize(

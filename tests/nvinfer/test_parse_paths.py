@@ -9,10 +9,11 @@ import platform
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.nvinfer.parse_paths import PATH_BYTES, real_path, stored_path
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 NAMES = ["d", "e", "f", "g", "l", "loop", "lf", "dangling", "abs", "up", ".", "..", "none", "", "n" * 300, "l2", "lf2"]
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(600)
 @given(names=st.lists(st.sampled_from([*NAMES, "root", "dev", "null", "chain0", "chain1"]), max_size=6))
 def test_resolves_as_glibc(tree: bytes, names: list[str]) -> None:
     if platform.libc_ver()[0] != "glibc":

@@ -7,10 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.nvinfer.provenance import recorded
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(document=_JSON.map(json.dumps) | st.binary(max_size=40).map(lambda data: data.decode("latin-1")))
 def test_any_report_at_all(document: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")

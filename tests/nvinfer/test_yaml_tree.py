@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convert.nvinfer.parse_files import TooMany
 from convert.nvinfer.yaml_cursor import YamlError
 from convert.nvinfer.yaml_tree import Node, load
+from tests.examples import examples
 
 THROWS = object()
 # None is null, a str a scalar, a dict a map; a map with repeated or odd keys is a tuple of pairs.
@@ -268,7 +269,7 @@ STRUCTURE = st.sampled_from(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(
     data=st.one_of(st.binary(max_size=40), st.lists(STRUCTURE, max_size=20).map(lambda each: "".join(each).encode()))
 )

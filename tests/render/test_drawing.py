@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,6 +19,7 @@ from convert.render.drawing import draw, enlargement, page_picture, png
 from convert.render.drawing_colours import LOOKS, look
 from convert.simulate.geometry import Rect
 from convert.simulate.scene import Found, Frame, Lost, Said
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,7 +272,7 @@ rects = st.builds(Rect, numbers, numbers, numbers, numbers)
 labels = st.text(st.characters(), max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.builds(Found, st.integers(0, 9), st.integers(0, 99), labels, numbers, rects), max_size=4),
     st.lists(st.builds(Lost, st.just(1), labels, labels, st.integers(0, 9), numbers, labels, rects), max_size=2),

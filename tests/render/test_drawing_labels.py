@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.render.drawing_colours import look
 from convert.render.drawing_labels import Area, Chip, placed
 from convert.render.drawing_text import set_line
+from tests.examples import examples
 
 WITHIN = Area(0, 0, 400, 300)
 
@@ -28,7 +29,7 @@ def areas(draw: st.DrawFn) -> Area:
     return Area(left, top, draw(st.integers(left + 1, 400)), draw(st.integers(top + 1, 300)))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.lists(areas(), max_size=12), st.lists(areas(), max_size=3))
 def test_labels_stay_in_the_picture_beside_their_box_and_legible(boxes: list[Area], others: list[Area]) -> None:
     one = chip()

@@ -7,11 +7,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.render import drawing_text
 from convert.render.drawing_text import number, set_line, wrapped
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def test_fonts_come_from_the_system_only(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(os.path.isabs(path) for path in drawing_text._installed().values())  # noqa: PTH117 - text
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.text(st.characters(), max_size=60), st.integers(12, 60), st.integers(100, 900))
 def test_no_line_is_too_wide(text: str, size: int, widest: int) -> None:
     line = set_line(text, size, widest)

@@ -6,11 +6,12 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.framing import Frame, Framing, parse_frame
 from convert.render.framing import framing_svg, framing_text
+from tests.examples import examples
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _SIDES = st.integers(1, 700)
@@ -44,7 +45,7 @@ def test_the_numbers_stand_beside_it() -> None:
     assert "the model has its shape" in "\n".join(framing_text(wide("4:3", (320, 240))))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(_FRAMES, st.tuples(_SIDES, _SIDES), st.booleans())
 def test_any_shape_is_drawn(frame: tuple[int, int], model: tuple[int, int], cropped: bool) -> None:
     framing = Framing(Frame(*frame, in_pixels=True), model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.findings import Finding, Level
@@ -24,6 +24,7 @@ from convert.render.page_cards import in_words
 from convert.simulate.geometry import Network, Rect
 from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from tests.render.conftest import Street
@@ -417,7 +418,7 @@ def test_hostile_text_changes_nothing_but_text() -> None:
     assert "&amp;" in document.text, "not unescaped on the way"
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.text(st.characters(), min_size=1, max_size=12) | st.text("<>\"'&;{}%#`=/\n\r\t ", min_size=1, max_size=12))
 def test_any_text_changes_nothing_but_text(text: str) -> None:
     made = hostile(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.against.comparison import (
@@ -30,6 +30,7 @@ from convert.render.page_evidence import MOST_COMPARED, Measure, answer, differe
 from convert.simulate.geometry import Network, Rect
 from convert.simulate.scene import Engine, Frame, Simulation
 from convert.simulate.settings import NetworkType, Settings
+from tests.examples import examples
 from tests.render.test_page import Document
 
 EVIDENCE = Evidence(
@@ -100,7 +101,7 @@ keys = st.sampled_from(
 names = st.sampled_from(["parity", "batch", "tensorrt", "decoding", "int8_agreement", "framing", "other"])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.dictionaries(names, json | st.dictionaries(keys, json)))
 def test_a_report_may_hold_anything(document: dict[str, Any]) -> None:
     for row in measures(document):

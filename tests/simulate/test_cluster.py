@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import UnsupportedModelError
 from convert.simulate.cluster import check, cluster
 from convert.simulate.decode_boxes import Boxes, Dropped
 from convert.simulate.settings import ClassSettings, ClusterMode
+from tests.examples import examples
 
 Row = tuple[int, float, float, float, float, float]
 
@@ -119,7 +120,7 @@ _side = st.integers(0, 20).map(float)
 _row = st.tuples(st.integers(0, 1), _side, _side, _side, _side, st.integers(1, 8).map(lambda n: n / 8))
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(_row, max_size=14), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 def test_nms_is_the_plain_loop(rows: list[Row], limit: float) -> None:
     expected = []

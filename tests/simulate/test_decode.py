@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
@@ -309,7 +309,6 @@ _LAYER = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(PARSERS)), st.lists(_LAYER, min_size=1, max_size=5), st.integers(0, 3), st.booleans())
 def test_any_outputs_are_decoded_or_refused(
     parser: str, layers: list[tuple[str, str, list[int], int]], classes: int, why: bool

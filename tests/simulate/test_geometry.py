@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
@@ -78,7 +78,6 @@ def test_an_empty_network() -> None:
         Network(0, 96, 96)
 
 
-@settings(deadline=None)
 @given(SIZES, SIZES, NETWORKS, st.booleans(), st.booleans())
 def test_the_picture_always_lies_inside_the_network(
     width: int, height: int, network: Network, keep_aspect: bool, symmetric: bool

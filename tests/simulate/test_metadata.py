@@ -82,7 +82,8 @@ def test_limits_are_pixels_of_the_frame(key: str, limit: int, kept: bool) -> Non
 
 def test_an_offset_larger_than_the_frame_wraps_around() -> None:
     """480 - 481 is 4294967295 in unsigned arithmetic: everything lies above it."""
-    assert _attach(_settings(roi_bottom_offset=481), _object(10, 20, 30, 40)) is not None
+    assert _attach(_settings(roi_bottom_offset=480), _object(10, 20, 30, 40)) is None
+    assert _attach(_settings(roi_bottom_offset=481), _object(10, 20, 30, 40)) == _object(20, 40, 60, 160)
 
 
 def test_filtered_classes() -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
 from convert.simulate.pictures import Picture, Unreadable, find, read, read_all
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +163,7 @@ class TestDamage:
         with pytest.raises(InputError, match="not an ordinary file"):
             read(tmp_path / "a.png")
 
-    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(60)
     @given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]), st.data())
     def test_any_bytes(self, tmp_path: Path, form: str, data: st.DataObject) -> None:
         file = io.BytesIO()

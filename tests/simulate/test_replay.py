@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.document import dumps
@@ -19,6 +19,7 @@ from convert.simulate.geometry import View
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import read_case, read_layout
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +269,7 @@ class TestDamage:
         with pytest.raises(InputError, match="tensors cannot be read: No such file"):
             read_case(folder)
 
-    @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(150)
     @given(data=st.data())
     def test_bytes_flipped_anywhere(self, data: st.DataObject, record: Callable[..., Path]) -> None:
         """Either the same arrays come out, or it is refused: never another exception."""
@@ -281,7 +282,7 @@ class TestDamage:
             return
         np.testing.assert_array_equal(layers[0].array, ARRAY)  # zip has a checksum
 
-    @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(60)
     @given(data=st.data())
     def test_any_json(self, data: st.DataObject, record: Callable[..., Path]) -> None:
         leaf = st.none() | st.booleans() | st.integers(-3, 2**33) | st.floats() | st.text(max_size=5)

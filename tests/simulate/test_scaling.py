@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
@@ -15,6 +15,7 @@ from convert.simulate.preprocess import preprocessor
 from convert.simulate.preprocess_mix import mix
 from convert.simulate.preprocess_pairs import _picks, fits, mix_pairs
 from convert.simulate.settings import ColorFormat, NetworkType, ScalingFilter, Settings
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,7 @@ def _scaled(
     return out
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.integers(1, 60), st.integers(1, 12).map(lambda eights: 8 * eights), st.integers(1, 8), st.integers(1, 8),
     st.sampled_from(COLORS), st.integers(0, 30), st.integers(0, 30), st.integers(0, 99),
@@ -106,7 +107,7 @@ def test_every_small_network_gets_exact_levels(
         np.testing.assert_array_equal(_scaled(mix_pairs, picture, at, color), exact)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     height=st.integers(2, 70), width=st.integers(2, 90), channels=st.sampled_from([1, 3]), high=st.integers(1, 20),
     wide=st.integers(1, 20), configured=_CONFIGURED, view=st.sampled_from(["whole", "mirrored", "every other"]),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from convert.artifacts import ResizeMode
 from convert.errors import InputError
 from convert.validate.pictures import find, read
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +183,7 @@ def _samples() -> list[bytes]:
 SAMPLES = _samples()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     sample=st.sampled_from(SAMPLES),
     flips=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=6),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
@@ -18,6 +18,7 @@ from convert.errors import ValidationError
 from convert.findings import Level
 from convert.validate import runtime
 from convert.validate.shapes import check
+from tests.examples import examples
 from tests.validate.tiny import Classifier, onnx_model, parse
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def test_no_model_at_all() -> None:
             check(data)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     flips=st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=8),
     cut=st.one_of(st.just(len(GOOD)), st.integers(0, len(GOOD))),

@@ -4,11 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.eon import rebuild
+from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8
 from tests.export.eon.writer import FORMS, write
 
@@ -162,7 +163,7 @@ def test_deep_values_are_refused(text: str) -> None:
         rebuild(text, "deep.cpp")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150)
 @given(form=st.sampled_from(sorted(TEXT)), seed=st.integers(0, 1 << 32), edits=st.integers(1, 4))
 def test_any_edit_gives_a_model_or_a_clear_error(form: str, seed: int, edits: int) -> None:
     chance = random.Random(seed)
@@ -188,7 +189,6 @@ def error_of(text: str) -> ConvertError | None:
     return None
 
 
-@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=300) | st.text("{}();=<>:&*[]#,0aé\n /\\\"'", max_size=300))
 def test_anything_else_is_a_clear_error(data: bytes | str) -> None:
     with pytest.raises(InputError) as caught:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from convert.export.eon import rebuild
 from convert.export.packing import unpack
+from tests.examples import examples
 from tests.export.eon.networks import described, drawn, small_int8
 from tests.export.eon.writer import FORMS, write
 
@@ -19,7 +20,7 @@ NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() i
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(25)
 @given(model=drawn())
 def test_what_was_written_is_what_comes_back(form: str, model: bytes) -> None:
     assert described(rebuild(write(model, FORMS[form]), "m.cpp").model) == described(model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,6 +22,7 @@ from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
+from tests.examples import examples
 from tests.graph.heads import synthetic
 from tests.graph.proof import model, onnxruntime
 
@@ -57,7 +58,7 @@ def objects(height: int, width: int, coverage: NDArray[np.float32], boxes: NDArr
     return list(frame.objects)  # type: ignore[union-attr]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(8, 700), st.integers(8, 700), st.sampled_from([7, 8, 13, 16, 32]), st.sampled_from([8, 9, 16, 32]))
 def test_every_cell_comes_back(height: int, width: int, high: int, wide: int) -> None:
     """All cells at once through nvinfer's arithmetic, in grids that divide the picture and that do not."""
@@ -178,7 +179,7 @@ def merged() -> Any:
     return fitted.model.SerializeToString()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(HEATS)
 def test_only_the_highest_of_neighbours_stays(merged: bytes, heat: NDArray[np.float32]) -> None:
     """Few different values, so that most neighbours are equal: saturated and dequantized scores are."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import Export, ResizeMode, Task
@@ -24,6 +24,7 @@ from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Network, place
 from convert.simulate.metadata import attach
 from convert.simulate.settings import Settings
+from tests.examples import examples
 from tests.graph.heads import synthetic
 from tests.graph.heads.ssds import ssd
 from tests.graph.proof import onnxruntime
@@ -66,7 +67,7 @@ def back(framing: Framing, size: tuple[int, int], boxes: NDArray[Any]) -> NDArra
     return result
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(FRAMES, st.tuples(st.integers(8, 400), st.integers(8, 400)), st.sampled_from([7, 8, 16]))
 def test_every_cell_of_fomo(size: tuple[int, int], model: tuple[int, int], reduction: int) -> None:
     framing = Framing(Frame(*size, in_pixels=True), model)

@@ -34,7 +34,7 @@ def test_any_size(width: int, height: int, stride: int) -> None:
     assert unit_of(cells, width, height) == "pixels"
     shares = (cells / np.array([width, height])).astype(np.float32)
     assert unit_of(shares, width, height) == "relative"
-    assert unit_of(np.zeros_like(cells) + np.float32([0.5, 0.25]), width, height) == "cells"
+    assert unit_of(np.zeros_like(cells) + np.array([0.5, 0.25], np.float32), width, height) == "cells"
 
 
 @pytest.mark.parametrize("factor", [(0.01, 1), (3, 3), (1, 0), (-1, 1)])

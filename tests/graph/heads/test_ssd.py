@@ -10,7 +10,7 @@ import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import Adapted, Export, Limits, Task
@@ -20,6 +20,7 @@ from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
+from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.heads.ssds import PARAMETERS, anchors_of, ssd
 from tests.graph.proof import onnxruntime
@@ -177,7 +178,7 @@ def test_parameters_that_are_no_map(custom: bytes) -> None:
         read_postprocess(ssd(custom=custom))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_any_parameters_are_read_or_refused(data: st.DataObject) -> None:
     whole = bytearray(flexbuffers.Dumps(PARAMETERS))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -21,6 +21,7 @@ from convert.graph.heads.layouts import LAYOUTS, Rows
 from convert.graph.heads.tail import Tail
 from convert.validate.decoding import Decoding
 from convert.validate.tails import ROUNDS, Network, read, shipped
+from tests.examples import examples
 from tests.graph.heads import plain
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def pictures(draw: st.DrawFn) -> NDArray[np.float32]:
     return np.array(found, np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(pictures(), st.sampled_from(UNITS), st.sampled_from([0.2, 0.5, 1.0]))
 def test_as_one_box_after_the_other(values: NDArray[np.float32], unit: str, overlap: float) -> None:
     if unit == "pixels":
@@ -117,7 +118,7 @@ def test_as_one_box_after_the_other(values: NDArray[np.float32], unit: str, over
     assert_plain(values, unit, overlap)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(pictures(), st.sampled_from(UNITS))
 def test_the_proof_knows_it(values: NDArray[np.float32], unit: str) -> None:
     """`convert.validate.tails`, a third writing, says the same of boxes and classes, too."""
