@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITES", "Output", "make_folder", "sha256", "write", "write_all"]
 
-WRITES = "convert.writes"
+WRITES = "ei-deepstream.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
 
 _SIDE_BY_SIDE = 16

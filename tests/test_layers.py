@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.measure_code import Size, size_of
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,3 +22,26 @@ def test_help_imports_nothing_heavy() -> None:
     code = f"import sys; from convert.__main__ import main; main(['--help']);print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_lines_are_counted_as_code_lines() -> None:
+    source = '''"""A module."""
+
+# a comment
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from x import (
+        y,
+    )
+
+class A:
+    """A class."""
+
+    def f(self) -> str:
+        """Two
+        lines."""
+        return """text
+        of two lines"""  # and a comment
+'''
+    assert size_of(source) == Size(lines=9, imports=5, functions=1)

@@ -83,7 +83,7 @@ class Translate:
         function, arguments = self._task(export)
         with self._worker() as worker:
             try:
-                result: Result = worker.call(f"convert.graph.{function}", *arguments, timeout=self.timeout)
+                result: Result = worker.call(function, *arguments, timeout=self.timeout)
             except Died as death:
                 raise died(death) from death
         return result
@@ -93,12 +93,12 @@ class Translate:
         facts = export.facts
         model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
         if export.format is ModelFormat.ONNX:
-            return "passthrough:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
+            return "convert.graph.passthrough:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
         if facts.task is Task.SSD:
             from convert.graph.postprocess import without_postprocess  # noqa: PLC0415 - the only task to need it
 
             model, outputs = without_postprocess(model), 2
-        return "worker:translate", (model, shape, outputs, self.opset, self.tensorflow)
+        return "convert.graph.worker:translate", (model, shape, outputs, self.opset, self.tensorflow)
 
     @contextlib.contextmanager
     def _worker(self) -> Iterator[Worker]:

@@ -37,7 +37,9 @@ def outputs(
     Raises:
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
-    result: list[NDArray[np.float32]] = _call("reference:run", worker, timeout, model, pictures, scaling)
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.reference:run", worker, timeout, model, pictures, scaling
+    )
     return result
 
 
@@ -55,7 +57,9 @@ def onnx_outputs(
         ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
     """
     arguments = (model, pictures, scaling, tuple(shapes))
-    result: list[NDArray[np.float32]] = _call("onnxreference:run", worker, timeout, *arguments, engine="ONNX Runtime")
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.onnxreference:run", worker, timeout, *arguments, engine="ONNX Runtime"
+    )
     return result
 
 
@@ -65,13 +69,13 @@ def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
     Raises:
         ValidationError: as `outputs`.
     """
-    result: Anchors = _call("ssd:anchors", worker, timeout, model)
+    result: Anchors = _call("convert.validate.ssd:anchors", worker, timeout, model)
     return result
 
 
 def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
     try:
-        return worker.call(f"convert.validate.{function}", *arguments, timeout=timeout)
+        return worker.call(function, *arguments, timeout=timeout)
     except Died as error:
         raise died(error, engine) from error
     except Failed as error:
