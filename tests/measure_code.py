@@ -1,7 +1,7 @@
 """How large the code is, and how much of it the main job enters: `python -m tests.measure_code`.
 
-Code lines hold code: no comments, docstrings or blanks. Functions entered are those of `convert` that the parent process
-calls while it converts a sample, each counted once; module bodies, lambdas and comprehensions are not functions.
+Code lines hold code: no comments, docstrings or blanks. Functions entered are those of `convert` that the parent
+process calls while it converts a sample, each counted once; module bodies, lambdas and comprehensions are not functions.
 """
 
 from __future__ import annotations
@@ -93,9 +93,8 @@ def main() -> None:
     median = sorted(size.lines for size in found.values())[len(found) // 2]
     largest = max(found, key=lambda name: found[name].lines)
     functions = entered()
-    print(
-        f"modules                {len(found):>7,}   median {median} code lines, largest {largest} {found[largest].lines}"
-    )
+    of = f"median {median} code lines, largest {largest} {found[largest].lines}"
+    print(f"modules                {len(found):>7,}   {of}")
     print(f"code lines             {lines:>7,}")
     print(f"imports                {imports / lines:>7.1%}   {imports:,} lines")
     print(f"functions              {sum(size.functions for size in found.values()):>7,}")
