@@ -1,7 +1,7 @@
 """How large the code is, and how much of it the main job enters: `python -m tests.measure_code`.
 
 Code lines hold code: no comments, docstrings or blanks. Functions entered are those of `convert` that the parent
-process calls while it converts a sample, each counted once; module bodies, lambdas and comprehensions are not functions.
+process calls while it converts a sample, each counted once; lambdas, comprehensions and module bodies do not count.
 """
 
 from __future__ import annotations
