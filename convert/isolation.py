@@ -282,6 +282,11 @@ _parent: int | None = None
 `convert.isolation`, so that is where it is set."""
 
 
+before_call: Callable[[str, tuple[Any, ...]], None] | None = None
+"""For tests, which set it in a preloaded module: in the child it is called with the name and the arguments of each
+function that is about to be called."""
+
+
 def tell(value: Any) -> None:
     """In the child, from the function that was called: give `value` to `told` of the caller. Elsewhere: nothing."""
     if _parent is not None:
@@ -309,12 +314,14 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     while header := requests.read(_LENGTH.size):
         (length,) = _LENGTH.unpack(header)
         function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
-        _send(answers, answer(function, arguments))
+        _send(answers, imported.answer(function, arguments))
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
     """("result", value), ("error", a ConvertError) or ("failed", (message, traceback)) of `function`, called here."""
     try:
+        if before_call is not None:
+            before_call(function, arguments)
         module, _, name = function.partition(":")
         return "result", getattr(importlib.import_module(module), name)(*arguments)
     except ConvertError as error:

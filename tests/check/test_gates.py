@@ -9,7 +9,6 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from convert.check import gates
 from convert.check.gates import Gates, whole_model
 from convert.check.run import Check
 from convert.errors import ValidationError
@@ -51,12 +50,15 @@ def test_a_model_that_loads_and_builds_gives_nothing(tmp_path: Path) -> None:
 
 def test_each_model_goes_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(gates, "_load", lambda *arguments: calls.append(("load", *arguments[1:])))
-    monkeypatch.setattr(gates, "_build", lambda *arguments: calls.append(("build", *arguments[1:])))
+
+    def call(_: Worker, _function: str, *arguments: Any, timeout: float) -> None:
+        calls.append((*arguments[1:], timeout))  # behind the model
+
+    monkeypatch.setattr(Worker, "call", call)
     configs = [_CONFIG.format(number=number, batch=batch) for number, batch in ((1, 1), (2, 1), (3, 4))]
     gate = Gates(onnxruntime=True, tensorrt=True, timeout=7)
     Check(where("9.1", "dgpu"), gate=gate)(_write(tmp_path, _NCHW, *configs))
-    assert calls == [("load", 7), ("build", (3, 8, 8), 1, 7), ("build", (3, 8, 8), 4, 7)]
+    assert calls == [(7,), ((3, 8, 8), 1, 7), ((3, 8, 8), 4, 7)]
 
 
 @pytest.mark.parametrize(
