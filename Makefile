@@ -59,11 +59,13 @@ lint: setup-dev
 	$(BIN)/lint-imports
 
 # Two processes: the machines this runs on have two cores.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(PYTEST)
 
 quick: setup-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 bench: setup-dev
 	$(BIN)/python -m tests.benchmarks
