@@ -171,6 +171,7 @@ def _node(event: Any) -> Node:
 
 
 class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[misc] # PyYAML has no types
+    buffer: str
     # yaml-cpp writes \N and \_ as single bytes, which is not UTF-8.
     ESCAPE_REPLACEMENTS: Final = {**scanner.Scanner.ESCAPE_REPLACEMENTS, "'": "'", "N": "\udc85", "_": "\udca0"}
 
@@ -187,6 +188,8 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
         self.fetched += 1
         if self.fetched > MOST_TOKENS:
             raise TooMany(f"the file has more than {MOST_TOKENS:,} YAML tokens")
+        if self.flow_level >= _DEEPEST:
+            raise scanner.ScannerError(None, None, "the nesting is too deep", self.get_mark())
         super().fetch_more_tokens()
         key = self.possible_simple_keys.get(0)
         if key and not self.flow_level:
