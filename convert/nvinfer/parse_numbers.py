@@ -119,7 +119,8 @@ def _inexact(text: bytes, value: float) -> bool:
     # mantissa * two_or_ten ** exponent == numerator / denominator, in integers: so small a number has a negative one.
     exponent = int(power or b"0") - bits * len(part)
     numerator, denominator = value.as_integer_ratio()
-    return int(whole + part, base) * denominator != numerator * two_or_ten**-exponent
+    scale: int = two_or_ten**-exponent
+    return int(whole + part, base) * denominator != numerator * scale
 
 
 def _c_string(text: bytes) -> bytes:
