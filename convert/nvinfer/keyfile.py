@@ -39,8 +39,8 @@ BLANK: Final = b" \t\n\f\r"
 # More keys, elements of a list, or escapes than this are no config, and would take hundreds of megabytes to hold.
 MOST_PAIRS: Final = 1_000_000
 
-# Whole lines that say nothing; consumed in one go so that a huge file of comments is not a million steps.
-_NOTHING = re.compile(rb"(?:[ \t\r\f]*+(?:#[^\n]*+)?\n)++")
+# The start of the next line that is neither blank nor a comment: a huge file of comments is one step.
+_NEXT_LINE = re.compile(rb"^[ \t\r\f]*[^ \t\r\f\n#]", re.MULTILINE)
 # g_key_file_line_is_group steps in UTF-8 characters, so stray continuation bytes behind the bracket are skipped.
 _GROUP_LINE = re.compile(rb"\[[^\]]*\][\x80-\xbf]*(?:[ \t][\x80-\xbf]*)*\Z")
 _GROUP_NAME = re.compile(rb"[^\[\]\x00-\x1f\x7f]+\Z")
@@ -149,17 +149,16 @@ class _Loader:
         self.count = 0
 
     def load(self, data: bytes) -> KeyFile:
-        position, line, size = 0, 1, len(data)
-        while position < size:
-            if nothing := _NOTHING.match(data, position):
-                line += data.count(b"\n", position, nothing.end())
-                position = nothing.end()
-                continue
-            end = data.find(b"\n", position)
+        position, line = 0, 1
+        while found := _NEXT_LINE.search(data, position):
+            line += data.count(b"\n", position, found.start())
+            end = data.find(b"\n", found.end() - 1)
             # Only a line that ends in \n loses its \r: the last one may keep it.
-            raw = data[position:] if end < 0 else data[position:end].removesuffix(b"\r")
+            raw = data[found.start() :] if end < 0 else data[found.start() : end].removesuffix(b"\r")
             self.line(raw, line)
-            position, line = (size if end < 0 else end + 1), line + 1
+            if end < 0:
+                break
+            position, line = end + 1, line + 1
         return self.file
 
     def line(self, raw: bytes, line: int) -> None:
@@ -220,7 +219,7 @@ def _is_key_name(key: bytes) -> bool:
         return False
     if not bracket:
         return True
-    if locale.find(b"]") != len(locale) - 1:
+    if not locale.endswith(b"]"):
         return False
     try:
         characters = locale[:-1].decode("utf-8")

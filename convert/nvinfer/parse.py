@@ -67,9 +67,9 @@ def read_bytes(data: bytes, path: str | os.PathLike[str], *, release: str = NEWE
         from convert.nvinfer.parse_yaml import read_yaml  # noqa: PLC0415 - most configs are INI: start-up time
 
         return read_yaml(data, draft)
-    except TooMany:
+    except TooMany as error:
         raise InputError(
-            "the file has millions of entries",
+            str(error),
             hint="a Gst-nvinfer config has a few dozen keys; is this another file?",
             path=os.fspath(path),
         ) from None

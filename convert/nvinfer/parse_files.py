@@ -19,7 +19,10 @@ _HINTS: Final = {
 
 
 class TooMany(Exception):
-    """The file has more in it than we care to hold in memory. It is no config, though nvinfer might read it."""
+    """The file has more in it than any config, and would take too much memory or time. nvinfer might read it."""
+
+    def __init__(self, message: str = "the file has millions of entries") -> None:
+        super().__init__(message)
 
 
 def read_ordinary(path: str | os.PathLike[str], what: str, most: int) -> bytes:

@@ -139,17 +139,7 @@ class _Reader:
     def one(self, key: Key, value: bytes, entry: Entry) -> None:
         """One key of the table, read as its type."""
         draft = self.draft
-        found: Any
-        try:
-            found = _READERS[key.ini or key.type](value)
-        except KeyFileError as error:
-            if not key.unchecked:
-                self.refuse(error, entry)
-            self.waiting = self.waiting or (error, entry)
-            draft.say(Reason.UNREADABLE, f"{key.name}: {error.message}; nvinfer does not notice and takes 0", entry)
-            found = 0
-        if not (key.element or key.unchecked):
-            self.check_waiting()
+        found = self.typed(key, value, entry)
         if key.name == "operate-on-class-ids":
             draft.put_operate_on(found, entry)
         elif key.name == "filter-out-class-ids":
@@ -187,8 +177,7 @@ class _Reader:
         try:
             wanted = keyfile.as_boolean(value)
         except KeyFileError as error:
-            self.waiting = self.waiting or (error, entry)
-            draft.say(Reason.UNREADABLE, f"enable-dbscan: {error.message}; nvinfer does not notice and takes 0", entry)
+            self.unnoticed(error, entry)
             return
         # Only a yes makes nvinfer look at errors.
         if wanted:
@@ -196,6 +185,25 @@ class _Reader:
             draft.values["cluster-mode"] = 1
 
     # Errors
+
+    def typed(self, key: Key, value: bytes, entry: Entry) -> Any:
+        """What a key is read as; 0 where nvinfer does not look whether that worked."""
+        try:
+            found = _READERS[key.ini or key.type](value)
+        except KeyFileError as error:
+            if not key.unchecked:
+                self.refuse(error, entry)
+            self.unnoticed(error, entry)
+            found = 0
+        if not (key.element or key.unchecked):
+            self.check_waiting()
+        return found
+
+    def unnoticed(self, error: KeyFileError, entry: Entry) -> None:
+        """An error that nvinfer does not look at, until another key trips over it."""
+        self.waiting = self.waiting or (error, entry)
+        message = f"{entry.key}: {error.message}; nvinfer does not notice and takes 0"
+        self.draft.say(Reason.UNREADABLE, message, entry)
 
     def value(self, reader: Callable[[bytes], Any], value: bytes, entry: Entry) -> Any:
         """What a key of the context is read as, or the end."""
@@ -256,18 +264,7 @@ class _Reader:
                 continue
             if key.legacy:
                 self.draft.say(Reason.LEGACY, f"{key.name} is an old name: write {key.replaced_by}", entry)
-            try:
-                found = _READERS[key.type](value)
-            except KeyFileError as error:
-                if not key.unchecked:
-                    self.refuse(error, entry)
-                self.waiting = self.waiting or (error, entry)
-                message = f"{key.name}: {error.message}; nvinfer does not notice and takes 0"
-                self.draft.say(Reason.UNREADABLE, message, entry)
-                found = 0
-            if not key.unchecked:
-                self.check_waiting()
-            self.draft.put(key, found, entry, target)
+            self.draft.put(key, self.typed(key, value, entry), entry, target)
 
 
 def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> tuple[str, ...]:

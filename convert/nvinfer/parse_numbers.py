@@ -97,42 +97,30 @@ def strtod(text: bytes) -> Double:
     match = _DOUBLE.match(text)
     if match is None:
         return Double(0.0, 0, erange=False)
-    negative = match[1] == b"-"
-    if match["hex"]:
+    erange = False
+    if digits := match["hex"] or match["dec"]:
         try:
-            value = float.fromhex(match["hex"].decode("ascii"))
+            value = float.fromhex(digits.decode("ascii")) if match["hex"] else float(digits)
         except OverflowError:
             value = math.inf
-        erange = math.isinf(value) or (value < _DBL_MIN and _inexact_hexadecimal(match["hex"], value))
-    elif match["dec"]:
-        value = float(match["dec"])
-        erange = math.isinf(value) or (value < _DBL_MIN and _inexact(match["dec"], value))
+        erange = math.isinf(value) or (value < _DBL_MIN and _inexact(digits.lower(), value))
     else:
-        value, erange = (math.inf if match["inf"] else math.nan), False
-    return Double(-value if negative else value, match.end(), erange)
+        value = math.inf if match["inf"] else math.nan
+    return Double(-value if match[1] == b"-" else value, match.end(), erange)
 
 
 def _inexact(text: bytes, value: float) -> bool:
-    """Whether a decimal that came out as 0 or subnormal is not exactly that."""
-    digits = text.lower().partition(b"e")[0]
-    if not digits.strip(b"0."):
-        return False
-    from fractions import Fraction  # noqa: PLC0415 - slow to import, and numbers this small are rare
-
-    # A value of 0 from digits that are not all 0 has been lost; a subnormal has a bounded exponent, so this is cheap.
-    return value == 0 or len(text) > _PYTHON_DIGITS or Fraction(text.decode("ascii")) != Fraction(value)
-
-
-def _inexact_hexadecimal(text: bytes, value: float) -> bool:
-    """As `_inexact`, for "0x..." with or without an exponent."""
-    digits, _, power = text[2:].lower().partition(b"p")
-    whole, _, part = digits.partition(b".")
-    number = int(whole + part or b"0", 16)
-    if not number or not value or len(power) > _PYTHON_DIGITS:
-        return bool(number)
-    from fractions import Fraction  # noqa: PLC0415 - as above
-
-    return number * Fraction(2) ** (int(power or b"0") - 4 * len(part)) != Fraction(value)
+    """Whether a number that came out as 0 or subnormal is not exactly that."""
+    base, two_or_ten, bits = (16, 2, 4) if text.startswith(b"0x") else (10, 10, 1)
+    mantissa, _, power = text.removeprefix(b"0x").partition(b"p" if base == 16 else b"e")
+    whole, _, part = mantissa.partition(b".")
+    if not value or len(text) > _PYTHON_DIGITS:
+        return bool((whole + part).strip(b"0"))
+    # mantissa * two_or_ten ** exponent == numerator / denominator, in integers: so small a number has a negative one.
+    exponent = int(power or b"0") - bits * len(part)
+    numerator, denominator = value.as_integer_ratio()
+    scale: int = two_or_ten**-exponent
+    return int(whole + part, base) * denominator != numerator * scale
 
 
 def _c_string(text: bytes) -> bytes:

@@ -35,7 +35,7 @@ from convert.nvinfer.parse_numbers import (
 )
 from convert.nvinfer.parse_paths import PATH_BYTES
 from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Reason, Section, Unread, Verdict
-from convert.nvinfer.yaml_tree import Document, Node, YamlError, load
+from convert.nvinfer.yaml import Node, YamlError, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,26 +60,25 @@ def read_yaml(data: bytes, draft: Draft) -> Parsed:
     """What nvinfer makes of the file with these bytes.
 
     Raises:
-        TooMany: the file has more tokens than any config.
+        TooMany: the file has more bytes, tokens or entries than any config.
     """
     try:
-        document = load(data)
+        root = load(data)
     except YamlError as error:
         draft.say_at(Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
         return draft.finish(Verdict.ABORTS, exception=exception)
     try:
-        return draft.finish(Verdict.ACCEPTED, _Reader(document, draft).read())
+        return draft.finish(Verdict.ACCEPTED, _Reader(root, draft).read())
     except Stop as stop:
         return draft.finish(stop.verdict, exception=stop.exception)
 
 
 class _Reader:
-    def __init__(self, document: Document, draft: Draft) -> None:
-        self.document = document
+    def __init__(self, root: Node | None, draft: Draft) -> None:
+        self.root = root
         self.draft = draft
-        root = document.root
-        self.groups = root.items if root is not None and root.kind == "map" else []
+        self.groups = root.items if root is not None else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
         self.entries: dict[tuple[str, int, int], Entry] = {}
@@ -91,11 +90,14 @@ class _Reader:
             if name.kind not in {"scalar", "null"}:
                 continue
             title = as_text(_string(name))
-            self.draft.sections.append(Section(title, *self.document.place(name.position)))
+            self.draft.sections.append(Section(title, name.line, name.column))
             last: dict[str, Entry] = {}
             for key, value in group.items:
                 if key.kind not in {"scalar", "null"}:
                     continue
+                # Aliases can repeat a large group any number of times.
+                if len(self.draft.entries) >= MOST_PAIRS:
+                    raise TooMany
                 entry = self.locate(title, key, value)
                 self.draft.entries.append(entry)
                 if entry.key in last:
@@ -104,15 +106,14 @@ class _Reader:
 
     def locate(self, group: str, key: Node, value: Node) -> Entry:
         text = as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
-        place = (*self.document.place(key.position), *self.document.place(value.position))
-        entry = Entry(group, as_text(_string(key)), text, *place)
+        entry = Entry(group, as_text(_string(key)), text, key.line, key.column, value.line, value.column)
         self.entries[group, id(key), id(value)] = entry
         return entry
 
     def read(self) -> list[dict[str, Any]]:
         """Read property and, for a detector, the class groups; the values of each class."""
-        draft, root = self.draft, self.document.root
-        if root is not None and root.kind == "scalar":
+        draft = self.draft
+        if self.root is not None and self.root.kind == "scalar":
             message = "the file is a single text, not a map of groups"
             draft.abort(Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
         found = self.first.get(PROPERTY.encode())
@@ -137,8 +138,8 @@ class _Reader:
         """Hand every key of a group to `read`; a list dies, a lone text or nothing has no keys."""
         if group.kind == "scalar":
             message = f"{title} is a text and not a map: none of it is read (a key needs a colon and a blank)"
-            self.draft.say_at(Reason.NOTE, message, title, *self.document.place(group.position))
-        if group.elements:
+            self.draft.say_at(Reason.NOTE, message, title, group.line, group.column)
+        if group.kind == "seq" and group.children:
             self.dies(f"{title} is a list and not a map", "yaml-cpp: invalid node", None)
         for key, value in group.items:
             if key.kind not in {"scalar", "null"}:
@@ -284,7 +285,7 @@ class _Reader:
 
     def class_id(self, title: bytes, name: Node, count: int) -> int:
         draft = self.draft
-        section = Section(as_text(title), *self.document.place(name.position))
+        section = Section(as_text(title), name.line, name.column)
         try:
             index = std_stoi(title.removeprefix(ATTRS_PREFIX.encode()))
         except (NotANumber, OutOfRange):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import version
+from convert.nvinfer.parse_files import TooMany
 from convert.nvinfer.parse_result import Entry, Section
 from convert.nvinfer.rules.case import Place, Setting
 from convert.nvinfer.targets import yaml_since
@@ -91,6 +92,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
         file = KeyFile.load(data)
     except KeyFileError as error:
         return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
+    except TooMany as error:
+        return AppFile(path, "ini", {}, {}, Trouble(str(error)))
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
     for name, group in file.groups.items():
@@ -106,24 +109,25 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
 
 
 def _read_yaml(data: bytes, path: str) -> AppFile:
-    from convert.nvinfer.yaml_tree import YamlError, load  # noqa: PLC0415 - most app configs are INI: start-up time
+    from convert.nvinfer.yaml import YamlError, load  # noqa: PLC0415 - most app configs are INI: start-up time
 
     try:
-        document = load(data)
+        root = load(data)
     except YamlError as error:
         return AppFile(path, "yaml", {}, {}, Trouble(error.message, error.line, error.column))
-    root = document.root
+    except TooMany as error:
+        return AppFile(path, "yaml", {}, {}, Trouble(str(error)))
     if root is None or root.kind != "map":
         return AppFile(path, "yaml", {}, {}, Trouble("the file is no map of groups"))
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
     for name, group in root.items:
         title = _text(name.text)
-        sections.setdefault(title, Section(title, *document.place(name.position)))
+        sections.setdefault(title, Section(title, name.line, name.column))
         found: dict[str, Entry] = {}
         for key, value in group.items:
-            place = (*document.place(key.position), *document.place(value.position))
-            found[_text(key.text)] = Entry(title, _text(key.text), _text(value.text), *place)
+            title_key, text = _text(key.text), _text(value.text)
+            found[title_key] = Entry(title, title_key, text, key.line, key.column, value.line, value.column)
         groups.setdefault(title, found)
     return AppFile(path, "yaml", groups, sections)
 
