@@ -1,9 +1,9 @@
-"""A frame on its way into the network, as Gst-nvinfer prepares it: cut, scaled, padded, coloured, normalised.
+"""Prepares frames for the network as Gst-nvinfer does: cropped, scaled, padded, in its colours, normalised.
 
-The frame is scaled to the network's size by NvBufSurfTransform, still as 8-bit pixels (`convert.simulate.geometry` has
-the rectangles, `convert.simulate.preprocess_scale` the filters); padding is black. Then every number x becomes
-net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is the channel's offset, the mean file's
-byte, or nothing. Offsets and mean file are in the order of the network's channels, behind the RGB/BGR swap.
+The frame is scaled to the network's size as 8-bit pixels (`convert.images.placement`, `convert.images.resize`); padding
+is black. Then every number x becomes net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is
+the channel's offset, the mean file's byte, or nothing. Offsets and mean file are in the order of the network's
+channels, after the RGB/BGR swap.
 
 Not reproduced: decoders give NV12 pictures with half the colour resolution, and NvBufSurfTransform is a closed library,
 so single pixels can differ by a few levels on a device.
@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
-from convert.simulate.geometry import place
-from convert.simulate.preprocess_scale import approximation, scale
-from convert.simulate.settings import ColorFormat, ScalingFilter
+from convert.images.placement import place
+from convert.images.resize import approximation, scale
+from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from convert.simulate.geometry import Network, Placement, Rect
+    from convert.images.placement import Network, Placement, Rect
+    from convert.images.resize import ScalingFilter
     from convert.simulate.settings import Settings
 
 __all__ = ["Preprocessor", "preprocessor", "read_mean_file"]
@@ -91,14 +92,12 @@ class Preprocessor:
         placement = place(
             width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
         )
+        levels = scale(picture, placement, self.scaling_filter, grey=self.color is ColorFormat.GRAY)
         out = np.empty(self.shape, np.float32) if out is None else out
         pixels = out if self.channels_last else out.transpose(1, 2, 0)
-        view = placement.view
-        if (placement.width, placement.height) != (self.network.width, self.network.height):
+        if levels.shape[:2] != pixels.shape[:2]:
             pixels[...] = 0
-            rows = slice(view.offset_top, view.offset_top + placement.height)
-            pixels = pixels[rows, view.offset_left : view.offset_left + placement.width]
-        scale(picture, placement, self.scaling_filter, self.color, pixels)
+        pixels[placement.target] = levels[..., ::-1] if self.color is ColorFormat.BGR else levels
         if self.mean is not None:
             out -= self.mean
         out *= self.scale

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from convert.images.read import Picture
 from convert.nvinfer.rules.gather import where
 from convert.simulate.engine import Source, load
 from convert.simulate.groups import PARTS
-from convert.simulate.pictures import Picture
 from convert.simulate.run import Runner
 from tests.benchmarks.measure import table
 
