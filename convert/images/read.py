@@ -75,7 +75,7 @@ class Picture:
     Attributes:
         name: unique among the pictures, usable as part of a file name.
         source: the file.
-        pixels: uint8 [H,W,3] RGB, read-only.
+        pixels: uint8 [H,W,3] RGB; of a picture read-only.
         notes: what was done to it, one sentence each.
     """
 

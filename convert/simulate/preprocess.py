@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +24,6 @@ from convert.images.resize import approximation, scale
 from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from convert.images.placement import Network, Placement, Rect
@@ -87,7 +85,12 @@ class Preprocessor:
         Raises:
             InputError: not such a picture, or one that cannot be scaled.
         """
-        picture = _picture(frame)
+        picture = frame[:, :, None] if frame.ndim == 2 else frame
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in {1, 3} or 0 in picture.shape:
+            raise InputError(
+                f"a frame is {picture.dtype} {list(picture.shape)}, not 8-bit RGB or grey pixels",
+                hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
+            )
         height, width = picture.shape[:2]
         placement = place(
             width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
@@ -102,11 +105,6 @@ class Preprocessor:
             out -= self.mean
         out *= self.scale
         return out, placement
-
-    def batch(self, frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], tuple[Placement, ...]]:
-        """Frames as one input [N,...], in order; errors as for one."""
-        out = np.empty((len(frames), *self.shape), np.float32)
-        return out, tuple(self(frame, out=one)[1] for frame, one in zip(frames, out, strict=True))
 
 
 def preprocessor(settings: Settings, network: Network) -> Preprocessor:
@@ -185,15 +183,3 @@ def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
         raise InputError(f"the mean file has {max(len(data) - start, 0):,} bytes of {size:,}", path=path)
     pixels: NDArray[np.uint8] = np.frombuffer(data, np.uint8, size, start)
     return pixels.reshape(network.height, network.width, network.channels)
-
-
-def _picture(frame: NDArray[Any]) -> NDArray[np.uint8]:
-    """[H,W,C] in C order, C 1 or 3."""
-    if frame.ndim == 2:
-        frame = frame[:, :, None]
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in {1, 3} or 0 in frame.shape:
-        raise InputError(
-            f"a frame is {frame.dtype} {list(frame.shape)}, not 8-bit RGB or grey pixels",
-            hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
-        )
-    return np.ascontiguousarray(frame)

@@ -75,7 +75,7 @@ def _row(name: str, loaded: Loaded, size: tuple[int, int]) -> list[str]:
         for number in range(count)
     ]
     pictures = [source[number % count] for number in range(PICTURES)]
-    ready = loaded.prepare.batch([picture.pixels for picture in pictures[:32]])[0]
+    ready = np.stack([loaded.prepare(picture.pixels)[0] for picture in pictures[:32]])
     alone, whole, parts = [], [], []
     for _ in range(RUNS):
         start = time.perf_counter()

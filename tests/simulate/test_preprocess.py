@@ -106,16 +106,6 @@ class TestNormalise:
         np.testing.assert_array_equal(self._input(frame), expected)
         np.testing.assert_array_equal(self._input(frame[:, :, 0]), expected)
 
-    def test_a_batch(self) -> None:
-        prepare = preprocessor(_settings(), self.NETWORK)
-        frames = [_frame(4, 6, seed=1), _frame(20, 30, seed=2)]
-        tensor, placements = prepare.batch(frames)
-        assert tensor.shape == (2, 3, 4, 6)
-        for row, frame, placement in zip(tensor, frames, placements, strict=True):
-            alone, where = prepare(frame)
-            np.testing.assert_array_equal(row, alone)
-            assert where == placement
-
     @pytest.mark.parametrize(
         "frame",
         [
