@@ -1,9 +1,8 @@
-"""Validating a model that was trained on cropped pictures: the ordinary proof, and what nvinfer's scaling does to it.
+"""Validates a model that was trained on cropped pictures: as any other, and what nvinfer's scaling changes.
 
-Whole frames go the way they go on a device, scaled by nvinfer as `convert.simulate` does it, and the way Edge Impulse's
-SDK goes, cropped and then resized (`convert.validate.resizing`); the simulation and the validation meet here. A model
-that crops frames itself differs from the SDK by the interpolation and by less than a pixel of stretch; one that is
-shown the whole frame, squashed, differs by what it sees.
+Whole frames are scaled as Gst-nvinfer does it, and cropped and then resized as Edge Impulse's SDK does it
+(`convert.images.resize` has both). A model that crops frames itself differs from the SDK by the interpolation and by
+less than a pixel of stretch; one that gets the whole frame, squashed, differs by what is in the picture.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # noqa: PLC0415 - importing this module must stay light
 
-        from convert.resizing import fit_shortest  # noqa: PLC0415
+        from convert.images.resize import fit_shortest  # noqa: PLC0415
         from convert.validate.comparison import network, original  # noqa: PLC0415
         from convert.validate.seen import agreement, of_classifier, of_detector  # noqa: PLC0415
 
@@ -121,7 +120,8 @@ class WithFraming:
 
     def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
-        from convert.validate import inputs, pictures  # noqa: PLC0415 - they bring numpy
+        from convert.images.read import find, read  # noqa: PLC0415 - they bring numpy
+        from convert.validate import inputs  # noqa: PLC0415
 
         channels = export.facts.input.shape[-1]
         assert channels is not None
@@ -131,8 +131,8 @@ class WithFraming:
                 width, height = shape.within(_LONG_SIDE, _LONG_SIDE)
                 yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
             return
-        for path in pictures.find(self.images):
-            picture = pictures.whole(path, channels)
+        for path in find([self.images], videos=False):
+            picture, _ = read(path, channels)
             if framing:  # a picture of another shape is no frame of that camera, but its middle could be
                 left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
@@ -143,19 +143,14 @@ def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bo
     """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
     import numpy as np  # noqa: PLC0415 - importing this module must stay light
 
-    from convert.simulate.geometry import Network, place  # noqa: PLC0415
-    from convert.simulate.preprocess_scale import scale  # noqa: PLC0415
-    from convert.simulate.settings import ColorFormat, ScalingFilter  # noqa: PLC0415
+    from convert.images.placement import Network, place  # noqa: PLC0415
+    from convert.images.resize import ScalingFilter, scale  # noqa: PLC0415
 
     high, wide, channels = frame.shape
-    network = Network(channels, height, width)
-    where = place(wide, high, network, keep_aspect=keep_aspect, symmetric=keep_aspect)
-    levels = np.zeros((height, width, channels), np.float32)
-    left, top = where.view.offset_left, where.view.offset_top
-    part = levels[top : top + where.height, left : left + where.width]
-    color = ColorFormat.GRAY if channels == 1 else ColorFormat.RGB
-    scale(np.ascontiguousarray(frame), where, ScalingFilter.BILINEAR, color, part)
-    return levels.astype(np.uint8)
+    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
+    picture = np.zeros((height, width, channels), np.uint8)
+    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR)
+    return picture
 
 
 def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Network | None) -> list[NDArray[Any]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from convert.artifacts import Task
     from convert.findings import Finding
-    from convert.simulate.geometry import Rect
+    from convert.images.placement import Rect
 
 __all__ = ["Answer", "Cause", "Comparison", "Pair", "Reason", "Row", "Score", "Seen", "Step", "Verdict"]
 

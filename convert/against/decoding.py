@@ -11,9 +11,9 @@ from convert.against.comparison import Cause, Seen
 from convert.artifacts import Task
 from convert.eim.model import objects
 from convert.errors import InputError
+from convert.images.placement import Rect
 from convert.simulate.decode import Detected, Detection, decode
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Rect
 from convert.simulate.metadata import attach
 from convert.simulate.settings import ClassSettings, ClusterMode
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from convert.against.shown import Shown
     from convert.against.trained import Trained
-    from convert.simulate.geometry import Placement
+    from convert.images.placement import Placement
     from convert.simulate.settings import Settings
 
 __all__ = ["Decoder", "without_limits"]

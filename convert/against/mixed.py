@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.against import resize
 from convert.against.comparison import Answer, Cause, Score
 from convert.against.decoding import Decoder
 from convert.artifacts import Task
 from convert.eim.features import pack, unpack
-from convert.resizing import interpolate
+from convert.images.placement import Placement, place, place_as_sdk
+from convert.images.resize import interpolate, luma, scale
 from convert.simulate.decode import decode
 from convert.simulate.decode_classifier import Classified
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Placement, place
-from convert.simulate.preprocess_scale import luma, scale
 from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class Mixed:
                 width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
             )  # fmt: skip
         high, wide, _ = self.both.trained.original.size
-        found = resize.place(width, height, (wide, high), self.both.trained.resize_mode)
+        found = place_as_sdk(width, height, (wide, high), self.both.trained.resize_mode)
         view = found.view
         return replace(
             found,
@@ -140,26 +138,19 @@ class Mixed:
 
     def _scaled(self, done: frozenset[Cause], placement: Placement) -> NDArray[np.float32]:
         network = self.both.shown.loaded.engine.network
-        picture, view = self.pixels, placement.view
-        if network.channels == 1 and Cause.LUMA not in done and Cause.INTERPOLATION in done:
-            picture = luma(picture).astype(np.uint8)[..., None]
+        grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
-            rows = slice(placement.top, placement.top + placement.source_height)
-            part = picture[rows, placement.left : placement.left + placement.source_width]
-            small = interpolate(part, placement.width, placement.height)
+            part = self.pixels[placement.source]
+            part = luma(part)[..., None] if grey else part
+            levels = interpolate(part, placement.width, placement.height)
         else:
-            grey = network.channels == 1 and Cause.LUMA not in done
-            levels = np.empty((placement.height, placement.width, 1 if grey else 3), np.float32)
-            color = ColorFormat.GRAY if grey else ColorFormat.RGB
-            scale(picture, placement, self.both.shown.loaded.prepare.scaling_filter, color, levels)
-            small = levels.astype(np.uint8)
-        if small.shape[2] != network.channels:
-            part_levels = unpack(pack(small), placement.height, placement.width, network.channels)
-        else:
-            part_levels = small.astype(np.float32)
+            levels = scale(self.pixels, placement, self.both.shown.loaded.prepare.scaling_filter, grey=grey)
         whole = np.zeros((network.height, network.width, network.channels), np.float32)
-        down, right = view.offset_top, view.offset_left
-        whole[down : down + placement.height, right : right + placement.width] = part_levels
+        whole[placement.target] = (
+            levels
+            if levels.shape[2] == network.channels
+            else unpack(pack(levels), placement.height, placement.width, network.channels)
+        )
         return whole
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:

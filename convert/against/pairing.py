@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.against.comparison import Answer, Score, Seen
-    from convert.simulate.geometry import Rect
+    from convert.images.placement import Rect
 
 __all__ = ["Measure", "compare", "pairs_of"]
 

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.against import resize
 from convert.against.comparison import Cause, Step
 from convert.artifacts import ResizeMode, Task
 from convert.eim.decode import OVERLAP
-from convert.simulate.geometry import place
+from convert.images.placement import place, place_as_sdk
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.against.mixed import Both
-    from convert.simulate.geometry import Placement
+    from convert.images.placement import Placement
 
 __all__ = ["Telling"]
 
@@ -95,7 +94,7 @@ class Telling:
         # of an odd frame nvinfer leaves out a pixel: that makes no other way of it
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
-        wanted = resize.place(width, height, (wide, high), mode)
+        wanted = place_as_sdk(width, height, (wide, high), mode)
         same = _lies_there(found, wanted, self.both.shown.left, self.both.shown.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 

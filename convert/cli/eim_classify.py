@@ -136,13 +136,13 @@ def _inputs(
             raise InputError("this .eim does not say how long a slice is", path=features, hint="leave out --continuous")
         count = len(data) // model.slice
         return [(f"{features} slice {n}", data[n * model.slice : (n + 1) * model.slice]) for n in range(count)]
-    from convert.validate.pictures import read  # noqa: PLC0415
+    from convert.images.read import read_fitted  # noqa: PLC0415
 
     if not model.width or not model.height:
         raise InputError("this .eim takes no pictures", path=pictures[0], hint="give its features with --features")
     mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
     channels = model.channels or 1  # as the Node.js client takes it
-    return [(str(path), pack(read(path, model.height, model.width, channels, mode))) for path in pictures]
+    return [(str(path), pack(read_fitted(path, model.height, model.width, channels, mode))) for path in pictures]
 
 
 def _show(name: str, reply: Reply) -> None:

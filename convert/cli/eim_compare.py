@@ -71,9 +71,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     from convert.eim.client import talk  # noqa: PLC0415
     from convert.eim.compare import compare  # noqa: PLC0415
     from convert.eim.sides import other_side  # noqa: PLC0415
-    from convert.validate.pictures import find  # noqa: PLC0415
+    from convert.images.read import find  # noqa: PLC0415
 
-    files = [file for path in pictures for file in (find(path) if path.is_dir() else (path,))]
+    files = find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE
     with talk(target, limits=limits(timeout)) as client, other_side(other, client.model, scaling, timeout) as ours:
         comparison = compare(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)

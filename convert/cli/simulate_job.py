@@ -13,12 +13,12 @@ import numpy as np
 
 from convert.document import SCHEMA_VERSION, dumps
 from convert.errors import ConvertError, InputError, OutputError
+from convert.images.read import Picture, find, is_video, read_all
 from convert.simulate.chain import App, app, in_order
 from convert.simulate.document import objects_document
 from convert.simulate.engine import Source, load
 from convert.simulate.kitti import kitti
 from convert.simulate.look import look
-from convert.simulate.pictures import Picture, find, read_all
 from convert.simulate.replayed import replayed
 from convert.simulate.run import Runner
 from convert.writing import make_folder, write_all
@@ -108,7 +108,7 @@ class Job:
     def _run(self, chain: App, files: tuple[Path, ...], told: Callable[[int | None], None]) -> Result:
         loaded = [load(source, self.where) for source in chain.sources]
         runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
-        told(len(files) if self.limit is None and not _holds_video(files) else None)
+        told(len(files) if self.limit is None and not any(map(is_video, files)) else None)
         primary = runner.engines[0].engine
         frames: list[Frame] = []
         comparison = None
@@ -259,12 +259,6 @@ def _nothing(findings: Iterable[Finding]) -> ConvertError:
                 f"no picture could be simulated; the first: {finding.message}", path=finding.path, hint=finding.hint
             )
     return InputError("no picture could be simulated: the videos have no frames", hint="give pictures or videos")
-
-
-def _holds_video(files: Iterable[Path]) -> bool:
-    from convert.simulate.video import is_video  # noqa: PLC0415
-
-    return any(is_video(path) for path in files)
 
 
 def _blank(frame: Frame) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from convert.eim import findings as rules
 from convert.eim.features import pack
 from convert.errors import InputError
-from convert.validate.pictures import read
+from convert.images.read import read_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -121,7 +121,7 @@ def compare(
     height, width, channels = ours.size
     compared = []
     for path in pictures:
-        picture = read(path, height, width, channels, ours.resize_mode)
+        picture = read_fitted(path, height, width, channels, ours.resize_mode)
         reply = client.classify(pack(picture))
         mine = ours.classify(picture, limit)
         pairs, found = difference(reply.result, mine, str(path), tolerance, pixels, limit)

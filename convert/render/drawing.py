@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.simulate.geometry import Rect
+    from convert.images.placement import Rect
     from convert.simulate.scene import Found, Frame
 
 __all__ = ["MOST_LABELS", "draw", "enlargement", "page_picture", "png"]

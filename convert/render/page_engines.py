@@ -10,7 +10,7 @@ from convert.simulate.settings import ClusterMode, ColorFormat, NetworkType, Sca
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from convert.simulate.geometry import Network
+    from convert.images.placement import Network
     from convert.simulate.scene import Engine
     from convert.simulate.settings import ClassSettings, Settings
 

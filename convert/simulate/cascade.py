@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from convert.errors import InputError
 
 if TYPE_CHECKING:
+    from convert.images.placement import Rect
     from convert.simulate.engine import Loaded
-    from convert.simulate.geometry import Rect
 
 __all__ = ["WHOLE_FRAME", "passed_over"]
 

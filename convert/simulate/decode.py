@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
+from convert.images.placement import Network
 from convert.simulate import decode_detectnet, decode_ssd, decode_tao
 from convert.simulate.cluster import check, cluster, thresholds
 from convert.simulate.decode_boxes import Boxes, Dropped
 from convert.simulate.decode_classifier import Classified, classify
 from convert.simulate.decode_tensors import Layer, ParserFailed
-from convert.simulate.geometry import Network
 from convert.simulate.settings import STOCK_LIBRARY, NetworkType, Settings
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from convert.images.placement import Network
     from convert.simulate.decode_boxes import Dropped
-    from convert.simulate.geometry import Network
 
 __all__ = ["builtin", "resnet"]
 

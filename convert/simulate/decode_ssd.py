@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from convert.images.placement import Network
     from convert.simulate.decode_boxes import Dropped
     from convert.simulate.decode_tensors import Layer
-    from convert.simulate.geometry import Network
 
 __all__ = ["tf_ssd"]
 

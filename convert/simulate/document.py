@@ -16,7 +16,7 @@ from convert.simulate.replay import number, object_document, text
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
-    from convert.simulate.geometry import Placement, Rect
+    from convert.images.placement import Placement, Rect
     from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
 
 __all__ = ["objects_document"]

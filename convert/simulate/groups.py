@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError
-from convert.simulate.pictures import Picture
+from convert.images.read import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from convert.images.placement import Placement
+    from convert.images.read import Unreadable
     from convert.simulate.engine import Loaded
-    from convert.simulate.geometry import Placement
-    from convert.simulate.pictures import Unreadable
 
 __all__ = ["GROUP", "GROUP_BYTES", "PARTS", "Ahead", "Group", "Inputs", "room", "timed"]
 

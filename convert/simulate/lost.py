@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.simulate.geometry import Rect
+from convert.images.placement import Rect
 from convert.simulate.scene import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from convert.images.placement import View
     from convert.simulate.decode_boxes import Drop, Dropped
     from convert.simulate.decode_classifier import Classified
-    from convert.simulate.geometry import View
     from convert.simulate.settings import Settings
 
 __all__ = ["MOST", "best", "of_classifier", "of_detector"]

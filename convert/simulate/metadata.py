@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from convert.images.placement import Rect, View
     from convert.simulate.decode_boxes import Dropped
-    from convert.simulate.geometry import Rect, View
     from convert.simulate.settings import Settings
 
 __all__ = ["LABEL_BYTES", "attach"]

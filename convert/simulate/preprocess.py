@@ -1,9 +1,9 @@
-"""A frame on its way into the network, as Gst-nvinfer prepares it: cut, scaled, padded, coloured, normalised.
+"""Prepares frames for the network as Gst-nvinfer does: cropped, scaled, padded, in its colours, normalised.
 
-The frame is scaled to the network's size by NvBufSurfTransform, still as 8-bit pixels (`convert.simulate.geometry` has
-the rectangles, `convert.simulate.preprocess_scale` the filters); padding is black. Then every number x becomes
-net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is the channel's offset, the mean file's
-byte, or nothing. Offsets and mean file are in the order of the network's channels, behind the RGB/BGR swap.
+The frame is scaled to the network's size as 8-bit pixels (`convert.images.placement`, `convert.images.resize`); padding
+is black. Then every number x becomes net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is
+the channel's offset, the mean file's byte, or nothing. Offsets and mean file are in the order of the network's
+channels, after the RGB/BGR swap.
 
 Not reproduced: decoders give NV12 pictures with half the colour resolution, and NvBufSurfTransform is a closed library,
 so single pixels can differ by a few levels on a device.
@@ -14,21 +14,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convert.errors import InputError
-from convert.simulate.geometry import place
-from convert.simulate.preprocess_scale import approximation, scale
-from convert.simulate.settings import ColorFormat, ScalingFilter
+from convert.images.placement import place
+from convert.images.resize import approximation, scale
+from convert.simulate.settings import ColorFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from convert.simulate.geometry import Network, Placement, Rect
+    from convert.images.placement import Network, Placement, Rect
+    from convert.images.resize import ScalingFilter
     from convert.simulate.settings import Settings
 
 __all__ = ["Preprocessor", "preprocessor", "read_mean_file"]
@@ -86,28 +85,26 @@ class Preprocessor:
         Raises:
             InputError: not such a picture, or one that cannot be scaled.
         """
-        picture = _picture(frame)
+        picture = frame[:, :, None] if frame.ndim == 2 else frame
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in {1, 3} or 0 in picture.shape:
+            raise InputError(
+                f"a frame is {picture.dtype} {list(picture.shape)}, not 8-bit RGB or grey pixels",
+                hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
+            )
         height, width = picture.shape[:2]
         placement = place(
             width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
         )
+        levels = scale(picture, placement, self.scaling_filter, grey=self.color is ColorFormat.GRAY)
         out = np.empty(self.shape, np.float32) if out is None else out
         pixels = out if self.channels_last else out.transpose(1, 2, 0)
-        view = placement.view
-        if (placement.width, placement.height) != (self.network.width, self.network.height):
+        if levels.shape[:2] != pixels.shape[:2]:
             pixels[...] = 0
-            rows = slice(view.offset_top, view.offset_top + placement.height)
-            pixels = pixels[rows, view.offset_left : view.offset_left + placement.width]
-        scale(picture, placement, self.scaling_filter, self.color, pixels)
+        pixels[placement.target] = levels[..., ::-1] if self.color is ColorFormat.BGR else levels
         if self.mean is not None:
             out -= self.mean
         out *= self.scale
         return out, placement
-
-    def batch(self, frames: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], tuple[Placement, ...]]:
-        """Frames as one input [N,...], in order; errors as for one."""
-        out = np.empty((len(frames), *self.shape), np.float32)
-        return out, tuple(self(frame, out=one)[1] for frame, one in zip(frames, out, strict=True))
 
 
 def preprocessor(settings: Settings, network: Network) -> Preprocessor:
@@ -186,15 +183,3 @@ def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
         raise InputError(f"the mean file has {max(len(data) - start, 0):,} bytes of {size:,}", path=path)
     pixels: NDArray[np.uint8] = np.frombuffer(data, np.uint8, size, start)
     return pixels.reshape(network.height, network.width, network.channels)
-
-
-def _picture(frame: NDArray[Any]) -> NDArray[np.uint8]:
-    """[H,W,C] in C order, C 1 or 3."""
-    if frame.ndim == 2:
-        frame = frame[:, :, None]
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in {1, 3} or 0 in frame.shape:
-        raise InputError(
-            f"a frame is {frame.dtype} {list(frame.shape)}, not 8-bit RGB or grey pixels",
-            hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
-        )
-    return np.ascontiguousarray(frame)

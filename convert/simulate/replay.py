@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from convert.images.placement import Network, Rect, View, whole_network
 from convert.simulate.decode import Detected, Detection, decode
 from convert.simulate.decode_boxes import Dropped
-from convert.simulate.geometry import Network, Rect, View, whole_network
 from convert.simulate.metadata import attach
 from convert.simulate.replay_case import holds_case, read_case
 from convert.simulate.replay_dump import read_dump
@@ -105,7 +105,7 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
     Args:
         settings: of the config.
         recording: the outputs of one batch.
-        view: how the frames were scaled (`convert.simulate.geometry.place(...).view`), where the recording does not
+        view: how the frames were scaled (`convert.images.placement.place(...).view`), where the recording does not
             say it; without either, `metadata` is in network pixels.
         why: keep a record of what falls out.
 

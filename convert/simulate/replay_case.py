@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from convert.errors import InputError
+from convert.images.placement import Network, Rect, View
 from convert.simulate.decode_tensors import DTYPES, Layer
-from convert.simulate.geometry import Network, Rect, View
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError
-from convert.simulate.geometry import Network
+from convert.images.placement import Network
 from convert.simulate.replay_case import Layout, Output
 
 if TYPE_CHECKING:

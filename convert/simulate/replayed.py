@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import InputError
+from convert.images.placement import Rect, place, whole_network
 from convert.simulate.decode import Detected
 from convert.simulate.engine import read_case, settings_of
 from convert.simulate.findings import PARSER
-from convert.simulate.geometry import Rect, place, whole_network
 from convert.simulate.lost import best, of_classifier, of_detector
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import CASE
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from convert.findings import Finding
+    from convert.images.placement import Placement
+    from convert.images.read import Picture
     from convert.nvinfer.rules.case import Case, Where
     from convert.simulate.decode import Detection
     from convert.simulate.engine import Source
-    from convert.simulate.geometry import Placement
-    from convert.simulate.pictures import Picture
     from convert.simulate.replay_case import Layout, Recording
     from convert.simulate.settings import Settings
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError
+from convert.images.placement import Rect
 from convert.simulate.cascade import WHOLE_FRAME, passed_over
 from convert.simulate.decode import Detected, decode
 from convert.simulate.decode_boxes import Dropped
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import CONVERSION, NOBODY, PARSER, PICTURE
-from convert.simulate.geometry import Rect
 from convert.simulate.groups import PARTS, Ahead, Inputs, room, timed
 from convert.simulate.lost import best, of_classifier, of_detector
 from convert.simulate.metadata import attach
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+    from convert.images.placement import Placement
+    from convert.images.read import Picture, Unreadable
     from convert.simulate.decode import Detection
     from convert.simulate.decode_classifier import Classified
     from convert.simulate.engine import Loaded
-    from convert.simulate.geometry import Placement
     from convert.simulate.groups import Group
-    from convert.simulate.pictures import Picture, Unreadable
     from convert.simulate.scene import Lost
 
 __all__ = ["Runner"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.images.placement import Network, Placement, Rect
     from convert.simulate.decode import Detection
-    from convert.simulate.geometry import Network, Placement, Rect
     from convert.simulate.settings import Settings
 
 __all__ = ["Engine", "Found", "Frame", "Lost", "Said", "Simulation"]

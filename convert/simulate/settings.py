@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
+from convert.images.resize import ScalingFilter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,18 +64,6 @@ class ColorFormat(IntEnum):
     RGB = 0
     BGR = 1
     GRAY = 2
-
-
-class ScalingFilter(IntEnum):
-    """scaling-filter, named after what the GPU does (nvbufsurftransform.h)."""
-
-    NEAREST = 0
-    BILINEAR = 1
-    CUBIC = 2
-    SUPER = 3
-    LANCZOS = 4
-    NICEST = 5
-    DEFAULT = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,12 +77,13 @@ class Validate:
             InputError: a picture in `images` cannot be read.
             MissingDependencyError: `tensorrt` without tensorrt-rtx.
         """
-        from convert.validate import pictures, runtime, shapes, tensorrt  # noqa: PLC0415 - they bring numpy
+        from convert.images.read import find  # noqa: PLC0415 - they bring numpy
+        from convert.validate import runtime, shapes, tensorrt  # noqa: PLC0415
 
         assert isinstance(artifact, Adapted)
         if self.tensorrt:
             tensorrt.require()
-        files = pictures.find(self.images) if self.images else ()
+        files = find([self.images], videos=False) if self.images else ()
         findings = shapes.check(artifact.onnx.data)
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
@@ -98,12 +99,13 @@ class Validate:
         self, files: tuple[Path, ...], adapted: Adapted, channels: int, height: int, width: int
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """(name, uint8 [H,W,C]): the generated ones, then the user's."""
-        from convert.validate import inputs, pictures  # noqa: PLC0415 - they bring numpy
+        from convert.images.read import read_fitted  # noqa: PLC0415 - they bring numpy
+        from convert.validate import inputs  # noqa: PLC0415
 
         yield from inputs.pictures(self.inputs, height, width, channels)
         for path in files:
             mode = adapted.preprocessing.resize_mode
-            yield path.name, pictures.read(path, height, width, channels, mode)
+            yield path.name, read_fitted(path, height, width, channels, mode)
 
     def _measure(
         self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]

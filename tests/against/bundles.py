@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from convert.against.run import against
+from convert.images.read import Picture
 from convert.nvinfer.rules.gather import where
 from convert.simulate.engine import Source, load
-from convert.simulate.pictures import Picture
 from convert.simulate.run import Runner
 
 if TYPE_CHECKING:

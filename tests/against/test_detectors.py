@@ -11,7 +11,7 @@ import pytest
 from convert.against.comparison import Cause, Verdict
 from convert.against.words import Telling
 from convert.artifacts import Task
-from convert.resizing import interpolate
+from convert.images.resize import interpolate
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:

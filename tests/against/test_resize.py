@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from convert.against.resize import place
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.against.resize import place
 from convert.artifacts import ResizeMode
 from tests.examples import examples
 

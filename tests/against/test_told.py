@@ -17,9 +17,9 @@ from convert.against.findings import RULES
 from convert.artifacts import Task
 from convert.document import dumps
 from convert.findings import Level
+from convert.images.placement import Rect
 from convert.render.against import show_against
 from convert.rulebook import rulebook
-from convert.simulate.geometry import Rect
 from tests.against.bundles import SAMPLES, config_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from convert.framed import scaled, shipped
 from convert.framing import centre_crop, parse_frame
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
-from convert.resizing import fit_shortest
+from convert.images.resize import fit_shortest
 from convert.validate.comparison import network, original
 from convert.validate.inputs import image_like
 from convert.validate.seen import Seen, agreement, of_classifier, of_detector

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from convert.images.read import Picture
 from convert.nvinfer.rules.gather import where
 from convert.simulate.engine import Source, load
 from convert.simulate.groups import PARTS
-from convert.simulate.pictures import Picture
 from convert.simulate.run import Runner
 from tests.benchmarks.measure import table
 
@@ -75,7 +75,7 @@ def _row(name: str, loaded: Loaded, size: tuple[int, int]) -> list[str]:
         for number in range(count)
     ]
     pictures = [source[number % count] for number in range(PICTURES)]
-    ready = loaded.prepare.batch([picture.pixels for picture in pictures[:32]])[0]
+    ready = np.stack([loaded.prepare(picture.pixels)[0] for picture in pictures[:32]])
     alone, whole, parts = [], [], []
     for _ in range(RUNS):
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.simulate.geometry import Network, Rect
+from convert.images.placement import Network, Rect
 from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
 from convert.simulate.settings import ClassSettings, NetworkType, ScalingFilter, Settings
 

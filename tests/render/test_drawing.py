@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from convert.images.placement import Rect
 from convert.render import drawing
 from convert.render.drawing import draw, enlargement, page_picture, png
 from convert.render.drawing_colours import LOOKS, look
-from convert.simulate.geometry import Rect
 from convert.simulate.scene import Found, Frame, Lost, Said
 from tests.examples import examples
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.findings import Finding, Level
+from convert.images.placement import Network, Rect
 from convert.render import page as pages
 from convert.render.drawing import page_picture
 from convert.render.page import page
 from convert.render.page_cards import in_words
-from convert.simulate.geometry import Network, Rect
 from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
 from tests.examples import examples

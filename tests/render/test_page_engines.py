@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from convert.images.placement import Network
 from convert.render.page_engines import heading, settings_in_words
-from convert.simulate.geometry import Network
 from convert.simulate.scene import Engine
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 

@@ -177,7 +177,7 @@ class TestModel:
         _save(tmp_path, [("x", TensorProto.FLOAT, ["N", 20, 30, 3])], axes=(1, 2))
         loaded = load(Source(config), HERE)
         assert loaded.prepare.shape == (20, 30, 3)
-        values, _ = loaded.prepare.batch([np.full((8, 8, 3), (255, 0, 51), np.uint8)])
+        values = loaded.prepare(np.full((8, 8, 3), (255, 0, 51), np.uint8))[0][None]
         np.testing.assert_allclose(loaded.infer(values)[0].array, [[1, 0, 0.2]], atol=1e-5)
 
     def test_weights_beside_the_model(self, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convert.images.placement import Rect, View
 from convert.simulate.decode import Detection
 from convert.simulate.decode_boxes import Dropped
-from convert.simulate.geometry import Rect, View
 from convert.simulate.metadata import attach
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
 

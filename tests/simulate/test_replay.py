@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from convert.document import dumps
 from convert.errors import InputError
-from convert.simulate.geometry import View
+from convert.images.placement import View
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import read_case, read_layout
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings

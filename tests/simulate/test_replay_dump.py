@@ -9,7 +9,7 @@ import pytest
 from onnx import parser
 
 from convert.errors import InputError
-from convert.simulate.geometry import Network, place
+from convert.images.placement import Network, place
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import Layout, Output
 from convert.simulate.replay_dump import dump_name, read_dump

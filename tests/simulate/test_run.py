@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from convert.errors import InputError
+from convert.images.read import Picture, Unreadable
 from convert.nvinfer.rules.gather import where
 from convert.simulate.chain import in_order
 from convert.simulate.engine import Source, load
 from convert.simulate.groups import PARTS, Ahead
-from convert.simulate.pictures import Picture, Unreadable
 from convert.simulate.run import Runner
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 

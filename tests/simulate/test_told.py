@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from convert.document import dumps
+from convert.images.placement import Network, Rect
 from convert.simulate.document import objects_document
-from convert.simulate.geometry import Network, Rect
 from convert.simulate.kitti import kitti
 from convert.simulate.look import look
 from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation

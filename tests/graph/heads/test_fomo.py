@@ -18,9 +18,9 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.graph.heads.fitted import Options
 from convert.graph.heads.fomo import BOXES, COVERAGE, cell_boxes, fomo
+from convert.images.placement import Network
 from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
 from tests.examples import examples
 from tests.graph.heads import synthetic

@@ -19,9 +19,9 @@ from convert.graph.heads.candidates import OUTPUTS, candidates
 from convert.graph.heads.fitted import Options
 from convert.graph.heads.fomo import BOXES, COVERAGE, cell_boxes, fomo
 from convert.graph.heads.layouts import LAYOUTS
+from convert.images.placement import Network, place
 from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Network, place
 from convert.simulate.metadata import attach
 from convert.simulate.settings import Settings
 from tests.examples import examples

@@ -14,12 +14,12 @@ from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
+from convert.images.placement import Network
 from convert.nvinfer.heads import facts as emitted_facts
 from convert.nvinfer.heads import head_entries, preset_for
 from convert.nvinfer.targets import target
 from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
 from convert.validate import tensorrt
 from tests.graph.heads import plain

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from convert.artifacts import Adapted, Export, Limits, Task
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.graph.postprocess import read_postprocess, without_postprocess
+from convert.images.placement import Network
 from convert.simulate.decode import decode
 from convert.simulate.decode_tensors import Layer
-from convert.simulate.geometry import Network
 from convert.simulate.settings import Settings
 from tests.examples import examples
 from tests.graph.flat import classifier

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, MissingDependencyError, PresetError
-from convert.simulate import video
-from convert.simulate.video import frames, is_video
+from convert.images import read
+from convert.images.read import is_video, video_frames
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _sound(path: Path) -> Path:
 @pytest.mark.parametrize("suffix", sorted(_CODECS))
 def test_frames_come_in_order_in_rgb_with_numbered_names(tmp_path: Path, suffix: str) -> None:
     path = _make(tmp_path / f"clip{suffix}")
-    found = list(frames(path))
+    found = list(video_frames(path))
     assert is_video(path)
     assert [name for name, _ in found] == [f"clip-{number:06d}" for number in range(20)]
     for number, (_, picture) in enumerate(found):
@@ -81,15 +81,15 @@ def test_frames_come_in_order_in_rgb_with_numbered_names(tmp_path: Path, suffix:
 
 def test_every_and_limit(tmp_path: Path) -> None:
     path = _make(tmp_path / "clip.mp4")
-    assert [name for name, _ in frames(path, every=7)] == ["clip-000000", "clip-000007", "clip-000014"]
-    assert [name for name, _ in frames(path, every=3, limit=2)] == ["clip-000000", "clip-000003"]
-    assert len(list(frames(path, limit=99))) == 20
+    assert [name for name, _ in video_frames(path, every=7)] == ["clip-000000", "clip-000007", "clip-000014"]
+    assert [name for name, _ in video_frames(path, every=3, limit=2)] == ["clip-000000", "clip-000003"]
+    assert len(list(video_frames(path, limit=99))) == 20
 
 
 @pytest.mark.parametrize("wrong", [{"every": 0}, {"limit": 0}, {"every": -1}])
 def test_wrong_numbers_are_refused_at_once(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(PresetError, match=f"{next(iter(wrong))} is"):
-        frames(tmp_path / "no.mp4", **wrong)
+        video_frames(tmp_path / "no.mp4", **wrong)
 
 
 def _turned(path: Path, a: int, b: int, c: int, d: int) -> None:
@@ -115,16 +115,30 @@ def test_recorded_rotation_is_applied(
 ) -> None:
     path = _make(tmp_path / "phone.mp4", count=3)
     _turned(path, *matrix)
-    picture = list(frames(path))[2][1]
+    picture = list(video_frames(path))[2][1]
     wanted = turn(_picture(2))
     assert picture.shape == wanted.shape
     assert picture.flags.c_contiguous
     assert np.abs(picture.astype(int) - wanted).mean() < 8
 
 
+def test_tags_in_another_encoding_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Aufnahme xx"
+        stream = container.add_stream("mpeg4", rate=_RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for packet in (*stream.encode(av.VideoFrame.from_ndarray(_picture(0), "rgb24")), *stream.encode()):
+            container.mux(packet)
+    data = path.read_bytes()
+    assert b"Aufnahme xx" in data
+    path.write_bytes(data.replace(b"Aufnahme xx", b"Aufnahme \xe4\xff"))
+    assert len(list(video_frames(path))) == 1
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no video"):
-        list(frames(_sound(tmp_path / "song.mp4")))
+        list(video_frames(_sound(tmp_path / "song.mp4")))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video at all, only text", bytes(5000)])
@@ -132,13 +146,13 @@ def test_what_is_no_video_is_one_clear_error(tmp_path: Path, content: bytes) -> 
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with pytest.raises(InputError, match="not a whole video") as caught:
-        list(frames(path))
+        list(video_frames(path))
     assert caught.value.path == str(path)
     assert caught.value.hint
     with pytest.raises(InputError, match="not a whole video"):
-        list(frames(tmp_path / "missing.mp4"))
+        list(video_frames(tmp_path / "missing.mp4"))
     with pytest.raises(InputError, match="not a whole video"):
-        list(frames(tmp_path))
+        list(video_frames(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +167,7 @@ def test_a_video_that_is_cut_off_says_so_behind_its_frames(
     path.write_bytes(data[: int(len(data) * share)])
     found: list[tuple[str, NDArray[np.uint8]]] = []
     with pytest.raises(InputError, match=r"breaks off behind frame|not a whole video"):
-        found.extend(frames(path))
+        found.extend(video_frames(path))
     assert len(found) < 60
     assert [label for label, _ in found] == [f"a-{number:06d}" for number in range(len(found))]
 
@@ -163,7 +177,7 @@ def test_a_recorded_stream_may_begin_and_end_anywhere(tmp_path: Path) -> None:
     path = _make(tmp_path / "a.ts", count=60)
     data = path.read_bytes()
     path.write_bytes(data[188 * 4 : len(data) * 2 // 3])
-    assert 5 < len(list(frames(path))) < 60
+    assert 5 < len(list(video_frames(path))) < 60
 
 
 @examples(25)
@@ -178,7 +192,7 @@ def test_damage_gives_frames_or_one_error(
     data[at : at + len(junk)] = junk
     path.write_bytes(data)
     try:
-        for name, picture in frames(path, limit=50):
+        for name, picture in video_frames(path, limit=50):
             assert name.startswith("clip-")
             assert picture.dtype == np.uint8
             assert picture.shape[2] == 3
@@ -190,7 +204,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     long = _make(tmp_path / "long.mp4", count=400)
     tracemalloc.start()
     try:
-        for number, (_, picture) in enumerate(frames(long)):
+        for number, (_, picture) in enumerate(video_frames(long)):
             if number == 20:
                 early = tracemalloc.get_traced_memory()[0]
             del picture
@@ -219,9 +233,9 @@ def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:
 def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _make(tmp_path / "clip.mp4", count=2)
     with monkeypatch.context() as patch:
-        patch.setattr(video, "find_spec", lambda _: None)
+        patch.setattr(read, "find_spec", lambda _: None)
         with pytest.raises(MissingDependencyError, match="PyAV") as caught:
-            frames(path)
+            video_frames(path)
         assert caught.value.hint == "pip install 'ei-deepstream[video]'"
     assert is_video(path)
     original = builtins.__import__
@@ -234,4 +248,4 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delitem(sys.modules, "av")
     monkeypatch.setattr(builtins, "__import__", broken)
     with pytest.raises(MissingDependencyError, match="does not load"):
-        frames(path)
+        video_frames(path)

@@ -1,8 +1,12 @@
-"""Where the picture the network sees lies in the frame: Gst-nvinfer's rounding, scaling and padding in whole pixels.
+"""Which part of a frame the network sees, and where it lies in the network's picture, in whole pixels.
 
-The rules are those of `get_converted_buffer` in gstnvinfer.cpp (DeepStream 9.1): positions are rounded up to even
+Gst-nvinfer (`place`; `get_converted_buffer` in gstnvinfer.cpp, DeepStream 9.1): positions are rounded up to even
 numbers, sizes down; with maintain-aspect-ratio the scaled size is cut, not rounded, to whole pixels; the padding is at
 the right or at the bottom, or on both sides with symmetric-padding, the smaller half first.
+
+Edge Impulse's C++ SDK (`place_as_sdk`): "fit longest axis" scales by the aspect in float32, cuts to whole pixels and
+pads both sides; "fit shortest axis" crops the centre first (`convert.framing.centre_crop`; the SDK itself takes the
+side to crop from width > height, which leaves the picture where the model is not square).
 """
 
 from __future__ import annotations
@@ -10,9 +14,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from convert.errors import InputError
+import numpy as np
 
-__all__ = ["Network", "Placement", "Rect", "View", "place", "whole_network"]
+from convert.artifacts import ResizeMode
+from convert.errors import InputError
+from convert.framing import centre_crop
+
+__all__ = ["Network", "Placement", "Rect", "View", "place", "place_as_sdk", "whole_network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is needed to bring a box of the network's picture back to the frame.
+    """Maps boxes of the network's picture back to the frame.
 
     Attributes:
         frame_width, frame_height: the source frame, pixels.
@@ -61,12 +69,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One picture on its way into the network.
+    """What is cut out of a frame, and where it lies in the network's picture.
 
     Attributes:
-        left, top, source_width, source_height: what is cut out of the frame, pixels, after rounding.
-        width, height: its size in the network's picture.
-        view: the way back.
+        left, top, source_width, source_height: the part of the frame, in pixels, after rounding. A crop can end one
+            pixel outside a frame of odd size.
+        width, height: the size of the part in the network's picture.
+        view: how coordinates are mapped back to the frame.
     """
 
     left: int
@@ -76,6 +85,17 @@ class Placement:
     width: int
     height: int
     view: View
+
+    @property
+    def source(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame."""
+        return slice(self.top, self.top + self.source_height), slice(self.left, self.left + self.source_width)
+
+    @property
+    def target(self) -> tuple[slice, slice]:
+        """Rows and columns of the network's picture."""
+        top, left = self.view.offset_top, self.view.offset_left
+        return slice(top, top + self.height), slice(left, left + self.width)
 
 
 def place(
@@ -87,11 +107,10 @@ def place(
     symmetric: bool = False,
     crop: Rect | None = None,
 ) -> Placement:
-    """How Gst-nvinfer scales a frame, or the object `crop` of it, to the network's size.
+    """Where Gst-nvinfer puts a frame, or the object `crop` of it, in the network's picture.
 
     Args:
-        frame_width: pixels.
-        frame_height: pixels.
+        frame_width, frame_height: pixels.
         network: its input.
         keep_aspect: maintain-aspect-ratio.
         symmetric: symmetric-padding; without `keep_aspect` it changes nothing.
@@ -129,6 +148,26 @@ def place(
     offset_top = (network.height - to_height) // 2 if symmetric else 0
     view = View(frame_width, frame_height, to_width / width, to_height / height, offset_left, offset_top)
     return Placement(left, top, width, height, to_width, to_height, view)
+
+
+def place_as_sdk(width: int, height: int, model: tuple[int, int], mode: ResizeMode) -> Placement:
+    """Where Edge Impulse puts a picture of `width` x `height` in a model's input of that width and height.
+
+    `none` is taken as squash, as Edge Impulse's clients do.
+    """
+    to_width, to_height = model
+    left, top, part_width, part_height = 0, 0, width, height
+    if mode is ResizeMode.FIT_SHORTEST:
+        left, top, part_width, part_height = centre_crop(width, height, model)
+    elif mode is ResizeMode.FIT_LONGEST:
+        aspect = np.float32(width) / np.float32(height)
+        if aspect > np.float32(to_width) / np.float32(to_height):
+            to_height = max(1, int(np.float32(to_width) / aspect))
+        else:
+            to_width = max(1, int(np.float32(to_height) * aspect))
+    offset_left, offset_top = (model[0] - to_width) // 2, (model[1] - to_height) // 2
+    view = View(width, height, to_width / part_width, to_height / part_height, offset_left, offset_top)
+    return Placement(left, top, part_width, part_height, to_width, to_height, view)
 
 
 def _unsigned(value: float) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.artifacts import ResizeMode
 from convert.errors import InputError
-from convert.simulate.geometry import Network, Placement, Rect, View, place
+from convert.images.placement import Network, Placement, Rect, View, place, place_as_sdk
+from tests.examples import examples
 
 SIZES = st.integers(2, 4000)
 NETWORKS = st.builds(Network, st.just(3), st.integers(8, 600), st.integers(8, 600))
@@ -41,6 +44,7 @@ def test_the_aspect_is_kept(
     placement = place(*frame, Network(3, *network), keep_aspect=True, symmetric=True)
     assert (placement.width, placement.height) == size
     assert (placement.view.offset_left, placement.view.offset_top) == offset
+    assert np.zeros(network)[placement.target].shape == size[::-1]
     alone = place(*frame, Network(3, *network), keep_aspect=True)
     assert (alone.view.offset_left, alone.view.offset_top) == (0, 0)
     assert alone.width == placement.width
@@ -55,6 +59,7 @@ def test_an_objects_corner_is_rounded_up_and_its_size_down() -> None:
     placement = place(1920, 1080, Network(3, 320, 320), crop=Rect(101.9, 203.0, 301.2, 255.0))
     assert (placement.left, placement.top, placement.source_width, placement.source_height) == (102, 204, 300, 254)
     assert (placement.view.scale_x, placement.view.scale_y) == (320 / 300, 320 / 254)
+    assert placement.source == (slice(204, 458), slice(102, 402))
 
 
 @pytest.mark.parametrize("crop", [Rect(0, 0, 1.9, 50), Rect(0, 0, 50, 1), Rect(0, 0, math.nan, 50)])
@@ -96,3 +101,53 @@ def test_the_picture_always_lies_inside_the_network(
     if symmetric and keep_aspect:
         assert 0 <= right - view.offset_left <= 1
         assert 0 <= bottom - view.offset_top <= 1
+
+
+# Edge Impulse's SDK
+
+
+@pytest.mark.parametrize(
+    ("frame", "model", "mode", "source", "target", "offset"),
+    [
+        ((320, 240), (96, 96), ResizeMode.SQUASH, (0, 0, 320, 240), (96, 96), (0, 0)),
+        ((320, 240), (96, 96), ResizeMode.NONE, (0, 0, 320, 240), (96, 96), (0, 0)),
+        ((320, 240), (96, 96), ResizeMode.FIT_SHORTEST, (40, 0, 240, 240), (96, 96), (0, 0)),
+        ((240, 320), (96, 96), ResizeMode.FIT_SHORTEST, (0, 40, 240, 240), (96, 96), (0, 0)),
+        ((1280, 720), (160, 96), ResizeMode.FIT_SHORTEST, (40, 0, 1200, 720), (160, 96), (0, 0)),
+        ((320, 240), (96, 96), ResizeMode.FIT_LONGEST, (0, 0, 320, 240), (96, 72), (0, 12)),
+        ((240, 320), (96, 96), ResizeMode.FIT_LONGEST, (0, 0, 240, 320), (72, 96), (12, 0)),
+        ((1000, 1), (96, 96), ResizeMode.FIT_LONGEST, (0, 0, 1000, 1), (96, 1), (0, 47)),
+        ((96, 96), (96, 96), ResizeMode.FIT_LONGEST, (0, 0, 96, 96), (96, 96), (0, 0)),
+    ],
+)
+def test_where_edge_impulse_puts_a_picture(
+    frame: tuple[int, int],
+    model: tuple[int, int],
+    mode: ResizeMode,
+    source: tuple[int, int, int, int],
+    target: tuple[int, int],
+    offset: tuple[int, int],
+) -> None:
+    found = place_as_sdk(*frame, model, mode)
+    assert (found.left, found.top, found.source_width, found.source_height) == source
+    assert (found.width, found.height) == target
+    assert (found.view.offset_left, found.view.offset_top) == offset
+    assert found.view.scale_x == target[0] / source[2]
+
+
+@examples(200)
+@given(
+    frame=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
+    model=st.tuples(st.integers(1, 320), st.integers(1, 320)),
+    mode=st.sampled_from(ResizeMode),
+)
+def test_every_picture_fits_for_edge_impulse(frame: tuple[int, int], model: tuple[int, int], mode: ResizeMode) -> None:
+    found = place_as_sdk(*frame, model, mode)
+    assert 0 <= found.left <= found.left + found.source_width <= frame[0]
+    assert 0 <= found.top <= found.top + found.source_height <= frame[1]
+    assert found.source_width >= 1
+    assert found.source_height >= 1
+    assert 1 <= found.width <= model[0] - found.view.offset_left
+    assert 1 <= found.height <= model[1] - found.view.offset_top
+    if mode is not ResizeMode.FIT_LONGEST:
+        assert (found.width, found.height) == model

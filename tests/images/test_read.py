@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
-from convert.simulate.pictures import Picture, Unreadable, find, read, read_all
+from convert.images.read import Picture, Unreadable, find, read, read_all
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class TestModes:
         assert pixels.dtype == np.uint8
         assert not notes
         assert pixels.flags.c_contiguous
+
+    def test_grey_pictures_of_colours(self, tmp_path: Path) -> None:
+        pixels, _ = read(_saved(tmp_path, Image.fromarray(COLOURS)), channels=1)
+        np.testing.assert_array_equal(pixels[:, :, 0], np.asarray(Image.fromarray(COLOURS).convert("L")))
 
     def test_grey(self, tmp_path: Path) -> None:
         pixels, notes = read(_saved(tmp_path, Image.fromarray(GREY)))
@@ -184,16 +188,22 @@ class TestDamage:
 
 class TestFolders:
     def _folder(self, tmp_path: Path) -> Path:
-        for name in ("b.png", "a.JPG", ".hidden.png", "notes.txt"):
+        for name in ("b.png", "a.JPG", "c.mp4", ".hidden.png", "notes.txt"):
             (tmp_path / name).write_bytes(b"")
         (tmp_path / "below.png").mkdir()
         return tmp_path
 
     def test_pictures_directly_in_it_by_name(self, tmp_path: Path) -> None:
         folder = self._folder(tmp_path)
-        assert [path.name for path in find([folder, folder / "notes.txt"])] == ["a.JPG", "b.png", "notes.txt"]
+        assert [path.name for path in find([folder, folder / "notes.txt"])] == ["a.JPG", "b.png", "c.mp4", "notes.txt"]
+        assert [path.name for path in find([folder], videos=False)] == ["a.JPG", "b.png"]
 
     def test_nothing_in_it(self, tmp_path: Path) -> None:
+        (tmp_path / "clip.mp4").write_bytes(b"")
+        with pytest.raises(InputError, match="the folder holds no picture") as caught:
+            find([tmp_path], videos=False)
+        assert ".jpg" in str(caught.value.hint)
+        (tmp_path / "clip.mp4").unlink()
         with pytest.raises(InputError, match="the folder holds no picture"):
             find([tmp_path])
 
@@ -203,7 +213,7 @@ class TestFolders:
 
     def test_names_are_short_and_unique(self, tmp_path: Path) -> None:
         stems = ["a", "A", "a-2", "ä b/..", "x" * 300, "..", "%", "a", "\udcff"]
-        from convert.simulate.pictures import _Names  # noqa: PLC0415
+        from convert.images.read import _Names  # noqa: PLC0415
 
         names = _Names()
         given_ = [names(stem) for stem in stems]
