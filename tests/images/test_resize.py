@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +110,18 @@ def test_usual_frames_and_networks(size: tuple[int, int], network: tuple[int, in
     np.testing.assert_array_equal(
         scale(picture, at, BILINEAR, grey=grey), _exact(_grey(picture) if grey else picture, at)
     )
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_large_networks_are_computed_in_blocks(grey: bool) -> None:
+    picture, at = _frame(1080, 1920), place(1920, 1080, Network(3, 900, 1200))
+    tracemalloc.start()
+    try:
+        found = scale(picture, at, BILINEAR, grey=grey)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < found.nbytes + 4_000_000  # all at once it would be 40 MB
 
 
 @pytest.mark.parametrize(("height", "crop"), [(2, Rect(0, 0, 130, 2)), (6, Rect(0, 0, 130, 6))])
