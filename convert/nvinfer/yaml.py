@@ -49,7 +49,7 @@ _TAG: Final = re.compile(r"!(?:<[^>\s\0]*>|[-0-9A-Za-z]*![-\w#;/?:@&=+$.~*'()%]+
 _BLANKS_AND_COMMENT: Final = re.compile(r"([ \t]*)(?:#[^\n\0]*)?")
 _QUOTED: Final = {
     '"': re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL),
-    "'": re.compile(r"'[^']*'"),
+    "'": re.compile(r"'[^']*(?:''[^']*)*'(?!')"),
 }
 _UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*\n[ \t]*)?\0")
 
@@ -237,6 +237,9 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
     def fetch_plain(self) -> None:
         """No key can start behind a text, unless the text ended because the next line is indented less."""
         super().fetch_plain()
+        if self.peek() == "#" and self.allow_simple_key:
+            # A comment in the next line: the text is no key.
+            self.possible_simple_keys.pop(self.flow_level, None)
         if self.flow_level or self.column > self.indent:
             self.allow_simple_key = False
 
