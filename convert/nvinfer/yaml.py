@@ -1,8 +1,10 @@
 """Reads the first document of a YAML file as yaml-cpp 0.7 does, the library behind Gst-nvinfer's YAML configs.
 
-PyYAML's scanner and parser do the work; yaml-cpp was written after them. The overrides below are the rules of yaml-cpp
-that differ in files people write: tabs, line breaks, an unclosed quote at the end of the file, a value without a key,
-and what stands behind the document, which yaml-cpp reads only one token of. A map keeps repeated keys.
+PyYAML's scanner and parser do the work: yaml-cpp was written after them. The overrides below are rules of yaml-cpp that
+differ: tabs, line breaks, an unclosed quote at the end of the file, a text in the column of the keys, anchors, tags,
+nodes that are left out, and what stands behind the document, of which yaml-cpp reads one token. A map keeps repeated
+keys. Not followed, as no config has it: directives other than `%YAML 1.x` and `%TAG`, a map in the column of a list at
+the top, NUL characters, tabs before the text of a block, several line breaks at the end of a quoted text.
 """
 
 from __future__ import annotations
@@ -42,10 +44,12 @@ _ORDINARY: Final = {0x00: 0xDC00, 0x0D: 0xDC0D, 0x85: 0xDB85, 0x2028: 0xDB28, 0x
 _RESTORED: Final = {surrogate: character for character, surrogate in _ORDINARY.items()}
 
 _BLANKS: Final = re.compile(r"[ \t]*")
+_ANCHOR: Final = re.compile(r"[&*][^\[\]{}, \t\n\0]*")
+_TAG: Final = re.compile(r"!(?:<[^>\s\0]*>|[-0-9A-Za-z]*![-\w#;/?:@&=+$.~*'()%]+|[-\w#;/?:@&=+$.~*'()%]*)", re.ASCII)
 _BLANKS_AND_COMMENT: Final = re.compile(r"([ \t]*)(?:#[^\n\0]*)?")
 _QUOTED: Final = {
     '"': re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL),
-    "'": re.compile(r"'[^']*'"),
+    "'": re.compile(r"'[^']*(?:''[^']*)*'(?!')"),
 }
 _UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*\n[ \t]*)?\0")
 
@@ -233,6 +237,9 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
     def fetch_plain(self) -> None:
         """No key can start behind a text, unless the text ended because the next line is indented less."""
         super().fetch_plain()
+        if self.peek() == "#" and self.allow_simple_key:
+            # A comment in the next line: the text is no key.
+            self.possible_simple_keys.pop(self.flow_level, None)
         if self.flow_level or self.column > self.indent:
             self.allow_simple_key = False
 
@@ -253,24 +260,41 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
 
     def scan_plain_spaces(self, indent: int, start_mark: Any) -> list[str] | None:  # noqa: ARG002 - PyYAML's method
         """As PyYAML's, but tabs are blanks, except where spaces must indent."""
-        blanks = self._blanks()
+        blanks = self._take(_BLANKS)
         if not self.scan_line_break():
             return [blanks] if blanks else []
         self.allow_simple_key = True
         breaks: list[str] = []
         while not (self.check_document_start() or self.check_document_end()):
-            if "\t" in self._blanks()[:indent] and not self.flow_level:
+            if "\t" in self._take(_BLANKS)[:indent] and not self.flow_level:
                 raise scanner.ScannerError(None, None, "a tab stands where spaces must indent", self.get_mark())
             if not self.scan_line_break():
                 return breaks or [" "]
             breaks.append("\n")
         return None
 
-    def _blanks(self) -> str:
-        match = _BLANKS.match(self.buffer, self.pointer)
-        assert match is not None
-        self.forward(len(match[0]))
-        return match[0]
+    def scan_anchor(self, kind: Any) -> Any:
+        """A name has any characters but blanks, commas and brackets."""
+        start = self.get_mark()
+        name = self._take(_ANCHOR)[1:]
+        if not name or self.peek() in {"[", "{"}:
+            raise scanner.ScannerError(None, None, "an anchor or alias has no name, or a bracket in it", start)
+        return kind(name, start, self.get_mark())
+
+    def scan_tag(self) -> Any:
+        """Handles need not be declared, and nothing is made of a tag."""
+        start = self.get_mark()
+        tag = self._take(_TAG)
+        if not tag or self.peek() == "!":
+            raise scanner.ScannerError(None, None, "a tag is not complete", start)
+        return tokens.TagToken((None, tag), start, self.get_mark())
+
+    def _take(self, pattern: re.Pattern[str]) -> str:
+        """Move over what matches here."""
+        match = pattern.match(self.buffer, self.pointer)
+        text = match[0] if match else ""
+        self.forward(len(text))
+        return text
 
     def scan_flow_scalar(self, style: str) -> Any:
         """A quote that is still open when the file ends is closed there, if its last line is empty."""
@@ -283,6 +307,13 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
         if not self.flow_level:
             raise scanner.ScannerError(None, None, "a closing bracket without an opening one", self.get_mark())
         super().fetch_flow_collection_end(token)
+
+    def parse_flow_node(self) -> Any:
+        """Nothing in front of a comma is null."""
+        if not self.check_token(tokens.FlowEntryToken):
+            return super().parse_flow_node()
+        self.state = self.states.pop()
+        return self.process_empty_scalar(self.peek_token().start_mark)
 
     def parse_block_mapping_key(self) -> Any:
         """A value without a key has the key null."""
