@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from convert.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A shell starts what runs in its background with SIGINT ignored, and children inherit that: Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -41,3 +47,22 @@ def vectors() -> Path:
     if not (SHARED / "vectors").is_dir():
         pytest.skip("the recorded decisions of Gst-nvinfer (../shared/vectors) are not on this machine")
     return SHARED / "vectors"
+
+
+@pytest.fixture(scope="session")
+def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`convert(export, "--resize-mode", "squash")`: the bundle, made at the first call; whoever changes it copies it.
+
+    Without a path first, the options name the exports.
+    """
+    made: dict[tuple[str, ...], Path] = {}
+
+    def bundle(*arguments: Path | str) -> Path:
+        key = tuple(map(str, arguments))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("converted") / "bundle"
+            assert main(["convert", *key, "-o", str(folder), "-q"]) == 0
+            made[key] = folder
+        return made[key]
+
+    return bundle

@@ -15,13 +15,13 @@ NAME = re.compile(r"convert(?:\.\w+)+(?::\w+)?\.?")
 
 def dotted() -> dict[str, str]:
     """Every such string, and where it stands; with a dot at its end it is what module names start with."""
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
-                assert not any(
-                    isinstance(part, ast.Constant) and re.match(r"convert\.", part.value) for part in node.values
-                ), f"{path}:{node.lineno}: a name put together from parts cannot be looked for"
+                texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+                joined = [text for text in texts if isinstance(text, str) and text.startswith("convert.")]
+                assert not joined, f"{path}:{node.lineno}: a name put together from parts cannot be looked for"
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
                 found.setdefault(node.value, f"{path.relative_to(PACKAGE.parent)}:{node.lineno}")
     return found

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.__main__ import main
 from tests.against.bundles import SAMPLES
 
 if TYPE_CHECKING:
@@ -14,22 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Convert = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
-    """`convert(export, "--resize-mode", "squash")`: the bundle's folder, made at the first call."""
-    made: dict[tuple[object, ...], Path] = {}
-
-    def bundle(export: Path, *options: str) -> Path:
-        key = (export, options)
-        if key not in made:
-            folder = tmp_path_factory.mktemp("bundle") / "bundle"
-            assert main(["convert", str(export), "-o", str(folder), "-q", *options]) == 0
-            made[key] = folder
-        return made[key]
-
-    return bundle
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.__main__ import main
 from convert.batch import job as module
 from convert.batch.job import BUG, Job, Outcome, State, execute, job
 from convert.cli.batch_options import Convert
@@ -33,13 +32,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_same_bytes_as_convert(worker: Worker, tmp_path: Path) -> None:
+def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path], tmp_path: Path) -> None:
     options = {**Convert().defaults, "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []
     outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
-    said = ["--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d"]
-    assert main(["convert", str(ZIP), "-o", str(tmp_path / "convert"), "-q", *said]) == 0
-    assert files(tmp_path / "batch") == files(tmp_path / "convert")
+    said = ("--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d")
+    assert files(tmp_path / "batch") == files(convert(ZIP, *said))
     assert outcome.state is State.DONE
     assert outcome.exit_code == 0
     assert [Path(output.path).name for output in outcome.outputs][-1] == "report.json"
@@ -92,12 +90,11 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest
     assert "Traceback" in outcome.details
 
 
-def test_a_pair(worker: Worker, models: Path, tmp_path: Path) -> None:
+def test_a_pair(worker: Worker, convert: Callable[..., Path], models: Path, tmp_path: Path) -> None:
     fomo = models / "fomo-96x96x1-f32.tflite"
     outcome = execute(job("pair", fomo, tmp_path / "batch", Convert().defaults, LIBRARY), worker)
-    assert main(["convert", "--pgie", str(fomo), "--sgie", str(LIBRARY), "-o", str(tmp_path / "convert"), "-q"]) == 0
     assert outcome.state is State.DONE
-    assert files(tmp_path / "batch") == files(tmp_path / "convert")
+    assert files(tmp_path / "batch") == files(convert("--pgie", fomo, "--sgie", LIBRARY))
 
 
 def test_equal_options_make_equal_jobs(job_of: Callable[..., Job]) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch import pool as module
 from convert.batch.job import BUG, Job, Outcome, State, job
 from convert.batch.pool import Pool, cores, half_of_memory
 from tests.batch import poison
@@ -116,8 +115,7 @@ def test_jobs_are_asked_for_when_there_is_room(tmp_path: Path) -> None:
         assert len(list(outcomes)) == 5
 
 
-def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_START", 30.0)
+def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:
     pool = Pool(1, preload=("no_such_module",))
     with pytest.raises(Exception, match="exited with status 1"):
         run(pool, jobs_of([tmp_path / "gone"], tmp_path))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.__main__ import main
 from convert.batch.cache import locked
 from convert.batch.pool import Pool
 from convert.cli import batch as module
@@ -38,7 +37,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_folder_of_exports(say: Say, tmp_path: Path) -> None:
+def test_a_folder_of_exports(say: Say, convert: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = say("batch", EXPORTS, "-o", out, "--role", "pgie", "-j", 2)
     assert said.code == 0, said.err
@@ -48,11 +47,8 @@ def test_a_folder_of_exports(say: Say, tmp_path: Path) -> None:
     assert re.search(r"fruit-cpp-2022 +done +classifier +96x96x3 +5", said.out)
     assert said.err == ""
     for name in names[:3]:
-        assert (
-            main(["convert", str(next(EXPORTS.glob(name + "*"))), "-o", str(tmp_path / name), "--role", "pgie", "-q"])
-            == 0
-        )
-        assert tree(out / name) == tree(tmp_path / name), "the same bytes as convert"
+        single = convert(next(EXPORTS.glob(name + "*")), "--role", "pgie")
+        assert tree(out / name) == tree(single), "the same bytes as convert"
     whole = tree(out)
     again = say("batch", EXPORTS, "-o", out, "--role", "pgie")
     assert again.code == 0

@@ -191,10 +191,11 @@ def test_names_that_are_no_text(tmp_path: Path, say: Callable[..., Said]) -> Non
 
 
 @pytest.mark.slow
-def test_a_converted_sample_has_no_findings(tmp_path: Path, say: Callable[..., Said], exports: list[Path]) -> None:
-    for number, export in enumerate(exports):
-        folder = tmp_path / str(number)
-        assert say("convert", export, "-o", folder, "-q", "--batch-size", "4").code == 0
+def test_a_converted_sample_has_no_findings(
+    say: Callable[..., Said], exports: list[Path], convert: Callable[..., Path]
+) -> None:
+    for export in exports:
+        folder = convert(export, "--batch-size", "4")
         said = say("check", folder, "--target", "7.1", "--platform", "jetson", "--onnxruntime", "--format", "json")
         assert said.code == 0
         assert said.document["findings"] == []

@@ -52,17 +52,18 @@ def test_the_whole_road_and_its_steps_choose_alike(say: Callable[..., Said], coa
     assert one["evidence"]["parity"]["max_abs_diff"] < 1e-4
 
 
-def test_what_unpack_writes_goes_on_as_it_was_chosen(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
+def test_what_unpack_writes_goes_on_as_it_was_chosen(
+    say: Callable[..., Said], convert: Callable[..., Path], coarse: Path, tmp_path: Path
+) -> None:
     said = say("unpack", coarse, "-o", tmp_path / "work", *SAID, "--format", "json")
     assert said.code == 0, said.err
     recorded = json.loads((tmp_path / "work" / "metadata.json").read_text())
     assert "EI154" in {finding["id"] for finding in recorded["findings"]}
     assert "FLOOR" in recorded["operators"]
     assert say("convert", tmp_path / "work" / "coarse.tflite", "-o", tmp_path / "out").code == 0
-    assert say("convert", coarse, "-o", tmp_path / "whole", *SAID).code == 0
-    operators = [report(tmp_path / name)["export"]["operators"] for name in ("out", "whole")]
-    assert operators[0] == operators[1]
-    assert report(tmp_path / "out")["evidence"]["parity"] == report(tmp_path / "whole")["evidence"]["parity"]
+    one, other = report(tmp_path / "out"), report(convert(coarse, *SAID))
+    assert one["export"]["operators"] == other["export"]["operators"]
+    assert one["evidence"]["parity"] == other["evidence"]["parity"]
 
 
 def test_a_dry_run_measures_nothing(
@@ -76,14 +77,17 @@ def test_a_dry_run_measures_nothing(
 
 
 def test_a_batch_gives_the_same_bytes(
-    say: Callable[..., Said], coarse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    say: Callable[..., Said],
+    convert: Callable[..., Path],
+    coarse: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
-    assert say("convert", coarse, "-o", tmp_path / "whole", *SAID).code == 0
     for place in ("first", "second"):  # the second from the cache
         said = say("batch", coarse, "-o", tmp_path / place, *SAID)
         assert said.code == 0, said.err
-        for path in (tmp_path / "whole").iterdir():
+        for path in convert(coarse, *SAID).iterdir():
             assert (tmp_path / place / "coarse" / path.name).read_bytes() == path.read_bytes(), path.name
 
 

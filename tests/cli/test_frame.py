@@ -65,18 +65,18 @@ def test_a_bundle_for_frames(
     assert checked["findings"] == []
 
 
-def test_stage_by_stage(say: Callable[..., Said], tmp_path: Path) -> None:
+def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path) -> None:
     work, frame = tmp_path / "work", ("--frame", "16:9")
-    assert say("convert", MODEL, "-o", tmp_path / "whole", *CROPPED, *frame, "-q").code == 0
+    whole = convert(MODEL, *CROPPED, *frame)
     assert say("unpack", MODEL, "-o", work, *CROPPED, "-q").code == 0
     assert say("translate", work / "shapes.tflite", "-o", work, "-q").code == 0
     assert say("adapt", work / "shapes.translated.onnx", "-o", work, *frame, "-q").code == 0
     assert say("validate", work / "shapes.onnx", "-o", work, "-q").code == 0
     assert say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "-q").code == 0
-    for path in (tmp_path / "whole").iterdir():
+    for path in whole.iterdir():
         if path.name != "report.json":
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
-    reports = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("whole", "bundle")]
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (whole, tmp_path / "bundle")]
     assert reports[0]["evidence"] == reports[1]["evidence"]
     assert reports[0]["model"] == reports[1]["model"]
     # what the model was made for stands in it, and cannot be talked away
@@ -139,7 +139,7 @@ def test_frames_and_objects_do_not_go_together(say: Callable[..., Said], tmp_pat
 
 
 def test_an_earlier_secondary_config_is_told(say: Callable[..., Said], tmp_path: Path) -> None:
-    assert say("convert", MODEL, "-o", tmp_path, *CROPPED, "-q").code == 0
+    (tmp_path / "config_infer_secondary_shapes.txt").write_text("[property]\n")
     document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "16:9", "--format", "json").document
     assert "EI507" in {finding["id"] for finding in document["findings"]}
 

@@ -402,11 +402,10 @@ class TestBundles:
     """What `convert` writes runs."""
 
     @pytest.mark.parametrize("role", ["primary", "app"])
-    def test_samples(self, say: Callable[..., Said], tmp_path: Path, role: str) -> None:
-        export = ROOT / "samples" / "exports" / "fruit-cpp-2022"
-        assert say("convert", export, "-o", tmp_path / "bundle", "-q").code == 0
+    def test_samples(self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, role: str) -> None:
+        bundle = convert(ROOT / "samples" / "exports" / "fruit-cpp-2022")
         pictures = ROOT / "samples" / "pictures" / "fruit"
-        (config,) = (tmp_path / "bundle").glob(f"*{'primary' if role == 'primary' else 'deepstream_app'}*.txt")
+        (config,) = bundle.glob(f"*{'primary' if role == 'primary' else 'deepstream_app'}*.txt")
         arguments = ["--app", config] if role == "app" else [config]
         said = say("simulate", *arguments, pictures, "-o", tmp_path / "out", "--format", "json")
         frames = said.document["frames"]
@@ -419,14 +418,11 @@ class TestBundles:
         "name", ["fomo-96x96x1-f32.tflite", "ssd-320x320x3-int8.lite", "yolov5-160x160x3-f16.lite"]
     )
     def test_real_detectors_in_front_of_a_real_classifier(
-        self, say: Callable[..., Said], tmp_path: Path, models: Path, name: str
+        self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
-        more = [] if "f32" in name else ["--dequantize"]
-        assert say("convert", models / name, "-o", tmp_path / "first", "-q", *more).code == 0
-        second = models / "classify-96x96x3-f32.lite"
-        assert say("convert", second, "-o", tmp_path / "second", "-q").code == 0
-        (primary,) = (tmp_path / "first").glob("config_infer_primary_*.txt")
-        (secondary,) = (tmp_path / "second").glob("config_infer_secondary_*.txt")
+        first = convert(models / name, *([] if "f32" in name else ["--dequantize"]))
+        (primary,) = first.glob("config_infer_primary_*.txt")
+        (secondary,) = convert(models / "classify-96x96x3-f32.lite").glob("config_infer_secondary_*.txt")
         pictures = [models / "beer.jpg", models / "jan.jpg"]
         said = say(
             "simulate", primary, "--sgie", secondary, *pictures, "-o", tmp_path / "out", "--format", "json"

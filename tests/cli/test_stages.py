@@ -25,19 +25,21 @@ def _model(folder: Path, suffix: str) -> Path:
     return path
 
 
-def test_five_commands_give_the_bundle_of_one(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+def test_five_commands_give_the_bundle_of_one(
+    say: Callable[..., Said], convert: Callable[..., Path], exports: list[Path], tmp_path: Path
+) -> None:
     export, work = exports[0], tmp_path / "work"
-    assert say("convert", export, "-o", tmp_path / "whole", "-q").code == 0
+    whole = convert(export)
     assert say("unpack", export, "-o", work).code == 0
     assert say("translate", _model(work, ".tflite"), "-o", work).code == 0
     assert say("adapt", _model(work, ".translated.onnx"), "-o", work).code == 0
     said = say("validate", _model(work, ".onnx"), "-o", work, "--format", "json")
     assert said.document["evidence"]["parity"]["max_abs_diff"] < 1e-4
     assert say("emit", _model(work, ".onnx"), "-o", tmp_path / "bundle").code == 0
-    for path in (tmp_path / "whole").iterdir():
+    for path in whole.iterdir():
         if path.name != "report.json":
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
-    reports = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("whole", "bundle")]
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (whole, tmp_path / "bundle")]
     assert reports[0]["evidence"] == reports[1]["evidence"]
     assert reports[0]["model"] == reports[1]["model"]
 
