@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from convert.batch.digest import look
 from convert.batch.job import Outcome, State, failure
-from convert.document import dumps
 from convert.errors import ConvertError, InputError
 from convert.export.source import places
-from convert.nvinfer.bundle import REPORT, beside, stale_engines
+from convert.nvinfer.bundle import beside, stale_engines
+from convert.report import REPORT, dumps
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:

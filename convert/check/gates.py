@@ -108,10 +108,10 @@ def whole_model(path: str) -> bytes:
     Raises:
         ValidationError: it cannot be read.
     """
-    from convert.nvinfer.rules.model import read_model  # noqa: PLC0415
+    from convert.onnx_header import read_header  # noqa: PLC0415
 
     try:
-        if not read_model(path).external:
+        if not read_header(path).external:
             return Path(path).read_bytes()
         import onnx  # noqa: PLC0415 - heavy, and only such models need it
 

@@ -167,9 +167,9 @@ def _run(
 ) -> Report:
     """Run, and write `batch.json`."""
     from convert.batch.run import run  # noqa: PLC0415
-    from convert.document import dumps  # noqa: PLC0415
     from convert.render.batch_json import batch_document  # noqa: PLC0415
     from convert.render.batch_progress import batch_progress  # noqa: PLC0415
+    from convert.report import dumps  # noqa: PLC0415
     from convert.writing import write  # noqa: PLC0415
 
     with _alone(output):
@@ -194,8 +194,8 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
     if any(outcome.exit_code == BUG for outcome in failed):
         code = BUG
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
         from convert.render.batch_json import report_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         sys.stdout.write(dumps(report_document(report, output, code)).decode())
     elif format_ == "junit":

@@ -86,6 +86,6 @@ def _show_pruned(pruned: Pruned, format_: str) -> None:
 
 
 def _print_document(document: dict[str, object]) -> None:
-    from convert.document import SCHEMA_VERSION, dumps  # noqa: PLC0415 - only for this format
+    from convert.report import SCHEMA_VERSION, dumps  # noqa: PLC0415 - only for this format
 
     sys.stdout.write(dumps({"schema_version": SCHEMA_VERSION, "exit_code": 0, **document}).decode())

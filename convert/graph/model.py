@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 from onnx import NodeProto, helper, numpy_helper
 
 from convert.artifacts import Tensor
+from convert.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +25,24 @@ __all__ = [
     "Wiring",
     "attribute",
     "has_subgraphs",
+    "load_model",
     "opset_of",
     "set_attribute",
     "shape_of",
     "signature",
 ]
+
+
+def load_model(data: bytes) -> ModelProto:
+    """A serialised model.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError("the ONNX model is damaged", hint="export it again") from error
 
 
 def opset_of(model: ModelProto) -> int:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, version_converter
 
 from convert.errors import TranslationError
 from convert.graph.asserts import assert_translated
-from convert.graph.model import opset_of, signature
+from convert.graph.model import load_model, opset_of, signature
 from convert.graph.worker import Result
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
         opsets: the oldest and the newest that are known here; a newer model is converted to the newest.
 
     Raises:
+        InputError: the model is damaged.
         TranslationError: the model is invalid, uses what ONNX does not know, or cannot be brought to such an opset.
     """
-    proto = _converted(onnx.load_model_from_string(model), *opsets)
+    proto = _converted(load_model(model), *opsets)
     constants = {tensor.name for tensor in proto.graph.initializer}
     (source,) = (value for value in proto.graph.input if value.name not in constants)
     _, height, width, channels = shape

@@ -92,16 +92,16 @@ class Key:
 
 
 @cache
-def version(release: str) -> tuple[int, ...]:
-    """ "6.0.1" as (6, 0, 1), for comparing.
+def version(text: str) -> tuple[int, ...]:
+    """ "6.0.1" as (6, 0, 1), to compare releases of DeepStream or TensorRT.
 
     Raises:
         PresetError: not numbers and dots.
     """
     try:
-        return tuple(int(part) for part in release.split("."))
+        return tuple(int(part) for part in text.split("."))
     except ValueError:
-        raise PresetError(f"{release!r} is no DeepStream release", hint="write it as 9.1 or 6.0.1") from None
+        raise PresetError(f"{text!r} is no version", hint="write it as 9.1 or 6.0.1") from None
 
 
 @cache

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from convert.batch.job import GOOD, State
-from convert.document import SCHEMA_VERSION, finding_document
 from convert.render.json import error_document
+from convert.report import SCHEMA_VERSION, finding_document
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,10 @@ import numpy as np
 from convert.errors import InputError, ValidationError
 from convert.findings import Level
 from convert.nvinfer.initialise_labels import read_labels
-from convert.nvinfer.provenance import recorded
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.engine import absence
 from convert.nvinfer.rules.gather import Models, gather, read_config
+from convert.report import with_resize_mode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import SUSPECT
 from convert.simulate.preprocess import preprocessor
@@ -180,7 +180,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
         settings,
         network,
         tuple(filter(None, [prepare.approximated])),
-        tuple(sorted(recorded(str(path), session.get_modelmeta().custom_metadata_map).items())),
+        tuple(sorted(with_resize_mode(path, session.get_modelmeta().custom_metadata_map).items())),
     )
     return Loaded(
         engine,

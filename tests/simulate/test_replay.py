@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convert.document import dumps
 from convert.errors import InputError
+from convert.report import dumps
 from convert.simulate.geometry import View
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import read_case, read_layout

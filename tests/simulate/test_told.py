@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.document import dumps
+from convert.report import dumps
 from convert.simulate.document import objects_document
 from convert.simulate.geometry import Network, Rect
 from convert.simulate.kitti import kitti

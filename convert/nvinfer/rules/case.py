@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.initialise import Initialised, Tensor
     from convert.nvinfer.initialise_library import Library
     from convert.nvinfer.parse_result import Entry, Parsed, Problem, Verdict
-    from convert.nvinfer.rules.model import Model
+    from convert.onnx_header import Header
 
 __all__ = [
     "CLASSIFIER",
@@ -145,7 +145,7 @@ class Case:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     files: Mapping[str, NamedFile] = field(default_factory=dict)
     labels: Labels | None = None
-    model: Model | None = None
+    model: Header | None = None
     model_path: str | None = None
     model_error: InputError | None = None
     lacking: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Case, Check
-    from convert.nvinfer.rules.model import Model
+    from convert.onnx_header import Header
 
 __all__ = ["CHECKS", "ONNX_RUNTIME", "TENSORRT"]
 
@@ -161,7 +161,7 @@ def quantised(case: Case) -> Iterator[Finding]:
         yield case.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
 
 
-def _reshapes(model: Model) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Reshapes of what depends on the input to a first dimension of 1."""
     flows = {each.name for each in model.inputs}
     for node in model.nodes:
