@@ -323,10 +323,10 @@ class ModelReport:
     @property
     def name(self) -> str:
         """What its files are called after: a valid file name."""
-        name = self._value(str | None, "export", "name")
-        if not name or "/" in name or "\0" in name:
+        name = self._value(Any, "export", "name")
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name:
             raise _damaged(self.report.path).fail(f"the bundle's {REPORT} names no model")
-        return str(name)
+        return name
 
     @property
     def file(self) -> str:

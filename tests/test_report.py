@@ -393,7 +393,7 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
     ("document", "said"),
     [
         ({}, "export must be a table"),
-        ({"export": {"name": 3}}, "name must be str, not 3"),
+        ({"export": {"name": 3}}, "names no model"),
         ({"export": {"name": "../up"}}, "names no model"),
         ({"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}}, "head: task must be Task"),
         ({"export": {"name": "m"}, "model": {"head": {"labels": []}}}, "head: the entry 'task' is missing"),

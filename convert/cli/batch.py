@@ -199,9 +199,9 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
 
         sys.stdout.write(dumps(report_document(report, output, code)).decode())
     elif format_ == "junit":
-        from convert.render.batch_junit import junit_document  # noqa: PLC0415
+        from convert.render.junit import batch_junit  # noqa: PLC0415
 
-        sys.stdout.write(junit_document(report, fail_on).decode())
+        sys.stdout.write(batch_junit(report, fail_on).decode())
     else:
         from convert.render.batch_text import show_batch  # noqa: PLC0415
 

@@ -133,9 +133,9 @@ def _show(
 
         _write(dumps(sarif_document(report, code)))
     else:
-        from convert.render.junit import junit_document  # noqa: PLC0415
+        from convert.render.junit import check_junit  # noqa: PLC0415
 
-        _write(junit_document(report, fail_on))
+        _write(check_junit(report, fail_on))
     _show_errors(report)
 
 
