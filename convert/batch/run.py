@@ -13,12 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from convert.batch.cache import Damaged
-from convert.batch.digest import Ledger
+from convert.batch.cache import Changed, Damaged, Ledger, key_of, restore, store
 from convert.batch.findings import CACHE_DAMAGED, CACHE_UNUSABLE, LEFT_OVER, OLD_BUNDLE, SAME_EXPORT
-from convert.batch.job import GOOD, State, failure
-from convert.batch.keep import Changed, restore, store
-from convert.batch.key import key_of
+from convert.batch.plan import GOOD, State, failure
 from convert.batch.pool import cores
 from convert.errors import OutputError
 from convert.report import REPORT
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.batch.cache import Cache
-    from convert.batch.job import Job, Outcome
+    from convert.batch.plan import Job, Outcome
     from convert.findings import Finding
     from convert.pipeline import Event
 

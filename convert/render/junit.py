@@ -17,7 +17,7 @@ from convert.rulebook import rulebook
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.batch.job import Outcome
+    from convert.batch.plan import Outcome
     from convert.batch.run import Report as BatchReport
     from convert.check.report import Checked, Report
     from convert.findings import Finding, Level
