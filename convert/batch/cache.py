@@ -343,7 +343,7 @@ class Entry:
         exports: names of what it was made from, for people.
         files: in the order they are written.
         findings: of the conversion, but for what was found in the folder it was written into.
-        summary: see `convert.batch.job.Outcome`.
+        summary: see `convert.batch.plan.Outcome`.
     """
 
     exports: tuple[str, ...]

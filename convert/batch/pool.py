@@ -36,8 +36,6 @@ __all__ = [
     "Pool",
     "cores",
     "half_of_memory",
-    "perform",
-    "ready",
 ]
 
 TIME = 600.0

@@ -50,7 +50,8 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
         case ImageScaling.MINUS_128_TO_127:
             return values * np.float32(255) - np.float32(128)
         case ImageScaling.TORCH:
-            return (values - np.array(TORCH_MEAN, np.float32)) / np.array(TORCH_STD, np.float32)
+            mean, std = np.array([TORCH_MEAN, TORCH_STD], np.float32)
+            return (values - mean) / std
         case ImageScaling.BGR_MINUS_IMAGENET_MEAN:
             return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named
+from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named
 from convert.nvinfer.parse_draft import ATTRS_PREFIX
 
 if TYPE_CHECKING:
@@ -41,15 +41,7 @@ __all__ = [
     "table_of",
 ]
 
-DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = 0, 1, 2, 3, 100
-"""network-type."""
-FUNCTIONS: Mapping[int, str] = {
-    DETECTOR: "parse-bbox-func-name",
-    CLASSIFIER: "parse-classifier-func-name",
-    SEGMENTATION: "parse-segmentation-func-name",
-    INSTANCES: "parse-bbox-instance-mask-func-name",
-}
-"""network-type -> the key that names the function its outputs are read with."""
+DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = NetworkType
 
 
 class Place(NamedTuple):
