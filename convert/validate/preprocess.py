@@ -50,8 +50,9 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
         case ImageScaling.MINUS_128_TO_127:
             return values * np.float32(255) - np.float32(128)
         case ImageScaling.TORCH:
-            mean, std = np.array([TORCH_MEAN, TORCH_STD], np.float32)
-            return (values - mean) / std
+            mean, std = np.array(TORCH_MEAN, np.float32), np.array(TORCH_STD, np.float32)
+            scaled: NDArray[np.float32] = (values - mean) / std
+            return scaled
         case ImageScaling.BGR_MINUS_IMAGENET_MEAN:
             return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
 
