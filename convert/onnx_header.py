@@ -19,7 +19,7 @@ from convert.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SMALL", "Damaged", "Header", "Node", "Value", "parse_header", "read_header"]
+__all__ = ["SMALL", "STANDARD_DOMAINS", "Damaged", "Header", "Node", "Value", "parse_header", "read_header"]
 
 Buffer: TypeAlias = bytes | mmap.mmap
 
@@ -33,7 +33,8 @@ _TYPES: Final = {
 }  # fmt: skip
 _NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()} - {"float", "half", "double"}
 _INT32, _INT64 = 6, 7
-_DEFAULT_DOMAINS: Final = frozenset({"", "ai.onnx"})
+STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
+"""Names of ONNX's own operator set."""
 _NOT_ONNX: Final = "not an ONNX model"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -155,7 +156,7 @@ def parse_header(data: Buffer) -> Header:
         raise Damaged("its graph is empty")
     inputs = tuple(each for each in reader.inputs if each.name not in reader.initialisers)
     return Header(
-        opset=max((version for domain, version in opsets.items() if domain in _DEFAULT_DOMAINS), default=0),
+        opset=max((version for domain, version in opsets.items() if domain in STANDARD_DOMAINS), default=0),
         domains=tuple(sorted(opsets)),
         inputs=inputs,
         outputs=tuple(reader.outputs),

@@ -8,6 +8,7 @@ from typing import Final
 __all__ = [
     "DETECTOR_THRESHOLD",
     "IMAGENET_MEAN_BGR",
+    "INPUT_NAME",
     "TORCH_MEAN",
     "TORCH_STD",
     "Color",
@@ -16,6 +17,9 @@ __all__ = [
     "ResizeMode",
     "Task",
 ]
+
+INPUT_NAME: Final = "x_input"
+"""Of the one input of every ONNX model that is shipped."""
 
 DETECTOR_THRESHOLD: Final = 0.5
 """The confidence threshold that Studio gives a detector where nobody chose another, 0..1."""

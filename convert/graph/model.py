@@ -14,6 +14,7 @@ from onnx import NodeProto, helper, numpy_helper
 
 from convert.artifacts import Tensor
 from convert.errors import InputError
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +48,7 @@ def load_model(data: bytes) -> ModelProto:
 
 def opset_of(model: ModelProto) -> int:
     """The version of ONNX's own operator set."""
-    return next(int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:

@@ -23,13 +23,13 @@ from convert.graph.heads.fomo import fomo
 from convert.graph.heads.layouts import LAYOUTS
 from convert.graph.heads.ssd import ssd
 from convert.graph.model import load_model, opset_of, shape_of, signature
-from convert.graph.names import INPUT, Canonical
+from convert.graph.names import Canonical
 from convert.graph.nchw import remove_transposes, transposes
 from convert.graph.reshapes import merge_reshapes
 from convert.graph.resize import plain_resizes
 from convert.graph.scaling import Scale
 from convert.report import OnnxMetadata
-from convert.words import TORCH_MEAN, TORCH_STD
+from convert.words import INPUT_NAME, TORCH_MEAN, TORCH_STD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def _assert_shippable(model: ModelProto) -> None:
     onnx.checker.check_model(model, full_check=True)
     inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     (source,) = inferred.graph.input
-    assert source.name == INPUT
+    assert source.name == INPUT_NAME
     for value in [source, *inferred.graph.output]:
         shape = shape_of(value.type)
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"

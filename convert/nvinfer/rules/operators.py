@@ -8,6 +8,7 @@ from convert.findings import Level, Rule
 from convert.nvinfer.rules.network import image
 from convert.nvinfer.rules.values import quoted
 from convert.nvinfer.targets import opsets
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +94,6 @@ _QUANTISED: Final = frozenset(
         "MatMulInteger",
     }
 )
-_STANDARD: Final = frozenset({"", "ai.onnx"})
 
 
 def static_batch(case: Case) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def operator(case: Case) -> Iterator[Finding]:
     strange = {
         (node.domain, node.op)
         for node in case.model.nodes
-        if node.domain not in _STANDARD and not node.op.endswith("_TRT") and node.op not in _OPEN
+        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
