@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convert.framing import Framing  # noqa: TC001 - type hints are evaluated (convert.tables)
 from convert.words import Color, ImageScaling, ModelFormat, ResizeMode, Task
 from convert.writing import sha256
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.framing import Framing
     from convert.writing import Output
 
 __all__ = [

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-__all__ = ["Color", "ImageScaling", "ModelFormat", "ResizeMode", "Task"]
+__all__ = [
+    "DETECTOR_THRESHOLD",
+    "IMAGENET_MEAN_BGR",
+    "INPUT_NAME",
+    "TORCH_MEAN",
+    "TORCH_STD",
+    "Color",
+    "ImageScaling",
+    "ModelFormat",
+    "ResizeMode",
+    "Task",
+]
+
+INPUT_NAME: Final = "x_input"
+"""Of the one input of every ONNX model that is shipped."""
+
+DETECTOR_THRESHOLD: Final = 0.5
+"""The confidence threshold that Studio gives a detector where nobody chose another, 0..1."""
+
+TORCH_MEAN: Final = (0.485, 0.456, 0.406)
+TORCH_STD: Final = (0.229, 0.224, 0.225)
+"""Of ImageNet, RGB, in 0..1: `ImageScaling.TORCH` is (value - mean) / std (Edge Impulse's SDK, ei_image_scaling.h)."""
+
+IMAGENET_MEAN_BGR: Final = (103.939, 116.779, 123.68)
+"""Of ImageNet, in 0..255: `ImageScaling.BGR_MINUS_IMAGENET_MEAN` subtracts them (same file)."""
 
 
 class Task(StrEnum):

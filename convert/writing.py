@@ -20,7 +20,7 @@ from convert.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["WRITES", "Output", "make_folder", "sha256", "write", "write_all"]
+__all__ = ["WRITES", "Output", "is_running", "make_folder", "sha256", "write", "write_all"]
 
 WRITES = "ei-deepstream.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
@@ -151,12 +151,13 @@ def _remove_leftovers(folder: Path) -> None:
     """Remove the `.part` files of processes that no longer run."""
     for candidate in folder.glob(".*.part"):
         match = _PART.fullmatch(candidate.name)
-        if match and not _runs(int(match["pid"])):
+        if match and not is_running(int(match["pid"])):
             with contextlib.suppress(OSError):
                 candidate.unlink()
 
 
-def _runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether another process has this number, and is not just waiting for its parent to take note of its end."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

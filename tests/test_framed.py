@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from convert.artifacts import Adapted, Evidence, Export, FrameEffect, Metadata, ResizeMode, StageResult, Task, Validated
-from convert.document import dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.export.facts import facts
 from convert.findings import Level, Rule
@@ -20,8 +19,10 @@ from convert.framing import Frame, Framing, parse_frame
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.isolation import Worker
+from convert.report import dumps, evidence_document, read_evidence
 from convert.validate.stage import Validate
 from convert.warm import warm_worker
+from convert.writing import sha256
 from tests.graph.flat import classifier
 from tests.graph.heads.ssds import ssd
 
@@ -198,15 +199,18 @@ def test_letterbox() -> None:
     assert (picture[75:] == 0).all()
 
 
-def test_the_numbers_are_read_back(worker: Worker) -> None:
+def test_the_numbers_are_read_back(worker: Worker, tmp_path: Path) -> None:
     evidence, _ = prove(worker, make(worker, classifier(height=16, width=16), "16:9"))
-    assert evidence_from_document(evidence_document(evidence), Path("x")) == evidence
+    path, written = tmp_path / "a.evidence.json", {**evidence_document(evidence), "model_sha256": sha256(b"a")}
+    path.write_bytes(dumps(written))
+    assert read_evidence(path, b"a") == evidence
     assert isinstance(evidence.framing, FrameEffect)
     assert b'"frames": [' in dumps(evidence_document(evidence))
     wrong: tuple[Any, ...] = ({"frames": ["16:9"], "crop": None}, {"squash": None, "crop": None, "frames": []}, 5, "x")
     for broken in wrong:
-        with pytest.raises(InputError):
-            evidence_from_document({**evidence_document(evidence), "framing": broken}, Path("x"))
+        path.write_bytes(dumps({**written, "framing": broken}))
+        with pytest.raises(InputError, match="framing"):
+            read_evidence(path, b"a")
 
 
 def test_framing_is_about_the_model_not_the_task(worker: Worker) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Limits, Metadata, Task
+from convert.artifacts import Metadata, Task
 from convert.eim.impulse import Impulse
 from convert.errors import InputError, ValidationError
 from convert.graph.postprocess import read_postprocess
@@ -22,17 +22,16 @@ from convert.validate import runtime
 from convert.validate.decoding import raw_names, with_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from convert.against.trained import Trained
-    from convert.artifacts import Preprocessing
+    from convert.artifacts import Limits, Preprocessing
     from convert.simulate.engine import Loaded
 
 __all__ = ["Shown", "load_shown"]
 
-_PREFIX = "ei_deepstream."
 _HEAT_MAP = "raw_heat_map"
 
 
@@ -59,16 +58,12 @@ class Shown:
     @property
     def score(self) -> str:
         """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
-        return dict(self.loaded.engine.metadata).get(_PREFIX + "score", "product")
+        return self.loaded.engine.recorded.score or "product"
 
     @property
     def overlap(self) -> float | None:
         """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
-        said = dict(self.loaded.engine.metadata).get(_PREFIX + "overlap", "")
-        try:
-            return float(said)
-        except ValueError:
-            return None
+        return self.loaded.engine.recorded.overlap
 
     def __call__(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Outputs and raw outputs by name, [1,...], for one input without batch.
@@ -114,7 +109,7 @@ class Shown:
             width=size[1], channels=self.loaded.engine.network.channels, threshold=trained.threshold, block=0,
             metadata=Metadata(nms_iou=trained.original.overlap), overlap=limits.overlap if limits else None,
             detections=limits.detections if limits else None,
-            coordinates=dict(self.loaded.engine.metadata).get(_PREFIX + "coordinates"),
+            coordinates=self.loaded.engine.recorded.coordinates,
         )  # fmt: skip
 
 
@@ -148,7 +143,7 @@ def load_shown(loaded: Loaded, trained: Trained) -> Shown:
     known = replace(trained.export.metadata, image_scaling=trained.original.scaling)
     expected, _ = preprocessing(replace(trained.export, metadata=known))
     return Shown(
-        loaded, expected, raw, across // 2, down // 2, _limits(dict(engine.metadata), trained),
+        loaded, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, trained),
         runtime.load(with_raw(data)) if raw else None,
         runtime.load(_tail(data, raw)) if raw else None,
     )  # fmt: skip
@@ -164,12 +159,8 @@ def _tail(model: bytes, raw: Sequence[str]) -> bytes:
     return bytes(tail.SerializeToString())
 
 
-def _limits(said: Mapping[str, str], trained: Trained) -> Limits | None:
+def _limits(recorded: Limits | None, trained: Trained) -> Limits | None:
     """As recorded in the ONNX model, else as the original's last operator says."""
     if trained.task is not Task.SSD:
         return None
-    try:
-        detections, score, overlap = said[_PREFIX + "limits"].split(";")
-        return Limits(int(detections), float(score), float(overlap))
-    except (KeyError, ValueError):
-        return read_postprocess(trained.original.model).limits
+    return recorded or read_postprocess(trained.original.model).limits

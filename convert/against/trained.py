@@ -7,38 +7,31 @@ the original itself does not tell labels, resize mode, scaling or threshold, the
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convert.against import findings as rules
 from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, Task
-from convert.document import metadata_from_document
 from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.content import content_digest
 from convert.export.entries import list_models
 from convert.export.source import open_source
 from convert.export.unpack import Unpack
+from convert.report import BundleReport
+from convert.words import DETECTOR_THRESHOLD
 from convert.writing import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from convert.artifacts import Export, ModelFacts
     from convert.export.candidates import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.simulate.scene import Engine
 
-__all__ = ["SOURCE", "TASK", "Trained", "read_trained"]
+__all__ = ["Trained", "read_trained"]
 
-SOURCE, TASK = "ei_deepstream.source_sha256", "ei_deepstream.task"
-"""Keys of metadata_props that `convert.graph` writes."""
-
-_REPORT = "report.json"
-_THRESHOLD = 0.5  # what Studio gives a detector whose threshold nobody moved
 _TASKS = frozenset({Task.CLASSIFIER, Task.FOMO, Task.YOLOV5, Task.SSD})
 _BESIDE_CLASSES = {Task.CLASSIFIER: 0, Task.FOMO: 1, Task.YOLOV5: 5}  # numbers in the output's last dimension
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"
@@ -73,14 +66,6 @@ class Trained:
         return self.original.facts.quantization in {"int8", "uint8", "int16", "dynamic-range"}
 
 
-@dataclass(frozen=True)
-class _Report:
-    """What the bundle says of where its model came from."""
-
-    source: str = ""
-    metadata: Metadata = field(default_factory=Metadata)
-
-
 def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: float) -> Trained:
     """The original of `engine`'s model.
 
@@ -99,12 +84,13 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
             "recorded tensors cannot be compared with Edge Impulse: the pictures they were made of are not there",
             path=engine.config, hint="simulate pictures",
         )  # fmt: skip
-    properties = dict(engine.metadata)
-    digest = properties.get(SOURCE, "")
-    report = _report(engine.model) if digest else _Report()
-    path = given or _beside(engine.model, report, digest)
-    task = next((task for task in Task if task.value == properties.get(TASK)), None)
-    export, findings = _unpack(path, digest, task)
+    recorded = engine.recorded
+    digest = recorded.source_sha256 or ""
+    report = BundleReport.read(engine.model.parent) if digest else None
+    reported = report and report.model_of(engine.model)
+    source, told = (reported.source, reported.metadata) if reported else ("", Metadata())
+    path = given or _beside(engine.model, source, digest)
+    export, findings = _unpack(path, digest, recorded.task)
     facts = export.facts
     if export.format is not ModelFormat.TFLITE:
         raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
@@ -115,7 +101,7 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
         )  # fmt: skip
     if len(facts.input.shape) != 4 or None in facts.input.shape:
         raise InputError("the model takes no pictures", path=path)
-    said, told = export.metadata, report.metadata
+    said = export.metadata
     mode = said.resize_mode or told.resize_mode
     if mode in {None, ResizeMode.NONE}:
         findings = (
@@ -126,12 +112,12 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
         )
     threshold = told.threshold if said.threshold is None else said.threshold
     if threshold is None:
-        threshold = _THRESHOLD
+        threshold = DETECTOR_THRESHOLD
         if facts.task is not Task.CLASSIFIER:
             findings = (
                 *findings,
                 rules.THRESHOLD_UNKNOWN.found(
-                    f"Edge Impulse's threshold is not recorded; {_THRESHOLD} is assumed", path=path
+                    f"Edge Impulse's threshold is not recorded; {DETECTOR_THRESHOLD} is assumed", path=path
                 ),
             )
     original = Original(
@@ -188,20 +174,20 @@ def _digests(candidate: Candidate) -> tuple[str, ...]:
     return (plain,) if candidate.format is ModelFormat.ONNX else (content_digest(candidate.data), plain)
 
 
-def _beside(model: Path, report: _Report, digest: str) -> Path:
+def _beside(model: Path, source: str, digest: str) -> Path:
     """Where the original lies: called as the report says or as the model, near the bundle or in the current folder.
 
     Raises:
         InputError: it is nowhere.
     """
     folder = model.absolute().parent
-    names = [name for name in (report.source, f"{model.stem}.tflite", f"{model.stem}.lite") if name]
+    names = [name for name in (source, f"{model.stem}.tflite", f"{model.stem}.lite") if name]
     for name in names if digest else ():
         for place in (folder, folder.parent, Path()):
             path = place / name
             if path.exists() and path.absolute() != folder and _holds(path, digest):
                 return path
-    where = f" ({report.source} is neither beside the bundle nor in this folder)" if report.source else ""
+    where = f" ({source} is neither beside the bundle nor in this folder)" if source else ""
     raise InputError(f"the original of {model.name} is not found{where}", path=model, hint=_GIVE)
 
 
@@ -211,35 +197,3 @@ def _holds(path: Path, digest: str) -> bool:
     except (InputError, UnsupportedModelError):
         return False
     return True
-
-
-def _report(model: Path) -> _Report:
-    """What the report beside `model` says of it; nothing where there is no report that describes it.
-
-    Raises:
-        InputError: the report is damaged, or describes a model of this name with other bytes.
-    """
-    path = model.parent / _REPORT
-    if not path.is_file():
-        return _Report()
-    try:
-        document = json.loads(path.read_bytes())
-        exports = [part["export"] for part in _parts(document)]
-        digests = {file["path"]: file["sha256"] for file in document["files"]}
-        export = next((each for each in exports if f"{each['name']}.onnx" == model.name), None)
-        if export is None:
-            return _Report()
-        told = _Report(str(export["source"]), metadata_from_document({"metadata": export["metadata"]}, path))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"the bundle's {_REPORT} is damaged ({error!r})", path=path, hint="convert again") from error
-    if digests.get(model.name) != sha256(model.read_bytes()):
-        raise InputError(
-            f"{model.name} is not the model that {_REPORT} describes", path=model,
-            hint="convert again; do not mix bundles",
-        )  # fmt: skip
-    return told
-
-
-def _parts(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """One bundle has one model, an app of two has a primary and a secondary."""
-    return [document] if "export" in document else [document["primary"], document["secondary"]]

@@ -176,7 +176,7 @@ class Telling:
             f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
         )
         if trained.task is Task.FOMO:
-            peak = dict(self.both.shown.loaded.engine.metadata).get("ei_deepstream.merge") == "peak"
+            peak = self.both.shown.loaded.engine.recorded.merge == "peak"
             ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
             return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
         limits = self.both.shown.limits

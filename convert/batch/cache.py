@@ -1,42 +1,334 @@
-"""Bundles that were converted before, by what they were made from: one file an entry, whole or not there.
+"""The cache of converted bundles: its key, its entries, what is stored and restored, and how it is made smaller.
 
     CACHE/CACHEDIR.TAG              what backups leave out (bford.info/cachedir)
     CACHE/entries/ab/abcd...        one bundle: a line of JSON that describes it, then its files
-    CACHE/ledgers/...               see `convert.batch.digest`
+    CACHE/ledgers/...               digests of files by their status, one file for each output folder (`Ledger`)
     CACHE/locks/...                 empty; locked with flock(2) while a bundle with such a key is made
 
-The first line begins with its own SHA-256 and says that of every file, so that a damaged entry is noticed whatever
-damaged it, and made again. Locks end with the process that holds them.
+The key is one digest of what decides the bytes of a bundle: the export, the options, this program and the libraries it
+uses; not time limits, the folder a bundle goes into or the number of workers. An entry's first line begins with its own
+SHA-256 and holds that of every file: a damaged entry is noticed and made again. Locks end with the process that holds
+them.
+
+Reading hundreds of exports to find that nothing has changed costs seconds. So a ledger keeps, with the digest of a set
+of files, their size, inode and times of the last change of content and of status, in nanoseconds. While all of that is
+the same the files are not read again. A program cannot set the time of the last change of status (ctime); what was
+changed less than two seconds before it was read is never trusted, because file systems count time in steps. git does
+the same with its index.
+
+Findings name places as the user named the export; another run may find the same export elsewhere, so that part of a
+path is stored as "the export". What was found in the output folder is looked for again each time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
 import os
+import platform
+import stat
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.batch.digest import File
-from convert.batch.key import SCHEMA
+from convert import __version__
+from convert.artifacts import Metadata
+from convert.batch.plan import Outcome, State
 from convert.errors import OutputError
+from convert.export.naming import bundle_name
+from convert.export.source import places
+from convert.export.tree import IGNORED_FOLDERS
 from convert.findings import Finding, Level
-from convert.writing import make_folder, sha256, write
+from convert.nvinfer.bundle import beside, stale_engines
+from convert.nvinfer.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
+from convert.resources import configs
+from convert.writing import Output, make_folder, sha256, write, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Cache", "Damaged", "Entry", "cache_folder", "locked"]
+    from convert.batch.plan import Job
 
+__all__ = [
+    "Cache",
+    "Changed",
+    "Damaged",
+    "Entry",
+    "File",
+    "Ledger",
+    "Part",
+    "Pruned",
+    "Usage",
+    "cache_folder",
+    "environment",
+    "key_of",
+    "libraries",
+    "list_files",
+    "locked",
+    "prune",
+    "restore",
+    "store",
+    "usage",
+]
+
+SCHEMA = 1
+"""Of the cache; a new one makes every older entry unknown."""
+
+_LIBRARIES = ("ai-edge-litert", "flatbuffers", "numpy", "onnx", "onnxruntime", "pillow", "protobuf", "tf2onnx")
+_ON_DEMAND = {"tensorflow": "tensorflow", "tensorrt": "tensorrt-rtx"}  # option -> library that only it needs
+_NO_BYTES = {"timeout"}  # options that decide whether there is a bundle, not what is in it
+_SETTLED = 2_000_000_000  # nanoseconds; FAT counts in two seconds, everything else in less
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of ei-deepstream; see `ei-deepstream cache info`. Backups may leave it out.
 """
+_LONGEST = 1 << 24  # bytes of an entry's first line; a thousand findings are some hundred thousand
 _LOCKS = 3  # hexadecimal digits of a key that choose its lock: 4096 files at most, and few models share one
 _PERIOD = 0.1  # seconds between two tries for a lock
+_OF_FOLDER = {LEFT_FROM_ANOTHER_ROLE.id, OTHER_BUNDLE_IN_FOLDER.id, STALE_ENGINE.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file as it is found: `name` relative to what was looked at; `status` None for a link that is not followed."""
+
+    name: str
+    path: Path
+    status: os.stat_result | None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a bundle, as it was made; `size` in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+    executable: bool
+
+
+def list_files(places: Iterable[Path]) -> tuple[Part, ...]:
+    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.tree`) is left out.
+
+    Raises:
+        OSError: one cannot be looked at.
+    """
+    parts: list[Part] = []
+    for place in places:
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            parts += _below(place, "")
+        else:
+            parts.append(Part(place.name, place, status))
+    return tuple(parts)
+
+
+def _below(folder: Path, prefix: str) -> Iterator[Part]:
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        name = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in IGNORED_FOLDERS:
+                yield from _below(Path(entry.path), name + "/")
+        elif entry.is_file():
+            yield Part(name, Path(entry.path), entry.stat())
+        elif entry.is_symlink():
+            yield Part(name, Path(entry.path), None)
+
+
+@dataclass
+class Ledger:
+    """Remembers digests of files that stay as they are.
+
+    Args:
+        path: where it is kept; a file that is damaged or not there is an empty ledger.
+        trust: False reads every file again.
+    """
+
+    path: Path
+    trust: bool = True
+    _known: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
+    _used: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            document = json.loads(self.path.read_bytes())
+            self._known = {str(name): (str(stamp), str(digest)) for name, (stamp, digest) in document.items()}
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            self._known = {}
+
+    def digest(self, places: Iterable[Path]) -> str:
+        """SHA-256 of names and contents of all files at or below `places`.
+
+        Raises:
+            OSError: one cannot be read.
+        """
+        paths = tuple(places)
+        parts = list_files(paths)
+        name, stamp = "\0".join(str(path.absolute()) for path in paths), _stamp(parts)
+        if (known := self.known(name, stamp)) is not None:
+            return known
+        now = time.time_ns()
+        whole = hashlib.sha256()
+        for part in parts:
+            content = b"link" if part.status is None else _content(part.path)
+            whole.update(f"{part.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+        self.remember(name, stamp, whole.hexdigest(), settled=_newest(parts) < now - _SETTLED)
+        return whole.hexdigest()
+
+    def known(self, name: str, stamp: str) -> str | None:
+        """What was remembered of `name`, if its files still have this `stamp`."""
+        found = self._known.get(name)
+        if not self.trust or found is None or found[0] != stamp:
+            return None
+        self._used[name] = found
+        return found[1]
+
+    def remember(self, name: str, stamp: str, digest: str, *, settled: bool) -> None:
+        """Keep `digest`; where the files are not `settled`, they will be read again."""
+        if settled:
+            self._used[name] = (stamp, digest)
+
+    def verify(self, folder: Path, files: Iterable[File]) -> bool:
+        """Whether each of these files is in `folder`, whole and as it was made."""
+        files = tuple(files)
+        try:
+            parts = tuple(Part(file.name, folder / file.name, (folder / file.name).lstat()) for file in files)
+        except OSError:
+            return False
+        if not all(map(_fits, parts, files)):
+            return False
+        name, stamp = "\0".join([str(folder.absolute()), *(file.name for file in files)]), _stamp(parts)
+        wanted = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+        if (known := self.known(name, stamp)) is not None:
+            return known == wanted
+        now = time.time_ns()
+        try:
+            if any(_sha256(part.path) != file.sha256 for part, file in zip(parts, files, strict=True)):
+                return False
+        except OSError:
+            return False
+        self.remember(name, stamp, wanted, settled=_newest(parts) < now - _SETTLED)
+        return True
+
+    def save(self) -> None:
+        """Write what was asked for since it was read; what nobody asked for is forgotten.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._used != self._known:
+            write(self.path, json.dumps(dict(sorted(self._used.items())), indent=0).encode())
+
+
+def _fits(part: Part, file: File) -> bool:
+    """Whether it can be that file, by what is seen without reading it."""
+    status = part.status
+    assert status is not None
+    can_run = bool(status.st_mode & stat.S_IXUSR)
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size and can_run == file.executable
+
+
+def _stamp(parts: Iterable[Part]) -> str:
+    """What the file system says of all of them."""
+    seen = hashlib.sha256()
+    for part in parts:
+        facts: tuple[int, ...] = ()
+        if (status := part.status) is not None:
+            times = status.st_mtime_ns, status.st_ctime_ns
+            facts = status.st_mode, status.st_size, status.st_dev, status.st_ino, *times
+        seen.update(repr((part.name, facts)).encode("utf-8", "surrogateescape"))
+    return seen.hexdigest()
+
+
+def _newest(parts: Iterable[Part]) -> int:
+    times = (max(part.status.st_mtime_ns, part.status.st_ctime_ns) for part in parts if part.status)
+    return max(times, default=0)
+
+
+def _content(path: Path) -> bytes:
+    """The digest of a file, so that contents of any size are joined in little memory."""
+    return _sha256(path).encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def key_of(job: Job, ledger: Ledger) -> str:
+    """The key of `job`'s bundle.
+
+    Raises:
+        OSError: a file it depends on cannot be read.
+    """
+    options = {name: _as_json(value, ledger) for name, value in job.options if name not in _NO_BYTES}
+    extra = libraries(options)
+    exports = [[path.name, _stem(path), ledger.digest(places(path))] for path in job.exports]
+    document = {"schema": SCHEMA, "environment": environment(extra), "exports": exports, "options": options}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def libraries(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """What only some conversions need, and one with these options does."""
+    return tuple(library for option, library in _ON_DEMAND.items() if options.get(option))
+
+
+def _stem(path: Path) -> str:
+    """What a bundle of `path` may be called after: the name of a folder around it, where its own says nothing."""
+    return bundle_name(None, "", Metadata(), path, "", several=False)
+
+
+@cached
+def environment(extra: tuple[str, ...] = ()) -> dict[str, str]:
+    """Versions of all that computes, and a digest of this program's own files, which people may edit (`configs/`)."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
+
+    def found(library: str) -> str:
+        try:
+            return version(library)
+        except PackageNotFoundError:
+            return ""
+
+    return {
+        "ei-deepstream": __version__,
+        "files": _own_files(),
+        "python": ".".join(map(str, sys.version_info[:2])),
+        "machine": platform.machine(),
+        **{library: found(library) for library in (*_LIBRARIES, *extra)},
+    }
+
+
+def _own_files() -> str:
+    package = Path(__file__).resolve().parents[1]
+    whole = hashlib.sha256()
+    for root, pattern in ((package, "*.py"), (configs(), "*.toml")):
+        for path in sorted(root.rglob(pattern)):
+            content = path.read_bytes()
+            whole.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def _as_json(value: object, ledger: Ledger) -> Any:
+    """An option's value as JSON; files and folders by their content."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return ["content of", ledger.digest((value,))]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _as_json(getattr(value, field.name), ledger) for field in dataclasses.fields(value)}
+        return [type(value).__name__, fields]
+    if isinstance(value, list | tuple):
+        return [_as_json(item, ledger) for item in value]
+    assert value is None or isinstance(value, bool | int | float | str), f"an option of type {type(value).__name__}"
+    return value
 
 
 class Damaged(Exception):
@@ -51,7 +343,7 @@ class Entry:
         exports: names of what it was made from, for people.
         files: in the order they are written.
         findings: of the conversion, but for what was found in the folder it was written into.
-        summary: see `convert.batch.job.Outcome`.
+        summary: see `convert.batch.plan.Outcome`.
     """
 
     exports: tuple[str, ...]
@@ -227,9 +519,6 @@ class Cache:
         return self.folder / "entries" / key[:2] / key
 
 
-_LONGEST = 1 << 24  # bytes of an entry's first line; a thousand findings are some hundred thousand
-
-
 def _line(entry: Entry, key: str) -> bytes:
     document = {
         "schema": SCHEMA,
@@ -262,3 +551,144 @@ def _head(line: bytes, key: str) -> Entry:
         tuple(findings),
         tuple(document["summary"].items()),
     )
+
+
+class Changed(Exception):
+    """The bundle in its folder is not what its conversion wrote: somebody else writes there."""
+
+
+def store(job: Job, outcome: Outcome, key: str, cache: Cache) -> None:
+    """Keep what the conversion of `job` wrote.
+
+    Raises:
+        Changed: it is not there any more.
+        OutputError: the cache cannot be written.
+    """
+    files, kept = {}, []
+    for output in outcome.outputs:
+        path = Path(output.path)
+        try:
+            data, mode = path.read_bytes(), path.stat().st_mode
+        except OSError as error:
+            raise Changed(str(error)) from error
+        if sha256(data) != output.sha256:
+            raise Changed(f"{path} was changed")
+        files[path.name] = data
+        kept.append(File(path.name, output.sha256, len(data), bool(mode & 0o100)))
+    findings = tuple(_stored(finding, job) for finding in outcome.findings if finding.id not in _OF_FOLDER)
+    names = tuple(path.name for path in job.exports)
+    cache.store(key, Entry(names, tuple(kept), findings, outcome.summary), files)
+
+
+def restore(job: Job, key: str, cache: Cache, ledger: Ledger) -> Outcome | None:
+    """The outcome of `job` without a conversion, its bundle in place; None where the cache does not have it.
+
+    Raises:
+        Damaged: the cache has it, but damaged.
+        OutputError: the bundle cannot be written.
+    """
+    entry = cache.entry(key)
+    if entry is None:
+        return None
+    name = dict(entry.summary).get("bundle")
+    if not entry.files or not isinstance(name, str):
+        raise Damaged("it describes no bundle")
+    names = [file.name for file in entry.files]
+    around = beside(job.output, name, names) if job.sgie is None else ()
+    state = State.UNCHANGED
+    if not ledger.verify(job.output, entry.files):
+        state = State.RESTORED
+        executables = frozenset(file.name for file in entry.files if file.executable)
+        write_all(job.output, cache.contents(key), executables=executables)
+    cache.used(key)
+    around += tuple(finding for each in names if each.endswith(".onnx") for finding in stale_engines(job.output, each))
+    findings = (*(_shown(finding, job) for finding in entry.findings), *around)
+    outputs = tuple(Output(str(job.output / file.name), file.sha256) for file in entry.files)
+    return Outcome(job.name, state, 0, findings=findings, outputs=outputs, summary=entry.summary)
+
+
+def _stored(finding: Finding, job: Job) -> Finding:
+    """A path at or around an export becomes "NUL, number of the export, /, the way from there"; no path has a NUL."""
+    if finding.path is None:
+        return finding
+    for number, export in enumerate(job.exports):
+        near = [str(export), *(str(folder) for folder in (export.parent, export.parent.parent) if folder.name)]
+        if any(finding.path == place or finding.path.startswith(place + os.sep) for place in near):
+            return replace(finding, path=f"\0{number}/{os.path.relpath(finding.path, export)}")
+    return finding
+
+
+def _shown(finding: Finding, job: Job) -> Finding:
+    """The other way round."""
+    if finding.path is None or not finding.path.startswith("\0"):
+        return finding
+    number, _, way = finding.path[1:].partition("/")
+    return replace(finding, path=os.path.normpath(job.exports[int(number)] / way))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a cache holds; `bytes` of its entries, `damaged` how many of them are no use."""
+
+    folder: str
+    entries: int
+    bytes: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed, and how many entries are left."""
+
+    folder: str
+    removed: int
+    bytes: int
+    left: int
+
+
+def usage(cache: Cache) -> Usage:
+    """What `cache` holds; every file is read once to see whether it is whole."""
+    keys = cache.all_keys()
+    damaged = sum(_is_damaged(cache, key) for key in keys)
+    return Usage(str(cache.folder), len(keys), sum(cache.size(key)[0] for key in keys), damaged)
+
+
+def prune(cache: Cache, *, older_than: float, max_size: int | None = None) -> Pruned:
+    """Remove entries that are damaged, were not used for `older_than` seconds, or are more than `max_size` bytes.
+
+    A run that goes on at the same time misses an entry at worst, and converts that model again.
+    """
+    now = time.time()
+    kept: list[tuple[float, int, str]] = []
+    removed = freed = 0
+    for key in cache.all_keys():
+        size, used = cache.size(key)
+        if now - used >= older_than or _is_damaged(cache, key):
+            cache.drop(key)
+            removed, freed = removed + 1, freed + size
+        else:
+            kept.append((used, size, key))
+    kept.sort()
+    total = sum(size for _, size, _ in kept)
+    while max_size is not None and kept and total > max_size:
+        _, size, key = kept.pop(0)
+        cache.drop(key)
+        removed, freed, total = removed + 1, freed + size, total - size
+    _remove_ledgers(cache, now - older_than)
+    return Pruned(str(cache.folder), removed, freed, len(kept))
+
+
+def _is_damaged(cache: Cache, key: str) -> bool:
+    try:
+        cache.contents(key)
+    except Damaged:
+        return True
+    return False
+
+
+def _remove_ledgers(cache: Cache, before: float) -> None:
+    """Those of output folders that no run asked about since."""
+    for path in (cache.folder / "ledgers").glob("*.json"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime <= before:
+                path.unlink()

@@ -1,40 +1,59 @@
 """The jobs of a batch on a Dask cluster: `Cluster` does what `convert.batch.pool.Pool` does, on many machines.
 
-A task of Dask's (`convert.batch.task`) is one job with its files (`convert.batch.parcel`), so that it can be given to
-another worker when its own dies; Dask sees to that. A task that ends the workers themselves is given up by Dask after
-`distributed.scheduler.allowed-failures` of them (3 by default).
+    pack(job) -> Payload              here: the job, and every file that its conversion may look at
+    perform(payload, ...) -> Reply    there, a task of Dask's: in a pool of one process that is kept from task to task
+      unpack(payload, folder) -> Job    the files below `folder`, and the same job with their paths
+      make_reply(...) -> Reply          the outcome and the bundle, with the paths of here again
+    deliver(job, reply)               here: the bundle in its folder, whole or not at all
 
-Versions of this program and its libraries decide bytes, so a worker that has others ends the batch.
+A task is one job with its files, so that it can be given to another worker when its own dies; Dask sees to that. A task
+that ends the workers themselves is given up by Dask after `distributed.scheduler.allowed-failures` of them (3 by
+default). A model that crashes, hangs or eats memory ends the process in the pool, not the worker.
+
+A bundle must not depend on where it was made. So a file gets the same folders above it there as it has here, for a
+bundle may be called after one of them (`convert.export.naming`). Versions of this program and its libraries decide
+bytes, so a worker that has others ends the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import logging
+import os
+import pickle
 import queue
 import re
+import tempfile
+import threading
 import time
 import uuid
+import zlib
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from convert.batch.job import Outcome, failure
-from convert.batch.key import environment
-from convert.batch.parcel import delivered, pack
-from convert.batch.pool import TIME
-from convert.batch.task import Different, perform, wanted
+from convert.batch.cache import environment, libraries, list_files
+from convert.batch.plan import Outcome, State, failure
+from convert.batch.pool import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError
+from convert.export.source import places
+from convert.nvinfer.bundle import beside, stale_engines
+from convert.report import REPORT, dumps
+from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from convert.batch.job import Job
+    from convert.batch.plan import Job
     from convert.pipeline import Event
+    from convert.writing import Output
 
-__all__ = ["CONNECT", "PATIENCE", "Cluster"]
+__all__ = ["CONNECT", "PATIENCE", "Cluster", "Payload", "Reply", "deliver", "make_reply", "pack", "perform", "unpack"]
 
 CONNECT = 10.0
 """Seconds for the connection to the scheduler, and for each worker to say what it is."""
@@ -44,6 +63,13 @@ PATIENCE = 120.0
 
 _PERIOD = 1.0  # seconds between two looks at the scheduler while nothing comes back
 _ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://[^/:\s]+(?::\d{1,5})?/?|(?:tcp|tls)://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
+
+_UNREAD = "edge-impulse-sdk"
+"""Of a library's SDK only the names are looked at (`convert.export.candidates`); its contents are some 30 MB."""
+
+_ABOVE = "model!"
+"""The folder there in which "/" of here is. A model none of whose folders has a telling name is called "model"; this
+name gives the same slug, and is reached after all folders of here."""
 
 
 @dataclass
@@ -149,11 +175,11 @@ class Cluster:
                 self._client.cancel([future for _, future in going.values()], force=True)
 
     def _submit(self, job: Job) -> Any:
-        parcel = pack(job)
-        versions = wanted(job.settings)
+        payload = pack(job)
+        versions = required_environment(job.settings)
         key = f"ei-deepstream-{job.name}-{uuid.uuid4().hex}"  # never the result of somebody else's task
         # Arguments stay with the scheduler; what is "scattered" would be lost with the worker that holds it.
-        future = self._client.submit(perform, parcel, versions, self.seconds, self.memory, key=key, pure=False)
+        future = self._client.submit(perform, payload, versions, self.seconds, self.memory, key=key, pure=False)
         future.add_done_callback(lambda each: self._done.put(each.key))
         return future
 
@@ -198,9 +224,9 @@ class Cluster:
             return None
         except CancelledError as error:
             self._gone(error)
-        if isinstance(reply, Different):
-            raise _different(reply)
-        return delivered(job, reply)
+        if isinstance(reply, EnvironmentMismatch):
+            raise _mismatch(reply)
+        return deliver(job, reply)
 
     def _await_workers(self) -> None:
         start = time.monotonic()
@@ -215,7 +241,7 @@ class Cluster:
         Raises:
             ConvertError: one has others.
         """
-        here = wanted({})
+        here = required_environment({})
         found = self._asked(lambda: self._client.run(environment, on_error="return"))
         for address, said in sorted(found.items()):
             if isinstance(said, BaseException):
@@ -224,7 +250,7 @@ class Cluster:
                     hint="install the same ei-deepstream there, in the Python that runs `dask worker`",
                 )
             if said != here:
-                raise _different(Different(address, said, here))
+                raise _mismatch(EnvironmentMismatch(address, said, here))
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         """What `ask` gives.
@@ -284,7 +310,7 @@ def _no_workers(address: str, seconds: float) -> ConvertError:
     )
 
 
-def _different(worker: Different) -> ConvertError:
+def _mismatch(worker: EnvironmentMismatch) -> ConvertError:
     said = worker.environment
     other = [
         "its own files" if name == "files" else f"{name} is {said.get(name) or 'missing'}, here {version or 'missing'}"
@@ -317,3 +343,245 @@ def _broken(error: BaseException) -> ConvertError:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A job on its way.
+
+    Attributes:
+        job: with the paths of the machine it comes from.
+        here: the working folder there, against which its relative paths are.
+        content: folders, links and files by absolute path, packed.
+    """
+
+    job: Job
+    here: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of a job elsewhere.
+
+    Attributes:
+        outcome: with the paths of the job as it was sent.
+        files: of the bundle, by name: content, and whether it can be run.
+    """
+
+    outcome: Outcome
+    files: dict[str, tuple[bytes, bool]] = field(repr=False)
+
+
+def pack(job: Job) -> Payload:
+    """Everything `job` needs.
+
+    Raises:
+        InputError: a file of it cannot be read; one that is not there is told by the conversion itself.
+    """
+    content: dict[str, bytes | None] = {}
+    try:
+        for root in _roots(job):
+            content |= _below(root)
+    except OSError as error:
+        raise InputError(
+            f"cannot read it: {error.strerror or error}",
+            path=error.filename or job.export,
+            hint="check its permissions, or copy it elsewhere",
+        ) from error
+    return Payload(job, str(Path.cwd()), zlib.compress(pickle.dumps(content), 1))
+
+
+def _roots(job: Job) -> Iterator[Path]:
+    for path in (*job.exports, *(value for _, value in job.options if isinstance(value, Path))):
+        if path.exists():
+            yield from places(path)
+
+
+def _below(root: Path) -> dict[str, bytes | None]:
+    """Content by absolute path; None for a link to a folder, which is not followed; a folder ends in "/"."""
+    content: dict[str, bytes | None] = {_absolute(root) + "/": b""} if root.is_dir() else {}
+    for part in list_files([root]):
+        place = _absolute(part.path)
+        if part.status is not None:
+            content[place] = b"" if _UNREAD in Path(part.name).parts else part.path.read_bytes()
+        elif part.path.is_dir():
+            content[place] = None
+    return content
+
+
+def unpack(payload: Payload, folder: Path) -> Job:
+    """The job of `payload`, its files below the empty folder `folder`; the bundle goes below it, too.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    for name, data in pickle.loads(zlib.decompress(payload.content)).items():  # noqa: S301 - from our own client
+        place = Path(f"{folder}/{_ABOVE}{name}")
+        if name.endswith("/"):
+            place.mkdir(parents=True, exist_ok=True)
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if data is None:
+            place.symlink_to(".")
+        else:
+            place.write_bytes(data)
+    job = payload.job
+    options = tuple(
+        (name, _there(value, payload, folder) if isinstance(value, Path) else value) for name, value in job.options
+    )
+    return replace(
+        job,
+        export=_there(job.export, payload, folder),
+        sgie=None if job.sgie is None else _there(job.sgie, payload, folder),
+        output=folder / "bundle",
+        options=options,
+    )
+
+
+def _there(path: Path, payload: Payload, folder: Path) -> Path:
+    return Path(f"{folder}/{_ABOVE}{os.path.normpath(os.path.join(payload.here, path))}")  # noqa: PTH118 - text
+
+
+def make_reply(payload: Payload, folder: Path, outcome: Outcome) -> Reply:
+    """What is sent back: `outcome` of the job that `unpack` gave for `folder`.
+
+    Raises:
+        OSError: the bundle cannot be read.
+    """
+    files, names = {}, _names(payload, folder)
+    for output in outcome.outputs:
+        path = Path(output.path)
+        files[path.name] = path.read_bytes(), bool(path.stat().st_mode & 0o100)
+    outcome = _renamed(outcome, names)
+    if REPORT in files:  # its findings name places in the export as the user does
+        report = dumps(_renamed(json.loads(files[REPORT][0]), names))
+        files[REPORT] = report, False
+        outcome = _with_report(outcome, sha256(report))
+    return Reply(outcome, files)
+
+
+def _with_report(outcome: Outcome, digest: str) -> Outcome:
+    def corrected(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+        return tuple(replace(each, sha256=digest) if Path(each.path).name == REPORT else each for each in outputs)
+
+    records = tuple(replace(record, outputs=corrected(record.outputs)) for record in outcome.records)
+    return replace(outcome, outputs=corrected(outcome.outputs), records=records)
+
+
+def _names(payload: Payload, folder: Path) -> list[tuple[str, str]]:
+    """What the paths of there are called here, longest first: as the user named them where that is known."""
+    job = payload.job
+    known = {str(folder / "bundle"): str(job.output), f"{folder}/{_ABOVE}": ""}
+    for path in (*job.exports, *(value for _, value in job.options if isinstance(value, Path))):
+        for named in (path, path.parent, path.parent.parent):
+            if ".." not in named.parts[-1:]:
+                known.setdefault(str(_there(named, payload, folder)), str(named))
+    for there, here in list(known.items()):
+        if here == ".":  # "./labels.txt" is shown as "labels.txt"
+            known[f"{there}/"] = ""
+    return sorted(known.items(), key=lambda each: -len(each[0]))
+
+
+def _renamed(value: Any, names: list[tuple[str, str]]) -> Any:
+    """`value` with the paths in all its texts replaced."""
+    if isinstance(value, str):
+        if type(value) is str:
+            for there, here in names:
+                value = value.replace(there, here)
+        return value
+    if isinstance(value, tuple | list):
+        return type(value)(_renamed(item, names) for item in value)
+    if isinstance(value, dict):
+        return {name: _renamed(item, names) for name, item in value.items()}
+    if isinstance(value, ConvertError):
+        message, hint, path = (_renamed(text, names) for text in (value.message, value.hint, value.path))
+        return type(value)(message, hint=hint, path=path, line=value.line)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: _renamed(getattr(value, each.name), names) for each in dataclasses.fields(value)}
+        return replace(value, **fields)
+    return value
+
+
+def deliver(job: Job, reply: Reply) -> Outcome:
+    """The outcome of `job`, its bundle in place."""
+    outcome = reply.outcome
+    if outcome.state is not State.DONE:
+        return outcome
+    names = [Path(output.path).name for output in outcome.outputs]
+    files = {name: reply.files[name][0] for name in names}
+    if damaged := [each.path for each in outcome.outputs if sha256(files[Path(each.path).name]) != each.sha256]:
+        error = ConvertError(
+            f"{damaged[0]} came back damaged", hint="run it again; if it stays so, look at the network"
+        )
+        return failure(job, error, outcome.seconds)
+    name = dict(outcome.summary).get("bundle")
+    try:
+        around = beside(job.output, name, names) if job.sgie is None and isinstance(name, str) else ()
+        write_all(job.output, files, executables=frozenset(name for name in names if reply.files[name][1]))
+        around += tuple(found for each in names if each.endswith(".onnx") for found in stale_engines(job.output, each))
+    except ConvertError as error:
+        return failure(job, error, outcome.seconds)
+    return replace(outcome, findings=(*outcome.findings, *around))
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - links stay what they are
+
+
+def required_environment(options: Mapping[str, Any]) -> dict[str, str]:
+    """What a worker has to be, to convert with `options`: versions that decide bytes."""
+    return environment(libraries(options))
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentMismatch:
+    """Instead of a reply: this worker has other versions."""
+
+    address: str
+    environment: dict[str, str]
+    wanted: dict[str, str]
+
+
+def perform(
+    payload: Payload, versions: dict[str, str], seconds: float, memory: int | None
+) -> Reply | EnvironmentMismatch:
+    """The task: convert one job.
+
+    Args:
+        payload: the job and its files.
+        versions: what `required_environment` says on the client's machine.
+        seconds, memory: see `Cluster`.
+    """
+    here = required_environment(payload.job.settings)
+    if here != versions:
+        return EnvironmentMismatch(_own_address(), here, versions)
+    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as place, _own_pool(seconds, memory) as pool:
+        folder = Path(place)
+        (outcome,) = pool([unpack(payload, folder)], lambda _job, _event: None)
+        return make_reply(payload, folder, outcome)
+
+
+_idle: list[Pool] = []
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _own_pool(seconds: float, memory: int | None) -> Iterator[Pool]:
+    """A pool of one process, kept from task to task: one for each thread that the worker uses at a time."""
+    with _lock:
+        pool = _idle.pop() if _idle else Pool(1)
+    pool.seconds, pool.memory = seconds, memory or half_of_memory()
+    try:
+        yield pool
+    except BaseException:
+        pool.__exit__(None, None, None)
+        raise
+    with _lock:
+        _idle.append(pool)
+
+
+def _own_address() -> str:
+    from distributed import get_worker  # noqa: PLC0415 - there it is
+
+    return str(get_worker().address)

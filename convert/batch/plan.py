@@ -1,22 +1,80 @@
-"""What is to be converted, before anything is read: paths, globs and folders become models, models become jobs."""
+"""What is to be converted and what becomes of it, as values: manifest, globs and folders -> models -> jobs -> outcomes.
+
+Jobs and outcomes cross process and machine borders, so they are frozen, picklable and hold nothing that is open.
+`execute` runs the same stages as `ei-deepstream convert`: the same export and options give the same bytes.
+
+A manifest is TOML with `[defaults]` and one `[[model]]` for each export, pair of exports, or glob:
+
+    [defaults]
+    target = "6.2"
+
+    [[model]]
+    export = "exports/door.zip"
+    name = "door"
+    role = "pgie"
+
+    [[model]]
+    export = "weekly/*/export.zip"
+    name = "{parent}"
+
+    [[model]]
+    pgie = "finder.zip"
+    sgie = "kinds.zip"
+
+Every option of `convert` has its name there. Paths are relative to the manifest. What is not known is refused with its
+line: a mistyped option must not be a default.
+"""
 
 from __future__ import annotations
 
+import difflib
 import glob
 import re
+import time
+import tomllib
+import traceback
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from convert.artifacts import Metadata
-from convert.batch.job import Job, job
-from convert.errors import InputError, PresetError
+from convert.artifacts import Metadata, slug
+from convert.errors import ConvertError, InputError, PresetError
+from convert.export.archive import read_file
 from convert.export.naming import bundle_name
+from convert.findings import Level, worst
+from convert.isolation import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["NAME", "Model", "expand", "found", "plan", "short_name"]
+    from convert.findings import Finding
+    from convert.isolation import Worker
+    from convert.pipeline import Event, Record, Run
+    from convert.writing import Output
+
+__all__ = [
+    "BUG",
+    "GOOD",
+    "NAME",
+    "Job",
+    "Model",
+    "Options",
+    "Outcome",
+    "State",
+    "bug",
+    "execute",
+    "expand",
+    "failure",
+    "find_models",
+    "job",
+    "plan",
+    "read_manifest",
+    "short_name",
+]
+
+BUG = 70
+"""The exit code of a run that ended in a fault of ours (sysexits.h, EX_SOFTWARE), as `convert` has it."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 """What a model of a batch may be called: it names a folder, and the files of a bundle."""
@@ -24,6 +82,171 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SUFFIXES = (".zip", ".lite", ".tflite", ".onnx")
 _LIBRARY = ("model-parameters", "tflite-model", "edge-impulse-sdk", "library.properties", "src/model-parameters")
 """What lies at the top of Edge Impulse's C++ and Arduino libraries."""
+
+_LARGEST = 4 << 20  # bytes; ten thousand models are one of them
+_ITS_OWN = ("export", "name", "pgie", "sgie")  # keys of a model that are no options
+_SAID_BY_PAIR = ("role", "operate-on-gie-id")  # what being a pair says already
+
+
+class State(StrEnum):
+    """What became of a job."""
+
+    DONE = "done"
+    """Converted and written."""
+    WRONG = "wrong"
+    """A finding of level error ended it; nothing was written."""
+    FAILED = "failed"
+    """An error, a crash or a limit ended it; nothing was written."""
+    UNCHANGED = "unchanged"
+    """Nothing was done: what is there is what a conversion would write."""
+    RESTORED = "restored"
+    """Written again from the cache, without a conversion."""
+
+
+GOOD = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
+"""The bundle is there, whole and up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A model to convert. `job` makes one from ordinary values.
+
+    Attributes:
+        name: unique in its batch; what it is called in reports.
+        export: what `convert` is given; with `sgie` the detector's.
+        output: the folder the bundle goes into.
+        options: the options of `convert` by their Python names, sorted; what is not there has its default.
+        sgie: the export of a second model for the objects the first one finds; both go into one app.
+    """
+
+    name: str
+    export: Path
+    output: Path
+    options: tuple[tuple[str, Any], ...] = ()
+    sgie: Path | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options, as the stages take them."""
+        return dict(self.options)
+
+    @property
+    def exports(self) -> tuple[Path, ...]:
+        """One export, or two."""
+        return (self.export,) if self.sgie is None else (self.export, self.sgie)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        name: the job's.
+        exit_code: what `ei-deepstream convert` would have ended with: 0, 1 (findings of level error), 3, or `BUG`.
+        seconds: wall time, of all stages; never part of a file.
+        findings: of all stages, in order.
+        outputs: the files of the bundle, in the order they were written; empty unless it is whole.
+        error: what ended it.
+        records: the stages; empty where nothing had to be done.
+        summary: what a table shows of the model: `task`, `input` ("96x96x3"), `labels` (how many), `bundle`,
+            `max_abs_diff`, `top1`; only
+            what is known.
+        details: a traceback, for `BUG` only.
+    """
+
+    name: str
+    state: State
+    exit_code: int
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    error: ConvertError | None = None
+    records: tuple[Record, ...] = ()
+    summary: tuple[tuple[str, Any], ...] = ()
+    details: str = ""
+
+
+def job(name: str, export: Path, output: Path, options: Mapping[str, Any], sgie: Path | None = None) -> Job:
+    """A `Job` with `options` sorted, so that equal options make equal jobs."""
+    return Job(name, export, output, tuple(sorted(options.items())), sgie)
+
+
+def _silent(_event: Event) -> None:
+    """No-op observer."""
+
+
+def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silent) -> Outcome:
+    """Convert one model and write its bundle into `job.output`; nothing is raised but KeyboardInterrupt and the like.
+
+    Args:
+        job: what to do.
+        worker: a started one (`convert.warm`), in which tf2onnx and LiteRT run; it stays the caller's.
+        observer: is told of every stage, as by `convert.pipeline.run`.
+    """
+    start = time.perf_counter()
+    try:
+        run = _run(job, worker, observer)
+    except ConvertError as error:  # an option that does not fit, found before the first stage
+        return failure(job, error, time.perf_counter() - start)
+    except Failed as error:  # in the worker
+        return bug(job, str(error), error.details, time.perf_counter() - start)
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one model must not end the others; it is told as one
+        reason = f"{type(error).__name__}: {error}"
+        return bug(job, reason, "".join(traceback.format_exception(error)), time.perf_counter() - start)
+    return _outcome(job, run, time.perf_counter() - start)
+
+
+def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
+    """The outcome of a job that ended before any stage could say how."""
+    return Outcome(job.name, State.FAILED, 3, seconds, error=error)
+
+
+def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
+    """The outcome of a job that ended in a fault of ours; `details` is the traceback."""
+    error = ConvertError(
+        f"this is a bug in ei-deepstream: {' '.join(reason.split())}",
+        hint="please report it with the export and what batch.json has under `details`",
+        path=job.export,
+    )
+    return Outcome(job.name, State.FAILED, BUG, seconds, error=error, details=details)
+
+
+def _run(job: Job, worker: Worker, observer: Callable[[Event], None]) -> Run:
+    from convert import cascade, pipeline  # noqa: PLC0415 - the values above travel without what conversions need
+    from convert.road import stages, two_stages  # noqa: PLC0415
+
+    settings = job.settings
+    if job.sgie is None:
+        return pipeline.run(stages(job.output, settings, worker), job.export, observer)
+    roads, emit = two_stages(job.output, settings, worker)
+    return cascade.run((job.export, job.sgie), roads, emit, observer)
+
+
+def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
+    wrong = worst(run.findings) is Level.ERROR
+    state = State.FAILED if run.error else State.WRONG if wrong else State.DONE
+    code = {State.FAILED: 3, State.WRONG: 1}.get(state, 0)
+    outputs = run.outputs if state is State.DONE else ()
+    records, summary = tuple(run.records), tuple(_summary(run).items())
+    return Outcome(job.name, state, code, seconds, run.findings, outputs, run.error, records, summary)
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in _run
+
+    known: dict[str, Any] = {}
+    if export := run.last(Export):
+        known |= {
+            "task": export.facts.task.value,
+            "input": "x".join(str(size or "?") for size in export.facts.input.shape[1:]),
+        }
+    if adapted := run.last(Adapted):
+        known["labels"] = len(adapted.head.labels)
+    if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+        known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
+    if bundle := run.last(Bundle):
+        known["bundle"] = bundle.name
+    return known
 
 
 @dataclass(frozen=True)
@@ -66,7 +289,7 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     return tuple(base / match for match in matches)
 
 
-def found(words: Iterable[str], options: Mapping[str, Any] | None = None) -> tuple[Model, ...]:
+def find_models(words: Iterable[str], options: Mapping[str, Any] | None = None) -> tuple[Model, ...]:
     """The models that plain paths, globs and folders of exports name, each once.
 
     Raises:
@@ -139,3 +362,170 @@ def plan(
         options = {**defaults, **model.options, **overrides}
         jobs.append(job(model.name, model.export, output / model.name, options, model.sgie))
     return tuple(jobs)
+
+
+class Options(Protocol):
+    """The options a manifest may hold."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """As they are written: "resize-mode"."""
+
+    def value(self, name: str, raw: object, base: Path) -> tuple[str, Any]:
+        """The option's Python name and the value of `raw`, which TOML gave; paths are relative to `base`.
+
+        Raises:
+            ValueError: it cannot have this value; the message says what it can have.
+        """
+
+
+def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
+    """The models of the manifest `path`, in order.
+
+    Raises:
+        InputError: it cannot be read, is no TOML, or says what cannot be; with the line where that is known.
+    """
+    try:
+        text = read_file(path, _LARGEST).decode("utf-8-sig")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise InputError("the manifest is not UTF-8", path=path, hint="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        last = len(text.splitlines()) or None
+        raise InputError(
+            f"the manifest is no TOML: {error}",
+            path=path,
+            line=int(line[1]) if line else last,
+            hint="see toml.io; text stands in quotes",
+        ) from error
+    except RecursionError as error:
+        raise InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
+    return _Reader(path, text, options).models(document)
+
+
+class _Reader:
+    """One manifest."""
+
+    def __init__(self, path: Path, text: str, options: Options) -> None:
+        self._path, self._options = path, options
+        self._lines = text.split("\n")
+
+    def models(self, document: Mapping[str, Any]) -> tuple[Model, ...]:
+        """All of them."""
+        for key in document:
+            if key not in {"defaults", "model"}:
+                self._refuse(f"{key!r} is not known here{_meant(key, ('defaults', 'model'))}", _line(self._lines, key))
+        defaults, models = document.get("defaults", {}), document.get("model", [])
+        if not isinstance(defaults, dict):
+            self._refuse("defaults is a table: [defaults]", _line(self._lines, "defaults"))
+        if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+            self._refuse("model is a list of tables: [[model]]", _line(self._lines, "model"))
+        if not models:
+            self._refuse("there is no [[model]] in it", None)
+        common = self._given(defaults, _table(self._lines, "[defaults]", 0), ())
+        return tuple(one for number, table in enumerate(models) for one in self._model(table, number, common))
+
+    def _model(self, table: dict[str, Any], number: int, common: dict[str, Any]) -> Iterator[Model]:
+        start = _table(self._lines, "[[model]]", number)
+        given = self._given({k: v for k, v in table.items() if k not in _ITS_OWN}, start, _ITS_OWN)
+        for key in _ITS_OWN:
+            if key in table and not (isinstance(table[key], str) and table[key].strip() and "\0" not in table[key]):
+                self._refuse(f"{key} is text that is not empty", _line(self._lines, key, start))
+        if ("pgie" in table) != ("sgie" in table) or ("export" in table) == ("pgie" in table):
+            self._refuse("a model has an export, or a pgie and an sgie", start)
+        options = {**common, **given}
+        if "pgie" in table:
+            yield self._pair(table, start, options)
+            return
+        pattern, name = table["export"], table.get("name")
+        exports = self._expanded(pattern, start)
+        for export in exports:
+            called = self._name(name, export, start, several=len(exports) > 1)
+            own = {"bundle_name": called} if name else {}
+            yield Model(called, export, None, {**options, **own}, self._path, start)
+
+    def _pair(self, table: dict[str, Any], start: int | None, options: dict[str, Any]) -> Model:
+        for key in _SAID_BY_PAIR:
+            if _spelled(key, table):
+                self._refuse(
+                    f"{key} means nothing with pgie and sgie: they say it already", _line(self._lines, key, start)
+                )
+        pgie, sgie = (self._path.parent / table[key] for key in ("pgie", "sgie"))
+        name = table.get("name")
+        own = {"bundle_name": name} if name else {}
+        called = name or f"{short_name(pgie)}-{short_name(sgie)}"
+        return Model(called, pgie, sgie, {**options, **own}, self._path, start)
+
+    def _expanded(self, pattern: str, start: int | None) -> tuple[Path, ...]:
+        try:
+            return expand(pattern, self._path.parent)
+        except ConvertError as error:
+            self._refuse(f"export {pattern!r}: {error.message}", _line(self._lines, "export", start), error.hint)
+        except (OSError, ValueError, re.error) as error:  # patterns that no file name can be
+            self._refuse(f"export {pattern!r} cannot be looked for: {error}", _line(self._lines, "export", start))
+
+    def _name(self, name: str | None, export: Path, start: int | None, *, several: bool) -> str:
+        if name is None:
+            return short_name(export)
+        if several and not {"{stem}", "{parent}"} & set(re.findall(r"\{\w+\}", name)):
+            self._refuse(
+                "a name for several exports says how they differ",
+                _line(self._lines, "name", start),
+                'use {stem} (file name) or {parent} (folder) in it: name = "{parent}"',
+            )
+        parent = slug(export.absolute().parent.name)
+        return name.replace("{stem}", short_name(export)).replace("{parent}", parent)
+
+    def _given(self, table: dict[str, Any], start: int | None, own: tuple[str, ...]) -> dict[str, Any]:
+        """The options of a table, by their Python names."""
+        given: dict[str, Any] = {}
+        for key, raw in table.items():
+            spelled = key.replace("_", "-")
+            line = _line(self._lines, key, start)
+            if spelled not in self._options.names:
+                known = (*own, *self._options.names)
+                self._refuse(f"there is no option {key!r}{_meant(spelled, known)}", line)
+            try:
+                name, value = self._options.value(spelled, raw, self._path.parent)
+            except ValueError as error:
+                self._refuse(f"{key}: {error}", line)
+            if name in given:
+                self._refuse(f"{spelled} is given twice, with - and with _", line)
+            given[name] = value
+        return given
+
+    def _refuse(self, message: str, line: int | None, hint: str | None = None) -> NoReturn:
+        raise InputError(message, path=self._path, line=line, hint=hint or "see `ei-deepstream batch --help`")
+
+
+def _spelled(key: str, table: Mapping[str, Any]) -> bool:
+    return key in table or key.replace("-", "_") in table
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _table(lines: list[str], header: str, number: int) -> int | None:
+    """The line of the `number`-th `header`; None where it is written in another way."""
+    found = [place for place, line in enumerate(lines, 1) if line.partition("#")[0].replace(" ", "").strip() == header]
+    return found[number] if number < len(found) else None
+
+
+def _line(lines: list[str], key: str, start: int | None = 0) -> int | None:
+    """The first line that gives `key` in the table at line `start`, which itself is given where none is seen.
+
+    With `start` 0: in any table, and None where none is seen.
+    """
+    if start is None:
+        return None
+    pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    for place in range(max(start, 1), len(lines) + 1):
+        line = lines[place - 1]
+        if place > start > 0 and line.lstrip().startswith("["):
+            break
+        if pattern.match(line):
+            return place
+    return start or None

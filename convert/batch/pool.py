@@ -1,9 +1,8 @@
-"""A pool of warm worker processes on this machine: a model that crashes, hangs or eats memory ends its worker, not the
-batch.
+"""A pool of worker processes on this machine: a model that crashes, hangs or eats memory ends its worker only.
 
-Each worker is a child process (`convert.isolation`) that has imported everything and runs one job after the other
-(`convert.batch.slot`); a thread of this process watches each one. When a worker ends before its job does, the job has
-failed, and the next one gets a new worker.
+Each worker is a child process (`convert.isolation`) that has imported everything and runs one job after the other; a
+thread of this process watches each one. When a worker ends before its job does, the job has failed, and the next one
+gets a new worker.
 """
 
 from __future__ import annotations
@@ -17,27 +16,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from convert.batch.job import Outcome, State, bug
+from convert.batch.plan import Outcome, State, bug, execute
 from convert.errors import ConvertError
-from convert.isolation import Died, Failed, Worker
+from convert.isolation import Died, Failed, Worker, answer, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
-    from convert.batch.job import Job
+    from convert.batch.plan import Job
     from convert.pipeline import Event, Record
 
-__all__ = ["TIME", "Entered", "Left", "Pool", "cores", "half_of_memory"]
+__all__ = [
+    "PRELOAD",
+    "TIME",
+    "CallEnded",
+    "CallStarted",
+    "InProcessWorker",
+    "Pool",
+    "cores",
+    "half_of_memory",
+]
 
 TIME = 600.0
 """Seconds for one model, where nothing else is said; the slowest of the real ones takes three."""
+
+PRELOAD = ("convert.graph.preload", "convert.batch.pool")
+"""What a worker imports, in order: the TensorFlow stub goes before whatever imports tf2onnx."""
 
 _START = 300.0  # seconds for the imports of a worker, on a machine that is busy with other things
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class CallStarted:
     """Told by a worker: a function that may crash or hang begins, and may take so many seconds."""
 
     function: str
@@ -45,7 +56,7 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class CallEnded:
     """Told by a worker: it has ended."""
 
 
@@ -79,10 +90,10 @@ class Pool:
     size: int
     seconds: float = TIME
     memory: int | None = None
-    preload: tuple[str, ...] = ("convert.batch.slot",)
+    preload: tuple[str, ...] = PRELOAD
     _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
     _said: queue.SimpleQueue[_Said] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _slots: list[_Slot] = field(default_factory=list, init=False, repr=False)
+    _threads: list[_WorkerThread] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come. `observer` is called in this thread."""
@@ -90,8 +101,8 @@ class Pool:
         while True:
             # One more than there are workers: none waits while the caller looks at an outcome.
             while going <= self.size and (job := next(source, None)) is not None:
-                if len(self._slots) < min(self.size, going + 1):
-                    self._slots.append(_Slot(self, self._todo, self._said))
+                if len(self._threads) < min(self.size, going + 1):
+                    self._threads.append(_WorkerThread(self, self._todo, self._said))
                 self._todo.put(job)
                 going += 1
             if not going:
@@ -112,17 +123,17 @@ class Pool:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End all workers, at once."""
-        for slot in self._slots:
-            slot.stop()
-        for slot in self._slots:
-            slot.thread.join()
-        self._slots.clear()
+        for thread in self._threads:
+            thread.stop()
+        for thread in self._threads:
+            thread.thread.join()
+        self._threads.clear()
 
 
 _Said = Outcome | tuple["Job", "Event"] | Exception
 
 
-class _Slot:
+class _WorkerThread:
     """One worker, and the thread that watches it. The worker dies with the thread that started it (see isolation)."""
 
     def __init__(self, pool: Pool, todo: queue.SimpleQueue[Job | None], said: queue.SimpleQueue[_Said]) -> None:
@@ -148,41 +159,41 @@ class _Slot:
             self._worker.close()
 
     def _perform(self, job: Job) -> Outcome:
-        pool, worker, watch = self._pool, self._worker, _Watch()
-        worker.call("convert.batch.slot:ready", timeout=_START)
+        pool, worker, progress = self._pool, self._worker, _Progress()
+        worker.call("convert.batch.pool:ready", timeout=_START)
         start = time.perf_counter()
 
         def told(said: Any) -> None:
-            worker.within(watch.hear(said))
-            if not isinstance(said, Entered | Left):
+            worker.within(progress.update(said))
+            if not isinstance(said, CallStarted | CallEnded):
                 self._said.put((job, said))
 
         try:
             outcome: Outcome = worker.call(
-                "convert.batch.slot:perform", job, timeout=pool.seconds, memory=pool.memory, told=told
+                "convert.batch.pool:perform", job, timeout=pool.seconds, memory=pool.memory, told=told
             )
         except Died as death:
-            error = watch.error(death, pool.seconds)
-            return _ended(job, error, time.perf_counter() - start, watch.records)
+            error = progress.error(death, pool.seconds)
+            return _ended(job, error, time.perf_counter() - start, progress.records)
         except Failed as fault:
             return bug(job, str(fault), fault.details, time.perf_counter() - start)
         return outcome
 
 
 @dataclass
-class _Watch:
+class _Progress:
     """What is known of a job that goes on in a worker."""
 
     records: list[Record] = field(default_factory=list)
     stage: str = ""
-    inside: Entered | None = None
+    inside: CallStarted | None = None
 
-    def hear(self, said: Entered | Left | Event) -> float:
+    def update(self, said: CallStarted | CallEnded | Event) -> float:
         """Take note; returns how many seconds what comes next may take."""
-        if isinstance(said, Entered):
+        if isinstance(said, CallStarted):
             self.inside = said
             return said.seconds
-        if isinstance(said, Left):
+        if isinstance(said, CallEnded):
             self.inside = None
         elif said.status == "started":
             self.stage = said.name
@@ -223,3 +234,55 @@ class _Watch:
 def _ended(job: Job, error: ConvertError, seconds: float, records: list[Record]) -> Outcome:
     findings = tuple(finding for record in records for finding in record.findings)
     return Outcome(job.name, State.FAILED, 3, seconds, findings, error=error, records=tuple(records))
+
+
+class InProcessWorker(Worker):
+    """A `Worker` that is no process: calls run in this one, and its parent is told of them.
+
+    `convert` runs tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is that child already, so
+    all stages run in it: one process a core instead of two, nothing is imported twice, and no model is copied through
+    a pipe. The parent is told what goes on, and so can say what it was that crashed.
+    """
+
+    def start(self) -> Self:
+        """Nothing has to be started."""
+        return self
+
+    def call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        memory: int | None = None,  # noqa: ARG002 - the parent keeps it
+        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent is told at once
+    ) -> Any:
+        """As `Worker.call`; the parent keeps the limits."""
+        tell(CallStarted(function, timeout))
+        kind, value = answer(function, arguments)
+        tell(CallEnded())
+        if kind == "result":
+            return value
+        if kind == "error":
+            raise value
+        raise Failed(*value)
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def ready() -> None:
+    """Import the rest of what a conversion needs, so that no job's time is spent on it."""
+    import ai_edge_litert.interpreter  # noqa: F401, PLC0415 - only the child is to have all this
+    import onnxruntime  # noqa: F401, PLC0415
+
+    import convert.cascade  # noqa: PLC0415
+    import convert.road  # noqa: PLC0415
+    import convert.validate.comparison  # noqa: F401, PLC0415
+
+
+def perform(job: Job) -> Outcome:
+    """`execute`, telling of every stage."""
+    return execute(job, InProcessWorker(), tell)

@@ -13,14 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from convert.batch.cache import Damaged
-from convert.batch.digest import Ledger
+from convert.batch.cache import Changed, Damaged, Ledger, key_of, restore, store
 from convert.batch.findings import CACHE_DAMAGED, CACHE_UNUSABLE, LEFT_OVER, OLD_BUNDLE, SAME_EXPORT
-from convert.batch.job import GOOD, State, failure
-from convert.batch.keep import Changed, restore, store
-from convert.batch.key import key_of
+from convert.batch.plan import GOOD, State, failure
 from convert.batch.pool import cores
 from convert.errors import OutputError
+from convert.report import REPORT
 from convert.writing import make_folder
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.batch.cache import Cache
-    from convert.batch.job import Job, Outcome
+    from convert.batch.plan import Job, Outcome
     from convert.findings import Finding
     from convert.pipeline import Event
 
@@ -248,11 +246,11 @@ def _doubles(jobs: Iterable[Job], keys: dict[str, str]) -> Iterator[Finding]:
 
 def _left(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> Iterator[Finding]:
     for job, outcome in zip(jobs, outcomes, strict=True):
-        if outcome.state not in GOOD and (job.output / "report.json").exists():
+        if outcome.state not in GOOD and (job.output / REPORT).exists():
             yield OLD_BUNDLE.found(
                 f"{job.name} could not be converted; its folder holds the bundle of an earlier run", path=job.output
             )
     ours = {job.output.name for job in jobs}
-    for report in sorted(folder.glob("*/report.json")):
+    for report in sorted(folder.glob(f"*/{REPORT}")):
         if report.parent.name not in ours:
             yield LEFT_OVER.found(f"{report.parent.name} is not part of this batch", path=report.parent)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.errors import ConvertError, ValidationError
+from convert.errors import ValidationError
 from convert.isolation import Died, Failed, Worker
 from convert.nvinfer.rules.operators import ONNX_RUNTIME, TENSORRT
 from convert.nvinfer.rules.pixels import is_nhwc
+from convert.validate import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,31 +92,10 @@ def _load(path: str, timeout: float) -> None:
 
 def load(path: str) -> None:
     """`_load`, in the child; raises ValidationError when ONNX Runtime refuses the model."""
-    from convert.validate.runtime import load as load_session  # noqa: PLC0415 - heavy, and only the child needs it
-
-    load_session(whole_model(path))
+    runtime.load(runtime.read_whole(Path(path)))
 
 
 def _build(path: str, shape: tuple[int, int, int], batch: int, timeout: float) -> None:
     from convert.validate.tensorrt import build  # noqa: PLC0415 - only when asked for
 
-    build(whole_model(path), shape, batch, timeout=timeout)
-
-
-def whole_model(path: str) -> bytes:
-    """The model with the weights that lie in other files.
-
-    Raises:
-        ValidationError: it cannot be read.
-    """
-    from convert.nvinfer.rules.model import read_model  # noqa: PLC0415
-
-    try:
-        if not read_model(path).external:
-            return Path(path).read_bytes()
-        import onnx  # noqa: PLC0415 - heavy, and only such models need it
-
-        data: bytes = onnx.load(path).SerializeToString()
-    except (OSError, ValueError, ConvertError) as error:
-        raise ValidationError(f"the model cannot be read: {error}") from error
-    return data
+    build(runtime.read_whole(Path(path)), shape, batch, timeout=timeout)

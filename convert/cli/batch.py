@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from convert.batch.cache import Cache
-    from convert.batch.job import Job
-    from convert.batch.plan import Model
+    from convert.batch.plan import Job, Model
     from convert.batch.run import Report, Scheduler
     from convert.findings import Level
 
@@ -121,13 +120,12 @@ def command(  # noqa: PLR0913 - options
 
 def _models(paths: tuple[str, ...], known: Convert) -> Iterator[Model]:
     """Those of the manifests, then those of the other paths."""
-    from convert.batch.manifest import read_manifest  # noqa: PLC0415
-    from convert.batch.plan import found  # noqa: PLC0415
+    from convert.batch.plan import find_models, read_manifest  # noqa: PLC0415
 
     manifests = [path for path in paths if path.lower().endswith(".toml")]
     for path in manifests:
         yield from read_manifest(Path(path), known)
-    yield from found(path for path in paths if path not in manifests)
+    yield from find_models(path for path in paths if path not in manifests)
 
 
 def _pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> AbstractContextManager[Scheduler]:
@@ -167,9 +165,9 @@ def _run(
 ) -> Report:
     """Run, and write `batch.json`."""
     from convert.batch.run import run  # noqa: PLC0415
-    from convert.document import dumps  # noqa: PLC0415
     from convert.render.batch_json import batch_document  # noqa: PLC0415
     from convert.render.batch_progress import batch_progress  # noqa: PLC0415
+    from convert.report import dumps  # noqa: PLC0415
     from convert.writing import write  # noqa: PLC0415
 
     with _alone(output):
@@ -185,7 +183,7 @@ def _run(
 
 def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
     """Show it; the exit code does not depend on the format."""
-    from convert.batch.job import BUG, State  # noqa: PLC0415
+    from convert.batch.plan import BUG, State  # noqa: PLC0415
     from convert.cli.outcome import exit_code  # noqa: PLC0415
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
@@ -194,14 +192,14 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
     if any(outcome.exit_code == BUG for outcome in failed):
         code = BUG
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
         from convert.render.batch_json import report_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         sys.stdout.write(dumps(report_document(report, output, code)).decode())
     elif format_ == "junit":
-        from convert.render.batch_junit import junit_document  # noqa: PLC0415
+        from convert.render.junit import batch_junit  # noqa: PLC0415
 
-        sys.stdout.write(junit_document(report, fail_on).decode())
+        sys.stdout.write(batch_junit(report, fail_on).decode())
     else:
         from convert.render.batch_text import show_batch  # noqa: PLC0415
 

@@ -38,7 +38,7 @@ def converting(function: _F) -> _F:
 
 
 class Convert:
-    """They, as what a manifest may hold (`convert.batch.manifest.Options`)."""
+    """They, as what a manifest may hold (`convert.batch.plan.Options`)."""
 
     def __init__(self) -> None:
         self._options = {

@@ -12,7 +12,7 @@ from convert.cli.batch import SIZE
 from convert.cli.reporting import format_option, stack
 
 if TYPE_CHECKING:
-    from convert.batch.prune import Pruned, Usage
+    from convert.batch.cache import Pruned, Usage
 
 __all__ = ["command"]
 
@@ -40,8 +40,11 @@ def command() -> None:
 @_PLACE
 def info(cache_dir: Path | None, *, format_: str) -> int:
     """Say where the cache is, how many bundles it holds, and how large it is."""
-    from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
-    from convert.batch.prune import usage  # noqa: PLC0415
+    from convert.batch.cache import (  # noqa: PLC0415 - --help does without
+        Cache,
+        cache_folder,
+        usage,
+    )
 
     _show_usage(usage(Cache(cache_folder(cache_dir))), format_)
     return 0
@@ -58,7 +61,7 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
 def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, everything: bool, format_: str) -> int:
     """Remove bundles from the cache: damaged ones, and those that were not used lately. Bundles in folders stay."""
     from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
-    from convert.batch.prune import prune as clear  # noqa: PLC0415
+    from convert.batch.cache import prune as clear  # noqa: PLC0415
 
     days = 0.0 if everything else older_than
     _show_pruned(clear(Cache(cache_folder(cache_dir)), older_than=days * 86_400, max_size=max_size), format_)
@@ -86,6 +89,6 @@ def _show_pruned(pruned: Pruned, format_: str) -> None:
 
 
 def _print_document(document: dict[str, object]) -> None:
-    from convert.document import SCHEMA_VERSION, dumps  # noqa: PLC0415 - only for this format
+    from convert.report import SCHEMA_VERSION, dumps  # noqa: PLC0415 - only for this format
 
     sys.stdout.write(dumps({"schema_version": SCHEMA_VERSION, "exit_code": 0, **document}).decode())

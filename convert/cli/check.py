@@ -123,19 +123,19 @@ def _show(
             for fix, _ in fixes or ():
                 print(f"fixed {fix.path}")  # noqa: T201
     elif format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
         from convert.render.check_json import report_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         _write(dumps(report_document(report, code, fixes)))
     elif format_ == "sarif":
-        from convert.document import dumps  # noqa: PLC0415
         from convert.render.sarif import sarif_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         _write(dumps(sarif_document(report, code)))
     else:
-        from convert.render.junit import junit_document  # noqa: PLC0415
+        from convert.render.junit import check_junit  # noqa: PLC0415
 
-        _write(junit_document(report, fail_on))
+        _write(check_junit(report, fail_on))
     _show_errors(report)
 
 

@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             if format_ == "text" and not quiet:
                 _show(name, reply)
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         shown = [
             {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}

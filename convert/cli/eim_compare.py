@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     findings = comparison.all_findings
     code = exit_code(findings, fail_on)
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         document = findings_document(findings, code, **_document(comparison), tolerance=tolerance, pixels=pixels)
         sys.stdout.write(dumps(document).decode())

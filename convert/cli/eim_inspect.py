@@ -53,7 +53,7 @@ def command(
             findings += greeting_findings(model, target)
     code = exit_code(findings, fail_on)
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415
 
         document = findings_document(findings, code, **_document(inspection), hello=model and model.raw)
         sys.stdout.write(dumps(document).decode())

@@ -36,7 +36,7 @@ def limits(seconds: float) -> Any:
 
 def findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
     """The JSON document of a command that has findings, with the keys all commands have."""
-    from convert.document import SCHEMA_VERSION, finding_document  # noqa: PLC0415
+    from convert.report import SCHEMA_VERSION, finding_document  # noqa: PLC0415
 
     return {
         "schema_version": SCHEMA_VERSION,

@@ -46,7 +46,7 @@ def command(
 
     written = pack(bundle, output, interpreter=python)
     if format_ == "json":
-        from convert.document import dumps, output_document  # noqa: PLC0415
+        from convert.report import dumps, output_document  # noqa: PLC0415
 
         sys.stdout.write(dumps(findings_document((), 0, outputs=[output_document(written)])).decode())
     elif not quiet:

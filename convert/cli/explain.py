@@ -30,8 +30,8 @@ def command(rules: tuple[str, ...], *, format_: str) -> int:
             raise PresetError(f"there is no rule {rule!r}", hint=hint)
     found = [book[rule] for rule in wanted] or list(book.values())
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415 - only for this format
         from convert.render.rules import rules_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415 - only for this format
 
         sys.stdout.write(dumps(rules_document(found)).decode())
     else:

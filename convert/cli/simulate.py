@@ -112,7 +112,7 @@ def _finish(job: Job, *, format_: str, fail_on: Level, quiet: bool) -> int:
         result = job(told)
     code = exit_code(result.findings, fail_on)
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415 - only for this format
+        from convert.report import dumps  # noqa: PLC0415 - only for this format
 
         document = simulation_document(result.simulation, result.findings, result.outputs, code)
         if result.comparison is not None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from convert.document import SCHEMA_VERSION, dumps
 from convert.errors import ConvertError, InputError, OutputError
 from convert.images.read import Picture, find, is_video, read_all
+from convert.report import SCHEMA_VERSION, BundleReport, dumps
 from convert.simulate.chain import App, app, in_order
 from convert.simulate.document import objects_document
 from convert.simulate.engine import Source, load
@@ -24,7 +24,7 @@ from convert.simulate.run import Runner
 from convert.writing import make_folder, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -270,11 +270,10 @@ def _text(config: Path) -> str:
     return config.read_bytes().decode("utf-8", "replace")
 
 
-def _evidence(config: Path) -> dict[str, Any] | None:
+def _evidence(config: Path) -> Mapping[str, Any] | None:
     """What was measured when the config's bundle was made: `evidence` of the report.json beside it."""
     try:
-        document = json.loads((config.parent / "report.json").read_bytes())
-        evidence = document["evidence"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        report = BundleReport.read(config.parent)
+    except InputError:
         return None
-    return evidence if isinstance(evidence, dict) else None
+    return report.evidence if report else None

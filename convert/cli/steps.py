@@ -5,18 +5,16 @@ Each is a stage itself, so that such a command is a short road walked by the sam
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
-from convert.document import SCHEMA_VERSION, dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.findings import Level, Rule
-from convert.graph.heads.recorded import reread
 from convert.graph.preprocessing import preprocessing
-from convert.graph.reading import provenance, read_onnx
-from convert.writing import sha256, write
+from convert.graph.reading import read_head, read_onnx, recorded
+from convert.report import EVIDENCE_SUFFIX, evidence_json, read_evidence
+from convert.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,10 +83,11 @@ class PickUpAdapted:
         """
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
-        said = provenance(model, self.onnx)
-        if said.digest != artifact.provenance:
+        said = recorded(model, self.onnx)
+        digest = said.source_sha256 or ""
+        if digest != artifact.provenance:
             raise InputError(
-                f"made from another model ({said.digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
+                f"made from another model ({digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
@@ -100,7 +99,7 @@ class PickUpAdapted:
                 path=self.onnx,
                 hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
             )
-        head, unnamed = reread(model, artifact, self.onnx)
+        head, unnamed = read_head(said, artifact)
         return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
 
 
@@ -123,26 +122,13 @@ class PickUpEvidence:
                 "there is no evidence for this model", hint="run `ei-deepstream validate -o` first"
             )
             return StageResult(Validated(artifact, Evidence()), findings=(found,))
-        try:
-            document = json.loads(self.evidence.read_bytes())
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot be read: {error}", path=self.evidence, hint="run validate again") from error
-        evidence = evidence_from_document(document, self.evidence)
-        if document.get("model_sha256") != sha256(artifact.onnx.data):
-            raise InputError("is the evidence for another model", path=self.evidence, hint="run validate again")
-        return StageResult(Validated(artifact, evidence))
+        return StageResult(Validated(artifact, read_evidence(self.evidence, artifact.onnx.data)))
 
 
 def save_evidence(validated: object, output: Path) -> tuple[Output, ...]:
     """What `emit` picks up again, with the digest of the model it is about."""
     assert isinstance(validated, Validated)
-    adapted = validated.adapted
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "model_sha256": sha256(adapted.onnx.data),
-        **evidence_document(validated.evidence),
-    }
-    return (write(place(output, adapted.export.name, ".evidence.json"), dumps(document)),)
+    return (write(place(output, validated.adapted.export.name, EVIDENCE_SUFFIX), evidence_json(validated)),)
 
 
 def place(output: Path, name: str, suffix: str) -> Path:

@@ -28,8 +28,8 @@ def command(release: str | None, *, platform: str | None, format_: str) -> int:
         number = target(release, platform or platforms()[0]).deepstream
         found = [each for each in found if each.deepstream == number]
     if format_ == "json":
-        from convert.document import dumps  # noqa: PLC0415 - only for this format
         from convert.render.targets import targets_document  # noqa: PLC0415
+        from convert.report import dumps  # noqa: PLC0415 - only for this format
 
         sys.stdout.write(dumps(targets_document(found)).decode())
     else:

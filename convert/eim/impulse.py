@@ -6,29 +6,28 @@ Nothing heavy is imported here: a server must bind its socket before anything el
 
 from __future__ import annotations
 
-import json
 import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert.artifacts import Preprocessing, ResizeMode, Task
-from convert.document import SCHEMA_VERSION, metadata_from_document
+from convert.artifacts import Task
 from convert.errors import InputError
+from convert.report import REPORT, BundleReport
+from convert.words import DETECTOR_THRESHOLD
 from convert.writing import sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from convert.artifacts import Metadata
+    from convert.artifacts import Metadata, Preprocessing
+    from convert.report import ModelReport
 
-__all__ = ["REPORT", "Impulse", "bundle_files", "float32", "read_impulse"]
+__all__ = ["Impulse", "bundle_files", "float32", "read_impulse"]
 
-REPORT = "report.json"
-_THRESHOLD = 0.5  # what Studio gives a detector whose threshold nobody moved
 _BLOCK = 1  # the learn block's id where the export does not tell it
+_LONGEST = 1 << 16  # pixels a side
 _LARGEST = 1 << 30  # bytes of one file of a packed bundle; protobuf cannot hold twice as much
 _HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
 
@@ -80,40 +79,32 @@ def read_impulse(path: Path) -> Impulse:
         InputError: not a bundle, damaged, or its model is not the one its report describes.
     """
     files = bundle_files(path)
-    report = _report(files[REPORT], path)
-    try:
-        name, model, metadata = report["export"]["name"], report["model"], report["export"]
-        digests = {file["path"]: file["sha256"] for file in report["files"]}
-        head, size = model["head"], model["input"]["shape"]
-        limits = head.get("limits") or {}
-        before = model["preprocessing"]
-        onnx = files[f"{name}.onnx"]
-        known = metadata_from_document({"metadata": metadata["metadata"]}, path)
-        impulse = Impulse(
-            name=str(name),
-            onnx=onnx,
-            task=Task(head["task"]),
-            labels=tuple(map(_text, head["labels"])),
-            preprocessing=_preprocessing(before),
-            height=_extent(size[2]),
-            width=_extent(size[3]),
-            channels=_extent(size[1]),
-            threshold=_THRESHOLD if known.threshold is None else known.threshold,
-            block=_BLOCK if known.block_id is None else known.block_id,
-            metadata=known,
-            overlap=None if limits.get("overlap") is None else float(limits["overlap"]),
-            detections=None if limits.get("detections") is None else int(limits["detections"]),
-            coordinates=head.get("coordinates"),
-        )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"the bundle's {REPORT} is damaged ({error!r})", path=path, hint="convert again") from error
-    if digests.get(f"{name}.onnx") != sha256(onnx):
-        raise InputError(
-            f"{name}.onnx is not the model that {REPORT} describes", path=path, hint="convert again; do not mix bundles"
-        )
-    if impulse.channels not in {1, 3} or not impulse.labels:
-        raise InputError(f"the bundle's {REPORT} is damaged", path=path, hint="convert again")
-    return impulse
+    model = _model(files[REPORT], path)
+    model.verify(sha256(files[model.file]), path)
+    known, head, shape = model.metadata, model.head, model.input_shape
+    match shape:
+        case (_, (1 | 3) as channels, int() as height, int() as width) if (
+            head.labels and 1 <= height <= _LONGEST and 1 <= width <= _LONGEST
+        ):
+            pass
+        case _:
+            raise InputError(f"the bundle's {REPORT} is damaged", path=path, hint="convert again")
+    return Impulse(
+        name=model.name,
+        onnx=files[model.file],
+        task=head.task,
+        labels=head.labels,
+        preprocessing=model.preprocessing,
+        height=height,
+        width=width,
+        channels=channels,
+        threshold=DETECTOR_THRESHOLD if known.threshold is None else known.threshold,
+        block=_BLOCK if known.block_id is None else known.block_id,
+        metadata=known,
+        overlap=head.limits.overlap if head.limits else None,
+        detections=head.limits.detections if head.limits else None,
+        coordinates=head.coordinates,
+    )
 
 
 def bundle_files(path: Path) -> dict[str, bytes]:
@@ -145,7 +136,7 @@ def _from_folder(folder: Path) -> dict[str, bytes]:
     if not report.is_file():
         raise InputError(f"the folder holds no {REPORT}", path=folder, hint=_HINT)
     data = report.read_bytes()
-    model = _model_name(data, folder)
+    model = _model(data, folder).file
     if not (folder / model).is_file():
         raise InputError(f"the bundle's {model} is missing", path=folder, hint="convert again")
     return {REPORT: data, model: (folder / model).read_bytes()}
@@ -154,7 +145,7 @@ def _from_folder(folder: Path) -> dict[str, bytes]:
 def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     try:
         data = _member(packed, REPORT, path)
-        model = _model_name(data, path)
+        model = _model(data, path).file
         return {REPORT: data, model: _member(packed, model, path)}
     except KeyError as error:
         raise InputError("not a bundle that `eim pack` wrote", path=path, hint=_HINT) from error
@@ -166,49 +157,13 @@ def _member(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
     return packed.read(name)
 
 
-def _model_name(report: bytes, path: Path) -> str:
-    export = _report(report, path).get("export")
-    name = export.get("name") if isinstance(export, dict) else None
-    if not isinstance(name, str) or not name or "/" in name or "\0" in name:
+def _model(report: bytes, path: Path) -> ModelReport:
+    """The one model of a bundle.
+
+    Raises:
+        InputError: the report is damaged, or that of an app with two models.
+    """
+    models = BundleReport.parse(report, path).models
+    if len(models) != 1:
         raise InputError(f"the bundle's {REPORT} names no model", path=path, hint="convert again")
-    return f"{name}.onnx"
-
-
-def _report(data: bytes, path: Path) -> Mapping[str, Any]:
-    try:
-        report = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the bundle's {REPORT} is not JSON: {error}", path=path, hint="convert again") from error
-    if not isinstance(report, dict):
-        raise InputError(f"the bundle's {REPORT} is damaged", path=path, hint="convert again")
-    if report.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(
-            f"the bundle's {REPORT} has version {report.get('schema_version')!r}, this program reads {SCHEMA_VERSION}",
-            path=path, hint="convert again with this version",
-        )  # fmt: skip
-    return report
-
-
-def _preprocessing(values: Mapping[str, Any]) -> Preprocessing:
-    mode = values["resize_mode"]
-    return Preprocessing(
-        net_scale_factor=float(values["net_scale_factor"]),
-        offsets=tuple(map(float, values["offsets"])),
-        color=_text(values["color"]),
-        maintain_aspect_ratio=bool(values["maintain_aspect_ratio"]),
-        symmetric_padding=bool(values["symmetric_padding"]),
-        folded=_text(values["folded"]),
-        resize_mode=None if mode is None else ResizeMode(mode),
-    )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not text")
-    return value
-
-
-def _extent(value: object) -> int:
-    if not isinstance(value, int) or not 1 <= value <= 1 << 16:
-        raise ValueError(f"{value!r} is no size")
-    return value
+    return models[0]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from convert.eim import findings as rules
 from convert.eim.binary import ELF_MAGIC, MACHO_MAGICS, Binary, Unreadable, read_binary
-from convert.eim.impulse import REPORT
 from convert.eim.libraries import missing
 from convert.eim.machines import Host, Target, here, targets_of
 from convert.errors import InputError
+from convert.report import REPORT
 
 if TYPE_CHECKING:
     from convert.findings import Finding

@@ -14,8 +14,9 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING
 
-from convert.eim.impulse import REPORT, bundle_files, read_impulse
+from convert.eim.impulse import bundle_files, read_impulse
 from convert.eim.server import NO_PARAMETER
+from convert.report import REPORT
 from convert.writing import Output, write
 
 if TYPE_CHECKING:

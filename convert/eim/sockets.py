@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from convert.errors import InputError, OutputError
+from convert.writing import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,20 +62,10 @@ def part_of(path: Path) -> Path:
     """Where this process binds before it renames into place; what killed ones left there is removed."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         number = re.fullmatch(r".*\.(\d+)\.part", left.name)
-        if number and not _runs(int(number[1])):
+        if number and not is_running(int(number[1])):
             with contextlib.suppress(OSError):
                 left.unlink()
     return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
 
 
 @contextlib.contextmanager

@@ -7,11 +7,12 @@ looked into. The translation stage checks it (`convert.graph.passthrough`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from convert.artifacts import ModelFacts, Task, Tensor
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.facts import last_layer
+from convert.onnx_header import Damaged, Value, parse_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,46 +39,35 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[Task, ...]]:
         InputError: not an ONNX model, or a damaged one.
         UnsupportedModelError: several inputs, or weights in another file.
     """
-    import onnx  # noqa: PLC0415 - a fifth of a second, for ONNX exports only
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
-
     try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
+        header = parse_header(data)
+    except Damaged as error:
         raise InputError("this is not an ONNX model, or a damaged one", hint=_DAMAGED) from error
-    graph = model.graph
-    if not graph.node or not graph.output or not model.opset_import:
+    if not header.nodes or not header.outputs or not header.domains:
         raise InputError("this ONNX model is empty", hint=_DAMAGED)
-    external = onnx.TensorProto.EXTERNAL
-    if any(tensor.data_location == external for tensor in graph.initializer):
+    if header.external:
         raise UnsupportedModelError(
             "the model's weights lie in another file", hint="save the model with its weights in one .onnx file"
         )
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [_tensor(value, onnx) for value in graph.input if value.name not in constants]
+    inputs = [_tensor(value) for value in header.inputs]
     if len(inputs) != 1:
         raise UnsupportedModelError(
             f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
         )
-    outputs = [_tensor(value, onnx) for value in graph.output]
-    operators = {node.op_type for node in graph.node}
+    outputs = [_tensor(value) for value in header.outputs]
+    operators = {node.op for node in header.nodes}
     source, is_nchw = _nhwc(inputs[0])
     tasks, outputs = _tasks(source, outputs, operators, is_nchw=is_nchw)
     quantization = "int8" if operators & _QUANTIZED else source.dtype
     return ModelFacts(source, tuple(outputs), tuple(sorted(operators)), quantization, tasks[0]), tasks
 
 
-def _tensor(value: Any, onnx: Any) -> Tensor:
+def _tensor(value: Value) -> Tensor:
     """Of a graph; a batch that is left open is 1, as it will be run."""
-    kind = value.type.tensor_type
-    shape = [int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim]
+    shape = [size if size and size > 0 else None for size in value.shape]
     if shape and shape[0] is None:
         shape[0] = 1
-    try:
-        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
-    except KeyError:
-        dtype = "unknown"
-    return Tensor(value.name, tuple(shape), dtype)
+    return Tensor(value.name, tuple(shape), value.numpy_type)
 
 
 def _nhwc(tensor: Tensor) -> tuple[Tensor, bool]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from convert.artifacts import Metadata, Task
-from convert.document import metadata_from_document
 from convert.export.facts import class_count
 from convert.export.findings import ANOTHER_MODELS_DOCUMENT, FOUND_BESIDE, UNREADABLE_PARAMETER
+from convert.report import METADATA, UnpackedModel
 from convert.writing import sha256
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Beside", "read_beside"]
 
-_DOCUMENT: Final = "metadata.json"
 _LABELS: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 _WITHOUT_LABELS: Final = frozenset({Task.ANOMALY, Task.UNKNOWN})
@@ -47,7 +45,7 @@ def read_beside(tree: Tree, candidate: Candidate) -> Beside:
         InputError: a `metadata.json` of this very model that is damaged, or a file that cannot be read.
     """
     folder = PurePosixPath(candidate.member).parent
-    document, labels = str(folder / _DOCUMENT), str(folder / _LABELS)
+    document, labels = str(folder / METADATA), str(folder / _LABELS)
     beside = _document(tree, document, candidate) if document in tree.members else Beside()
     if beside.metadata is None and labels in tree.members:
         found = _labels(tree, labels, candidate)
@@ -58,17 +56,16 @@ def read_beside(tree: Tree, candidate: Candidate) -> Beside:
 def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
     shown = tree.name_of(path)
     try:
-        document: Any = json.loads(tree.read(path, _MAX_SIZE))
+        unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
     except (ValueError, RecursionError) as error:
         finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
         return Beside(findings=(finding,))
-    if not isinstance(document, dict) or not isinstance(document.get("sha256"), str):
+    if unpacked is None:
         return Beside()  # another program's file of that name
-    if document["sha256"] != sha256(candidate.data):
-        message = f"it was written for the model {document['sha256'][:12]}..., not for this one"
+    if unpacked.sha256 != sha256(candidate.data):
+        message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
         return Beside(findings=(ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
-    name = document.get("name")
-    return Beside(metadata_from_document(document, Path(shown)), name if isinstance(name, str) else "")
+    return Beside(unpacked.metadata, unpacked.name)
 
 
 def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:

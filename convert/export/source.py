@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from convert.export import kinds
 from convert.export.archive import folder_part, is_folder, open_tree, open_zip_bytes, read_head
 from convert.export.findings import FOUND_BESIDE
+from convert.report import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ __all__ = ["Source", "open_source", "places"]
 
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
-_BESIDE: Final = ("metadata.json", "labels.txt")
+_BESIDE: Final = (METADATA, "labels.txt")
 
 
 class Source(NamedTuple):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
-from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
 from convert.errors import ConvertError
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
@@ -22,7 +21,8 @@ from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
 from convert.export.source import open_source
 from convert.export.tflite import read_graph
-from convert.writing import sha256, write_all
+from convert.report import METADATA, metadata_json
+from convert.writing import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -151,12 +151,10 @@ def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequan
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
     """Write `<name>.tflite` (or `.original.onnx`) and the `metadata.json` that describes it into `folder`.
 
-    `<name>.onnx` is what `adapt` writes there. The digest in metadata.json is that of the file beside it, also where
-    the model was rewritten.
+    `<name>.onnx` is what `adapt` writes there.
 
     Raises:
         OutputError: they cannot be written; earlier files are then intact.
     """
-    document = {"schema_version": SCHEMA_VERSION, **export_document(export), "sha256": sha256(export.model)}
-    document["findings"] = [finding_document(finding) for finding in findings]
-    return write_all(folder, {export.name + _SUFFIXES[export.format]: export.model, "metadata.json": dumps(document)})
+    model = export.name + _SUFFIXES[export.format]
+    return write_all(folder, {model: export.model, METADATA: metadata_json(export, findings)})

@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 from convert.errors import TranslationError
 from convert.graph.model import has_subgraphs, signature
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -69,7 +70,7 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
 
 def _assert_opset(proto: ModelProto, opset: int) -> None:
     for entry in proto.opset_import:
-        if entry.domain in {"", "ai.onnx"} and entry.version != opset:
+        if entry.domain in STANDARD_DOMAINS and entry.version != opset:
             raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
 
 
@@ -83,7 +84,7 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
     unknown: Counter[str] = Counter()
     for node in proto.graph.node:
         try:
-            known = node.domain in {"", "ai.onnx"} and not onnx.defs.get_schema(node.op_type, opset, "").deprecated
+            known = node.domain in STANDARD_DOMAINS and not onnx.defs.get_schema(node.op_type, opset, "").deprecated
         except onnx.defs.SchemaError:
             known = False
         if not known:

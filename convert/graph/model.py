@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 from onnx import NodeProto, helper, numpy_helper
 
 from convert.artifacts import Tensor
+from convert.errors import InputError
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +26,7 @@ __all__ = [
     "Wiring",
     "attribute",
     "has_subgraphs",
+    "load_model",
     "opset_of",
     "set_attribute",
     "shape_of",
@@ -29,9 +34,21 @@ __all__ = [
 ]
 
 
+def load_model(data: bytes) -> ModelProto:
+    """A serialised model.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError("the ONNX model is damaged", hint="export it again") from error
+
+
 def opset_of(model: ModelProto) -> int:
     """The version of ONNX's own operator set."""
-    return next(int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:

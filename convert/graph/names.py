@@ -15,15 +15,15 @@ from onnx import helper, numpy_helper
 
 from convert import __version__
 from convert.graph.model import Wiring, opset_of
+from convert.words import INPUT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from onnx import ModelProto, NodeProto, ValueInfoProto
 
-__all__ = ["INPUT", "Canonical"]
+__all__ = ["Canonical"]
 
-INPUT = "x_input"
 _PRODUCER = "ei-deepstream"
 _OLDEST_IR = 4  # the first that lets constants stand outside the inputs
 
@@ -48,7 +48,7 @@ class Canonical:
         graph = helper.make_graph(
             [_renamed(node, number, names) for number, node in enumerate(nodes)],
             _PRODUCER,
-            [_value(model.graph.input[0], INPUT)],
+            [_value(model.graph.input[0], INPUT_NAME)],
             [_value(value, name) for value, name in zip(model.graph.output, self.outputs, strict=True)],
             # from_array stores raw bytes, whatever field the values were in before.
             [
@@ -66,7 +66,7 @@ class Canonical:
 
     def _names(self, model: ModelProto, nodes: list[NodeProto]) -> dict[str, str]:
         """New name of every tensor, constants in the order of their first use."""
-        names = {model.graph.input[0].name: INPUT, "": ""}
+        names = {model.graph.input[0].name: INPUT_NAME, "": ""}
         names |= {value.name: name for value, name in zip(model.graph.output, self.outputs, strict=True)}
         constants = tensors = 0
         for node in nodes:

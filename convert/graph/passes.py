@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, shape_inference
 
-from convert import __version__
 from convert.artifacts import OnnxModel, Task
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
@@ -22,14 +21,15 @@ from convert.graph.heads.candidates import candidates
 from convert.graph.heads.classifier import classifier
 from convert.graph.heads.fomo import fomo
 from convert.graph.heads.layouts import LAYOUTS
-from convert.graph.heads.recorded import recorded
 from convert.graph.heads.ssd import ssd
-from convert.graph.model import opset_of, shape_of, signature
-from convert.graph.names import INPUT, Canonical
+from convert.graph.model import load_model, opset_of, shape_of, signature
+from convert.graph.names import Canonical
 from convert.graph.nchw import remove_transposes, transposes
 from convert.graph.reshapes import merge_reshapes
 from convert.graph.resize import plain_resizes
-from convert.graph.scaling import TORCH_MEAN, TORCH_STD, Scale
+from convert.graph.scaling import Scale
+from convert.report import OnnxMetadata
+from convert.words import INPUT_NAME, TORCH_MEAN, TORCH_STD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,19 +75,13 @@ def ship(
         options: of detectors' heads; their framing is that of `before`.
 
     Raises:
+        InputError: `data` is damaged, or the labels do not fit the outputs.
         TranslationError: the model cannot have a dynamic batch.
         UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
-        InputError: the labels do not fit the outputs.
     """
-    model = _run(onnx.load_model_from_string(data), *PREPARE)
+    model = _run(load_model(data), *PREPARE)
     fitted = _head(export)(model, export, replace(options, framing=before.framing))
-    metadata = {
-        **recorded(fitted.head),
-        **_recorded(before),
-        "ei_deepstream.source_sha256": export.provenance,
-        "ei_deepstream.task": export.facts.task.value,
-        "ei_deepstream.tool_version": __version__,
-    }
+    metadata = OnnxMetadata.of(export, fitted.head, before).properties()
     canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
     crop = () if before.framing is None else (Crop(before.framing),)  # the last pass in front comes first in the graph
     model = _run(fitted.model, *_FOLDED[before.folded], *crop, dynamic_batch, clean, canonical)
@@ -104,22 +98,6 @@ def ship(
         opset_of(model),
     )
     return shipped, fitted.head, findings
-
-
-def _recorded(before: Preprocessing) -> dict[str, str]:
-    """What is done to pictures in the graph: `check` compares a config with it.
-
-    How they were resized in training is part of it only where the graph crops them, so that one network gives one file,
-    whatever its export recorded; the bundle's report has it (`convert.nvinfer.provenance`).
-    """
-    said = {"folded": before.folded}
-    if framing := before.framing:
-        assert before.resize_mode is not None
-        said["resize_mode"] = before.resize_mode.value
-        said["frame"] = str(framing.frame)
-        if framing.crops:
-            said["crop"] = ";".join(map(str, (framing.left, framing.top, *framing.model)))
-    return {f"ei_deepstream.{name}": value for name, value in said.items()}
 
 
 def _head(export: Export) -> Callable[[ModelProto, Export, Options], Fitted]:
@@ -145,7 +123,7 @@ def _assert_shippable(model: ModelProto) -> None:
     onnx.checker.check_model(model, full_check=True)
     inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     (source,) = inferred.graph.input
-    assert source.name == INPUT
+    assert source.name == INPUT_NAME
     for value in [source, *inferred.graph.output]:
         shape = shape_of(value.type)
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, version_converter
 
 from convert.errors import TranslationError
 from convert.graph.asserts import assert_translated
-from convert.graph.model import opset_of, signature
+from convert.graph.model import load_model, opset_of, signature
 from convert.graph.worker import Result
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["accept"]
 
 _TO_ROWS = [0, 2, 3, 1]
-_STANDARD = {"", "ai.onnx"}
 _DAMAGED = "the file is damaged: export the model again"
 
 
@@ -36,9 +36,10 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
         opsets: the oldest and the newest that are known here; a newer model is converted to the newest.
 
     Raises:
+        InputError: the model is damaged.
         TranslationError: the model is invalid, uses what ONNX does not know, or cannot be brought to such an opset.
     """
-    proto = _converted(onnx.load_model_from_string(model), *opsets)
+    proto = _converted(load_model(model), *opsets)
     constants = {tensor.name for tensor in proto.graph.initializer}
     (source,) = (value for value in proto.graph.input if value.name not in constants)
     _, height, width, channels = shape
@@ -63,7 +64,9 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
 
 def _assert_valid(proto: ModelProto) -> None:
     """In words of their own: `assert_translated` speaks of tf2onnx, which made nothing here."""
-    foreign = sorted({f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in _STANDARD})
+    foreign = sorted(
+        {f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in STANDARD_DOMAINS}
+    )
     if foreign:
         raise TranslationError(
             f"the ONNX model holds operators that only its own runtime knows: {', '.join(foreign)}",

@@ -13,6 +13,7 @@ from convert.artifacts import ImageScaling, Preprocessing, ResizeMode
 from convert.errors import PresetError
 from convert.framing import Framing
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
+from convert.words import IMAGENET_MEAN_BGR
 
 if TYPE_CHECKING:
     from convert.artifacts import Export
@@ -37,7 +38,7 @@ _ROWS = {
     ImageScaling.MINUS_1_TO_1: _Row(1 / 127.5, (127.5,)),
     ImageScaling.MINUS_128_TO_127: _Row(1.0, (128.0,)),
     # Edge Impulse swaps to BGR and subtracts ImageNet's means of B, G and R.
-    ImageScaling.BGR_MINUS_IMAGENET_MEAN: _Row(1.0, (103.939, 116.779, 123.68), "BGR"),
+    ImageScaling.BGR_MINUS_IMAGENET_MEAN: _Row(1.0, IMAGENET_MEAN_BGR, "BGR"),
     # One factor cannot be three deviations: `convert.graph.scaling` puts this one into the graph, behind pixel/255.
     ImageScaling.TORCH: _Row(1 / 255, folded="torch"),
 }

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.artifacts import OnnxModel, Task
-from convert.errors import InputError, PresetError
-from convert.framing import Frame, parse_frame
+from convert.artifacts import Head, OnnxModel, Task, Tensor
+from convert.errors import InputError
+from convert.graph.heads.labels import class_labels, detector_labels
+from convert.onnx_header import Damaged, Value, parse_header
+from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Provenance", "provenance", "read_onnx"]
+    from convert.artifacts import Export
+    from convert.findings import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What `adapt` wrote into a model's metadata_props.
-
-    Attributes:
-        digest: of the flatbuffer.
-        classes: how many.
-        frame: the frames it takes whole and crops itself; None: any picture, of the size it was trained on.
-    """
-
-    digest: str
-    task: Task
-    classes: int
-    frame: Frame | None = None
+__all__ = ["read_head", "read_onnx", "recorded"]
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -37,42 +25,49 @@ def read_onnx(path: Path) -> OnnxModel:
     Raises:
         InputError: it cannot be read, is no ONNX model, or has another number of inputs.
     """
-    import onnx  # noqa: PLC0415 - commands that start from a flatbuffer do without
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
-
-    from convert.graph.model import opset_of, signature  # noqa: PLC0415
-
+    hint = "give the .onnx file an earlier stage wrote"
     try:
         data = path.read_bytes()
+        header = parse_header(data)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path, hint="give an .onnx file") from error
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise InputError("not an ONNX model", path=path, hint="give the .onnx file an earlier stage wrote") from error
-    graph = model.graph
-    if not graph.node or not model.opset_import:
-        raise InputError("not an ONNX model", path=path, hint="give the .onnx file an earlier stage wrote")
-    if len(graph.input) != 1:
-        raise InputError(f"the model has {len(graph.input)} inputs, not one", path=path, hint="run translate again")
-    return OnnxModel(data, signature(graph.input[0]), tuple(map(signature, graph.output)), opset_of(model))
+    except Damaged as error:
+        raise InputError("not an ONNX model", path=path, hint=hint) from error
+    if not header.nodes or not header.opset:
+        raise InputError("not an ONNX model", path=path, hint=hint)
+    if len(header.inputs) != 1:
+        raise InputError(f"the model has {len(header.inputs)} inputs, not one", path=path, hint="run translate again")
+    return OnnxModel(data, _tensor(header.inputs[0]), tuple(map(_tensor, header.outputs)), header.opset)
 
 
-def provenance(model: OnnxModel, path: Path) -> Provenance:
-    """Where an adapted model says it comes from.
+def _tensor(value: Value) -> Tensor:
+    return Tensor(value.name, value.shape, value.numpy_type)
+
+
+def recorded(model: OnnxModel, path: Path) -> OnnxMetadata:
+    """What an adapted model records of itself; digest, task and number of classes are there.
 
     Raises:
         InputError: `adapt` did not write it; `path` is named.
     """
-    import onnx  # noqa: PLC0415 - as above
-
-    said = {item.key: item.value for item in onnx.load_model_from_string(model.data).metadata_props}
     try:
-        return Provenance(
-            said["ei_deepstream.source_sha256"],
-            Task(said["ei_deepstream.task"]),
-            int(said["ei_deepstream.classes"]),
-            parse_frame(said["ei_deepstream.frame"]) if "ei_deepstream.frame" in said else None,
-        )
-    except (KeyError, ValueError, PresetError):
-        raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first") from None
+        found = OnnxMetadata.parse(parse_header(model.data).metadata, strict=True)
+    except ValueError:
+        found = OnnxMetadata()
+    if None in {found.source_sha256, found.task, found.classes}:
+        raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first")
+    return found
+
+
+def read_head(model: OnnxMetadata, export: Export) -> tuple[Head, tuple[Finding, ...]]:
+    """The head of an adapted model (see `recorded`), with the labels of `export`, and what had to be assumed.
+
+    Raises:
+        InputError: the labels do not fit.
+        UnsupportedModelError: a classifier with one class.
+    """
+    assert model.task is not None
+    assert model.classes is not None
+    labels, findings = (class_labels if model.task is Task.CLASSIFIER else detector_labels)(export, model.classes)
+    head = Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    return head, findings

@@ -18,11 +18,7 @@ from convert.graph.model import Wiring
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["TORCH_MEAN", "TORCH_STD", "Scale"]
-
-# ImageNet's channel means and deviations of pixel/255, RGB, as in the SDK (EI_CLASSIFIER_IMAGE_SCALING_TORCH).
-TORCH_MEAN = (0.485, 0.456, 0.406)
-TORCH_STD = (0.229, 0.224, 0.225)
+__all__ = ["Scale"]
 
 
 @dataclass(frozen=True, slots=True)

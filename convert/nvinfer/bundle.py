@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.errors import PresetError
+from convert.errors import InputError, PresetError
 from convert.nvinfer.engine import SCRIPT
 from convert.nvinfer.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
+from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = ["REPORT", "Names", "beside", "bundle_names", "stale_engines"]
-
-REPORT = "report.json"
+__all__ = ["Names", "beside", "bundle_names", "stale_engines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +68,12 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
 
 
 def _bundle_in(folder: Path) -> str | None:
-    """The name in the folder's report.json; None when there is no report of ours."""
-    path = folder / REPORT
+    """The name of the bundle in `folder`; None where no report of ours says so."""
     try:
-        document = json.loads(path.read_bytes()) if path.is_file() else None
-    except (OSError, ValueError, RecursionError):
-        return None  # not ours, or not readable: nothing is known about it
-    export = document.get("export") if isinstance(document, dict) else None
-    name = export.get("name") if isinstance(export, dict) else None
-    return name if isinstance(name, str) else None
+        report = BundleReport.read(folder)
+        return report.models[0].name if report and len(report.models) == 1 else None
+    except InputError:
+        return None
 
 
 def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:

@@ -8,11 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import PresetError
-from convert.nvinfer.rows import read_row, read_rows
+from convert.nvinfer.keys import version
 from convert.resources import configs, load_toml
+from convert.tables import TableReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "Target",
     "Tracker",
     "catalogue",
-    "version_numbers",
 ]
 
 
@@ -196,8 +196,8 @@ class _Release:
     ubuntu: str | None = None
     gstreamer: str | None = None
     released: str | None = None
-    jetson: dict[str, Any] | None = None
-    dgpu: dict[str, Any] | None = None
+    jetson: _OnPlatform | None = None
+    dgpu: _OnPlatform | None = None
     not_verified: dict[str, str] = field(default_factory=dict)
 
 
@@ -210,16 +210,33 @@ class _Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """The tables of targets.toml."""
+class _Parsers:
+    functions: tuple[Parser, ...]
 
-    platforms: dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class _App:
+    keys: tuple[AppKey, ...]
+    groups: tuple[AppKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """targets.toml as it is written."""
+
+    platforms: dict[str, _Platform]
     paths: dict[str, str]
-    keys: dict[str, Any]
+    keys: _Keys
     yaml: dict[str, str]
-    parsers: dict[str, Any]
-    trtexec_flags: dict[str, Any]
-    app: dict[str, Any]
+    parsers: _Parsers
+    trtexec_flags: dict[str, Flag]
+    app: _App
+    deepstream: tuple[_Release, ...] = ()
+    tracker: tuple[Tracker, ...] = ()
+    sink: tuple[Sink, ...] = ()
+    value: tuple[KeyValue, ...] = ()
+    trtexec: tuple[Build, ...] = ()
+    onnx_parser: tuple[OnnxParser, ...] = ()
 
 
 @cache
@@ -239,59 +256,49 @@ def catalogue() -> Catalogue:
 
 def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
     """`data`, the parsed file `path`, as a catalogue; raises PresetError as `catalogue` does."""
-    lists = {name: data.get(name, []) for name in ("deepstream", "tracker", "sink", "value", "trtexec", "onnx-parser")}
-    file = read_row(_File, {name: value for name, value in data.items() if name not in lists}, "the file", path)
-    releases = read_rows(_Release, lists["deepstream"], "deepstream", path)
-    keys = read_row(_Keys, file.keys, "keys", path)
+    file = TableReader(path, PresetError, dashes=True).row(_File, data, "the file")
     found = Catalogue(
-        releases=tuple(release.version for release in releases),
+        releases=tuple(release.version for release in file.deepstream),
         platforms=tuple(file.platforms),
-        targets=_targets(releases, file.platforms, path),
+        targets=tuple(_targets(file)),
         paths=file.paths,
-        trackers=read_rows(Tracker, lists["tracker"], "tracker", path),
-        sinks=read_rows(Sink, lists["sink"], "sink", path),
-        keys_since={key: since for since, names in keys.since.items() for key in names},
-        keys_work_until=keys.works_until,
-        key_values=read_rows(KeyValue, lists["value"], "value", path),
-        app_keys=read_rows(AppKey, file.app.get("keys"), "app.keys", path)
-        + read_rows(AppKey, file.app.get("groups"), "app.groups", path),
+        trackers=file.tracker,
+        sinks=file.sink,
+        keys_since={key: since for since, names in file.keys.since.items() for key in names},
+        keys_work_until=file.keys.works_until,
+        key_values=file.value,
+        app_keys=file.app.keys + file.app.groups,
         yaml_since=file.yaml,
-        parsers=read_rows(Parser, file.parsers.get("functions"), "parsers.functions", path),
-        onnx_parsers=read_rows(OnnxParser, lists["onnx-parser"], "onnx-parser", path),
-        builds=read_rows(Build, lists["trtexec"], "trtexec", path),
-        flags={name: read_row(Flag, row, f"trtexec-flags {name}", path) for name, row in file.trtexec_flags.items()},
+        parsers=file.parsers.functions,
+        onnx_parsers=file.onnx_parser,
+        builds=file.trtexec,
+        flags=file.trtexec_flags,
     )
     _check_versions(found, path)
     return found
 
 
-def _targets(releases: tuple[_Release, ...], platforms: Mapping[str, Any], path: Path) -> tuple[Target, ...]:
-    limits = {name: read_row(_Platform, row, f"platforms.{name}", path) for name, row in platforms.items()}
-    found = []
-    for release in releases:
-        for platform, cells in (("jetson", release.jetson), ("dgpu", release.dgpu)):
-            if cells is None or platform not in limits:
+def _targets(file: _File) -> Iterator[Target]:
+    for release in file.deepstream:
+        for platform, here in (("jetson", release.jetson), ("dgpu", release.dgpu)):
+            if here is None or platform not in file.platforms:
                 continue
-            here = read_row(_OnPlatform, cells, f"DeepStream {release.version}, {platform}", path)
-            found.append(
-                Target(
-                    deepstream=release.version,
-                    platform=platform,
-                    tensorrt=here.tensorrt,
-                    folder=release.folder,
-                    root=release.root,
-                    min_object_size=limits[platform].min_object_size,
-                    cuda=here.cuda,
-                    jetpack=here.jetpack,
-                    l4t=here.l4t,
-                    families=here.families,
-                    ubuntu=release.ubuntu,
-                    gstreamer=release.gstreamer,
-                    released=release.released,
-                    unverified=(*release.not_verified.items(), *here.not_verified.items()),
-                )
+            yield Target(
+                deepstream=release.version,
+                platform=platform,
+                tensorrt=here.tensorrt,
+                folder=release.folder,
+                root=release.root,
+                min_object_size=file.platforms[platform].min_object_size,
+                cuda=here.cuda,
+                jetpack=here.jetpack,
+                l4t=here.l4t,
+                families=here.families,
+                ubuntu=release.ubuntu,
+                gstreamer=release.gstreamer,
+                released=release.released,
+                unverified=(*release.not_verified.items(), *here.not_verified.items()),
             )
-    return tuple(found)
 
 
 def _check_versions(found: Catalogue, path: Path) -> None:
@@ -308,15 +315,6 @@ def _check_versions(found: Catalogue, path: Path) -> None:
     tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         try:
-            version_numbers(tensorrt)
-        except ValueError as error:
+            version(tensorrt)
+        except PresetError as error:
             raise PresetError(f"not a TensorRT version: {tensorrt!r}", path=path, hint="numbers and dots") from error
-
-
-def version_numbers(version: str) -> tuple[int, ...]:
-    """ "10.3.0" as (10, 3, 0), for comparing.
-
-    Raises:
-        ValueError: something else than numbers and dots.
-    """
-    return tuple(int(part) for part in version.split("."))

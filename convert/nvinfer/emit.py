@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import Bundle, StageResult, Validated
-from convert.document import dumps, report_document
 from convert.errors import PresetError
 from convert.nvinfer.appfile import App, app_file
-from convert.nvinfer.bundle import REPORT, beside, bundle_names, stale_engines
+from convert.nvinfer.bundle import beside, bundle_names, stale_engines
 from convert.nvinfer.engine import SCRIPT, Engine, build_script
 from convert.nvinfer.findings import (
     FP16_NOT_MEASURED,
@@ -28,6 +27,7 @@ from convert.nvinfer.heads import preset_for
 from convert.nvinfer.inferfile import Files, Gie, infer_file, lacks_centred_padding
 from convert.nvinfer.labels import label_file, label_findings
 from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
+from convert.report import REPORT, dumps, report_document
 from convert.writing import Output, make_folder, sha256, write_all
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Emit:
             )
             found += (SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        report = report_document(adapted, artifact.evidence, fitting.options(), outputs, (*artifact.findings, *found))
+        report = report_document(artifact, fitting.options(), outputs, found)
         files[REPORT] = dumps(report)
         assert tuple(files) == fitting.plan(adapted.export.name)
         make_folder(self.folder)

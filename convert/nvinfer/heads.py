@@ -9,11 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import PresetError
-from convert.nvinfer.catalogue import version_numbers
 from convert.nvinfer.configfile import Entry
-from convert.nvinfer.rows import read_row
+from convert.nvinfer.keys import version
 from convert.nvinfer.targets import parsers, reads_key, sdk_path
 from convert.resources import configs, load_toml
+from convert.tables import TableReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +66,7 @@ def head_preset(task: Task) -> HeadPreset:
         base = _load(str(data["same-as"]))
         own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
         data = {**base, **own}
-    return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task.value}.toml")
+    return _reader(task).row(HeadPreset, data, "the file")
 
 
 def preset_for(head: Head, target: Target) -> HeadPreset:
@@ -78,9 +78,8 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     preset = head_preset(head.task)
     if head.overlap is None:
         return preset
-    path = configs() / "heads" / f"{head.task.value}.toml"
-    instead = read_row(_Suppressed, preset.suppressed, "suppressed", path)
-    if version_numbers(target.tensorrt) < version_numbers(instead.tensorrt):
+    instead = _reader(head.task).row(_Suppressed, preset.suppressed, "suppressed")
+    if version(target.tensorrt) < version(instead.tensorrt):
         raise PresetError(
             f"a graph that drops boxes over all classes needs TensorRT {instead.tensorrt}; DeepStream "
             f"{target.deepstream} has {target.tensorrt} on {target.platform}",
@@ -97,6 +96,10 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         class_attrs_all=attributes,
         comments=comments | instead.comments,
     )
+
+
+def _reader(task: Task) -> TableReader:
+    return TableReader(configs() / "heads" / f"{task.value}.toml", PresetError, dashes=True)
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from convert.errors import InputError
 from convert.nvinfer.initialise_labels import read_labels
 from convert.nvinfer.initialise_library import Library, library_of
 from convert.nvinfer.initialise_outputs import SIGSEGV, Outcome, Tensor, built_in_boxes, built_in_segments, stock_parser
+from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType
 from convert.nvinfer.parse_result import Parsed, Problem, Reason, printable
 
 if TYPE_CHECKING:
@@ -25,20 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Initialised", "Network", "Outcome", "Status", "Tensor", "initialise"]
 
-# cluster-mode and network-type by name.
-_GROUP_RECTANGLES: Final = 0
-_NMS: Final = 2
-_HYBRID: Final = 3
-_NO_CLUSTERING: Final = 4
-_DETECTOR, _CLASSIFIER, _SEGMENTATION, _INSTANCES, _OTHER = 0, 1, 2, 3, 100
 _GRAY: Final = 2
-
-_FUNCTIONS: Final = {
-    _DETECTOR: "parse-bbox-func-name",
-    _CLASSIFIER: "parse-classifier-func-name",
-    _SEGMENTATION: "parse-segmentation-func-name",
-    _INSTANCES: "parse-bbox-instance-mask-func-name",
-}
 # magic, width, height and largest value of a PPM picture, as iostreams read them: no comments, one character between.
 _PPM: Final = re.compile(rb"\s*(\S+)\s+([0-9]+)\s+([0-9]+)\s+\S+")
 
@@ -166,7 +154,7 @@ class _Start:
     # The element
 
     def element(self) -> None:
-        if self.values["output-instance-mask"] and self.cluster_mode != _NO_CLUSTERING:
+        if self.values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
             message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
             self.refuse(Reason.RANGE, "output-instance-mask", message, None)
 
@@ -174,8 +162,8 @@ class _Start:
 
     def context(self) -> Network:
         values = self.values
-        if self.cluster_mode == _GROUP_RECTANGLES and self.kind == _DETECTOR:
-            self.cluster_mode = _NMS
+        if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
+            self.cluster_mode = ClusterMode.NMS
             message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
             self.say(Reason.NOTE, "cluster-mode", message)
         if values["gie-unique-id"] == 0:
@@ -290,7 +278,7 @@ class _Start:
 
     def postprocessing(self) -> None:
         """Labels and the parse function (initResource of the network type's postprocessor); "other" has neither."""
-        if self.kind == _OTHER:
+        if self.kind == NetworkType.OTHER:
             return
         overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
         if overwrites and not self.values["op-tensor-files"]:
@@ -301,37 +289,41 @@ class _Start:
                 read_labels(self.parsed.files["labelfile-path"])
             except InputError as error:
                 self.refuse(Reason.PATH, "labelfile-path", error.message)
-        if self.kind == _INSTANCES and self.cluster_mode != _NO_CLUSTERING:
+        if self.kind == NetworkType.INSTANCE_SEGMENTATION and self.cluster_mode != ClusterMode.NONE:
             message = f"instance segmentation needs cluster-mode=4, not {self.cluster_mode}"
             self.refuse(Reason.RANGE, "cluster-mode", message)
-        key = _FUNCTIONS[self.kind]
+        key = FUNCTIONS[self.kind]
         function = self.function
         if self.library and function and not self.library.has(function):
             self.refuse(Reason.LIBRARY, key, f"the library has no function {function}", Status.CUSTOM_LIB_FAILED)
-        if self.kind == _INSTANCES and not (self.library and function):
+        if self.kind == NetworkType.INSTANCE_SEGMENTATION and not (self.library and function):
             message = f"instance segmentation needs custom-lib-path and {key}"
             self.refuse(Reason.LIBRARY, key, message, Status.RESOURCE_ERROR)
 
     @property
     def function(self) -> str:
         """The parse function in the config; older releases have no key for segmentation."""
-        return str(self.values.get(_FUNCTIONS[self.kind], ""))
+        return str(self.values.get(FUNCTIONS[self.kind], ""))
 
     # The first frame
 
     def first_frame(self, network: Network) -> bool:
         """Whether the output parser gives up."""
-        if self.kind == _OTHER:
+        if self.kind == NetworkType.OTHER:
             return False
         classes = self.values["num-detected-classes"]
         outcome = self.parse(network, classes)
-        key = _FUNCTIONS[self.kind]
+        key = FUNCTIONS[self.kind]
         if outcome.signal is not None:
             self.dies(Reason.MODEL, key, outcome.message, outcome.signal)
         if outcome.failed:
             self.say(Reason.MODEL, key, outcome.message)
             return True
-        if self.kind == _DETECTOR and not classes and self.cluster_mode in {_NMS, _HYBRID}:
+        if (
+            self.kind == NetworkType.DETECTOR
+            and not classes
+            and self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
+        ):
             message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
             self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False
@@ -342,8 +334,8 @@ class _Start:
             # What a library of somebody else makes of the outputs is its own affair.
             size = (network.height, network.width)
             return stock_parser(self.function, outputs, classes, size) if self.library.stock else Outcome()
-        if self.kind == _DETECTOR:
+        if self.kind == NetworkType.DETECTOR:
             return built_in_boxes(outputs)
-        if self.kind == _SEGMENTATION:
+        if self.kind == NetworkType.SEGMENTATION:
             return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
         return Outcome()

@@ -6,6 +6,7 @@ What the fields mean is written at the top of that file, in the words of those w
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from enum import IntEnum
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTRS",
+    "FUNCTIONS",
     "NEWEST",
     "PLATFORMS",
     "PROPERTY",
+    "ClusterMode",
     "Key",
+    "NetworkType",
     "allowed",
     "key_named",
     "keys",
@@ -37,6 +41,35 @@ ATTRS: Final = "class-attrs"
 NEWEST: Final = "9.1"
 """The DeepStream release whose parser this room was written after."""
 PLATFORMS: Final = ("dgpu", "jetson")
+
+
+class NetworkType(IntEnum):
+    """Values of network-type."""
+
+    DETECTOR = 0
+    CLASSIFIER = 1
+    SEGMENTATION = 2
+    INSTANCE_SEGMENTATION = 3
+    OTHER = 100
+
+
+class ClusterMode(IntEnum):
+    """Values of cluster-mode."""
+
+    GROUP_RECTANGLES = 0
+    DBSCAN = 1
+    NMS = 2
+    DBSCAN_NMS = 3
+    NONE = 4
+
+
+FUNCTIONS: Final[Mapping[int, str]] = {
+    NetworkType.DETECTOR: "parse-bbox-func-name",
+    NetworkType.CLASSIFIER: "parse-classifier-func-name",
+    NetworkType.SEGMENTATION: "parse-segmentation-func-name",
+    NetworkType.INSTANCE_SEGMENTATION: "parse-bbox-instance-mask-func-name",
+}
+"""network-type -> the key that names the function its outputs are read with."""
 
 TYPES: Final = frozenset(
     {
@@ -92,16 +125,16 @@ class Key:
 
 
 @cache
-def version(release: str) -> tuple[int, ...]:
-    """ "6.0.1" as (6, 0, 1), for comparing.
+def version(text: str) -> tuple[int, ...]:
+    """ "6.0.1" as (6, 0, 1), to compare releases of DeepStream or TensorRT.
 
     Raises:
         PresetError: not numbers and dots.
     """
     try:
-        return tuple(int(part) for part in release.split("."))
+        return tuple(int(part) for part in text.split("."))
     except ValueError:
-        raise PresetError(f"{release!r} is no DeepStream release", hint="write it as 9.1 or 6.0.1") from None
+        raise PresetError(f"{text!r} is no version", hint="write it as 9.1 or 6.0.1") from None
 
 
 @cache

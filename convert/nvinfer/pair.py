@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from convert import __version__
 from convert.artifacts import Bundle, StageResult, Task, Validated
-from convert.document import (
-    SCHEMA_VERSION,
-    dumps,
-    evidence_document,
-    export_document,
-    model_document,
-    output_document,
-    reported,
-)
 from convert.errors import PresetError
 from convert.nvinfer.appfile import App, app_file
-from convert.nvinfer.bundle import REPORT, bundle_names, stale_engines
+from convert.nvinfer.bundle import bundle_names, stale_engines
 from convert.nvinfer.emit import Emit
 from convert.nvinfer.engine import SCRIPT, Engine, build_script
 from convert.nvinfer.findings import FP16_NOT_MEASURED, SAMPLE_DETECTOR, TARGET_NOT_VERIFIED
+from convert.report import REPORT, app_report, dumps
 from convert.writing import Output, make_folder, sha256, write_all
 
 if TYPE_CHECKING:
@@ -127,7 +118,8 @@ class EmitPair:
         files = self._files(pair)
         found = self._findings(pair)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        files[REPORT] = dumps(self._report(pair, outputs, found))
+        parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
+        files[REPORT] = dumps(app_report(*parts, outputs, found))
         assert tuple(files) == self.plan(*(export.name for export in exports))
         make_folder(self.folder)
         written = write_all(self.folder, files, executables=frozenset({SCRIPT, *map(_script_name, names)}))
@@ -182,25 +174,6 @@ class EmitPair:
     def _findings(self, pair: Pair) -> tuple[Finding, ...]:
         behind = self.secondary.findings(pair.secondary.adapted)
         return (*self.primary.findings(pair.primary.adapted), *(each for each in behind if each.id not in _ONCE))
-
-    def _report(self, pair: Pair, outputs: list[Output], found: tuple[Finding, ...]) -> dict[str, Any]:
-        def of(emit: Emit, validated: Validated) -> dict[str, Any]:
-            return {
-                "export": export_document(validated.adapted.export),
-                "model": model_document(validated.adapted),
-                "evidence": evidence_document(validated.evidence),
-                "options": emit.options(),
-                "findings": reported(validated.findings),
-            }
-
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "tool": {"name": "ei-deepstream", "version": __version__},
-            "primary": of(self.primary, pair.primary),
-            "secondary": of(self.secondary, pair.secondary),
-            "files": [output_document(output) for output in outputs],
-            "findings": reported(found),
-        }
 
 
 def _own(files: tuple[str, ...]) -> tuple[str, ...]:

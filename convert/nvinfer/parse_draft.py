@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from convert.nvinfer.keys import ATTRS, PROPERTY, Key, allowed, keys
+from convert.nvinfer.keys import ATTRS, PROPERTY, Key, NetworkType, allowed, keys
 from convert.nvinfer.parse_numbers import UINT_MAX, float32, nine_digits, signed32
 from convert.nvinfer.parse_paths import stored_path
 from convert.nvinfer.parse_result import Entry, Ignored, Parsed, Problem, Reason, Section, Unread, Verdict, printable
@@ -18,8 +18,8 @@ __all__ = ["ATTRS_ALL", "ATTRS_PREFIX", "MOST_CLASSES", "NETWORKS_WITH_ATTRS", "
 
 ATTRS_PREFIX: Final = "class-attrs-"
 ATTRS_ALL: Final = "class-attrs-all"
-NETWORKS_WITH_ATTRS: Final = frozenset({0, 3})
-"""network-type of the networks whose [class-attrs-*] groups are read: detector and instance segmentation."""
+NETWORKS_WITH_ATTRS: Final = frozenset({NetworkType.DETECTOR, NetworkType.INSTANCE_SEGMENTATION})
+"""network-type of the networks whose [class-attrs-*] groups are read."""
 TEXT_BYTES: Final = 1023
 """What nvinfer's buffers for names hold (_MAX_STR_LENGTH - 1, nvdsinfer_context.h); the rest is cut off."""
 MOST_CLASSES: Final = 2**24

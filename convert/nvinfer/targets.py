@@ -20,8 +20,8 @@ from convert.nvinfer.catalogue import (
     Target,
     Tracker,
     catalogue,
-    version_numbers,
 )
+from convert.nvinfer.keys import version
 
 __all__ = [
     "AppKey",
@@ -61,37 +61,37 @@ def target(deepstream: str, platform: str) -> Target:
     Raises:
         PresetError: no such release or platform (the hint lists what there is), or not together.
     """
-    version = re.sub(r"^(deepstream|ds)[- ]*", "", deepstream.strip().lower())
-    if version not in releases():
-        raise PresetError(f"there is no target {deepstream!r}", hint=_did_you_mean(version))
+    release = re.sub(r"^(deepstream|ds)[- ]*", "", deepstream.strip().lower())
+    if release not in releases():
+        raise PresetError(f"there is no target {deepstream!r}", hint=_did_you_mean(release))
     if platform not in platforms():
-        raise _no_platform(platform, version)
-    there = [each for each in targets() if each.deepstream == version]
+        raise _no_platform(platform, release)
+    there = [each for each in targets() if each.deepstream == release]
     for candidate in there:
         if candidate.platform == platform:
             return candidate
     raise PresetError(
-        f"DeepStream {version} does not exist for {platform}",
+        f"DeepStream {release} does not exist for {platform}",
         hint="it exists for: " + ", ".join(each.platform for each in there),
     )
 
 
-def _did_you_mean(version: str) -> str:
-    near = get_close_matches(version, releases(), n=1)
+def _did_you_mean(release: str) -> str:
+    near = get_close_matches(release, releases(), n=1)
     known = "known: " + ", ".join(f"deepstream-{each}" for each in releases())
     return f"did you mean deepstream-{near[0]}? {known}" if near else known
 
 
-def _no_platform(platform: str, version: str) -> PresetError:
+def _no_platform(platform: str, release: str) -> PresetError:
     """A Jetson family is the likeliest mistake: say what it is, and which releases run on it."""
     runs = [each.deepstream for each in targets() if runs_on(each, platform)]
     if not runs:
         return PresetError(f"there is no platform {platform!r}", hint="platforms: " + ", ".join(platforms()))
-    if version in runs:
+    if release in runs:
         return PresetError(f"{platform!r} is a Jetson, not a platform", hint="use --platform jetson")
-    families = ", ".join(family for each in targets() if each.deepstream == version for family in each.families)
+    families = ", ".join(family for each in targets() if each.deepstream == release for family in each.families)
     return PresetError(
-        f"DeepStream {version} does not run on {platform}, only on {families}",
+        f"DeepStream {release} does not run on {platform}, only on {families}",
         hint=f"for {platform} there is " + ", ".join(f"deepstream-{each}" for each in runs),
     )
 
@@ -220,9 +220,9 @@ def trtexec_accepts(flag: str, tensorrt: str) -> bool:
     row = catalogue().flags.get(flag)
     if row is None:
         return True
-    version = version_numbers(tensorrt)
-    known = row.since is None or version_numbers(row.since) <= version
-    return known and (row.gone is None or version < version_numbers(row.gone))
+    own = version(tensorrt)
+    known = row.since is None or version(row.since) <= own
+    return known and (row.gone is None or own < version(row.gone))
 
 
 def opsets(tensorrt: str) -> tuple[int, int]:
@@ -233,8 +233,8 @@ def opsets(tensorrt: str) -> tuple[int, int]:
 
 def _newest(rows: tuple[_Row, ...], tensorrt: str) -> _Row:
     """The newest of `rows` that does not start after `tensorrt`."""
-    version = version_numbers(tensorrt)
-    fitting = [row for row in rows if version_numbers(row.tensorrt) <= version]
+    own = version(tensorrt)
+    fitting = [row for row in rows if version(row.tensorrt) <= own]
     if not fitting:
         raise PresetError(f"targets.toml knows nothing of TensorRT {tensorrt}")
-    return max(fitting, key=lambda row: version_numbers(row.tensorrt))
+    return max(fitting, key=lambda row: version(row.tensorrt))

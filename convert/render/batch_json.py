@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from convert.batch.job import GOOD, State
-from convert.document import SCHEMA_VERSION, finding_document
+from convert.batch.plan import GOOD, State
 from convert.render.json import error_document
+from convert.report import SCHEMA_VERSION, finding_document
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.batch.job import Job, Outcome
+    from convert.batch.plan import Job, Outcome
     from convert.batch.run import Report
 
 __all__ = ["batch_document", "report_document"]

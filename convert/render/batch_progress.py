@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from convert.batch.job import GOOD, Outcome
+from convert.batch.plan import GOOD, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.progress import Progress
 
-    from convert.batch.job import Job
+    from convert.batch.plan import Job
     from convert.pipeline import Event
 
 __all__ = ["Drawn", "Watch", "batch_progress"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from convert.batch.job import GOOD, State
+from convert.batch.plan import GOOD, State
 from convert.findings import Finding, Level, worst
 from convert.render.failure import error_lines
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from convert.batch.job import Outcome
+    from convert.batch.plan import Outcome
     from convert.batch.run import Report
 
 __all__ = ["sentence", "show_batch"]

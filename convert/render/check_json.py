@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.document import SCHEMA_VERSION, finding_document
 from convert.render.json import error_document
+from convert.report import SCHEMA_VERSION, finding_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

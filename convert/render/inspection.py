@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from convert.artifacts import Export, Metadata, ResizeMode, Task
-from convert.document import SCHEMA_VERSION, finding_document, framing_document, metadata_document, tensor_document
 from convert.errors import UnsupportedModelError
 from convert.framing import Frame, Framing
 from convert.graph.support import refuse_unsupported
 from convert.render.framing import framing_text
 from convert.render.text import console, show_findings
+from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
+from convert.tables import plain
 
 if TYPE_CHECKING:
     from convert.export.survey import Found, Inspection
@@ -28,7 +29,7 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
 
     `framing` of a model that was trained on cropped pictures says what it sees of `frame` (16:9 where none is given).
     """
-    project = metadata_document(inspection.project)
+    project = plain(inspection.project)
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
@@ -158,7 +159,7 @@ def _model_document(model: Found, frame: Frame | None) -> dict[str, Any]:
         "input": facts and tensor_document(facts.input),
         "outputs": facts and [tensor_document(tensor) for tensor in facts.outputs],
         "operators": facts and list(facts.operators),
-        "metadata": metadata_document(model.metadata),
+        "metadata": plain(model.metadata),
         "framing": (framing := _framing(model, frame)) and framing_document(framing),
         "convertible": refusal is None,
         "reason": refusal and refusal[0],

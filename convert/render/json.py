@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import Adapted, Bundle, Export, Validated
-from convert.document import (
+from convert.report import (
     SCHEMA_VERSION,
     dumps,
     evidence_document,

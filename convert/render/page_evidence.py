@@ -49,7 +49,7 @@ class Difference:
 
 
 def measures(evidence: Mapping[str, Any]) -> list[Measure]:
-    """`evidence` of a bundle's report.json (`convert.document.evidence_document`) as rows; null is left out.
+    """`evidence` of a bundle's report.json (`convert.report.evidence_document`) as rows; null is left out.
 
     What is not as that document has it is shown as it stands, under its own name.
     """

@@ -1,8 +1,8 @@
 """What of a picture a model sees, drawn: from the frame through the crop to the network's input.
 
-A model of ours says how pictures were brought to its size in training (`ei_deepstream.resize_mode`), and where it takes
-whole frames and crops them itself, of which shape they are and what it cuts out (`ei_deepstream.frame`, `.crop`; see
-`convert.graph.passes`). Other models say nothing of it, and nothing is drawn.
+A model of ours says how pictures were brought to its size in training, and where it takes whole frames and crops them
+itself, of which shape they are and what it cuts out (`convert.report.OnnxMetadata`). Other models say nothing of it,
+and nothing is drawn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.framing import Frame, Framing, parse_frame
+from convert.framing import Frame, Framing
 from convert.render.framing import framing_svg
 from convert.words import ResizeMode
 
@@ -28,20 +28,20 @@ def framing_of(engine: scene.Engine, frames: Sequence[scene.Frame]) -> tuple[Fra
     A model that was trained on the centre of pictures and does not crop them is told of with the shape of the first of
     `frames`, where nvinfer squashes that shape.
     """
-    said = {name.removeprefix("ei_deepstream."): value for name, value in engine.metadata}
+    recorded = engine.recorded
     input_size = (engine.network.width, engine.network.height)
     if engine.settings.on_objects:
         return None
     try:
-        if "frame" in said and "crop" in said:
-            _, _, width, height = map(int, said["crop"].split(";"))
-            framing = Framing(parse_frame(said["frame"]), (width, height))
+        if recorded.frame and recorded.crop:
+            _, _, width, height = recorded.crop
+            framing = Framing(recorded.frame, (width, height))
             return (framing, True) if min(width, height) > 0 and framing.network == input_size else None
-        squashed = said.get("resize_mode") == ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
+        squashed = recorded.resize_mode is ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
         if squashed and frames:
             framing = Framing(Frame(frames[0].width, frames[0].height, in_pixels=True), input_size)
             return (framing, False) if framing.crops else None
-    except (PresetError, ValueError):  # metadata of strangers, or a frame of a shape that no camera has
+    except PresetError:  # a frame of a shape that no camera has
         return None
     return None
 

@@ -7,10 +7,10 @@ import sys
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.document import SCHEMA_VERSION
 from convert.findings import Level
 from convert.nvinfer.rules.fixes import FIXABLE
 from convert.render.colour import paint_for
+from convert.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from convert.document import SCHEMA_VERSION, finding_document, output_document
 from convert.render.text import console, show_findings
+from convert.report import SCHEMA_VERSION, finding_document, output_document
 from convert.simulate.document import objects_document
 from convert.simulate.settings import NetworkType
 

@@ -6,7 +6,6 @@ import sys
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.document import SCHEMA_VERSION
 from convert.errors import PresetError
 from convert.nvinfer.catalogue import catalogue
 from convert.nvinfer.targets import (
@@ -22,6 +21,7 @@ from convert.nvinfer.targets import (
     trtexec_note,
 )
 from convert.render.colour import paint_for
+from convert.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

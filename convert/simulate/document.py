@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convert.document import SCHEMA_VERSION
+from convert.report import SCHEMA_VERSION
 from convert.simulate.decode import Detection
 from convert.simulate.replay import number, object_document, text
 from convert.simulate.settings import NetworkType

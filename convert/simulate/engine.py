@@ -16,16 +16,17 @@ import numpy as np
 from convert.errors import InputError, ValidationError
 from convert.findings import Level
 from convert.nvinfer.initialise_labels import read_labels
-from convert.nvinfer.provenance import recorded
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.engine import absence
 from convert.nvinfer.rules.gather import Models, gather, read_config
+from convert.report import with_resize_mode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import SUSPECT
 from convert.simulate.preprocess import preprocessor
 from convert.simulate.replay_model import network_of
 from convert.simulate.scene import Engine
 from convert.simulate.settings import NetworkType, Settings
+from convert.validate import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,13 +83,11 @@ class Loaded:
         Raises:
             InputError: the model fails, or an output does not have the batch of the input.
         """
-        from convert.validate.runtime import run  # noqa: PLC0415 - brings what only this needs
-
         count = len(values)
         if self.fixed and count < self.batch:
             values = np.concatenate([values, np.zeros((self.batch - count, *values.shape[1:]), np.float32)])
         try:
-            found = run(self.session, values)
+            found = runtime.run(self.session, values)
         except ValidationError as error:
             raise InputError(
                 error.message,
@@ -180,7 +179,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
         settings,
         network,
         tuple(filter(None, [prepare.approximated])),
-        tuple(sorted(recorded(str(path), session.get_modelmeta().custom_metadata_map).items())),
+        tuple(sorted(with_resize_mode(path, session.get_modelmeta().custom_metadata_map).items())),
     )
     return Loaded(
         engine,
@@ -250,8 +249,6 @@ def _model_path(case: Case) -> Path:
 
 
 def _session(case: Case, path: Path) -> Any:
-    from convert.validate.runtime import load as load_session  # noqa: PLC0415 - 20 MB; only a run needs it
-
     if case.lacking:
         raise InputError(
             f"the model's weights are in files that are not there: {', '.join(case.lacking[:5])}",
@@ -259,27 +256,11 @@ def _session(case: Case, path: Path) -> Any:
             path=path,
         )
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"the model cannot be read: {error.strerror}", path=path) from None
-    if case.model is not None and case.model.external:
-        data = _with_weights(path)
-    try:
-        return load_session(data)
+        return runtime.load(runtime.read_whole(path))
     except ValidationError as error:
         raise InputError(
             error.message, hint="ONNX Runtime stands in TensorRT's place here; it needs a valid ONNX model", path=path
         ) from None
-
-
-def _with_weights(path: Path) -> bytes:
-    """The model as one message, with the weights that lie in files of their own."""
-    import onnx  # noqa: PLC0415 - heavy, and few models need it
-
-    try:
-        return onnx.load_model(path).SerializeToString()  # type: ignore[no-any-return]
-    except Exception as error:  # noqa: BLE001 - onnx and protobuf raise what they meet
-        raise InputError(f"the model's weights cannot be read: {' '.join(str(error).split())}", path=path) from None
 
 
 def _smallest(case: Case, settings: Settings) -> tuple[int, int]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.errors import PresetError
-from convert.framing import parse_frame
 from convert.simulate.findings import ASPECT, STREAMMUX
 
 if TYPE_CHECKING:
@@ -15,10 +13,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.simulate.scene import Frame, Simulation
 
-__all__ = ["FRAME_KEY", "look"]
-
-FRAME_KEY = "ei_deepstream.frame"
-"""metadata_props of a model whose first node cuts the centre out of frames of one aspect: "16:9" or "1920x1080"."""
+__all__ = ["look"]
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
 _SHOWN = 3
@@ -32,9 +27,8 @@ def look(simulation: Simulation, *, app: Path | None = None, muxer: tuple[int, i
         app: deepstream-app's config, where the engines were read from one, and `muxer`: its frames' size.
     """
     primary = simulation.engines[0]
-    wanted = dict(primary.metadata).get(FRAME_KEY, "")
-    aspect = _aspect(wanted)
-    if aspect and (others := _others(simulation, aspect)):
+    wanted = primary.recorded.frame
+    if wanted and (others := _others(simulation, float(wanted.aspect))):
         yield ASPECT.found(
             f"the model takes frames of {wanted}, and {_named(others)}",
             path=primary.config,
@@ -46,14 +40,6 @@ def look(simulation: Simulation, *, app: Path | None = None, muxer: tuple[int, i
             path=app,
             hint="the pictures are taken as they are; the app would stretch them first",
         )
-
-
-def _aspect(text: str) -> float | None:
-    """None where nothing, or nothing known, is said."""
-    try:
-        return float(parse_frame(text).aspect) if text else None
-    except PresetError:
-        return None
 
 
 def _others(simulation: Simulation, aspect: float) -> list[Frame]:

@@ -6,10 +6,11 @@ infer-dims where all three are given, otherwise the three behind the batch, in t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convert.errors import InputError
 from convert.images.placement import Network
+from convert.onnx_header import Value, read_header
 from convert.simulate.replay_case import Layout, Output
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from convert.simulate.settings import Settings
 
 __all__ = ["layout_of", "network_of"]
+
+_TYPES = {"float32", "float16", "int8", "int32", "int64", "uint8"}  # of TensorRT's outputs
 
 
 def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:
@@ -51,49 +54,23 @@ def layout_of(path: Path, settings: Settings) -> Layout:
     Raises:
         InputError: it cannot be read, has not one input, or an output whose size or type is not fixed.
     """
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - heavy, and only dumped tensors need it
-    from onnx import load_model_from_string  # noqa: PLC0415 - as above
-
-    try:
-        graph = load_model_from_string(path.read_bytes()).graph
-    except OSError as error:
-        raise InputError(f"the model cannot be read: {error.strerror}", path=path) from None
-    except DecodeError:
-        raise InputError("the model is not an ONNX file", path=path) from None
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
-    if len(inputs) != 1 or not graph.output:
+    header = read_header(path)
+    if len(header.inputs) != 1 or not header.outputs:
         raise InputError(
-            f"the model has {len(inputs)} inputs and {len(graph.output)} outputs",
+            f"the model has {len(header.inputs)} inputs and {len(header.outputs)} outputs",
             hint="nvinfer takes models with one input and at least one output",
             path=path,
         )
-    network = network_of(settings, _dims(inputs[0])[1:])
-    return Layout(network, tuple(_output(value, path) for value in graph.output))
+    network = network_of(settings, tuple(size or 0 for size in header.inputs[0].shape[1:]))
+    return Layout(network, tuple(_output(value, path) for value in header.outputs))
 
 
-def _dims(value: Any) -> tuple[int, ...]:
-    """Dimensions of a ValueInfoProto, 0 for open ones."""
-    return tuple(size.dim_value if size.HasField("dim_value") else 0 for size in value.type.tensor_type.shape.dim)
-
-
-def _output(value: Any, path: Path) -> Output:
-    from onnx import TensorProto  # noqa: PLC0415 - imported by the caller
-
-    names = {
-        TensorProto.FLOAT: "float32",
-        TensorProto.FLOAT16: "float16",
-        TensorProto.INT8: "int8",
-        TensorProto.INT32: "int32",
-        TensorProto.INT64: "int64",
-        TensorProto.UINT8: "uint8",
-    }
-    dims = _dims(value)
-    kind = value.type.tensor_type.elem_type
-    if not dims or min(dims[1:], default=1) < 1 or kind not in names:
+def _output(value: Value, path: Path) -> Output:
+    dims = tuple(size or 0 for size in value.shape)
+    if not dims or min(dims[1:], default=1) < 1 or value.numpy_type not in _TYPES:
         raise InputError(
             f"output {value.name!r} of the model has no fixed size behind the batch, or a type TensorRT does not have",
             hint="write a case.json with network and outputs beside the tensors",
             path=path,
         )
-    return Output(value.name, names[kind], dims[1:])
+    return Output(value.name, value.numpy_type, dims[1:])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from convert.report import OnnxMetadata
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,6 +42,11 @@ class Engine:
     approximated: tuple[str, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
     failure: str = ""
+
+    @property
+    def recorded(self) -> OnnxMetadata:
+        """What `ei-deepstream convert` recorded in the model."""
+        return OnnxMetadata.parse(dict(self.metadata))
 
 
 @dataclass(frozen=True, slots=True)

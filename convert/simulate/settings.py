@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.resize import ScalingFilter
+from convert.nvinfer.keys import ClusterMode, NetworkType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,26 +37,6 @@ STOCK_LIBRARY = "libnvds_infercustomparser.so"
 """The parser library every DeepStream installation has, in /opt/nvidia/deepstream/deepstream/lib."""
 
 _MOST_CLASSES = 1_000_000  # nvinfer allocates that many too, but no label file does
-
-
-class NetworkType(IntEnum):
-    """network-type."""
-
-    DETECTOR = 0
-    CLASSIFIER = 1
-    SEGMENTATION = 2
-    INSTANCE_SEGMENTATION = 3
-    OTHER = 100
-
-
-class ClusterMode(IntEnum):
-    """cluster-mode; GROUP_RECTANGLES never is in use (see `Settings.cluster_mode`)."""
-
-    GROUP_RECTANGLES = 0
-    DBSCAN = 1
-    NMS = 2
-    DBSCAN_NMS = 3
-    NONE = 4
 
 
 class ColorFormat(IntEnum):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.artifacts import Task
+from convert.onnx_header import parse_header
 from convert.validate import tails
 from convert.validate.findings import DECODING, PLACES
 
@@ -38,15 +39,13 @@ _SPREAD = (0.04, 2.0)
 
 def raw_names(model: bytes) -> tuple[str, ...]:
     """The raw outputs that the graph of a detector goes on behind, in the original's order; none for a classifier."""
-    import onnx  # noqa: PLC0415 - heavy; importing this module must stay light
-
-    made = {name for node in onnx.load_model_from_string(model).graph.node for name in node.output}
+    made = {name for node in parse_header(model).nodes for name in node.outputs}
     return tuple(name for name in _RAW if name in made)
 
 
 def with_raw(model: bytes) -> bytes:
     """The model with its raw outputs among its outputs, behind the others."""
-    import onnx  # noqa: PLC0415 - as above
+    import onnx  # noqa: PLC0415 - heavy; importing this module must stay light
 
     proto = onnx.load_model_from_string(model)
     proto.graph.output.extend(

@@ -13,6 +13,7 @@ import numpy as np
 
 from convert.artifacts import ImageScaling
 from convert.errors import ValidationError
+from convert.words import IMAGENET_MEAN_BGR, TORCH_MEAN, TORCH_STD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["as_edge_impulse", "as_nvinfer"]
 
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # the SDK's luma weights
-_TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
-_IMAGENET_MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)
 
 
 def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArray[np.float32]:
@@ -52,9 +50,11 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
         case ImageScaling.MINUS_128_TO_127:
             return values * np.float32(255) - np.float32(128)
         case ImageScaling.TORCH:
-            return (values - _TORCH_MEAN) / _TORCH_STD
+            mean, std = np.array(TORCH_MEAN, np.float32), np.array(TORCH_STD, np.float32)
+            scaled: NDArray[np.float32] = (values - mean) / std
+            return scaled
         case ImageScaling.BGR_MINUS_IMAGENET_MEAN:
-            return values[..., ::-1] * np.float32(255) - _IMAGENET_MEAN_BGR
+            return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
 
 
 def as_nvinfer(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -12,16 +12,34 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import ValidationError
+from convert.onnx_header import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["load", "run"]
+__all__ = ["load", "read_whole", "run"]
 
 _FATAL = 4  # ONNX Runtime's severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
+
+
+def read_whole(path: Path) -> bytes:
+    """The ONNX file `path` with the weights that lie in other files.
+
+    Raises:
+        ValidationError: it, or such a file, cannot be read.
+    """
+    try:
+        if not read_header(path).external:
+            return path.read_bytes()
+        import onnx  # noqa: PLC0415 - heavy, and only such models need it
+
+        return bytes(onnx.load_model(path).SerializeToString())
+    except Exception as error:  # onnx and protobuf raise what they meet
+        raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
 def load(model: bytes) -> Any:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import ValidationError
+from convert.onnx_header import STANDARD_DOMAINS
 from convert.validate.findings import DOMAIN, INPUT, OUTPUT
+from convert.words import INPUT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
 
-__all__ = ["INPUT_NAME", "check"]
+__all__ = ["check"]
 
-INPUT_NAME = "x_input"
-_STANDARD_DOMAINS = {"", "ai.onnx"}
 _BROKEN = "this is not a model that can be shipped: convert the export again, with another --opset if need be"
 
 
@@ -108,7 +108,7 @@ def _outputs(graph: Any) -> Iterator[Finding]:
 
 
 def _domains(graph: Any) -> Iterator[Finding]:
-    foreign = {(node.domain, node.op_type) for node in graph.node if node.domain not in _STANDARD_DOMAINS}
+    foreign = {(node.domain, node.op_type) for node in graph.node if node.domain not in STANDARD_DOMAINS}
     for domain, operator in sorted(foreign):
         yield DOMAIN.found(f"operator {operator} belongs to {domain}, not to ai.onnx", hint=DOMAIN.fix)
 

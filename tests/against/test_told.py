@@ -15,10 +15,10 @@ from convert.against.comparison import Answer, Cause, Comparison, Pair, Reason, 
 from convert.against.document import against_document
 from convert.against.findings import RULES
 from convert.artifacts import Task
-from convert.document import dumps
 from convert.findings import Level
 from convert.images.placement import Rect
 from convert.render.against import show_against
+from convert.report import dumps
 from convert.rulebook import rulebook
 from tests.against.bundles import SAMPLES, config_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.cache import Cache
-from convert.batch.job import Job, Outcome, State, job
+from convert.batch.plan import Job, Outcome, State, job
 from convert.errors import TranslationError
 from convert.findings import Finding, Level
 from convert.writing import write_all

@@ -9,24 +9,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.batch.task import perform
+from convert.batch.dask import perform
 
 if TYPE_CHECKING:
-    from convert.batch.parcel import Parcel
+    from convert.batch.dask import Payload
 
 __all__ = ["conditional", "ends_the_worker"]
 
 
-def ends_the_worker(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
+def ends_the_worker(payload: Payload, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
     """As `perform`; the job "deadly" ends the worker as the kernel does when memory runs out, "full" finds no space."""
-    if parcel.job.name == "full":
+    if payload.job.name == "full":
         raise OSError(28, "No space left on device")
-    if parcel.job.name == "deadly":
+    if payload.job.name == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
-    return perform(parcel, wanted, seconds, memory)
+    return perform(payload, wanted, seconds, memory)
 
 
-def conditional(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
+def conditional(payload: Payload, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
     """As `perform`; the process that converts "crash" dies of SIGSEGV."""
     over = threading.Event()
 
@@ -38,11 +38,11 @@ def conditional(parcel: Parcel, wanted: dict[str, str], seconds: float, memory: 
                     os.kill(child, signal.SIGSEGV)
 
     thread = threading.Thread(target=crash)
-    if parcel.job.name == "crash":
-        perform(parcel, wanted, seconds, memory)  # the child is there and warm
+    if payload.job.name == "crash":
+        perform(payload, wanted, seconds, memory)  # the child is there and warm
         thread.start()
     try:
-        return perform(parcel, wanted, seconds, memory)
+        return perform(payload, wanted, seconds, memory)
     finally:
         over.set()
         if thread.ident:

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.cache import Cache, Damaged, Entry, cache_folder, locked
-from convert.batch.digest import File
-from convert.batch.prune import prune, usage
+from convert.batch.cache import Cache, Damaged, Entry, File, cache_folder, locked, prune, usage
 from convert.errors import OutputError
 from convert.findings import Finding, Level
 from convert.writing import sha256

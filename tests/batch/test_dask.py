@@ -17,10 +17,9 @@ import pytest
 
 from convert.__main__ import main
 from convert.batch import dask as ours
-from convert.batch.dask import Cluster
-from convert.batch.job import Job, Outcome, State, job
-from convert.batch.key import environment
-from convert.batch.parcel import Parcel, pack
+from convert.batch.cache import environment
+from convert.batch.dask import Cluster, Payload, pack
+from convert.batch.plan import Job, Outcome, State, job
 from convert.errors import ConvertError, InputError, MissingDependencyError
 from tests.batch.deadly import conditional, ends_the_worker
 
@@ -271,7 +270,7 @@ def test_a_host_that_does_not_exist() -> None:
 
 def test_other_versions_are_named_before_anything_is_converted(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     true = environment()
-    monkeypatch.setattr(ours, "wanted", lambda _settings: {**true, "tf2onnx": "1.2.3", "files": "0"})
+    monkeypatch.setattr(ours, "required_environment", lambda _settings: {**true, "tf2onnx": "1.2.3", "files": "0"})
     with pytest.raises(ConvertError, match="is not what this machine is") as error, Cluster(dask.address):
         pass
     assert f"tf2onnx is {true['tf2onnx']}, here 1.2.3" in error.value.message
@@ -283,7 +282,7 @@ def test_a_worker_with_other_versions_that_joins_later(
 ) -> None:
     true = environment()
     with Cluster(dask.address) as cluster:
-        monkeypatch.setattr(ours, "wanted", lambda _settings: {**true, "onnx": "0.1"})
+        monkeypatch.setattr(ours, "required_environment", lambda _settings: {**true, "onnx": "0.1"})
         with pytest.raises(ConvertError, match=f"onnx is {true['onnx']}, here 0.1"):
             list(cluster(_jobs(tmp_path, 2), _ignored))
     assert not (tmp_path / "model-0").exists()
@@ -305,7 +304,7 @@ def test_jobs_are_the_clusters(capsys: pytest.CaptureFixture[str], tmp_path: Pat
 def test_an_export_that_cannot_be_read_is_one_jobs_error(
     dask: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(todo: Job) -> Parcel:
+    def refuse(todo: Job) -> Payload:
         if todo.name == "model-0":
             raise InputError("cannot read it: Permission denied", path=todo.export)
         return pack(todo)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch import digest as module
-from convert.batch.digest import File, Ledger, look
+from convert.batch import cache as module
+from convert.batch.cache import File, Ledger, list_files
 from convert.writing import sha256
 from tests.examples import examples
 
@@ -86,7 +86,7 @@ def test_where_it_lies_does_not_matter(ledger: Ledger, library: Path, tmp_path: 
     (copy / ".git").mkdir()
     (copy / ".git" / "index").write_bytes(b"not looked at")
     assert ledger.digest([library]) == ledger.digest([copy])
-    assert len(look([library])) == len(look([copy]))
+    assert len(list_files([library])) == len(list_files([copy]))
 
 
 @examples(50)

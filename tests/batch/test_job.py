@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch import job as module
-from convert.batch.job import BUG, Job, Outcome, State, execute, job
+from convert.batch import plan as module
+from convert.batch.plan import BUG, Job, Outcome, State, execute, job
 from convert.cli.batch_options import Convert
 from convert.framing import parse_frame
 from convert.pipeline import Event, Status
@@ -83,7 +83,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(module, "_walk", broken)
+    monkeypatch.setattr(module, "_run", broken)
     outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker)
     assert (outcome.state, outcome.exit_code) == (State.FAILED, BUG)
     assert "ZeroDivisionError: by nothing" in str(outcome.error)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.artifacts import ImageScaling
-from convert.batch import key as module
-from convert.batch.digest import Ledger
-from convert.batch.job import Job, job
-from convert.batch.key import environment, key_of
+from convert.batch import cache as module
+from convert.batch.cache import Ledger, environment, key_of
+from convert.batch.plan import Job, job
 from convert.cli.batch_options import Convert
 from convert.export.source import places
 from convert.framing import parse_frame

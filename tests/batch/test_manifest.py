@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.artifacts import ImageScaling, ResizeMode
-from convert.batch.manifest import read_manifest
-from convert.batch.plan import Model, plan
+from convert.batch.plan import Model, plan, read_manifest
 from convert.cli.batch_options import Convert
 from convert.errors import ConvertError, InputError
 from convert.framing import parse_frame

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.batch.plan import Model, expand, found, plan, short_name
+from convert.batch.plan import Model, expand, find_models, plan, short_name
 from convert.errors import InputError, PresetError
 
 
@@ -35,14 +35,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_what_is_found(words: list[str], exports: list[str]) -> None:
-    assert [str(model.export) for model in found(words)] == exports
+    assert [str(model.export) for model in find_models(words)] == exports
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("words", [["in/*.onnx"], ["in/deep/none*"], ["in/library/model-parameters"]])
 def test_nothing_is_found(words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
-        found(words)
+        find_models(words)
     assert caught.value.hint
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch.job import BUG, Job, Outcome, State, job
+from convert.batch import pool as module
+from convert.batch.plan import BUG, Job, Outcome, State, job
 from convert.batch.pool import Pool, cores, half_of_memory
 from tests.batch import poison
 from tests.batch.conftest import ZIP
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from convert.pipeline import Event
 
-PRELOAD = ("convert.batch.slot", "tests.batch.poison")
+PRELOAD = (*module.PRELOAD, "tests.batch.poison")
 
 
 def run(pool: Pool, jobs: list[Job], events: list[tuple[Job, Event]] | None = None) -> dict[str, Outcome]:
@@ -80,10 +81,10 @@ def test_one_job_needs_one_worker(tmp_path: Path) -> None:
     with Pool(8) as pool:
         (outcome,) = pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None)
         assert outcome.state is State.FAILED
-        assert len(pool._slots) == 1
+        assert len(pool._threads) == 1
         (outcome,) = pool([job("zip", ZIP, tmp_path / "zip", {})], lambda *_: None)
         assert outcome.state is State.DONE
-        assert len(pool._slots) == 1, "the second call has the same warm worker"
+        assert len(pool._threads) == 1, "the second call has the same warm worker"
 
 
 def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.cache import Cache
-from convert.batch.job import Job, Outcome, State
+from convert.batch.plan import Job, Outcome, State
 from convert.batch.run import Report, run
 from convert.errors import OutputError
 from convert.nvinfer.findings import STALE_ENGINE

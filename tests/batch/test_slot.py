@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from convert.batch.slot import Inline
+
 from convert.errors import TranslationError
 from convert.isolation import Failed
 

@@ -9,11 +9,12 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from convert.check.gates import Gates, whole_model
+from convert.check.gates import Gates
 from convert.check.run import Check
 from convert.errors import ValidationError
 from convert.isolation import Died, Failed, Worker
 from convert.nvinfer.rules.gather import where
+from convert.validate.runtime import read_whole
 from convert.validate.tensorrt import available
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def test_weights_in_another_file_are_taken_along(tmp_path: Path) -> None:
     (tmp_path / "0.txt").write_text(_CONFIG.format(number=1, batch=1))
     gate = Gates(onnxruntime=True)
     assert Check(where("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings == ()
-    assert len(whole_model(str(tmp_path / "m.onnx"))) > 3 * 8 * 8 * 4
+    assert len(read_whole(tmp_path / "m.onnx")) > 3 * 8 * 8 * 4
     (tmp_path / "w.bin").unlink()
     (finding,) = Check(where("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings
     assert finding.id == "NVI031"
@@ -101,4 +102,4 @@ def test_weights_in_another_file_are_taken_along(tmp_path: Path) -> None:
 
 def test_a_model_that_is_gone_meanwhile(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="cannot be read"):
-        whole_model(str(tmp_path / "m.onnx"))
+        read_whole(tmp_path / "m.onnx")

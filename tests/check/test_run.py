@@ -17,7 +17,7 @@ from convert.nvinfer.rules.case import Presence
 from convert.nvinfer.rules.gather import presence, read_config, where
 from convert.render.check_json import report_document
 from convert.render.check_text import lines, summary
-from convert.render.junit import junit_document
+from convert.render.junit import check_junit
 from convert.render.sarif import sarif_document
 from tests.examples import examples
 
@@ -100,7 +100,7 @@ def _shown(report: Report) -> None:
     assert all("\x1b" not in line for line in text)
     assert report_document(report, 1)["files"]
     assert sarif_document(report, 1)["runs"]
-    assert junit_document(report, Level.ERROR).startswith(b"<?xml")
+    assert check_junit(report, Level.ERROR).startswith(b"<?xml")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.cache import locked
-from convert.batch.pool import Pool
+from convert.batch.pool import PRELOAD, Pool
 from convert.cli import batch as module
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
@@ -71,7 +71,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "models.toml").write_text("[defaults]\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n" + models)
 
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
-        return Pool(jobs or 2, time_limit, memory_limit, ("convert.batch.slot", "tests.batch.poison"))
+        return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
 
     monkeypatch.setattr(module, "_pool", pool)
     return tmp_path / "models.toml"
@@ -210,7 +210,7 @@ def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
 def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only here
 
-    from convert.batch.job import Outcome, State, job  # noqa: PLC0415
+    from convert.batch.plan import Outcome, State, job  # noqa: PLC0415
     from convert.errors import InputError  # noqa: PLC0415
     from convert.pipeline import Record, Status  # noqa: PLC0415
     from convert.render.batch_progress import Drawn  # noqa: PLC0415

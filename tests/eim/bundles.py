@@ -23,9 +23,10 @@ from convert.artifacts import (
     Task,
     Tensor,
     Translated,
+    Validated,
 )
-from convert.document import dumps, report_document
 from convert.eim.impulse import Impulse, read_impulse
+from convert.report import dumps, report_document
 from convert.writing import Output, sha256, write_all
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Sketch:
         adapted = Adapted(Translated(export, shipped), shipped, self.head, self.preprocessing)
         files = {f"{self.name}.onnx": data}
         listed = [Output(name, sha256(content)) for name, content in files.items()]
-        files["report.json"] = dumps(report_document(adapted, Evidence(), {}, listed, ()))
+        files["report.json"] = dumps(report_document(Validated(adapted, Evidence()), {}, listed, ()))
         write_all(folder, files)
         return folder
 

@@ -100,7 +100,7 @@ def test_several_inputs() -> None:
 
 def test_weights_in_another_file() -> None:
     proto = onnx.load_model_from_string(model((1, 3, 96, 96), (1, 4)))
-    proto.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    onnx.external_data_helper.set_external_data(proto.graph.initializer[0], "weights.bin")
     with pytest.raises(UnsupportedModelError, match="weights lie in another file"):
         onnx_facts(proto.SerializeToString())
 

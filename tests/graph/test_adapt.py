@@ -15,8 +15,8 @@ from convert import __version__
 from convert.artifacts import Export, ImageScaling, Metadata, Task
 from convert.graph.adapt import Adapt
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
-from convert.graph.scaling import TORCH_MEAN, TORCH_STD
 from convert.graph.translate import Translate
+from convert.words import TORCH_MEAN, TORCH_STD
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 

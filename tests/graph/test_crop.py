@@ -18,7 +18,7 @@ from convert.graph.batch import dynamic_batch
 from convert.graph.crop import Crop
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
 from convert.graph.preprocessing import crop_to, preprocessing
-from convert.graph.reading import provenance
+from convert.graph.reading import recorded
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
@@ -102,11 +102,11 @@ def test_what_the_model_says_of_itself(
     assert said["ei_deepstream.resize_mode"] == "fit-shortest"
     assert said["ei_deepstream.frame"] == "1280x720"
     assert said["ei_deepstream.crop"] == "3;0;8;8"
-    assert provenance(framed.onnx, tmp_path).frame == parse_frame("1280x720")
+    assert recorded(framed.onnx, tmp_path).frame == parse_frame("1280x720")
     said = {item.key: item.value for item in onnx.load_model_from_string(plain.onnx.data).metadata_props}
     assert "ei_deepstream.resize_mode" not in said  # one network, one file: the bundle's report has it
     assert not {"ei_deepstream.frame", "ei_deepstream.crop"} & set(said)
-    assert provenance(plain.onnx, tmp_path).frame is None
+    assert recorded(plain.onnx, tmp_path).frame is None
 
 
 @pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST, None, ResizeMode.NONE])

@@ -9,7 +9,7 @@ from convert.artifacts import Export, ImageScaling, Metadata, ModelFacts, Resize
 from convert.errors import PresetError
 from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.preprocessing import preprocessing
-from convert.graph.scaling import TORCH_MEAN, TORCH_STD
+from convert.words import TORCH_MEAN, TORCH_STD
 
 
 def export(channels: int = 3, **metadata: object) -> Export:

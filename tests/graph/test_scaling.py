@@ -6,7 +6,8 @@ import numpy as np
 
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleaning import clean
-from convert.graph.scaling import TORCH_MEAN, TORCH_STD, Scale
+from convert.graph.scaling import Scale
+from convert.words import TORCH_MEAN, TORCH_STD
 from tests.graph.proof import model, onnxruntime, operators
 
 

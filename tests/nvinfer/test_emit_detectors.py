@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.artifacts import Head, Limits, Metadata, Task, Validated
-from convert.document import SCHEMA_VERSION
 from convert.errors import PresetError
 from convert.nvinfer import heads
 from convert.nvinfer.emit import Emit
 from convert.nvinfer.heads import head_preset
 from convert.nvinfer.pair import EmitPair, Pair
 from convert.nvinfer.parse import read
+from convert.report import SCHEMA_VERSION
 from convert.resources import configs
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from convert.nvinfer import heads
 from convert.nvinfer.engine import Engine
 from convert.nvinfer.heads import HeadPreset, facts, head_preset
 from convert.nvinfer.inferfile import Files, Gie, infer_file
-from convert.nvinfer.rows import read_row
 from convert.nvinfer.targets import sdk_path, target
 from convert.resources import configs
+from convert.tables import TableReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,8 @@ cluster-mode = "2: non-maximum suppression."
 
 
 def detector(**changes: Any) -> HeadPreset:
-    return replace(read_row(HeadPreset, tomllib.loads(DETECTOR), "the file", Path("detector.toml")), **changes)
+    reader = TableReader(Path("detector.toml"), PresetError, dashes=True)
+    return replace(reader.row(HeadPreset, tomllib.loads(DETECTOR), "the file"), **changes)
 
 
 @pytest.fixture

@@ -338,8 +338,8 @@ def _table_for_path(data: dict[str, Any]) -> None:
     ("damage", "named"),
     [
         (_no_release, "deepstream must be a list"),
-        (_no_tensorrt, "DeepStream 5.1, jetson: the entry 'tensorrt' is missing"),
-        (_misspelt, "DeepStream 6.1, dgpu: unknown entry 'tensort'"),
+        (_no_tensorrt, "deepstream, entry 1: jetson: the entry 'tensorrt' is missing"),
+        (_misspelt, "deepstream, entry 4: dgpu: unknown entry 'tensort'"),
         (_number_for_text, "deepstream, entry 1: version must be str, not 5.1"),
         (_unlisted_release, "not listed: 6.5"),
         (_no_version, "not a TensorRT version: 'seven'"),

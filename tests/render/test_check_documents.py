@@ -18,7 +18,7 @@ from convert.errors import InputError
 from convert.findings import Finding, Level
 from convert.nvinfer.rules.gather import where
 from convert.render.check_json import report_document
-from convert.render.junit import junit_document
+from convert.render.junit import check_junit
 from convert.render.sarif import sarif_document
 
 _TARGET = where("9.1", "dgpu")
@@ -38,7 +38,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
 
 
 def test_junit_loads(report: Report) -> None:
-    document = JUnitXml.fromstring(junit_document(report, Level.WARNING))
+    document = JUnitXml.fromstring(check_junit(report, Level.WARNING))
     suites = {suite.name: list(suite) for suite in document}
     assert list(suites) == ["with: a colon & <blank>.txt", "fine.txt", "missing.txt"]
     first, fine, missing = suites.values()
@@ -54,7 +54,7 @@ def test_junit_loads(report: Report) -> None:
 
 
 def test_junit_fails_at_the_level_asked_for(report: Report) -> None:
-    counts = {level: JUnitXml.fromstring(junit_document(report, level)).failures for level in Level}
+    counts = {level: JUnitXml.fromstring(check_junit(report, level)).failures for level in Level}
     assert counts[Level.NOTE] > counts[Level.WARNING] > counts[Level.ERROR] > 0
 
 

@@ -23,11 +23,11 @@ from convert.against.comparison import (
     Verdict,
 )
 from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity, Task
-from convert.document import evidence_document
 from convert.findings import Finding, Level
 from convert.images.placement import Network, Rect
 from convert.render.page import page
 from convert.render.page_evidence import MOST_COMPARED, Measure, answer, differences, measures
+from convert.report import evidence_document
 from convert.simulate.scene import Engine, Frame, Simulation
 from convert.simulate.settings import NetworkType, Settings
 from tests.examples import examples

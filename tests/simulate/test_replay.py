@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.document import dumps
 from convert.errors import InputError
 from convert.images.placement import View
+from convert.report import dumps
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.replay_case import read_case, read_layout
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.document import dumps
 from convert.images.placement import Network, Rect
+from convert.report import dumps
 from convert.simulate.document import objects_document
 from convert.simulate.kitti import kitti
 from convert.simulate.look import look

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.document import dumps
+from convert.report import dumps
 from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.settings_file import read_settings

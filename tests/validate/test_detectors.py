@@ -18,7 +18,7 @@ from convert.export.onnxfacts import onnx_facts
 from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
 from convert.graph.heads.layouts import LAYOUTS
-from convert.graph.heads.recorded import reread
+from convert.graph.reading import read_head, recorded
 from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.validate import reference
@@ -209,7 +209,7 @@ def test_a_wrong_suppression_is_found(fault: Callable[[ModelProto], None], child
 
 def test_a_later_command_knows_that_the_graph_drops_boxes(child: Worker) -> None:
     artifact = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child, yolo_score="objectness")
-    head, _ = reread(artifact.onnx, artifact.export, Path())
+    head, _ = read_head(recorded(artifact.onnx, Path()), artifact.export)
     assert head == artifact.head
     assert head.overlap == 0.2
 

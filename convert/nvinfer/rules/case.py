@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named
+from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named
 from convert.nvinfer.parse_draft import ATTRS_PREFIX
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.initialise import Initialised, Tensor
     from convert.nvinfer.initialise_library import Library
     from convert.nvinfer.parse_result import Entry, Parsed, Problem, Verdict
-    from convert.nvinfer.rules.model import Model
+    from convert.onnx_header import Header
 
 __all__ = [
     "CLASSIFIER",
@@ -41,15 +41,7 @@ __all__ = [
     "table_of",
 ]
 
-DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = 0, 1, 2, 3, 100
-"""network-type."""
-FUNCTIONS: Mapping[int, str] = {
-    DETECTOR: "parse-bbox-func-name",
-    CLASSIFIER: "parse-classifier-func-name",
-    SEGMENTATION: "parse-segmentation-func-name",
-    INSTANCES: "parse-bbox-instance-mask-func-name",
-}
-"""network-type -> the key that names the function its outputs are read with."""
+DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = NetworkType
 
 
 class Place(NamedTuple):
@@ -145,7 +137,7 @@ class Case:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     files: Mapping[str, NamedFile] = field(default_factory=dict)
     labels: Labels | None = None
-    model: Model | None = None
+    model: Header | None = None
     model_path: str | None = None
     model_error: InputError | None = None
     lacking: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
-    from convert.nvinfer.rules.model import Model
+    from convert.onnx_header import Header
 
 __all__ = ["ALL_ENGINES", "CHECKS", "OWN_OBJECTS"]
 
@@ -179,7 +179,7 @@ def _built_in(case: Case) -> bool:
     return case.kind == CLASSIFIER and not case.function
 
 
-def _maker(model: Model, name: str) -> str:
+def _maker(model: Header, name: str) -> str:
     """The operator that made the values of a tensor."""
     makers = {output: node for node in model.nodes for output in node.outputs}
     for _ in range(_LONGEST_CHAIN):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
-from convert.nvinfer.keys import version
+from convert.nvinfer.keys import ClusterMode, version
 from convert.nvinfer.rules.case import (
     DETECTOR,
     FUNCTIONS,
@@ -99,7 +99,7 @@ INSTANCE_MASKS = Rule(
     fix="write cluster-mode=4, custom-lib-path and parse-bbox-instance-mask-func-name",
 )
 
-_NMS, _HYBRID, _NONE = 2, 3, 4
+_, _, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 

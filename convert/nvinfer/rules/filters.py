@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.findings import Level, Rule
-from convert.nvinfer.keys import ATTRS
+from convert.nvinfer.keys import ATTRS, ClusterMode
 from convert.nvinfer.rules.case import DETECTOR, INSTANCES, Case, Check, table_of
 from convert.nvinfer.rules.detector import has_opencv
 from convert.nvinfer.rules.values import quoted
@@ -48,7 +48,7 @@ FILTERED = Rule(
     fix="correct the ids or sizes",
 )
 
-_DBSCAN, _NMS, _HYBRID, _NONE = 1, 2, 3, 4
+_, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 # The cluster-modes that use a class attribute (nvdsinfer_context_impl_output_parsing.cpp).
 _USED_IN: Final[Mapping[str, frozenset[int]]] = {
     "nms-iou-threshold": frozenset({_NMS, _HYBRID}),

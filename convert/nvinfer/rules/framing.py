@@ -1,24 +1,22 @@
 """NVI056: whether pictures reach the model in the shape it was trained on, as far as the model itself says.
 
-What `ei-deepstream convert` writes into a model's metadata_props, or of the first into the bundle's report
-(`convert.nvinfer.provenance`): `ei_deepstream.resize_mode`, how pictures were brought to size in training, and for a
-model that takes whole frames and crops them itself `ei_deepstream.frame` (16:9, 1280x720) and `ei_deepstream.crop`
-(left;top;width;height in pixels of the network's input).
+`ei-deepstream convert` records in the model's metadata_props, or in the bundle's report, how pictures were brought to
+size in training, and of a model that takes whole frames and crops them itself which frames and what it cuts out
+(`convert.report.OnnxMetadata`).
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from convert.errors import PresetError
 from convert.findings import Level, Rule
-from convert.framing import Frame, parse_frame
 from convert.nvinfer.rules.appread import number
 from convert.nvinfer.rules.values import quoted
+from convert.report import OnnxMetadata
+from convert.words import ResizeMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Case, Check
@@ -45,12 +43,12 @@ def framing(case: Case) -> Iterator[Finding]:
     """The keys against what the model says."""
     if case.model is None or case.value("input-tensor-from-meta"):
         return
-    said = {name.removeprefix("ei_deepstream."): value for name, value in case.model.metadata.items()}
-    if size := _cropped(said):
-        yield from _whole_frames(case, said.get("frame", ""), size)
-    elif said.get("resize_mode") == "fit-longest":
+    recorded = OnnxMetadata.parse(case.model.metadata)
+    if recorded.crop:
+        yield from _whole_frames(case, str(recorded.frame or ""), recorded.crop[2:])
+    elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
         yield from _fitted(case)
-    elif said.get("resize_mode") == "squash" and case.value(_KEEP):
+    elif recorded.resize_mode is ResizeMode.SQUASH and case.value(_KEEP):
         message = f"{_KEEP} is 1, but the model was trained on squashed pictures"
         yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
 
@@ -62,7 +60,7 @@ def shapes(app: AppCase) -> Iterator[Finding]:
         return
     for engine in app.engines:
         model = engine.case.model if engine.case else None
-        frame = _frame(model.metadata.get("ei_deepstream.frame", "")) if model else None
+        frame = OnnxMetadata.parse(model.metadata).frame if model else None
         if frame is None or not engine.gie.primary or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
         message = (
@@ -70,14 +68,6 @@ def shapes(app: AppCase) -> Iterator[Finding]:
         )
         hint = f"write width={frame.pixels[0]} and height={frame.pixels[1]}, or convert for the frames there are"
         yield app.found(FRAMING, message, app.file.place("streammux", "width"), hint)
-
-
-def _frame(text: str) -> Frame | None:
-    """What a model was made for; None where it does not say, or someone wrote something else there."""
-    try:
-        return parse_frame(text) if text else None
-    except PresetError:
-        return None
 
 
 def _whole_frames(case: Case, frame: str, size: tuple[int, int]) -> Iterator[Finding]:
@@ -104,12 +94,6 @@ def _fitted(case: Case) -> Iterator[Finding]:
     elif not case.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
         message = f"{_CENTRED} is 0, but {bars} on both sides"
         yield case.found(FRAMING, message, key=_CENTRED, hint=f"write {_CENTRED}=1")
-
-
-def _cropped(said: Mapping[str, str]) -> tuple[int, int] | None:
-    """Width and height of what the model cuts out; None where it cuts nothing, or anyone wrote something else there."""
-    found = re.fullmatch(r"\d{1,5};\d{1,5};(\d{1,5});(\d{1,5})", said.get("crop", ""), re.ASCII)
-    return None if found is None else (int(found[1]), int(found[2]))
 
 
 CHECKS: tuple[tuple[Rule, Check], ...] = ((FRAMING, framing),)

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import InputError, PresetError
-from convert.nvinfer.catalogue import version_numbers
-from convert.nvinfer.keys import ATTRS, PROPERTY
+from convert.nvinfer.keys import ATTRS, PROPERTY, version
 from convert.nvinfer.parse import MOST_BYTES, read_bytes
 from convert.nvinfer.parse_draft import MOST_CLASSES
 from convert.nvinfer.parse_files import read_ordinary
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.initialise import Engine, Initialised, Tensor
     from convert.nvinfer.initialise_library import Library
     from convert.nvinfer.parse_result import Entry, Parsed
-    from convert.nvinfer.rules.model import Model, Value
+    from convert.onnx_header import Header, Value
 
 __all__ = ["Models", "Reading", "gather", "presence", "read_config", "where"]
 
@@ -56,17 +55,17 @@ class Models:
     """Headers of ONNX files, each read once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Model | InputError] = {}
+        self._known: dict[str, Header | InputError] = {}
 
-    def header(self, path: str) -> Model | InputError:
+    def header(self, path: str) -> Header | InputError:
         """The header of the model at `path`, or why there is none."""
         if path not in self._known:
-            from convert.nvinfer.provenance import recorded  # noqa: PLC0415 - most configs come without a model
-            from convert.nvinfer.rules.model import read_model  # noqa: PLC0415
+            from convert.onnx_header import read_header  # noqa: PLC0415 - most configs come without a model
+            from convert.report import with_resize_mode  # noqa: PLC0415
 
             try:
-                model = read_model(path)
-                self._known[path] = model._replace(metadata=recorded(path, model.metadata))
+                header = read_header(path)
+                self._known[path] = header._replace(metadata=with_resize_mode(path, header.metadata))
             except InputError as error:
                 self._known[path] = error
         return self._known[path]
@@ -82,8 +81,8 @@ def where(release: str, platform: str, tensorrt: str | None = None) -> Where:
     if tensorrt is None:
         return Where(found, found.tensorrt)
     try:
-        version_numbers(tensorrt)
-    except ValueError:
+        version(tensorrt)
+    except PresetError:
         raise PresetError(f"{tensorrt!r} is no version of TensorRT", hint="write it as 10.3 or 8.2.1") from None
     opsets(tensorrt)
     return Where(found, tensorrt)
@@ -230,7 +229,7 @@ def _labels(files: Mapping[str, NamedFile]) -> Labels | None:
     return Labels(_shown(file), data, tuple(split_labels(data)))
 
 
-def _model(files: Mapping[str, NamedFile], models: Models) -> tuple[Model | None, str | None, InputError | None]:
+def _model(files: Mapping[str, NamedFile], models: Models) -> tuple[Header | None, str | None, InputError | None]:
     file = files.get("onnx-file")
     if file is None or not file.presence.here:
         return None, None, None
@@ -240,7 +239,7 @@ def _model(files: Mapping[str, NamedFile], models: Models) -> tuple[Model | None
     return found, file.text, None
 
 
-def _lacking(model: Model | None, files: Mapping[str, NamedFile]) -> tuple[str, ...]:
+def _lacking(model: Header | None, files: Mapping[str, NamedFile]) -> tuple[str, ...]:
     """Files with weights that are not beside the model."""
     if model is None or not model.external:
         return ()
@@ -257,7 +256,7 @@ def _library(parsed: Parsed) -> Library | None:
     return library_of(parsed)
 
 
-def _network(values: Mapping[str, Any], model: Model | None) -> tuple[int, int, int] | None:
+def _network(values: Mapping[str, Any], model: Header | None) -> tuple[int, int, int] | None:
     """infer-dims, or the first three dimensions of the model's input, as nvinfer takes them."""
     dims: tuple[object, ...] = tuple(values["infer-dims"])
     if not all(dims):
@@ -270,7 +269,7 @@ def _network(values: Mapping[str, Any], model: Model | None) -> tuple[int, int, 
             return None
 
 
-def _engine(values: Mapping[str, Any], model: Model | None) -> Engine | None:
+def _engine(values: Mapping[str, Any], model: Header | None) -> Engine | None:
     """The engine nvinfer would build, as far as the header tells: None, where a size is not known."""
     if model is None:
         return None

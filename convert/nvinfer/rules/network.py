@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
-    from convert.nvinfer.rules.model import Value
+    from convert.onnx_header import Value
 
 __all__ = ["CHECKS", "image"]
 

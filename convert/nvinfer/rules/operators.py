@@ -8,13 +8,14 @@ from convert.findings import Level, Rule
 from convert.nvinfer.rules.network import image
 from convert.nvinfer.rules.values import quoted
 from convert.nvinfer.targets import opsets
+from convert.onnx_header import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Case, Check
-    from convert.nvinfer.rules.model import Model
+    from convert.onnx_header import Header
 
 __all__ = ["CHECKS", "ONNX_RUNTIME", "TENSORRT"]
 
@@ -93,7 +94,6 @@ _QUANTISED: Final = frozenset(
         "MatMulInteger",
     }
 )
-_STANDARD: Final = frozenset({"", "ai.onnx"})
 
 
 def static_batch(case: Case) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def operator(case: Case) -> Iterator[Finding]:
     strange = {
         (node.domain, node.op)
         for node in case.model.nodes
-        if node.domain not in _STANDARD and not node.op.endswith("_TRT") and node.op not in _OPEN
+        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
@@ -161,7 +161,7 @@ def quantised(case: Case) -> Iterator[Finding]:
         yield case.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
 
 
-def _reshapes(model: Model) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Reshapes of what depends on the input to a first dimension of 1."""
     flows = {each.name for each in model.inputs}
     for node in model.nodes:

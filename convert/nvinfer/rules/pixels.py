@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.nvinfer.rules.case import Case, Check
-    from convert.nvinfer.rules.model import Value
+    from convert.onnx_header import Value
 
 __all__ = ["CHECKS", "INFER_DIMS", "is_nhwc"]
 

@@ -128,7 +128,7 @@ NO_EFFECT = Rule(
     fix="remove the key; convert Caffe and UFF models to ONNX",
 )
 
-_KINDS: Final = {
+_KINDS: Final[Mapping[int, str]] = {
     DETECTOR: "detectors",
     CLASSIFIER: "classifiers",
     SEGMENTATION: "segmentation",

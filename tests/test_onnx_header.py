@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import InputError
-from convert.nvinfer.rules.model import SMALL, Model, read_model, walk
-from convert.nvinfer.rules.protobuf import Damaged
+from convert.onnx_header import SMALL, Damaged, Header, parse_header, read_header
 from tests.examples import examples
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 _TYPES = {1: "float", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "half", 16: "bfloat16"}
 _names = st.text(st.characters(codec="utf-8"), max_size=12)
 _dims = st.lists(st.one_of(st.integers(-1, 2**40), _names, st.none()), max_size=5)
@@ -78,7 +77,7 @@ def _models(draw: st.DrawFn) -> onnx.ModelProto:
 @given(_models())
 def test_the_header_is_what_onnx_reads(model: onnx.ModelProto) -> None:
     data = model.SerializeToString()
-    _agree(walk(data, len(data)), onnx.load_model_from_string(data))
+    _agree(parse_header(data), onnx.load_model_from_string(data))
 
 
 def test_real_models_agree(tmp_path: Path) -> None:
@@ -88,12 +87,12 @@ def test_real_models_agree(tmp_path: Path) -> None:
     ).SerializeToString()
     path = tmp_path / "m.onnx"
     path.write_bytes(data)
-    header = read_model(path)
+    header = read_header(path)
     _agree(header, onnx.load(path))
     assert [each.name for each in header.inputs] == ["x"], "weights with a default are no inputs"
 
 
-def _agree(header: Model, model: onnx.ModelProto) -> None:
+def _agree(header: Header, model: onnx.ModelProto) -> None:
     graph = model.graph
     initialisers = {each.name for each in graph.initializer}
     assert header.initialisers == initialisers
@@ -156,7 +155,7 @@ def test_changed_models_are_read_or_damaged(model: onnx.ModelProto, data: st.Dat
 def _made_of(data: bytes) -> None:
     """What is read without an error stands in the bytes."""
     with contextlib.suppress(Damaged):
-        found = walk(data, len(data))
+        found = parse_header(data)
         for name in [*found.domains, *found.initialisers, *(node.op for node in found.nodes)]:
             assert all(part.encode() in data for part in name.split("\ufffd"))  # bytes that are no UTF-8
 
@@ -175,7 +174,7 @@ def test_weights_are_never_read(tmp_path: Path) -> None:
         file.seek(size, os.SEEK_CUR)
         file.write(tail)
     tracemalloc.start()
-    header = read_model(path)
+    header = read_header(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert header.initialisers == {"w"}
@@ -203,7 +202,7 @@ def test_external_weights_are_named(tmp_path: Path) -> None:
     tensor.ClearField("raw_data")
     model.graph.initializer.append(tensor)
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
-    assert read_model(tmp_path / "m.onnx").external == ("weights.bin",)
+    assert read_header(tmp_path / "m.onnx").external == ("weights.bin",)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +218,7 @@ def test_external_weights_are_named(tmp_path: Path) -> None:
 def test_what_is_no_model_says_so(tmp_path: Path, data: bytes, says: str) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
     with pytest.raises(InputError, match=says):
-        read_model(tmp_path / "m.onnx")
+        read_header(tmp_path / "m.onnx")
 
 
 def test_other_things_than_files(tmp_path: Path) -> None:
@@ -227,4 +226,4 @@ def test_other_things_than_files(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for name in ("pipe", "loop", "missing", "."):
         with pytest.raises(InputError):
-            read_model(tmp_path / name)
+            read_header(tmp_path / name)

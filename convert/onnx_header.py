@@ -1,6 +1,8 @@
-"""What an ONNX file says about its model, read without its weights and without the onnx package.
+"""Reads the header of an ONNX file: signature, nodes, small integer constants, metadata; without weights, without onnx.
 
-Field numbers are those of onnx/onnx.proto (ONNX 1.17, unchanged since 1.0 for the fields read here).
+A model of hundreds of megabytes, mapped into memory, costs a few pages: lengths are stepped over and contents are not
+copied. The wire format is that of the Protocol Buffers documentation, "Encoding"; field numbers are those of
+onnx/onnx.proto (ONNX 1.17, unchanged since 1.0 for the fields read here).
 """
 
 from __future__ import annotations
@@ -10,15 +12,16 @@ import os
 import stat
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from convert.errors import InputError
-from convert.nvinfer.rules.protobuf import Buffer, Damaged, Field, fields, int64, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["SMALL", "Model", "Node", "Value", "read_model", "walk"]
+__all__ = ["SMALL", "STANDARD_DOMAINS", "Damaged", "Header", "Node", "Value", "parse_header", "read_header"]
+
+Buffer: TypeAlias = bytes | mmap.mmap
 
 SMALL: Final = 64
 """Integer tensors of up to so many elements are read: they are shapes and axes. Larger ones are weights."""
@@ -28,9 +31,19 @@ _TYPES: Final = {
     1: "float", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
     10: "half", 11: "double", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
+_NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()} - {"float", "half", "double"}
 _INT32, _INT64 = 6, 7
-_DEFAULT_DOMAINS: Final = frozenset({"", "ai.onnx"})
+STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
+"""Names of ONNX's own operator set."""
 _NOT_ONNX: Final = "not an ONNX model"
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_SIZES: Final = {_FIXED64: 8, _FIXED32: 4}
+_LONGEST_VARINT: Final = 10  # bytes, of a 64-bit number
+
+
+class Damaged(Exception):
+    """The bytes are no protobuf message."""
 
 
 class Value(NamedTuple):
@@ -39,6 +52,17 @@ class Value(NamedTuple):
     name: str
     dtype: str
     dims: tuple[int | str | None, ...] | None
+
+    @property
+    def numpy_type(self) -> str:
+        """NumPy's name of the type; "unknown" where it has none."""
+        name = {"float": "float32", "half": "float16", "double": "float64"}.get(self.dtype, self.dtype)
+        return name if name in _NUMPY_TYPES else "unknown"
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The dimensions, None where one is not fixed; () where nothing is said."""
+        return tuple(size if isinstance(size, int) else None for size in self.dims or ())
 
 
 class Node(NamedTuple):
@@ -52,7 +76,7 @@ class Node(NamedTuple):
     constant: tuple[int, ...] | None = None
 
 
-class Model(NamedTuple):
+class Header(NamedTuple):
     """The header of a model.
 
     Attributes:
@@ -74,7 +98,7 @@ class Model(NamedTuple):
     metadata: Mapping[str, str]
 
 
-def read_model(path: Path | str) -> Model:
+def read_header(path: Path | str) -> Header:
     """The header of the ONNX file `path`; only its pages with names and numbers are read.
 
     Raises:
@@ -91,7 +115,7 @@ def read_model(path: Path | str) -> Model:
             message = "the model is an empty file" if stat.S_ISREG(state.st_mode) else "the model is no ordinary file"
             raise InputError(message, hint="name an .onnx file", path=path)
         with mmap.mmap(handle, 0, access=mmap.ACCESS_READ) as data:
-            return walk(data, len(data))
+            return parse_header(data)
     except Damaged as damaged:
         raise InputError(_reason(path, damaged), hint="export or copy the model again", path=path) from None
     finally:
@@ -106,16 +130,16 @@ def _reason(path: Path | str, damaged: Damaged) -> str:
     return f"{_NOT_ONNX}: {damaged}"
 
 
-def walk(data: Buffer, size: int) -> Model:
-    """The header of the model in the first `size` bytes of `data`.
+def parse_header(data: Buffer) -> Header:
+    """The header of the model in `data`.
 
     Raises:
         Damaged: it is no ONNX model.
     """
     opsets: dict[str, int] = {}
     metadata: dict[str, str] = {}
-    graph: Field | None = None
-    for field in fields(data, 0, size):
+    graph: _Field | None = None
+    for field in _fields(data, 0, len(data)):
         if field.number == 7:
             graph = field
         elif field.number == 8:
@@ -131,8 +155,8 @@ def walk(data: Buffer, size: int) -> Model:
     if not reader.nodes and not reader.outputs:
         raise Damaged("its graph is empty")
     inputs = tuple(each for each in reader.inputs if each.name not in reader.initialisers)
-    return Model(
-        opset=max((version for domain, version in opsets.items() if domain in _DEFAULT_DOMAINS), default=0),
+    return Header(
+        opset=max((version for domain, version in opsets.items() if domain in STANDARD_DOMAINS), default=0),
         domains=tuple(sorted(opsets)),
         inputs=inputs,
         outputs=tuple(reader.outputs),
@@ -154,8 +178,8 @@ class _Graph:
         self.integers: dict[str, tuple[int, ...]] = {}
         self.external: set[str] = set()
 
-    def read(self, graph: Field) -> None:
-        for field in fields(self.data, graph.start, graph.end):
+    def read(self, graph: _Field) -> None:
+        for field in _fields(self.data, graph.start, graph.end):
             if field.number == 1:
                 self.nodes.append(self.node(field))
             elif field.number == 5:
@@ -168,22 +192,17 @@ class _Graph:
             elif field.number == 12:
                 self.outputs.append(_value(self.data, field))
             elif field.number == 15:  # a sparse tensor: its values (1) carry the name
-                for part in self.parts(field):
+                for part in _inside(self.data, field):
                     if part.number == 1:
                         self.initialisers.add(self.tensor(part)[0])
 
-    def parts(self, field: Field) -> Iterator[Field]:
-        if field.wire != 2:
-            raise Damaged("a number stands where a message belongs")
-        return fields(self.data, field.start, field.end)
-
-    def node(self, field: Field) -> Node:
+    def node(self, field: _Field) -> Node:
         data = self.data
         op = domain = name = ""
         inputs: list[str] = []
         outputs: list[str] = []
-        attributes: list[Field] = []
-        for part in self.parts(field):
+        attributes: list[_Field] = []
+        for part in _inside(self.data, field):
             if part.number == 1:
                 inputs.append(part.text(data))
             elif part.number == 2:
@@ -203,32 +222,32 @@ class _Graph:
                 self.integers[outputs[0]] = constant
         return Node(op, domain, tuple(inputs), tuple(outputs), name, constant)
 
-    def constant(self, attributes: list[Field]) -> tuple[int, ...] | None:
+    def constant(self, attributes: list[_Field]) -> tuple[int, ...] | None:
         """The integers of a Constant's `value`, `value_int` or `value_ints`."""
         found: tuple[int, ...] | None = None
         for attribute in attributes:
             name = ""
             numbers: list[int] = []
-            for part in self.parts(attribute):
+            for part in _inside(self.data, attribute):
                 if part.number == 1:
                     name = part.text(self.data)
                 elif part.number == 5:
                     found = self.tensor(part)[1]
                 elif part.number in {3, 8}:
-                    numbers += packed(self.data, part)
+                    numbers += _packed(self.data, part)
             if name in {"value_int", "value_ints"}:
                 found = tuple(numbers[:SMALL])
         return found
 
-    def tensor(self, field: Field) -> tuple[str, tuple[int, ...] | None]:
+    def tensor(self, field: _Field) -> tuple[str, tuple[int, ...] | None]:
         """The name, and the elements of a small integer tensor. Weights outside the file are noted."""
         data = self.data
         name, kind, elements = "", 0, 1
-        raw: Field | None = None
-        listed: list[Field] = []
-        for part in self.parts(field):
+        raw: _Field | None = None
+        listed: list[_Field] = []
+        for part in _inside(self.data, field):
             if part.number == 1:
-                for dim in packed(data, part):
+                for dim in _packed(data, part):
                     elements *= max(dim, 0)
             elif part.number == 2:
                 kind = part.start
@@ -246,10 +265,10 @@ class _Graph:
             return name, None
         return name, self.small(raw, listed, kind, elements)
 
-    def small(self, raw: Field | None, listed: list[Field], kind: int, count: int) -> tuple[int, ...] | None:
+    def small(self, raw: _Field | None, listed: list[_Field], kind: int, count: int) -> tuple[int, ...] | None:
         """The elements, from raw bytes or from a list; None where there are not `count`."""
         if raw is None:
-            numbers = tuple(number for part in listed for number in packed(self.data, part))
+            numbers = tuple(number for part in listed for number in _packed(self.data, part))
             return numbers if len(numbers) == count else None
         code, size = ("i", 4) if kind == _INT32 else ("q", 8)
         if raw.wire != 2 or raw.end - raw.start != count * size:
@@ -257,7 +276,7 @@ class _Graph:
         return struct.unpack(f"<{count}{code}", raw.bytes(self.data))
 
 
-def _value(data: Buffer, field: Field) -> Value:
+def _value(data: Buffer, field: _Field) -> Value:
     """A ValueInfoProto: its name (1) and, below its type (2), that of a tensor (1): element type (1) and shape (2)."""
     name, kind = "", 0
     dims: list[int | str | None] | None = None
@@ -276,32 +295,115 @@ def _value(data: Buffer, field: Field) -> Value:
     )
 
 
-def _dim(data: Buffer, field: Field) -> int | str | None:
+def _dim(data: Buffer, field: _Field) -> int | str | None:
     for part in _inside(data, field):
         if part.number == 1 and part.wire == 0:
-            return int64(part.start)
+            return _int64(part.start)
         if part.number == 2:
             return part.text(data) or None
     return None
 
 
-def _opset(data: Buffer, field: Field) -> tuple[str, int]:
+def _opset(data: Buffer, field: _Field) -> tuple[str, int]:
     domain, version = "", 0
     for part in _inside(data, field):
         if part.number == 1:
             domain = part.text(data)
         elif part.number == 2 and part.wire == 0:
-            version = int64(part.start)
+            version = _int64(part.start)
     return domain, version
 
 
-def _pair(data: Buffer, field: Field) -> tuple[str, str]:
+def _pair(data: Buffer, field: _Field) -> tuple[str, str]:
     """A StringStringEntryProto."""
     found = {part.number: part.text(data) for part in _inside(data, field) if part.number in {1, 2}}
     return found.get(1, ""), found.get(2, "")
 
 
-def _inside(data: Buffer, field: Field) -> Iterator[Field]:
+def _inside(data: Buffer, field: _Field) -> Iterator[_Field]:
     if field.wire != 2:
         raise Damaged("a number stands where a message belongs")
-    return fields(data, field.start, field.end)
+    return _fields(data, field.start, field.end)
+
+
+class _Field(NamedTuple):
+    """One field. `wire`: 0 number, 1 and 5 fixed size, 2 bytes. `start`: a number's value, or where it lies."""
+
+    number: int
+    wire: int
+    start: int
+    end: int
+
+    def bytes(self, data: Buffer) -> bytes:
+        """The contents, copied."""
+        if self.wire != _BYTES:
+            raise Damaged("a number stands where text belongs")
+        return data[self.start : self.end]
+
+    def text(self, data: Buffer) -> str:
+        """The contents as text; what is not UTF-8 becomes a replacement character."""
+        return self.bytes(data).decode("utf-8", "replace")
+
+
+def _fields(data: Buffer, start: int, end: int) -> Iterator[_Field]:
+    """The fields of the message in `data[start:end]`, in order.
+
+    Raises:
+        Damaged: it is none, or is cut off.
+    """
+    position = start
+    while position < end:
+        key, position = _varint(data, position, end)
+        number, wire = key >> 3, key & 7
+        if not number:
+            raise Damaged("a field has the number 0")
+        if wire == _VARINT:
+            value, position = _varint(data, position, end)
+            yield _Field(number, wire, value, position)
+            continue
+        if wire == _BYTES:
+            size, position = _varint(data, position, end)
+        elif wire in _SIZES:
+            size = _SIZES[wire]
+        else:
+            raise Damaged(f"a field has the unknown wire type {wire}")
+        if size > end - position:
+            raise Damaged("a field is longer than what is left")
+        yield _Field(number, wire, position, position + size)
+        position += size
+
+
+def _packed(data: Buffer, field: _Field) -> Iterator[int]:
+    """The numbers of a repeated integer field: one, or many packed into bytes.
+
+    Raises:
+        Damaged: it holds something else.
+    """
+    if field.wire == _VARINT:
+        yield _int64(field.start)
+        return
+    if field.wire != _BYTES:
+        raise Damaged("a list of numbers has another type")
+    position = field.start
+    while position < field.end:
+        value, position = _varint(data, position, field.end)
+        yield _int64(value)
+
+
+def _int64(value: int) -> int:
+    """A number of the wire as a signed 64-bit one."""
+    value &= 2**64 - 1
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    last = min(end, position + _LONGEST_VARINT)
+    while position < last:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise Damaged("a number is cut off" if last == end else "a number is longer than 64 bits")

@@ -1,4 +1,4 @@
-"""A job comes out of its parcel elsewhere: the same bundle, and the paths of here in everything that is told."""
+"""A job comes out of its payload elsewhere: the same bundle, and the paths of here in everything that is told."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.artifacts import Metadata
-from convert.batch.job import Job, Outcome, State, execute, job
-from convert.batch.parcel import Parcel, answer, delivered, opened, pack
+from convert.batch.dask import Payload, deliver, make_reply, pack, unpack
+from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.errors import InputError
 from convert.export.naming import bundle_name
 from convert.nvinfer.findings import STALE_ENGINE
@@ -44,19 +44,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _elsewhere(todo: Job, folder: Path, worker: Worker) -> Outcome:
-    """As on another machine: nothing of here is known but the parcel."""
-    parcel: Parcel = pickle.loads(pickle.dumps(pack(todo)))
+    """As on another machine: nothing of here is known but the payload."""
+    payload: Payload = pickle.loads(pickle.dumps(pack(todo)))
     folder.mkdir()
     outside = Path.cwd()
     os.chdir(folder)  # relative paths of here mean nothing there
     try:
-        local = opened(parcel, folder)
+        local = unpack(payload, folder)
         assert all(path.is_relative_to(folder) for path in (local.export, local.output))
-        reply = answer(parcel, folder, execute(local, worker))
+        reply = make_reply(payload, folder, execute(local, worker))
     finally:
         os.chdir(outside)
     shutil.rmtree(folder)
-    return delivered(todo, pickle.loads(pickle.dumps(reply)))
+    return deliver(todo, pickle.loads(pickle.dumps(reply)))
 
 
 def _same(one: Outcome, other: Outcome) -> None:
@@ -114,14 +114,14 @@ def test_only_what_is_looked_at_travels(here: Path, tmp_path: Path) -> None:
     big.write_bytes(os.urandom(1 << 20))
     (here / "lib" / "linked").symlink_to("/")
     (here / "lib" / "dangling").symlink_to("nowhere")
-    parcel = pack(job("shapes", Path("lib"), Path("out"), {}))
-    assert len(parcel.content) < 1 << 19
-    names = pickle.loads(zlib.decompress(parcel.content))
+    payload = pack(job("shapes", Path("lib"), Path("out"), {}))
+    assert len(payload.content) < 1 << 19
+    names = pickle.loads(zlib.decompress(payload.content))
     assert names[f"{here}/lib/edge-impulse-sdk/tensorflow/big.cc"] == b""
     assert names[f"{here}/lib/linked"] is None
     folder = tmp_path / "there"
     folder.mkdir()
-    export = opened(parcel, folder).export
+    export = unpack(payload, folder).export
     assert (export / "linked").is_symlink()
     assert (export / "linked").is_dir()
     assert not (export / "dangling").exists()
@@ -129,8 +129,8 @@ def test_only_what_is_looked_at_travels(here: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/export/model.tflite", "/model/trained.tflite", "/home/me/robot/model.tflite"])
 def test_a_bundle_is_called_the_same(path: str, tmp_path: Path) -> None:
-    parcel = pack(job("x", Path(path), Path("out"), {}))
-    there = opened(parcel, tmp_path).export
+    payload = pack(job("x", Path(path), Path("out"), {}))
+    there = unpack(payload, tmp_path).export
 
     def called(place: Path) -> str:
         return bundle_name(None, "", Metadata(), place, place.name, several=False)
@@ -151,41 +151,41 @@ def test_what_cannot_be_read_is_said_before_it_travels(here: Path, monkeypatch: 
 
 
 @pytest.fixture
-def done(here: Path, tmp_path: Path, worker: Worker) -> tuple[Job, Parcel, Path, Outcome]:
+def done(here: Path, tmp_path: Path, worker: Worker) -> tuple[Job, Payload, Path, Outcome]:
     assert Path.cwd() == here
     todo = job("shapes", SAMPLES / "exports" / "shapes-cpp-2025", Path("out"), {"opset": 13})
-    parcel, folder = pack(todo), tmp_path / "there"
+    payload, folder = pack(todo), tmp_path / "there"
     folder.mkdir()
-    return todo, parcel, folder, execute(opened(parcel, folder), worker)
+    return todo, payload, folder, execute(unpack(payload, folder), worker)
 
 
-def test_what_comes_back_damaged_is_not_written(done: tuple[Job, Parcel, Path, Outcome]) -> None:
-    todo, parcel, folder, outcome = done
-    reply = answer(parcel, folder, outcome)
+def test_what_comes_back_damaged_is_not_written(done: tuple[Job, Payload, Path, Outcome]) -> None:
+    todo, payload, folder, outcome = done
+    reply = make_reply(payload, folder, outcome)
     name = next(iter(reply.files))
     changed = {**reply.files, name: (reply.files[name][0] + b"x", False)}
-    told = delivered(todo, replace(reply, files=changed))
+    told = deliver(todo, replace(reply, files=changed))
     assert told.state is State.FAILED
     assert told.error is not None
     assert "came back damaged" in told.error.message
     assert not Path("out").exists()
 
 
-def test_the_folder_it_is_written_into_is_looked_at(done: tuple[Job, Parcel, Path, Outcome]) -> None:
-    todo, parcel, folder, outcome = done
+def test_the_folder_it_is_written_into_is_looked_at(done: tuple[Job, Payload, Path, Outcome]) -> None:
+    todo, payload, folder, outcome = done
     Path("out").mkdir()
     engine = Path("out") / f"{dict(outcome.summary)['bundle']}.onnx_b1_gpu0_fp32.engine"
     engine.write_bytes(b"old")
     os.utime(engine, (0, 0))
-    told = delivered(todo, answer(parcel, folder, outcome))
+    told = deliver(todo, make_reply(payload, folder, outcome))
     assert told.state is State.DONE
     assert [found.id for found in told.findings if found.id == STALE_ENGINE.id]
 
 
-def test_a_folder_that_cannot_be_written_is_the_jobs_error(done: tuple[Job, Parcel, Path, Outcome]) -> None:
-    todo, parcel, folder, outcome = done
+def test_a_folder_that_cannot_be_written_is_the_jobs_error(done: tuple[Job, Payload, Path, Outcome]) -> None:
+    todo, payload, folder, outcome = done
     Path("out").write_text("a file")
-    told = delivered(todo, answer(parcel, folder, outcome))
+    told = deliver(todo, make_reply(payload, folder, outcome))
     assert told.state is State.FAILED
     assert told.error is not None
     assert told.error.code == "output"

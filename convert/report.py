@@ -1,0 +1,554 @@
+"""What a run records: report.json, metadata.json, evidence.json, and the ONNX model's metadata_props.
+
+All of them are written and read here, with one set of names, which `--format json` has too. Nothing written depends on
+the time, the machine or the folder a run happened in: the same input and options give the same bytes. Reading needs
+neither numpy nor onnx.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from convert import __version__
+from convert.artifacts import Evidence, Head, Limits, Metadata, Preprocessing, ResizeMode, Task
+from convert.errors import InputError, PresetError
+from convert.framing import Frame, parse_frame
+from convert.tables import TableReader, plain
+from convert.writing import Output, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from convert.artifacts import Adapted, Export, Tensor, Validated
+    from convert.findings import Finding
+    from convert.framing import Framing
+
+__all__ = [
+    "EVIDENCE_SUFFIX",
+    "METADATA",
+    "REPORT",
+    "SCHEMA_VERSION",
+    "BundleReport",
+    "ModelReport",
+    "OnnxMetadata",
+    "UnpackedModel",
+    "app_report",
+    "dumps",
+    "evidence_document",
+    "evidence_json",
+    "export_document",
+    "finding_document",
+    "framing_document",
+    "metadata_json",
+    "model_document",
+    "output_document",
+    "read_evidence",
+    "report_document",
+    "tensor_document",
+    "with_resize_mode",
+]
+
+SCHEMA_VERSION = 1
+REPORT: Final = "report.json"
+METADATA: Final = "metadata.json"
+EVIDENCE_SUFFIX: Final = ".evidence.json"
+
+_LARGEST: Final = 2**24  # bytes of a report; it has some thousands
+_NOT_EVIDENCE: Final = "not the evidence that `ei-deepstream validate -o` writes"
+
+
+def dumps(document: Any) -> bytes:
+    """UTF-8 JSON, two blanks of indent, keys in the order given, a newline at the end.
+
+    A file name that is not UTF-8 (Python keeps its bytes as lone surrogates) makes the document ASCII with escapes.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        return (text + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def export_document(export: Export) -> dict[str, Any]:
+    """What the model is and where it was found."""
+    return {
+        "name": export.name,
+        "source": export.source,
+        "member": export.member,
+        "form": export.form,
+        "sha256": export.digest,
+        "bytes": len(export.model),
+        "task": export.facts.task.value,
+        "quantization": export.facts.quantization,
+        "input": tensor_document(export.facts.input),
+        "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
+        "operators": list(export.facts.operators),
+        "metadata": plain(export.metadata),
+    }
+
+
+def model_document(adapted: Adapted) -> dict[str, Any]:
+    """The ONNX model as it is shipped, and what nvinfer must do before and after it."""
+    return {
+        "opset": adapted.onnx.opset,
+        "input": tensor_document(adapted.onnx.input),
+        "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
+        "head": plain(adapted.head),
+        "preprocessing": {
+            **plain(adapted.preprocessing),
+            "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
+        },
+    }
+
+
+def framing_document(framing: Framing) -> dict[str, Any]:
+    """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
+    return {
+        "frame": str(framing.frame),
+        "network": list(framing.network),
+        "model": list(framing.model),
+        "left": framing.left,
+        "top": framing.top,
+        "stretch": framing.stretch,
+        "seen": framing.seen,
+    }
+
+
+def evidence_document(evidence: Evidence) -> dict[str, Any]:
+    """The measured numbers; what was not measured is null."""
+    document: dict[str, Any] = plain(evidence)
+    return document
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """A finding, every key always present."""
+    document: dict[str, Any] = plain(finding)
+    return document
+
+
+def _reported(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as a file of the bundle holds them: of a path only its last part, so that no user's folder is in it."""
+    return [
+        finding_document(replace(finding, path=None if finding.path is None else PurePath(finding.path).name))
+        for finding in findings
+    ]
+
+
+def output_document(output: Output) -> dict[str, Any]:
+    """A file and its SHA-256 (null in a dry run)."""
+    return {"path": output.path, "sha256": output.sha256}
+
+
+def tensor_document(tensor: Tensor) -> dict[str, Any]:
+    """Name, shape (null for a dimension that is not fixed), dtype; quantization where there is one."""
+    document: dict[str, Any] = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+    if tensor.scale is not None:
+        document |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return document
+
+
+def report_document(
+    validated: Validated, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
+) -> dict[str, Any]:
+    """The whole of a bundle's `report.json`; `files` are named relative to the bundle."""
+    return {
+        **_written_by(),
+        **_model_part(validated, options),
+        "files": [output_document(file) for file in files],
+        "findings": _reported((*validated.findings, *findings)),
+    }
+
+
+def app_report(
+    primary: tuple[Validated, dict[str, Any]],
+    secondary: tuple[Validated, dict[str, Any]],
+    files: Iterable[Output],
+    findings: Iterable[Finding],
+) -> dict[str, Any]:
+    """The whole of `report.json` of two models in one app, each with its options."""
+    return {
+        **_written_by(),
+        **{
+            role: {**_model_part(*part), "findings": _reported(part[0].findings)}
+            for role, part in (("primary", primary), ("secondary", secondary))
+        },
+        "files": [output_document(file) for file in files],
+        "findings": _reported(findings),
+    }
+
+
+def _written_by() -> dict[str, Any]:
+    return {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
+
+
+def _model_part(validated: Validated, options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "export": export_document(validated.adapted.export),
+        "model": model_document(validated.adapted),
+        "evidence": evidence_document(validated.evidence),
+        "options": options,
+    }
+
+
+def metadata_json(export: Export, findings: Iterable[Finding]) -> bytes:
+    """`metadata.json`, which `unpack` writes beside a model; read by `UnpackedModel`."""
+    return dumps(
+        {
+            "schema_version": SCHEMA_VERSION,
+            **export_document(export),
+            "sha256": sha256(export.model),  # of the file beside it, also where the model was rewritten
+            "findings": [finding_document(finding) for finding in findings],
+        }
+    )
+
+
+def evidence_json(validated: Validated) -> bytes:
+    """`NAME.evidence.json`, which `validate` writes for a model; read by `read_evidence`."""
+    return dumps(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "model_sha256": sha256(validated.adapted.onnx.data),
+            **evidence_document(validated.evidence),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """`report.json` of a bundle, read back. Every property raises InputError where the report is damaged.
+
+    Attributes:
+        path: what errors name.
+        document: the JSON object.
+    """
+
+    path: Path
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """The report in `folder`; None where there is none.
+
+        Raises:
+            InputError: it cannot be read, is no JSON object, or has another version.
+        """
+        path = folder / REPORT
+        try:
+            if not path.is_file():
+                return None
+            if path.stat().st_size > _LARGEST:
+                raise InputError(f"{REPORT} is too large to be a bundle's", path=path, hint="convert again")
+            return cls.parse(path.read_bytes(), path)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", path=path, hint="check its rights") from error
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path) -> Self:
+        """The report in `data`; `path` is what errors name.
+
+        Raises:
+            InputError: as `read`.
+        """
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path).fail(f"{_DAMAGED}: no JSON ({error})") from error
+        version = _damaged(path).table(document, _DAMAGED + ": it").get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"the bundle's {REPORT} has version {version!r}, this program reads {SCHEMA_VERSION}",
+                path=path, hint="convert again with this version",
+            )  # fmt: skip
+        return cls(path, document)
+
+    @property
+    def models(self) -> tuple[ModelReport, ...]:
+        """The model of a bundle, or of an app with two the primary and the secondary one."""
+        roles = [role for role in ("primary", "secondary") if role in self.document]
+        return tuple(ModelReport(self, self.document[role]) for role in roles) or (ModelReport(self, self.document),)
+
+    @property
+    def evidence(self) -> Mapping[str, Any] | None:
+        """What was measured, as `evidence_document` has it; None for an app with two models."""
+        evidence = self.document.get("evidence")
+        return evidence if isinstance(evidence, dict) else None
+
+    def digest(self, file: str) -> str | None:
+        """SHA-256 of the file of that name as it was written; None where the report has none."""
+        reader = _damaged(self.path)
+        files = reader.rows(_File, self.document.get("files"), f"{_DAMAGED}: files")
+        return {each.path: each.sha256 for each in files}.get(file)
+
+    def model_of(self, onnx: Path) -> ModelReport | None:
+        """The model whose file is `onnx`; None where the report has none of that name.
+
+        Raises:
+            InputError: the file has other bytes than the report says, or cannot be read.
+        """
+        found = next((model for model in self.models if model.file == onnx.name), None)
+        if found is not None:
+            try:
+                with onnx.open("rb") as file:
+                    found.verify(hashlib.file_digest(file, "sha256").hexdigest(), onnx)
+            except OSError as error:
+                raise InputError(f"cannot be read: {error.strerror}", path=onnx) from error
+        return found
+
+
+_DAMAGED: Final = f"the bundle's {REPORT} is damaged"
+
+
+def _damaged(path: Path) -> TableReader:
+    return TableReader(path, hint="convert again", open=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What a bundle's report says of one model. Every property raises InputError where the report is damaged."""
+
+    report: BundleReport
+    part: Any
+
+    @property
+    def name(self) -> str:
+        """What its files are called after: a valid file name."""
+        name = self._value(Any, "export", "name")
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name:
+            raise _damaged(self.report.path).fail(f"the bundle's {REPORT} names no model")
+        return name
+
+    @property
+    def file(self) -> str:
+        """The ONNX file's name."""
+        return f"{self.name}.onnx"
+
+    @property
+    def source(self) -> str:
+        """The export's file name, without folders."""
+        return str(self._value(str, "export", "source"))
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the export recorded."""
+        return _metadata(self._value(dict[str, Any], "export", "metadata"), self.report.path, "convert again")
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """[N,C,H,W]; None: not fixed."""
+        found: tuple[int | None, ...] = self._value(tuple[int | None, ...], "model", "input", "shape")
+        return found
+
+    @property
+    def head(self) -> Head:
+        """How its outputs are decoded."""
+        found: Head = self._value(Head, "model", "head")
+        return found
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What Gst-nvinfer must do to a frame; without the framing."""
+        values = self._value(dict[str, Any], "model", "preprocessing")
+        where = f"{_DAMAGED}: preprocessing"
+        return _damaged(self.report.path).row(Preprocessing, {**values, "framing": None}, where)
+
+    @property
+    def resize_mode(self) -> ResizeMode | None:
+        """How pictures were brought to size in training."""
+        found: ResizeMode | None = self._value(ResizeMode | None, "model", "preprocessing", "resize_mode")
+        return found
+
+    def verify(self, digest: str, path: Path) -> None:
+        """Raise InputError where the model's file has another SHA-256 than the report says; `path` is what it names."""
+        if self.report.digest(self.file) != digest:
+            raise InputError(
+                f"{self.file} is not the model that {REPORT} describes", path=path,
+                hint="convert again; do not mix bundles",
+            )  # fmt: skip
+
+    def _value(self, kind: Any, *keys: str) -> Any:
+        reader, value, where = _damaged(self.report.path), self.part, _DAMAGED
+        for key in keys:
+            value = reader.table(value, f"{where}: it" if where == _DAMAGED else where).get(key)
+            where = f"{_DAMAGED}: {key}"
+        return reader.value(kind, value, where)
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedModel:
+    """`metadata.json` as `unpack` wrote it beside a model.
+
+    Attributes:
+        sha256: of the model.
+        name: what the model is called; empty: not said.
+    """
+
+    sha256: str
+    name: str
+    _document: Mapping[str, Any]
+    _path: Path
+
+    @classmethod
+    def parse(cls, data: bytes, path: Path) -> Self | None:
+        """The document in `data`; None where it is another program's.
+
+        Raises:
+            ValueError, RecursionError: no JSON.
+        """
+        document = json.loads(data)
+        if not isinstance(document, dict) or not isinstance(document.get("sha256"), str):
+            return None
+        name = document.get("name")
+        return cls(document["sha256"], name if isinstance(name, str) else "", document, path)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the export recorded; raises InputError where it is damaged."""
+        values, hint = self._document.get("metadata"), "run unpack again"
+        if not isinstance(values, dict):
+            raise InputError(f"not a {METADATA} written by `ei-deepstream unpack`", path=self._path, hint=hint)
+        return _metadata(values, self._path, f"{hint}, or correct the file")
+
+
+def _metadata(values: object, path: Path, hint: str) -> Metadata:
+    return TableReader(path, hint=hint).row(Metadata, values, "metadata")
+
+
+def read_evidence(path: Path, model: bytes) -> Evidence:
+    """What `evidence_json` wrote to `path` for the ONNX file `model`.
+
+    Raises:
+        InputError: it cannot be read, is something else, or is about another model.
+    """
+    hint = "run validate again"
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot be read: {error}", path=path, hint=hint) from error
+    table = TableReader(path, hint=hint, open=True).table(document, f"{_NOT_EVIDENCE}: it")
+    for name in ("parity", "batch", "tensorrt"):  # those that every version wrote
+        if name not in table:
+            raise InputError(f"{_NOT_EVIDENCE}: the entry {name!r} is missing", path=path, hint=hint)
+    evidence = TableReader(path, hint=hint, open=True).row(Evidence, table, _NOT_EVIDENCE)
+    if table.get("model_sha256") != sha256(model):
+        raise InputError("is the evidence for another model", path=path, hint=hint)
+    return evidence
+
+
+_PREFIX: Final = "ei_deepstream."
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxMetadata:
+    """What the ONNX model records of itself in metadata_props, under `ei_deepstream.<field>`. None: not recorded.
+
+    Labels are not among it, and how pictures were resized only where the graph crops them: one network gives one file,
+    whatever its export recorded. The bundle's report has the rest (`with_resize_mode`).
+
+    Attributes:
+        source_sha256: digest of the model it was made of (`Export.provenance`).
+        classes: how many the head has.
+        merge, score, coordinates, limits, overlap: as `Head` has them.
+        folded: as `Preprocessing` has it.
+        frame: the frames it takes whole and crops itself.
+        crop: left, top, width and height of what it cuts out, in pixels of its input.
+    """
+
+    source_sha256: str | None = None
+    task: Task | None = None
+    tool_version: str | None = None
+    classes: int | None = None
+    merge: str | None = None
+    score: str | None = None
+    coordinates: str | None = None
+    limits: Limits | None = None
+    overlap: float | None = None
+    folded: str | None = None
+    resize_mode: ResizeMode | None = None
+    frame: Frame | None = None
+    crop: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def of(cls, export: Export, head: Head, before: Preprocessing) -> Self:
+        """What is recorded in the model of `export`."""
+        framing = before.framing
+        return cls(
+            export.provenance, export.facts.task, __version__, len(head.labels), head.merge, head.score,
+            head.coordinates, head.limits, head.overlap, before.folded,
+            before.resize_mode if framing else None,
+            framing.frame if framing else None,
+            (framing.left, framing.top, *framing.model) if framing and framing.crops else None,
+        )  # fmt: skip
+
+    @classmethod
+    def parse(cls, properties: Mapping[str, str], *, strict: bool = False) -> Self:
+        """What `properties`, a model's metadata_props, record. What is not as we write it counts as not recorded.
+
+        Raises:
+            ValueError: with `strict`, where there is such a value.
+        """
+        found: dict[str, Any] = {}
+        for field in fields(cls):
+            text = properties.get(_PREFIX + field.name)
+            if text is not None:
+                try:
+                    found[field.name] = _READ.get(field.name, str)(text)
+                except (ValueError, PresetError) as error:
+                    if strict:
+                        raise ValueError(f"{_PREFIX}{field.name}: {text!r}") from error
+        return cls(**found)
+
+    def properties(self) -> dict[str, str]:
+        """Key and text of all that is recorded."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {_PREFIX + name: _property(value) for name, value in values.items() if value is not None}
+
+
+def _property(value: object) -> str:
+    if isinstance(value, Limits):
+        return f"{value.detections};{value.score!r};{value.overlap!r}"
+    return ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _limits(text: str) -> Limits:
+    detections, score, overlap = text.split(";")
+    return Limits(int(detections), float(score), float(overlap))
+
+
+def _crop(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,5}(;\d{1,5}){3}", text, re.ASCII):
+        raise ValueError(text)
+    return tuple(map(int, text.split(";")))
+
+
+_READ: Final[Mapping[str, Any]] = {
+    "task": Task, "classes": int, "limits": _limits, "overlap": float, "resize_mode": ResizeMode,
+    "frame": parse_frame, "crop": _crop,
+}  # fmt: skip
+
+
+def with_resize_mode(path: str | Path, properties: Mapping[str, str]) -> Mapping[str, str]:
+    """metadata_props of the model at `path`, with its `resize_mode`, where the report beside it says it.
+
+    A model of anyone else's, a folder without a report, and a report of another file give `properties` as they are.
+    """
+    key = f"{_PREFIX}resize_mode"
+    if key in properties or not any(name.startswith(_PREFIX) for name in properties):
+        return properties
+    try:
+        report = BundleReport.read(Path(path).parent)
+        model = report and report.model_of(Path(path))
+        mode = model and model.resize_mode
+    except InputError:
+        return properties  # not a report of ours, so nothing is known
+    return {**properties, key: mode.value} if mode else properties
