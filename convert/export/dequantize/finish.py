@@ -1,4 +1,4 @@
-"""Writes a rewritten network as a flatbuffer: with the tensors and buffers still used, and operator versions anew."""
+"""Writes a rewritten network as a flatbuffer: with the tensors and buffers still used."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.export.eon.operators import OPERATORS
-from convert.export.eon.types import DTYPES
-from convert.export.eon.versions import Signature, version
+from convert.export.eon.operators import OPERATORS, VERSIONS
 from convert.export.packing import pack
 
 if TYPE_CHECKING:
@@ -27,17 +25,17 @@ def finish(model: Any, calls: list[tuple[str, Any]]) -> bytes:
     """
     graph = model.subgraphs[0]
     graph.operators = [call for _, call in calls]
-    _versions(model, calls)
+    _codes(model, calls)
     _drop_tensors(model, graph)
     _drop_buffers(model, graph)
     return pack(model)
 
 
-def _versions(model: Any, calls: list[tuple[str, Any]]) -> None:
+def _codes(model: Any, calls: list[tuple[str, Any]]) -> None:
     codes: dict[tuple[int, bytes | None, int], int] = {}
     for name, call in calls:
         if name in OPERATORS:
-            key = (getattr(schema.BuiltinOperator, name), None, version(_signature(model.subgraphs[0], name, call)))
+            key = (getattr(schema.BuiltinOperator, name), None, VERSIONS.get(name, 1))
         else:
             old = model.operatorCodes[call.opcodeIndex]
             key = (max(old.builtinCode, old.deprecatedBuiltinCode), old.customCode, old.version)
@@ -48,20 +46,6 @@ def _versions(model: Any, calls: list[tuple[str, Any]]) -> None:
         code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, 127)
         code.customCode, code.version = custom, number
         model.operatorCodes.append(code)
-
-
-def _signature(graph: Any, name: str, call: Any) -> Signature:
-    inputs = [graph.tensors[index] if index >= 0 else None for index in call.inputs]
-    outputs = [graph.tensors[index] for index in call.outputs]
-    return Signature(
-        operator=name,
-        inputs=tuple("" if tensor is None else DTYPES[tensor.type].name for tensor in inputs),
-        outputs=tuple(DTYPES[tensor.type].name for tensor in outputs),
-        shapes=tuple(() if tensor is None or tensor.shape is None else tuple(tensor.shape) for tensor in inputs),
-        scales=tuple(0.0 for _ in (*inputs, *outputs)),
-        per_channel=False,
-        options={} if call.builtinOptions is None else vars(call.builtinOptions),
-    )
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:

@@ -47,7 +47,7 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
     """Rebuild the flatbuffer that an EON-compiled file was made from.
 
     Tensors keep index, type, shape, constant bytes and quantization bits; operators keep order and parameters. Tensors
-    are named `tensor_<index>`, the input `x_input`; operator versions are those LiteRT needs.
+    are named `tensor_<index>`, the input `x_input`.
 
     Args:
         source: the C++ text.

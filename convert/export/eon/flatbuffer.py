@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.export.eon.operators import CUSTOM, OPERATORS
+from convert.export.eon.operators import CUSTOM, OPERATORS, VERSIONS
 from convert.export.eon.parameters import options
-from convert.export.eon.types import DTYPES
-from convert.export.eon.versions import Signature, version
 from convert.export.packing import pack
 
 if TYPE_CHECKING:
     from convert.export.eon.derived import Options
     from convert.export.eon.graph import Graph, Node
-    from convert.export.eon.tensors import Tensor
 
 __all__ = ["write"]
 
@@ -89,7 +86,7 @@ def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) 
         call.customOptions = node.custom
     elif operator := OPERATORS.get(node.operator):
         members = options(graph, node, operator)
-        code = (getattr(schema.BuiltinOperator, node.operator), "", version(_signature(graph, node, members or {})))
+        code = (getattr(schema.BuiltinOperator, node.operator), "", VERSIONS.get(node.operator, 1))
         if members is not None:
             table = f"{operator.options}Options"
             call.builtinOptionsType = getattr(schema.BuiltinOptions, table)
@@ -118,22 +115,3 @@ def _code(builtin: int, custom: str, number: int) -> schema.OperatorCodeT:
     code.customCode = custom or None
     code.version = number
     return code
-
-
-def _signature(graph: Graph, node: Node, members: Options) -> Signature:
-    inputs = [graph.tensors[index] if index >= 0 else None for index in node.inputs]
-    outputs = [graph.tensors[index] for index in node.outputs]
-    weights = inputs[1] if len(inputs) > 1 else None
-    return Signature(
-        operator=node.operator,
-        inputs=tuple("" if tensor is None else DTYPES[tensor.type].name for tensor in inputs),
-        outputs=tuple(DTYPES[tensor.type].name for tensor in outputs),
-        shapes=tuple(() if tensor is None else tensor.shape for tensor in inputs),
-        scales=tuple(_scale(tensor) for tensor in (*inputs, *outputs)),
-        per_channel=weights is not None and weights.quantization is not None and len(weights.quantization.scale) > 1,
-        options=members,
-    )
-
-
-def _scale(tensor: Tensor | None) -> float:
-    return 0.0 if tensor is None or tensor.quantization is None else float(tensor.quantization.scale[0])

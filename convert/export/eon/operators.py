@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CUSTOM", "OPERATORS", "Operator", "Parameter"]
+__all__ = ["CUSTOM", "OPERATORS", "VERSIONS", "Operator", "Parameter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +139,10 @@ CUSTOM = {
     "DETECTION_POSTPROCESS": "TFLite_Detection_PostProcess",
 }
 """Custom operators that can be converted: the enumerator in upper case without `OP_`, and their name in TFLite."""
+
+VERSIONS = {"BROADCAST_TO": 2}
+"""The operator versions written where it is not 1.
+
+LiteRT finds a kernel by operator and version, and takes nothing else from the version: kernels read types and options.
+It has version 1 of all operators above but this one, whose first registered version is 2 (register.cc; LiteRT 2.3.0).
+"""
