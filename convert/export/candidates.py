@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from convert.artifacts import ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export import kinds
-from convert.export.carray import Array, Incbin, check_array, read_source
+from convert.export.cpp.arrays import Array, Incbin, check_array, read_source
+from convert.export.cpp.scanner import source_bytes
 from convert.export.facts import facts_of, possible_tasks
-from convert.export.lexer import source_bytes
 from convert.export.onnxfacts import onnx_facts
 from convert.export.tflite import is_tflite, read_graph
 
@@ -251,7 +251,7 @@ def _compiled_symbol(data: bytes, stem: str) -> str:
 
 def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
     """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
-    from convert.export.eon import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
+    from convert.export.eon.rebuild import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
 
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member.path, member.path, symbol, size=member.size)

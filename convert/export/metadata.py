@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode, Task
 from convert.errors import InputError
-from convert.export.declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.cpp.declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.cpp.scanner import Token
 from convert.export.enumerators import ANOMALY, DATATYPE, ENGINE, LAST_LAYER, RESIZE, SCALING, SENSOR, VISUAL_ANOMALY
 from convert.export.findings import LABEL_COUNT
-from convert.export.lexer import Token
 from convert.export.parameters import Macros, Values
 
 if TYPE_CHECKING:

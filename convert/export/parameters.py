@@ -9,15 +9,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from convert.export.declarations import Field, string_of
-from convert.export.expressions import integer, real
+from convert.export.cpp.declarations import Field, string_of
+from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, real_literal
 from convert.export.findings import UNREADABLE_PARAMETER
-from convert.export.lexer import Kind, Scanner, Token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.export.declarations import Declaration
+    from convert.export.cpp.declarations import Declaration
     from convert.export.enumerators import Enumeration
     from convert.findings import Finding
 
@@ -45,7 +44,7 @@ class Values:
 
     def integer(self, what: str, tokens: tuple[Token, ...], *, lowest: int = 0) -> int | None:
         """A whole number from `lowest` up."""
-        value = integer(_spelled(tokens), self.macros, strict=True)
+        value = evaluate(_spelled(tokens), self.macros, strict=True)
         if value is None or not lowest <= value < _MAX_INTEGER:
             self._note(what, tokens, f"a whole number from {lowest} up")
             return None
@@ -55,7 +54,7 @@ class Values:
         """A fraction from 0 to 1: the thresholds."""
         text = _spelled(tokens)
         text = self.macros.get(text, text)
-        value = real(text.strip(b"()"))
+        value = real_literal(text.strip(b"()"))
         if value is None or not 0 <= value <= 1:
             self._note(what, tokens, "a number from 0 to 1")
             return None
@@ -63,7 +62,7 @@ class Values:
 
     def boolean(self, what: str, tokens: tuple[Token, ...]) -> bool | None:
         """0 or 1, `true` or `false`."""
-        value = integer(_spelled(tokens), self.macros, strict=True)
+        value = evaluate(_spelled(tokens), self.macros, strict=True)
         if value is None:
             self._note(what, tokens, "0 or 1")
             return None
@@ -85,7 +84,7 @@ class Values:
             if (value := enumeration.by_name(text.decode())) is not None:
                 return value
             text = self.macros.get(text, b"")
-        number = integer(text, self.macros, strict=True)
+        number = evaluate(text, self.macros, strict=True)
         value = None if number is None else enumeration.by_number(number)
         if value is None:
             self._note(what, tokens, f"one of {enumeration.prefix}*")

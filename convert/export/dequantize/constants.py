@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.export.eon.types import DTYPES
+from convert.export.eon.operators import DTYPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -26,8 +26,7 @@ from convert.export.dequantize.constants import (
     values_of,
 )
 from convert.export.dequantize.ranges import ANYTHING, FUSES_RELU, NONE, RELU, RELU6, Range, result_range
-from convert.export.eon.operators import OPERATORS
-from convert.export.eon.types import DTYPES
+from convert.export.eon.operators import DTYPES, OPERATORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.eon import rebuild
+from convert.export.eon.rebuild import rebuild
 from tests.export.eon.networks import Network, small_int8
 from tests.export.eon.writer import FORMS, write
 

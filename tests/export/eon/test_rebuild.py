@@ -9,8 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, given, settings
 
-from convert.export.eon import rebuild
 from convert.export.eon.operators import OPERATORS, VERSIONS
+from convert.export.eon.rebuild import rebuild
 from convert.export.packing import pack, unpack
 from tests.export.eon.networks import described, drawn, small_int8
 from tests.export.eon.writer import FORMS, write

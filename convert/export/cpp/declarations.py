@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.errors import InputError
-from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
+from convert.export.cpp.scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,10 +118,10 @@ def names_in(value: Value) -> list[str]:
     tokens = list(_tokens_of(value))
     for index, token in enumerate(tokens):
         if token.kind == Kind.NAME:
-            name = _text(token.text)
+            name = text_of(token.text)
             names.append(name)
             if index > 1 and tokens[index - 1].text == b"::":
-                names.append(f"{_text(tokens[index - 2].text)}::{name}")
+                names.append(f"{text_of(tokens[index - 2].text)}::{name}")
     return names
 
 
@@ -181,7 +181,7 @@ class _Reader:
                 words = []
             else:
                 words.append(token)
-        includes = tuple(_text(name) for name in self._scanner.includes)
+        includes = tuple(text_of(name) for name in self._scanner.includes)
         return Header(self._found, dict(self._scanner.macros), includes)
 
     def _declare(self, words: list[Token]) -> None:
@@ -203,9 +203,9 @@ class _Reader:
                 f"it declares more than {_MAX_DECLARATIONS} variables", hint="this is no Edge Impulse file"
             )
         name = names[0]
-        kinds = tuple(_text(word.text) for word in words[: words.index(name)])
+        kinds = tuple(text_of(word.text) for word in words[: words.index(name)])
         line = line_of(self._data, name.start)
-        self._found.setdefault(_text(name.text), Declaration(_text(name.text), kinds, value, braced, line))
+        self._found.setdefault(text_of(name.text), Declaration(text_of(name.text), kinds, value, braced, line))
 
     def _until_semicolon(self) -> tuple[Token, ...]:
         tokens: list[Token] = []
@@ -243,9 +243,5 @@ def _field(tokens: list[Token], inner: tuple[Field, ...] | None) -> Field:
     """`.name = tokens`, `.name = { inner }`, `tokens` or `{ inner }`."""
     name = ""
     if len(tokens) >= 3 and tokens[0].text == b"." and tokens[2].text == b"=":
-        name, tokens = _text(tokens[1].text), tokens[3:]
+        name, tokens = text_of(tokens[1].text), tokens[3:]
     return Field(name, inner if inner is not None else tuple(tokens))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.elements import read_elements
-from convert.export.lexer import Scanner
+from convert.export.cpp.arrays import read_elements
+from convert.export.cpp.scanner import Scanner
 
 
 def read(body: str, *, signed: bool = False) -> list[int]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from convert.errors import InputError
-from convert.export.elements import read_elements
-from convert.export.expressions import integer
-from convert.export.lexer import Kind, Scanner, Token, source_bytes
+from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, line_of, source_bytes, text_of
 
-__all__ = ["Array", "Incbin", "Source", "check_array", "read_source"]
+__all__ = ["Array", "Incbin", "Source", "check_array", "read_elements", "read_source"]
+
+_CUT_OFF = "the array is not closed: the file is cut off"
+_AGAIN = "export or download the file again"
 
 _BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
 _LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
@@ -120,6 +121,32 @@ def check_array(array: Array) -> None:
         )
 
 
+def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
+    """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
+
+    Args:
+        signed: the element type is a signed (or plain) char: -128..-1 are the bytes 128..255.
+
+    Raises:
+        InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
+    """
+    from convert.export.cpp import numbers  # noqa: PLC0415 - brings numpy, which a .tflite file does not need
+
+    data, start = scanner.data, scanner.position
+    end = data.find(b"}", start)
+    if end < 0:
+        raise InputError(_CUT_OFF, line=line_of(data, start), hint=_AGAIN)
+    regular, scanner.position = numbers.regular_bytes(data, start, end)
+    rest = scanner.position
+    text = scanner.plain_text()
+    if text is None:
+        raise InputError(_CUT_OFF, line=line_of(data, scanner.position), hint=_AGAIN)
+    try:
+        return regular + numbers.byte_values(text, signed=signed)
+    except numbers.NotAByteError as error:
+        raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
+
+
 class _Reader:
     """Walks the declarations of one file."""
 
@@ -156,7 +183,7 @@ class _Reader:
                     tokens = []
         arrays = tuple(self._with_length(array) for array in self._arrays)
         incbins = tuple(self._with_pointer(incbin) for incbin in self._incbins)
-        macros = {name.decode("utf-8", "replace"): _text(value) for name, value in self._scanner.macros.items()}
+        macros = {text_of(name): text_of(value) for name, value in self._scanner.macros.items()}
         return Source(arrays, incbins, tuple(self._names), macros)
 
     def _initialiser(self, tokens: list[Token]) -> None:
@@ -167,7 +194,7 @@ class _Reader:
             return
         if len(self._names) >= _MAX_ARRAYS:
             raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
-        self._names.append(_text(name.text))
+        self._names.append(text_of(name.text))
         before = tokens[: tokens.index(name)]
         signed = _byte_type(before)
         if signed is None:
@@ -182,7 +209,7 @@ class _Reader:
         bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
         self._arrays.append(
             Array(
-                name=_text(name.text),
+                name=text_of(name.text),
                 namespace=self._namespace(),
                 prefix=_joined(before),
                 data=values,
@@ -219,10 +246,10 @@ class _Reader:
         at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
         if not at or tokens[at - 1].kind != Kind.NAME:
             return
-        name = _text(tokens[at - 1].text)
+        name = text_of(tokens[at - 1].text)
         if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
-            self._pointers.append((name, _text(tokens[-1].text)))
-        value = integer(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
+            self._pointers.append((name, text_of(tokens[-1].text)))
+        value = evaluate(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
         is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
         if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
             self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
@@ -236,7 +263,7 @@ class _Reader:
             return replace(array, declared=length, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
             macro = self._scanner.macros.get((array.name + suffix).encode())
-            if macro is not None and (value := integer(macro, self._scanner.macros)) is not None:
+            if macro is not None and (value := evaluate(macro, self._scanner.macros)) is not None:
                 return replace(array, declared=value, declared_by=array.name + suffix)
         return array
 
@@ -254,8 +281,8 @@ class _Reader:
         call = tokens[opening - 1 :] if opening else []
         if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
             return None
-        file = call[-2].text[1:-1].decode("utf-8", "replace")
-        return Incbin(_text(call[-4].text), file, self._namespace(), self._line(call[0]))
+        file = text_of(call[-2].text[1:-1])
+        return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
 
     def _line(self, token: Token) -> int:
         """The token's line; counted on from the last one asked for, so that many arrays do not cost many looks."""
@@ -273,7 +300,7 @@ def _scope(tokens: list[Token]) -> str:
     words = [token.text for token in tokens]
     if b"namespace" not in words:
         return ""
-    return _text(b"".join(words[words.index(b"namespace") + 1 :]))
+    return text_of(b"".join(words[words.index(b"namespace") + 1 :]))
 
 
 def _is_initialiser(tokens: list[Token]) -> bool:
@@ -317,13 +344,9 @@ def _bound(after: list[Token], scanner: Scanner) -> int | None:
         return None
     inside = after[1 : texts.index(b"]")]
     known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
-    return integer(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
+    return evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
 
 
 def _joined(tokens: list[Token]) -> str:
-    text = " ".join(_text(token.text) for token in tokens)
+    text = " ".join(text_of(token.text) for token in tokens)
     return re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", text)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
