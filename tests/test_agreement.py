@@ -12,8 +12,8 @@ from convert import agreement as stage
 from convert.agreement import TIMEOUT, WithAgreement, compare, most_inputs
 from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult, Task
 from convert.errors import ValidationError
-from convert.export.dequantize import dequantize, int8_agreement
-from convert.export.dequantize.agreement import GOOD
+from convert.export.dequantize.agreement import GOOD, int8_agreement
+from convert.export.dequantize.rewrite import dequantize
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
 from convert.road import unpacking

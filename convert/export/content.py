@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.export.packing import unpack
+from convert.export.tflite import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,24 +15,21 @@ from convert.document import SCHEMA_VERSION, dumps, export_document, finding_doc
 from convert.errors import ConvertError
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
-from convert.export.facts import facts_of
 from convert.export.findings import NO_PARAMETERS
 from convert.export.naming import bundle_name
 from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
 from convert.export.source import open_source
-from convert.export.tflite import read_graph
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.export.dequantize import Dequantized
     from convert.export.source import Source
     from convert.findings import Finding
     from convert.writing import Output
 
-__all__ = ["Unpack", "in_float32", "write"]
+__all__ = ["Unpack", "write"]
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -121,6 +118,8 @@ class Unpack:
             *others(listing, entry, tree),
         )
         if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
+            from convert.export.dequantize.rewrite import in_float32  # noqa: PLC0415 - brings the schema classes
+
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
@@ -130,22 +129,6 @@ def _content(model: bytes) -> str:
     from convert.export.content import content_digest  # noqa: PLC0415 - brings the schema classes; listing does without
 
     return content_digest(model)
-
-
-def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
-    """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
-
-    `rounded` as in `convert.export.dequantize.dequantize`.
-
-    Raises:
-        UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
-    """
-    from convert.export.dequantize import dequantize  # noqa: PLC0415 - brings the schema classes; few exports need it
-
-    assert export.original is not None
-    done = dequantize(export.original, rounded=rounded)
-    facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
-    return replace(export, model=done.model, facts=facts), done
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

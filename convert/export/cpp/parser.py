@@ -49,6 +49,7 @@ _CAST = re.compile(
     rb"\(\s*(?:const\s+|struct\s+)*[A-Za-z_][\w:]*(?:\s+[A-Za-z_]\w*)*\s*\*+\s*\)|\(\s*u?int(?:\d+_t)?\s*\)"
 )
 _CASTS = {("const_cast",), ("static_cast",), ("reinterpret_cast",)}
+_WORDS: dict[str, Value] = {"true": 1, "false": 0}
 _CLOSING = {b"(": b")", b"[": b"]", b"{": b"}"}
 _QUALIFIERS = {"const", "constexpr", "static", "volatile", "inline", "struct", "enum", "extern"}
 _AFTER_PARAMETERS = {"const", "noexcept", "override", "final"}
@@ -680,8 +681,8 @@ class _Parser:
                 value = self._expression()
                 self._expect(b")")
                 return value
-            pointer = Pointer(path, self._scope, self._since if token is None else token.start)
-            return {("true",): 1, ("false",): 0}.get(path, pointer)
+            at = self._since if token is None else token.start
+            return _WORDS.get("::".join(path), Pointer(path, self._scope, at))
 
     def _number(self, token: Token) -> int | float:
         try:

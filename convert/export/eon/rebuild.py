@@ -21,9 +21,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError
+from convert.export import findings
 from convert.export.cpp.parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp.scanner import line_of, source_bytes
-from convert.export.eon import findings
 from convert.export.eon.operators import (
     CUSTOM,
     DTYPES,
@@ -37,7 +37,7 @@ from convert.export.eon.operators import (
     Tensor,
     options,
 )
-from convert.export.packing import pack
+from convert.export.tflite import operator_codes, pack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,6 @@ _KEEP_COUNT = {
 
 _SCHEMA_VERSION = 3
 _DESCRIPTION = "Rebuilt from EON-compiled C++."
-_PLACEHOLDER = 127  # what the 8-bit member of an operator code holds when the code does not fit it
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +454,7 @@ def _write(graph: Graph) -> bytes:
     subgraph.tensors = [_tensor(graph, model, index) for index in range(len(graph.tensors))]
     codes: dict[tuple[int, str, int], int] = {}
     subgraph.operators = [_operator(graph, node, codes) for node in graph.nodes]
-    model.operatorCodes = [_code(*code) for code in codes]
+    model.operatorCodes = operator_codes(codes)
     model.subgraphs = [subgraph]
     return pack(model)
 
@@ -516,12 +515,3 @@ def _table(name: str, members: Options) -> Any:
     for member, value in members.items():
         setattr(table, member, np.array(value, np.int32) if isinstance(value, list) else value)
     return table
-
-
-def _code(builtin: int, custom: str, number: int) -> schema.OperatorCodeT:
-    code = schema.OperatorCodeT()
-    code.builtinCode = builtin
-    code.deprecatedBuiltinCode = min(builtin, _PLACEHOLDER)
-    code.customCode = custom or None
-    code.version = number
-    return code

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.eon.operators import OPERATORS
 from convert.export.eon.rebuild import rebuild
-from convert.export.packing import unpack
+from convert.export.tflite import unpack
 from tests.export.eon.networks import Network
 from tests.export.eon.writer import FORMS, write
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from convert.export.eon.operators import OPERATORS, VERSIONS
 from convert.export.eon.rebuild import rebuild
-from convert.export.packing import pack, unpack
+from convert.export.tflite import pack, unpack
 from tests.export.eon.networks import described, drawn, small_int8
 from tests.export.eon.writer import FORMS, write
 
