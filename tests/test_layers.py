@@ -16,7 +16,7 @@ MODULES = sorted((ROOT / "convert").rglob("*.py"))
 def test_modules_stay_small_and_say_what_they_are_for(module: Path) -> None:
     text = module.read_text()
     assert not text.strip() or text.startswith(('"""', 'r"""')), "a module opens with one sentence on what it is for"
-    assert text.count("\n") <= 400, "would two modules be clearer?"
+    assert text.count("\n") <= 800, "would two modules be clearer?"
 
 
 def test_help_imports_nothing_heavy() -> None:
