@@ -17,9 +17,9 @@ from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, T
 from convert.document import metadata_from_document
 from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
+from convert.export.archive import open_source
 from convert.export.content import content_digest
 from convert.export.entries import list_models
-from convert.export.source import open_source
 from convert.export.unpack import Unpack
 from convert.writing import sha256
 

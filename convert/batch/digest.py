@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.export.tree import IGNORED_FOLDERS
+from convert.export.archive import IGNORED_FOLDERS
 from convert.writing import write
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class File:
 
 
 def look(places: Iterable[Path]) -> tuple[Part, ...]:
-    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.tree`) is left out.
+    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.archive`) is left out.
 
     Raises:
         OSError: one cannot be looked at.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert import __version__
 from convert.artifacts import Metadata
+from convert.export.archive import places
 from convert.export.naming import bundle_name
-from convert.export.source import places
 from convert.resources import configs
 
 if TYPE_CHECKING:

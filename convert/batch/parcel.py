@@ -24,7 +24,7 @@ from convert.batch.digest import look
 from convert.batch.job import Outcome, State, failure
 from convert.document import dumps
 from convert.errors import ConvertError, InputError
-from convert.export.source import places
+from convert.export.archive import places
 from convert.nvinfer.bundle import REPORT, beside, stale_engines
 from convert.writing import sha256, write_all
 

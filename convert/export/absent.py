@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
+    from convert.export.archive import Tree
     from convert.export.entries import Listing
-    from convert.export.tree import Tree
 
 __all__ = ["no_model"]
 

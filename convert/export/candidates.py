@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.artifacts import ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export import kinds
+from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, file_type, is_onnx
 from convert.export.cpp.arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp.scanner import source_bytes
 from convert.export.facts import facts_of, possible_tasks
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from convert.artifacts import ModelFacts, Task
-    from convert.export.tree import Member, Tree
+    from convert.export.archive import Member, Tree
     from convert.findings import Finding
 
 __all__ = ["EON_FORMS", "ONNX_FORMS", "Candidate", "candidates_in"]
@@ -173,12 +173,12 @@ def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
         InputError: it holds no model.
     """
     data = tree.read(member.path)
-    kind = kinds.kind_of(data[: kinds.HEAD])
-    if kind is kinds.TFLITE:
+    kind = file_type(data[:HEAD])
+    if kind is TFLITE:
         yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
-    elif kind is kinds.ONNX:
+    elif kind is ONNX:
         yield _verified(Candidate("onnx", member.path, member.path, data=data, size=len(data)), tree)
-    elif kind is not kinds.SOURCE:
+    elif kind is not SOURCE:
         raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
@@ -195,11 +195,11 @@ def _binary(tree: Tree, member: Member) -> Candidate:
     candidate = Candidate("flatbuffer", member.path, member.path, size=member.size)
     try:
         data = tree.read(member.path)
-        kind = kinds.kind_of(data[: kinds.HEAD])
-        if kind is kinds.ONNX:
+        kind = file_type(data[:HEAD])
+        if kind is ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
-        if kind is not kinds.TFLITE:
-            form = "none" if kind in {kinds.SOURCE, kinds.TEXT} else candidate.form
+        if kind is not TFLITE:
+            form = "none" if kind in {SOURCE, TEXT} else candidate.form
             candidate = replace(candidate, form=form)
             raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     except ConvertError as error:
@@ -213,8 +213,8 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
     """The models in C or C++ source; `alone`: it is the file the user named, so every byte array counts."""
     try:
         data = source_bytes(tree.read(member.path))
-        kind = kinds.kind_of(data[: kinds.HEAD])
-        if kind not in {kinds.SOURCE, kinds.TEXT} and _is_model_name(PurePosixPath(member.path).stem):
+        kind = file_type(data[:HEAD])
+        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member.path).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
         if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member.path).stem)):
             yield _compiled(tree, member, symbol, data)
@@ -281,7 +281,7 @@ def _array(tree: Tree, member: Member, array: Array) -> Candidate:
             hint=_FLOAT32,
         )
         return replace(candidate, form="none", problem=problem)
-    if kinds.is_onnx(array.data[: kinds.HEAD]):
+    if is_onnx(array.data[:HEAD]):
         candidate = replace(candidate, form="O")
     try:
         check_array(array)

@@ -15,8 +15,8 @@ from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_E
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from convert.export.archive import Tree
     from convert.export.entries import Entry, Listing
-    from convert.export.tree import Tree
     from convert.findings import Finding
 
 __all__ = ["choose", "others", "the_model"]

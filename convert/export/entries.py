@@ -21,7 +21,7 @@ from convert.export.metadata import Block, File, Recorded, read_recorded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from convert.export.tree import Tree
+    from convert.export.archive import Tree
     from convert.findings import Finding
 
 __all__ = ["Entry", "Library", "Listing", "describe", "line", "list_models"]

@@ -14,8 +14,8 @@ from convert.export.findings import ANOTHER_MODELS_DOCUMENT, FOUND_BESIDE, UNREA
 from convert.writing import sha256
 
 if TYPE_CHECKING:
+    from convert.export.archive import Tree
     from convert.export.candidates import Candidate
-    from convert.export.tree import Tree
     from convert.findings import Finding
 
 __all__ = ["Beside", "read_beside"]

@@ -10,22 +10,19 @@ from typing import TYPE_CHECKING
 
 from convert.artifacts import Metadata
 from convert.errors import ConvertError
-from convert.export import kinds
-from convert.export.archive import is_folder, read_head
+from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
 from convert.export.choose import the_model
 from convert.export.entries import list_models
 from convert.export.reconcile import reconcile
 from convert.export.sidecars import Beside, read_beside
-from convert.export.source import open_source
 from convert.writing import sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.artifacts import ModelFacts, ModelFormat
+    from convert.export.archive import Source, Tree
     from convert.export.entries import Entry, Listing
-    from convert.export.source import Source
-    from convert.export.tree import Tree
     from convert.findings import Finding
 
 __all__ = ["Found", "Inspection", "inspect"]
@@ -97,9 +94,9 @@ def inspect(path: Path) -> Inspection:
     Raises:
         InputError: it is not there, cannot be read, or is a container that is damaged or breaks a limit.
     """
-    kind = None if is_folder(path) else kinds.kind_of(read_head(path, kinds.HEAD))
+    kind = None if is_folder(path) else file_type(read_head(path, HEAD))
     with open_source(path) as source:
-        if kind is None or kind is kinds.ZIP:
+        if kind is None or kind is ZIP:
             return _inspection(source, path, "zip" if kind else "folder", None)
         try:
             return _inspection(source, path, "file", kind)
@@ -107,7 +104,7 @@ def inspect(path: Path) -> Inspection:
             return _unknown(path, kind, error)
 
 
-def _inspection(source: Source, path: Path, container: str, kind: kinds.Kind | None) -> Inspection:
+def _inspection(source: Source, path: Path, container: str, kind: FileType | None) -> Inspection:
     """Of a container, or of a file that `kind` names."""
     listing = list_models(source.tree, source.focus)
     chosen, undecided = _chosen(listing, source.tree)
@@ -128,7 +125,7 @@ def _inspection(source: Source, path: Path, container: str, kind: kinds.Kind | N
     )
 
 
-def _unknown(path: Path, kind: kinds.Kind, error: ConvertError) -> Inspection:
+def _unknown(path: Path, kind: FileType, error: ConvertError) -> Inspection:
     """Of a file with no model in it."""
     return Inspection(str(path), "file", kind.name, kind.words, Metadata(), (), error.message, error.hint, ())
 

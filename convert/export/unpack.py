@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
 from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
 from convert.errors import ConvertError
+from convert.export.archive import open_source
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
 from convert.export.findings import NO_PARAMETERS
 from convert.export.naming import bundle_name
 from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
-from convert.export.source import open_source
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.export.source import Source
+    from convert.export.archive import Source
     from convert.findings import Finding
     from convert.writing import Output
 

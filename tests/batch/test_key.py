@@ -13,7 +13,7 @@ from convert.batch.digest import Ledger
 from convert.batch.job import Job, job
 from convert.batch.key import environment, key_of
 from convert.cli.batch_options import Convert
-from convert.export.source import places
+from convert.export.archive import places
 from convert.framing import parse_frame
 
 if TYPE_CHECKING:
