@@ -19,7 +19,7 @@ from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.archive import open_source
 from convert.export.content import content_digest
-from convert.export.entries import list_models
+from convert.export.models import list_models
 from convert.export.unpack import Unpack
 from convert.writing import sha256
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from convert.artifacts import Export, ModelFacts
-    from convert.export.candidates import Candidate
+    from convert.export.models import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.simulate.scene import Engine

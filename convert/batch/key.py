@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from convert import __version__
 from convert.artifacts import Metadata
 from convert.export.archive import places
-from convert.export.naming import bundle_name
+from convert.export.choose import bundle_name
 from convert.resources import configs
 
 if TYPE_CHECKING:

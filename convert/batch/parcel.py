@@ -6,7 +6,7 @@
     delivered(job, reply)          here: the bundle in its folder, whole or not at all
 
 A bundle must not depend on where it was made. So a file gets the same folders above it there as it has here, for a
-bundle may be called after one of them (`convert.export.naming`).
+bundle may be called after one of them (`convert.export.choose`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Parcel", "Reply", "answer", "delivered", "opened", "pack"]
 
 _UNREAD = "edge-impulse-sdk"
-"""Of a library's SDK only the names are looked at (`convert.export.candidates`); its contents are some 30 MB."""
+"""Of a library's SDK only the names are looked at (`convert.export.models`); its contents are some 30 MB."""
 
 _ABOVE = "model!"
 """The folder there in which "/" of here is. A model none of whose folders has a telling name is called "model"; this

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convert.artifacts import Metadata
 from convert.batch.job import Job, job
 from convert.errors import InputError, PresetError
-from convert.export.naming import bundle_name
+from convert.export.choose import bundle_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,7 +15,7 @@ from convert.render.framing import framing_text
 from convert.render.text import console, show_findings
 
 if TYPE_CHECKING:
-    from convert.export.survey import Found, Inspection
+    from convert.export.unpack import Found, Inspection
 
 __all__ = ["in_the_way", "inspection_document", "show_inspection"]
 

@@ -16,7 +16,7 @@ from convert.artifacts import Metadata
 from convert.batch.job import Job, Outcome, State, execute, job
 from convert.batch.parcel import Parcel, answer, delivered, opened, pack
 from convert.errors import InputError
-from convert.export.naming import bundle_name
+from convert.export.choose import bundle_name
 from convert.nvinfer.findings import STALE_ENGINE
 from convert.warm import warm_worker
 
