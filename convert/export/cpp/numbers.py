@@ -114,7 +114,7 @@ def byte_values(text: bytearray, *, signed: bool) -> bytes:
         cells = bytes(text[start:stop]).split(b",")
         if stop == len(text) and not cells[-1].strip():
             cells.pop()
-        for cell in set(cells) - known.keys():
+        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
             if (value := _byte(cell, signed=signed)) is None:
                 at = text.index(cell, start) + len(cell) - len(cell.lstrip())
                 raise NotAByteError(cell, text.count(b"\n", 0, at))

@@ -1,9 +1,9 @@
 """Parses the C++ of an EON-compiled model into its declarations, by recursive descent.
 
 Read are namespaces, the field names of `struct`s, `enum`s, variables with their initialisers (braces, arrays, sums,
-names and casts), and the names of functions; function bodies, classes and templates are passed over. Initialisers of
-numbers are taken whole, so that no number of a tensor ever becomes a token. Unlike `convert.export.cpp.arrays` and
-`declarations`, which find their way through any source, this refuses what it does not know, with the line.
+names and casts); functions, classes and templates are passed over. Initialisers of numbers are taken whole, so that no
+number of a tensor ever becomes a token. Unlike `convert.export.cpp.arrays` and `declarations`, which find their way
+through any source, this refuses what it does not know, with the line.
 """
 
 from __future__ import annotations
@@ -118,7 +118,6 @@ class Unit:
         variables: those with an initialiser.
         enums: enumerators of each `enum`, in order.
         structs: field names of each `struct`, in order.
-        functions: names of functions that have a body, in order.
         types_set: enumerators that some function assigns to a member called `type`.
     """
 
@@ -127,7 +126,6 @@ class Unit:
     variables: dict[Path, Variable] = field(default_factory=dict)
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     structs: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    functions: list[str] = field(default_factory=list)
     types_set: set[str] = field(default_factory=set)
 
     def damaged(self, message: str, at: int) -> InputError:
@@ -515,7 +513,6 @@ class _Parser:
                         head.bound = self._expression()
                     self._expect(b"]")
                 case b"{" if head.call is not None and not head.is_array:
-                    self.unit.functions.append(head.call)
                     self._what = f"the function {head.call}"
                     self._body()
                     return

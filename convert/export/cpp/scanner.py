@@ -160,6 +160,7 @@ class Scanner:
                 self.position = at + 1
                 return text
             if first == _APOSTROPHE and data[at - 1 : at].isalnum():  # a digit separator
+                text.append(first)
                 position = at + 1
             elif first == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
                 end = _comment_end(data, at)
@@ -175,7 +176,7 @@ class Scanner:
                 text += b"\n" * data.count(b"\n", at, token.start) or b" "
                 position = token.start
                 if token.kind == Kind.CHAR or position == at:
-                    text += _character(token.text) if token.kind == Kind.CHAR else token.text
+                    text += _character(token.text) + b" " if token.kind == Kind.CHAR else token.text
                     position = self.position
         self.position = position
         return None

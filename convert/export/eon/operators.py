@@ -146,12 +146,10 @@ class Graph:
     """A network of one subgraph.
 
     Attributes:
-        symbol: what the names of its functions start with: "trained_model", "tflite_learn_5"; "" when there are none.
         inputs, outputs: tensor indices.
     """
 
     unit: Unit
-    symbol: str
     tensors: tuple[Tensor, ...]
     nodes: tuple[Node, ...]
     inputs: tuple[int, ...]

@@ -13,7 +13,6 @@ them: every reference is valid, and none fits.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,6 @@ __all__ = ["MAX_SIZE", "Rebuilt", "rebuild"]
 MAX_SIZE = 128 << 20
 """Bytes of C++ beyond which a file is refused; the largest public ones have 2 MB."""
 
-_E2 = re.compile(r"tflite_learn_\d+")
-_E3 = re.compile(r"tflite_learn_\d+_\d+")
 
 # The file does not declare TfLiteNode: common.h of TensorFlow Lite without TF_LITE_STATIC_MEMORY.
 _NODE = (
@@ -85,15 +82,10 @@ class Rebuilt:
 
     Attributes:
         model: a TFLite flatbuffer: tensors, constants, quantization, operators as in the one that was compiled.
-        symbol: what the names of the file's functions start with ("trained_model", "tflite_learn_5"): what
-            model_variables.h calls the model by; "" when there are no functions.
-        form: "E1", "E2" or "E3", by that name's form.
         findings: EI150.
     """
 
     model: bytes = field(repr=False)
-    symbol: str
-    form: str
     findings: tuple[Finding, ...]
 
 
@@ -125,8 +117,7 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
     found = findings.REBUILT.found(
         f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors", path=path
     )
-    form = "E3" if _E3.fullmatch(graph.symbol) else "E2" if _E2.fullmatch(graph.symbol) else "E1"
-    return Rebuilt(model, graph.symbol, form, (found,))
+    return Rebuilt(model, (found,))
 
 
 def _graph(unit: Unit) -> Graph:
@@ -144,8 +135,7 @@ def _graph(unit: Unit) -> Graph:
     nodes = _nodes(unit, len(tensors))
     inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
     outputs = _ends(unit, ("outTensorIndices", "out_tensor_indices"), len(tensors))
-    symbols = [name.removesuffix("_init") for name in unit.functions if name.endswith("_init")]
-    graph = Graph(unit, symbols[0] if symbols else "", tensors, nodes, inputs, outputs)
+    graph = Graph(unit, tensors, nodes, inputs, outputs)
     _check_order(graph)
     _check_shapes(graph)
     return graph

@@ -68,14 +68,8 @@ def test_names_say_what_is_known() -> None:
     assert names[1:] == [f"tensor_{index}" for index in range(1, len(names))]
 
 
-@pytest.mark.parametrize(
-    ("form", "kind", "symbol"),
-    [("2020", "E1", "trained_model"), ("2024-02", "E2", "tflite_learn_5"), ("2025-07", "E3", "tflite_learn_4711_12")],
-)
-def test_the_symbol_tells_the_form(form: str, kind: str, symbol: str) -> None:
-    rebuilt = rebuild(write(small_int8(), FORMS[form]), "m.cpp")
-    assert (rebuilt.form, rebuilt.symbol) == (kind, symbol)
-    assert [finding.id for finding in rebuilt.findings] == ["EI150"]
+def test_a_note_says_that_the_model_was_rebuilt() -> None:
+    assert [finding.id for finding in rebuild(write(small_int8(), FORMS["2020"]), "m.cpp").findings] == ["EI150"]
 
 
 def test_bytes_and_text_give_the_same_and_each_time_the_same() -> None:
