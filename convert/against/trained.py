@@ -1,6 +1,6 @@
 """Edge Impulse's side: the original `.tflite`, proven to be what the ONNX model was made of, and how it is to be run.
 
-The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.content`).
+The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.tflite`).
 Another model is refused, whatever it is called: a comparison with the wrong one would name causes that are none. Where
 the original itself does not tell labels, resize mode, scaling or threshold, the bundle's report.json does.
 """
@@ -18,8 +18,8 @@ from convert.document import metadata_from_document
 from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.archive import open_source
-from convert.export.content import content_digest
 from convert.export.models import list_models
+from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.writing import sha256
 

@@ -15,8 +15,10 @@ Those classes check nothing; they are imported only when they are needed, since 
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "IDENTIFIER",
@@ -33,6 +35,7 @@ __all__ = [
     "GraphTensor",
     "Operator",
     "called_operator",
+    "content_digest",
     "is_tflite",
     "operator_codes",
     "operator_name",
@@ -53,6 +56,7 @@ _ALIGNMENT: Final = 16  # bytes; `force_align` of the schema's buffers
 _OVERHEAD: Final = 1 << 16  # bytes of a flatbuffer besides its data, so that the builder seldom has to double
 
 _VERSION: Final = 3
+_RESHAPE: Final = 22  # BuiltinOperator; the shape among its options counts only where there is none among its inputs
 _MAX_RANK: Final = 8  # LiteRT's own kernels stop at 6, its broadcasts at 8
 _MAX_BYTES: Final = 1 << 31  # of one tensor; LiteRT counts in 32 bits
 
@@ -547,3 +551,59 @@ def pack(model: Any) -> bytes:
     builder = flatbuffers.Builder(size + _OVERHEAD)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def content_digest(model: bytes) -> str:
+    """A digest of what a verified flatbuffer computes, whatever its tensors are called: SHA-256, hexadecimal.
+
+    Counted are tensors (type, shape, constant bytes, quantization), operators (kind, inputs, outputs, parameters), and
+    ends of the graph, all in their order. Not counted is what the EON compiler loses and what changes no result: names,
+    operator versions, signatures, metadata, how the file is laid out. So a model and its EON form have the same digest.
+    """
+    digest = hashlib.sha256()
+    for part in _digested(unpack(model)):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _digested(model: Any) -> Iterator[bytes]:
+    (graph,) = model.subgraphs
+    for tensor in graph.tensors:
+        quantization = tensor.quantization
+        yield _text("tensor", tensor.type, tensor.shape)
+        if quantization is not None and quantization.scale is not None and len(quantization.scale):
+            yield _text(quantization.scale, quantization.zeroPoint, quantization.quantizedDimension)
+        data = model.buffers[tensor.buffer].data
+        yield b"" if data is None else bytes(data)
+    for call in graph.operators:
+        code = model.operatorCodes[call.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        options = [] if kind == _RESHAPE and len(call.inputs) > 1 else _options(call.builtinOptions)
+        yield _text("operator", kind, code.customCode, call.inputs, call.outputs, options)
+        yield b"" if call.customOptions is None else bytes(call.customOptions)
+    yield _text("ends", graph.inputs, graph.outputs)
+
+
+def _options(options: Any) -> list[tuple[str, Any]]:
+    """The parameters that are not at their defaults: an absent table is one of defaults."""
+    if options is None:
+        return []
+    usual = vars(type(options)())
+    return sorted(
+        (name, _plain(value)) for name, value in vars(options).items() if _plain(value) != _plain(usual[name])
+    )
+
+
+def _text(*values: Any) -> bytes:
+    return repr([_plain(value) for value in values]).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, text and lists whose repr is the same on every machine."""
+    if value is None:
+        return []
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays and numbers

@@ -18,6 +18,7 @@ from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, op
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
 from convert.export.findings import NO_PARAMETERS
 from convert.export.models import list_models
+from convert.export.tflite import content_digest
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Unpack:
             metadata=metadata,
             facts=facts,
             format=candidate.format,
-            content="" if candidate.format is ModelFormat.ONNX else _content(candidate.data),
+            content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
         )
         findings = (
             *source.findings,
@@ -123,12 +124,6 @@ class Unpack:
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
-
-
-def _content(model: bytes) -> str:
-    from convert.export.content import content_digest  # noqa: PLC0415 - brings the schema classes; listing does without
-
-    return content_digest(model)
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from convert.errors import InputError
-from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, line_of, source_bytes, text_of
+from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, integer_literal, line_of, source_bytes, text_of
 
 __all__ = ["Array", "Incbin", "Source", "check_array", "read_elements", "read_source"]
 
@@ -249,9 +249,8 @@ class _Reader:
         name = text_of(tokens[at - 1].text)
         if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
             self._pointers.append((name, text_of(tokens[-1].text)))
-        value = evaluate(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
-        is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
-        if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
+        value = integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
+        if (match := _LENGTH.fullmatch(name)) and value is not None:
             self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
 
     def _with_length(self, array: Array) -> Array:
