@@ -24,8 +24,6 @@ _LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
 _MAX_ARRAYS = 10_000  # an EON file has some hundreds
 _MAX_DECLARATION = 4096  # tokens; a real declarator has about ten
 _END = frozenset({b";", b"{", b"}"})
-_NOT_BODY = re.compile(rb"[{}\"'/]")
-_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,7 @@ class _Reader:
         """The scanner stands behind the opening brace of what `tokens` declares."""
         name = _declared(tokens)
         if name is None:
-            self._skip_braces()
+            self._scanner.skip_braces()
             return
         if len(self._names) >= _MAX_ARRAYS:
             raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
@@ -198,14 +196,14 @@ class _Reader:
         before = tokens[: tokens.index(name)]
         signed = _byte_type(before)
         if signed is None:
-            self._skip_braces()
+            self._scanner.skip_braces()
             return
         values, problem, start = b"", None, self._scanner.position
         try:
             values = read_elements(self._scanner, signed=signed)
         except InputError as error:
             problem, self._scanner.position = error, start
-            self._skip_braces()
+            self._scanner.skip_braces()
         bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
         self._arrays.append(
             Array(
@@ -219,27 +217,6 @@ class _Reader:
                 problem=problem,
             )
         )
-
-    def _skip_braces(self) -> None:
-        """Move behind the brace that closes the one just read."""
-        depth, data = 1, self._data
-        while depth:
-            found = _NOT_BODY.search(data, self._scanner.position)
-            if found is None:
-                self._scanner.position = len(data)
-                return
-            at = found.start()
-            if data[at] in b"{}":
-                depth += 1 if data[at] == ord("{") else -1
-                self._scanner.position = at + 1
-            elif data[at] in b"\"'":
-                literal = _LITERAL.match(data, at)
-                self._scanner.position = literal.end() if literal else at + 1
-            else:
-                self._scanner.position = at
-                token = self._scanner.next()
-                if token is not None and token.start != at:
-                    self._scanner.position = token.start
 
     def _scalar(self, tokens: list[Token]) -> None:
         """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""

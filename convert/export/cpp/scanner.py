@@ -71,6 +71,7 @@ _SKIP = re.compile(rb"[#/\"']")
 _LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 # After one of these, a brace or a comma may not be what it looks like.
 _SPECIAL = re.compile(rb"[}/#'\"\\{]")
+_BRACES = re.compile(rb"[{}\"'/]")
 _BRACE, _APOSTROPHE = b"}'"
 _ESCAPES = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
 _DIRECTIVE = re.compile(rb"[ \t]*([A-Za-z_]*)[ \t]*(.*)", re.DOTALL)
@@ -180,6 +181,25 @@ class Scanner:
                     position = self.position
         self.position = position
         return None
+
+    def skip_braces(self) -> None:
+        """Move behind the brace that closes the one just read, over literals and comments unread."""
+        depth, data = 1, self.data
+        while depth and (found := _BRACES.search(data, self.position)):
+            at = found.start()
+            if data[at] in b"{}":
+                depth += 1 if data[at] == ord("{") else -1
+                self.position = at + 1
+            elif data[at] in b"\"'":
+                literal = _LITERAL.match(data, at)
+                self.position = literal.end() if literal else at + 1
+            else:
+                self.position = at
+                token = self.next()
+                if token is not None and token.start != at:
+                    self.position = token.start
+        if depth:
+            self.position = len(data)
 
     def _directive(self) -> None:
         start = self.position

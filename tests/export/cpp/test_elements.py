@@ -63,6 +63,7 @@ def test_spellings(body: str, expected: list[int]) -> None:
         ("1.5", 1, "'1.5'"),
         ("1 + 1", 1, "'1 \\+ 1'"),
         ("RESET", 1, "'RESET'"),
+        ("1, RESET, 256, x, y", 1, "'RESET'"),
         ('"abc"', 1, "abc"),
         ("{1}", 1, "'{1'"),
         ("'ab'", 1, "'ab'"),
