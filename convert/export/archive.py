@@ -348,7 +348,7 @@ def read_file(path: Path, limit: int = LIMITS.member) -> bytes:
     if not stat.S_ISREG(mode):
         raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
     try:
-        # Not blocking: between the look and the opening the file may have become a pipe.
+        # Not blocking: between the check and the opening the file may have become a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             # Asked first, so that a huge file is refused before it fills the memory; a growing one is cut off.
@@ -365,7 +365,7 @@ def is_folder(path: Path) -> bool:
     """Whether `path` is a folder.
 
     Raises:
-        InputError: it is not there or cannot be looked at.
+        InputError: it is not there or its status cannot be read.
     """
     return stat.S_ISDIR(_mode(path))
 

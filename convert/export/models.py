@@ -132,7 +132,7 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
     """Everything that is or should be a model, sorted by path; one that cannot be used says why in `problem`.
 
     Args:
-        focus: the member the user named, which alone is looked at.
+        focus: the member the user named, which alone is read.
 
     Raises:
         InputError: `focus` holds no model.
@@ -437,9 +437,9 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
     missing: list[str] = []
     for library in libraries:
         mine = [item for item in candidates if _nearest(libraries, item.header) is library]
-        matched, lost = _match(library.recorded, mine)
+        matched, absent = _match(library.recorded, mine)
         entries += _several([Entry(0, item, *matched[index]) for index, item in enumerate(mine)])
-        missing += lost
+        missing += absent
     # Beside a library that runs a model, a model outside of it is a leftover.
     used = not any(entry.used for entry in entries)
     entries += [Entry(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]

@@ -201,7 +201,7 @@ class Inspection:
 
 
 def inspect(path: Path) -> Inspection:
-    """Look into a zip, a folder or a file.
+    """List the models of a zip, a folder or a file, without converting anything.
 
     Raises:
         InputError: it is not there, cannot be read, or is a container that is damaged or breaks a limit.

@@ -146,7 +146,7 @@ def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
 
 
 class _Reader:
-    """Walks the declarations of one file."""
+    """Reads the declarations of one file, in order."""
 
     def __init__(self, data: bytes, *, every_branch: bool = False) -> None:
         self._data = data
@@ -261,7 +261,7 @@ class _Reader:
         return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
 
     def _line(self, token: Token) -> int:
-        """The token's line; counted on from the last one asked for, so that many arrays do not cost many looks."""
+        """The token's line; counted from the last one asked for, so that the file is counted once however many arrays it has."""
         position, line = self._counted
         line += self._data.count(b"\n", position, token.start)
         self._counted = (token.start, line)

@@ -159,7 +159,7 @@ def _tokens_of(value: Value) -> Iterator[Token]:
 
 
 class _Reader:
-    """Walks the declarations of one header."""
+    """Reads the declarations of one header, in order."""
 
     def __init__(self, data: bytes, macros: Mapping[bytes, bytes]) -> None:
         self._data = data

@@ -53,7 +53,7 @@ class Token(NamedTuple):
     start: int
 
 
-# A directive's first character and a comment's are looked at before this is asked, so neither stands here.
+# Directives and comments are recognised before this is matched, so neither stands here.
 _TOKEN = re.compile(
     rb"""
       (?P<name>[A-Za-z_$\x80-\xff][A-Za-z0-9_$\x80-\xff]*)
@@ -77,7 +77,7 @@ _ESCAPES = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
 _DIRECTIVE = re.compile(rb"[ \t]*([A-Za-z_]*)[ \t]*(.*)", re.DOTALL)
 _DEFINE = re.compile(rb"([A-Za-z_]\w*)(\(?)(.*)", re.DOTALL)
 _INCLUDE = re.compile(rb"[\"<]([^\">]*)[\">]")
-_MAX_INDENT = 256  # so that a line of a million # is not looked at a million times from its start
+_MAX_INDENT = 256  # so that a line of a million # is not scanned a million times from its start
 _MAX_NESTING = 256  # of conditional groups; GCC's own limit is far higher, generated headers use three
 
 _OPERAND_OR_SIGN = re.compile(rb"\s*([A-Za-z_]\w*|\.?[0-9][\w.']*|'(?:[^'\\]|\\.)'|&&|\|\||[!=<>]=|<<|>>|\S)")

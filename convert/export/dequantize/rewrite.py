@@ -360,7 +360,7 @@ class Rewriter:
     def _bias(self, index: int, activations: int, weights: int) -> None:
         """Make an integer bias float32, with its own scale.
 
-        The kernels do not look at that scale, they take input scale times weight scale; so does this where the bias has
+        The kernels ignore that scale, they take input scale times weight scale; so does this where the bias has
         none or one that LiteRT would refuse.
         """
         tensor = self._tensors[index]

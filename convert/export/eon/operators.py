@@ -264,7 +264,7 @@ _WITH_PARAMETERS = {
     **dict.fromkeys(_REDUCERS, ("Reducer", "Reducer", "bool keepDims")),
 }
 
-# Options tables without members need not be there: readers do not look at them.
+# Options tables without members need not be there: readers ignore them.
 _WITHOUT_PARAMETERS = """
     ABS ADD_N BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CEIL COS DEQUANTIZE ELU EQUAL EXP EXPAND_DIMS FILL FLOOR
     FLOOR_DIV FLOOR_MOD GATHER_ND GREATER GREATER_EQUAL HARD_SWISH LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT
@@ -301,7 +301,7 @@ def options(graph: Graph, node: Node, operator: Operator) -> Options | None:
         UnsupportedModelError: a value that the flatbuffer cannot express, or nothing to derive it from.
     """
     if not operator.options or (node.operator == "RESHAPE" and len(node.inputs) > 1):
-        return None  # a RESHAPE with the shape as second input looks at nothing else
+        return None  # a RESHAPE with the shape as second input has no other parameter
     if node.parameters is None:
         return _derived(graph, node)
     members = _members(graph, node, operator, node.parameters)
