@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from convert.errors import InputError
+from convert.export.cpp.declarations import array_name
 from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, integer_literal, line_of, source_bytes, text_of
 
 __all__ = ["Array", "Incbin", "Source", "check_array", "read_elements", "read_source"]
@@ -261,7 +261,7 @@ class _Reader:
         return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
 
     def _line(self, token: Token) -> int:
-        """The token's line; counted from the last one asked for, so that the file is counted once however many arrays it has."""
+        """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
         position, line = self._counted
         line += self._data.count(b"\n", position, token.start)
         self._counted = (token.start, line)
@@ -289,12 +289,10 @@ def _is_initialiser(tokens: list[Token]) -> bool:
 def _declared(tokens: list[Token]) -> Token | None:
     """The name of the array `tokens` declare, None when they declare none.
 
-    It stands before the first bracket that follows a name (which leaves out `[[attributes]]`); of a `std::array` it is
-    the last one before `=`.
+    Of a `std::array` it is the last one before `=`.
     """
-    for name, bracket in pairwise(tokens):
-        if name.kind == Kind.NAME and bracket.text == b"[":
-            return name
+    if name := array_name(tokens):
+        return name
     words = [token.text for token in tokens]
     if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == Kind.NAME:
         return tokens[-2]

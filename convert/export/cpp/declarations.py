@@ -18,7 +18,7 @@ from convert.export.cpp.scanner import Kind, Scanner, Token, line_of, source_byt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Declaration", "Field", "Header", "Value", "names_in", "read_header", "string_of"]
+__all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
 
 _MAX_DEPTH: Final = 32  # of braces; the deepest generated initialiser has three
 _MAX_DECLARATIONS: Final = 5_000
@@ -112,6 +112,11 @@ def read_header(data: bytes, macros: Mapping[bytes, bytes] | None = None) -> Hea
     return _Reader(source_bytes(data), macros or {}).read()
 
 
+def array_name(words: list[Token]) -> Token | None:
+    """The name before the first bracket that follows one, which leaves out `[[attributes]]`; None: there is none."""
+    return next((name for name, after in pairwise(words) if name.kind == Kind.NAME and after.text == b"["), None)
+
+
 def names_in(value: Value) -> list[str]:
     """The names in a value, in order; qualified ones also as a whole ("space::name")."""
     names: list[str] = []
@@ -186,8 +191,8 @@ class _Reader:
 
     def _declare(self, words: list[Token]) -> None:
         """The scanner stands behind the `=` of the declaration of `words`."""
-        arrays = [word for word, after in pairwise(words) if word.kind == Kind.NAME and after.text == b"["]
-        names = arrays[:1] or [word for word in words if word.kind == Kind.NAME][-1:]
+        array = array_name(words)
+        names = [array] if array else [word for word in words if word.kind == Kind.NAME][-1:]
         start = self._scanner.position
         token = self._scanner.next()
         braced = token is not None and token.text == b"{"
