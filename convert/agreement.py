@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from convert.artifacts import Agreement, Export, ImageScaling, Int8Agreement, StageResult, Task
 from convert.errors import UnsupportedModelError, ValidationError
-from convert.export.eon import findings
-from convert.export.unpack import in_float32
+from convert.export import findings
 from convert.graph.support import refuse_unsupported
 from convert.isolation import Died, Failed, Worker
 
@@ -81,6 +80,8 @@ class WithAgreement:
 
         plain = self._measure(export, worker)
         if plain.top1 < GOOD:
+            from convert.export.dequantize.rewrite import in_float32  # noqa: PLC0415 - brings the schema classes
+
             other, done = in_float32(export, rounded=True)
             measured = self._measure(other, worker, plain.inputs) if done.rounded else plain
             if measured.top1 > plain.top1:

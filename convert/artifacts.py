@@ -136,7 +136,7 @@ class Export:
         source: the export's file name as the user gave it, without folders.
         member: where the model was inside it, with `/`; empty when the source is the model.
         original: the quantized flatbuffer, where `model` is its rewriting in float32 (`--dequantize`).
-        content: a digest of what the model computes, names aside (`convert.export.content`); of `original` where there
+        content: a digest of what the model computes, names aside (`convert.export.tflite`); of `original` where there
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
         agreement: of `original` and `model`, where it was measured (`convert.agreement`).

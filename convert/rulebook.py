@@ -14,7 +14,6 @@ __all__ = ["rulebook"]
 # Named, not imported: `check` on one text file must not bring what the other rooms' modules bring.
 _ROOMS = (
     "convert.export.findings",
-    "convert.export.eon.findings",
     "convert.graph.findings",
     "convert.validate.findings",
     "convert.nvinfer.findings",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from convert import agreement as stage
 from convert.agreement import TIMEOUT, WithAgreement, compare, most_inputs
 from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult, Task
 from convert.errors import ValidationError
-from convert.export.dequantize import dequantize, int8_agreement
-from convert.export.dequantize.agreement import GOOD
+from convert.export.dequantize.agreement import GOOD, int8_agreement
+from convert.export.dequantize.rewrite import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
 from convert.road import unpacking
@@ -101,9 +100,16 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
 def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "in_float32", None)  # nothing is built anew
+    rewritten: list[bool] = []
+
+    def counted(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
+        rewritten.append(rounded)
+        return in_float32(export, rounded=rounded)
+
+    monkeypatch.setattr("convert.export.dequantize.rewrite.in_float32", counted)
     model = by_brightness(0.4, 0.35)
     export, ids, _ = unpacked(model, tmp_path, worker)
+    assert rewritten == [False]
     assert export.model == dequantize(model).model
     assert "EI151" in ids
     assert not {"EI153", "EI154"} & set(ids)

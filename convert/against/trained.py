@@ -1,6 +1,6 @@
 """Edge Impulse's side: the original `.tflite`, proven to be what the ONNX model was made of, and how it is to be run.
 
-The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.content`).
+The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.tflite`).
 Another model is refused, whatever it is called: a comparison with the wrong one would name causes that are none. Where
 the original itself does not tell labels, resize mode, scaling or threshold, the bundle's report.json does.
 """
@@ -15,9 +15,9 @@ from convert.against import findings as rules
 from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, Task
 from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.content import content_digest
-from convert.export.entries import list_models
-from convert.export.source import open_source
+from convert.export.archive import open_source
+from convert.export.models import list_models
+from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.report import BundleReport
 from convert.words import DETECTOR_THRESHOLD
@@ -25,7 +25,7 @@ from convert.writing import sha256
 
 if TYPE_CHECKING:
     from convert.artifacts import Export, ModelFacts
-    from convert.export.candidates import Candidate
+    from convert.export.models import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.simulate.scene import Engine

@@ -42,9 +42,8 @@ from convert import __version__
 from convert.artifacts import Metadata
 from convert.batch.plan import Outcome, State
 from convert.errors import OutputError
-from convert.export.naming import bundle_name
-from convert.export.source import places
-from convert.export.tree import IGNORED_FOLDERS
+from convert.export.archive import IGNORED_FOLDERS, places
+from convert.export.choose import bundle_name
 from convert.findings import Finding, Level
 from convert.nvinfer.bundle import beside, stale_engines
 from convert.nvinfer.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
@@ -114,7 +113,7 @@ class File:
 
 
 def list_files(places: Iterable[Path]) -> tuple[Part, ...]:
-    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.tree`) is left out.
+    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.archive`) is left out.
 
     Raises:
         OSError: one cannot be looked at.

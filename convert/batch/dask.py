@@ -11,7 +11,7 @@ that ends the workers themselves is given up by Dask after `distributed.schedule
 default). A model that crashes, hangs or eats memory ends the process in the pool, not the worker.
 
 A bundle must not depend on where it was made. So a file gets the same folders above it there as it has here, for a
-bundle may be called after one of them (`convert.export.naming`). Versions of this program and its libraries decide
+bundle may be called after one of them (`convert.export.choose`). Versions of this program and its libraries decide
 bytes, so a worker that has others ends the batch.
 """
 
@@ -40,7 +40,7 @@ from convert.batch.cache import environment, libraries, list_files
 from convert.batch.plan import Outcome, State, failure
 from convert.batch.pool import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError
-from convert.export.source import places
+from convert.export.archive import places
 from convert.nvinfer.bundle import beside, stale_engines
 from convert.report import REPORT, dumps
 from convert.writing import sha256, write_all
@@ -65,7 +65,7 @@ _PERIOD = 1.0  # seconds between two looks at the scheduler while nothing comes 
 _ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://[^/:\s]+(?::\d{1,5})?/?|(?:tcp|tls)://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
 _UNREAD = "edge-impulse-sdk"
-"""Of a library's SDK only the names are looked at (`convert.export.candidates`); its contents are some 30 MB."""
+"""Of a library's SDK only the names are looked at (`convert.export.models`); its contents are some 30 MB."""
 
 _ABOVE = "model!"
 """The folder there in which "/" of here is. A model none of whose folders has a telling name is called "model"; this

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from convert.artifacts import Metadata, slug
 from convert.errors import ConvertError, InputError, PresetError
 from convert.export.archive import read_file
-from convert.export.naming import bundle_name
+from convert.export.choose import bundle_name
 from convert.findings import Level, worst
 from convert.isolation import Failed
 

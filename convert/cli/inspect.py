@@ -32,7 +32,7 @@ def command(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, qu
     Reads, runs nothing, writes nothing. Exit code 0 also when there is nothing to convert: the answer is the result.
     """
     from convert.cli.outcome import exit_code  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.export.survey import inspect  # noqa: PLC0415
+    from convert.export.unpack import inspect  # noqa: PLC0415
     from convert.render.inspection import inspection_document, show_inspection  # noqa: PLC0415
     from convert.render.json import dumps  # noqa: PLC0415
 

@@ -1,34 +1,316 @@
 """Opens what the user named, a zip, a folder or a single file, as one read-only tree. Nothing is written to disk.
 
-A folder may hold links in circles, pipes, devices and names that are no UTF-8. Members are read only when asked for.
+Members are read only when asked for, within limits. A folder may hold links in circles, pipes, devices and names that
+are no UTF-8. A zip is not to be trusted: its names may lead outside, its members may be links, be encrypted, or swell
+to many times their size; nothing is extracted, and what no export of Edge Impulse has is refused (the format is
+PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is told by its first bytes, whatever its name.
+
+A single `tflite-model/tflite_learn_5.h` of a library, or a `.tflite` with `unpack`'s `metadata.json` beside it, says
+more with its surroundings than alone: `open_source` opens them too, and nothing else in that folder.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+import struct
+import zipfile
+import zlib
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from convert.errors import InputError
-from convert.export.findings import LINK_IGNORED
-from convert.export.tree import IGNORED_FOLDERS, MAX_BYTES, MAX_MEMBERS, Member, Tree, too_large
-from convert.export.zips import zip_tree
+from convert.export.findings import FOUND_BESIDE, LINK_IGNORED
+from convert.export.tflite import IDENTIFIER
+from convert.report import METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding
 
-__all__ = ["folder_part", "is_folder", "open_tree", "open_zip_bytes", "read_file", "read_head"]
+__all__ = [
+    "HEAD",
+    "IGNORED_FOLDERS",
+    "LIMITS",
+    "ONNX",
+    "SOURCE",
+    "TEXT",
+    "TFLITE",
+    "ZIP",
+    "FileType",
+    "Limits",
+    "Member",
+    "Source",
+    "Tree",
+    "file_type",
+    "is_folder",
+    "is_onnx",
+    "open_source",
+    "open_tree",
+    "open_zip_bytes",
+    "places",
+    "read_file",
+    "read_head",
+]
 
-_MAX_DEPTH: Final = 40  # of folders; an Edge Impulse SDK has 12
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is read of one export.
+
+    Attributes:
+        member: bytes of one member, unpacked. A model of 40 MB makes a header of 250.
+        total: bytes of all members together.
+        members: files; a library with the whole TensorFlow Lite source has 20,000.
+        ratio: unpacked against packed size of a zip's member over `ratio_from` bytes; headers pack about 5:1, deflate
+            goes to 1032:1.
+        ratio_from: smaller members may be as empty as they like.
+        depth: of folders inside each other; an Edge Impulse SDK has 12.
+    """
+
+    member: int = 256 << 20
+    total: int = 1 << 30
+    members: int = 100_000
+    ratio: int = 200
+    ratio_from: int = 1 << 20
+    depth: int = 40
+
+
+LIMITS: Final = Limits()
+"""Far above what any export of Edge Impulse has."""
+
+IGNORED_FOLDERS: Final = frozenset({".git", "__MACOSX", "node_modules", ".venv", "__pycache__"})
+"""What programs keep beside an export."""
+
+HEAD: Final = 4096
+"""Bytes that are enough to tell."""
+
+_WHOLE: Final = "download or copy the file again"
+_UNPACK: Final = "unpack it with another program and give the folder instead"
+_ENCRYPTED: Final = 0x1  # general purpose bit 0
+_MODEL_FOLDER: Final = "tflite-model"
+_PARAMETERS: Final = "model-parameters"
+_BESIDE: Final = (METADATA, "labels.txt")
+
+
+class FileType(NamedTuple):
+    """What a file is: a short stable name, the words for it, and what to do instead of giving it."""
+
+    name: str
+    words: str
+    hint: str = ""
+
+
+_DOWNLOAD: Final = (
+    "download the model from Edge Impulse's Dashboard (TensorFlow Lite, float32), or build a C++ library in Deployment"
+)
+
+TFLITE: Final = FileType("tflite", "a TensorFlow Lite model")
+ZIP: Final = FileType("zip", "a zip archive")
+EMPTY: Final = FileType("empty", "an empty file", "download or copy the file again")
+HTML: Final = FileType(
+    "html",
+    "a web page, not what it is called: the download was answered with a login or error page",
+    "log in to Edge Impulse and download the file again",
+)
+ELF: Final = FileType(
+    "elf",
+    "a program; an Edge Impulse .eim is one, and the model cannot be taken out of it",
+    _DOWNLOAD,
+)
+ONNX: Final = FileType("onnx", "an ONNX model")
+BINARY: Final = FileType("binary", "binary data of no kind that is known here", _DOWNLOAD)
+SOURCE: Final = FileType("source", "C or C++ source")
+TEXT: Final = FileType("text", "a text file", _DOWNLOAD)
+_MAGIC: Final = (
+    (b"PK\x03\x04", ZIP),
+    (b"PK\x05\x06", ZIP),
+    (b"\x7fELF", ELF),
+    (b"\x89PNG\r\n", FileType("png", "a PNG picture", "give the model; pictures go to --images")),
+    (b"\xff\xd8\xff", FileType("jpeg", "a JPEG picture", "give the model; pictures go to --images")),
+    (b"GIF8", FileType("gif", "a GIF picture", "give the model; pictures go to --images")),
+    (b"%PDF", FileType("pdf", "a PDF document", _DOWNLOAD)),
+    (b"\x1f\x8b", FileType("gzip", "a gzip archive", "unpack it and give the folder")),
+    (b"BZh", FileType("bzip2", "a bzip2 archive", "unpack it and give the folder")),
+    (b"\xfd7zXZ", FileType("xz", "an xz archive", "unpack it and give the folder")),
+    (b"7z\xbc\xaf", FileType("7z", "a 7z archive", "unpack it and give the folder")),
+    (b"Rar!", FileType("rar", "a RAR archive", "unpack it and give the folder")),
+    (b"\x89HDF\r\n", FileType("hdf5", "an HDF5 file, such as a Keras model", _DOWNLOAD)),
+    (b"\x93NUMPY", FileType("numpy", "a NumPy array, such as Edge Impulse's training data", _DOWNLOAD)),
+    (b"MZ", FileType("exe", "a Windows program", _DOWNLOAD)),
+    (b"ptrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
+    (b"ftrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
+    (
+        b"version https://git-lfs",
+        FileType("lfs", "a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`"),
+    ),
+)
+_HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_CODE: Final = re.compile(
+    rb"^[ \t]*#[ \t]*(?:if|ifn?def|define|include|pragma)\b|/[/*]|\b(?:unsigned|const|static|char|uint8_t)\b",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a tree: its path with `/`, relative to the tree's root, and its size in bytes as recorded."""
+
+    path: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def folder(self) -> str:
+        """What stands before it, empty at the root."""
+        parent = str(PurePosixPath(self.path).parent)
+        return "" if parent == "." else parent
+
+
+@dataclass(slots=True)
+class Tree:
+    """Files found below a place.
+
+    Attributes:
+        kind: "zip", "folder" or "file".
+        source: what the user named, for messages.
+        members: by path, sorted.
+        findings: what was left out.
+    """
+
+    kind: str
+    source: Path
+    members: Mapping[str, Member]
+    findings: tuple[Finding, ...]
+    _reading: Callable[[str, int], bytes] = field(repr=False)
+    _limits: Limits = field(default=LIMITS, repr=False)
+    _read: int = field(default=0, repr=False)
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The content of a member, of `limit` bytes at most; by default as many as the limits of the tree allow.
+
+        Raises:
+            InputError: it is not there, cannot be read, is encrypted or damaged, or is larger than `limit`.
+        """
+        if path not in self.members:
+            raise InputError(f"there is no {path} in it", path=self.source, hint=_WHOLE)
+        if self._read + self.members[path].size > self._limits.total:
+            raise InputError(
+                f"more than {self._limits.total >> 20} MiB would have to be read",
+                path=self.source,
+                hint="give a smaller folder",
+            )
+        data = self._reading(path, self._limits.member if limit is None else limit)
+        self._read += len(data)
+        return data
+
+    def name_of(self, path: str) -> str:
+        """How a member is called in messages: below the folder, or inside the zip."""
+        if self.kind == "file":
+            return str(self.source)
+        return str(self.source / path) if self.kind == "folder" else f"{self.source}/{path}"
+
+
+def _too_large(limit: int, path: str) -> InputError:
+    """The error of a member of more than `limit` bytes."""
+    return InputError(
+        f"it is larger than {limit >> 20} MiB", path=path, hint="this is more than any model for a Jetson needs"
+    )
+
+
+class Source(NamedTuple):
+    """An open export: its files, the member the user named (None: a zip or folder was named), and findings."""
+
+    tree: Tree
+    focus: str | None
+    findings: tuple[Finding, ...]
 
 
 @contextmanager
-def open_tree(path: Path) -> Iterator[Tree]:
+def open_source(path: Path) -> Iterator[Source]:
+    """Open a zip, a folder, or a file with its surroundings.
+
+    A zip that holds nothing but another zip is opened one level deep.
+
+    Raises:
+        InputError: as `open_tree`.
+    """
+    if is_folder(path) and _is_part(path.absolute()):
+        yield _with_parameters(path, path.parent if path.name else Path(".."))
+        return
+    if not is_folder(path) and file_type(read_head(path, HEAD)) is not ZIP:
+        with _surroundings(path) as source:
+            yield source
+        return
+    with open_tree(path) as tree:
+        inner = [member for member in tree.members.values() if member.name.lower().endswith(".zip")]
+        if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
+            with open_zip_bytes(tree.read(inner[0].path), path / inner[0].path) as nested:
+                yield Source(nested, None, ())
+        else:
+            yield Source(tree, None, ())
+
+
+def places(path: Path) -> tuple[Path, ...]:
+    """The files and folders that decide what `open_source(path)` shows; what does not exist now may exist tomorrow.
+
+    More than are read may be named: whoever asks wants to know whether anything can have changed.
+    """
+    absolute = path.absolute()
+    if path.is_dir():
+        return (path, absolute.parent / _PARAMETERS) if _is_part(absolute) else (path,)
+    if _is_part(absolute.parent):
+        return path, absolute.parent, absolute.parent.parent / _PARAMETERS
+    return path, *(place for name in _BESIDE if (place := absolute.parent / name).is_file())
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether the absolute path `folder` is the models' part of a library whose parameters are there, too."""
+    return folder.name == _MODEL_FOLDER and (folder.parent / _PARAMETERS).is_dir()
+
+
+def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> Source:
+    """Of the part of a library that `path` is or lies in, and its parameters; `shown` is the library's folder."""
+    folder = path.absolute() if focus is None else path.absolute().parent
+    tree = _folder_part(folder.parent, [folder, folder.parent / _PARAMETERS], shown=shown)
+    finding = FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)
+    return Source(tree, focus, (finding,))
+
+
+def _has_model(tree: Tree) -> bool:
+    """Whether something besides archives is in it that can be or describe a model."""
+    return any(path.lower().endswith((".h", ".c", ".cpp", ".tflite", ".lite", ".onnx")) for path in tree.members)
+
+
+@contextmanager
+def _surroundings(path: Path) -> Iterator[Source]:
+    path = Path(path)
+    absolute = path.absolute()
+    if _is_part(absolute.parent):
+        yield _with_parameters(path, path.parent.parent, focus=f"{_MODEL_FOLDER}/{path.name}")
+        return
+    beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
+    if beside and absolute not in beside:
+        tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
+        yield Source(tree, path.name, ())
+        return
+    with open_tree(path) as tree:
+        yield Source(tree, next(iter(tree.members)), ())
+
+
+@contextmanager
+def open_tree(path: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
     """The files of the zip or folder `path`, or the single file.
 
     Raises:
@@ -37,27 +319,27 @@ def open_tree(path: Path) -> Iterator[Tree]:
     mode = _mode(path)
     if stat.S_ISDIR(mode):
         findings: list[Finding] = []
-        yield _folder_tree(path, _walk(path, path, findings, 0), findings, path)
+        yield _folder_tree(path, _walk(path, path, findings, limits.depth), findings, path, limits)
     elif _is_zip(path):
         try:
             file = path.open("rb")
         except OSError as error:
             raise _unreadable(path, error) from error
-        with file, zip_tree(file, path) as tree:
+        with file, _zip_tree(file, path, limits) as tree:
             yield tree
     else:
         member = Member(path.name, _size(path))
-        yield Tree("file", path, {member.path: member}, (), lambda _, limit: read_file(path, limit))
+        yield Tree("file", path, {member.path: member}, (), lambda _, limit: read_file(path, limit), limits)
 
 
 @contextmanager
-def open_zip_bytes(data: bytes, name: Path) -> Iterator[Tree]:
+def open_zip_bytes(data: bytes, name: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
     """The files of a zip that is itself the content of a member called `name`."""
-    with BytesIO(data) as file, zip_tree(file, name) as tree:
+    with BytesIO(data) as file, _zip_tree(file, name, limits) as tree:
         yield tree
 
 
-def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
+def read_file(path: Path, limit: int = LIMITS.member) -> bytes:
     """The content of a regular file.
 
     Raises:
@@ -67,7 +349,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     if not stat.S_ISREG(mode):
         raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
     try:
-        # Not blocking: between the look and the opening the file may have become a pipe.
+        # Not blocking: between the check and the opening the file may have become a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             # Asked first, so that a huge file is refused before it fills the memory; a growing one is cut off.
@@ -76,7 +358,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     except OSError as error:
         raise _unreadable(path, error) from error
     if is_large:
-        raise too_large(limit, str(path))
+        raise _too_large(limit, str(path))
     return data
 
 
@@ -84,7 +366,7 @@ def is_folder(path: Path) -> bool:
     """Whether `path` is a folder.
 
     Raises:
-        InputError: it is not there or cannot be looked at.
+        InputError: it is not there or its status cannot be read.
     """
     return stat.S_ISDIR(_mode(path))
 
@@ -127,19 +409,21 @@ def read_head(path: Path, size: int) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
+def _folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
     """The files at and below `parts`, which lie in the folder `root`; messages call that `shown`."""
     findings: list[Finding] = []
-    places = (place for part in parts for place in (_walk(root, part, findings, 0) if part.is_dir() else [part]))
-    return _folder_tree(root, places, findings, shown)
+    walked = (_walk(root, part, findings, LIMITS.depth) if part.is_dir() else [part] for part in parts)
+    return _folder_tree(root, chain.from_iterable(walked), findings, shown, LIMITS)
 
 
-def _folder_tree(root: Path, places: Iterable[Path], findings: list[Finding], shown: Path) -> Tree:
+def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], shown: Path, limits: Limits) -> Tree:
     members: dict[str, Member] = {}
     names: dict[str, Path] = {}
-    for place in places:
-        if len(members) >= MAX_MEMBERS:
-            raise InputError(f"it holds more than {MAX_MEMBERS} files", path=shown, hint="give the export's own folder")
+    for place in found:
+        if len(members) >= limits.members:
+            raise InputError(
+                f"it holds more than {limits.members} files", path=shown, hint="give the export's own folder"
+            )
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
         path = place.relative_to(root).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         members[path] = Member(path, _size(place))
@@ -150,6 +434,7 @@ def _folder_tree(root: Path, places: Iterable[Path], findings: list[Finding], sh
         dict(sorted(members.items())),
         tuple(findings),
         lambda path, limit: read_file(names[path], limit),
+        limits,
     )
 
 
@@ -160,10 +445,10 @@ def _size(place: Path) -> int:
         raise _unreadable(place, error) from error
 
 
-def _walk(root: Path, folder: Path, findings: list[Finding], depth: int) -> Iterator[Path]:
+def _walk(root: Path, folder: Path, findings: list[Finding], most: int, depth: int = 0) -> Iterator[Path]:
     """Regular files below `folder`, and links to regular files; linked folders are not entered, pipes not opened."""
-    if depth > _MAX_DEPTH:
-        raise InputError(f"folders are nested deeper than {_MAX_DEPTH}", path=root, hint="give the export's own folder")
+    if depth > most:
+        raise InputError(f"folders are nested deeper than {most}", path=root, hint="give the export's own folder")
     try:
         with os.scandir(folder) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -181,8 +466,102 @@ def _walk(root: Path, folder: Path, findings: list[Finding], depth: int) -> Iter
         except OSError:  # a link that leads round in a circle
             is_folder, is_file, is_linked_folder = False, False, True
         if is_folder and entry.name not in IGNORED_FOLDERS:
-            yield from _walk(root, place, findings, depth + 1)
+            yield from _walk(root, place, findings, most, depth + 1)
         elif is_linked_folder:
             findings.append(LINK_IGNORED.found("a link to a folder is not followed", path=place))
         elif is_file:
             yield place
+
+
+@contextmanager
+def _zip_tree(file: IO[bytes], source: Path, limits: Limits) -> Iterator[Tree]:
+    """The members of an open zip called `source`.
+
+    Raises:
+        InputError: damaged, too many members, or a path that leads outside; on reading: encrypted, a bomb, too large.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise InputError(f"the zip is damaged or cut off: {error}", path=source, hint=_WHOLE) from error
+    with archive:
+        infos, findings = _zip_members(archive, source, limits)
+        members = {path: Member(path, info.file_size) for path, info in sorted(infos.items())}
+        yield Tree("zip", source, members, findings, _zip_reading(archive, infos, source, limits), limits)
+
+
+def _zip_members(
+    archive: zipfile.ZipFile, source: Path, limits: Limits
+) -> tuple[dict[str, zipfile.ZipInfo], tuple[Finding, ...]]:
+    infos: dict[str, zipfile.ZipInfo] = {}
+    findings: list[Finding] = []
+    if len(archive.infolist()) > limits.members:
+        raise InputError(f"the zip has more than {limits.members} members", path=source, hint=_UNPACK)
+    for info in archive.infolist():
+        # orig_filename keeps what zipfile cuts off at a NUL and turns round at a backslash.
+        path = info.orig_filename.replace("\\", "/")
+        parts = PurePosixPath(path).parts
+        if ".." in parts or path.startswith("/") or "\0" in path or path[1:3] == ":/":
+            raise InputError(
+                f"the zip holds the path {path!r}, which leads outside of it",
+                path=source,
+                hint="do not unpack it; export or download it again from Edge Impulse",
+            )
+        if stat.S_ISLNK(info.external_attr >> 16):
+            findings.append(LINK_IGNORED.found(f"the link {path} in the zip is not followed", path=source))
+        elif not info.is_dir() and not IGNORED_FOLDERS.intersection(parts):
+            infos[str(PurePosixPath(path))] = info
+    return infos, tuple(findings)
+
+
+def _zip_reading(
+    archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], source: Path, limits: Limits
+) -> Callable[[str, int], bytes]:
+    def read(path: str, limit: int) -> bytes:
+        info = infos[path]
+        where = f"{source}/{path}"
+        if info.flag_bits & _ENCRYPTED:
+            raise InputError("the zip is encrypted", path=where, hint=f"{_UNPACK}; it will ask for the password")
+        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise InputError(f"it is packed with method {info.compress_type}", path=where, hint=_UNPACK)
+        if info.file_size > limit:
+            raise _too_large(limit, where)
+        if info.file_size > limits.ratio_from and info.file_size > limits.ratio * max(info.compress_size, 1):
+            raise InputError(
+                f"it would swell from {info.compress_size} to {info.file_size} bytes: this looks like a zip bomb",
+                path=where,
+                hint=f"if you trust it, {_UNPACK}",
+            )
+        try:
+            with archive.open(info) as member:
+                return member.read()  # zipfile stops at the recorded size, whatever is packed
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+            raise InputError(f"the zip is damaged here: {error}", path=where, hint=_WHOLE) from error
+
+    return read
+
+
+def file_type(head: bytes) -> FileType:
+    """What a file that starts with `head` is; `head` should be its first `HEAD` bytes, or all there are."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    is_utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    choices = (
+        (not head, EMPTY),
+        (head[4:8] == IDENTIFIER, TFLITE),
+        (_HTML.match(head.removeprefix(b"\xef\xbb\xbf")), HTML),
+        (is_onnx(head), ONNX),
+        (_CONTROL.search(head) and not is_utf16, BINARY),
+        (is_utf16 or _CODE.search(head), SOURCE),
+    )
+    return next((kind for fits, kind in choices if fits), TEXT)
+
+
+def is_onnx(head: bytes) -> bool:
+    """Whether `head` starts like an ONNX ModelProto: field 1 `ir_version`, then a named producer or the graph.
+
+    The fields are those of onnx.proto: 1 ir_version (varint, 3 to 20 so far), 2 producer_name, 3 producer_version,
+    4 domain, 7 graph, 8 opset_import, all but the first length-delimited.
+    """
+    return len(head) > 4 and head[0] == 0x08 and 1 <= head[1] <= 31 and head[2] in {0x12, 0x1A, 0x22, 0x3A, 0x42}

@@ -1,27 +1,98 @@
-"""Decides which model of an export is THE model: the one the user named, or the only picture model in use."""
+"""Decides what is converted: THE model of an export, its name, and what is known of it.
+
+THE model is the one the user named, or the only picture model in use. Where there is none, the error says what the
+export's headers run, what it holds instead, and what to do: most people who get there have half of an export, such as a
+library pushed without its largest file, or another of the downloads that stand beside TensorFlow Lite on Edge Impulse's
+Dashboard.
+
+What the model, its recorded parameters and the user's options say differently is settled by `reconcile` and
+`with_options`. The flatbuffer is what runs: its shape and type win. Its last layer wins too, except where a shape fits
+several detectors or none; only the parameters can tell that, as they tell a spectrogram from a picture. Options win
+over both. Every difference is a finding.
+
+What lies beside a plain model file is read by `read_beside`: `metadata.json` as `unpack` wrote it, and OpenMV's
+`labels.txt`.
+"""
 
 from __future__ import annotations
 
+import re
 import shlex
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
-from convert.errors import InputError, UnsupportedModelError
-from convert.export.absent import no_model
-from convert.export.candidates import ONNX_FORMS
-from convert.export.entries import describe
-from convert.export.findings import CONDITIONAL_ARRAY, EXTRA_MODEL, UNREADABLE_EXTRA
+from convert.artifacts import Color, Metadata, ModelFacts, Task, slug
+from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.enumerators import NOT_CAMERAS
+from convert.export.facts import class_count
+from convert.export.findings import (
+    ANOTHER_MODELS_DOCUMENT,
+    CONDITIONAL_ARRAY,
+    CONTRADICTION,
+    EXTRA_MODEL,
+    FOUND_BESIDE,
+    OVERRIDDEN,
+    UNREADABLE_EXTRA,
+    UNREADABLE_PARAMETER,
+)
+from convert.export.models import ONNX_FORMS, describe
+from convert.report import METADATA, UnpackedModel
+from convert.writing import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.export.entries import Entry, Listing
-    from convert.export.tree import Tree
+    from convert.artifacts import ImageScaling, ResizeMode
+    from convert.export.archive import Tree
+    from convert.export.models import Candidate, Entry, Listing
     from convert.findings import Finding
 
-__all__ = ["choose", "others", "the_model"]
+__all__ = [
+    "Beside",
+    "bundle_name",
+    "choose",
+    "no_model",
+    "others",
+    "read_beside",
+    "reconcile",
+    "the_model",
+    "with_options",
+]
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
+_WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
+"""Inferencing engines whose libraries hold a flatbuffer, or say nothing."""
+
+_DEPLOYMENT: Final = "a deployment of Edge Impulse (C++ or Arduino library),"
+_LITE: Final = "download TensorFlow Lite (float32) from the Dashboard instead"
+_INSTEAD: Final = (
+    ("saved_model.pb", "a TensorFlow SavedModel", _LITE),
+    (".h5", "a Keras model", _LITE),
+    (".keras", "a Keras model", _LITE),
+    (".eim", "an .eim executable, out of which the model cannot be taken", _LITE),
+    (".zip", "a zip", "give the zip itself, if it is an export"),
+)
+"""How the name of a file ends that people take for the model -> what it is, and what to do; the first one counts."""
+
+_COPY: Final = re.compile(r"(?:\s*\(\d+\)|\s+-\s+copy|[-_ ]copy)+$", re.IGNORECASE)
+"""What browsers and file managers put behind the name of a second copy."""
+
+_DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", re.IGNORECASE)
+"""What Edge Impulse's Dashboard puts behind the project and block: "-tensorflow-lite-float32-model.5"."""
+
+_GENERIC: Final = re.compile(
+    r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_](?:tflite|model))?|model|network|export|unnamed|src|lib(?:rary)?)"
+    r"(?:[-_]?\d+)*(?:[-_]compiled)?",
+    re.IGNORECASE,
+)
+"""Names that say nothing about what the model knows."""
+
+_SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
+_NOT_DETECTED: Final = frozenset({Task.NOT_IMAGE, Task.ANOMALY})
+_LABELS: Final = "labels.txt"
+_MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
+_WITHOUT_LABELS: Final = frozenset({Task.ANOMALY, Task.UNKNOWN})
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
@@ -165,3 +236,245 @@ def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
         if name and all(entry is item or name not in _names(item) for item in entries):
             return shlex.quote(name)
     return f"'#{entry.number}'"
+
+
+def no_model(listing: Listing, tree: Tree) -> ConvertError:
+    """Why there is no model in `tree`, of which `listing` says what is recorded.
+
+    Returns:
+        `UnsupportedModelError` where it was never in this kind of export, else `InputError`; neither is raised.
+    """
+    kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
+    engines = {block.metadata.engine for library in listing.libraries for block in library.recorded.blocks}
+    if others := sorted(engine for engine in engines if engine is not None and engine not in _WITH_FLATBUFFER):
+        return UnsupportedModelError(
+            f"the export is for the inferencing engine {others[0].upper()}, whose model is not in it",
+            path=tree.source,
+            hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
+        )
+    if engines == {"none"}:
+        return UnsupportedModelError(
+            "the export says that it runs no neural network (inferencing engine NONE)",
+            path=tree.source,
+            hint="add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else",
+        )
+    if listing.missing:
+        return InputError(
+            f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}",
+            path=tree.source,
+            hint="give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/), or "
+            "a .lite file from Edge Impulse's Dashboard",
+        )
+    for end, what, hint in _INSTEAD:
+        if found := sorted((path for path in tree.members if path.lower().endswith(end)), key=_is_another_s):
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
+            return InputError(message, path=tree.source, hint=hint)
+    library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
+    return InputError(
+        f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
+        "file",
+        path=tree.source,
+        hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
+    )
+
+
+def _is_another_s(path: str) -> bool:
+    """Whether a file is not called as Edge Impulse calls what it gives: `ei-<project>-...`."""
+    return not PurePosixPath(path).name.startswith("ei-")
+
+
+def bundle_name(
+    given: str | None, recorded: str, metadata: Metadata, source: Path, member: str, *, several: bool
+) -> str:
+    """The name, as a slug.
+
+    Args:
+        given: the user's; it goes before all.
+        recorded: what `unpack` called this model before, or empty.
+        source: the zip, folder or file the user named; `member` the model's path in it.
+        several: the export runs several picture models: impulse and block are part of the name.
+    """
+    if given or recorded:
+        return slug(given or recorded)
+    if metadata.project_name and slug(metadata.project_name) != "model":
+        return slug("-".join([metadata.project_name, *(_block(metadata) if several else [])]))
+    places = [member, source.name, *(parent.name for parent in source.absolute().parents)]
+    stems = (_stem(place) for place in places)
+    return next((slug(stem) for stem in stems if stem and not _GENERIC.fullmatch(stem)), "model")
+
+
+def _block(metadata: Metadata) -> list[str]:
+    parts = [metadata.impulse_name or "", str(metadata.block_id) if metadata.block_id is not None else ""]
+    return [part for part in parts if part]
+
+
+def _stem(path: str) -> str:
+    """A file's or folder's name without extension, copy marks and the Dashboard's ending."""
+    name = PurePosixPath(path).name
+    # "name (1).zip" and "name.zip (1)" are both seen.
+    name = _COPY.sub("", name)
+    if name.lower().endswith(_SUFFIXES):
+        name = name[: name.rindex(".")]
+    return _DASHBOARD.sub("", _COPY.sub("", name))
+
+
+def reconcile(
+    metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...], path: str
+) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
+    """Metadata without what the model disproves, facts with the task the parameters make clear, and the differences.
+
+    Args:
+        tasks: what the model's last layer can be, `convert.export.facts.possible_tasks`.
+        path: the model, as findings should name it.
+    """
+    if metadata == Metadata():
+        return metadata, facts, ()
+    findings: list[Finding] = []
+    metadata, differences = _shape(metadata, facts)
+    is_quantized = facts.quantization not in {"float32", "float16-weights"}
+    if metadata.quantized is not None and metadata.quantized != is_quantized:
+        differences.append(
+            f"a {'quantized' if metadata.quantized else 'float32'} model, but it is {facts.quantization}"
+        )
+    metadata = replace(metadata, quantized=is_quantized if metadata.quantized is not None else None)
+    if differences:
+        message = "the parameters record " + "; ".join(differences)
+        findings.append(CONTRADICTION.found(message, path=path))
+    facts, different = _task(metadata, facts, tasks)
+    if different:
+        findings.append(CONTRADICTION.found(different, path=path))
+    return metadata, facts, tuple(findings)
+
+
+def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
+    """Metadata with the model's picture size and colour, and what was recorded instead."""
+    shape = facts.input.shape
+    if len(shape) != 4 or facts.task in _NOT_DETECTED:
+        return metadata, []
+    _, height, width, channels = shape
+    recorded = (metadata.height, metadata.width, metadata.channels)
+    differences: list[str] = []
+    if any(mine is not None and mine != its for mine, its in zip(recorded, shape[1:], strict=True)):
+        spelled = "x".join("?" if size is None else str(size) for size in recorded)
+        differences.append(f"pictures of {spelled} (HxWxC), but it takes {height}x{width}x{channels}")
+    color = {1: Color.GRAY, 3: Color.RGB}.get(channels or 0)
+    if metadata.color is not None and color is not None and metadata.color is not color and not differences:
+        differences.append(f"the colour {metadata.color.value}, but it takes {color.value}")
+    return replace(metadata, height=height, width=width, channels=channels, color=color), differences
+
+
+def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...]) -> tuple[ModelFacts, str]:
+    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+        what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        return replace(facts, task=Task.NOT_IMAGE), f"{what}; say --task {facts.task.value} if it takes pictures"
+    recorded = metadata.task
+    if recorded in {None, Task.UNKNOWN, facts.task} or facts.task is Task.NOT_IMAGE:
+        return facts, ""
+    assert recorded is not None
+    if recorded in tasks:
+        return replace(facts, task=recorded), ""
+    if facts.task is Task.UNKNOWN and recorded is not Task.CLASSIFIER:
+        return replace(facts, task=recorded), ""
+    return (
+        facts,
+        f"the parameters record the last layer {recorded.value}, but its outputs are those of {facts.task.value}",
+    )
+
+
+def with_options(
+    metadata: Metadata,
+    facts: ModelFacts,
+    *,
+    labels: tuple[str, ...] | None,
+    task: Task | None,
+    resize_mode: ResizeMode | None,
+    image_scaling: ImageScaling | None,
+) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
+    """Metadata and facts with what the user says, and a note on each thing that was recorded differently."""
+    given: dict[str, Any] = {"labels": labels, "resize_mode": resize_mode, "image_scaling": image_scaling}
+    findings: list[Finding] = []
+    for name, value in given.items():
+        recorded = getattr(metadata, name)
+        if value is None:
+            continue
+        if recorded is not None and recorded != value:
+            message = f"--{name.replace('_', '-')} {_spelled(value)} replaces the recorded {_spelled(recorded)}"
+            findings.append(OVERRIDDEN.found(message))
+        metadata = replace(metadata, **{name: value})
+    if task is not None and task is not facts.task:
+        findings.append(
+            OVERRIDDEN.found(f"--task {task.value} replaces {facts.task.value}, which the model looks like")
+        )
+        facts = replace(facts, task=task)
+    return metadata, facts, tuple(findings)
+
+
+def _spelled(value: object) -> str:
+    return ";".join(value) if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was found beside a model.
+
+    Attributes:
+        metadata: None when there was nothing.
+        name: what `unpack` called the model, empty when it did not.
+    """
+
+    metadata: Metadata | None = None
+    name: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def read_beside(tree: Tree, candidate: Candidate) -> Beside:
+    """What lies in the same folder as `candidate`; `metadata.json` goes before `labels.txt`.
+
+    Raises:
+        InputError: a `metadata.json` of this very model that is damaged, or a file that cannot be read.
+    """
+    folder = PurePosixPath(candidate.member).parent
+    document, labels = str(folder / METADATA), str(folder / _LABELS)
+    beside = _document(tree, document, candidate) if document in tree.members else Beside()
+    if beside.metadata is None and labels in tree.members:
+        found = _labels(tree, labels, candidate)
+        return replace(found, findings=beside.findings + found.findings)
+    return beside
+
+
+def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
+    shown = tree.name_of(path)
+    try:
+        unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
+    except (ValueError, RecursionError) as error:
+        finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
+        return Beside(findings=(finding,))
+    if unpacked is None:
+        return Beside()  # another program's file of that name
+    if unpacked.sha256 != sha256(candidate.data):
+        message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
+        return Beside(findings=(ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
+    return Beside(unpacked.metadata, unpacked.name)
+
+
+def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
+    """One label a line. FOMO's list starts with background there, which Edge Impulse's other lists leave out."""
+    shown = tree.name_of(path)
+    try:
+        lines = tree.read(path, _MAX_SIZE).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        return Beside(findings=(UNREADABLE_PARAMETER.found(f"the labels are no UTF-8: {error}", path=shown),))
+    labels = tuple(line.strip() for line in lines if line.strip())
+    facts = candidate.facts
+    classes = class_count(facts) if facts is not None else None
+    if facts is not None and facts.task is Task.FOMO and classes == len(labels) - 1:
+        labels = labels[1:]
+    elif facts is None or facts.task in _WITHOUT_LABELS or classes not in {None, len(labels)} or not labels:
+        message = "it does not hold this model's labels"
+        if classes is not None:
+            message += f": their number is {len(labels)}, that of the classes {classes}"
+        return Beside(findings=(UNREADABLE_PARAMETER.found(message, path=shown),))
+    what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
+    finding = FOUND_BESIDE.found(f"the {what} read from {_LABELS}", path=shown)
+    return Beside(Metadata(labels=labels), findings=(finding,))

@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from convert.artifacts import ModelFacts, Task, Tensor
-from convert.export.operators import POST_PROCESS
-from convert.export.tflite import Graph, GraphTensor, read_graph
+from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 
 __all__ = ["class_count", "facts", "facts_of", "possible_tasks"]
 

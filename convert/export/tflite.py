@@ -1,29 +1,62 @@
-"""Checks a TensorFlow Lite model from its first byte to its last tensor before anything else reads it.
+"""Checks, reads and writes TensorFlow Lite models.
 
-tf2onnx and LiteRT crash on damaged files, or answer nonsense. What is checked: every offset, one subgraph, known tensor
-types, constants exactly as long as their shape says, every operator reading only what exists and has been computed.
-The field numbers are those of the TFLite schema (schema.fbs, version 3).
+`read_graph` checks a model from its first byte to its last tensor before anything else reads it, because tf2onnx and
+LiteRT crash on damaged files, or answer nonsense. What is checked: every offset, one subgraph, known tensor types,
+constants exactly as long as their shape says, every operator reading only what exists and has been computed. The field
+numbers are those of the TFLite schema (schema.fbs, version 3).
+
+The layout is that of the FlatBuffers internals document: a table starts with a signed 32-bit distance back to its
+vtable; the vtable holds its own size, the table's size, and one 16-bit offset a field; strings, vectors and tables are
+reached over unsigned 32-bit forward offsets. All numbers are little-endian and aligned to their size, offsets to 4.
+
+`unpack` and `pack` go from a checked model to the object form of the schema classes that come with LiteRT, and back.
+Those classes check nothing; they are imported only when they are needed, since they bring numpy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.flatbuffer import Reader, Table, damaged
-from convert.export.operators import CUSTOM, POST_PROCESS, operator_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["IDENTIFIER", "Graph", "GraphTensor", "Operator", "is_tflite", "read_graph"]
+__all__ = [
+    "IDENTIFIER",
+    "POST_PROCESS",
+    "Graph",
+    "GraphTensor",
+    "Operator",
+    "called_operator",
+    "content_digest",
+    "is_tflite",
+    "operator_codes",
+    "operator_name",
+    "pack",
+    "read_graph",
+    "unpack",
+]
 
 IDENTIFIER: Final = b"TFL3"
 """The file identifier, at bytes 4 to 7."""
 
+POST_PROCESS: Final = "TFLite_Detection_PostProcess"
+"""The custom operator at the end of a MobileNet SSD."""
+
+_CUSTOM: Final = 32  # the BuiltinOperator under which an operator is known by its `custom_code` alone
+_PLACEHOLDER: Final = 127  # what the 8-bit member of an operator code holds when the code does not fit it
+_ALIGNMENT: Final = 16  # bytes; `force_align` of the schema's buffers
+_OVERHEAD: Final = 1 << 16  # bytes of a flatbuffer besides its data, so that the builder seldom has to double
+
 _VERSION: Final = 3
+_RESHAPE: Final = 22  # BuiltinOperator; the shape among its options counts only where there is none among its inputs
 _MAX_RANK: Final = 8  # LiteRT's own kernels stop at 6, its broadcasts at 8
 _MAX_BYTES: Final = 1 << 31  # of one tensor; LiteRT counts in 32 bits
 
@@ -45,6 +78,17 @@ _BITS: Final = {
     "complex128": 128,
 }
 """Size of an element; the types that are not here have none."""
+
+_MAX_TABLES: Final = 1 << 17
+"""Tables read from one file; the FlatBuffers verifier stops at a million, real models have under 3,000."""
+
+_MAX_FIELDS: Final = 256
+"""Fields of one table; the schema's largest has 14."""
+
+_MAX_ELEMENTS: Final = 1 << 22
+"""Vector elements read from one file: a small file can name one long vector many times."""
+
+_SIZES: Final = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
 
 _VECTORS_IN_OPTIONS: Final = {8: ((5, 1),), 17: ((0, 4),), 30: ((0, 4),)}
 """Vectors (field, bytes an element) of the option tables FullyConnected, Reshape and Squeeze; others have scalars only
@@ -115,13 +159,13 @@ def read_graph(data: bytes) -> Graph:
             "this is not a TensorFlow Lite model (TFL3 is missing at byte 4)",
             hint="use the .lite or .tflite file of Edge Impulse's Dashboard, or a library built without EON compiler",
         )
-    model = Reader(data).root()
+    model = _Reader(data).root()
     if (version := model.integer(0, "I")) != _VERSION:
-        raise damaged(f"its schema version is {version}, not {_VERSION}")
+        raise _damaged(f"its schema version is {version}, not {_VERSION}")
     names = [_operator_code(code) for code in model.tables(1)]
     subgraphs = model.tables(2)
     if not subgraphs:
-        raise damaged("it has no subgraph")
+        raise _damaged("it has no subgraph")
     if len(subgraphs) > 1:
         raise UnsupportedModelError(
             f"the model has {len(subgraphs)} subgraphs (control flow)",
@@ -140,76 +184,76 @@ def read_graph(data: bytes) -> Graph:
     return graph
 
 
-def _operator_code(code: Table) -> str:
+def _operator_code(code: _Table) -> str:
     """The operator's name; its number moved from a byte to an int when 127 was reached."""
     custom = code.text(1)
     number = max(code.integer(0, "b"), code.integer(3, "i"))
-    if number == CUSTOM and not custom:
-        raise damaged("a custom operator has no name")
-    return custom if number == CUSTOM else operator_name(number)
+    if number == _CUSTOM and not custom:
+        raise _damaged("a custom operator has no name")
+    return custom if number == _CUSTOM else operator_name(number)
 
 
-def _buffer(buffer: Table, size: int) -> tuple[int, int]:
+def _buffer(buffer: _Table, size: int) -> tuple[int, int]:
     """Start and length of a buffer's data, which in models over 2 GB lies behind the flatbuffer."""
     start, length = buffer.span(0)
     offset = buffer.integer(1, "Q")
     if offset > 1:
         start, length = offset, buffer.integer(2, "Q")
         if start + length > size:
-            raise damaged("a buffer lies behind the end of the file")
+            raise _damaged("a buffer lies behind the end of the file")
     return max(start, 0), length
 
 
-def _side_tables(model: Table, buffers: int) -> None:
+def _side_tables(model: _Table, buffers: int) -> None:
     """What LiteRT reads besides the graph: metadata and external buffers."""
     model.numbers(5, "i")
     for entry in model.tables(6):
         entry.text(0)
         if entry.integer(1, "I") >= buffers:
-            raise damaged("metadata names a buffer that does not exist")
+            raise _damaged("metadata names a buffer that does not exist")
     if model.tables(9):
         raise UnsupportedModelError(
             "the model's weights lie in another file", hint="save the model with its weights in one .tflite file"
         )
 
 
-def _check_signatures(model: Table, tensors: int) -> None:
+def _check_signatures(model: _Table, tensors: int) -> None:
     for signature in model.tables(7):
         signature.text(2)
         for entry in (*signature.tables(0), *signature.tables(1)):
             entry.text(0)
             if entry.integer(1, "I") >= tensors:
-                raise damaged("a signature names a tensor that does not exist")
+                raise _damaged("a signature names a tensor that does not exist")
 
 
-def _subgraph(table: Table, buffers: list[tuple[int, int]], names: list[str]) -> Graph:
+def _subgraph(table: _Table, buffers: list[tuple[int, int]], names: list[str]) -> Graph:
     tensors = tuple(_tensor(tensor, buffers) for tensor in table.tables(0))
     inputs = _indices(table, 1, len(tensors), lowest=0)
     outputs = _indices(table, 2, len(tensors), lowest=0)
     operators = tuple(_operator(operator, len(tensors), names) for operator in table.tables(3))
     table.text(4)
     if not outputs:
-        raise damaged("it has no output")
+        raise _damaged("it has no output")
     return Graph(tensors, inputs, outputs, operators)
 
 
-def _tensor(table: Table, buffers: list[tuple[int, int]]) -> GraphTensor:
+def _tensor(table: _Table, buffers: list[tuple[int, int]]) -> GraphTensor:
     name = table.text(3)
     number = table.integer(1, "b")
     if not 0 <= number < len(_TYPES):
-        raise damaged(f"tensor {name!r} has the unknown type {number}")
+        raise _damaged(f"tensor {name!r} has the unknown type {number}")
     dtype = _TYPES[number]
     shape = table.numbers(0, "i") or ()
     signature = table.numbers(7, "i") or shape
     if len(shape) > _MAX_RANK or any(size < 0 for size in shape) or any(size < -1 for size in signature):
-        raise damaged(f"tensor {name!r} has the impossible shape {list(shape[:_MAX_RANK])}")
+        raise _damaged(f"tensor {name!r} has the impossible shape {list(shape[:_MAX_RANK])}")
     if len(signature) != len(shape):
-        raise damaged(f"tensor {name!r} has two shapes of different rank")
+        raise _damaged(f"tensor {name!r} has two shapes of different rank")
     if table.has(6):
         raise UnsupportedModelError(f"tensor {name!r} is stored sparse", hint="export the model without pruning")
     index = table.integer(2, "I")
     if index >= len(buffers):
-        raise damaged(f"tensor {name!r} names a buffer that does not exist")
+        raise _damaged(f"tensor {name!r} names a buffer that does not exist")
     start, length = buffers[index]
     _check_size(name, shape, dtype, length)
     scales, zero_points, axis = _quantization(table, name, shape)
@@ -224,12 +268,12 @@ def _check_size(name: str, shape: tuple[int, ...], dtype: str, length: int) -> N
         return
     size = (prod(shape) * bits + 7) // 8
     if size >= _MAX_BYTES:
-        raise damaged(f"tensor {name!r} would take {size} bytes")
+        raise _damaged(f"tensor {name!r} would take {size} bytes")
     if length and length != size:
-        raise damaged(f"tensor {name!r} holds {length} bytes where its shape {list(shape)} of {dtype} takes {size}")
+        raise _damaged(f"tensor {name!r} holds {length} bytes where its shape {list(shape)} of {dtype} takes {size}")
 
 
-def _quantization(table: Table, name: str, shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[int, ...], int]:
+def _quantization(table: _Table, name: str, shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[int, ...], int]:
     quantization = table.table(4)
     if quantization is None:
         return (), (), 0
@@ -239,18 +283,18 @@ def _quantization(table: Table, name: str, shape: tuple[int, ...]) -> tuple[tupl
     zero_points = quantization.numbers(3, "q") or ()
     axis = quantization.integer(6, "i")
     if any(not 0 <= scale < float("inf") for scale in scales):
-        raise damaged(f"tensor {name!r} has a quantization scale that is no positive number")
+        raise _damaged(f"tensor {name!r} has a quantization scale that is no positive number")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
-        raise damaged(f"tensor {name!r} has {len(scales)} quantization scales, which is not its number of channels")
+        raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales, which is not its number of channels")
     if len(zero_points) not in {0, 1, len(scales)}:
-        raise damaged(f"tensor {name!r} has {len(scales)} quantization scales and {len(zero_points)} zero points")
+        raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales and {len(zero_points)} zero points")
     return scales, zero_points, axis
 
 
-def _operator(table: Table, tensors: int, names: list[str]) -> Operator:
+def _operator(table: _Table, tensors: int, names: list[str]) -> Operator:
     code = table.integer(0, "I")
     if code >= len(names):
-        raise damaged(f"an operator has the kind {code}, which does not exist")
+        raise _damaged(f"an operator has the kind {code}, which does not exist")
     for options_type, options in ((3, 4), (11, 12)):
         kind = table.integer(options_type, "B")
         if kind and (found := table.table(options)):
@@ -260,14 +304,14 @@ def _operator(table: Table, tensors: int, names: list[str]) -> Operator:
     table.span(7)
     _indices(table, 8, tensors, lowest=-1)
     if table.integer(9, "Q") + table.integer(10, "Q") > len(table.reader.data):
-        raise damaged("an operator's options lie behind the end of the file")
+        raise _damaged("an operator's options lie behind the end of the file")
     return Operator(names[code], _indices(table, 1, tensors, lowest=-1), _indices(table, 2, tensors, lowest=0))
 
 
-def _indices(table: Table, field: int, tensors: int, *, lowest: int) -> tuple[int, ...]:
+def _indices(table: _Table, field: int, tensors: int, *, lowest: int) -> tuple[int, ...]:
     indices = table.numbers(field, "i") or ()
     if any(not lowest <= index < tensors for index in indices):
-        raise damaged("a tensor is named that does not exist")
+        raise _damaged("a tensor is named that does not exist")
     return indices
 
 
@@ -292,4 +336,274 @@ def _check_flow(graph: Graph) -> None:
 def _check_known(indices: Iterable[int], known: set[int], what: str) -> None:
     for index in indices:
         if index not in known:
-            raise damaged(f"{what} tensor {index}, which nothing has computed")
+            raise _damaged(f"{what} tensor {index}, which nothing has computed")
+
+
+def _damaged(what: str) -> InputError:
+    """The error of a flatbuffer that cannot be read."""
+    return InputError(f"the model is damaged: {what}", hint="export or download the model again")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """A flatbuffer and what has been read of it."""
+
+    data: bytes = field(repr=False)
+    _tables: int = 0
+    _elements: int = 0
+
+    def root(self) -> _Table:
+        """The root table.
+
+        Raises:
+            InputError: out of bounds or not aligned, here and in all methods of the tables below.
+        """
+        return self.table_at(self.offset(0))
+
+    def unpack(self, kind: str, position: int) -> int | float:
+        """The scalar at `position`; `kind` is struct's letter."""
+        size = _SIZES[kind]
+        if position < 0 or position + size > len(self.data):
+            raise _damaged(f"offset {position} lies outside of the file")
+        value: int | float = struct.unpack_from(f"<{kind}", self.data, position)[0]
+        return value
+
+    def offset(self, position: int) -> int:
+        """Where the forward offset stored at `position` points to."""
+        distance = int(self.unpack("I", position))
+        target = position + distance
+        if distance == 0 or target % 4 or target >= len(self.data):
+            raise _damaged(f"the offset at {position} points to {target}, which is no place for a table or vector")
+        return target
+
+    def table_at(self, position: int) -> _Table:
+        """The table at `position`, its list of fields checked."""
+        self._tables += 1
+        if self._tables > _MAX_TABLES:
+            raise _damaged(f"it has more than {_MAX_TABLES} tables")
+        vtable = position - int(self.unpack("i", position))
+        vtable_size, size = int(self.unpack("H", vtable)), int(self.unpack("H", vtable + 2))
+        if vtable % 2 or vtable_size % 2 or not 4 <= vtable_size <= _MAX_FIELDS * 2 + 4 or size < 4:
+            raise _damaged(f"the table at {position} has no valid list of fields")
+        if vtable + vtable_size > len(self.data) or position + size > len(self.data):
+            raise _damaged(f"the table at {position} reaches outside of the file")
+        fields = struct.unpack_from(f"<{(vtable_size - 4) // 2}H", self.data, vtable + 4)
+        if any(offset >= size or 0 < offset < 4 for offset in fields):
+            raise _damaged(f"a field of the table at {position} lies outside of it")
+        return _Table(self, position, size, fields)
+
+    def vector(self, position: int, item: int) -> tuple[int, int]:
+        """Start and number of the elements, `item` bytes each, of the vector at `position`."""
+        count = int(self.unpack("I", position))
+        if position + 4 + count * item > len(self.data):
+            raise _damaged(f"the vector at {position} reaches outside of the file")
+        return position + 4, count
+
+    def count(self, elements: int) -> None:
+        """Remember that so many elements have been read."""
+        self._elements += elements
+        if self._elements > _MAX_ELEMENTS:
+            raise _damaged("its vectors are longer than any model's")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table; `slots` holds one offset a field, 0 where the field is absent. Fields are counted from 0."""
+
+    reader: _Reader = field(repr=False)
+    position: int
+    size: int
+    slots: tuple[int, ...]
+
+    def integer(self, index: int, kind: str, default: int = 0) -> int:
+        """The scalar in field `index`; `kind` is struct's letter."""
+        at = self._at(index)
+        if at is None:
+            return default
+        if at + _SIZES[kind] > self.position + self.size:
+            raise _damaged(f"a field of the table at {self.position} is cut off")
+        return int(self.reader.unpack(kind, at))
+
+    def table(self, index: int) -> _Table | None:
+        """The table in field `index`, None when absent."""
+        target = self._target(index)
+        return None if target is None else self.reader.table_at(target)
+
+    def tables(self, index: int) -> list[_Table]:
+        """The vector of tables in field `index`, empty when absent."""
+        target = self._target(index)
+        if target is None:
+            return []
+        start, count = self.reader.vector(target, 4)
+        return [self.reader.table_at(self.reader.offset(start + 4 * at)) for at in range(count)]
+
+    def numbers(self, index: int, kind: str) -> tuple[int, ...] | None:
+        """The vector of integers in field `index`, None when absent."""
+        start, count = self.span(index, _SIZES[kind])
+        if start < 0:
+            return None
+        self.reader.count(count)
+        return struct.unpack_from(f"<{count}{kind}", self.reader.data, start)
+
+    def reals(self, index: int) -> tuple[float, ...]:
+        """The vector of float32 in field `index`, empty when absent."""
+        start, count = self.span(index, 4)
+        if start < 0:
+            return ()
+        self.reader.count(count)
+        return struct.unpack_from(f"<{count}f", self.reader.data, start)
+
+    def span(self, index: int, item: int = 1) -> tuple[int, int]:
+        """Start (-1: absent) and number of elements of the vector in field `index`, elements of `item` bytes."""
+        target = self._target(index)
+        return (-1, 0) if target is None else self.reader.vector(target, item)
+
+    def text(self, index: int) -> str:
+        """The string in field `index`, empty when absent; bytes that are no UTF-8 are replaced."""
+        start, count = self.span(index)
+        if start < 0:
+            return ""
+        self.reader.count(count)
+        return self.reader.data[start : start + count].decode("utf-8", "replace")
+
+    def has(self, index: int) -> bool:
+        """Whether field `index` is present."""
+        return self._at(index) is not None
+
+    def _at(self, index: int) -> int | None:
+        slot = self.slots[index] if index < len(self.slots) else 0
+        return self.position + slot if slot else None
+
+    def _target(self, index: int) -> int | None:
+        at = self._at(index)
+        if at is None:
+            return None
+        if at + 4 > self.position + self.size:
+            raise _damaged(f"a field of the table at {self.position} is cut off")
+        return self.reader.offset(at)
+
+
+@cache
+def _builtin_names() -> Mapping[int, str]:
+    from ai_edge_litert.schema_py_generated import BuiltinOperator  # noqa: PLC0415 - see above
+
+    return {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
+
+
+def operator_name(code: int) -> str:
+    """The name of built-in operator `code` in the schema, "BUILTIN_300" for one newer than the schema classes."""
+    return _builtin_names().get(code, f"BUILTIN_{code}")
+
+
+def called_operator(model: Any, call: Any) -> str:
+    """The kind of the `OperatorT` `call` of `model`: its name in the schema, or a custom one's own."""
+    code = model.operatorCodes[call.opcodeIndex]
+    if code.customCode:
+        return str(code.customCode, "utf-8", "replace")
+    return operator_name(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
+def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list[Any]:
+    """A model's `operatorCodes`, of BuiltinOperator, custom code and version each."""
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - see above
+
+    result = []
+    for builtin, custom, version in codes:
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, _PLACEHOLDER)
+        code.customCode, code.version = custom or None, version
+        result.append(code)
+    return result
+
+
+def unpack(model: bytes) -> Any:
+    """The object form (`ModelT`) of a flatbuffer that has been verified."""
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - see above
+
+    return schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
+
+
+def pack(model: Any) -> bytes:
+    """The flatbuffer of the `ModelT` `model`; its buffers hold uint8 arrays or nothing.
+
+    Tensors' data is aligned to 16 bytes, as the schema demands and Python's generated classes do not do by themselves:
+    the buffers of `model` are replaced by aligned ones. The same objects give the same bytes.
+    """
+    import flatbuffers  # noqa: PLC0415 - see above
+    import numpy as np  # noqa: PLC0415
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415
+
+    class Aligned(schema.BufferT):  # type: ignore[misc] # generated without annotations
+        """A buffer whose data starts at a multiple of 16."""
+
+        def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the schema classes' name
+            if self.data is not None:
+                # The next thing written is a vector of this length: it will end on the boundary it has to start from.
+                builder.Prep(_ALIGNMENT, len(self.data))
+            return int(super().Pack(builder))
+
+    def aligned(data: Any) -> Aligned:
+        is_empty = data is None or len(data) == 0
+        return Aligned(None if is_empty else np.ascontiguousarray(data, np.uint8).reshape(-1))
+
+    model.buffers = [aligned(buffer.data) for buffer in model.buffers]
+    size = sum(0 if buffer.data is None else len(buffer.data) + 2 * _ALIGNMENT for buffer in model.buffers)
+    builder = flatbuffers.Builder(size + _OVERHEAD)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def content_digest(model: bytes) -> str:
+    """A digest of what a verified flatbuffer computes, whatever its tensors are called: SHA-256, hexadecimal.
+
+    Counted are tensors (type, shape, constant bytes, quantization), operators (kind, inputs, outputs, parameters), and
+    ends of the graph, all in their order. Not counted is what the EON compiler loses and what changes no result: names,
+    operator versions, signatures, metadata, how the file is laid out. So a model and its EON form have the same digest.
+    """
+    digest = hashlib.sha256()
+    for part in _digested(unpack(model)):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _digested(model: Any) -> Iterator[bytes]:
+    (graph,) = model.subgraphs
+    for tensor in graph.tensors:
+        quantization = tensor.quantization
+        yield _text("tensor", tensor.type, tensor.shape)
+        if quantization is not None and quantization.scale is not None and len(quantization.scale):
+            yield _text(quantization.scale, quantization.zeroPoint, quantization.quantizedDimension)
+        data = model.buffers[tensor.buffer].data
+        yield b"" if data is None else bytes(data)
+    for call in graph.operators:
+        code = model.operatorCodes[call.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        options = [] if kind == _RESHAPE and len(call.inputs) > 1 else _options(call.builtinOptions)
+        yield _text("operator", kind, code.customCode, call.inputs, call.outputs, options)
+        yield b"" if call.customOptions is None else bytes(call.customOptions)
+    yield _text("ends", graph.inputs, graph.outputs)
+
+
+def _options(options: Any) -> list[tuple[str, Any]]:
+    """The parameters that are not at their defaults: an absent table is one of defaults."""
+    if options is None:
+        return []
+    usual = vars(type(options)())
+    return sorted(
+        (name, _plain(value)) for name, value in vars(options).items() if _plain(value) != _plain(usual[name])
+    )
+
+
+def _text(*values: Any) -> bytes:
+    return repr([_plain(value) for value in values]).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers, text and lists whose repr is the same on every machine."""
+    if value is None:
+        return []
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays and numbers

@@ -16,7 +16,7 @@ from convert.report import SCHEMA_VERSION, finding_document, framing_document, t
 from convert.tables import plain
 
 if TYPE_CHECKING:
-    from convert.export.survey import Found, Inspection
+    from convert.export.unpack import Found, Inspection
 
 __all__ = ["in_the_way", "inspection_document", "show_inspection"]
 

@@ -16,7 +16,7 @@ from convert.artifacts import Metadata
 from convert.batch.dask import Payload, deliver, make_reply, pack, unpack
 from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.errors import InputError
-from convert.export.naming import bundle_name
+from convert.export.choose import bundle_name
 from convert.nvinfer.findings import STALE_ENGINE
 from convert.warm import warm_worker
 

@@ -12,7 +12,7 @@ from convert.batch import cache as module
 from convert.batch.cache import Ledger, environment, key_of
 from convert.batch.plan import Job, job
 from convert.cli.batch_options import Convert
-from convert.export.source import places
+from convert.export.archive import places
 from convert.framing import parse_frame
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from convert.artifacts import Task
 from convert.export.facts import facts
-from convert.export.packing import pack, unpack
+from convert.export.tflite import pack, unpack
 from samples import layouts
 from tests.benchmarks.bench_convert import guide
 from tests.benchmarks.measure import Cost, command, ratio, table

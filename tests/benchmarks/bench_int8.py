@@ -14,7 +14,8 @@ import numpy as np
 
 from convert.agreement import WithAgreement
 from convert.artifacts import Export
-from convert.export.dequantize import dequantize, int8_agreement
+from convert.export.dequantize.agreement import int8_agreement
+from convert.export.dequantize.rewrite import dequantize
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
 from convert.validate.inputs import image_like

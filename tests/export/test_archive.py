@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError
-from convert.export import tree as limits
-from convert.export.archive import open_tree, open_zip_bytes, read_file, read_head
+from convert.export.archive import LIMITS, Limits, open_tree, open_zip_bytes, read_file, read_head
 from samples.layouts import zip_bytes
 from tests.examples import examples
 
@@ -137,21 +136,20 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def test_too_much_in_all(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1" * 1000)
-    with open_tree(tmp_path) as tree:
-        tree._left = 1500
+    with open_tree(tmp_path, Limits(total=1500)) as tree:
         tree.read("a")
         with pytest.raises(InputError, match="would have to be read"):
             tree.read("a")
 
 
-def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convert.export.zips.MAX_MEMBERS", 1)
-    monkeypatch.setattr("convert.export.archive.MAX_MEMBERS", 1)
-    assert limits.MAX_MEMBERS > 20_000
-    with pytest.raises(InputError, match="more than 1 members"):
-        read_all(zip_bytes(FILES), tmp_path)
-    (tmp_path / "second").write_bytes(b"")
-    with pytest.raises(InputError, match="more than 1 files"), open_tree(tmp_path):
+def test_too_many_members(tmp_path: Path) -> None:
+    one = Limits(members=1)
+    assert LIMITS.members > 20_000
+    with pytest.raises(InputError, match="more than 1 members"), open_zip_bytes(zip_bytes(FILES), tmp_path, one):
+        pass
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="more than 1 files"), open_tree(tmp_path, one):
         pass
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from onnxruntime import InferenceSession
 
 from convert.errors import UnsupportedModelError
-from convert.export.dequantize import Dequantized, dequantize
-from convert.export.packing import pack, unpack
+from convert.export.dequantize.rewrite import Dequantized, dequantize
+from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
 from convert.validate.inputs import pictures
 from tests.examples import examples

@@ -7,11 +7,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.artifacts import Agreement, Task
-from convert.export.dequantize import agreement, agreement_findings, dequantize, int8_agreement
-from convert.export.dequantize.agreement import is_clearly_good
-from convert.export.dequantize.finish import finish
-from convert.export.dequantize.rewrite import Rewriter
-from convert.export.packing import pack, unpack
+from convert.export.dequantize import agreement
+from convert.export.dequantize.agreement import agreement_findings, int8_agreement, is_clearly_good
+from convert.export.dequantize.rewrite import Rewriter, dequantize
+from convert.export.dequantize.tensors import finish
+from convert.export.tflite import pack, unpack
 from convert.validate.inputs import pictures
 from tests.export.eon.networks import Network, small_int8
 
@@ -129,7 +129,7 @@ class Rounding(Rewriter):
             return super()._result(name, call, index, found)
         quantization = self._tensors[index].quantization
         self._as_float(index)
-        raw, rounded = (self._new(f"{self._name(index)} {kind}", self._tensors[index].shape) for kind in "ab")
+        raw, rounded = (self._new(f"{index} {kind}", self._tensors[index].shape) for kind in "ab")
         self._tensors[rounded].type, self._tensors[rounded].quantization = schema.TensorType.INT8, quantization
         for operator, source, result in (("QUANTIZE", raw, rounded), ("DEQUANTIZE", rounded, index)):
             added = schema.OperatorT()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export.dequantize import dequantize
+from convert.export.dequantize.rewrite import dequantize
 from convert.export.dequantize.rounding import SLOPE, keep_steps
-from convert.export.packing import pack, unpack
+from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
 from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8

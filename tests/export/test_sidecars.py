@@ -8,8 +8,8 @@ import pytest
 
 from convert.artifacts import Task
 from convert.export.archive import open_tree
-from convert.export.candidates import Candidate
-from convert.export.sidecars import Beside, read_beside
+from convert.export.choose import Beside, read_beside
+from convert.export.models import Candidate
 from tests.export import tiny
 from tests.export.unpacking import MODEL, export_of, ids, unpack
 

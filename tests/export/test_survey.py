@@ -9,8 +9,7 @@ import pytest
 
 from convert.artifacts import Export, Task
 from convert.errors import InputError
-from convert.export.survey import inspect
-from convert.export.unpack import Unpack, write
+from convert.export.unpack import Unpack, inspect, write
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, openmv, write_tree, write_zip
 from tests.export import tiny
 from tests.export.unpacking import export_of

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.operators import operator_name
-from convert.export.tflite import is_tflite, read_graph
+from convert.export.tflite import is_tflite, operator_name, read_graph
 from tests.examples import examples
 from tests.export import tiny
 from tests.graph.flat import Flat, options

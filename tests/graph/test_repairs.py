@@ -9,7 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.artifacts import Validated
-from convert.export.packing import pack
+from convert.export.tflite import pack
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.artifacts import Agreement, Task
-from convert.export.eon import findings
+from convert.export import findings
+from convert.export.tflite import POST_PROCESS, called_operator, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +34,6 @@ _ODDS = 19  # of the better against the worse: at most 1 in 19 of the worse ever
 
 _CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has not decided for anything
 _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
-_POST_PROCESS = b"TFLite_Detection_PostProcess"
 
 
 def agreement_findings(agreement: Agreement) -> tuple[Finding, ...]:
@@ -135,15 +135,13 @@ def _detections(model: bytes) -> tuple[int, int] | None:
     TFLite_Detection_PostProcess has boxes, classes, scores and their number as outputs, in that order; the graph may
     have them in another.
     """
-    if _POST_PROCESS not in model:
+    if POST_PROCESS.encode() not in model:
         return None
-    from convert.export.packing import unpack  # noqa: PLC0415 - the schema classes are only needed here
-
     root = unpack(model)
     graph = root.subgraphs[0]
     outputs = [int(index) for index in graph.outputs]
     for call in graph.operators:
-        if root.operatorCodes[call.opcodeIndex].customCode == _POST_PROCESS:
+        if called_operator(root, call) == POST_PROCESS:
             places = [outputs.index(int(index)) if int(index) in outputs else -1 for index in call.outputs]
             if len(places) == 4 and min(places[1:3]) >= 0:
                 return places[1], places[2]

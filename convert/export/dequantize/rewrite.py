@@ -10,31 +10,39 @@ MAXIMUM and MINIMUM. A cut by no more than one step of the range, such as softma
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import UnsupportedModelError
-from convert.export.dequantize.constants import (
+from convert.export import findings
+from convert.export.dequantize.ranges import ANYTHING, FUSES_RELU, NONE, RELU, RELU6, Range, result_range
+from convert.export.dequantize.rounding import keep_steps
+from convert.export.dequantize.tensors import (
     QUANTIZED,
     Quantization,
     add_constant,
     add_tensor,
+    finish,
     quantization_of,
     set_values,
+    tensor_name,
     values_of,
 )
-from convert.export.dequantize.ranges import ANYTHING, FUSES_RELU, NONE, RELU, RELU6, Range, result_range
-from convert.export.eon.operators import OPERATORS
-from convert.export.eon.types import DTYPES
+from convert.export.eon.operators import DTYPES, OPERATORS
+from convert.export.facts import facts_of
+from convert.export.tflite import POST_PROCESS, called_operator, read_graph, unpack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Rewriter", "operator_name"]
+    from convert.artifacts import Export
+    from convert.findings import Finding
 
-_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+__all__ = ["Dequantized", "Rewriter", "dequantize", "in_float32"]
+
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 _ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first; the second has the weights
 _BARE_INTEGERS = {"CAST", "BITCAST"}  # they work on the integers, whatever those stand for
@@ -44,11 +52,79 @@ _MOVES = {
     *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
     *("BROADCAST_TO", "MAX_POOL_2D"),
 }  # their results consist of their inputs' values
-_FLOAT_CUSTOM = {"TFLite_Detection_PostProcess"}
+_FLOAT_CUSTOM = {POST_PROCESS}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16
 _BIAS_TYPES = {schema.TensorType.INT32, schema.TensorType.INT64}
 _BIAS_TOLERANCE = 0.02  # relative difference of a bias's scale and its product's that LiteRT's kernels accept
 _HINT = "export the float32 model from Edge Impulse and convert that"
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantized:
+    """What a quantized model gave.
+
+    Attributes:
+        model: a float32 flatbuffer; input and outputs keep their names and shapes.
+        clamps: how many MAXIMUM and MINIMUM operators keep what quantized ranges cut.
+        constants: how many tensors of weights and biases became float32; 0 for a model that was float32 already.
+        rounded: how many activations keep the rounding of the quantized model.
+        input_range: what the input is cut to, in the units the network is fed with; None where it is not cut.
+        findings: EI151, and EI152 where the input is cut.
+    """
+
+    model: bytes = field(repr=False)
+    clamps: int
+    constants: int
+    rounded: int
+    input_range: tuple[float, float] | None
+    findings: tuple[Finding, ...]
+
+
+def dequantize(model: bytes, *, rounded: bool = False) -> Dequantized:
+    """The float32 network that a quantized one stands for.
+
+     Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
+     float16 under float32 activations, and biases of int32 and int64. Constants become the real values they stand for;
+     QUANTIZE and DEQUANTIZE go; fused activations stay; what a quantized range cut stays cut
+    .
+
+     Args:
+         model: a flatbuffer that has been verified.
+         rounded: keep the rounding of the first layer (`convert.export.dequantize.rounding`), where there is one.
+
+     Raises:
+         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
+    """
+    root = unpack(model)
+    rewriter = Rewriter(root)
+    rewriter.run()
+    found = [
+        findings.DEQUANTIZED.found(
+            f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
+        )
+    ]
+    if rewriter.input_range is not None:
+        low, high = rewriter.input_range
+        found.append(findings.INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
+    steps = rewriter.first_layer if rounded else ()
+    calls = keep_steps(root, rewriter.calls, steps)
+    return Dequantized(
+        finish(root, calls), rewriter.clamps, rewriter.constants, len(steps), rewriter.input_range, tuple(found)
+    )
+
+
+def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
+    """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
+
+    `rounded` as in `dequantize`.
+
+    Raises:
+        UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
+    """
+    assert export.original is not None
+    done = dequantize(export.original, rounded=rounded)
+    facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
+    return replace(export, model=done.model, facts=facts), done
 
 
 class Rewriter:
@@ -80,7 +156,9 @@ class Rewriter:
         self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
-                raise UnsupportedModelError(f"the tensor {self._name(index)} is packed or sparse", hint=_HINT)
+                raise UnsupportedModelError(
+                    f"the tensor {tensor_name(self._model, index)} is packed or sparse", hint=_HINT
+                )
 
     def run(self) -> None:
         """Rewrite.
@@ -91,7 +169,7 @@ class Rewriter:
         for index in self._graph.inputs:
             self._enter(int(index))
         for call in self._graph.operators:
-            name = operator_name(self._model, call)
+            name = called_operator(self._model, call)
             if name == "QUANTIZE":
                 self._quantize(int(call.inputs[0]), int(call.outputs[0]))
             elif name == "DEQUANTIZE":
@@ -198,7 +276,7 @@ class Rewriter:
         self._ranges[index] = found
         if not any(_beyond(found, limits, step)):
             return index
-        raw = self._new(f"{self._name(index)}_uncut", self._tensors[index].shape)
+        raw = self._new(f"{tensor_name(self._model, index)}_uncut", self._tensors[index].shape)
         self._cut(raw, found, limits, step, index)
         return raw
 
@@ -212,8 +290,8 @@ class Rewriter:
             return source
         size = int(self._tensors[weights].shape[1])
         rows = int(np.prod(shape)) // size
-        result = self._new(f"{self._name(source)}_flat", np.array([rows, size], np.int32))
-        wanted = self._constant(f"{self._name(result)}_shape", np.array([rows, size], np.int32))
+        result = self._new(f"{tensor_name(self._model, source)}_flat", np.array([rows, size], np.int32))
+        wanted = self._constant(f"{tensor_name(self._model, result)}_shape", np.array([rows, size], np.int32))
         call = schema.OperatorT()
         call.inputs, call.outputs = np.array([source, wanted], np.int32), np.array([result], np.int32)
         self.calls.append(("RESHAPE", call))
@@ -231,7 +309,7 @@ class Rewriter:
             if needed
         ]
         self._ranges[source] = found
-        base = self._name(source if target is None else target)
+        base = tensor_name(self._model, source if target is None else target)
         for number, (name, limit) in enumerate(cuts, 1):
             if number == len(cuts) and target is not None:
                 result = self._as_float(target)
@@ -256,14 +334,16 @@ class Rewriter:
             return False
         if self._quantizations[index] is None:
             kind = DTYPES[self._types[index]].name
-            raise UnsupportedModelError(f"the tensor {self._name(index)} is {kind} and has no scale", hint=_HINT)
+            raise UnsupportedModelError(
+                f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale", hint=_HINT
+            )
         return True
 
     def _limits_of(self, index: int) -> tuple[Range, float]:
         """The range of a quantized activation, and its step."""
         quantization = self._quantizations[index]
         if not self._is_quantized(index) or quantization is None or quantization.scale.size != 1:
-            raise UnsupportedModelError(f"the tensor {self._name(index)} has no single scale", hint=_HINT)
+            raise UnsupportedModelError(f"the tensor {tensor_name(self._model, index)} has no single scale", hint=_HINT)
         return quantization.limits(DTYPES[self._types[index]]), float(quantization.scale[0])
 
     def _as_float(self, index: int) -> int:
@@ -280,7 +360,7 @@ class Rewriter:
     def _bias(self, index: int, activations: int, weights: int) -> None:
         """Make an integer bias float32, with its own scale.
 
-        The kernels do not look at that scale, they take input scale times weight scale; so does this where the bias has
+        The kernels ignore that scale, they take input scale times weight scale; so does this where the bias has
         none or one that LiteRT would refuse.
         """
         tensor = self._tensors[index]
@@ -294,7 +374,7 @@ class Rewriter:
             if scale is None or not np.allclose(scale, product, rtol=_BIAS_TOLERANCE, atol=0):
                 scale = product
         if scale is None or scale.size not in {1, values.size}:
-            raise UnsupportedModelError(f"the bias {self._name(index)} has no scale", hint=_HINT)
+            raise UnsupportedModelError(f"the bias {tensor_name(self._model, index)} has no scale", hint=_HINT)
         self._store(index, Quantization(scale, np.zeros(scale.size, np.int64), 0).real(values))
         tensor.type, tensor.quantization = _FLOAT32, None
 
@@ -333,18 +413,6 @@ class Rewriter:
         if value not in self._limits:
             self._limits[value] = self._constant(f"limit_{len(self._limits)}", np.array(value, np.float32))
         return self._limits[value]
-
-    def _name(self, index: int) -> str:
-        name = self._tensors[index].name
-        return str(name, "utf-8", "replace") if isinstance(name, bytes) else str(name)
-
-
-def operator_name(model: Any, call: Any) -> str:
-    """The operator of `call`: its name in the schema, or a custom one's own."""
-    code = model.operatorCodes[call.opcodeIndex]
-    if code.customCode:
-        return str(code.customCode, "utf-8", "replace")
-    return str(_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "an unknown operator"))
 
 
 def _beyond(found: Range, limits: Range, step: float) -> tuple[bool, bool]:

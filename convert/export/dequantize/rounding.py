@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.export.dequantize.constants import add_constant, add_tensor
+from convert.export.dequantize.tensors import add_constant, add_tensor, tensor_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def keep_steps(
         added: list[tuple[str, Any]] = []
         for place, index in enumerate(outputs):
             if index in steps:
-                outputs[place] = add_tensor(model, f"{_name(model, index)}_unrounded", _shape(model, index))
+                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", _shape(model, index))
                 added += _staircase(model, outputs[place], index, steps[index])
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
@@ -72,7 +72,7 @@ def keep_steps(
 
 def _staircase(model: Any, source: int, target: int, step: float) -> list[tuple[str, Any]]:
     calls: list[tuple[str, Any]] = []
-    base, shape = f"{_name(model, target)}_rounding", _shape(model, target)
+    base, shape = f"{tensor_name(model, target)}_rounding", _shape(model, target)
 
     def by(value: float) -> int:
         return add_constant(model, f"{base}_{len(calls)}_by", np.array(value, np.float32))
@@ -92,11 +92,6 @@ def _staircase(model: Any, source: int, target: int, step: float) -> list[tuple[
     ramp = add("MINIMUM", add("MUL", add("SUB", scaled, whole), by(SLOPE)), by(1))
     add("MUL", add("ADD", whole, ramp), by(step), into=target)
     return calls
-
-
-def _name(model: Any, index: int) -> str:
-    name = model.subgraphs[0].tensors[index].name
-    return str(name, "utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _shape(model: Any, index: int) -> Any:

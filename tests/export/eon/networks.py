@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import strategies as st
 
-from convert.export.packing import pack, unpack
+from convert.export.tflite import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,15 +8,14 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.eon import rebuild
 from convert.export.eon.operators import OPERATORS
-from convert.export.eon.versions import Signature, version
-from convert.export.packing import unpack
+from convert.export.eon.rebuild import rebuild
+from convert.export.tflite import unpack
 from tests.export.eon.networks import Network
 from tests.export.eon.writer import FORMS, write
 
 if TYPE_CHECKING:
-    from convert.export.eon.derived import Options
+    from convert.export.eon.operators import Options
 
 
 def slice_text(parameters: str) -> str:
@@ -131,44 +130,3 @@ def test_every_operator_exists_in_the_schema() -> None:
             assert isinstance(getattr(schema.BuiltinOptions, f"{operator.options}Options"), int)
             table = vars(getattr(schema, f"{operator.options}OptionsT")())
             assert {parameter.option for parameter in operator.parameters if parameter.option} <= set(table), name
-
-
-# What the converter itself wrote into real models, or for what no real model at hand has, TensorFlow's own rule.
-@pytest.mark.parametrize(
-    ("operator", "inputs", "outputs", "options", "expected"),
-    [
-        ("CONV_2D", ["float32", "float32", "float32"], ["float32"], {}, 1),
-        ("CONV_2D", ["int8", "int8", "int32"], ["int8"], {}, 3),
-        ("CONV_2D", ["float32", "int8", "float32"], ["float32"], {}, 5),
-        ("DEPTHWISE_CONV_2D", ["float32", "float32", ""], ["float32"], {"dilationWFactor": 2}, 2),
-        ("DEPTHWISE_CONV_2D", ["int16", "int16", "int64"], ["int16"], {}, 5),
-        ("FULLY_CONNECTED", ["int8", "int8", "int32"], ["int8"], {}, 4),
-        ("FULLY_CONNECTED", ["int8", "int8"], ["int8"], {}, 6),
-        ("FULLY_CONNECTED", ["float32", "float32", "float32"], ["float32"], {"keepNumDims": True}, 5),
-        ("FULLY_CONNECTED", ["uint8", "uint8", "int32"], ["uint8"], {"weightsFormat": 1}, 2),
-        ("RESIZE_NEAREST_NEIGHBOR", ["int8", "int32"], ["int8"], {"halfPixelCenters": True}, 3),
-        ("RESIZE_BILINEAR", ["int8", "int32"], ["int8"], {}, 2),
-        ("STRIDED_SLICE", ["int8"], ["int8"], {"newAxisMask": 1}, 6),
-        ("SPLIT", ["int32", "int8"], ["int8"], {}, 2),
-        ("TRANSPOSE_CONV", ["int32", "int8", "int8", "int32"], ["int8"], {}, 3),
-        ("ADD", ["int16", "int16"], ["int16"], {"potScaleInt16": False}, 3),
-        ("BROADCAST_TO", ["float32"], ["float32"], {}, 2),
-        ("QUANTIZE", ["float32"], ["int16"], {}, 2),
-        ("SOFTMAX", ["int16"], ["int16"], {}, 3),
-        ("LOGISTIC", ["float32"], ["float32"], {}, 1),
-        ("RESHAPE", ["int8"], ["int8"], {}, 1),
-    ],
-)
-def test_versions_are_those_of_tensorflow(
-    operator: str, inputs: list[str], outputs: list[str], options: Options, expected: int
-) -> None:
-    shapes = tuple((1, 2, 2, 3) for _ in inputs)
-    scales = tuple(0.1 for _ in [*inputs, *outputs])
-    call = Signature(operator, tuple(inputs), tuple(outputs), shapes, scales, per_channel=True, options=options)
-    assert version(call) == expected
-
-
-def test_a_multiplication_that_scales_up_is_newer() -> None:
-    signature = ("MUL", ("int8", "int8"), ("int8",), ((1, 2), (1, 2)))
-    assert version(Signature(*signature, scales=(0.5, 0.5, 1.0), per_channel=False, options={})) == 2
-    assert version(Signature(*signature, scales=(0.5, 0.5, 0.1), per_channel=False, options={})) == 3

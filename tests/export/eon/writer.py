@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.export.packing import unpack
+from convert.export.tflite import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

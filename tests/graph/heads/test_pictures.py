@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convert.artifacts import Adapted, Export, Metadata, Task
-from convert.export.dequantize import dequantize
+from convert.export.dequantize.rewrite import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate

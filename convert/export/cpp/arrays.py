@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from convert.errors import InputError
-from convert.export.elements import read_elements
-from convert.export.expressions import integer
-from convert.export.lexer import Kind, Scanner, Token, source_bytes
+from convert.export.cpp.declarations import array_name
+from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, integer_literal, line_of, source_bytes, text_of
 
-__all__ = ["Array", "Incbin", "Source", "check_array", "read_source"]
+__all__ = ["Array", "Incbin", "Source", "check_array", "read_elements", "read_source"]
+
+_CUT_OFF = "the array is not closed: the file is cut off"
+_AGAIN = "export or download the file again"
 
 _BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
 _LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
 _MAX_ARRAYS = 10_000  # an EON file has some hundreds
 _MAX_DECLARATION = 4096  # tokens; a real declarator has about ten
 _END = frozenset({b";", b"{", b"}"})
-_NOT_BODY = re.compile(rb"[{}\"'/]")
-_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +119,34 @@ def check_array(array: Array) -> None:
         )
 
 
+def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
+    """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
+
+    Args:
+        signed: the element type is a signed (or plain) char: -128..-1 are the bytes 128..255.
+
+    Raises:
+        InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
+    """
+    from convert.export.cpp import numbers  # noqa: PLC0415 - brings numpy, which a .tflite file does not need
+
+    data, start = scanner.data, scanner.position
+    end = data.find(b"}", start)
+    if end < 0:
+        raise InputError(_CUT_OFF, line=line_of(data, start), hint=_AGAIN)
+    regular, scanner.position = numbers.regular_bytes(data, start, end)
+    rest = scanner.position
+    text = scanner.plain_text()
+    if text is None:
+        raise InputError(_CUT_OFF, line=line_of(data, scanner.position), hint=_AGAIN)
+    try:
+        return regular + numbers.byte_values(text, signed=signed)
+    except numbers.NotAByteError as error:
+        raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
+
+
 class _Reader:
-    """Walks the declarations of one file."""
+    """Reads the declarations of one file, in order."""
 
     def __init__(self, data: bytes, *, every_branch: bool = False) -> None:
         self._data = data
@@ -156,33 +181,33 @@ class _Reader:
                     tokens = []
         arrays = tuple(self._with_length(array) for array in self._arrays)
         incbins = tuple(self._with_pointer(incbin) for incbin in self._incbins)
-        macros = {name.decode("utf-8", "replace"): _text(value) for name, value in self._scanner.macros.items()}
+        macros = {text_of(name): text_of(value) for name, value in self._scanner.macros.items()}
         return Source(arrays, incbins, tuple(self._names), macros)
 
     def _initialiser(self, tokens: list[Token]) -> None:
         """The scanner stands behind the opening brace of what `tokens` declares."""
         name = _declared(tokens)
         if name is None:
-            self._skip_braces()
+            self._scanner.skip_braces()
             return
         if len(self._names) >= _MAX_ARRAYS:
             raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
-        self._names.append(_text(name.text))
+        self._names.append(text_of(name.text))
         before = tokens[: tokens.index(name)]
         signed = _byte_type(before)
         if signed is None:
-            self._skip_braces()
+            self._scanner.skip_braces()
             return
         values, problem, start = b"", None, self._scanner.position
         try:
             values = read_elements(self._scanner, signed=signed)
         except InputError as error:
             problem, self._scanner.position = error, start
-            self._skip_braces()
+            self._scanner.skip_braces()
         bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
         self._arrays.append(
             Array(
-                name=_text(name.text),
+                name=text_of(name.text),
                 namespace=self._namespace(),
                 prefix=_joined(before),
                 data=values,
@@ -193,38 +218,16 @@ class _Reader:
             )
         )
 
-    def _skip_braces(self) -> None:
-        """Move behind the brace that closes the one just read."""
-        depth, data = 1, self._data
-        while depth:
-            found = _NOT_BODY.search(data, self._scanner.position)
-            if found is None:
-                self._scanner.position = len(data)
-                return
-            at = found.start()
-            if data[at] in b"{}":
-                depth += 1 if data[at] == ord("{") else -1
-                self._scanner.position = at + 1
-            elif data[at] in b"\"'":
-                literal = _LITERAL.match(data, at)
-                self._scanner.position = literal.end() if literal else at + 1
-            else:
-                self._scanner.position = at
-                token = self._scanner.next()
-                if token is not None and token.start != at:
-                    self._scanner.position = token.start
-
     def _scalar(self, tokens: list[Token]) -> None:
         """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""
         at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
         if not at or tokens[at - 1].kind != Kind.NAME:
             return
-        name = _text(tokens[at - 1].text)
+        name = text_of(tokens[at - 1].text)
         if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
-            self._pointers.append((name, _text(tokens[-1].text)))
-        value = integer(b" ".join(token.text for token in tokens[at + 1 :]), self._scanner.macros)
-        is_number = bool(tokens[at + 1 :]) and all(token.kind == Kind.NUMBER for token in tokens[at + 1 :])
-        if (match := _LENGTH.fullmatch(name)) and is_number and value is not None:
+            self._pointers.append((name, text_of(tokens[-1].text)))
+        value = integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
+        if (match := _LENGTH.fullmatch(name)) and value is not None:
             self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
 
     def _with_length(self, array: Array) -> Array:
@@ -236,7 +239,7 @@ class _Reader:
             return replace(array, declared=length, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
             macro = self._scanner.macros.get((array.name + suffix).encode())
-            if macro is not None and (value := integer(macro, self._scanner.macros)) is not None:
+            if macro is not None and (value := evaluate(macro, self._scanner.macros)) is not None:
                 return replace(array, declared=value, declared_by=array.name + suffix)
         return array
 
@@ -254,11 +257,11 @@ class _Reader:
         call = tokens[opening - 1 :] if opening else []
         if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
             return None
-        file = call[-2].text[1:-1].decode("utf-8", "replace")
-        return Incbin(_text(call[-4].text), file, self._namespace(), self._line(call[0]))
+        file = text_of(call[-2].text[1:-1])
+        return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
 
     def _line(self, token: Token) -> int:
-        """The token's line; counted on from the last one asked for, so that many arrays do not cost many looks."""
+        """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
         position, line = self._counted
         line += self._data.count(b"\n", position, token.start)
         self._counted = (token.start, line)
@@ -273,7 +276,7 @@ def _scope(tokens: list[Token]) -> str:
     words = [token.text for token in tokens]
     if b"namespace" not in words:
         return ""
-    return _text(b"".join(words[words.index(b"namespace") + 1 :]))
+    return text_of(b"".join(words[words.index(b"namespace") + 1 :]))
 
 
 def _is_initialiser(tokens: list[Token]) -> bool:
@@ -286,12 +289,10 @@ def _is_initialiser(tokens: list[Token]) -> bool:
 def _declared(tokens: list[Token]) -> Token | None:
     """The name of the array `tokens` declare, None when they declare none.
 
-    It stands before the first bracket that follows a name (which leaves out `[[attributes]]`); of a `std::array` it is
-    the last one before `=`.
+    Of a `std::array` it is the last one before `=`.
     """
-    for name, bracket in pairwise(tokens):
-        if name.kind == Kind.NAME and bracket.text == b"[":
-            return name
+    if name := array_name(tokens):
+        return name
     words = [token.text for token in tokens]
     if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == Kind.NAME:
         return tokens[-2]
@@ -317,13 +318,9 @@ def _bound(after: list[Token], scanner: Scanner) -> int | None:
         return None
     inside = after[1 : texts.index(b"]")]
     known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
-    return integer(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
+    return evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
 
 
 def _joined(tokens: list[Token]) -> str:
-    text = " ".join(_text(token.text) for token in tokens)
+    text = " ".join(text_of(token.text) for token in tokens)
     return re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", text)
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export import kinds
+from convert.export.archive import HEAD, file_type
 from samples.layouts import header, zip_bytes
 from tests.export import tiny
 
@@ -39,11 +39,11 @@ from tests.export import tiny
     ],
 )
 def test_kinds(head: bytes, name: str) -> None:
-    kind = kinds.kind_of(head[: kinds.HEAD])
+    kind = file_type(head[:HEAD])
     assert kind.name == name
     assert kind.hint or name in {"onnx", "tflite", "zip", "source"}
 
 
 @given(st.binary(max_size=200))
 def test_everything_is_something(head: bytes) -> None:
-    assert kinds.kind_of(head).words
+    assert file_type(head).words

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.elements import read_elements
-from convert.export.lexer import Scanner
+from convert.export.cpp.arrays import read_elements
+from convert.export.cpp.scanner import Scanner
 from tests.examples import examples
 
 
@@ -64,6 +64,7 @@ def test_spellings(body: str, expected: list[int]) -> None:
         ("1.5", 1, "'1.5'"),
         ("1 + 1", 1, "'1 \\+ 1'"),
         ("RESET", 1, "'RESET'"),
+        ("1, RESET, 256, x, y", 1, "'RESET'"),
         ('"abc"', 1, "abc"),
         ("{1}", 1, "'{1'"),
         ("'ab'", 1, "'ab'"),

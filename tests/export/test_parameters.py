@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode, Task
 from convert.errors import InputError
-from convert.export.metadata import Block, File, Recorded, read_recorded
+from convert.export.parameters import Block, File, Recorded, read_recorded
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
 from tests.examples import examples
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from convert.batch.slot import Inline
 
+from convert.batch.pool import InProcessWorker
 from convert.errors import TranslationError
 from convert.isolation import Failed
 
-HERE = "tests.batch.test_slot"
+HERE = "tests.batch.test_in_process_worker"
 
 
 def double(number: int) -> int:
@@ -24,17 +24,17 @@ def stumble() -> None:
 
 
 def test_a_result() -> None:
-    with Inline() as worker:
+    with InProcessWorker() as worker:
         assert worker.call(f"{HERE}:double", 21, timeout=1) == 42
 
 
 def test_an_error_of_ours_stays_what_it_is() -> None:
     with pytest.raises(TranslationError, match="no such layer") as caught:
-        Inline().call(f"{HERE}:refuse", "no such layer", timeout=1)
+        InProcessWorker().call(f"{HERE}:refuse", "no such layer", timeout=1)
     assert caught.value.hint == "train another model"
 
 
 def test_anything_else_is_a_mistake_in_the_program() -> None:
     with pytest.raises(Failed, match="ZeroDivisionError: a mistake of ours") as caught:
-        Inline().call(f"{HERE}:stumble", timeout=1)
+        InProcessWorker().call(f"{HERE}:stumble", timeout=1)
     assert "stumble" in caught.value.details

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export.expressions import integer, is_true, number, real
+from convert.export.cpp.scanner import evaluate, integer_literal, is_true, real_literal
 from tests.examples import examples
 
 MACROS = {
@@ -46,7 +46,7 @@ MACROS = {
     ],
 )
 def test_values(text: str, value: int) -> None:
-    assert integer(text.encode(), MACROS) == value
+    assert evaluate(text.encode(), MACROS) == value
 
 
 @pytest.mark.parametrize(
@@ -68,23 +68,23 @@ def test_values(text: str, value: int) -> None:
     ],
 )
 def test_no_value(text: str) -> None:
-    assert integer(text.encode(), MACROS) is None
+    assert evaluate(text.encode(), MACROS) is None
     assert not is_true(text.encode(), MACROS)
 
 
 @pytest.mark.parametrize("text", ["X", "1 + X", "SELF", "EMPTY", "f(1)"])
 def test_strict_wants_known_names(text: str) -> None:
-    assert integer(text.encode(), MACROS, strict=True) is None
-    assert integer(b"A + 1", MACROS, strict=True) == 9
+    assert evaluate(text.encode(), MACROS, strict=True) is None
+    assert evaluate(b"A + 1", MACROS, strict=True) == 9
 
 
 def test_macros_that_double_end() -> None:
     """Few enough levels for the limit on their depth: what ends it is the number of operands."""
     macros = {b"M%d" % at: b"M%d + M%d" % (at + 1, at + 1) for at in range(18)}
-    assert integer(b"M0", macros) is None
-    assert integer(b"M10", macros) == 0
+    assert evaluate(b"M0", macros) is None
+    assert evaluate(b"M10", macros) == 0
     deep = {b"M%d" % at: b"M%d" % (at + 1) for at in range(100)}
-    assert integer(b"M0", deep) is None
+    assert evaluate(b"M0", deep) is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_macros_that_double_end() -> None:
     ],
 )
 def test_literals(text: str, value: int | None) -> None:
-    assert number(text.encode()) == value
+    assert integer_literal(text.encode()) == value
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_literals(text: str, value: int | None) -> None:
     ],
 )
 def test_reals(text: str, value: float | None) -> None:
-    assert real(text.encode()) == value
+    assert real_literal(text.encode()) == value
 
 
 OPERATORS = {
@@ -147,15 +147,15 @@ TREES = st.recursive(
 def test_as_python_computes(tree: tuple[str, int]) -> None:
     text, value = tree
     wrapped = (value + (1 << 63)) % (1 << 64) - (1 << 63)
-    assert integer(text.encode(), {}) == wrapped
+    assert evaluate(text.encode(), {}) == wrapped
 
 
 @examples(200)
 @given(st.text("AB01()+-*/%<>=!&|?:'xX. \\", max_size=30))
 def test_anything_has_a_value_or_none(text: str) -> None:
     """Of 64 bits with a sign, and no other in brackets or beside 0."""
-    value = integer(text.encode(), MACROS)
+    value = evaluate(text.encode(), MACROS)
     assert value is None or -(1 << 63) <= value < 1 << 63
     if value is not None:
-        assert integer(f"({text})".encode(), MACROS) == value
-        assert integer(f"0 + ({text})".encode(), MACROS) == value
+        assert evaluate(f"({text})".encode(), MACROS) == value
+        assert evaluate(f"0 + ({text})".encode(), MACROS) == value

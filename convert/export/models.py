@@ -1,8 +1,12 @@
-"""Finds everything in an export that is, was, or should be a model, and names the form it is stored in.
+"""Finds the models of an export, names the form each is stored in, and says which of them are in use.
 
 Where to look is Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
 called `tflite-trained*`, `tflite_learn*`, `trained*`, `onnx-trained*`, and `.lite`, `.tflite` and `.onnx` files
 anywhere. Only when nothing is there are all other sources outside of the SDK read.
+
+Trees hold stale and extra models: an old compiled file beside a new array, an anomaly detector beside the classifier,
+two impulses. `model-parameters/model_variables.h` decides: the names its graph configurations hold, else the model
+headers it includes; before 2022, where it says neither, the macro EI_CLASSIFIER_COMPILED.
 """
 
 from __future__ import annotations
@@ -12,23 +16,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import ModelFormat
+from convert.artifacts import Metadata, ModelFormat, Task
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export import kinds
-from convert.export.carray import Array, Incbin, check_array, read_source
+from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, file_type, is_onnx
+from convert.export.cpp.arrays import Array, Incbin, check_array, read_source
+from convert.export.cpp.scanner import source_bytes
+from convert.export.enumerators import NOT_CAMERAS
 from convert.export.facts import facts_of, possible_tasks
-from convert.export.lexer import source_bytes
+from convert.export.findings import CONTRADICTION
 from convert.export.onnxfacts import onnx_facts
+from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import is_tflite, read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from convert.artifacts import ModelFacts, Task
-    from convert.export.tree import Member, Tree
+    from convert.artifacts import ModelFacts
+    from convert.export.archive import Member, Tree
     from convert.findings import Finding
 
-__all__ = ["EON_FORMS", "ONNX_FORMS", "Candidate", "candidates_in"]
+__all__ = [
+    "EON_FORMS",
+    "ONNX_FORMS",
+    "Candidate",
+    "Entry",
+    "Library",
+    "Listing",
+    "candidates_in",
+    "describe",
+    "line",
+    "list_models",
+]
 
 EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
 """The forms that hold C++ made by the EON compiler."""
@@ -41,7 +59,9 @@ _SOURCES: Final = (".h", ".hh", ".hpp", ".c", ".cc", ".cpp", ".cxx", ".inc", ".i
 _NAMES: Final = re.compile(r"(?:tflite|onnx|model|trained)[-_.]?(?:trained|learn|model|data)?.*", re.IGNORECASE)
 _MODEL_FOLDERS: Final = frozenset({"tflite-model", "onnx-model"})
 _MODEL_NAMES: Final = ("trained_tflite", "tflite_trained", "tflite_learn", "trained_onnx", "onnx_trained", "onnx_learn")
-_PARAMETERS: Final = frozenset({"model_metadata.h", "model_variables.h"})
+_FOLDER: Final = "model-parameters"
+_METADATA: Final = "model_metadata.h"
+_VARIABLES: Final = "model_variables.h"
 _SDK: Final = "edge-impulse-sdk"  # it holds test models of TensorFlow Lite's own
 _SMALLEST: Final = 512  # bytes of source; the smallest model makes a header of 4,000
 
@@ -59,6 +79,8 @@ _FLOAT32: Final = (
     "in Deployment turn the EON compiler off and choose Unoptimized (float32), or download TensorFlow Lite (float32) "
     "from the Dashboard"
 )
+_MAX_LINES: Final = 20  # of a list in an error message
+_MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +132,7 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
     """Everything that is or should be a model, sorted by path; one that cannot be used says why in `problem`.
 
     Args:
-        focus: the member the user named, which alone is looked at.
+        focus: the member the user named, which alone is read.
 
     Raises:
         InputError: `focus` holds no model.
@@ -155,7 +177,7 @@ def _is_text(candidate: Candidate) -> bool:
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
-    return path.parent.name == "model-parameters" or path.name in _PARAMETERS
+    return path.parent.name == _FOLDER or path.name in {_METADATA, _VARIABLES}
 
 
 def _found(tree: Tree, members: Iterable[Member]) -> Iterator[Candidate]:
@@ -173,12 +195,12 @@ def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
         InputError: it holds no model.
     """
     data = tree.read(member.path)
-    kind = kinds.kind_of(data[: kinds.HEAD])
-    if kind is kinds.TFLITE:
+    kind = file_type(data[:HEAD])
+    if kind is TFLITE:
         yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
-    elif kind is kinds.ONNX:
+    elif kind is ONNX:
         yield _verified(Candidate("onnx", member.path, member.path, data=data, size=len(data)), tree)
-    elif kind is not kinds.SOURCE:
+    elif kind is not SOURCE:
         raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
@@ -195,11 +217,11 @@ def _binary(tree: Tree, member: Member) -> Candidate:
     candidate = Candidate("flatbuffer", member.path, member.path, size=member.size)
     try:
         data = tree.read(member.path)
-        kind = kinds.kind_of(data[: kinds.HEAD])
-        if kind is kinds.ONNX:
+        kind = file_type(data[:HEAD])
+        if kind is ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
-        if kind is not kinds.TFLITE:
-            form = "none" if kind in {kinds.SOURCE, kinds.TEXT} else candidate.form
+        if kind is not TFLITE:
+            form = "none" if kind in {SOURCE, TEXT} else candidate.form
             candidate = replace(candidate, form=form)
             raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
     except ConvertError as error:
@@ -213,8 +235,8 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
     """The models in C or C++ source; `alone`: it is the file the user named, so every byte array counts."""
     try:
         data = source_bytes(tree.read(member.path))
-        kind = kinds.kind_of(data[: kinds.HEAD])
-        if kind not in {kinds.SOURCE, kinds.TEXT} and _is_model_name(PurePosixPath(member.path).stem):
+        kind = file_type(data[:HEAD])
+        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member.path).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
         if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member.path).stem)):
             yield _compiled(tree, member, symbol, data)
@@ -251,7 +273,7 @@ def _compiled_symbol(data: bytes, stem: str) -> str:
 
 def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
     """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
-    from convert.export.eon import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
+    from convert.export.eon.rebuild import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
 
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member.path, member.path, symbol, size=member.size)
@@ -281,7 +303,7 @@ def _array(tree: Tree, member: Member, array: Array) -> Candidate:
             hint=_FLOAT32,
         )
         return replace(candidate, form="none", problem=problem)
-    if kinds.is_onnx(array.data[: kinds.HEAD]):
+    if is_onnx(array.data[:HEAD]):
         candidate = replace(candidate, form="O")
     try:
         check_array(array)
@@ -334,3 +356,248 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
         path = tree.name_of(candidate.member)
         return replace(candidate, data=b"", problem=type(error)(error.message, hint=error.hint, path=path))
     return replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A folder that holds `model-parameters/`: its path in the tree, and what is recorded there."""
+
+    root: str
+    recorded: Recorded
+
+    def holds(self, path: str) -> bool:
+        """Whether a member lies below it."""
+        return not self.root or path.startswith(self.root + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model of an export.
+
+    Attributes:
+        number: 1-based place in the list.
+        block: what is recorded about it; None: nothing.
+        used: the export runs it; it is no leftover.
+        several: other picture models of its library are in use: its project's name alone does not name it.
+    """
+
+    number: int
+    candidate: Candidate
+    block: Block | None
+    used: bool
+    several: bool = False
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is recorded, empty when nothing is."""
+        return self.block.metadata if self.block else Metadata()
+
+    @property
+    def is_picture_model(self) -> bool:
+        """Whether it takes pictures and is no anomaly detector; what cannot be read counts by its impulse's sensor."""
+        facts = self.candidate.facts
+        if self.is_anomaly_detector or self.metadata.sensor in NOT_CAMERAS:
+            return False
+        return self.metadata.sensor != "fusion" if facts is None else facts.task is not Task.NOT_IMAGE
+
+    @property
+    def is_anomaly_detector(self) -> bool:
+        """Whether it is one, or the half of one that makes features of pictures, by the parameters or by itself."""
+        facts = self.candidate.facts
+        recorded = self.metadata.task is Task.ANOMALY or (self.block is not None and self.block.anomaly)
+        return recorded or (facts is not None and facts.task is Task.ANOMALY)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every model of an export.
+
+    Attributes:
+        missing: names of models that `model_variables.h` runs and the export does not hold.
+    """
+
+    entries: tuple[Entry, ...]
+    libraries: tuple[Library, ...]
+    missing: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def list_models(tree: Tree, focus: str | None = None) -> Listing:
+    """List every model of `tree`.
+
+    Args:
+        focus: the member the user named: only its models are listed, and they count as in use.
+
+    Raises:
+        InputError: `model-parameters/` is damaged, or `focus` holds no model.
+    """
+    candidates = candidates_in(tree, focus)
+    libraries = _libraries(tree)
+    entries: list[Entry] = []
+    missing: list[str] = []
+    for library in libraries:
+        mine = [item for item in candidates if _nearest(libraries, item.header) is library]
+        matched, absent = _match(library.recorded, mine)
+        entries += _several([Entry(0, item, *matched[index]) for index, item in enumerate(mine)])
+        missing += absent
+    # Beside a library that runs a model, a model outside of it is a leftover.
+    used = not any(entry.used for entry in entries)
+    entries += [Entry(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
+    entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
+    contradictions = [] if focus is None else [_leftover(entry, tree) for entry in entries if not entry.used]
+    if focus is not None:
+        entries = [replace(entry, used=True) for entry in entries]
+    findings = [
+        *contradictions,
+        *tree.findings,
+        *(finding for library in libraries for finding in library.recorded.findings),
+    ]
+    return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
+
+
+def _several(entries: list[Entry]) -> list[Entry]:
+    pictures = [entry for entry in entries if entry.used and entry.is_picture_model]
+    return [replace(entry, several=len(pictures) > 1) for entry in entries]
+
+
+def _leftover(entry: Entry, tree: Tree) -> Finding:
+    message = f"model_variables.h does not run {entry.candidate.called}: what is recorded may be another model's"
+    return CONTRADICTION.found(message, path=tree.name_of(entry.candidate.member))
+
+
+def _libraries(tree: Tree) -> tuple[Library, ...]:
+    roots: dict[str, list[str]] = {}
+    for path in tree.members:
+        place = PurePosixPath(path)
+        if place.name in {_METADATA, _VARIABLES} and _SDK not in place.parts:
+            # Somebody may have put all files into one folder.
+            root = (place.parent.parent if place.parent.name == _FOLDER else place.parent).as_posix()
+            roots.setdefault("" if root == "." else root, []).append(path)
+    libraries: list[Library] = []
+    for root, paths in sorted(roots.items()):
+        files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
+        libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+    return tuple(libraries)
+
+
+def _nearest(libraries: Sequence[Library], path: str) -> Library | None:
+    """The innermost library around `path`."""
+    return max((item for item in libraries if item.holds(path)), key=lambda item: len(item.root), default=None)
+
+
+def _match(
+    recorded: Recorded, candidates: Sequence[Candidate]
+) -> tuple[dict[int, tuple[Block | None, bool]], list[str]]:
+    """Block and use of each candidate by its index, and the names of models that are not there."""
+    described = [block for block in recorded.blocks if block.names]
+    if not described:
+        block = recorded.blocks[0] if recorded.blocks else None
+        used = _used_without_blocks(recorded, candidates)
+        return {index: (block, index in used) for index in range(len(candidates))}, []
+    matched: dict[int, tuple[Block | None, bool]] = {}
+    missing: list[str] = []
+    for block in described:
+        found = [index for index, item in enumerate(candidates) if _runs(block, item, candidates)]
+        # A file that only is called so lies beside the array or INCBIN line that is compiled.
+        found = [index for index in found if candidates[index].symbol] or found
+        # The same block's model in its other form: an array where compiled functions are named, or the reverse.
+        found = found or [index for index, item in enumerate(candidates) if _mentions(block, item)]
+        found = found or _included(recorded, block, candidates)
+        for index in found:
+            matched.setdefault(index, (block, True))
+        if not found and (wanted := _model_name(block)):
+            missing.append(wanted)
+    # A leftover is described by what the export runs, if that is one block; labels may still be right.
+    rest = described[0] if len(described) == 1 else None
+    return {index: matched.get(index, (rest, False)) for index in range(len(candidates))}, missing
+
+
+def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) -> set[int]:
+    """Until 2022: the headers that are included, else compiled ones or arrays as the macro says."""
+    stems = {PurePosixPath(name).stem for name in recorded.includes}
+    included = {index for index, item in enumerate(candidates) if item.stem in stems}
+    if included:
+        return included
+    compiled = next((block.metadata.compiled for block in recorded.blocks), None)
+    if compiled is not None:
+        used = {index for index, item in enumerate(candidates) if (item.form in EON_FORMS) == compiled}
+        if used:
+            return used
+    return set(range(len(candidates)))
+
+
+def _runs(block: Block, candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
+    """Whether a block's configuration names the candidate's array or its compiled functions."""
+    symbol = candidate.symbol or candidate.stem
+    if candidate.form in EON_FORMS:
+        return any(f"{symbol}_{verb}" in block.names for verb in ("init", "invoke"))
+    if symbol not in block.names:
+        return False
+    alike = [item for item in candidates if (item.symbol or item.stem) == symbol and item.form not in EON_FORMS]
+    if len(alike) == 1:
+        return True
+    # Several impulses' headers hold the same symbol, each in its namespace.
+    qualified = f"{candidate.namespace}::{symbol}"
+    if any(f"{item.namespace}::{symbol}" in block.names for item in alike):
+        return qualified in block.names
+    metadata = block.metadata
+    ends = (f"_{metadata.project_id}_{metadata.impulse_id}", f"_{metadata.impulse_id}", f"_{metadata.block_id}")
+    names = (candidate.stem, candidate.namespace)
+    for end in ends:
+        if any(name.endswith(end) for item in alike for name in (item.stem, item.namespace)):
+            return any(name.endswith(end) for name in names)
+    return True
+
+
+def _mentions(block: Block, candidate: Candidate) -> bool:
+    """Whether a name in a block's configuration has the candidate's in it: "tflite_learn_5_init", not "..._51"."""
+    part = re.compile(rf"{re.escape(candidate.symbol or candidate.stem)}(?!_?\d)")
+    return any(part.search(name) for name in block.names)
+
+
+def _included(recorded: Recorded, block: Block, candidates: Sequence[Candidate]) -> list[int]:
+    """The candidate whose header is included, by the block's number if there are several."""
+    stems = {PurePosixPath(name).stem for name in recorded.includes}
+    found = [index for index, item in enumerate(candidates) if item.stem in stems]
+    if len(found) > 1 or len(recorded.blocks) > 1:
+        found = [index for index in found if candidates[index].symbol.endswith(f"_{block.metadata.block_id}")]
+    return found
+
+
+def _model_name(block: Block) -> str:
+    """What a block's configuration calls its model: the name its `_len`, `_init` or `_arena_size` belongs to."""
+    ends = ("_len", "_init", "_invoke")
+    return next(
+        (name.removesuffix(end) for end in ends for name in sorted(block.names) if _is_model(name, end)),
+        "",
+    )
+
+
+def _is_model(name: str, end: str) -> bool:
+    return name.endswith(end) and name.startswith(("tflite", "trained"))
+
+
+def describe(entries: Iterable[Entry]) -> str:
+    """The list as a user chooses from it, one line an entry, the first of many."""
+    lines = [f"  {entry.number}. {line(entry)}" for entry in entries]
+    more = [f"  ... and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
+    return "\n".join(lines[:_MAX_LINES] + more)
+
+
+def line(entry: Entry) -> str:
+    """One entry in a line: its name, impulse, what it is, and where."""
+    metadata, candidate = entry.metadata, entry.candidate
+    impulse = ""
+    if metadata.impulse_id is not None:
+        impulse = f", impulse {metadata.impulse_id}"
+        impulse += f" {metadata.impulse_name!r}" if metadata.impulse_name else ""
+    elif metadata.project_name:
+        impulse = f", project {metadata.project_name!r}"
+    what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
+    if candidate.facts is not None:
+        size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
+        task = Task.ANOMALY if entry.is_anomaly_detector else candidate.facts.task
+        what = f"{task.value}, {candidate.facts.quantization}, input {size}"
+    unused = "" if entry.used else ", not in use"
+    where = f" in {candidate.member}" if candidate.symbol else ""
+    return f"{candidate.called}{impulse} ({what}{unused}){where}"

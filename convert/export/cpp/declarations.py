@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.errors import InputError
-from convert.export.lexer import Kind, Scanner, Token, line_of, source_bytes
+from convert.export.cpp.scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Declaration", "Field", "Header", "Value", "names_in", "read_header", "string_of"]
+__all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
 
 _MAX_DEPTH: Final = 32  # of braces; the deepest generated initialiser has three
 _MAX_DECLARATIONS: Final = 5_000
@@ -112,16 +112,21 @@ def read_header(data: bytes, macros: Mapping[bytes, bytes] | None = None) -> Hea
     return _Reader(source_bytes(data), macros or {}).read()
 
 
+def array_name(words: list[Token]) -> Token | None:
+    """The name before the first bracket that follows one, which leaves out `[[attributes]]`; None: there is none."""
+    return next((name for name, after in pairwise(words) if name.kind == Kind.NAME and after.text == b"["), None)
+
+
 def names_in(value: Value) -> list[str]:
     """The names in a value, in order; qualified ones also as a whole ("space::name")."""
     names: list[str] = []
     tokens = list(_tokens_of(value))
     for index, token in enumerate(tokens):
         if token.kind == Kind.NAME:
-            name = _text(token.text)
+            name = text_of(token.text)
             names.append(name)
             if index > 1 and tokens[index - 1].text == b"::":
-                names.append(f"{_text(tokens[index - 2].text)}::{name}")
+                names.append(f"{text_of(tokens[index - 2].text)}::{name}")
     return names
 
 
@@ -159,7 +164,7 @@ def _tokens_of(value: Value) -> Iterator[Token]:
 
 
 class _Reader:
-    """Walks the declarations of one header."""
+    """Reads the declarations of one header, in order."""
 
     def __init__(self, data: bytes, macros: Mapping[bytes, bytes]) -> None:
         self._data = data
@@ -181,13 +186,13 @@ class _Reader:
                 words = []
             else:
                 words.append(token)
-        includes = tuple(_text(name) for name in self._scanner.includes)
+        includes = tuple(text_of(name) for name in self._scanner.includes)
         return Header(self._found, dict(self._scanner.macros), includes)
 
     def _declare(self, words: list[Token]) -> None:
         """The scanner stands behind the `=` of the declaration of `words`."""
-        arrays = [word for word, after in pairwise(words) if word.kind == Kind.NAME and after.text == b"["]
-        names = arrays[:1] or [word for word in words if word.kind == Kind.NAME][-1:]
+        array = array_name(words)
+        names = [array] if array else [word for word in words if word.kind == Kind.NAME][-1:]
         start = self._scanner.position
         token = self._scanner.next()
         braced = token is not None and token.text == b"{"
@@ -203,9 +208,9 @@ class _Reader:
                 f"it declares more than {_MAX_DECLARATIONS} variables", hint="this is no Edge Impulse file"
             )
         name = names[0]
-        kinds = tuple(_text(word.text) for word in words[: words.index(name)])
+        kinds = tuple(text_of(word.text) for word in words[: words.index(name)])
         line = line_of(self._data, name.start)
-        self._found.setdefault(_text(name.text), Declaration(_text(name.text), kinds, value, braced, line))
+        self._found.setdefault(text_of(name.text), Declaration(text_of(name.text), kinds, value, braced, line))
 
     def _until_semicolon(self) -> tuple[Token, ...]:
         tokens: list[Token] = []
@@ -243,9 +248,5 @@ def _field(tokens: list[Token], inner: tuple[Field, ...] | None) -> Field:
     """`.name = tokens`, `.name = { inner }`, `tokens` or `{ inner }`."""
     name = ""
     if len(tokens) >= 3 and tokens[0].text == b"." and tokens[2].text == b"=":
-        name, tokens = _text(tokens[1].text), tokens[3:]
+        name, tokens = text_of(tokens[1].text), tokens[3:]
     return Field(name, inner if inner is not None else tuple(tokens))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")

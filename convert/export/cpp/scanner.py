@@ -1,0 +1,576 @@
+"""Turns C source into tokens, one at a time, with the preprocessor's conditional groups already decided.
+
+It reads what Edge Impulse and `xxd -i` write and what people make of it by hand: comments, line continuations, string
+and character literals, `#if` groups, object-like macros. The body of a large array is taken as text
+(`Scanner.plain_text`, `Scanner.position`), so that ten megabytes of numbers never become tokens. The rules are those of
+C++17 (ISO 14882, [lex] and [cpp]); function-like macros are not expanded and raw strings are not known.
+
+Expressions in `#if` conditions and macro values follow the preprocessor ([cpp.cond]): names that are no macros are 0,
+arithmetic is 64 bits signed, a call of a function-like macro is 0.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "Kind",
+    "Scanner",
+    "Token",
+    "evaluate",
+    "integer_literal",
+    "is_true",
+    "line_of",
+    "real_literal",
+    "source_bytes",
+    "text_of",
+]
+
+
+class Kind:
+    """Kinds of tokens."""
+
+    NAME = "name"
+    NUMBER = "number"
+    STRING = "string"
+    CHAR = "char"
+    PUNCTUATION = "punctuation"
+
+
+class Token(NamedTuple):
+    """A token: its kind, its spelling, and where it starts in the file."""
+
+    kind: str
+    text: bytes
+    start: int
+
+
+# Directives and comments are recognised before this is matched, so neither stands here.
+_TOKEN = re.compile(
+    rb"""
+      (?P<name>[A-Za-z_$\x80-\xff][A-Za-z0-9_$\x80-\xff]*)
+    | (?P<number>\.?[0-9](?:[eEpP][+-]|'?[A-Za-z0-9_.])*)
+    | (?P<string>"(?:[^"\\\n]|\\.)*")
+    | (?P<char>'(?:[^'\\\n]|\\.)+')
+    | (?P<punctuation>::|[!=<>]=|&&|\|\||<<|>>|->|.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLANKS = re.compile(rb"(?:[ \t\r\f\v\n]|\\\r?\n)*")
+_SPLICE = re.compile(rb"\\\r?\n")
+# What can hide a directive's `#` or end an inactive group; everything between is skipped unread.
+_SKIP = re.compile(rb"[#/\"']")
+_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
+# After one of these, a brace or a comma may not be what it looks like.
+_SPECIAL = re.compile(rb"[}/#'\"\\{]")
+_BRACES = re.compile(rb"[{}\"'/]")
+_BRACE, _APOSTROPHE = b"}'"
+_ESCAPES = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
+_DIRECTIVE = re.compile(rb"[ \t]*([A-Za-z_]*)[ \t]*(.*)", re.DOTALL)
+_DEFINE = re.compile(rb"([A-Za-z_]\w*)(\(?)(.*)", re.DOTALL)
+_INCLUDE = re.compile(rb"[\"<]([^\">]*)[\">]")
+_MAX_INDENT = 256  # so that a line of a million # is not scanned a million times from its start
+_MAX_NESTING = 256  # of conditional groups; GCC's own limit is far higher, generated headers use three
+
+_OPERAND_OR_SIGN = re.compile(rb"\s*([A-Za-z_]\w*|\.?[0-9][\w.']*|'(?:[^'\\]|\\.)'|&&|\|\||[!=<>]=|<<|>>|\S)")
+_INTEGER = re.compile(rb"(?:0[xX]([0-9a-fA-F']+)|0[bB]([01']+)|(0[0-7']*)|([1-9][0-9']*))[uUlLzZ]*")
+_REAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFlL]?")
+_MAX_LENGTH = 4096  # of an expression; generated ones stay under 300
+_MAX_DEPTH = 32  # of parentheses and of macros inside macros
+_MAX_STEPS = 10_000  # operands of one expression with all its macros expanded: they can double at each level
+_BITS = 64
+
+_PREDEFINED = {b"__cplusplus": b"201703L", b"__GNUC__": b"12"}
+"""Macros a C++ compiler on Linux brings along; exports are C++."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """An open `#if`: whether the current branch is read, and whether one has been taken."""
+
+    active: bool
+    taken: bool
+
+
+@dataclass(slots=True)
+class Scanner:
+    """A cursor over C source.
+
+    Args:
+        data: the file, as `source_bytes` returns it.
+        every_branch: read every branch of conditional groups but those under `#if 0`.
+
+    Attributes:
+        position: where the next token is looked for; may be set to jump.
+        macros: object-like macros defined so far, values without comments and outer blanks.
+        includes: names of the `#include`s met, in order.
+    """
+
+    data: bytes = field(repr=False)
+    every_branch: bool = False
+    position: int = 0
+    macros: dict[bytes, bytes] = field(default_factory=lambda: dict(_PREDEFINED))
+    includes: list[bytes] = field(default_factory=list)
+    _groups: list[_Group] = field(default_factory=list)
+
+    def next(self) -> Token | None:
+        """The next token that is compiled, None at the end of the file.
+
+        Raises:
+            InputError: conditional groups nested deeper than any compiler's headers.
+        """
+        data = self.data
+        while True:
+            if self._groups and not self._groups[-1].active:
+                self._skip_inactive()
+            self.position = position = _BLANKS.match(data, self.position).end()  # type: ignore[union-attr]
+            if position >= len(data):
+                return None
+            first = data[position]
+            if first == 0x2F and data[position + 1 : position + 2] in {b"/", b"*"}:
+                self.position = _comment_end(data, position)
+            elif first == 0x23 and _starts_line(data, position):
+                self._directive()
+            else:
+                match = _TOKEN.match(data, position)
+                assert match is not None
+                self.position = match.end()
+                return Token(match.lastgroup or Kind.PUNCTUATION, match[0], position)
+
+    def plain_text(self) -> bytearray | None:
+        """The text up to the next closing brace, with as many newlines, but no comments and directives.
+
+        Character literals become numbers. Afterwards the cursor stands behind the brace. None: there is none, and the
+        cursor stands near where the search for it ended.
+        """
+        data, position = self.data, self.position
+        text = bytearray()
+        while found := _SPECIAL.search(data, position):
+            at = found.start()
+            text += data[position:at]
+            first = data[at]
+            if first == _BRACE:
+                self.position = at + 1
+                return text
+            if first == _APOSTROPHE and data[at - 1 : at].isalnum():  # a digit separator
+                text.append(first)
+                position = at + 1
+            elif first == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
+                end = _comment_end(data, at)
+                if end >= len(data):
+                    break
+                text += b"\n" * data.count(b"\n", at, end) or b" "
+                position = end
+            else:
+                self.position = at
+                token = self.next()
+                if token is None:
+                    break
+                text += b"\n" * data.count(b"\n", at, token.start) or b" "
+                position = token.start
+                if token.kind == Kind.CHAR or position == at:
+                    text += _character(token.text) + b" " if token.kind == Kind.CHAR else token.text
+                    position = self.position
+        self.position = position
+        return None
+
+    def skip_braces(self) -> None:
+        """Move behind the brace that closes the one just read, over literals and comments unread."""
+        depth, data = 1, self.data
+        while depth and (found := _BRACES.search(data, self.position)):
+            at = found.start()
+            if data[at] in b"{}":
+                depth += 1 if data[at] == ord("{") else -1
+                self.position = at + 1
+            elif data[at] in b"\"'":
+                literal = _LITERAL.match(data, at)
+                self.position = literal.end() if literal else at + 1
+            else:
+                self.position = at
+                token = self.next()
+                if token is not None and token.start != at:
+                    self.position = token.start
+        if depth:
+            self.position = len(data)
+
+    def _directive(self) -> None:
+        start = self.position
+        text, self.position = _logical_line(self.data, start + 1)
+        match = _DIRECTIVE.match(text)
+        assert match is not None
+        word, rest = match[1], match[2].strip()
+        if word in {b"if", b"ifdef", b"ifndef"}:
+            if len(self._groups) >= _MAX_NESTING:
+                raise InputError("conditional groups (#if) are nested too deeply", line=line_of(self.data, start))
+            self._open(word, rest)
+        elif word in {b"elif", b"elifdef", b"elifndef", b"else"}:
+            self._alternative(word, rest)
+        elif word == b"endif":
+            if self._groups:
+                self._groups.pop()
+        elif word == b"define":
+            self._define(rest)
+        elif word == b"undef":
+            self.macros.pop(rest, None)
+        elif word == b"include" and (name := _INCLUDE.match(rest)):
+            self.includes.append(name[1])
+
+    def _define(self, rest: bytes) -> None:
+        match = _DEFINE.match(rest)
+        if match and not match[2]:
+            self.macros[match[1]] = match[3].strip()
+
+    def _open(self, word: bytes, condition: bytes) -> None:
+        value = self._value(word, condition)
+        self._groups.append(_Group(active=value, taken=value))
+
+    def _alternative(self, word: bytes, condition: bytes) -> None:
+        if not self._groups:
+            return
+        group = self._groups[-1]
+        if self.every_branch:
+            group.active = word == b"else" or not _is_false(condition)
+            return
+        group.active = not group.taken and (word == b"else" or self._value(word.replace(b"el", b"", 1), condition))
+        group.taken = group.taken or group.active
+
+    def _value(self, word: bytes, condition: bytes) -> bool:
+        if self.every_branch:
+            return not (word == b"if" and _is_false(condition))
+        if word == b"if":
+            return is_true(condition, self.macros)
+        return (condition.split(b" ")[0] in self.macros) == (word == b"ifdef")
+
+    def _skip_inactive(self) -> None:
+        """Move to the directive that ends the inactive branch the cursor is in."""
+        depth = 0
+        data = self.data
+        while found := _SKIP.search(data, self.position):
+            position = found.start()
+            first = data[position]
+            if first == 0x2F:
+                is_comment = data[position + 1 : position + 2] in {b"/", b"*"}
+                self.position = _comment_end(data, position) if is_comment else position + 1
+            elif first != 0x23:
+                literal = _LITERAL.match(data, position)
+                self.position = literal.end() if literal else position + 1
+            elif not _starts_line(data, position):
+                self.position = position + 1
+            else:
+                text, end = _logical_line(data, position + 1)
+                word = _DIRECTIVE.match(text)[1]  # type: ignore[index]
+                if depth == 0 and word in {b"elif", b"elifdef", b"elifndef", b"else", b"endif"}:
+                    self.position = position
+                    return
+                depth += (word in {b"if", b"ifdef", b"ifndef"}) - (word == b"endif")
+                self.position = end
+        self.position = len(data)
+
+
+def source_bytes(data: bytes) -> bytes:
+    """`data` as UTF-8 without a byte order mark; PowerShell's `>` writes UTF-16.
+
+    Raises:
+        InputError: damaged UTF-16.
+    """
+    if data.startswith(b"\xef\xbb\xbf"):
+        return data[3:]
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return data.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise InputError("the text is damaged UTF-16", hint="export the file again") from error
+    return data
+
+
+def text_of(data: bytes) -> str:
+    """`data` as text; bytes that are no UTF-8 are replaced."""
+    return data.decode("utf-8", "replace")
+
+
+def line_of(data: bytes, position: int) -> int:
+    """The 1-based line of `position`."""
+    return data.count(b"\n", 0, position) + 1
+
+
+def _character(literal: bytes) -> bytes:
+    """A character literal as a number, as itself when it is none."""
+    text = literal[1:-1]
+    if len(text) == 1:
+        return str(text[0]).encode()
+    if match := re.fullmatch(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3}))", text):
+        return str(int(match[1], 16) if match[1] else int(match[2], 8)).encode()
+    if len(text) == 2 and text[:1] == b"\\":
+        return str(_ESCAPES.get(text[1:], text[1])).encode()
+    return literal
+
+
+def _is_false(condition: bytes) -> bool:
+    return condition.strip() in {b"0", b"false", b"(0)"}
+
+
+def _comment_end(data: bytes, start: int) -> int:
+    """Behind the comment at `start`; an unfinished one reaches to the end of the file."""
+    if data[start + 1 : start + 2] == b"*":
+        end = data.find(b"*/", start + 2)
+        return len(data) if end < 0 else end + 2
+    return _line_end(data, start)
+
+
+def _line_end(data: bytes, start: int) -> int:
+    """The newline that ends the logical line at `start`, or the end of the file."""
+    while True:
+        end = data.find(b"\n", start)
+        if end < 0:
+            return len(data)
+        if not data[max(start, end - 2) : end].rstrip(b"\r").endswith(b"\\"):
+            return end
+        start = end + 1
+
+
+def _logical_line(data: bytes, start: int) -> tuple[bytes, int]:
+    """A directive's text behind `#`, without comments and continuations, and where the next line starts.
+
+    A block comment may carry the directive over several lines ([lex.phases] 3: a comment is one blank).
+    """
+    parts: list[bytes] = []
+    while True:
+        end = _line_end(data, start)
+        comment, line = _first_comment(data, start, end)
+        if comment < 0:
+            parts.append(data[start:end])
+            break
+        parts += [data[start:comment], b" "]
+        if line:
+            break
+        start = _comment_end(data, comment)
+    return _SPLICE.sub(b"", b"".join(parts)).strip(), end
+
+
+def _first_comment(data: bytes, start: int, end: int) -> tuple[int, bool]:
+    """Where the first comment in this part of a line starts (-1: none), and whether it is a line comment."""
+    position = start
+    while found := _SKIP.search(data, position, end):
+        at = found.start()
+        if data[at] == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
+            return at, data[at + 1] == 0x2F
+        literal = _LITERAL.match(data, at, end) if data[at] in b"\"'" else None
+        position = literal.end() if literal else at + 1
+    return -1, False
+
+
+def _starts_line(data: bytes, position: int) -> bool:
+    """Whether only blanks, and not more than any indentation has, stand before `position` in its line."""
+    start = max(0, position - _MAX_INDENT)
+    line = data.rfind(b"\n", start, position)
+    return (line >= 0 or start == 0) and not data[line + 1 : position].strip(b" \t\r\f\v")
+
+
+class _MalformedError(Exception):
+    """No value: the expression is not one we can read."""
+
+
+def integer_literal(text: bytes) -> int | None:
+    """The value of one C integer literal, None when `text` is none.
+
+    Decimal, octal, hexadecimal and binary, with digit separators and suffixes.
+    """
+    match = _INTEGER.fullmatch(text)
+    if match is None or len(text) > 2 * _BITS:
+        return None
+    digits = (match[1] or match[2] or match[3] or match[4]).replace(b"'", b"")
+    base = 16 if match[1] else 2 if match[2] else 8 if match[3] else 10
+    return int(digits, base) if digits else None
+
+
+def real_literal(text: bytes) -> float | None:
+    """The value of a C floating or decimal literal with an optional sign, None when `text` is none."""
+    text = text.strip()
+    if len(text) > 2 * _BITS or not _REAL.fullmatch(text):
+        return None
+    return float(text.rstrip(b"fFlL"))
+
+
+def evaluate(text: bytes, macros: Mapping[bytes, bytes], *, strict: bool = False) -> int | None:
+    """The value of an expression, None when it has none; `strict`: also when a name in it is no macro."""
+    try:
+        return _Expression(_expression_tokens(text), macros, frozenset(), [_MAX_STEPS], strict=strict).whole()
+    except _MalformedError:
+        return None
+
+
+def is_true(condition: bytes, macros: Mapping[bytes, bytes]) -> bool:
+    """Whether `#if condition` is taken; a condition that cannot be read is not."""
+    return bool(evaluate(condition, macros))
+
+
+def _expression_tokens(text: bytes) -> list[bytes]:
+    if len(text) > _MAX_LENGTH:
+        raise _MalformedError
+    return _OPERAND_OR_SIGN.findall(text)
+
+
+_LEVELS: list[dict[bytes, Callable[[int, int], int]]] = [
+    {b"||": lambda a, b: int(bool(a or b))},
+    {b"&&": lambda a, b: int(bool(a and b))},
+    {b"|": operator.or_},
+    {b"^": operator.xor},
+    {b"&": operator.and_},
+    {b"==": lambda a, b: int(a == b), b"!=": lambda a, b: int(a != b)},
+    {
+        b"<": lambda a, b: int(a < b),
+        b">": lambda a, b: int(a > b),
+        b"<=": lambda a, b: int(a <= b),
+        b">=": lambda a, b: int(a >= b),
+    },
+    {b"<<": lambda a, b: a << (b % _BITS), b">>": lambda a, b: a >> (b % _BITS)},
+    {b"+": operator.add, b"-": operator.sub},
+    {b"*": operator.mul, b"/": lambda a, b: _divide(a, b)[0], b"%": lambda a, b: _divide(a, b)[1]},
+]
+"""Binary operators, weakest first."""
+
+
+def _divide(a: int, b: int) -> tuple[int, int]:
+    """Quotient rounded towards zero, and remainder, as C has them."""
+    if b == 0:
+        raise _MalformedError
+    quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    return quotient, a - quotient * b
+
+
+class _Expression:
+    """Precedence climbing over a list of tokens.
+
+    Args:
+        hidden: macros being expanded, which are not expanded again.
+        steps: how many operands may still be read, shared by all parsers of one expression.
+        strict: a name that is no macro has no value instead of 0.
+    """
+
+    def __init__(
+        self,
+        tokens: list[bytes],
+        macros: Mapping[bytes, bytes],
+        hidden: frozenset[bytes],
+        steps: list[int],
+        *,
+        strict: bool,
+    ) -> None:
+        self._strict = strict
+        self._tokens = tokens
+        self._macros = macros
+        self._hidden = hidden
+        self._steps = steps
+        self._depth = len(hidden)
+        self._at = 0
+
+    def whole(self) -> int:
+        value = self._choice()
+        if self._at != len(self._tokens):
+            raise _MalformedError
+        return value
+
+    def _peek(self) -> bytes:
+        return self._tokens[self._at] if self._at < len(self._tokens) else b""
+
+    def _take(self) -> bytes:
+        token = self._peek()
+        self._at += 1
+        return token
+
+    def _expect(self, token: bytes) -> None:
+        if self._take() != token:
+            raise _MalformedError
+
+    def _choice(self) -> int:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise _MalformedError
+        value = self._binary(0)
+        if self._peek() == b"?":
+            self._take()
+            yes = self._choice()
+            self._expect(b":")
+            no = self._choice()
+            value = yes if value else no
+        self._depth -= 1
+        return value
+
+    def _binary(self, level: int) -> int:
+        if level == len(_LEVELS):
+            return self._unary()
+        value = self._binary(level + 1)
+        while (operation := _LEVELS[level].get(self._peek())) is not None:
+            self._take()
+            value = _wrap(operation(value, self._binary(level + 1)))
+        return value
+
+    def _unary(self) -> int:
+        signs: list[bytes] = []
+        while self._peek() in {b"!", b"-", b"+", b"~"}:
+            signs.append(self._take())
+        value = self._primary()
+        for sign in reversed(signs):
+            value = {b"!": int(not value), b"-": -value, b"+": value, b"~": ~value}[sign]
+        return _wrap(value)
+
+    def _primary(self) -> int:
+        token = self._take()
+        self._steps[0] -= 1
+        if self._steps[0] < 0:
+            raise _MalformedError
+        if token == b"(":
+            value = self._choice()
+            self._expect(b")")
+            return value
+        if token == b"defined":
+            return self._defined()
+        if re.match(rb"[A-Za-z_]", token):
+            return self._name(token)
+        value_or_none = integer_literal(token)
+        if value_or_none is None:
+            raise _MalformedError
+        return _wrap(value_or_none)
+
+    def _defined(self) -> int:
+        name = self._take()
+        if name == b"(":
+            name = self._take()
+            self._expect(b")")
+        return int(name in self._macros)
+
+    def _name(self, name: bytes) -> int:
+        if name in {b"true", b"false"}:
+            return int(name == b"true")
+        if self._peek() == b"(" and not self._strict:  # a function-like macro such as __has_include
+            self._skip_call()
+            return 0
+        # A macro inside its own value is not expanded again ([cpp.rescan]) and then is a name like any other.
+        tokens = _expression_tokens(self._macros[name]) if name in self._macros and name not in self._hidden else []
+        if tokens:
+            inner = _Expression(tokens, self._macros, self._hidden | {name}, self._steps, strict=self._strict)
+            return inner.whole()
+        if self._strict:
+            raise _MalformedError
+        return 0
+
+    def _skip_call(self) -> None:
+        depth = 0
+        while token := self._take():
+            depth += (token == b"(") - (token == b")")
+            if depth == 0:
+                return
+        raise _MalformedError
+
+
+def _wrap(value: int) -> int:
+    """`value` as 64 bits signed."""
+    return (value + (1 << (_BITS - 1))) % (1 << _BITS) - (1 << (_BITS - 1))
