@@ -15,7 +15,7 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,9 @@ class ConvertError(Exception):
         hint: what the user can do about it.
         path: the file or folder it is about, as the user would name it.
         line: 1-based line in `path`, where there is one.
+
+    Attributes:
+        findings: what the stages before had found (`convert.findings.Finding`), where `convert.convert` raises it.
     """
 
     code: ClassVar[str] = "convert"
@@ -52,6 +55,7 @@ class ConvertError(Exception):
         self.hint = hint
         self.path = None if path is None else str(path)
         self.line = line
+        self.findings: tuple[Any, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process borders (convert.isolation); keyword arguments need saying.

@@ -23,7 +23,6 @@ _ROOMS = (
     "convert.against.findings",
     "convert.batch.findings",
     "convert.simulate.findings",
-    "convert.cli.steps",
 )
 
 

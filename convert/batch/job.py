@@ -1,7 +1,7 @@
 """One model of a batch, as a value: what is to be done, and what became of it.
 
-Both cross process and machine borders, so they are frozen, picklable and hold nothing that is open. `execute` walks the
-same roads as `ei-deepstream convert`: the same export and options give the same bytes.
+Both cross process and machine borders, so they are frozen, picklable and hold nothing that is open. `execute` runs
+the pipeline of `ei-deepstream convert`: the same export and options give the same bytes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Job:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The options, as the stages' roads take them."""
+        """The options, as `convert.pipeline.convert` takes them."""
         return dict(self.options)
 
     @property
@@ -115,7 +115,7 @@ def job(name: str, export: Path, output: Path, options: Mapping[str, Any], sgie:
 
 
 def _silent(_event: Event) -> None:
-    """Nobody watches."""
+    """No-op observer."""
 
 
 def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silent) -> Outcome:
@@ -123,12 +123,14 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silen
 
     Args:
         job: what to do.
-        worker: a warm one (`convert.warm`), in which tf2onnx and LiteRT run; it stays the caller's.
+        worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         observer: is told of every stage, as by `convert.pipeline.run`.
     """
+    from convert.pipeline import convert  # noqa: PLC0415 - the values above travel without what conversions need
+
     start = time.perf_counter()
     try:
-        run = _walk(job, worker, observer)
+        run = convert(job.exports, job.output, job.settings, worker, observer)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker
@@ -154,17 +156,6 @@ def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
     return Outcome(job.name, State.FAILED, BUG, seconds, error=error, details=details)
 
 
-def _walk(job: Job, worker: Worker, observer: Callable[[Event], None]) -> Run:
-    from convert import cascade, pipeline  # noqa: PLC0415 - the values above travel without what conversions need
-    from convert.road import stages, two_stages  # noqa: PLC0415
-
-    settings = job.settings
-    if job.sgie is None:
-        return pipeline.run(stages(job.output, settings, worker), job.export, observer)
-    roads, emit = two_stages(job.output, settings, worker)
-    return cascade.run((job.export, job.sgie), roads, emit, observer)
-
-
 def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
     wrong = worst(run.findings) is Level.ERROR
     state = State.FAILED if run.error else State.WRONG if wrong else State.DONE
@@ -175,7 +166,7 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in _walk
+    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in execute
 
     known: dict[str, Any] = {}
     if export := run.last(Export):

@@ -25,40 +25,38 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convert.artifacts import slug
-from convert.batch.plan import Model, expand, short_name
+from convert.batch.plan import Model, expand, found, short_name
 from convert.errors import ConvertError, InputError
 from convert.export.archive import read_file
+from convert.options import ConvertOptions, table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-__all__ = ["Options", "read_manifest"]
+__all__ = ["models_of", "read_manifest"]
 
 _LARGEST = 4 << 20  # bytes; ten thousand models are one of them
 _ITS_OWN = ("export", "name", "pgie", "sgie")  # keys of a model that are no options
 _SAID_BY_PAIR = ("role", "operate-on-gie-id")  # what being a pair says already
 
 
-class Options(Protocol):
-    """The options a manifest may hold."""
+def models_of(paths: Sequence[str]) -> Iterator[Model]:
+    """The models of the manifests among `paths`, then those of the exports, globs and folders.
 
-    @property
-    def names(self) -> Collection[str]:
-        """As they are written: "resize-mode"."""
-
-    def value(self, name: str, raw: object, base: Path) -> tuple[str, Any]:
-        """The option's Python name and the value of `raw`, which TOML gave; paths are relative to `base`.
-
-        Raises:
-            ValueError: it cannot have this value; the message says what it can have.
-        """
+    Raises:
+        InputError: see `read_manifest` and `convert.batch.plan.found`.
+    """
+    manifests = [path for path in paths if path.lower().endswith(".toml")]
+    for path in manifests:
+        yield from read_manifest(Path(path))
+    yield from found(path for path in paths if path not in manifests)
 
 
-def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
+def read_manifest(path: Path) -> tuple[Model, ...]:
     """The models of the manifest `path`, in order.
 
     Raises:
@@ -80,14 +78,18 @@ def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
         ) from error
     except RecursionError as error:
         raise InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
-    return _Reader(path, text, options).models(document)
+    return _Reader(path, text).models(document)
 
 
 class _Reader:
     """One manifest."""
 
-    def __init__(self, path: Path, text: str, options: Options) -> None:
-        self._path, self._options = path, options
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        # all options of `convert` but its --name, which is a model's `name`
+        self._options = {
+            name.replace("_", "-"): option for name, option in table(ConvertOptions).items() if name != "bundle_name"
+        }
         self._lines = text.split("\n")
 
     def models(self, document: Mapping[str, Any]) -> tuple[Model, ...]:
@@ -162,16 +164,16 @@ class _Reader:
         for key, raw in table.items():
             spelled = key.replace("_", "-")
             line = _line(self._lines, key, start)
-            if spelled not in self._options.names:
-                known = (*own, *self._options.names)
+            if spelled not in self._options:
+                known = (*own, *self._options)
                 self._refuse(f"there is no option {key!r}{_meant(spelled, known)}", line)
             try:
-                name, value = self._options.value(spelled, raw, self._path.parent)
+                value = self._options[spelled].value(raw, self._path.parent)
             except ValueError as error:
                 self._refuse(f"{key}: {error}", line)
-            if name in given:
+            if self._options[spelled].name in given:
                 self._refuse(f"{spelled} is given twice, with - and with _", line)
-            given[name] = value
+            given[self._options[spelled].name] = value
         return given
 
     def _refuse(self, message: str, line: int | None, hint: str | None = None) -> NoReturn:

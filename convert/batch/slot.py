@@ -1,8 +1,8 @@
 """What a worker process of the pool runs: one job after the other, everything in this one process.
 
 `convert` keeps tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is that child already, so
-the whole road runs in it: one process a core instead of two, nothing is imported twice, and no model is copied through
-a pipe. Who watches it is told what goes on, and so can say what it was that crashed (`convert.batch.pool`).
+the whole pipeline runs in it: one process a core instead of two, nothing is imported twice, and no model is copied
+through a pipe. Who watches it is told what goes on, and so can say what it was that crashed (`convert.batch.pool`).
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def ready() -> None:
     import ai_edge_litert.interpreter  # noqa: F401, PLC0415 - only the child is to have all this
     import onnxruntime  # noqa: F401, PLC0415
 
-    import convert.cascade  # noqa: PLC0415
-    import convert.road  # noqa: PLC0415
+    import convert.pipeline  # noqa: PLC0415
     import convert.validate.comparison  # noqa: F401, PLC0415
 
 

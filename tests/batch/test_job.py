@@ -11,21 +11,20 @@ import pytest
 from convert.__main__ import main
 from convert.batch import job as module
 from convert.batch.job import BUG, Job, Outcome, State, execute, job
-from convert.cli.batch_options import Convert
 from convert.framing import parse_frame
+from convert.graph import PRELOAD
+from convert.isolation import Worker
+from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Status
-from convert.warm import warm_worker
 from tests.batch.conftest import LIBRARY, ZIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from convert.isolation import Worker
-
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with warm_worker() as child:
+    with Worker(PRELOAD) as child:
         yield child
 
 
@@ -34,7 +33,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_as_convert(worker: Worker, tmp_path: Path) -> None:
-    options = {**Convert().defaults, "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
+    options = {**defaults(ConvertOptions), "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []
     outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
     said = ["--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d"]
@@ -94,7 +93,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest
 
 def test_a_pair(worker: Worker, models: Path, tmp_path: Path) -> None:
     fomo = models / "fomo-96x96x1-f32.tflite"
-    outcome = execute(job("pair", fomo, tmp_path / "batch", Convert().defaults, LIBRARY), worker)
+    outcome = execute(job("pair", fomo, tmp_path / "batch", defaults(ConvertOptions), LIBRARY), worker)
     assert main(["convert", "--pgie", str(fomo), "--sgie", str(LIBRARY), "-o", str(tmp_path / "convert"), "-q"]) == 0
     assert outcome.state is State.DONE
     assert files(tmp_path / "batch") == files(tmp_path / "convert")

@@ -12,9 +12,9 @@ from convert.batch import key as module
 from convert.batch.digest import Ledger
 from convert.batch.job import Job, job
 from convert.batch.key import environment, key_of
-from convert.cli.batch_options import Convert
 from convert.export.source import places
 from convert.framing import parse_frame
+from convert.options import ConvertOptions, defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def test_options_count(options: dict[str, object], key: Callable[[Job], str], jo
 
 
 def test_every_option_of_convert_has_a_key(key: Callable[[Job], str], job_of: Callable[..., Job]) -> None:
-    assert key(job_of("a", **Convert().defaults))
+    assert key(job_of("a", **defaults(ConvertOptions)))
 
 
 def test_time_limits_and_folders_do_not_count(

@@ -17,7 +17,6 @@ import pytest
 from convert.__main__ import main
 from convert.batch.cache import locked
 from convert.batch.pool import Pool
-from convert.cli import batch as module
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
 
@@ -77,7 +76,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
         return Pool(jobs or 2, time_limit, memory_limit, ("convert.batch.slot", "tests.batch.poison"))
 
-    monkeypatch.setattr(module, "_pool", pool)
+    monkeypatch.setattr("convert.batch.pool.Pool", pool)
     return tmp_path / "models.toml"
 
 
