@@ -130,9 +130,9 @@ class Option:
     default: Any
     help: str
     metavar: str | None = None
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
+    low: Any = None
+    high: Any = None
+    above: Any = None
     choices: tuple[Any, ...] = ()
     parse: Callable[[object, Path], Any] | None = None
     many: bool = False
@@ -405,16 +405,13 @@ def table(options: Any) -> dict[str, Option]:
     found = {}
     for name, hint in typing.get_type_hints(options, include_extras=True).items():
         union, option = typing.get_args(hint)
-        first = next(part for part in _parts(union) if part is not NoneType)
+        parts = typing.get_args(union) if typing.get_origin(union) in {UnionType, typing.Union} else (union,)
+        first = next(part for part in parts if part is not NoneType)
         if typing.get_origin(first) is Literal:
             option = replace(option, choices=typing.get_args(first))
             first = str
         found[name] = replace(option, name=name, type=first)
     return found
-
-
-def _parts(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in {UnionType, typing.Union} else (hint,)
 
 
 def defaults(options: Any) -> dict[str, Any]:

@@ -268,7 +268,7 @@ def test_check_puts_right_what_is_mechanical(bundle: package.Bundle, tmp_path: P
     changed: list[str] = []
     report = check(config, fix=True, observer=lambda fix: changed.append(fix.path))
     assert changed == [str(config)]
-    assert config.read_text() == good
+    assert config.read_text() == good.replace("network-type=1\n", "# classifier\nnetwork-type=1\n")
     assert report.findings == ()
 
 

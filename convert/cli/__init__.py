@@ -17,14 +17,13 @@ import click
 from convert.findings import Level, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from convert.depfile import Reads
     from convert.findings import Finding
     from convert.pipeline import Run
 
 __all__ = [
-    "LazyGroup",
     "as_usage",
     "commands",
     "depfile_option",
@@ -58,26 +57,18 @@ _COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is used.
-
-    Args:
-        places: name -> ("module:attribute", one line of help).
-    """
-
-    def __init__(self, *arguments: Any, places: Mapping[str, tuple[str, str]], **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.places = places
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Their names, in the order of `places`."""
-        return list(self.places)
+        """Their names, in the order of the table."""
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now."""
-        if cmd_name not in self.places:
+        if cmd_name not in _COMMANDS:
             return None
-        module, _, attribute = self.places[cmd_name][0].partition(":")
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -91,14 +82,14 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped command needs it
 
-            if close := get_close_matches(args[0], list(self.places), 1):
+            if close := get_close_matches(args[0], list(_COMMANDS), 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from error
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Names and their lines of help, without importing the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.places.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 def stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
@@ -244,9 +235,16 @@ def write_json(document: Any) -> None:
     sys.stdout.write(dumps(document).decode())
 
 
-def _version(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
+def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """--version and --make-include."""
     if not value or ctx.resilient_parsing:
         return
+    if parameter.name == "make_include":
+        from convert.depfile import include_path  # noqa: PLC0415 - only wanted here
+        from convert.resources import configs  # noqa: PLC0415
+
+        click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
+        ctx.exit()
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and only wanted here
 
     from convert import __version__  # noqa: PLC0415
@@ -260,27 +258,21 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: Any) -> Non
     ctx.exit()
 
 
-def _make_include(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
-    if not value or ctx.resilient_parsing:
-        return
-    from convert.depfile import include_path  # noqa: PLC0415 - only wanted here
-    from convert.resources import configs  # noqa: PLC0415
-
-    click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
-    ctx.exit()
-
-
 @click.command(
-    cls=LazyGroup,
-    places=_COMMANDS,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C.",
 )
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show versions and exit."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_and_exit,
+    help="Show versions and exit.",
 )
 @click.option(
-    "--make-include", is_flag=True, expose_value=False, is_eager=True, callback=_make_include,
+    "--make-include", is_flag=True, expose_value=False, is_eager=True, callback=_show_and_exit,
     help="Show the path of a makefile to include, and exit: include $(shell ei-deepstream --make-include)",
 )  # fmt: skip
 def commands() -> None:

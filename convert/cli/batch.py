@@ -18,12 +18,11 @@ from convert.cli.options import (
     emitting,
     folder_option,
     given,
-    option_type,
     options,
     translating,
     validating,
 )
-from convert.options import BatchOptions, table
+from convert.options import BatchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,9 +166,7 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
 )  # fmt: skip
 @click.option(
     "--max-size",
-    type=option_type(table(BatchOptions)["memory_limit"]),
-    metavar="SIZE",
-    help="Then remove what was used longest ago, down to 800M, 2G.",
+    **declaration(BatchOptions, "memory_limit") | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @_PLACE

@@ -11,16 +11,16 @@ from convert.cli import as_usage, depfile_option, exit_code, finish, write_json
 from convert.cli.options import (
     adapting,
     common,
+    declaration,
     emitting,
     folder_option,
     given,
-    option_type,
     options,
     translating,
     unpacking,
     validating,
 )
-from convert.options import ConvertOptions, refuse_contradictions, table
+from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -95,9 +95,8 @@ def convert(
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
     "--frame",
-    type=option_type(table(ConvertOptions)["frame"]),
-    metavar="16:9|WxH",
-    help="Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn.",
+    **declaration(ConvertOptions, "frame")
+    | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
 )
 @common
 def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, quiet: bool) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.cli import exit_code, write_json
-from convert.cli.options import EXISTING, common, option_type
-from convert.options import ConvertOptions, table
+from convert.cli.options import EXISTING, common, declaration
+from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +47,6 @@ def eim() -> None:
       ei-deepstream eim pack bundle -o converted.eim
     """
 
-
-_SCALING = table(ConvertOptions)["image_scaling"]
 
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
 """An .eim to start, or the socket of one that runs."""
@@ -337,9 +335,7 @@ def _show_reply(name: str, reply: Reply) -> None:
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Detection threshold for both.  [default: the .eim's]")
 @click.option(
     "--image-scaling",
-    type=option_type(_SCALING),
-    metavar=_SCALING.metavar,
-    help="Of a .tflite on the other side.  [default: none]",
+    **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
 )
 @_timeout
 @common

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +22,6 @@ __all__ = [
     "emitting",
     "folder_option",
     "given",
-    "option_type",
     "options",
     "tflite_option",
     "translating",
@@ -50,47 +48,27 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before c
             self.fail(str(error), param, ctx)
 
 
-class _Choice(click.Choice[Any]):
-    """A choice among members of a StrEnum, given to the command as the member."""
-
-    def __init__(self, members: tuple[Any, ...]) -> None:
-        super().__init__([str(member) for member in members])
-        self._members = members
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, Enum):
-            return value
-        chosen = super().convert(value, param, ctx)
-        return next(member for member in self._members if member == chosen)
-
-
-def option_type(option: Option) -> click.ParamType:  # type: ignore[type-arg]
-    """The type that click reads `option` with."""
-    if option.parse:
-        return _Parsed(option)
-    if option.choices:
-        return _Choice(option.choices)
-    if option.type is Path:
-        return EXISTING
-    if option.type is int:
-        return click.INT if option.low is None else click.IntRange(_whole(option.low), _whole(option.high))
-    if option.type is float:
-        lowest = option.above if option.low is None else option.low
-        return click.FloatRange(min=lowest, max=option.high, min_open=option.above is not None)
-    return click.STRING
-
-
-def _whole(limit: float | None) -> int | None:
-    return None if limit is None else int(limit)
-
-
 def declaration(declared: Any, name: str) -> dict[str, Any]:
-    """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is written."""
+    """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is written.
+
+    Members of an enumeration stay text here; `convert.options.checked` makes members of them.
+    """
     option = table(declared)[name]
     if option.type is bool:
         return {"is_flag": True, "help": option.help}
+    kind: Any = click.STRING
+    if option.parse:
+        kind = _Parsed(option)
+    elif option.choices:
+        kind = click.Choice([str(choice) for choice in option.choices])
+    elif option.type is Path:
+        kind = EXISTING
+    elif option.type is int:
+        kind = click.IntRange(option.low, option.high)
+    elif option.type is float:
+        kind = click.FloatRange(option.low or option.above, option.high, min_open=option.above is not None)
     return {
-        "type": option_type(option),
+        "type": kind,
         "default": None if option.many else option.default,
         "show_default": option.default is not None and not option.many,
         "multiple": option.many,

@@ -23,6 +23,7 @@ from convert.cli.options import (
     validating,
 )
 from convert.errors import InputError
+from convert.options import ConvertOptions, checked
 from convert.writing import sha256, write
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.export.unpack import write as save  # noqa: PLC0415
 
+    values = checked(ConvertOptions, values)
     stage = _Saved(pipeline.unpacking(values), lambda result: save(result.artifact, output, result.findings))
     return finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
 
@@ -67,6 +69,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     from convert.graph import PRELOAD  # noqa: PLC0415 - --help does without
     from convert.isolation import Worker  # noqa: PLC0415
 
+    values = checked(ConvertOptions, values)
     with Worker(PRELOAD) as worker:
         from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
         from convert.graph.translate import Translate  # noqa: PLC0415
@@ -96,6 +99,7 @@ def adapt(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.graph.adapt import Adapt  # noqa: PLC0415
 
+    values = checked(ConvertOptions, values)
     stage = _Saved(
         Adapt(**pipeline.pick(Adapt, values)),
         lambda result: (write(_place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
@@ -128,6 +132,7 @@ def validate(
     """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
     from convert.isolation import Worker  # noqa: PLC0415 - --help does without
 
+    values = checked(ConvertOptions, values)
     with Worker(("convert.validate.reference",)) as worker:
         from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
 
@@ -168,6 +173,7 @@ def emit(
     from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
     from convert.nvinfer.emit import Emit  # noqa: PLC0415
 
+    values = checked(ConvertOptions, values)
     usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
     stages = (
         pipeline.unpacking(values),

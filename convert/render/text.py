@@ -18,10 +18,9 @@ from convert.render.failure import error_lines
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from convert.artifacts import Evidence, FrameEffect, Tensor
+    from convert.artifacts import Evidence, FrameEffect
     from convert.findings import Finding
     from convert.pipeline import Record, Run
-    from convert.writing import Output
 
 __all__ = ["console", "percent", "show_findings", "show_run"]
 
@@ -86,18 +85,13 @@ def percent(share: float) -> str:
 
 def _model_line(export: Export, adapted: Adapted | None) -> str:
     """ "classifier 96x96x3, 3 labels, float32"."""
-    words = [export.facts.task.value, _size(export.facts.input)]
+    size = "x".join("?" if extent is None else str(extent) for extent in export.facts.input.shape[1:])
     labels = adapted.head.labels if adapted else export.metadata.labels
-    parts = [" ".join(words), export.facts.quantization]
+    parts = [f"{export.facts.task.value} {size}", export.facts.quantization]
     if labels:
         shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
         parts.insert(1, f"{len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})")
     return ", ".join(parts)
-
-
-def _size(tensor: Tensor) -> str:
-    """[1, 96, 96, 3] as "96x96x3"."""
-    return "x".join("?" if extent is None else str(extent) for extent in tensor.shape[1:])
 
 
 def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
@@ -137,16 +131,10 @@ def _show_outputs(run: Run, out: Console) -> None:
     planned = any(record.status is Status.PLANNED for record in run.records)
     out.print("would write" if planned else "wrote", style="bold")
     for output in run.outputs:
-        out.print(f"  {escape(output.path)}{_bytes(output)}")
+        size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
+        out.print(f"  {escape(output.path)}{size}")
     if bundle := run.last(Bundle):
         names = (Path(file.path).name for file in bundle.files)
         app = next(name for name in names if name.startswith("deepstream_app_"))
         run_it = f"./build_engine.sh && deepstream-app -c {app}"
         out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
-
-
-def _bytes(output: Output) -> str:
-    if output.sha256 is None:
-        return ""
-    size = Path(output.path).stat().st_size
-    return f"  [dim]{size:,} bytes[/]"
