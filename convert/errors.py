@@ -46,6 +46,7 @@ class ConvertError(Exception):
     """
 
     code: ClassVar[str] = "convert"
+    findings: tuple[Any, ...] = ()
 
     def __init__(
         self, message: str, *, hint: str | None = None, path: Path | str | None = None, line: int | None = None
@@ -55,7 +56,6 @@ class ConvertError(Exception):
         self.hint = hint
         self.path = None if path is None else str(path)
         self.line = line
-        self.findings: tuple[Any, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process borders (convert.isolation); keyword arguments need saying.

@@ -128,11 +128,12 @@ class Worker:
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
             self._write(_LENGTH.pack(len(request)) + request, limit)
-            kind, value = self._receive(limit)
+            kind = "told"
             while kind == "told":
-                if told is not None:
+                (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
+                kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
+                if kind == "told" and told is not None:
                     told(value)
-                kind, value = self._receive(limit)
         except BrokenPipeError:
             raise self._dead() from None
         except (KeyboardInterrupt, Died):
@@ -192,11 +193,6 @@ class Worker:
             while view:
                 self._wait(selector, limit)
                 view = view[os.write(pipe, view[: 1 << 20]) :]
-
-    def _receive(self, limit: _Limit) -> tuple[str, Any]:
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
-        kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
-        return kind, value
 
     def _read(self, length: int, limit: _Limit) -> bytes:
         data = bytearray()

@@ -1,8 +1,8 @@
 """Runs the stages in order: unpack, translate, adapt, validate, emit.
 
-`stages` builds the one tuple of an export from options; `run` executes such a tuple and `dry_run` only plans it: what
-can be read without work is read, what will be refused is refused. `convert` does either for one export, or for two that
-go into one app: a detector for whole frames and a model for the objects it finds, each with evidence of its own.
+`stages` builds the one tuple of an export from options; `run` executes it or, in a dry run, plans it: what can be read
+without work is read, what will be refused is refused. `convert` does either for one export, or for two that go into one
+app: a detector for whole frames and a model for the objects it finds, each with evidence of its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["Event", "Record", "Run", "Status", "convert", "dry_run", "pick", "proving", "run", "stages", "unpacking"]
+__all__ = ["Event", "Record", "Run", "Status", "convert", "pick", "proving", "run", "stages", "unpacking"]
 
 
 class Status(StrEnum):
@@ -155,50 +155,40 @@ _KNOWN = frozenset(
 # Running stages
 
 
-def run(stages: Sequence[Stage], artifact: object, observer: Callable[[Event], None] = ignore) -> Run:
+def run(
+    stages: Sequence[Stage], artifact: object, observer: Callable[[Event], None] = ignore, *, dry: bool = False
+) -> Run:
     """Run `stages` in order, starting with `artifact`.
 
     Ends at the first `ConvertError` (kept in the result, not raised) or at a stage with a finding of level error: what
     is known to be wrong is not handed on.
+
+    Args:
+        dry: translate, measure and write nothing: unknown results are planned, refusals are real.
     """
-    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as workdir:
-        place = Path(workdir)
-        return _run(stages, artifact, lambda stage, item: stage(item, place), Status.DONE, observer)
-
-
-def dry_run(stages: Sequence[Stage], artifact: object, observer: Callable[[Event], None] = ignore) -> Run:
-    """Plan `stages` without translating, measuring or writing; unknown results are planned, refusals are real."""
-    return _run(stages, artifact, lambda stage, item: _plan(stage, item, stages), Status.PLANNED, observer)
-
-
-def _run(
-    stages: Sequence[Stage],
-    artifact: object,
-    step: Callable[[Stage, object], StageResult],
-    success: Status,
-    observer: Callable[[Event], None],
-) -> Run:
     result = Run([artifact])
-    for stage in stages:
-        if not result.is_good:
-            record = Record(stage.name, Status.SKIPPED)
-        else:
-            observer(Record(stage.name, Status.STARTED))
-            item = result.artifacts[-1]
-            if isinstance(item, Validated):  # what goes into the bundle's report learns everything found so far
-                item = replace(item, findings=result.findings)
-            start = time.perf_counter()
-            try:
-                done = step(stage, item)
-            except ConvertError as error:
-                result.error = error
-                record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
+    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as workdir:
+        for stage in stages:
+            if not result.is_good:
+                record = Record(stage.name, Status.SKIPPED)
             else:
-                status = Status.FAILED if worst(done.findings) is Level.ERROR else success
-                result.artifacts.append(done.artifact)
-                record = Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings)
-        result.records.append(record)
-        observer(record)
+                observer(Record(stage.name, Status.STARTED))
+                item = result.artifacts[-1]
+                if isinstance(item, Validated):  # what goes into the bundle's report learns everything found so far
+                    item = replace(item, findings=result.findings)
+                start = time.perf_counter()
+                try:
+                    done = _plan(stage, item, stages) if dry else stage(item, Path(workdir))
+                except ConvertError as error:
+                    result.error = error
+                    record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
+                else:
+                    good = Status.PLANNED if dry else Status.DONE
+                    status = Status.FAILED if worst(done.findings) is Level.ERROR else good
+                    result.artifacts.append(done.artifact)
+                    record = Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings)
+            result.records.append(record)
+            observer(record)
     return result
 
 
@@ -239,22 +229,21 @@ def convert(
         exports: one path, or two; of two, `Run.secondary` is the second's run.
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
-        dry: only plan, see `dry_run`.
+        dry: only plan, see `run`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    execute = dry_run if dry else run
     if len(exports) == 1:
-        return execute(stages(output, options, worker), exports[0], observer)
+        return run(stages(output, options, worker), exports[0], observer, dry=dry)
     behind = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     behind["labels"] = options.get("sgie_labels")
     proofs = [stages(None, each, worker) for each in (options, behind)]
     emit = EmitPair(output, **pick(EmitPair, options))
-    first = execute(proofs[0], exports[0], observer)
+    first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
-    second = execute(proofs[1], exports[1], observer)
+    second = run(proofs[1], exports[1], observer, dry=dry)
     merged = replace(
         first, records=[*first.records, *second.records], error=first.error or second.error, secondary=second
     )

@@ -122,11 +122,11 @@ def test_the_package_and_its_errors_import_nothing_heavy() -> None:
 @pytest.mark.parametrize("name", ["batch", "check", "simulate"])
 def test_a_package_of_the_same_name_is_the_function(name: str) -> None:
     """Whether `from convert import check` gives the function or the package depends on what was imported before."""
-    module = importlib.import_module(f"convert.{name}")
+    module: Any = importlib.import_module(f"convert.{name}")
     function: Any = getattr(importlib.import_module("convert.api"), name)
     import inspect as standard  # noqa: PLC0415 - the name is one of ours
 
-    assert standard.signature(module) == standard.signature(function)  # type: ignore[arg-type]
+    assert standard.signature(module) == standard.signature(function)
     with pytest.raises(PresetError, match="there is no option 'taget'"):
         module("x", "y", "z", taget=1) if name == "simulate" else module("x", *["y"] * (name == "batch"), taget=1)
 
