@@ -1,41 +1,13 @@
-"""The command line: one module for a few commands, imported only when one of them is asked for.
-
-Here is what all commands share: the group, and the options and endings of commands that report something.
-"""
+"""The command line: one module for a few commands, imported only when one of them is asked for."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import importlib
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from convert.findings import Level, worst
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from convert.depfile import Reads
-    from convert.findings import Finding
-    from convert.pipeline import Run
-
-__all__ = [
-    "as_usage",
-    "commands",
-    "depfile_option",
-    "exit_code",
-    "finish",
-    "format_option",
-    "reporting",
-    "stack",
-    "write_json",
-]
-
-_F = TypeVar("_F", bound="Callable[..., Any]")
+__all__ = ["commands"]
 
 # Name -> where the command is, and one line of help, in the order `--help` shows them. The help stands here so that
 # listing the commands imports none of them.
@@ -90,149 +62,6 @@ class _Commands(click.Group):
         """Names and their lines of help, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-def stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
-    """Several options as one decorator, shown in the order given."""
-
-    def decorate(function: _F) -> _F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    # An error is shown by __main__, after this command's context is gone; the state object outlives it.
-    if isinstance(ctx.obj, dict):
-        ctx.obj["format"] = value
-    return value
-
-
-def _level(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Level:
-    return Level(value)
-
-
-def format_option(*formats: str) -> Callable[[_F], _F]:
-    """--format, the first of `formats` being the default."""
-    return click.option(
-        "--format",
-        "format_",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        is_eager=True,
-        callback=_remember_format,
-        help="What is printed on standard output.",
-    )
-
-
-def reporting(*formats: str) -> Callable[[_F], _F]:
-    """--format, --fail-on, --quiet."""
-    return stack(
-        format_option(*formats),
-        click.option(
-            "--fail-on",
-            type=click.Choice([level.value for level in Level]),
-            default=Level.ERROR.value,
-            show_default=True,
-            callback=_level,
-            help="Exit with 1 when there is a finding of this level or worse.",
-        ),
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON)."),
-    )
-
-
-def _begin_depfile(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> tuple[Path, Reads] | None:
-    """Eager, because reading begins while the other options are looked at (--labels FILE)."""
-    if value is None or ctx.resilient_parsing:
-        return None
-    if value.suffix != ".d" or value.name == ".d":
-        raise click.BadParameter("it has to end in .d, and is about the file that is called so without it")
-    from convert.depfile import recording  # noqa: PLC0415 - few runs need it
-
-    return value, ctx.with_resource(recording())
-
-
-def depfile_option(function: _F) -> _F:
-    """Adds the option, and writes the file when the command has ended well."""
-
-    @click.option(
-        "--depfile",
-        type=click.Path(path_type=Path),
-        metavar="TARGET.d",
-        is_eager=True,
-        callback=_begin_depfile,
-        help="Write a rule for make: TARGET depends on all files that were read.",
-    )
-    @functools.wraps(function)
-    def command(*arguments: Any, depfile: tuple[Path, Reads] | None, **options: Any) -> Any:
-        code = function(*arguments, **options)
-        if depfile is not None and not code and not options.get("dry_run"):
-            _write_depfile(*depfile, options)
-        return code
-
-    return command  # type: ignore[return-value] # the same but for the option
-
-
-def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:
-    from convert.depfile import rule  # noqa: PLC0415 - few runs need it
-    from convert.writing import write  # noqa: PLC0415
-
-    reads.folders += [
-        str(value)
-        for name, given in options.items()
-        if name != "output"
-        for value in (given if isinstance(given, tuple) else (given,))
-        if isinstance(value, str | Path) and Path(value).is_dir()
-    ]
-    write(path, rule(str(path.with_suffix("")), reads.files(), reads.listings()))
-
-
-@contextlib.contextmanager
-def as_usage(joint: str = "; ") -> Iterator[None]:
-    """Options that do not go together are an error of usage on the command line; `joint` stands before the hint."""
-    from convert.errors import PresetError  # noqa: PLC0415 - --help does without
-
-    try:
-        yield
-    except PresetError as error:
-        raise click.UsageError(joint.join(filter(None, (error.message, error.hint)))) from error
-
-
-def exit_code(findings: Iterable[Finding], fail_on: Level, *, error: object = None) -> int:
-    """3 for an error, 1 for a finding at or above `fail_on`, else 0."""
-    if error is not None:
-        return 3
-    level = worst(findings)
-    return 1 if level is not None and level.rank >= fail_on.rank else 0
-
-
-def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
-    """Show `run`; the exit code does not depend on the format."""
-    code = exit_code(run.findings, fail_on, error=run.error)
-    if format_ == "json":
-        from convert.render.json import run_document  # noqa: PLC0415 - only for this format
-
-        write_json(run_document(run, code))
-    if format_ == "json" or quiet:
-        if run.error:
-            from convert.render.failure import error_lines  # noqa: PLC0415
-
-            print("\n".join(error_lines(run.error)), file=sys.stderr)  # noqa: T201
-    else:
-        from convert.render.text import show_run  # noqa: PLC0415 - rich is not needed for JSON
-
-        show_run(run)
-    return code
-
-
-def write_json(document: Any) -> None:
-    """The JSON document of a command, on standard output."""
-    from convert.document import dumps  # noqa: PLC0415 - only for this format
-
-    sys.stdout.write(dumps(document).decode())
 
 
 def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import exit_code, format_option, reporting, stack, write_json
 from convert.cli.options import (
     adapting,
     declaration,
     emitting,
+    exit_code,
     folder_option,
+    format_option,
     given,
     options,
+    reporting,
+    stack,
     translating,
     validating,
+    write_json,
 )
 from convert.options import BatchOptions
 

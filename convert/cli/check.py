@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import depfile_option, exit_code, format_option, reporting, write_json
-from convert.cli.options import given, options
+from convert.cli.options import (
+    depfile_option,
+    exit_code,
+    format_option,
+    given,
+    options,
+    reporting,
+    write_json,
+)
 from convert.options import CheckOptions
 
 if TYPE_CHECKING:

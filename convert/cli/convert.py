@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import as_usage, depfile_option, exit_code, finish, write_json
 from convert.cli.options import (
     adapting,
+    as_usage,
     common,
     declaration,
+    depfile_option,
     emitting,
+    exit_code,
+    finish,
     folder_option,
     given,
     options,
     translating,
     unpacking,
     validating,
+    write_json,
 )
 from convert.options import ConvertOptions, refuse_contradictions
 

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import exit_code, write_json
-from convert.cli.options import EXISTING, common, declaration
+from convert.cli.options import (
+    EXISTING,
+    common,
+    declaration,
+    exit_code,
+    write_json,
+)
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:

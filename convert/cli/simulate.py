@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import as_usage, depfile_option, exit_code, write_json
-from convert.cli.options import common, folder_option, given, options
+from convert.cli.options import (
+    as_usage,
+    common,
+    depfile_option,
+    exit_code,
+    folder_option,
+    given,
+    options,
+    write_json,
+)
 from convert.options import SimulateOptions, refuse_simulation
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
-from convert.cli import depfile_option, finish
 from convert.cli.options import (
     EXISTING,
     adapting,
     common,
+    depfile_option,
     emitting,
+    finish,
     folder_option,
     tflite_option,
     translating,

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from convert.artifacts import Adapted, Bundle, Export, Validated
 from convert.findings import Level
-from convert.pipeline import Status
 from convert.render.failure import error_lines
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def show_run(run: Run) -> None:
     else:
         show_findings(run.findings, out)
     if run.outputs:
-        planned = any(record.status is Status.PLANNED for record in run.records)
+        planned = any(record.status == "planned" for record in run.records)
         out.print("would write" if planned else "wrote", style="bold")
         for output in run.outputs:
             size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
