@@ -121,13 +121,14 @@ def run_conversion(
 
     given = checked(ConvertOptions, options)
     refuse_contradictions(given, pair=sgie is not None)
+    settings = defaults(ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
     with contextlib.closing(Worker(PRELOAD)) as worker:
         if not dry_run:
             worker.start()
         from convert.pipeline import convert as run  # noqa: PLC0415 - imports while the worker does the same
 
-        return run(exports, Path(output), given, worker, observer or ignore, dry=dry_run)
+        return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
@@ -203,13 +204,13 @@ def check(
     given = defaults(CheckOptions) | checked(CheckOptions, options)
     wanted = chosen(given["select"], given["ignore"])
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
-    look = Check(where(given["target"], given["platform"], given["tensorrt_version"]), wanted)
+    checker = Check(where(given["target"], given["platform"], given["tensorrt_version"]), wanted)
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.gates import Gates  # noqa: PLC0415 - only when asked for
 
-        look.gate = Gates(onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"])
-        look.gate.require()
-    report = look(files)
+        checker.gate = Gates(onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"])
+        checker.gate.require()
+    report = checker(files)
     if given["fix"]:
         from convert.check.fix import apply, fixes  # noqa: PLC0415 - only when asked for
 
@@ -217,7 +218,7 @@ def check(
         for fix in found:
             (observer or ignore)(fix)
         apply(found)
-        report = Check(look.where, wanted, look.gate)(files)
+        report = Check(checker.where, wanted, checker.gate)(files)
     return report
 
 

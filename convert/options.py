@@ -189,7 +189,7 @@ class Option:
             number: int | float = self.type(given)
         except (ValueError, OverflowError):
             kind = "integer" if self.type is int else "float"
-            raise ValueError(f"{given!r} is not a valid {kind}.") from None
+            raise ValueError(f"{given!r} is not a valid {kind} range.") from None
         small = (self.low is not None and number < self.low) or (self.above is not None and number <= self.above)
         if small or (self.high is not None and number > self.high):
             lowest = f"x>{self.above}" if self.low is None else f"x>={self.low}"

@@ -346,7 +346,7 @@ def test_the_commands_take_the_same_options() -> None:
 
 
 def test_the_stages_have_the_same_defaults() -> None:
-    """What is not given is left to the stages; `--help` and `batch` say the defaults of the tables."""
+    """But for the time limit, which one option sets for translation and validation."""
     options = table(ConvertOptions)
     for stage in (Translate, Adapt, Validate, Emit, EmitPair):
         for name, field in stage.__dataclass_fields__.items():
