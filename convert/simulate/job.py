@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,13 +43,6 @@ class Simulated:
     configs: tuple[Path, ...]
 
 
-class Watcher(Protocol):
-    """Takes every frame as it is done: `frame`, its pixels uint8 [H,W,3], and its objects as KITTI text."""
-
-    def __call__(self, frame: Frame, pixels: NDArray[np.uint8], kitti: bytes) -> None:
-        """Take one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to simulate.
@@ -73,14 +66,14 @@ class Job:
 
     def __call__(
         self,
-        add: Watcher,
+        add: Callable[[Frame, NDArray[np.uint8], bytes], None],
         judging: Callable[[Loaded], AbstractContextManager[Callable[[str, NDArray[np.uint8]], object]]],
         observer: Callable[[int | None], None],
     ) -> Simulated:
         """Run everything.
 
         Args:
-            add: is given every frame.
+            add: is given every frame, its pixels, uint8 [H,W,3] RGB, and its objects as KITTI text.
             judging: makes, of the primary engine, what is given name and pixels of every picture.
             observer: is told the number of pictures (None: not known) once, then 1 for each that is done.
 
@@ -112,7 +105,9 @@ class Job:
         findings = (*runner.findings, *look(simulation, app=self.app, muxer=chain.muxer), *suspects)
         return Simulated(simulation, findings, tuple(source.path for source in chain.sources))
 
-    def _replay(self, source: Source, tensors: Path, add: Watcher) -> Simulated:
+    def _replay(
+        self, source: Source, tensors: Path, add: Callable[[Frame, NDArray[np.uint8], bytes], None]
+    ) -> Simulated:
         pictures: list[Picture] = []
         for each in read_all(self.files, every=self.every, limit=self.limit):
             if not isinstance(each, Picture):
