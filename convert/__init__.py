@@ -1,6 +1,20 @@
-"""Edge Impulse export in, a folder that Gst-nvinfer runs out."""
+"""Edge Impulse export in, a folder that Gst-nvinfer runs out.
 
+    from convert import convert
+    bundle = convert("export.zip", "bundle", target="7.1")
+
+What `__all__` names is stable: the functions are described in `convert.api`, their options in `convert.options`, the
+errors in `convert.errors`. Everything else may change from release to release. Nothing is imported before it is asked
+for, so that `ei-deepstream --help` starts quickly.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime's Linux wheels from 1.31 on report usage to their maker unless told not to before they are imported. A
 # converter has no business doing that; whoever wants it can set the variable to 0.
@@ -11,16 +25,104 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # own.)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+if TYPE_CHECKING:
+    from convert.api import batch, check, convert, inspect, simulate
+    from convert.artifacts import Bundle, Evidence, ImageScaling, ResizeMode, Task
+    from convert.errors import (
+        ConvertError,
+        InputError,
+        MissingDependencyError,
+        OutputError,
+        PresetError,
+        TranslationError,
+        UnsupportedModelError,
+        ValidationError,
+    )
+    from convert.findings import Finding, Level
+    from convert.framing import Frame
+    from convert.options import BatchOptions, CheckOptions, ConvertOptions, SimulateOptions
+
+__all__ = [
+    "BatchOptions",
+    "Bundle",
+    "CheckOptions",
+    "ConvertError",
+    "ConvertOptions",
+    "Evidence",
+    "Finding",
+    "Frame",
+    "ImageScaling",
+    "InputError",
+    "Level",
+    "MissingDependencyError",
+    "OutputError",
+    "PresetError",
+    "ResizeMode",
+    "SimulateOptions",
+    "Task",
+    "TranslationError",
+    "UnsupportedModelError",
+    "ValidationError",
+    "batch",
+    "check",
+    "convert",
+    "inspect",
+    "simulate",
+]
+
 __version__: str
 
+_MODULES = (  # what is light first
+    "convert.errors",
+    "convert.findings",
+    "convert.framing",
+    "convert.options",
+    "convert.artifacts",
+    "convert.api",
+)
 
-def __getattr__(name: str) -> str:
-    """`__version__`, looked up when somebody asks: importlib.metadata takes as long to import as all of `check`."""
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
 
-    try:
-        return version("ei-deepstream")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "0+unknown"
+def __getattr__(name: str) -> Any:
+    """What `__all__` names, and `__version__`, imported when somebody asks."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - as slow as all of `check`
+
+        try:
+            return version("ei-deepstream")
+        except PackageNotFoundError:  # a source tree that was never installed
+            return "0+unknown"
+    if name in __all__:
+        for module in map(importlib.import_module, _MODULES):
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+class _PublicFunction(ModuleType):
+    """A package that is called as the public function of its name.
+
+    `convert.check` is a package with modules in it, and `from convert import check` gives that package as soon as one
+    of them has been imported. So it is the function, too.
+    """
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect  # noqa: PLC0415 - for whoever asks for help
+
+        return inspect.signature(self._function)
+
+    @property
+    def _function(self) -> Any:
+        return getattr(importlib.import_module("convert.api"), self.__name__.rpartition(".")[2])
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._function(*arguments, **options)
+
+
+def make_callable(package: str) -> None:
+    """Lets the package "convert.check" (or batch, simulate) be called; for that package's `__init__`."""
+    sys.modules[package].__class__ = _PublicFunction

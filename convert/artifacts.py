@@ -356,11 +356,21 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The folder, written."""
+    """The folder, written.
+
+    Attributes:
+        folder: its path; `name`: what the files are called after.
+        files: with their digests, in the order they were written.
+        findings: of all stages; `convert.convert` fills that in, and the evidence.
+        evidence: what was measured; of two exports for the first, `secondary_evidence` for the second.
+    """
 
     folder: str
     name: str
     files: tuple[Output, ...]
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence | None = None
+    secondary_evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,13 @@ class ConvertError(Exception):
         hint: what the user can do about it.
         path: the file or folder it is about, as the user would name it.
         line: 1-based line in `path`, where there is one.
+
+    Attributes:
+        findings: what the stages before had found (`convert.findings.Finding`), where `convert.convert` raises it.
     """
 
     code: ClassVar[str] = "convert"
+    findings: tuple[Any, ...] = ()
 
     def __init__(
         self, message: str, *, hint: str | None = None, path: Path | str | None = None, line: int | None = None

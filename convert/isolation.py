@@ -2,8 +2,8 @@
 
 The child is `python -m convert.isolation`; it takes (function name, arguments) on standard input and answers with
 (result | error) on its own pipe, so that what libraries print on stdout or stderr never mixes with the answer.
-A `Worker` stays warm between calls: imports are paid once. When the child dies or runs too long the call ends in the
-error the caller names, and the next call starts a new child.
+A `Worker` keeps its child between calls: imports are done once. When the child dies or runs too long the call ends in
+the error the caller names, and the next call starts a new child.
 What a function has to say before it is done it says with `tell`.
 """
 
@@ -89,7 +89,13 @@ class Worker:
                 stdout=self._stderr,
                 stderr=self._stderr,
                 pass_fds=(write,),
-                env=_environment(),
+                # the same import path for `convert`; quiet libraries
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+                    "TF_CPP_MIN_LOG_LEVEL": "3",
+                    "CUDA_VISIBLE_DEVICES": "-1",
+                },
                 start_new_session=True,
             )
             os.close(write)
@@ -122,11 +128,12 @@ class Worker:
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
             self._write(_LENGTH.pack(len(request)) + request, limit)
-            kind, value = self._receive(limit)
+            kind = "told"
             while kind == "told":
-                if told is not None:
+                (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
+                kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
+                if kind == "told" and told is not None:
                     told(value)
-                kind, value = self._receive(limit)
         except BrokenPipeError:
             raise self._dead() from None
         except (KeyboardInterrupt, Died):
@@ -186,11 +193,6 @@ class Worker:
             while view:
                 self._wait(selector, limit)
                 view = view[os.write(pipe, view[: 1 << 20]) :]
-
-    def _receive(self, limit: _Limit) -> tuple[str, Any]:
-        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
-        kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
-        return kind, value
 
     def _read(self, length: int, limit: _Limit) -> bytes:
         data = bytearray()
@@ -269,12 +271,6 @@ def _resident(root: int) -> int:
 
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def _environment() -> dict[str, str]:
-    """The child's environment: the same import path for `convert`, quiet libraries."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 _parent: int | None = None

@@ -1,6 +1,8 @@
-"""The runner that walks a road: a tuple of stages (`convert.road` has them, with the options of the command line).
+"""Runs the stages in order: unpack, translate, adapt, validate, emit.
 
-A dry run walks the same tuple: it reads what can be read without work, refuses what will be refused, plans the rest.
+`stages` builds the one tuple of an export from options; `run` executes it or, in a dry run, plans it: what can be read
+without work is read, what will be refused is refused. `convert` does either for one export, or for two that go into one
+app: a detector for whole frames and a model for the objects it finds, each with evidence of its own.
 """
 
 from __future__ import annotations
@@ -10,30 +12,34 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from convert.agreement import WithAgreement
+from convert.agreement import TIMEOUT, WithAgreement
 from convert.artifacts import Export, StageResult, Validated
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.findings import Level, worst
+from convert.framed import WithFraming
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.graph.support import refuse_unsupported
 from convert.graph.translate import Translate
 from convert.nvinfer.emit import Emit
+from convert.nvinfer.pair import EmitPair, Pair
+from convert.options import refuse_contradictions, refuse_unknown
+from convert.validate.stage import Validate
 from convert.writing import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from convert.artifacts import Stage
     from convert.findings import Finding
-    from convert.framing import Frame
+    from convert.isolation import Worker
 
 _T = TypeVar("_T")
 
-__all__ = ["Event", "Record", "Run", "Status", "dry_run", "run"]
+__all__ = ["Event", "Record", "Run", "Status", "convert", "pick", "proving", "run", "stages", "unpacking"]
 
 
 class Status(StrEnum):
@@ -58,17 +64,17 @@ class Record:
 
 
 Event = Record
-"""What an observer is told: a record with status `started`, then one with what became of it."""
+"""What an observer is told: a record with status `started`, then one with what became of the stage."""
 
 
 @dataclass
 class Run:
-    """What a walk over the stages came to.
+    """The result of running some stages.
 
     Attributes:
         artifacts: the start artifact and what every finished stage returned, in order.
-        error: what ended it, where something did.
-        secondary: the walk of the second export, where two go into one app.
+        error: what ended the run, where something did.
+        secondary: the run of the second export, where two go into one app.
     """
 
     artifacts: list[object]
@@ -86,71 +92,107 @@ class Run:
         """Files written (in a dry run: to be written), in order."""
         return tuple(output for record in self.records for output in record.outputs)
 
+    @property
+    def is_good(self) -> bool:
+        """No error, and no finding of level error."""
+        return self.error is None and worst(self.findings) is not Level.ERROR
+
     def last(self, kind: type[_T]) -> _T | None:
         """The newest artifact of that kind."""
         return next((artifact for artifact in reversed(self.artifacts) if isinstance(artifact, kind)), None)
 
 
-def _silent(_event: Event) -> None:
-    """Nobody watches."""
+def ignore(_event: Event) -> None:
+    """No-op observer."""
 
 
-def run(road: tuple[Stage, ...], artifact: object, observer: Callable[[Event], None] = _silent) -> Run:
-    """Walk `road`, starting with `artifact`.
+# Options -> stages
+
+
+def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `options` that are fields of the stage `kind`."""
+    return {name: options[name] for name in kind.__dataclass_fields__ if name in options}
+
+
+def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
+    """The stage `unpack`; with `dequantize` the rewritten model is measured (in a new process without a worker)."""
+    unpack = Unpack(**pick(Unpack, options))
+    if not unpack.dequantize:
+        return unpack
+    return WithAgreement(unpack, max(TIMEOUT, options.get("timeout", TIMEOUT)), worker)
+
+
+def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
+    """The stage `validate`; for a model trained on cropped pictures the effect of cropping is measured, too."""
+    ordinary = Validate(**pick(Validate, options), worker=worker)
+    return WithFraming(ordinary, images=options.get("images"), worker=worker)
+
+
+def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+    """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+    refuse_unknown(options, _KNOWN)
+    proof = (
+        unpacking(options, worker),
+        Translate(**pick(Translate, options), worker=worker),
+        Adapt(**pick(Adapt, options)),
+        proving(options, worker),
+    )
+    if output is None:
+        return proof
+    refuse_contradictions(options)
+    return (*proof, Emit(output, **pick(Emit, options)))
+
+
+_KNOWN = frozenset(
+    name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for name in kind.__dataclass_fields__
+) - {"folder", "worker"} | {"sgie_labels"}
+
+
+# Running stages
+
+
+def run(
+    stages: Sequence[Stage], artifact: object, observer: Callable[[Event], None] = ignore, *, dry: bool = False
+) -> Run:
+    """Run `stages` in order, starting with `artifact`.
 
     Ends at the first `ConvertError` (kept in the result, not raised) or at a stage with a finding of level error: what
     is known to be wrong is not handed on.
+
+    Args:
+        dry: translate, measure and write nothing: unknown results are planned, refusals are real.
     """
     result = Run([artifact])
     with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as workdir:
-        _walk(road, result, lambda stage, item: stage(item, Path(workdir)), Status.DONE, observer)
+        for stage in stages:
+            if not result.is_good:
+                record = Record(stage.name, Status.SKIPPED)
+            else:
+                observer(Record(stage.name, Status.STARTED))
+                item = result.artifacts[-1]
+                if isinstance(item, Validated):  # what goes into the bundle's report learns everything found so far
+                    item = replace(item, findings=result.findings)
+                start = time.perf_counter()
+                try:
+                    done = _plan(stage, item, stages) if dry else stage(item, Path(workdir))
+                except ConvertError as error:
+                    result.error = error
+                    record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
+                else:
+                    good = Status.PLANNED if dry else Status.DONE
+                    status = Status.FAILED if worst(done.findings) is Level.ERROR else good
+                    result.artifacts.append(done.artifact)
+                    record = Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings)
+            result.records.append(record)
+            observer(record)
     return result
 
 
-def dry_run(road: tuple[Stage, ...], artifact: object, observer: Callable[[Event], None] = _silent) -> Run:
-    """Walk `road` without translating, measuring or writing; unknown results are planned, refusals are real."""
-    result = Run([artifact])
-    frame = next((stage.frame for stage in road if isinstance(stage, Adapt)), None)
-    _walk(road, result, lambda stage, item: _plan(stage, item, frame), Status.PLANNED, observer)
-    return result
-
-
-def _walk(
-    road: tuple[Stage, ...],
-    result: Run,
-    step: Callable[[Stage, object], StageResult],
-    success: Status,
-    observer: Callable[[Event], None],
-) -> None:
-    for stage in road:
-        if result.error or worst(result.findings) is Level.ERROR:
-            _note(result, Record(stage.name, Status.SKIPPED), observer)
-            continue
-        observer(Record(stage.name, Status.STARTED))
-        start = time.perf_counter()
-        try:
-            done = step(stage, _complete(result))
-        except ConvertError as error:
-            result.error = error
-            _note(result, Record(stage.name, Status.FAILED, time.perf_counter() - start), observer)
-            continue
-        status = Status.FAILED if worst(done.findings) is Level.ERROR else success
-        result.artifacts.append(done.artifact)
-        _note(result, Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings), observer)
-
-
-def _note(result: Run, record: Record, observer: Callable[[Event], None]) -> None:
-    result.records.append(record)
-    observer(record)
-
-
-def _complete(result: Run) -> object:
-    """The newest artifact; what goes into the bundle's report learns everything found so far."""
-    artifact = result.artifacts[-1]
-    return replace(artifact, findings=result.findings) if isinstance(artifact, Validated) else artifact
-
-
-def _plan(stage: Stage, artifact: object, frame: Frame | None) -> StageResult:
+def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResult:
     """What `stage` would do, as far as can be said without doing it; the export is handed on unchanged."""
     if isinstance(stage, WithAgreement):
         stage = stage.unpack
@@ -160,6 +202,69 @@ def _plan(stage: Stage, artifact: object, frame: Frame | None) -> StageResult:
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
+        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
         names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
+
+
+# Whole conversions
+
+_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame"})
+"""Options about one export: of two they are about the first; `sgie_labels` are the second's."""
+
+
+def convert(
+    exports: Sequence[Path],
+    output: Path,
+    options: Mapping[str, Any],
+    worker: Worker,
+    observer: Callable[[Event], None] = ignore,
+    *,
+    dry: bool = False,
+) -> Run:
+    """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
+
+    Args:
+        exports: one path, or two; of two, `Run.secondary` is the second's run.
+        options: fields of the stages, by name.
+        worker: the process that tf2onnx and LiteRT run in; the caller closes it.
+        dry: only plan, see `run`.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together. Every other error is in the result.
+    """
+    if len(exports) == 1:
+        return run(stages(output, options, worker), exports[0], observer, dry=dry)
+    behind = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
+    behind["labels"] = options.get("sgie_labels")
+    proofs = [stages(None, each, worker) for each in (options, behind)]
+    emit = EmitPair(output, **pick(EmitPair, options))
+    first = run(proofs[0], exports[0], observer, dry=dry)
+    if not (dry or first.is_good):
+        return first
+    second = run(proofs[1], exports[1], observer, dry=dry)
+    merged = replace(
+        first, records=[*first.records, *second.records], error=first.error or second.error, secondary=second
+    )
+    if dry:
+        if first.is_good and second.is_good:
+            names = [export.name for each in (first, second) if (export := each.last(Export))]
+            outputs = tuple(Output(str(emit.folder / name), None) for name in emit.plan(*names))
+            merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
+        return merged
+    if not second.is_good:
+        return merged
+    last = run((emit,), Pair(_validated(first), _validated(second)), observer)
+    return replace(
+        merged,
+        artifacts=[*merged.artifacts, *last.artifacts],
+        records=[*merged.records, *last.records],
+        error=last.error,
+    )
+
+
+def _validated(run: Run) -> Validated:
+    validated = run.last(Validated)
+    assert validated is not None
+    return replace(validated, findings=run.findings)

@@ -22,7 +22,6 @@ _ROOMS = (
     "convert.against.findings",
     "convert.batch.findings",
     "convert.simulate.findings",
-    "convert.cli.steps",
 )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from convert.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["WRITES", "Output", "is_running", "make_folder", "sha256", "write", "write_all"]
 
@@ -101,7 +101,14 @@ def write_all(
             part = folder / f".{name}.{os.getpid()}.part"
             parts.append((part, place))
             contents.append((part, data, mode & ~umask))  # the same permissions apart from what the umask takes away
-        _write_parts(contents)
+        if len(contents) < 2:
+            for one in contents:
+                _write_part(*one)
+        else:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - much that writes nothing imports this
+
+            with ThreadPoolExecutor(min(len(contents), _SIDE_BY_SIDE)) as threads:  # all are on disk when it ends
+                list(threads.map(_write_part, *zip(*contents, strict=True)))  # raises the first error
         for part, place in parts:
             part.replace(place)
     except OSError as error:
@@ -111,19 +118,6 @@ def write_all(
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
     return tuple(Output(str(folder / name), sha256(data)) for name, data in files.items())
-
-
-def _write_parts(contents: Sequence[tuple[Path, bytes, int]]) -> None:
-    """All are on disk when this returns; the first error, when all threads are done."""
-    if len(contents) < 2:
-        for one in contents:
-            _write_part(*one)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - much that writes nothing imports this module
-
-    with ThreadPoolExecutor(min(len(contents), _SIDE_BY_SIDE)) as threads:
-        for _ in threads.map(_write_part, *zip(*contents, strict=True)):
-            pass
 
 
 def _write_part(part: Path, data: bytes, mode: int) -> None:

@@ -15,7 +15,7 @@ from convert.export.dequantize.agreement import GOOD, int8_agreement
 from convert.export.dequantize.rewrite import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
-from convert.road import unpacking
+from convert.pipeline import unpacking
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 

@@ -16,12 +16,12 @@ from convert.export.facts import facts
 from convert.findings import Level, Rule
 from convert.framed import INPUTS, SHAPES, WithFraming, scaled
 from convert.framing import Frame, Framing, parse_frame
+from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.report import dumps, evidence_document, read_evidence
 from convert.validate.stage import Validate
-from convert.warm import warm_worker
 from convert.writing import sha256
 from tests.graph.flat import classifier
 from tests.graph.heads.ssds import ssd
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with warm_worker() as child:
+    with Worker(PRELOAD) as child:
         yield child
 
 

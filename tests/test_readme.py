@@ -1,4 +1,4 @@
-"""README is executed: every `$ ...` line of a ```console block runs, in order, in one folder.
+"""README is executed: every `$ ...` line of a ```console block runs, in order, in one folder; so does its Python.
 
 The exit code is 0 unless the line ends in `# exit code N`; the lines below it must appear in the output,
 where `...` stands for anything.
@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("unpack", "translate", "adapt", "validate", "emit")
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _EXIT = re.compile(r"\s+# exit code (\d+)$")
 
 
@@ -52,3 +54,19 @@ def test_every_example_does_what_readme_says(tmp_path: Path) -> None:
         for expected in shown:
             pattern = ".*".join(re.escape(part) for part in expected.split("..."))
             assert re.search(f"^{pattern}", text, re.MULTILINE), f"{line}\nshould show: {expected}\nshows:\n{text}"
+
+
+@pytest.mark.slow
+def test_the_python_does_what_readme_says(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    blocks = _PYTHON.findall((ROOT / "README.md").read_text())
+    assert blocks
+    (tmp_path / "example.py").write_text("\n".join(blocks))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EI_DEEPSTREAM_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:6] == ["classifier", *[name for name in STAGES for _ in range(2)][:5]]
+    assert "('circle-1', 'circle '), " in done.stdout
+    assert (tmp_path / "many-from-python" / "fruit-cpp-2022" / "report.json").exists()

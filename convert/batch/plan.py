@@ -36,7 +36,7 @@ import traceback
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convert.artifacts import Metadata, slug
 from convert.errors import ConvertError, InputError, PresetError
@@ -44,6 +44,7 @@ from convert.export.archive import read_file
 from convert.export.choose import bundle_name
 from convert.findings import Level, worst
 from convert.isolation import Failed
+from convert.options import ConvertOptions, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +60,6 @@ __all__ = [
     "NAME",
     "Job",
     "Model",
-    "Options",
     "Outcome",
     "State",
     "bug",
@@ -68,6 +68,7 @@ __all__ = [
     "failure",
     "find_models",
     "job",
+    "models_of",
     "plan",
     "read_manifest",
     "short_name",
@@ -180,12 +181,14 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silen
 
     Args:
         job: what to do.
-        worker: a started one (`convert.warm`), in which tf2onnx and LiteRT run; it stays the caller's.
+        worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         observer: is told of every stage, as by `convert.pipeline.run`.
     """
+    from convert.pipeline import convert  # noqa: PLC0415 - the values above travel without what conversions need
+
     start = time.perf_counter()
     try:
-        run = _run(job, worker, observer)
+        run = convert(job.exports, job.output, job.settings, worker, observer)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker
@@ -211,17 +214,6 @@ def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
     return Outcome(job.name, State.FAILED, BUG, seconds, error=error, details=details)
 
 
-def _run(job: Job, worker: Worker, observer: Callable[[Event], None]) -> Run:
-    from convert import cascade, pipeline  # noqa: PLC0415 - the values above travel without what conversions need
-    from convert.road import stages, two_stages  # noqa: PLC0415
-
-    settings = job.settings
-    if job.sgie is None:
-        return pipeline.run(stages(job.output, settings, worker), job.export, observer)
-    roads, emit = two_stages(job.output, settings, worker)
-    return cascade.run((job.export, job.sgie), roads, emit, observer)
-
-
 def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
     wrong = worst(run.findings) is Level.ERROR
     state = State.FAILED if run.error else State.WRONG if wrong else State.DONE
@@ -232,7 +224,7 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in _run
+    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in execute
 
     known: dict[str, Any] = {}
     if export := run.last(Export):
@@ -364,22 +356,19 @@ def plan(
     return tuple(jobs)
 
 
-class Options(Protocol):
-    """The options a manifest may hold."""
+def models_of(paths: Sequence[str]) -> Iterator[Model]:
+    """The models of the manifests among `paths`, then those of the exports, globs and folders.
 
-    @property
-    def names(self) -> Collection[str]:
-        """As they are written: "resize-mode"."""
-
-    def value(self, name: str, raw: object, base: Path) -> tuple[str, Any]:
-        """The option's Python name and the value of `raw`, which TOML gave; paths are relative to `base`.
-
-        Raises:
-            ValueError: it cannot have this value; the message says what it can have.
-        """
+    Raises:
+        InputError: see `read_manifest` and `find_models`.
+    """
+    manifests = [path for path in paths if path.lower().endswith(".toml")]
+    for path in manifests:
+        yield from read_manifest(Path(path))
+    yield from find_models(path for path in paths if path not in manifests)
 
 
-def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
+def read_manifest(path: Path) -> tuple[Model, ...]:
     """The models of the manifest `path`, in order.
 
     Raises:
@@ -401,14 +390,18 @@ def read_manifest(path: Path, options: Options) -> tuple[Model, ...]:
         ) from error
     except RecursionError as error:
         raise InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
-    return _Reader(path, text, options).models(document)
+    return _Reader(path, text).models(document)
 
 
 class _Reader:
     """One manifest."""
 
-    def __init__(self, path: Path, text: str, options: Options) -> None:
-        self._path, self._options = path, options
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        # all options of `convert` but its --name, which is a model's `name`
+        self._options = {
+            name.replace("_", "-"): option for name, option in table(ConvertOptions).items() if name != "bundle_name"
+        }
         self._lines = text.split("\n")
 
     def models(self, document: Mapping[str, Any]) -> tuple[Model, ...]:
@@ -483,16 +476,16 @@ class _Reader:
         for key, raw in table.items():
             spelled = key.replace("_", "-")
             line = _line(self._lines, key, start)
-            if spelled not in self._options.names:
-                known = (*own, *self._options.names)
+            if spelled not in self._options:
+                known = (*own, *self._options)
                 self._refuse(f"there is no option {key!r}{_meant(spelled, known)}", line)
             try:
-                name, value = self._options.value(spelled, raw, self._path.parent)
+                value = self._options[spelled].value(raw, self._path.parent)
             except ValueError as error:
                 self._refuse(f"{key}: {error}", line)
-            if name in given:
+            if self._options[spelled].name in given:
                 self._refuse(f"{spelled} is given twice, with - and with _", line)
-            given[name] = value
+            given[self._options[spelled].name] = value
         return given
 
     def _refuse(self, message: str, line: int | None, hint: str | None = None) -> NoReturn:

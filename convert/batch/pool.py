@@ -278,8 +278,7 @@ def ready() -> None:
     import ai_edge_litert.interpreter  # noqa: F401, PLC0415 - only the child is to have all this
     import onnxruntime  # noqa: F401, PLC0415
 
-    import convert.cascade  # noqa: PLC0415
-    import convert.road  # noqa: PLC0415
+    import convert.pipeline  # noqa: PLC0415
     import convert.validate.comparison  # noqa: F401, PLC0415
 
 

@@ -69,7 +69,7 @@ class Report:
 
 
 def _silent(_job: Job, _event: Event | Outcome) -> None:
-    """Nobody watches."""
+    """No-op observer."""
 
 
 def run(

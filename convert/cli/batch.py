@@ -1,51 +1,42 @@
-"""`ei-deepstream batch`: many exports."""
+"""`ei-deepstream batch`, and `cache`: what it keeps, and its removal."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from convert.cli.batch_options import Convert, converting
-from convert.cli.options import folder_option
-from convert.cli.reporting import reporting
+from convert.cli.options import (
+    adapting,
+    declaration,
+    emitting,
+    exit_code,
+    folder_option,
+    format_option,
+    given,
+    options,
+    reporting,
+    stack,
+    translating,
+    validating,
+    write_json,
+)
+from convert.options import BatchOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
-    from convert.batch.cache import Cache
-    from convert.batch.plan import Job, Model
-    from convert.batch.run import Report, Scheduler
+    from convert.batch.cache import Pruned, Usage
+    from convert.batch.plan import Job
+    from convert.batch.run import Observer, Report
     from convert.findings import Level
 
-__all__ = ["command"]
-
-
-class _Bytes(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
-    """`800M`, `2G`: bytes, in powers of 1024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        number, unit = (value[:-1], value[-1].upper()) if value[-1:].isalpha() else (value, "")
-        try:
-            amount = int(float(number) * 1024 ** ("", "K", "M", "G", "T").index(unit))
-        except (ValueError, OverflowError):
-            amount = 0
-        if amount <= 0:
-            self.fail(f"{value!r} is no size; give 800M or 2G", param, ctx)
-        return amount
-
-
-SIZE = _Bytes()
-"""A number of bytes."""
+__all__ = ["batch", "cache"]
 
 
 @click.command(
@@ -55,41 +46,24 @@ SIZE = _Bytes()
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="MANIFEST|PATHS...")
 @folder_option("The folder of all bundles; each model gets a folder in it.")
-@click.option(
-    "-j", "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes.  [default: one a core]"
+@click.option("-j", "--jobs", **declaration(BatchOptions, "jobs"))
+@options(
+    BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@click.option(
-    "--time-limit",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    help="Seconds for one model, all stages together.",
-)
-@click.option("--memory-limit", type=SIZE, metavar="SIZE", help="For one worker: 800M, 2G.  [default: half of all]")
-@click.option(
-    "--scheduler", metavar="tcp://HOST:8786",
-    help="Convert on the workers of this Dask scheduler (extra [distributed]) instead of here.",
-)  # fmt: skip
-@click.option("--force", is_flag=True, help="Convert also what has not changed.")
-@click.option(
-    "--cache-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where to keep results."
-)
-@converting
+@options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize")
+@translating
+@adapting
+@validating
+@emitting
 @reporting("text", "json", "junit")
-def command(  # noqa: PLR0913 - options
+def batch(
     paths: tuple[str, ...],
     output: Path,
     *,
-    jobs: int | None,
-    time_limit: float,
-    memory_limit: int | None,
-    scheduler: str | None,
-    force: bool,
-    cache_dir: Path | None,
     format_: str,
     fail_on: Level,
     quiet: bool,
-    **options: Any,
+    **values: Any,
 ) -> int:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
@@ -102,89 +76,35 @@ def command(  # noqa: PLR0913 - options
       ei-deepstream batch exports/ -o bundles --target 6.2
       ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml
     """
-    if scheduler is not None and jobs is not None:
+    values = given(values)
+    if values.get("scheduler") is not None and values.get("jobs") is not None:
         raise click.UsageError("--jobs is about this machine; with --scheduler the cluster's workers say how many")
-    from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
-    from convert.batch.plan import plan  # noqa: PLC0415
+    from convert.api import run_batch  # noqa: PLC0415 - --help does without
 
-    source = click.get_current_context().get_parameter_source
-    said = {name: value for name, value in options.items() if source(name) is ParameterSource.COMMANDLINE}
-    known = Convert()
-    todo = plan(tuple(_models(paths, known)), output, known.defaults, said)
-    where = (
-        _pool(jobs, time_limit, memory_limit) if scheduler is None else _cluster(scheduler, time_limit, memory_limit)
-    )
-    report = _run(todo, output, where, Cache(cache_folder(cache_dir)), force=force, hidden=quiet or format_ == "json")
+    progress = functools.partial(_progress, hidden=quiet or format_ == "json")
+    report = run_batch(paths, output, progress, _waiting, **values)
     return _finish(report, output, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-def _models(paths: tuple[str, ...], known: Convert) -> Iterator[Model]:
-    """Those of the manifests, then those of the other paths."""
-    from convert.batch.plan import find_models, read_manifest  # noqa: PLC0415
-
-    manifests = [path for path in paths if path.lower().endswith(".toml")]
-    for path in manifests:
-        yield from read_manifest(Path(path), known)
-    yield from find_models(path for path in paths if path not in manifests)
-
-
-def _pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> AbstractContextManager[Scheduler]:
-    from convert.batch.pool import Pool, cores, half_of_memory  # noqa: PLC0415
-
-    return Pool(jobs or cores(), time_limit, memory_limit or half_of_memory())
-
-
-def _cluster(address: str, time_limit: float, memory_limit: int | None) -> AbstractContextManager[Scheduler]:
-    from convert.batch.dask import Cluster  # noqa: PLC0415
-
-    return Cluster(address, time_limit, memory_limit)
-
-
 @contextlib.contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """With the output folder locked: two runs that write into it with different options would mix their files."""
-    from convert.batch.cache import locked  # noqa: PLC0415
-    from convert.writing import make_folder  # noqa: PLC0415
+def _progress(jobs: Sequence[Job], *, hidden: bool) -> Iterator[Observer]:
+    from convert.render.batch_progress import batch_progress  # noqa: PLC0415 - --help does without
 
-    make_folder(output)
-    with locked(output, wait=False) as free, contextlib.ExitStack() as stack:
-        if not free:
-            click.echo(f"another batch is writing into {output}: waiting for its end", err=True)
-            stack.enter_context(locked(output))
-        yield
+    with batch_progress(jobs, hidden=hidden) as watch:
+        try:
+            yield watch
+        except KeyboardInterrupt:
+            watch.interrupted()
+            raise
 
 
-def _run(
-    jobs: tuple[Job, ...],
-    output: Path,
-    scheduler: AbstractContextManager[Scheduler],
-    cache: Cache,
-    *,
-    force: bool,
-    hidden: bool,
-) -> Report:
-    """Run, and write `batch.json`."""
-    from convert.batch.run import run  # noqa: PLC0415
-    from convert.render.batch_json import batch_document  # noqa: PLC0415
-    from convert.render.batch_progress import batch_progress  # noqa: PLC0415
-    from convert.report import dumps  # noqa: PLC0415
-    from convert.writing import write  # noqa: PLC0415
-
-    with _alone(output):
-        with batch_progress(jobs, hidden=hidden) as watch, scheduler as ready:
-            try:
-                report = run(jobs, output, ready, cache, force=force, observer=watch)
-            except KeyboardInterrupt:
-                watch.interrupted()
-                raise
-        write(output / "batch.json", dumps(batch_document(report, output)))
-    return report
+def _waiting(output: Path) -> None:
+    click.echo(f"another batch is writing into {output}: waiting for its end", err=True)
 
 
 def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
     """Show it; the exit code does not depend on the format."""
     from convert.batch.plan import BUG, State  # noqa: PLC0415
-    from convert.cli.outcome import exit_code  # noqa: PLC0415
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
     failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED]
@@ -193,9 +113,8 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
         code = BUG
     if format_ == "json":
         from convert.render.batch_json import report_document  # noqa: PLC0415
-        from convert.report import dumps  # noqa: PLC0415
 
-        sys.stdout.write(dumps(report_document(report, output, code)).decode())
+        write_json(report_document(report, output, code))
     elif format_ == "junit":
         from convert.render.junit import batch_junit  # noqa: PLC0415
 
@@ -205,3 +124,74 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
 
         show_batch(report, output, quiet=quiet)
     return code
+
+
+_PLACE = stack(
+    click.option(
+        "--cache-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+        help="Where it is.  [default: $EI_DEEPSTREAM_CACHE, $XDG_CACHE_HOME/ei-deepstream, ~/.cache/ei-deepstream]",
+    ),
+    format_option("text", "json"),
+)  # fmt: skip
+
+
+@click.group(name="cache")
+def cache() -> None:
+    """Look at, or clear away, what `batch` keeps of earlier conversions.
+
+    \b
+    Examples:
+      ei-deepstream cache info
+      ei-deepstream cache prune --older-than 7 --max-size 2G
+    """
+
+
+@cache.command(name="info")
+@_PLACE
+def info(cache_dir: Path | None, *, format_: str) -> int:
+    """Say where the cache is, how many bundles it holds, and how large it is."""
+    from convert.batch.cache import (  # noqa: PLC0415 - --help does without
+        Cache,
+        cache_folder,
+        usage,
+    )
+
+    used = usage(Cache(cache_folder(cache_dir)))
+    if format_ == "json":
+        _write_ended_well(used)
+        return 0
+    click.echo(f"{used.folder}\n{used.entries} bundles, {used.bytes:,} bytes")
+    if used.damaged:
+        click.echo(f"{used.damaged} damaged: `ei-deepstream cache prune` removes them")
+    return 0
+
+
+@cache.command(name="prune")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS",
+    help="Remove what was not used for so long.",
+)  # fmt: skip
+@click.option(
+    "--max-size",
+    **declaration(BatchOptions, "memory_limit") | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
+)
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@_PLACE
+def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, everything: bool, format_: str) -> int:
+    """Remove bundles from the cache: damaged ones, and those that were not used lately. Bundles in folders stay."""
+    from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
+    from convert.batch.cache import prune as clear  # noqa: PLC0415
+
+    days = 0.0 if everything else older_than
+    pruned = clear(Cache(cache_folder(cache_dir)), older_than=days * 86_400, max_size=max_size)
+    if format_ == "json":
+        _write_ended_well(pruned)
+        return 0
+    click.echo(f"{pruned.removed} bundles removed, {pruned.bytes:,} bytes; {pruned.left} left")
+    return 0
+
+
+def _write_ended_well(done: Usage | Pruned) -> None:
+    from convert.report import SCHEMA_VERSION  # noqa: PLC0415 - only for this format
+
+    write_json({"schema_version": SCHEMA_VERSION, "exit_code": 0, **dataclasses.asdict(done)})

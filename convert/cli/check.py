@@ -1,22 +1,28 @@
-"""`ei-deepstream check`: what will Gst-nvinfer do with this?"""
+"""`ei-deepstream check`, `explain` and `targets`: what Gst-nvinfer does, by rule and by release."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.depfile import depfile_option
-from convert.cli.reporting import reporting
+from convert.cli.options import (
+    depfile_option,
+    exit_code,
+    format_option,
+    given,
+    options,
+    reporting,
+    write_json,
+)
+from convert.options import CheckOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from convert.check.report import Fix, Report
     from convert.findings import Level
 
-__all__ = ["command"]
+__all__ = ["check", "explain", "targets"]
 
 
 @click.command(
@@ -25,130 +31,132 @@ __all__ = ["command"]
     "whole file. `ei-deepstream explain NVI015` says what a rule is about.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
-@click.option(
-    "--target", default="deepstream-9.1", show_default=True, metavar="RELEASE",
-    help="DeepStream release the config is for.",
-)  # fmt: skip
-@click.option(
-    "--platform", type=click.Choice(["dgpu", "jetson"]), default="dgpu", show_default=True,
-    help="PC or server with a discrete GPU, or Jetson.",
-)  # fmt: skip
-@click.option(
-    "--tensorrt-version", metavar="VERSION", help="TensorRT on the target, where it is not the release's own."
+@options(
+    CheckOptions,
+    *("target", "platform", "tensorrt_version", "onnxruntime", "tensorrt", "timeout", "select", "ignore", "fix"),
 )
-@click.option("--onnxruntime", is_flag=True, help="Load the models with ONNX Runtime, too.")
-@click.option(
-    "--tensorrt", is_flag=True,
-    help="Parse and build the models with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt]).",
-)  # fmt: skip
-@click.option(
-    "--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds for each model."
-)
-@click.option("--select", multiple=True, metavar="IDS", help="Only these rules: NVI070,NVI07,... Repeatable.")
-@click.option("--ignore", multiple=True, metavar="IDS", help="Not these rules. Repeatable.")
-@click.option("--fix", "fix_", is_flag=True, help="Put right what is mechanical, in the files themselves.")
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
 @depfile_option
 @reporting("text", "json", "junit", "sarif")
-def command(  # noqa: PLR0913 - options
+def check(
     paths: tuple[str, ...],
     *,
-    target: str,
-    platform: str,
-    tensorrt_version: str | None,
-    onnxruntime: bool,
-    tensorrt: bool,
-    timeout: float,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    fix_: bool,
     diff_: bool,
     format_: str,
     fail_on: Level,
     quiet: bool,
+    **values: Any,
 ) -> int:
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
     PATH is a Gst-nvinfer config (.txt, .yml), a config of deepstream-app, a bundle, or a folder of them. Labels, the
     header of the ONNX model and the configs an app leads to are looked at, too.
     """
-    from convert.check.run import Check  # noqa: PLC0415 - --help does without
-    from convert.cli.outcome import exit_code  # noqa: PLC0415
-    from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
-    from convert.nvinfer.rules.gather import where  # noqa: PLC0415
+    from convert import api  # noqa: PLC0415 - --help does without
 
-    wanted = chosen(select, ignore)
-    check = Check(where(target, platform, tensorrt_version), wanted)
-    if onnxruntime or tensorrt:
-        from convert.check.gates import Gates  # noqa: PLC0415 - only when asked for
+    shown: list[tuple[Fix, str]] = []
 
-        check.gate = Gates(onnxruntime=onnxruntime, tensorrt=tensorrt, timeout=timeout)
-        check.gate.require()
-    report = check(paths)
-    shown: list[tuple[Fix, str]] | None = None
-    if fix_ or diff_:
-        from convert.check.fix import apply, diff, fixes  # noqa: PLC0415 - only when asked for
+    def show(fix: Fix) -> None:
+        from convert.check.fix import diff  # noqa: PLC0415 - only when asked for
 
-        found = fixes(report, wanted)
-        shown = [(fix, diff(fix)) for fix in found]
-        if fix_:
-            if diff_ and format_ == "text":
-                sys.stdout.writelines(text for _, text in shown)
-            apply(found)
-            report = Check(check.where, wanted, check.gate)(paths)
+        shown.append((fix, diff(fix)))
+        if diff_ and format_ == "text":
+            sys.stdout.write(shown[-1][1])
+
+    report = api.check(paths, observer=show, **given(values))
+    written = bool(values["fix"])
+    if diff_ and not written:
+        from convert.check.fix import fixes  # noqa: PLC0415 - only when asked for
+        from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
+
+        for fix in fixes(report, chosen(values["select"], values["ignore"])):
+            show(fix)
     code = exit_code(report.findings, fail_on, error=report.error)
-    _show(report, code, format_=format_, fail_on=fail_on, quiet=quiet, fixes=shown, written=fix_, diff=diff_)
+    if format_ != "text":
+        _write_check(report, code, format_, fail_on, shown if written or diff_ else None)
+    elif written or not diff_:
+        from convert.render.check_text import show_report  # noqa: PLC0415 - only for this format
+
+        show_report(report, quiet=quiet)
+        for fix, _ in () if quiet else shown:
+            click.echo(f"fixed {fix.path}")
+    if report.error is not None:
+        from convert.render.failure import error_lines  # noqa: PLC0415 - only where something could not be read
+
+        sys.stdout.flush()
+        for file in report.files:
+            if file.error:
+                print("\n".join(error_lines(file.error)), file=sys.stderr)  # noqa: T201
     return code
 
 
-def _show(
-    report: Report,
-    code: int,
-    *,
-    format_: str,
-    fail_on: Level,
-    quiet: bool,
-    fixes: Sequence[tuple[Fix, str]] | None,
-    written: bool,
-    diff: bool,
-) -> None:
-    if format_ == "text":
-        from convert.render.check_text import show_report  # noqa: PLC0415 - only for this format
+def _write_check(report: Report, code: int, format_: str, fail_on: Level, fixes: list[tuple[Fix, str]] | None) -> None:
+    if format_ == "json":
+        from convert.render.check_json import report_document  # noqa: PLC0415 - only for this format
 
-        if diff and not written:
-            sys.stdout.writelines(text for _, text in fixes or ())
-        else:
-            show_report(report, quiet=quiet)
-        if written and not quiet:
-            for fix, _ in fixes or ():
-                print(f"fixed {fix.path}")  # noqa: T201
-    elif format_ == "json":
-        from convert.render.check_json import report_document  # noqa: PLC0415
-        from convert.report import dumps  # noqa: PLC0415
-
-        _write(dumps(report_document(report, code, fixes)))
+        write_json(report_document(report, code, fixes))
     elif format_ == "sarif":
         from convert.render.sarif import sarif_document  # noqa: PLC0415
-        from convert.report import dumps  # noqa: PLC0415
 
-        _write(dumps(sarif_document(report, code)))
+        write_json(sarif_document(report, code))
     else:
         from convert.render.junit import check_junit  # noqa: PLC0415
 
-        _write(check_junit(report, fail_on))
-    _show_errors(report)
+        sys.stdout.write(check_junit(report, fail_on).decode())
 
 
-def _write(document: bytes) -> None:
-    sys.stdout.write(document.decode())
+@click.command(name="explain")
+@click.argument("rules", nargs=-1, metavar="[RULE]...")
+@format_option("text", "json")
+def explain(rules: tuple[str, ...], *, format_: str) -> int:
+    """Say what a rule is about, how nvinfer behaves, and what to do; without a RULE, list them all."""
+    from convert.errors import PresetError  # noqa: PLC0415 - --help does without
+    from convert.rulebook import rulebook  # noqa: PLC0415
+
+    book = rulebook()
+    wanted = [rule.upper() for rule in rules]
+    for rule in wanted:
+        if rule not in book:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped id
+
+            near = get_close_matches(rule, book, 1)
+            hint = f"did you mean {near[0]}?" if near else "`ei-deepstream explain` lists them"
+            raise PresetError(f"there is no rule {rule!r}", hint=hint)
+    found = [book[rule] for rule in wanted] or list(book.values())
+    if format_ == "json":
+        from convert.render.rules import rules_document  # noqa: PLC0415 - only for this format
+
+        write_json(rules_document(found))
+    else:
+        from convert.render.rules import explanation, listing  # noqa: PLC0415
+
+        sys.stdout.write("\n".join(map(explanation, found)) if wanted else listing(found))
+    return 0
 
 
-def _show_errors(report: Report) -> None:
-    if report.error is None:
-        return
-    from convert.render.failure import error_lines  # noqa: PLC0415 - only where something could not be read
+@click.command(name="targets")
+@click.argument("release", required=False, metavar="[RELEASE]")
+@click.option("--platform", type=click.Choice(["jetson", "dgpu"]), help="Only this platform.")
+@format_option("text", "json")
+def targets(release: str | None, *, platform: str | None, format_: str) -> int:
+    """List the DeepStream releases: TensorRT, CUDA, JetPack, Jetson families; with a RELEASE, all about that one.
 
-    sys.stdout.flush()
-    for file in report.files:
-        if file.error:
-            print("\n".join(error_lines(file.error)), file=sys.stderr)  # noqa: T201
+    A * marks what could not be verified in NVIDIA's own pages or sources; `--format json` says why.
+    """
+    from convert.nvinfer.targets import platforms, target  # noqa: PLC0415 - --help does without
+    from convert.nvinfer.targets import targets as all_targets  # noqa: PLC0415
+
+    found = [each for each in all_targets() if platform in {None, each.platform}]
+    if release:
+        # Any platform will do to recognise the release, or to say what there is instead.
+        number = target(release, platform or platforms()[0]).deepstream
+        found = [each for each in found if each.deepstream == number]
+    if format_ == "json":
+        from convert.render.targets import targets_document  # noqa: PLC0415 - only for this format
+
+        write_json(targets_document(found))
+    else:
+        from convert.render.targets import details, table  # noqa: PLC0415
+
+        sys.stdout.write("\n".join(map(details, found)) if release else table(found))
+    return 0

@@ -1,21 +1,36 @@
-"""`ei-deepstream convert`: the whole road."""
+"""`ei-deepstream convert` and `inspect`."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from convert.cli.depfile import depfile_option
-from convert.cli.options import LABELS, adapting, common, emitting, folder_option, translating, unpacking, validating
+from convert.cli.options import (
+    adapting,
+    as_usage,
+    common,
+    declaration,
+    depfile_option,
+    emitting,
+    exit_code,
+    finish,
+    folder_option,
+    given,
+    options,
+    translating,
+    unpacking,
+    validating,
+    write_json,
+)
+from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
     from convert.findings import Level
+    from convert.framing import Frame
 
-__all__ = ["command"]
+__all__ = ["convert", "inspect"]
 
 
 @click.command(name="convert")
@@ -27,14 +42,7 @@ __all__ = ["command"]
     metavar="EXPORT",
     help="With --pgie: the model for each object found; both go into one app.",
 )
-@click.option(
-    "--object-batch-size",
-    type=click.IntRange(1, 1024),
-    default=16,
-    show_default=True,
-    help="With --sgie: objects at a time.",
-)
-@click.option("--sgie-labels", type=LABELS, metavar="a;b;c|FILE", help="Labels of the --sgie model.")
+@options(ConvertOptions, "object_batch_size", "sgie_labels")
 @folder_option("The folder to write the bundle into.")
 @unpacking
 @translating
@@ -44,7 +52,7 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
 @depfile_option
 @common
-def command(
+def convert(
     export: Path | None,
     output: Path,
     pgie: Path | None,
@@ -54,7 +62,7 @@ def command(
     format_: str,
     fail_on: Level,
     quiet: bool,
-    **options: Any,
+    **values: Any,
 ) -> int:
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
@@ -74,28 +82,39 @@ def command(
     """
     if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
         raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")
-    for name in ("role", "operate_on_gie_id") if pgie else ():
-        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} means nothing with --pgie and --sgie: they say it already"
-            )
-    if options["frame"] is not None and options["role"] == "sgie":
-        raise click.UsageError("--frame is about whole frames, and --role sgie looks at objects: leave one of them out")
-    from convert.warm import warm_worker  # noqa: PLC0415 - brings little, and starts what takes longest
+    values = given(values)
+    with as_usage(": "):
+        refuse_contradictions(values, pair=sgie is not None)
+    from convert.api import run_conversion  # noqa: PLC0415 - --help does without
+    from convert.render.progress import progress  # noqa: PLC0415
 
-    with contextlib.closing(warm_worker()) as worker:
-        if not dry_run:
-            worker.start()
-        from convert import cascade, pipeline  # noqa: PLC0415 - while the worker imports, too
-        from convert.cli.outcome import finish  # noqa: PLC0415
-        from convert.render.progress import progress  # noqa: PLC0415
-        from convert.road import stages, two_stages  # noqa: PLC0415
+    first = export or pgie
+    assert first is not None
+    with progress(quiet=quiet or format_ == "json") as observer:
+        run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, observer=observer, **values)
+    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
-        with progress(quiet=quiet or format_ == "json") as observer:
-            if pgie and sgie:
-                roads, emit = two_stages(output, options, worker)
-                result = (cascade.dry_run if dry_run else cascade.run)((pgie, sgie), roads, emit, observer)
-            else:
-                road = stages(output, options, worker)
-                result = (pipeline.dry_run if dry_run else pipeline.run)(road, export, observer)
-    return finish(result, format_=format_, fail_on=fail_on, quiet=quiet)
+
+@click.command(name="inspect")
+@click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
+@click.option(
+    "--frame",
+    **declaration(ConvertOptions, "frame")
+    | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
+)
+@common
+def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, quiet: bool) -> int:
+    """Say what a file or folder is, every model found in it, which one `convert` would take, and what is in the way.
+
+    Reads, runs nothing, writes nothing. Exit code 0 also when there is nothing to convert: the answer is the result.
+    """
+    from convert import api  # noqa: PLC0415 - brings numpy; --help does without
+    from convert.render.inspection import inspection_document, show_inspection  # noqa: PLC0415
+
+    inspection = api.inspect(path)
+    code = exit_code(inspection.findings, fail_on)
+    if format_ == "json":
+        write_json(inspection_document(inspection, code, frame))
+    elif not quiet:
+        show_inspection(inspection, frame)
+    return code

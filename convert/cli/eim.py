@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["command"]
+from convert.cli.options import (
+    EXISTING,
+    common,
+    declaration,
+    exit_code,
+    write_json,
+)
+from convert.options import ConvertOptions
 
-# As in `convert.cli`: listing the commands imports none of them.
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "inspect": ("convert.cli.eim_inspect", "Say which machine an .eim is for, and whether it starts on this one."),
-    "classify": ("convert.cli.eim_classify", "Send a picture or features to an .eim and show its answer."),
-    "compare": ("convert.cli.eim_compare", "Give an .eim and a bundle the same pictures and compare what they say."),
-    "serve": ("convert.cli.eim_serve", "Answer as an .eim with a converted bundle."),
-    "pack": ("convert.cli.eim_pack", "Make one executable .eim file of a converted bundle."),
-    "proxy": ("convert.cli.eim_proxy", "Stand between a client and an .eim and show what they say."),
-}
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.artifacts import ImageScaling
+    from convert.eim.client import Client, Model, Reply
+    from convert.eim.compare import Comparison
+    from convert.eim.inspection import Inspection
+    from convert.eim.proxy import Event
+    from convert.findings import Finding, Level
+
+__all__ = ["eim"]
 
 
-class _Commands(click.Group):
-    """A group that imports a command's module when the command is used."""
+class _InOrder(click.Group):
+    """Lists its commands in the order they are declared."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+        return list(self.commands)
 
 
-@click.command(cls=_Commands, name="eim")
-def command() -> None:
+@click.group(cls=_InOrder, name="eim")
+def eim() -> None:
     """Inspect, talk to, compare with and answer as Edge Impulse's Linux executables (.eim).
 
     \b
@@ -47,3 +51,490 @@ def command() -> None:
       ei-deepstream eim compare model.eim bundle pictures/*.jpg
       ei-deepstream eim pack bundle -o converted.eim
     """
+
+
+_target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
+"""An .eim to start, or the socket of one that runs."""
+
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds the .eim may take to start, and for each answer.",
+)
+
+
+def _limits(seconds: float) -> Any:
+    """The client's limits with `--timeout` for all."""
+    from convert.eim.client import Limits  # noqa: PLC0415 - only a running command needs it
+
+    return Limits(start=seconds, answer=seconds)
+
+
+def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
+    """The JSON document of a command that has findings, with the keys all commands have."""
+    from convert.report import SCHEMA_VERSION, finding_document  # noqa: PLC0415
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "exit_code": exit_code,
+        **rest,
+        "findings": [finding_document(finding) for finding in findings],
+        "error": None,
+    }
+
+
+_MODES = {
+    "socket": "a running .eim's socket",
+    "packed": "a bundle packed by `eim pack`",
+    "other": "no .eim",
+    "script": "a script",
+}
+
+
+@eim.command(name="inspect", short_help="Say which machine an .eim is for, and whether it starts on this one.")
+@_target
+@click.option("--hello", is_flag=True, help="Start it (or connect) and ask what it says of itself.")
+@_timeout
+@common
+def inspect(
+    target: Path, *, hello: bool, timeout: float, format_: str, fail_on: Level, quiet: bool
+) -> int:  # fmt: skip
+    """Say which machine an .eim is for, whether it starts on this one, and what to download instead.
+
+    The file is read, never run, unless --hello is given. A reason why it cannot start here is a finding of level error.
+    """
+    from convert.eim.client import talk  # noqa: PLC0415
+    from convert.eim.greeting import greeting_findings  # noqa: PLC0415
+    from convert.eim.inspection import inspect as inspect_file  # noqa: PLC0415
+
+    inspection = inspect_file(target)
+    findings = inspection.findings
+    model = None
+    if hello and inspection.kind != "other":
+        with talk(target, limits=_limits(timeout)) as client:
+            model = client.model
+            findings += greeting_findings(model, target)
+    code = exit_code(findings, fail_on)
+    if format_ == "json":
+        document = _findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw)
+        write_json(document)
+    elif not quiet:
+        from convert.render.text import console, show_findings  # noqa: PLC0415 - rich is not needed for JSON
+
+        out = console()
+        for name, text in [*_inspection_lines(inspection), *(_hello_lines(model) if model else [])]:
+            out.print(f"  {name:<10} {text}", markup=False)
+        show_findings(findings, out)
+    return code
+
+
+def _inspection_document(inspection: Inspection) -> dict[str, Any]:
+    binary, host = inspection.binary, inspection.host
+    return {
+        "path": str(inspection.path),
+        "kind": inspection.kind,
+        "binary": binary
+        and {
+            "system": binary.system,
+            "machines": list(binary.machines),
+            "bits": binary.bits,
+            "interpreter": binary.interpreter,
+            "libraries": list(binary.libraries),
+            "glibc": binary.glibc and ".".join(map(str, binary.glibc)),
+            "hard_float": binary.hard_float,
+        },
+        "targets": [name for target in inspection.targets for name in target.names],
+        "host": {"system": host.system, "machine": host.machine, "bits": host.bits, "target": host.target},
+    }
+
+
+def _inspection_lines(inspection: Inspection) -> list[tuple[str, str]]:
+    binary, host = inspection.binary, inspection.host
+    lines = [("file", str(inspection.path))]
+    if binary is None:
+        lines.append(("is", _MODES.get(inspection.kind, "an executable that cannot be read")))
+    else:
+        floats = {None: "", True: ", hard float", False: ", soft float"}[binary.hard_float]
+        lines.append(("is", f"{binary.system} {'/'.join(binary.machines)}, {binary.bits}-bit{floats}"))
+        lines += [("target", f"{each.title}: {', '.join(each.names)}") for each in inspection.targets]
+        lines += [("loader", binary.interpreter)] if binary.interpreter else []
+        lines += [("needs", ", ".join(binary.libraries))] if binary.libraries else []
+    lines.append(("here", f"{host.system} {host.machine}, {host.bits}-bit"))
+    return lines
+
+
+def _hello_lines(model: Model) -> list[tuple[str, str]]:
+    project = model.raw.get("project")
+    named = project if isinstance(project, dict) else {}
+    lines = [("project", f"{named.get('name')} by {named.get('owner')}, version {named.get('deploy_version')}")]
+    size = f"{model.width}x{model.height}x{model.channels}" if model.width else f"{model.features} features"
+    lines.append(("model", f"{model.kind}, {size}, resize {model.resize_mode}"))
+    lines.append(("labels", ", ".join(model.labels)))
+    for threshold in model.thresholds:
+        values = ", ".join(f"{key} {value}" for key, value in threshold.items() if key not in {"id", "type"})
+        lines.append(("threshold", f"block {threshold.get('id')}, {threshold.get('type')}: {values}"))
+    return lines
+
+
+class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
+    """`BLOCK:KEY=VALUE`, or `VALUE` for the min_score of every detection block."""
+
+    name = "threshold"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, str, float]:
+        if isinstance(value, tuple):
+            return value
+        block, colon, rest = value.rpartition(":")
+        key, equals, number = rest.rpartition("=")
+        try:
+            return int(block) if colon else None, key if equals else "min_score", float(number)
+        except ValueError:
+            self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
+
+
+@eim.command(name="classify", short_help="Send a picture or features to an .eim and show its answer.")
+@_target
+@click.argument("pictures", type=EXISTING, nargs=-1, metavar="[PICTURE]...")
+@click.option("--features", type=EXISTING, metavar="FILE", help="Numbers from a text file instead of pictures.")
+@click.option("--continuous", is_flag=True, help="Send the features in slices, as for a microphone.")
+@click.option("--stdin", "stdio", is_flag=True, help="Talk over the program's standard input instead of a socket.")
+@click.option("--no-shm", "unshared", is_flag=True, help="Send features as JSON even where shared memory is offered.")
+@click.option(
+    "--threshold",
+    "thresholds",
+    type=_Threshold(),
+    multiple=True,
+    metavar="VALUE|BLOCK:KEY=VALUE",
+    help="Set a threshold first; a VALUE alone is the min_score of every detection block.",
+)
+@_timeout
+@common
+def classify(  # noqa: PLR0913 - one parameter an option
+    target: Path,
+    pictures: tuple[Path, ...],
+    *,
+    features: Path | None,
+    continuous: bool,
+    stdio: bool,
+    unshared: bool,
+    thresholds: tuple[tuple[int | None, str, float], ...],
+    timeout: float,
+    format_: str,
+    fail_on: Level,  # noqa: ARG001 - this command finds nothing
+    quiet: bool,
+) -> int:
+    """Send pictures, or features from a file, to an .eim and show what it answers.
+
+    Pictures are resized as the .eim says, and packed one number a pixel. Every step has a time limit.
+
+    \b
+    Examples:
+      ei-deepstream eim classify model.eim cat.jpg dog.jpg
+      ei-deepstream eim classify model.eim --features features.txt --format json
+      ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3
+    """
+    if bool(pictures) == bool(features):
+        raise click.UsageError("Give pictures or --features FILE.")
+    if continuous and not features:
+        raise click.UsageError("--continuous needs --features FILE.")
+    from convert.eim.client import talk  # noqa: PLC0415 - --help does without
+
+    with talk(target, stdio=stdio, shared=not unshared, limits=_limits(timeout)) as client:
+        for block, key, value in thresholds:
+            _set_threshold(client, block, key, value)
+        answers = []
+        for name, data in _classify_inputs(client, pictures, features, continuous=continuous):
+            reply = client.classify_slice(data) if continuous else client.classify(data)
+            answers.append((name, reply))
+            if format_ == "text" and not quiet:
+                _show_reply(name, reply)
+    if format_ == "json":
+        shown = [
+            {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
+            for name, reply in answers
+        ]
+        write_json(_findings_document((), 0, answers=shown))
+    return 0
+
+
+def _set_threshold(client: Client, block: int | None, key: str, value: float) -> None:
+    blocks = [block] if block is not None else [
+        int(each["id"]) for each in client.model.thresholds if each.get("type") == "object_detection" and "id" in each
+    ]  # fmt: skip
+    if not blocks:
+        from convert.errors import PresetError  # noqa: PLC0415
+
+        raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
+    for each in blocks:
+        client.set_threshold(each, key, value)
+
+
+def _classify_inputs(
+    client: Client, pictures: tuple[Path, ...], features: Path | None, *, continuous: bool
+) -> list[tuple[str, NDArray[np.float32]]]:
+    """Name and features of everything that is to be sent."""
+    from convert.artifacts import ResizeMode  # noqa: PLC0415
+    from convert.eim.features import pack, read_features  # noqa: PLC0415
+    from convert.errors import InputError  # noqa: PLC0415
+
+    model = client.model
+    if features:
+        data = read_features(features)
+        if not continuous:
+            return [(str(features), data)]
+        if not model.slice:
+            raise InputError("this .eim does not say how long a slice is", path=features, hint="leave out --continuous")
+        count = len(data) // model.slice
+        return [(f"{features} slice {n}", data[n * model.slice : (n + 1) * model.slice]) for n in range(count)]
+    from convert.images.read import read_fitted  # noqa: PLC0415
+
+    if not model.width or not model.height:
+        raise InputError("this .eim takes no pictures", path=pictures[0], hint="give its features with --features")
+    mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
+    channels = model.channels or 1  # as the Node.js client takes it
+    return [(str(path), pack(read_fitted(path, model.height, model.width, channels, mode))) for path in pictures]
+
+
+def _show_reply(name: str, reply: Reply) -> None:
+    from convert.render.text import console  # noqa: PLC0415 - rich is not needed for JSON
+
+    out = console()
+    out.print(f"{name}  ({reply.seconds * 1000:.1f} ms)", markup=False)
+    for label, score in (reply.result.get("classification") or {}).items():
+        out.print(
+            f"  {label:<20} {score:.4f}" if isinstance(score, float | int) else f"  {label:<20} {score}", markup=False
+        )
+    boxes = reply.result.get("bounding_boxes")
+    for box in boxes or []:
+        place = f"{box.get('x')},{box.get('y')} {box.get('width')}x{box.get('height')}"
+        out.print(f"  {box.get('label')!s:<20} {box.get('value')!s:<20} {place}", markup=False)
+    if boxes == []:
+        out.print("  nothing found")
+    for key, value in reply.result.items():
+        if key not in {"classification", "bounding_boxes"}:
+            out.print(f"  {key}: {value}", markup=False)
+
+
+@eim.command(name="compare", short_help="Give an .eim and a bundle the same pictures and compare what they say.")
+@_target
+@click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
+@click.argument("pictures", type=EXISTING, nargs=-1, required=True, metavar="PICTURES...")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.01,
+    show_default=True,
+    help="Largest difference of a score that is allowed.",
+)
+@click.option(
+    "--pixels",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Pixels of the model's input that an edge of a box may be off.",
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Detection threshold for both.  [default: the .eim's]")
+@click.option(
+    "--image-scaling",
+    **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
+)
+@_timeout
+@common
+def compare(  # noqa: PLR0913 - one parameter an option
+    target: Path,
+    other: Path,
+    pictures: tuple[Path, ...],
+    *,
+    tolerance: float,
+    pixels: int,
+    threshold: float | None,
+    image_scaling: ImageScaling | None,
+    timeout: float,
+    format_: str,
+    fail_on: Level,
+    quiet: bool,
+) -> int:
+    """Give an .eim and a converted bundle the same pixels, and say whether they answer the same.
+
+    PICTURES are files and folders. The bundle may be packed; instead of it the .tflite may stand that both were made
+    from. Exit code 1 when they do not agree.
+
+    \b
+    Examples:
+      ei-deepstream eim compare model.eim bundle pictures
+      ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05
+    """
+    from convert.artifacts import ImageScaling  # noqa: PLC0415 - --help does without
+    from convert.eim.client import talk  # noqa: PLC0415
+    from convert.eim.compare import compare as compare_answers  # noqa: PLC0415
+    from convert.eim.sides import other_side  # noqa: PLC0415
+    from convert.images.read import find  # noqa: PLC0415
+
+    files = find(pictures, videos=False)
+    scaling = image_scaling or ImageScaling.NONE
+    with talk(target, limits=_limits(timeout)) as client, other_side(other, client.model, scaling, timeout) as ours:
+        comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
+    findings = comparison.all_findings
+    code = exit_code(findings, fail_on)
+    if format_ == "json":
+        about = _comparison_document(comparison)
+        write_json(_findings_document(findings, code, **about, tolerance=tolerance, pixels=pixels))
+    elif not quiet:
+        _show_comparison(comparison, tolerance, agrees=_agrees(comparison))
+    return code
+
+
+def _agrees(comparison: Comparison) -> bool:
+    return not any(found.level == "error" for found in comparison.all_findings)
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "agrees": _agrees(comparison),
+        "largest_difference": comparison.largest,
+        "pictures": [
+            {
+                "path": each.path,
+                "seconds": round(each.seconds, 6),
+                "pairs": [
+                    {"label": pair.label, "eim": pair.eim, "ours": pair.ours, "score_difference": pair.score,
+                     "pixels": pair.pixels}
+                    for pair in each.pairs
+                ],
+            }
+            for each in comparison.pictures
+        ],
+    }  # fmt: skip
+
+
+def _show_comparison(comparison: Comparison, tolerance: float, *, agrees: bool) -> None:
+    from convert.render.text import console, show_findings  # noqa: PLC0415 - rich is not needed for JSON
+
+    out = console()
+    show_findings(comparison.findings, out)
+    for each in comparison.pictures:
+        scores = [pair.score for pair in each.pairs if pair.score is not None]
+        moved = [pair.pixels for pair in each.pairs if pair.pixels is not None]
+        what = f"{len(each.pairs)} boxes" if moved or not scores else f"{len(scores)} labels"
+        edges = f", edges {max(moved)} px" if moved else ""
+        out.print(f"{each.path}: {what}, largest difference {max(scores, default=0):.2g}{edges}", markup=False)
+        show_findings(each.findings, out)
+    count = len(comparison.pictures)
+    verdict = "they agree" if agrees else "they do not agree"
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    out.print(f"{verdict}: {pictures}, largest difference {comparison.largest:.2g} (limit {tolerance:g})")
+
+
+@eim.command(name="serve", short_help="Answer as an .eim with a converted bundle.")
+@click.argument("bundle", type=EXISTING, metavar="BUNDLE")
+@click.argument("where", required=False, metavar="SOCKET|stdin")
+@click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
+@click.option("--print-info", "info", is_flag=True, help="Print what the model says of itself, and exit.")
+def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
+    """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
+
+    One client is served; SIGINT, SIGTERM and SIGHUP end it with 128 + number. What is printed is what an .eim prints.
+
+    \b
+    Examples:
+      ei-deepstream eim serve bundle /tmp/model.sock --keep
+      edge-impulse-linux-runner --model-file /tmp/model.sock
+    """
+    if (where is None) != info:
+        raise click.UsageError("Give a socket, stdin, or --print-info.")
+    from convert.eim.impulse import read_impulse  # noqa: PLC0415 - --help does without
+    from convert.eim.server import print_info, serve_socket, serve_stdin  # noqa: PLC0415
+
+    impulse = read_impulse(bundle)
+    if where is None:
+        return print_info(impulse)
+    return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
+
+
+@eim.command(name="pack", short_help="Make one executable .eim file of a converted bundle.")
+@click.argument("bundle", type=EXISTING, metavar="BUNDLE")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .eim to write."
+)
+@click.option(
+    "--python",
+    metavar="PATH",
+    help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
+)
+@common
+def pack(
+    bundle: Path,
+    output: Path,
+    *,
+    python: str | None,
+    format_: str,
+    fail_on: Level,  # noqa: ARG001 - this command finds nothing
+    quiet: bool,
+) -> int:
+    """Make one executable .eim file of BUNDLE, for the Edge Impulse SDKs of any language.
+
+    It runs with the Python that packed it, or, where that is not there, with the ei-deepstream on the PATH; so that
+    has to be installed on the machine, and nothing else.
+    """
+    from convert.eim.pack import pack as pack_bundle  # noqa: PLC0415 - --help does without
+
+    written = pack_bundle(bundle, output, interpreter=python)
+    if format_ == "json":
+        from convert.report import output_document  # noqa: PLC0415
+
+        write_json(_findings_document((), 0, outputs=[output_document(written)]))
+    elif not quiet:
+        click.echo(f"wrote {written.path}")
+    return 0
+
+
+@eim.command(name="proxy", short_help="Stand between a client and an .eim and show what they say.")
+@click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
+@_target
+@_timeout
+@click.option(
+    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="Lines for people, or one JSON object a line.",
+)  # fmt: skip
+def proxy(socket: Path, target: Path, *, timeout: float, format_: str) -> int:
+    """Make SOCKET, start FILE (or connect to its socket), and print what passes between the two, with timings.
+
+    \b
+    Example, in two shells:
+      ei-deepstream eim proxy /tmp/watch.sock model.eim
+      edge-impulse-linux-runner --model-file /tmp/watch.sock
+    """
+    from convert.eim.proxy import proxy as run_proxy  # noqa: PLC0415 - --help does without
+
+    return run_proxy(socket, target, _line_of_event if format_ == "text" else _json_of_event, start=timeout)
+
+
+def _line_of_event(event: Event) -> None:
+    arrow = {"client": "->", "eim": "<-"}[event.origin]
+    took = "" if event.took is None else f" {event.took * 1000:.1f} ms"
+    text = event.content if isinstance(event.content, str) else json.dumps(event.content)
+    _print_line(f"{event.seconds:9.3f} {arrow} {event.size} bytes{took}  {text}")
+
+
+def _json_of_event(event: Event) -> None:
+    _print_line(
+        json.dumps(
+            {
+                "seconds": round(event.seconds, 6),
+                "from": event.origin,
+                "kind": event.kind,
+                "bytes": event.size,
+                "took": event.took and round(event.took, 6),
+                "content": event.content,
+            }
+        )
+    )
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

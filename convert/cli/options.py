@@ -1,121 +1,164 @@
-"""Options that several commands share, declared once so that they read and mean the same everywhere."""
+"""What commands share: their options, made of the tables in `convert.options`, and how they end."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from convert.artifacts import ImageScaling, ResizeMode, Task
-from convert.cli.reporting import reporting, stack
-from convert.errors import PresetError
-from convert.framing import Frame, parse_frame
+from convert.findings import Level, worst
+from convert.options import ConvertOptions, Option, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+    from convert.depfile import Reads
+    from convert.findings import Finding
+    from convert.pipeline import Run
 
 __all__ = [
     "EXISTING",
-    "FRAME",
-    "LABELS",
-    "SCALING",
     "adapting",
+    "as_usage",
     "common",
+    "declaration",
+    "depfile_option",
     "emitting",
+    "exit_code",
+    "finish",
     "folder_option",
+    "format_option",
+    "given",
+    "options",
+    "reporting",
+    "stack",
     "tflite_option",
     "translating",
     "unpacking",
     "validating",
+    "write_json",
 ]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
-# Edge Impulse's API and documentation spell the scalings differently from the SDK's enumerators; both are understood.
-_SCALING_NAMES = {
-    "0..1": ImageScaling.NONE,
-    "0..255": ImageScaling.FROM_0_TO_255,
-    "-1..1": ImageScaling.MINUS_1_TO_1,
-    "-128..127": ImageScaling.MINUS_128_TO_127,
-    "bgr-subtract-imagenet-mean": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
-    **{scaling.value: scaling for scaling in ImageScaling},
-}
+
+def stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(function: _F) -> _F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
 
 
-class _Scaling(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
-    name = "scaling"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ImageScaling:
-        if isinstance(value, ImageScaling):
-            return value
-        if value in _SCALING_NAMES:
-            return _SCALING_NAMES[value]
-        self.fail(f"{value!r} is none of {', '.join(_SCALING_NAMES)}", param, ctx)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return "[" + "|".join(scaling.value for scaling in ImageScaling) + "]"
+def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    # An error is shown by __main__, after this command's context is gone; the state object outlives it.
+    if isinstance(ctx.obj, dict):
+        ctx.obj["format"] = value
+    return value
 
 
-SCALING = _Scaling()
-"""An image scaling, in Edge Impulse's spellings."""
+def _level(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Level:
+    return Level(value)
 
 
-class _Labels(click.ParamType):  # type: ignore[type-arg]
-    """`a;b;c`, `a,b,c`, or a text file with one label a line (or one line of `;`)."""
-
-    name = "labels"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        path = Path(value)
-        separator = ";" if ";" in value else ","
-        try:
-            if path.is_file():
-                value = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-                separator = "\n" if "\n" in value else ";"
-        except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"cannot read labels from {value}: {error}", param, ctx)
-        labels = tuple(label.strip() for label in value.split(separator))
-        if not all(labels):
-            self.fail("a label is empty", param, ctx)
-        return labels
+def format_option(*formats: str) -> Callable[[_F], _F]:
+    """--format, the first of `formats` being the default."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        is_eager=True,
+        callback=_remember_format,
+        help="What is printed on standard output.",
+    )
 
 
-LABELS = _Labels()
-"""The type of --labels."""
+def reporting(*formats: str) -> Callable[[_F], _F]:
+    """--format, --fail-on, --quiet."""
+    return stack(
+        format_option(*formats),
+        click.option(
+            "--fail-on",
+            type=click.Choice([level.value for level in Level]),
+            default=Level.ERROR.value,
+            show_default=True,
+            callback=_level,
+            help="Exit with 1 when there is a finding of this level or worse.",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON)."),
+    )
 
 
-class _Frame(click.ParamType):  # type: ignore[type-arg]
-    """`16:9` or `1280x720`."""
+class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
+    """What `Option.parse` reads."""
 
-    name = "frame"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Frame:
-        if isinstance(value, Frame):
-            return value
-        try:
-            return parse_frame(value)
-        except PresetError as error:
-            self.fail(f"{error.message}; {error.hint}", param, ctx)
-
-
-FRAME = _Frame()
-"""The type of --frame."""
-
-
-class _Choice(click.Choice[Any]):
-    """A choice among a StrEnum's values, given to the command as the enum's member."""
-
-    def __init__(self, kind: type[Task | ResizeMode], members: Iterable[Task | ResizeMode]) -> None:
-        super().__init__([member.value for member in members])
-        self.kind = kind
+    def __init__(self, option: Option) -> None:
+        self.name = option.name
+        self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if isinstance(value, self.kind) else self.kind(super().convert(value, param, ctx))
+        try:
+            return self._option.value(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def declaration(declared: Any, name: str) -> dict[str, Any]:
+    """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is written.
+
+    Members of an enumeration stay text here; `convert.options.checked` makes members of them.
+    """
+    option = table(declared)[name]
+    if option.type is bool:
+        return {"is_flag": True, "help": option.help}
+    kind: Any = click.STRING
+    if option.parse:
+        kind = _Parsed(option)
+    elif option.choices:
+        kind = click.Choice([str(choice) for choice in option.choices])
+    elif option.type is Path:
+        kind = EXISTING
+    elif option.type is int:
+        kind = click.IntRange(option.low, option.high)
+    elif option.type is float:
+        kind = click.FloatRange(option.low or option.above, option.high, min_open=option.above is not None)
+    return {
+        "type": kind,
+        "default": None if option.many else option.default,
+        "show_default": option.default is not None and not option.many,
+        "multiple": option.many,
+        "metavar": option.metavar,
+        "help": option.help,
+    }
+
+
+def options(declared: Any, *names: str) -> Callable[[_F], _F]:
+    """The options `names` of one of `convert.options`' classes, shown in this order."""
+    spelled = {"bundle_name": "name"}
+    return stack(
+        *(
+            click.option(f"--{spelled.get(name, name).replace('_', '-')}", name, **declaration(declared, name))
+            for name in names
+        )
+    )
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Those of `values` that stand on the command line; the rest has its default."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in values.items() if source(name) is ParameterSource.COMMANDLINE}
 
 
 def folder_option(text: str) -> Callable[[_F], _F]:
@@ -126,119 +169,24 @@ def folder_option(text: str) -> Callable[[_F], _F]:
 common = reporting("text", "json")
 """--format, --fail-on, --quiet."""
 
-unpacking = stack(
-    click.option(
-        "--model", metavar="ID", help="Which model, where an export holds several (symbol, file, impulse or number)."
-    ),
-    click.option(
-        "--name", "bundle_name", metavar="NAME", help="What the files are called after. [default: the project]"
-    ),
-    click.option(
-        "--labels", type=LABELS, metavar="a;b;c|FILE", help="Labels in output order, instead of the export's."
-    ),
-    click.option(
-        "--task",
-        type=_Choice(Task, [Task.CLASSIFIER, Task.FOMO, Task.SSD, Task.YOLOV5]),
-        help="What the last layer means.",
-    ),
-    click.option(
-        "--resize-mode",
-        type=_Choice(ResizeMode, [ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST]),
-        help="How training pictures were brought to size.",
-    ),
-    click.option("--image-scaling", type=SCALING, help="What was done to pixel/255 before the model."),
-    click.option("--dequantize", is_flag=True, help="Rewrite an int8 (or other quantized) model in float32 first."),
+unpacking = options(
+    ConvertOptions,
+    *("model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "dequantize"),
 )
 """What to take from an export, and what to believe instead of it."""
 
-translating = stack(
-    click.option("--opset", type=click.IntRange(7, 18), default=13, show_default=True, help="ONNX opset."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=1),
-        default=120.0,
-        show_default=True,
-        help="Seconds tf2onnx may take, and LiteRT after it.",
-    ),
-    click.option("--tensorflow", is_flag=True, help="Let tf2onnx use the real TensorFlow (extra [tensorflow])."),
-)
+translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 """How tf2onnx is run."""
 
-adapting = stack(
-    click.option(
-        "--frame",
-        type=FRAME,
-        metavar="16:9|WxH",
-        help="Your camera's frames, for a model trained on cropped ones (fit-shortest): the model then crops them.",
-    ),
-    click.option(
-        "--fomo-merge",
-        type=click.Choice(["none", "peak"]),
-        default="none",
-        show_default=True,
-        help="FOMO: every cell is an object, or of neighbouring ones the highest.",
-    ),
-    click.option(
-        "--yolo-score",
-        type=click.Choice(["product", "objectness"]),
-        default="product",
-        show_default=True,
-        help="YOLO: objectness times class, or objectness alone; YOLOv5 then as Edge Impulse's SDK reports it.",
-    ),
-)
+adapting = options(ConvertOptions, "frame", "fomo_merge", "yolo_score")
 """What the model is shown, and how a detector's outputs are made readable."""
 
-validating = stack(
-    click.option("--images", type=EXISTING, metavar="DIR", help="A folder of pictures to measure parity on, too."),
-    click.option(
-        "--tolerance",
-        type=click.FloatRange(min=0, min_open=True),
-        default=1e-4,
-        show_default=True,
-        help="Largest absolute difference allowed between the original and the ONNX model.",
-    ),
-    click.option(
-        "--tensorrt",
-        is_flag=True,
-        help="Parse and build with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt]).",
-    ),
-)
+validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 """What is measured."""
 
-emitting = stack(
-    click.option(
-        "--role",
-        type=click.Choice(["pgie", "sgie", "both"]),
-        default="both",
-        show_default=True,
-        help="Primary (whole frames), secondary (objects of another engine), or both configs.",
-    ),
-    click.option(
-        "--batch-size", type=click.IntRange(1, 1024), default=1, show_default=True, help="Frames or objects at a time."
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(["fp32", "fp16"]),
-        default="fp32",
-        show_default=True,
-        help="Precision of the engine.",
-    ),
-    click.option("--gie-id", type=click.IntRange(1), help="gie-unique-id.  [default: 1, secondary 2]"),
-    click.option(
-        "--operate-on-gie-id", type=click.IntRange(1), help="Whose objects a secondary engine takes.  [default: 1]"
-    ),
-    click.option("--min-size", type=click.IntRange(1), help="Pixels: a secondary engine passes over smaller objects."),
-    click.option("--gpu-id", type=click.IntRange(0), default=0, show_default=True, help="GPU number on the target."),
-    click.option(
-        "--target", default="deepstream-7.1", show_default=True, metavar="RELEASE", help="DeepStream release."
-    ),
-    click.option(
-        "--platform",
-        type=click.Choice(["jetson", "dgpu"]),
-        default="jetson",
-        show_default=True,
-        help="Jetson, or a PC with a discrete GPU: TensorRT often differs between the two.",
-    ),
+emitting = options(
+    ConvertOptions,
+    *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id", "target", "platform"),
 )
 """For which engine and target the folder is written."""
 
@@ -249,3 +197,94 @@ tflite_option = click.option(
     help="The original. [default: the .tflite beside the ONNX file]",
 )
 """Where a stage command finds the model it all began with."""
+
+
+def _begin_depfile(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> tuple[Path, Reads] | None:
+    """Eager, because reading begins while the other options are looked at (--labels FILE)."""
+    if value is None or ctx.resilient_parsing:
+        return None
+    if value.suffix != ".d" or value.name == ".d":
+        raise click.BadParameter("it has to end in .d, and is about the file that is called so without it")
+    from convert.depfile import recording  # noqa: PLC0415 - few runs need it
+
+    return value, ctx.with_resource(recording())
+
+
+def depfile_option(function: _F) -> _F:
+    """Adds the option, and writes the file when the command has ended well."""
+
+    @click.option(
+        "--depfile",
+        type=click.Path(path_type=Path),
+        metavar="TARGET.d",
+        is_eager=True,
+        callback=_begin_depfile,
+        help="Write a rule for make: TARGET depends on all files that were read.",
+    )
+    @functools.wraps(function)
+    def command(*arguments: Any, depfile: tuple[Path, Reads] | None, **options: Any) -> Any:
+        code = function(*arguments, **options)
+        if depfile is not None and not code and not options.get("dry_run"):
+            _write_depfile(*depfile, options)
+        return code
+
+    return command  # type: ignore[return-value] # the same but for the option
+
+
+def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:
+    from convert.depfile import rule  # noqa: PLC0415 - few runs need it
+    from convert.writing import write  # noqa: PLC0415
+
+    reads.folders += [
+        str(value)
+        for name, given in options.items()
+        if name != "output"
+        for value in (given if isinstance(given, tuple) else (given,))
+        if isinstance(value, str | Path) and Path(value).is_dir()
+    ]
+    write(path, rule(str(path.with_suffix("")), reads.files(), reads.listings()))
+
+
+@contextlib.contextmanager
+def as_usage(joint: str = "; ") -> Iterator[None]:
+    """Options that do not go together are an error of usage on the command line; `joint` stands before the hint."""
+    from convert.errors import PresetError  # noqa: PLC0415 - --help does without
+
+    try:
+        yield
+    except PresetError as error:
+        raise click.UsageError(joint.join(filter(None, (error.message, error.hint)))) from error
+
+
+def exit_code(findings: Iterable[Finding], fail_on: Level, *, error: object = None) -> int:
+    """3 for an error, 1 for a finding at or above `fail_on`, else 0."""
+    if error is not None:
+        return 3
+    level = worst(findings)
+    return 1 if level is not None and level.rank >= fail_on.rank else 0
+
+
+def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
+    """Show `run`; the exit code does not depend on the format."""
+    code = exit_code(run.findings, fail_on, error=run.error)
+    if format_ == "json":
+        from convert.render.json import run_document  # noqa: PLC0415 - only for this format
+
+        write_json(run_document(run, code))
+    if format_ == "json" or quiet:
+        if run.error:
+            from convert.render.failure import error_lines  # noqa: PLC0415
+
+            print("\n".join(error_lines(run.error)), file=sys.stderr)  # noqa: T201
+    else:
+        from convert.render.text import show_run  # noqa: PLC0415 - rich is not needed for JSON
+
+        show_run(run)
+    return code
+
+
+def write_json(document: Any) -> None:
+    """The JSON document of a command, on standard output."""
+    from convert.report import dumps  # noqa: PLC0415 - only for this format
+
+    sys.stdout.write(dumps(document).decode())

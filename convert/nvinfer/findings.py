@@ -9,6 +9,7 @@ __all__ = [
     "FP16_NOT_MEASURED",
     "LEFT_FROM_ANOTHER_ROLE",
     "LONG_LABEL",
+    "NOT_MEASURED",
     "NO_CENTRED_PADDING",
     "OPSET",
     "OTHER_BUNDLE_IN_FOLDER",
@@ -111,6 +112,14 @@ SECONDARY_LEFT_OUT = Rule(
     fix="For objects of another engine convert once more, without --frame and with --role sgie, into another folder.",
 )
 
+NOT_MEASURED = Rule(
+    "EI550",
+    Level.WARNING,
+    "the bundle was written without evidence",
+    why="Nothing was measured: the ONNX model may compute something else than the one that was trained.",
+    fix="Run validate with -o first, or use convert, which does both.",
+)
+
 RULES = (
     DUPLICATE_LABEL,
     LONG_LABEL,
@@ -123,4 +132,5 @@ RULES = (
     OTHER_BUNDLE_IN_FOLDER,
     OPSET,
     SECONDARY_LEFT_OUT,
+    NOT_MEASURED,
 )

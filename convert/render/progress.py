@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-
-from convert.pipeline import Status
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,24 +13,34 @@ if TYPE_CHECKING:
 __all__ = ["MARKS", "progress"]
 
 MARKS = {
-    Status.DONE: "[green]done[/]",
-    Status.FAILED: "[red]failed[/]",
-    Status.PLANNED: "[cyan]planned[/]",
-    Status.SKIPPED: "[dim]skipped[/]",
+    "done": "[green]done[/]",
+    "failed": "[red]failed[/]",
+    "planned": "[cyan]planned[/]",
+    "skipped": "[dim]skipped[/]",
 }
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """An observer for `pipeline.run`: live on a terminal, silent when standard error is not one or `quiet` is set."""
-    console = Console(stderr=True, highlight=False)
-    if quiet or not console.is_terminal:
-        yield lambda _event: None
-        return
-    with console.status("") as status:
+    """An observer for `convert.convert`: live on a terminal, silent when standard error is not one or `quiet` is set.
+
+    rich is imported when the first stage starts: the worker process imports what takes longer at the same time.
+    """
+    shown: list[Any] = []  # console and status line, once there is something to show
+    with ExitStack() as stack:
 
         def observe(event: Event) -> None:
-            if event.status is Status.STARTED:
+            if quiet:
+                return
+            if not shown:
+                from rich.console import Console  # noqa: PLC0415 - see above
+
+                console = Console(stderr=True, highlight=False)
+                shown.extend((console, stack.enter_context(console.status("")) if console.is_terminal else None))
+            console, status = shown
+            if status is None:
+                return
+            if event.status == "started":
                 status.update(f"{event.name} ...")
             else:
                 console.print(f"{event.name:<10} {MARKS[event.status]} [dim]{event.seconds:6.2f} s[/]")

@@ -12,16 +12,14 @@ from rich.text import Text
 
 from convert.artifacts import Adapted, Bundle, Export, Validated
 from convert.findings import Level
-from convert.pipeline import Status
 from convert.render.failure import error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from convert.artifacts import Evidence, FrameEffect, Tensor
+    from convert.artifacts import Evidence, FrameEffect
     from convert.findings import Finding
     from convert.pipeline import Record, Run
-    from convert.writing import Output
 
 __all__ = ["console", "percent", "show_findings", "show_run"]
 
@@ -47,7 +45,17 @@ def show_run(run: Run) -> None:
         show_findings(_found([*run.secondary.records, *behind]), out)
     else:
         show_findings(run.findings, out)
-    _show_outputs(run, out)
+    if run.outputs:
+        planned = any(record.status == "planned" for record in run.records)
+        out.print("would write" if planned else "wrote", style="bold")
+        for output in run.outputs:
+            size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
+            out.print(f"  {escape(output.path)}{size}")
+        if bundle := run.last(Bundle):
+            names = (Path(file.path).name for file in bundle.files)
+            app = next(name for name in names if name.startswith("deepstream_app_"))
+            run_it = f"./build_engine.sh && deepstream-app -c {app}"
+            out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
     if run.error:
         sys.stdout.flush()
         console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
@@ -60,7 +68,13 @@ def _found(records: Iterable[Record]) -> Iterator[Finding]:
 def _show_subject(run: Run, out: Console) -> None:
     """What was converted, and how well."""
     if export := run.last(Export):
-        out.print(f"[bold]{escape(export.name)}[/]: {escape(_model_line(export, run.last(Adapted)))}")
+        adapted = run.last(Adapted)
+        size = "x".join("?" if extent is None else str(extent) for extent in export.facts.input.shape[1:])
+        model = f"{export.facts.task.value} {size}"
+        if labels := adapted.head.labels if adapted else export.metadata.labels:
+            shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+            model += f", {len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})"
+        out.print(f"[bold]{escape(export.name)}[/]: {escape(model)}, {export.facts.quantization}")
         where = f"{export.source} > {export.member}" if export.member else export.source
         out.print(f"  from      {escape(where)} ({export.form}, sha256 {export.digest[:12]})")
     if validated := run.last(Validated):
@@ -82,22 +96,6 @@ def show_findings(findings: Iterable[Finding], out: Console) -> None:
 def percent(share: float) -> str:
     """0.9987 as "99.87 %", 1.0 as "100 %"; never rounded up to 100."""
     return "100 %" if share == 1 else f"{min(share * 100, 99.99):.4g} %"
-
-
-def _model_line(export: Export, adapted: Adapted | None) -> str:
-    """ "classifier 96x96x3, 3 labels, float32"."""
-    words = [export.facts.task.value, _size(export.facts.input)]
-    labels = adapted.head.labels if adapted else export.metadata.labels
-    parts = [" ".join(words), export.facts.quantization]
-    if labels:
-        shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
-        parts.insert(1, f"{len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})")
-    return ", ".join(parts)
-
-
-def _size(tensor: Tensor) -> str:
-    """[1, 96, 96, 3] as "96x96x3"."""
-    return "x".join("?" if extent is None else str(extent) for extent in tensor.shape[1:])
 
 
 def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
@@ -129,24 +127,3 @@ def _effect_line(effect: FrameEffect) -> str:
         return f"best answer as in Edge Impulse on {squashed}, {squash.inputs} pictures of {of}"
     cropped = f"{percent(crop.top1)} cropped, mean difference {crop.mean_abs_diff:.2g}"
     return f"best answer as in Edge Impulse on {cropped}; on {squashed}; {crop.inputs} frames of {of}"
-
-
-def _show_outputs(run: Run, out: Console) -> None:
-    if not run.outputs:
-        return
-    planned = any(record.status is Status.PLANNED for record in run.records)
-    out.print("would write" if planned else "wrote", style="bold")
-    for output in run.outputs:
-        out.print(f"  {escape(output.path)}{_bytes(output)}")
-    if bundle := run.last(Bundle):
-        names = (Path(file.path).name for file in bundle.files)
-        app = next(name for name in names if name.startswith("deepstream_app_"))
-        run_it = f"./build_engine.sh && deepstream-app -c {app}"
-        out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
-
-
-def _bytes(output: Output) -> str:
-    if output.sha256 is None:
-        return ""
-    size = Path(output.path).stat().st_size
-    return f"  [dim]{size:,} bytes[/]"

@@ -17,20 +17,20 @@ from convert.batch.dask import Payload, deliver, make_reply, pack, unpack
 from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.errors import InputError
 from convert.export.choose import bundle_name
+from convert.graph import PRELOAD
+from convert.isolation import Worker
 from convert.nvinfer.findings import STALE_ENGINE
-from convert.warm import warm_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.isolation import Worker
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with warm_worker() as warm:
+    with Worker(PRELOAD) as warm:
         yield warm
 
 

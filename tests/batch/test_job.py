@@ -10,21 +10,20 @@ import pytest
 
 from convert.batch import plan as module
 from convert.batch.plan import BUG, Job, Outcome, State, execute, job
-from convert.cli.batch_options import Convert
 from convert.framing import parse_frame
+from convert.graph import PRELOAD
+from convert.isolation import Worker
+from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Status
-from convert.warm import warm_worker
 from tests.batch.conftest import LIBRARY, ZIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from convert.isolation import Worker
-
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    with warm_worker() as child:
+    with Worker(PRELOAD) as child:
         yield child
 
 
@@ -33,7 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path], tmp_path: Path) -> None:
-    options = {**Convert().defaults, "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
+    options = {**defaults(ConvertOptions), "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []
     outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
     said = ("--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d")
@@ -83,7 +82,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(module, "_run", broken)
+    monkeypatch.setattr(module, "_walk", broken)
     outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker)
     assert (outcome.state, outcome.exit_code) == (State.FAILED, BUG)
     assert "ZeroDivisionError: by nothing" in str(outcome.error)
@@ -92,7 +91,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest
 
 def test_a_pair(worker: Worker, convert: Callable[..., Path], models: Path, tmp_path: Path) -> None:
     fomo = models / "fomo-96x96x1-f32.tflite"
-    outcome = execute(job("pair", fomo, tmp_path / "batch", Convert().defaults, LIBRARY), worker)
+    outcome = execute(job("pair", fomo, tmp_path / "batch", defaults(ConvertOptions), LIBRARY), worker)
     assert outcome.state is State.DONE
     assert files(tmp_path / "batch") == files(convert("--pgie", fomo, "--sgie", LIBRARY))
 

@@ -11,9 +11,9 @@ from convert.artifacts import ImageScaling
 from convert.batch import cache as module
 from convert.batch.cache import Ledger, environment, key_of
 from convert.batch.plan import Job, job
-from convert.cli.batch_options import Convert
 from convert.export.archive import places
 from convert.framing import parse_frame
+from convert.options import ConvertOptions, defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +44,13 @@ def test_options_count(options: dict[str, object], key: Callable[[Job], str], jo
 def test_every_option_of_convert_counts_but_its_time_limit(
     key: Callable[[Job], str], job_of: Callable[..., Job]
 ) -> None:
-    defaults = Convert().defaults
-    before = key(job_of("a", **defaults))
+    usual = defaults(ConvertOptions)
+    before = key(job_of("a", **usual))
 
     def other(value: object) -> object:
         return not value if isinstance(value, bool) else value + 1 if isinstance(value, int | float) else f"not {value}"
 
-    same = {name for name, value in defaults.items() if key(job_of("a", **{**defaults, name: other(value)})) == before}
+    same = {name for name, value in usual.items() if key(job_of("a", **{**usual, name: other(value)})) == before}
     assert same == {"timeout"}
 
 

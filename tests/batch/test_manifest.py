@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from convert.artifacts import ImageScaling, ResizeMode
 from convert.batch.plan import Model, plan, read_manifest
-from convert.cli.batch_options import Convert
+from convert.cli.convert import convert
 from convert.errors import ConvertError, InputError
 from convert.framing import parse_frame
+from convert.options import ConvertOptions, defaults, table
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPTIONS = Convert()
+OPTIONS = table(ConvertOptions)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def read(tmp_path: Path) -> Callable[[str], tuple[Model, ...]]:
     def manifest(text: str) -> tuple[Model, ...]:
         path = tmp_path / "models.toml"
         path.write_text(text, encoding="utf-8")
-        return read_manifest(path, OPTIONS)
+        return read_manifest(path)
 
     return manifest
 
@@ -89,14 +90,13 @@ def test_a_whole_one(read: Read, tmp_path: Path) -> None:
     assert (pair.name, pair.export, pair.sgie) == ("finder-kinds", tmp_path / "finder.zip", tmp_path / "kinds.zip")
     assert pair.options["sgie_labels"] == ("x", "y")
     assert pair.options["resize_mode"] is ResizeMode.FIT_LONGEST
-    assert len(plan(models, tmp_path / "out", OPTIONS.defaults, {})) == 4
+    assert len(plan(models, tmp_path / "out", defaults(ConvertOptions), {})) == 4
 
 
 def test_every_option_of_convert_is_known() -> None:
-    assert {"target", "frame", "resize-mode", "batch-size", "opset", "images", "model"} <= set(OPTIONS.names)
-    assert not {"name", "output", "format", "quiet", "dry-run"} & set(OPTIONS.names)
-    for name in OPTIONS.names:
-        assert name.replace("-", "_") in {"labels", *OPTIONS.defaults}
+    parameters = {each.name for each in convert.params}
+    of_a_run = {"export", "pgie", "sgie", "output", "dry_run", "depfile", "format_", "fail_on", "quiet"}
+    assert set(OPTIONS) == parameters - of_a_run
 
 
 def test_paths_are_relative_to_the_manifest(read: Read, tmp_path: Path) -> None:
@@ -172,17 +172,17 @@ def test_a_name_for_several_says_how_they_differ(read: Read, tmp_path: Path) -> 
 def test_not_text(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_bytes(content)
     with pytest.raises(InputError, match="not UTF-8"):
-        read_manifest(tmp_path / "m.toml", OPTIONS)
+        read_manifest(tmp_path / "m.toml")
 
 
 def test_a_mark_of_windows_editors(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_bytes(b"\xef\xbb\xbf[[model]]\r\nexport = 'a.zip'\r\n")
-    assert len(read_manifest(tmp_path / "m.toml", OPTIONS)) == 1
+    assert len(read_manifest(tmp_path / "m.toml")) == 1
 
 
 def test_none_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read it"):
-        read_manifest(tmp_path / "gone.toml", OPTIONS)
+        read_manifest(tmp_path / "gone.toml")
 
 
 WORD = st.sampled_from(
@@ -214,8 +214,8 @@ def toml(value: Any) -> str:
 def tried(text: str, folder: Path) -> None:
     (folder / "m.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        models = read_manifest(folder / "m.toml", OPTIONS)
-        jobs = plan(models, folder / "out", OPTIONS.defaults, {})
+        models = read_manifest(folder / "m.toml")
+        jobs = plan(models, folder / "out", defaults(ConvertOptions), {})
     except ConvertError as error:
         assert error.path  # noqa: PT017 - both ways are right
         return
@@ -237,8 +237,8 @@ def test_any_table_is_read_or_refused(
     top: dict[str, Any],
 ) -> None:
     lines = [f"{name} = {toml(value)}" for name, value in top.items() if name not in {"defaults", "model"}]
-    for header, table in [("[defaults]", defaults), *(("[[model]]", model) for model in models)]:
-        lines += [header, *(f"{name} = {toml(value)}" for name, value in table.items())]
+    for header, tables in [("[defaults]", defaults), *(("[[model]]", model) for model in models)]:
+        lines += [header, *(f"{name} = {toml(value)}" for name, value in tables.items())]
     tried("\n".join(lines), tmp_path_factory.getbasetemp())
 
 

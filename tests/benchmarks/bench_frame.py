@@ -19,13 +19,14 @@ from convert.export.facts import facts
 from convert.export.unpack import Unpack
 from convert.framed import scaled, shipped
 from convert.framing import centre_crop, parse_frame
+from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
 from convert.graph.translate import Translate
 from convert.images.resize import fit_shortest
+from convert.isolation import Worker
 from convert.validate.comparison import network, original
 from convert.validate.inputs import image_like
 from convert.validate.seen import Seen, agreement, of_classifier, of_detector
-from convert.warm import warm_worker
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.isolation import Worker
 
 FRAME = parse_frame("640x360")
 _CHUNK = 25
@@ -44,7 +44,7 @@ def main(count: int = 500) -> None:
     """Print a row for each model: top-1 and mean difference of scores for each way."""
     real = [path for path in sorted(REAL.glob("*.*te")) if len(facts(path.read_bytes()).input.shape) == 4]
     paths = real or classifiers()
-    with warm_worker() as worker:
+    with Worker(PRELOAD) as worker:
         rows = [_row(path, count, worker) for path in paths]
     head = ["model", "frames", "cropped in the graph", "squashed", "letterboxed"]
     table(f"best answer as in Edge Impulse, mean difference of scores; frames of {FRAME}", head, rows)

@@ -16,7 +16,6 @@ import pytest
 
 from convert.batch.cache import locked
 from convert.batch.pool import PRELOAD, Pool
-from convert.cli import batch as module
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
 
@@ -73,7 +72,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
         return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
 
-    monkeypatch.setattr(module, "_pool", pool)
+    monkeypatch.setattr("convert.batch.pool.Pool", pool)
     return tmp_path / "models.toml"
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from convert.cli.simulate_job import Job
-from convert.nvinfer.rules.gather import where
+from convert import simulate
 from convert.writing import write_all
 from tests.conftest import SHARED
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
@@ -148,8 +147,8 @@ class TestResults:
                 found.append(len(files))
             return write_all(folder, files)
 
-        monkeypatch.setattr(f"convert.cli.simulate_job.{what}", most)
-        monkeypatch.setattr("convert.cli.simulate_job.write_all", counted)
+        monkeypatch.setattr(f"convert.render.results.{what}", most)
+        monkeypatch.setattr("convert.render.results.write_all", counted)
         outputs.append(json.loads(say(*words).out)["outputs"])
         assert found == written
         assert _files(tmp_path / "out") == files
@@ -165,9 +164,8 @@ class TestResults:
             if len(done) == 2:  # the first is the number of pictures
                 raise KeyboardInterrupt
 
-        job = Job(where("deepstream-9.1", "dgpu"), tmp_path / "out", detector(tmp_path), pictures=(pictures,))
         with pytest.raises(KeyboardInterrupt):
-            job(interrupt)
+            simulate(detector(tmp_path), pictures, tmp_path / "out", observer=interrupt)
         assert set(_files(tmp_path / "out")) == {"drawn/a.jpg", "kitti/a.txt"}
 
     def test_the_table(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:

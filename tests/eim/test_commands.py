@@ -196,7 +196,7 @@ def test_rules_are_in_their_range() -> None:
 
 def test_help_and_packed_start_import_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom click.testing import CliRunner\nfrom convert.cli.eim import command\n"
+        "import sys\nfrom click.testing import CliRunner\nfrom convert.cli.eim import eim as command\n"
         "for name in ('inspect', 'classify', 'compare', 'serve', 'pack', 'proxy'):\n"
         "    assert CliRunner().invoke(command, [name, '--help']).exit_code == 0\n"
         "import convert.eim.server, convert.eim.impulse\n"

@@ -1,0 +1,385 @@
+"""The public functions: what the commands do, without printing.
+
+    convert(export, output)              an export -> a folder that DeepStream runs
+    inspect(path)                        which models an export holds, and which of them can be converted
+    check(paths)                         what Gst-nvinfer will do with configs, bundles and folders
+    simulate(config, pictures, output)   what DeepStream will show on pictures
+    batch(paths, output)                 many exports, and only what has changed
+
+They are imported from the package, `from convert import convert`. Options are keyword arguments, the same as those of
+the commands, declared in `convert.options`. Each function raises PresetError for an option that does not exist, a value
+that it cannot have, or options that do not go together; every error is a `ConvertError` with `message`, `hint` and
+`path`. What does not end a run is a finding in the result.
+
+tf2onnx and LiteRT run in a child process that is started and ended within the call. It does not import the caller's
+main module, so neither a script nor a notebook needs an `if __name__ == "__main__"` guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from convert.errors import PresetError, ValidationError
+from convert.findings import Level
+from convert.options import (
+    BatchOptions,
+    CheckOptions,
+    CommonOptions,
+    ConvertOptions,
+    SimulateOptions,
+    checked,
+    defaults,
+    refuse_contradictions,
+    refuse_simulation,
+    table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.against.comparison import Comparison
+    from convert.artifacts import Bundle
+    from convert.batch.plan import Job, Outcome
+    from convert.batch.run import Observer
+    from convert.batch.run import Report as BatchReport
+    from convert.check.report import Fix, Report
+    from convert.export.unpack import Inspection
+    from convert.pipeline import Event, Run
+    from convert.render.results import Result
+    from convert.simulate.engine import Loaded
+
+__all__ = ["batch", "check", "convert", "inspect", "run_batch", "run_conversion", "simulate"]
+
+
+def ignore(*_told: object) -> None:
+    """No-op observer."""
+
+
+def convert(
+    export: Path | str,
+    output: Path | str,
+    *,
+    sgie: Path | str | None = None,
+    dry_run: bool = False,
+    observer: Callable[[Event], None] | None = None,
+    **options: Unpack[ConvertOptions],
+) -> Bundle:
+    """Turn an Edge Impulse export into a folder that DeepStream runs.
+
+    >>> from convert import convert
+    >>> bundle = convert("samples/exports/shapes-cpp-2025", "bundle", target="7.1")
+    >>> [Path(file.path).name for file in bundle.files][:2]
+    ['wooden-shapes.onnx', 'wooden-shapes_labels.txt']
+    >>> bundle.evidence.parity.max_abs_diff < 1e-4
+    True
+
+    Args:
+        export: a deployment .zip, a library folder, a tflite-trained.h or tflite_learn_*.h, a .lite/.tflite or .onnx.
+        output: the folder to write; made if it does not exist.
+        sgie: a second export, the model for each object that the first one, a detector, finds; both go into one app.
+        dry_run: write nothing; `Bundle.files` are what would be written, without digests.
+        observer: is told of each stage that starts and ends, with its name, status and seconds.
+        options: see `ConvertOptions`.
+
+    Returns:
+        The bundle, with the files, everything found on the way and what was measured.
+
+    Raises:
+        ValidationError: a finding of level error before anything was written (the command's exit code 1); the message
+            is the first one's. A bundle that was written is returned, whatever is found in it.
+        PresetError: options that do not exist or do not fit together.
+        ConvertError: the export cannot be converted, or the folder cannot be written. `findings` of every error that
+            is raised are those of the stages before it.
+    """
+    run = run_conversion(export, output, sgie=sgie, dry_run=dry_run, observer=observer, **options)
+    return _bundle(run, Path(output))
+
+
+def run_conversion(
+    export: Path | str,
+    output: Path | str,
+    *,
+    sgie: Path | str | None = None,
+    dry_run: bool = False,
+    observer: Callable[[Event], None] | None = None,
+    **options: Unpack[ConvertOptions],
+) -> Run:
+    """As `convert`, and returns what became of every stage: `Run.error` is what ended it, instead of an exception.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+    from convert.graph import PRELOAD  # noqa: PLC0415 - `--help` does without
+    from convert.isolation import Worker  # noqa: PLC0415
+
+    given = checked(ConvertOptions, options)
+    refuse_contradictions(given, pair=sgie is not None)
+    settings = defaults(ConvertOptions) | given
+    exports = tuple(Path(path) for path in (export, sgie) if path is not None)
+    with contextlib.closing(Worker(PRELOAD)) as worker:
+        if not dry_run:
+            worker.start()
+        from convert.pipeline import convert as run  # noqa: PLC0415 - imports while the worker does the same
+
+        return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run)
+
+
+def _bundle(run: Run, output: Path) -> Bundle:
+    from convert.artifacts import Bundle, Export, Validated  # noqa: PLC0415 - `--help` does without
+
+    if run.error is not None:
+        run.error.findings = run.findings
+        raise run.error
+    bundle = run.last(Bundle)
+    if bundle is None and not run.is_good:
+        wrong = next(finding for finding in run.findings if finding.level is Level.ERROR)
+        error = ValidationError(wrong.message, hint=wrong.hint, path=wrong.path, line=wrong.line)
+        error.findings = run.findings
+        raise error
+    if bundle is None:  # a dry run
+        export = run.last(Export)
+        assert export is not None
+        bundle = Bundle(str(output), export.name, run.outputs)
+    proven = [each and each.last(Validated) for each in (run, run.secondary)]
+    first, second = (each.evidence if each else None for each in proven)
+    return replace(bundle, findings=run.findings, evidence=first, secondary_evidence=second)
+
+
+def inspect(path: Path | str) -> Inspection:
+    """Say what a file or folder is, every model found in it, and which one `convert` would take.
+
+    >>> from convert import inspect
+    >>> inspect("samples/exports/shapes-cpp-2025").models[0].facts.input.shape
+    (1, 48, 48, 1)
+
+    Nothing is run or written. A model that cannot be converted is no error here: `Inspection.undecided` and `hint` say
+    why. Shapes are those of the file, [N,H,W,C].
+
+    Raises:
+        InputError: it is not there, cannot be read, or is a container that is damaged or breaks a limit.
+    """
+    from convert.export.unpack import inspect as survey  # noqa: PLC0415 - brings numpy
+
+    return survey(Path(path))
+
+
+def check(
+    paths: Path | str | Iterable[Path | str],
+    *,
+    observer: Callable[[Fix], None] | None = None,
+    **options: Unpack[CheckOptions],
+) -> Report:
+    """Say what Gst-nvinfer will do with configs, without a GPU.
+
+    >>> from convert import check
+    >>> [finding.id for finding in check("bundle").findings]
+    []
+
+    Args:
+        paths: Gst-nvinfer configs (.txt, .yml), configs of deepstream-app, bundles, or folders of them. Labels, the
+            header of the ONNX model and the configs an app leads to are looked at, too.
+        observer: is told of every file that `fix` is about to change.
+        options: see `CheckOptions`.
+
+    Returns:
+        The files, with verdict, findings and, of one that cannot be read, the error. With `fix` as they are afterwards.
+
+    Raises:
+        InputError: one of `paths` is not there.
+        PresetError: an option, rule or release that does not exist.
+        OutputError: `fix` cannot write a file.
+        MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
+    """
+    from convert.check.run import Check  # noqa: PLC0415 - `--help` does without
+    from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
+    from convert.nvinfer.rules.gather import where  # noqa: PLC0415
+
+    given = defaults(CheckOptions) | checked(CheckOptions, options)
+    wanted = chosen(given["select"], given["ignore"])
+    files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
+    checker = Check(where(given["target"], given["platform"], given["tensorrt_version"]), wanted)
+    if given["onnxruntime"] or given["tensorrt"]:
+        from convert.check.gates import Gates  # noqa: PLC0415 - only when asked for
+
+        checker.gate = Gates(onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"])
+        checker.gate.require()
+    report = checker(files)
+    if given["fix"]:
+        from convert.check.fix import apply, fixes  # noqa: PLC0415 - only when asked for
+
+        found = fixes(report, wanted)
+        for fix in found:
+            (observer or ignore)(fix)
+        apply(found)
+        report = Check(checker.where, wanted, checker.gate)(files)
+    return report
+
+
+def simulate(
+    config: Path | str | None,
+    pictures: Path | str | Iterable[Path | str],
+    output: Path | str,
+    *,
+    observer: Callable[[int | None], None] | None = None,
+    **options: Unpack[SimulateOptions],
+) -> Result:
+    """Say what DeepStream will show on pictures or videos, and why not, with ONNX Runtime in TensorRT's place.
+
+    >>> from convert import simulate
+    >>> result = simulate("bundle/config_infer_primary_wooden-shapes.txt", "samples/pictures/shapes", "shown")
+    >>> result.simulation.frames[0].said[0].label
+    'circle'
+
+    Args:
+        config: a Gst-nvinfer config whose onnx-file is on this machine; None where the option `app` names the engines.
+        pictures: files and folders: frames as the camera gives them, not cropped. With `tensors` it may be empty.
+        output: the folder for objects.json, drawn/, kitti/ and report.html; made if it does not exist.
+        observer: is told the number of pictures (None: not known) once, then 1 for each that is done.
+        options: see `SimulateOptions`.
+
+    Returns:
+        Every frame with its objects; boxes are left, top, width and height in pixels of the frame, confidences 0..1.
+
+    Raises:
+        InputError: a config, model or recording that cannot be simulated, or no picture that can.
+        UnsupportedModelError: the outputs cannot be decoded here; their parser is named.
+        PresetError: options that do not exist or do not go together.
+        OutputError: the folder cannot be written.
+    """
+    from convert.images.read import find  # noqa: PLC0415
+    from convert.nvinfer.rules.gather import where  # noqa: PLC0415 - `--help` does without
+    from convert.render.results import ResultsFolder  # noqa: PLC0415 - brings numpy, Pillow and jinja2
+    from convert.simulate.job import Job as Simulation  # noqa: PLC0415
+    from convert.writing import make_folder  # noqa: PLC0415
+
+    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
+    refuse_simulation(given)
+    if (config is None) == (given["app"] is None):
+        raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
+    at = where(given["target"], given["platform"])
+    several = (pictures,) if isinstance(pictures, str | Path) else pictures
+    files = find(tuple(Path(path) for path in several))
+    if not files and given["tensors"] is None:
+        raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
+    make_folder(Path(output))
+    job = Simulation(
+        at,
+        files,
+        None if config is None else Path(config),
+        given["sgie"],
+        given["app"],
+        given["tensors"],
+        given["every"],
+        given["limit"],
+    )
+    comparison: Comparison | None = None
+
+    @contextlib.contextmanager
+    def judging(primary: Loaded) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
+        nonlocal comparison
+        if given["against"] is None:
+            yield ignore
+            return
+        from convert.against.run import against  # noqa: PLC0415 - brings LiteRT; most simulations do without
+
+        with against(primary, given["original"]) as judge:
+            yield judge
+            if judge.rows:
+                comparison = judge.comparison
+
+    with ResultsFolder(Path(output)) as folder:
+        done = job(folder.add, judging, observer or ignore)
+    return folder.finish(done, comparison)
+
+
+def batch(
+    paths: Path | str | Iterable[Path | str],
+    output: Path | str,
+    *,
+    observer: Observer | None = None,
+    **options: Unpack[BatchOptions],
+) -> BatchReport:
+    """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
+
+    >>> from convert import batch
+    >>> report = batch("samples/exports/shapes-cpp-2025", "bundles", cache_dir="cache", jobs=1)
+    >>> [(outcome.name, outcome.state.value) for outcome in report.outcomes]
+    [('shapes-cpp-2025', 'done')]
+
+    Args:
+        paths: manifests (.toml), exports, globs and folders of exports.
+        output: the folder of all bundles; each model gets a folder in it, and batch.json says what became of all.
+        observer: is told of every stage of a model and of every outcome, in the calling thread.
+        options: see `BatchOptions`; they hold for all models, whatever a manifest says.
+
+    Returns:
+        An outcome for each model, with its files, findings and error, and the findings of the batch as a whole. One
+        model that cannot be converted is no error.
+
+    Raises:
+        InputError: a manifest or glob that cannot be read or names nothing.
+        PresetError: options that do not exist or do not go together, or two models of the same name.
+        OutputError: `output` cannot be written.
+    """
+    return run_batch(paths, output, lambda _jobs: contextlib.nullcontext(observer or ignore), **options)
+
+
+def run_batch(
+    paths: Path | str | Iterable[Path | str],
+    output: Path | str,
+    watching: Callable[[Sequence[Job]], AbstractContextManager[Callable[[Job, Event | Outcome], None]]],
+    waiting: Callable[[Path], None] = ignore,
+    **options: Unpack[BatchOptions],
+) -> BatchReport:
+    """As `batch`, for a caller that shows progress.
+
+    Args:
+        watching: makes the observer when the jobs are known.
+        waiting: is told of the output folder when another batch is writing into it.
+    """
+    from convert.batch.cache import Cache, cache_folder, locked  # noqa: PLC0415 - `--help` does without
+    from convert.batch.plan import models_of, plan  # noqa: PLC0415
+    from convert.batch.run import run  # noqa: PLC0415
+    from convert.render.batch_json import batch_document  # noqa: PLC0415
+    from convert.report import dumps  # noqa: PLC0415
+    from convert.writing import make_folder, write  # noqa: PLC0415
+
+    settings = checked(BatchOptions, options)
+    given = {
+        name: settings.pop(name, default)
+        for name, default in defaults(BatchOptions).items()
+        if name not in table(CommonOptions)
+    }
+    if given["scheduler"] is not None and given["jobs"] is not None:
+        raise PresetError("--jobs is about this machine", hint="with --scheduler the cluster's workers say how many")
+    folder = Path(output)
+    words = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
+    jobs = plan(tuple(models_of(words)), folder, defaults(ConvertOptions), settings)
+    limits = given["time_limit"], given["memory_limit"]
+    scheduler: Any
+    if given["scheduler"] is not None:
+        from convert.batch.dask import Cluster  # noqa: PLC0415 - an extra
+
+        scheduler = Cluster(given["scheduler"], *limits)
+    else:
+        from convert.batch.pool import Pool, cores, half_of_memory  # noqa: PLC0415
+
+        scheduler = Pool(given["jobs"] or cores(), limits[0], limits[1] or half_of_memory())
+    cache = Cache(cache_folder(given["cache_dir"]))
+    make_folder(folder)
+    # Two runs that write into one folder with different options would mix their files.
+    with locked(folder, wait=False) as free, contextlib.ExitStack() as stack:
+        if not free:
+            waiting(folder)
+            stack.enter_context(locked(folder))
+        with watching(jobs) as observer, scheduler as ready:
+            report = run(jobs, folder, ready, cache, force=given["force"], observer=observer)
+        write(folder / "batch.json", dumps(batch_document(report, folder)))
+    return report

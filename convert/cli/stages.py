@@ -1,0 +1,323 @@
+"""`ei-deepstream unpack`, `translate`, `adapt`, `validate`, `emit`: the stages one by one, with files between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
+from convert.cli.options import (
+    EXISTING,
+    adapting,
+    common,
+    depfile_option,
+    emitting,
+    finish,
+    folder_option,
+    tflite_option,
+    translating,
+    unpacking,
+    validating,
+)
+from convert.errors import InputError
+from convert.options import ConvertOptions, checked
+from convert.writing import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convert.findings import Level
+    from convert.writing import Output
+
+__all__ = ["adapt", "emit", "translate", "unpack", "validate"]
+
+
+@click.command(name="unpack")
+@click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
+@folder_option("The folder for NAME.tflite and metadata.json.")
+@unpacking
+@depfile_option
+@common
+def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
+    """Find the model in an export and write it as a .tflite, with all that the export says of it.
+
+    Works for every flatbuffer model, also those that cannot be converted yet (int8, sound, motion).
+    """
+    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
+    from convert.export.unpack import write as save  # noqa: PLC0415
+
+    values = checked(ConvertOptions, values)
+    stage = _Saved(pipeline.unpacking(values), lambda result: save(result.artifact, output, result.findings))
+    return finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
+
+
+@click.command(name="translate")
+@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
+@unpacking
+@translating
+@depfile_option
+@common
+def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
+    """Translate a .tflite to ONNX with an NCHW input, and assert that it is one.
+
+    A metadata.json beside the model, as unpack writes it, is taken into account.
+    """
+    from convert.graph import PRELOAD  # noqa: PLC0415 - --help does without
+    from convert.isolation import Worker  # noqa: PLC0415
+
+    values = checked(ConvertOptions, values)
+    with Worker(PRELOAD) as worker:
+        from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
+        from convert.graph.translate import Translate  # noqa: PLC0415
+
+        stage = _Saved(
+            Translate(**pipeline.pick(Translate, values), worker=worker),
+            lambda result: (
+                write(_place(output, f"{result.artifact.export.name}.translated", ".onnx"), result.artifact.onnx.data),
+            ),
+        )
+        run = pipeline.run((pipeline.unpacking(values, worker), stage), source)
+    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+
+
+@click.command(name="adapt")
+@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.translated.onnx")
+@folder_option("The .onnx file to write, or a folder for NAME.onnx.")
+@tflite_option
+@unpacking
+@adapting
+@depfile_option
+@common
+def adapt(
+    onnx: Path, output: Path, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **values: Any
+) -> int:
+    """Give a translated model short names, a dynamic batch and the output layout Gst-nvinfer reads."""
+    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
+    from convert.graph.adapt import Adapt  # noqa: PLC0415
+
+    values = checked(ConvertOptions, values)
+    stage = _Saved(
+        Adapt(**pipeline.pick(Adapt, values)),
+        lambda result: (write(_place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
+    )
+    run = pipeline.run((pipeline.unpacking(values), _PickUpTranslated(onnx), stage), _beside(onnx, tflite))
+    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+
+
+@click.command(name="validate")
+@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+    help="The .evidence.json file to write, or a folder for NAME.evidence.json. [default: nothing is written]",
+)  # fmt: skip
+@tflite_option
+@unpacking
+@validating
+@depfile_option
+@common
+def validate(
+    onnx: Path,
+    output: Path | None,
+    tflite: Path | None,
+    *,
+    format_: str,
+    fail_on: Level,
+    quiet: bool,
+    **values: Any,
+) -> int:
+    """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
+    from convert.isolation import Worker  # noqa: PLC0415 - --help does without
+
+    values = checked(ConvertOptions, values)
+    with Worker(("convert.validate.reference",)) as worker:
+        from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
+
+        stage = _Saved(
+            pipeline.proving(values, worker),
+            lambda result: _save_evidence(result.artifact, output) if output else (),
+        )
+        run = pipeline.run((pipeline.unpacking(values, worker), _PickUpAdapted(onnx), stage), _beside(onnx, tflite))
+    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+
+
+@click.command(name="emit")
+@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+@folder_option("The folder to write the bundle into.")
+@tflite_option
+@click.option(
+    "--evidence",
+    type=EXISTING,
+    metavar="FILE",
+    help="What validate -o wrote. [default: NAME.evidence.json beside the model]",
+)
+@unpacking
+@emitting
+@depfile_option
+@common
+def emit(
+    onnx: Path,
+    output: Path,
+    tflite: Path | None,
+    evidence: Path | None,
+    *,
+    format_: str,
+    fail_on: Level,
+    quiet: bool,
+    **values: Any,
+) -> int:
+    """Write labels, Gst-nvinfer configs, an app config and the engine build for an adapted model."""
+    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
+    from convert.nvinfer.emit import Emit  # noqa: PLC0415
+
+    values = checked(ConvertOptions, values)
+    usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
+    stages = (
+        pipeline.unpacking(values),
+        _PickUpAdapted(onnx),
+        _PickUpEvidence(evidence or (usual if usual.is_file() else None)),
+        Emit(output, **pipeline.pick(Emit, values)),
+    )
+    return finish(pipeline.run(stages, _beside(onnx, tflite)), format_=format_, fail_on=fail_on, quiet=quiet)
+
+
+# Continuing where an earlier command stopped, and saving: each of these is a stage itself, so that such a command runs
+# a short pipeline.
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A stage whose result is also written to disk."""
+
+    stage: Stage
+    save: Callable[[StageResult], tuple[Output, ...]]
+
+    @property
+    def name(self) -> str:
+        """The stage's own."""
+        return self.stage.name
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """Run it, then write."""
+        result = self.stage(artifact, workdir)
+        return replace(result, outputs=(*result.outputs, *self.save(result)))
+
+
+@dataclass(frozen=True)
+class _PickUpTranslated:
+    """An `Export` and the file `translate` wrote."""
+
+    onnx: Path
+    name: str = "translate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+        """Read it."""
+        from convert.graph.reading import read_onnx  # noqa: PLC0415 - brings onnx
+
+        assert isinstance(artifact, Export)
+        return StageResult(Translated(artifact, read_onnx(self.onnx)))
+
+
+@dataclass(frozen=True)
+class _PickUpAdapted:
+    """An `Export` and the file `adapt` wrote; head and preprocessing follow from the export, as they did then.
+
+    What frames the model was made for stands in the file.
+    """
+
+    onnx: Path
+    name: str = "adapt"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+        """Read it.
+
+        Raises:
+            InputError: it was made from another model, or for frames that are cropped where this export's are not.
+        """
+        from convert.graph.preprocessing import preprocessing  # noqa: PLC0415 - brings onnx
+        from convert.graph.reading import read_head, read_onnx, recorded  # noqa: PLC0415
+
+        assert isinstance(artifact, Export)
+        model = read_onnx(self.onnx)
+        said = recorded(model, self.onnx)
+        digest = said.source_sha256 or ""
+        if digest != artifact.provenance:
+            raise InputError(
+                f"made from another model ({digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
+                path=self.onnx,
+                hint="give the .tflite it was made from with --tflite",
+            )
+        before, findings = preprocessing(artifact, said.frame)
+        _, _, height, width = model.input.shape
+        if said.frame is not None and (before.framing is None or before.framing.network != (width, height)):
+            raise InputError(
+                f"made for frames of {said.frame}, cropped to the centre; {artifact.source} says otherwise",
+                path=self.onnx,
+                hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
+            )
+        head, unnamed = read_head(said, artifact)
+        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
+
+
+@dataclass(frozen=True)
+class _PickUpEvidence:
+    """An `Adapted` and the numbers `validate -o` wrote for it."""
+
+    evidence: Path | None
+    name: str = "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+        """Read them.
+
+        Raises:
+            InputError: they are of another model.
+        """
+        from convert.nvinfer.findings import NOT_MEASURED  # noqa: PLC0415
+        from convert.report import read_evidence  # noqa: PLC0415 - --help does without
+
+        assert isinstance(artifact, Adapted)
+        if self.evidence is None:
+            found = NOT_MEASURED.found(
+                "there is no evidence for this model", hint="run `ei-deepstream validate -o` first"
+            )
+            return StageResult(Validated(artifact, Evidence()), findings=(found,))
+        return StageResult(Validated(artifact, read_evidence(self.evidence, artifact.onnx.data)))
+
+
+def _save_evidence(validated: object, output: Path) -> tuple[Output, ...]:
+    """What `emit` picks up again, with the digest of the model it is about."""
+    from convert.report import EVIDENCE_SUFFIX, evidence_json  # noqa: PLC0415 - --help does without
+
+    assert isinstance(validated, Validated)
+    return (write(_place(output, validated.adapted.export.name, EVIDENCE_SUFFIX), evidence_json(validated)),)
+
+
+def _place(output: Path, name: str, suffix: str) -> Path:
+    """Where `-o` means: the file itself if it has that suffix, else `name + suffix` in the folder."""
+    return output if output.name.endswith(suffix) else output / f"{name}{suffix}"
+
+
+def _beside(onnx: Path, given: Path | None) -> Path:
+    """The model an ONNX file was made from: the one given, the one of the same name, or the only one there.
+
+    `unpack` writes it as `.tflite`, or as `.original.onnx`.
+
+    Raises:
+        InputError: none, or several.
+    """
+    if given:
+        return given
+    stem = onnx.name.partition(".")[0]
+    both = (*onnx.parent.glob("*.tflite"), *onnx.parent.glob("*.original.onnx"))
+    found = sorted(path for path in both if path.is_file())
+    same = [path for path in found if path.name.partition(".")[0] == stem]
+    if len(same or found) != 1:
+        raise InputError(
+            f"{'several' if found else 'no'} .tflite files beside it",
+            path=onnx,
+            hint="say which one it was made from: --tflite",
+        )
+    return (same or found)[0]

@@ -1,0 +1,474 @@
+"""The options of the public functions: name, type, default, limits and meaning, each declared once.
+
+`convert.api` checks what it is given against these tables, the command line makes its options of them, and the manifest
+of a batch is read with them.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypedDict
+
+from convert.errors import PresetError
+from convert.framing import Frame, parse_frame
+from convert.words import ImageScaling, ResizeMode, Task
+
+__all__ = [
+    "BatchOptions",
+    "CheckOptions",
+    "CommonOptions",
+    "ConvertOptions",
+    "Option",
+    "SimulateOptions",
+    "checked",
+    "defaults",
+    "parse_labels",
+    "parse_scaling",
+    "parse_size",
+    "refuse_contradictions",
+    "refuse_simulation",
+    "refuse_unknown",
+    "table",
+]
+
+# Edge Impulse's API and documentation spell the scalings differently from the SDK's enumerators; both are understood.
+_SCALINGS = {
+    "0..1": ImageScaling.NONE,
+    "0..255": ImageScaling.FROM_0_TO_255,
+    "-1..1": ImageScaling.MINUS_1_TO_1,
+    "-128..127": ImageScaling.MINUS_128_TO_127,
+    "bgr-subtract-imagenet-mean": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
+    **{scaling.value: scaling for scaling in ImageScaling},
+}
+
+
+def parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
+    """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
+    if value in _SCALINGS:
+        return _SCALINGS[str(value)]
+    raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
+
+
+def parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
+    """A list of labels, `a;b;c`, `a,b,c`, or a text file with one label a line (or one line of `;`).
+
+    Raises:
+        ValueError: an empty label, or a file that cannot be read.
+    """
+    if isinstance(value, str):
+        path = base / value
+        separator = ";" if ";" in value else ","
+        try:
+            if path.is_file():
+                value = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
+                separator = "\n" if "\n" in value else ";"
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read labels from {path}: {error}") from error
+        labels = tuple(label.strip() for label in value.split(separator))
+        if not all(labels):
+            raise ValueError("a label is empty")
+        return labels
+    if isinstance(value, int | float):
+        return (str(value),)
+    if not isinstance(value, list | tuple):
+        raise ValueError("it is a text or a number")  # noqa: TRY004 - what a user gave is wrong
+    if not value or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValueError("a list of labels holds texts that are not empty")
+    return tuple(value)
+
+
+def _parse_frame(value: object, base: Path = Path()) -> Frame:  # noqa: ARG001 - a parser's signature
+    try:
+        return value if isinstance(value, Frame) else parse_frame(str(value))
+    except PresetError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _parse_folder(value: object, base: Path = Path()) -> Path:
+    """A folder, which need not exist; raises ValueError."""
+    path = base / str(value)
+    if path.is_file():
+        raise ValueError(f"Directory {str(path)!r} is a file.")
+    return path
+
+
+def parse_size(value: object, base: Path = Path()) -> int:  # noqa: ARG001 - a parser's signature
+    """`800M`, `2G`, or a number: bytes, units in powers of 1024; raises ValueError."""
+    text = str(value)
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        amount = int(float(number) * 1024 ** ("", "K", "M", "G", "T").index(unit))
+    except (ValueError, OverflowError):
+        amount = 0
+    if amount <= 0:
+        raise ValueError(f"{value!r} is no size; give 800M or 2G")
+    return amount
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Attributes:
+        default: its value where it is not given.
+        help: one sentence, as `--help` shows it.
+        metavar: how `--help` names the value.
+        low, high: limits of a number, both allowed; `above`: a limit that is not allowed itself.
+        choices: the allowed members of an enumeration, or texts.
+        parse: makes a value of text, where the type alone does not say how; raises ValueError.
+        many: a sequence of values.
+        name: the Python name.
+        type: bool, int, float, str, Path or an enumeration; of one element, where there are many.
+    """
+
+    default: Any
+    help: str
+    metavar: str | None = None
+    low: Any = None
+    high: Any = None
+    above: Any = None
+    choices: tuple[Any, ...] = ()
+    parse: Callable[[object, Path], Any] | None = None
+    many: bool = False
+    name: str = ""
+    type: Any = str
+
+    def value(self, given: object, base: Path = Path()) -> Any:
+        """`given`, text or a value, as the type of this option; paths are relative to `base`.
+
+        Raises:
+            ValueError: it cannot have this value; the message says what it can have.
+        """
+        if given is None and self.default is None:
+            return None
+        if self.many:
+            several = given if isinstance(given, Iterable) and not isinstance(given, str | Path) else (given,)
+            return tuple(self._one(each, base) for each in several)
+        return self._one(given, base)
+
+    def _one(self, given: object, base: Path) -> Any:  # noqa: C901, PLR0911 - one branch a type
+        if isinstance(given, str) and "\0" in given:
+            raise ValueError("it holds a NUL")
+        if self.parse and not isinstance(given, bool):
+            return self.parse(given, base)
+        if self.type is bool:
+            if not isinstance(given, bool):
+                raise ValueError("it is true or false")
+            return given
+        if isinstance(given, Enum) and given in self.choices:
+            return given
+        if self.type is Path and isinstance(given, Path):
+            given = str(given)
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            raise ValueError("it is a text or a number")  # noqa: TRY004 - what a user gave is wrong
+        if self.type is int or self.type is float:
+            return self._number(given)
+        text = str(given)  # target = 6.2
+        if self.type is Path:
+            path = base / text
+            if not path.exists():
+                raise ValueError(f"Path {str(path)!r} does not exist.")
+            return path
+        if self.choices:
+            for choice in self.choices:
+                if text == str(choice):
+                    return choice
+            raise ValueError(f"{text!r} is not one of {', '.join(repr(str(choice)) for choice in self.choices)}.")
+        return text
+
+    def _number(self, given: str | float) -> int | float:
+        if isinstance(given, float) and self.type is int:
+            raise ValueError("it is a whole number")
+        try:
+            number: int | float = self.type(given)
+        except (ValueError, OverflowError):
+            kind = "integer" if self.type is int else "float"
+            raise ValueError(f"{given!r} is not a valid {kind} range.") from None
+        small = (self.low is not None and number < self.low) or (self.above is not None and number <= self.above)
+        if small or (self.high is not None and number > self.high):
+            lowest = f"x>{self.above}" if self.low is None else f"x>={self.low}"
+            limits = lowest if self.high is None else f"{self.low}<=x<={self.high}"
+            raise ValueError(f"{number} is not in the range {limits}.")
+        return number
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of every conversion, of one model or of many; each may be left out."""
+
+    # What to believe instead of the export
+    labels: Annotated[
+        str | Sequence[str] | None,
+        Option(None, "Labels in output order, instead of the export's.", "a;b;c|FILE", parse=parse_labels),
+    ]
+    task: Annotated[
+        Task | str | None,
+        Option(None, "What the last layer means.", choices=(Task.CLASSIFIER, Task.FOMO, Task.SSD, Task.YOLOV5)),
+    ]
+    resize_mode: Annotated[
+        ResizeMode | str | None,
+        Option(
+            None,
+            "How training pictures were brought to size.",
+            choices=(ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST),
+        ),
+    ]
+    image_scaling: Annotated[
+        ImageScaling | str | None,
+        Option(
+            None,
+            "What was done to pixel/255 before the model.",
+            f"[{'|'.join(scaling.value for scaling in ImageScaling)}]",
+            parse=parse_scaling,
+        ),
+    ]
+    dequantize: Annotated[bool, Option(False, "Rewrite an int8 (or other quantized) model in float32 first.")]  # noqa: FBT003
+
+    # How tf2onnx is run
+    opset: Annotated[int, Option(13, "ONNX opset.", low=7, high=18)]
+    timeout: Annotated[float, Option(120.0, "Seconds tf2onnx may take, and LiteRT after it.", low=1)]
+    tensorflow: Annotated[bool, Option(False, "Let tf2onnx use the real TensorFlow (extra [tensorflow]).")]  # noqa: FBT003
+
+    # What the model is shown, and how a detector's outputs are made readable
+    frame: Annotated[
+        Frame | str | None,
+        Option(
+            None,
+            "Your camera's frames, for a model trained on cropped ones (fit-shortest): the model then crops them.",
+            "16:9|WxH",
+            parse=_parse_frame,
+        ),
+    ]
+    fomo_merge: Annotated[
+        Literal["none", "peak"],
+        Option("none", "FOMO: every cell is an object, or of neighbouring ones the highest."),
+    ]
+    yolo_score: Annotated[
+        Literal["product", "objectness"],
+        Option(
+            "product",
+            "YOLO: objectness times class, or objectness alone; YOLOv5 then as Edge Impulse's SDK reports it.",
+        ),
+    ]
+
+    # What is measured
+    images: Annotated[Path | str | None, Option(None, "A folder of pictures to measure parity on, too.", "DIR")]
+    tolerance: Annotated[
+        float,
+        Option(1e-4, "Largest absolute difference allowed between the original and the ONNX model.", above=0),
+    ]
+    tensorrt: Annotated[
+        bool,
+        Option(False, "Parse and build with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt])."),  # noqa: FBT003
+    ]
+
+    # For which engine and target the folder is written
+    role: Annotated[
+        Literal["pgie", "sgie", "both"],
+        Option("both", "Primary (whole frames), secondary (objects of another engine), or both configs."),
+    ]
+    batch_size: Annotated[int, Option(1, "Frames or objects at a time.", low=1, high=1024)]
+    precision: Annotated[Literal["fp32", "fp16"], Option("fp32", "Precision of the engine.")]
+    gie_id: Annotated[int | None, Option(None, "gie-unique-id.  [default: 1, secondary 2]", low=1)]
+    operate_on_gie_id: Annotated[
+        int | None, Option(None, "Whose objects a secondary engine takes.  [default: 1]", low=1)
+    ]
+    min_size: Annotated[int | None, Option(None, "Pixels: a secondary engine passes over smaller objects.", low=1)]
+    gpu_id: Annotated[int, Option(0, "GPU number on the target.", low=0)]
+    target: Annotated[str | float, Option("deepstream-7.1", "DeepStream release.", "RELEASE")]
+    platform: Annotated[
+        Literal["jetson", "dgpu"],
+        Option("jetson", "Jetson, or a PC with a discrete GPU: TensorRT often differs between the two."),
+    ]
+
+    # Of two exports
+    object_batch_size: Annotated[int, Option(16, "With --sgie: objects at a time.", low=1, high=1024)]
+    sgie_labels: Annotated[
+        str | Sequence[str] | None,
+        Option(None, "Labels of the --sgie model.", "a;b;c|FILE", parse=parse_labels),
+    ]
+
+
+class ConvertOptions(CommonOptions, total=False):
+    """Options of `convert.convert`; each may be left out. They are those of `ei-deepstream convert`.
+
+    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling` and `frame`
+    are about the first.
+    """
+
+    model: Annotated[
+        str | None,
+        Option(None, "Which model, where an export holds several (symbol, file, impulse or number).", "ID"),
+    ]
+    bundle_name: Annotated[str | None, Option(None, "What the files are called after. [default: the project]", "NAME")]
+
+
+class BatchOptions(CommonOptions, total=False):
+    """Options of `convert.batch`: those of `convert`, for all models whatever a manifest says, and these."""
+
+    jobs: Annotated[int | None, Option(None, "Worker processes.  [default: one a core]", "N", low=1, high=1024)]
+    time_limit: Annotated[float, Option(600.0, "Seconds for one model, all stages together.", above=0)]
+    memory_limit: Annotated[
+        int | str | None,
+        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=parse_size),
+    ]
+    scheduler: Annotated[
+        str | None,
+        Option(
+            None,
+            "Convert on the workers of this Dask scheduler (extra [distributed]) instead of here.",
+            "tcp://HOST:8786",
+        ),
+    ]
+    force: Annotated[bool, Option(False, "Convert also what has not changed.")]  # noqa: FBT003
+    cache_dir: Annotated[Path | str | None, Option(None, "Where to keep results.", "DIR", parse=_parse_folder)]
+
+
+class CheckOptions(TypedDict, total=False):
+    """Options of `convert.check`; each may be left out. They are those of `ei-deepstream check`."""
+
+    target: Annotated[str | float, Option("deepstream-9.1", "DeepStream release the config is for.", "RELEASE")]
+    platform: Annotated[Literal["dgpu", "jetson"], Option("dgpu", "PC or server with a discrete GPU, or Jetson.")]
+    tensorrt_version: Annotated[
+        str | None, Option(None, "TensorRT on the target, where it is not the release's own.", "VERSION")
+    ]
+    onnxruntime: Annotated[bool, Option(False, "Load the models with ONNX Runtime, too.")]  # noqa: FBT003
+    tensorrt: Annotated[
+        bool,
+        Option(False, "Parse and build the models with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt])."),  # noqa: FBT003
+    ]
+    timeout: Annotated[float, Option(300.0, "Seconds for each model.", low=1)]
+    select: Annotated[
+        str | Sequence[str], Option((), "Only these rules: NVI070,NVI07,... Repeatable.", "IDS", many=True)
+    ]
+    ignore: Annotated[str | Sequence[str], Option((), "Not these rules. Repeatable.", "IDS", many=True)]
+    fix: Annotated[bool, Option(False, "Put right what is mechanical, in the files themselves.")]  # noqa: FBT003
+
+
+class SimulateOptions(TypedDict, total=False):
+    """Options of `convert.simulate`; each may be left out. They are those of `ei-deepstream simulate`."""
+
+    sgie: Annotated[
+        Path | str | Sequence[Path | str],
+        Option(
+            (),
+            "A secondary engine's config (process-mode=2), for the objects found. Repeatable.",
+            "CONFIG",
+            many=True,
+        ),
+    ]
+    app: Annotated[
+        Path | str | None, Option(None, "Take the engines from deepstream-app's config instead of CONFIG.", "FILE")
+    ]
+    tensors: Annotated[
+        Path | str | None,
+        Option(
+            None,
+            "Decode recorded outputs (case.json and tensors.npz, or nvinfer's raw-output-file-write files) instead of "
+            "running the model; PICTURES are then the frames they belong to, or left out.",
+            "FOLDER",
+        ),
+    ]
+    every: Annotated[int, Option(1, "Of a video, every so-many-th frame.", low=1)]
+    limit: Annotated[int | None, Option(None, "Of a video, no more frames than this.", low=1)]
+    target: Annotated[str | float, Option("deepstream-9.1", "DeepStream release.", "RELEASE")]
+    platform: Annotated[
+        Literal["dgpu", "jetson"],
+        Option("dgpu", "A Jetson passes over objects below 16 pixels, where its VIC scales."),
+    ]
+    against: Annotated[
+        Literal["edge-impulse"] | None,
+        Option(
+            None,
+            "Run the original .tflite with the SDK's resize and decoding, too, and say where the two differ, and why.",
+        ),
+    ]
+    original: Annotated[
+        Path | str | None,
+        Option(
+            None,
+            "With --against: the export or .tflite that the bundle was made of.  [default: found by the bundle's "
+            "report]",
+            "EXPORT",
+        ),
+    ]
+
+
+@cache
+def table(options: Any) -> dict[str, Option]:
+    """The options of one of the classes above, by name, in the order of the class."""
+    found = {}
+    for name, hint in typing.get_type_hints(options, include_extras=True).items():
+        union, option = typing.get_args(hint)
+        parts = typing.get_args(union) if typing.get_origin(union) in {UnionType, typing.Union} else (union,)
+        first = next(part for part in parts if part is not NoneType)
+        if typing.get_origin(first) is Literal:
+            option = replace(option, choices=typing.get_args(first))
+            first = str
+        found[name] = replace(option, name=name, type=first)
+    return found
+
+
+def defaults(options: Any) -> dict[str, Any]:
+    """The defaults of one of the classes above, by name."""
+    return {name: option.default for name, option in table(options).items()}
+
+
+def checked(options: Any, given: Mapping[str, object]) -> dict[str, Any]:
+    """`given` as values of the types the table of `options` says; what is not given is not there.
+
+    Raises:
+        PresetError: an option that does not exist, or a value it cannot have.
+    """
+    known = table(options)
+    refuse_unknown(given, known)
+    values = {}
+    for name, value in given.items():
+        try:
+            values[name] = known[name].value(value)
+        except ValueError as error:
+            raise PresetError(f"{name}: {error}", hint=known[name].help) from error
+    return values
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises PresetError with the nearest known name for the first of `given` that is not among `known`."""
+    known = list(known)
+    for name in given:
+        if name not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped option
+
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "the options are: " + ", ".join(sorted(known))
+            raise PresetError(f"there is no option {name!r}", hint=hint)
+
+
+def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> None:
+    """Raises PresetError for options of `convert` that do not go together; `pair`: there are two exports."""
+    if pair:
+        for name in ("role", "operate_on_gie_id"):
+            if name in options:
+                raise PresetError(
+                    f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
+                )
+    if options.get("frame") is not None and options.get("role") == "sgie":
+        raise PresetError(
+            "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
+        )
+
+
+def refuse_simulation(options: Mapping[str, Any]) -> None:
+    """Raises PresetError for options of `simulate` that do not go together."""
+    if options.get("app") and options.get("sgie"):
+        raise PresetError("--app names its secondary engines itself", hint="leave out --sgie")
+    if options.get("tensors") and options.get("sgie"):
+        raise PresetError("--tensors are one engine's outputs", hint="a secondary engine needs pictures")
+    if options.get("original") and not options.get("against"):
+        raise PresetError("--original goes with --against edge-impulse")
+    if options.get("tensors") and options.get("against"):
+        raise PresetError("--against needs pictures that the model runs on", hint="leave out --tensors")
