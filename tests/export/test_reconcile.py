@@ -200,4 +200,4 @@ def test_our_document_damaged(tmp_path: Path) -> None:
     (tmp_path / "x.tflite").write_bytes(MODEL)
     digest = export_of(tmp_path / "x.tflite").digest
     (tmp_path / "metadata.json").write_text(json.dumps({"sha256": digest, "metadata": {"width": "wide"}}))
-    assert "metadata.json" in str(refused(tmp_path / "x.tflite", "cannot be 'wide'").path)
+    assert "metadata.json" in str(refused(tmp_path / "x.tflite", "width must be int, not 'wide'").path)
