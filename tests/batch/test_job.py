@@ -10,6 +10,7 @@ import pytest
 
 from convert.batch import plan as module
 from convert.batch.plan import BUG, Job, Outcome, State, execute, job
+from convert.__main__ import main
 from convert.framing import parse_frame
 from convert.graph import PRELOAD
 from convert.isolation import Worker
@@ -78,12 +79,11 @@ def test_a_wrong_result_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(module, "_walk", broken)
-    outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker)
+    outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker, broken)
     assert (outcome.state, outcome.exit_code) == (State.FAILED, BUG)
     assert "ZeroDivisionError: by nothing" in str(outcome.error)
     assert "Traceback" in outcome.details
