@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch import plan as module
 from convert.batch.plan import BUG, Job, Outcome, State, execute, job
-from convert.__main__ import main
 from convert.framing import parse_frame
 from convert.graph import PRELOAD
 from convert.isolation import Worker
