@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 from convert import __version__
 from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Metadata, Parity
 from convert.errors import InputError
+from convert.heads import HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +71,7 @@ def export_document(export: Export) -> dict[str, Any]:
         "form": export.form,
         "sha256": export.digest,
         "bytes": len(export.model),
-        "task": export.facts.task.value,
+        "task": export.facts.task,
         "quantization": export.facts.quantization,
         "input": tensor_document(export.facts.input),
         "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
@@ -239,6 +240,9 @@ def _typed(name: str, kind: Any, value: object, path: Path) -> Any:
     elif isinstance(wanted, type) and issubclass(wanted, Enum):
         if value in [member.value for member in wanted]:
             return wanted(value)
+    elif name == "task":
+        if value in [each.id for each in HEADS]:
+            return value
     elif wanted is float:
         # False for NaN, infinity and integers beyond a float's range, all of which Python's JSON reads
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:

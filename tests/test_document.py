@@ -26,7 +26,6 @@ from convert.artifacts import (
     Parity,
     Preprocessing,
     ResizeMode,
-    Task,
     Tensor,
     Translated,
 )
@@ -43,6 +42,7 @@ from convert.document import (
 )
 from convert.errors import InputError
 from convert.findings import Level, Rule
+from convert.heads import HEADS
 from convert.writing import Output, sha256
 
 PATH = Path("metadata.json")
@@ -62,7 +62,7 @@ METADATA = st.builds(
     image_scaling=st.none() | st.sampled_from(ImageScaling),
     threshold=st.none() | NUMBER,
     nms_iou=st.none() | NUMBER,
-    task=st.none() | st.sampled_from(Task),
+    task=st.none() | st.sampled_from([each.id for each in HEADS]),
     sensor=st.none() | TEXT,
     has_anomaly=st.none() | st.booleans(),
     quantized=st.none() | st.booleans(),
@@ -99,7 +99,7 @@ def export(metadata: Metadata | None = None) -> Export:
         (Tensor("Identity", (1, 2), "float32"),),
         ("CONV_2D", "SOFTMAX"),
         "int8",
-        Task.CLASSIFIER,
+        "classifier",
     )
     return Export(b"TFL3", "door", "F3b", "door.zip", "src/tflite_learn_4.h", metadata or Metadata(), facts)
 
@@ -109,7 +109,7 @@ def adapted() -> Adapted:
         b"onnx", Tensor("x_input", (None, 3, 96, 96), "float32"), (Tensor("scores", (None, 2), "float32"),), 13
     )
     preprocessing = Preprocessing(1 / 255, (), "RGB", True, True, "", ResizeMode.FIT_LONGEST)
-    return Adapted(Translated(export(), model), model, Head(Task.CLASSIFIER, ("öffen", "zu")), preprocessing)
+    return Adapted(Translated(export(), model), model, Head("classifier", ("öffen", "zu")), preprocessing)
 
 
 def through_json(document: Any) -> Any:

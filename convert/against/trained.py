@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.against import findings as rules
-from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, Task
+from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode
+from convert.compare.edge_impulse import Original
 from convert.document import metadata_from_document
-from convert.eim.original import Original
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.content import content_digest
 from convert.export.entries import list_models
 from convert.export.source import open_source
 from convert.export.unpack import Unpack
+from convert.heads import HEADS, head
 from convert.writing import sha256
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ SOURCE, TASK = "ei_deepstream.source_sha256", "ei_deepstream.task"
 
 _REPORT = "report.json"
 _THRESHOLD = 0.5  # what Studio gives a detector whose threshold nobody moved
-_TASKS = frozenset({Task.CLASSIFIER, Task.FOMO, Task.YOLOV5, Task.SSD})
-_BESIDE_CLASSES = {Task.CLASSIFIER: 0, Task.FOMO: 1, Task.YOLOV5: 5}  # numbers in the output's last dimension
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"
 
 
@@ -63,7 +62,7 @@ class Trained:
     findings: tuple[Finding, ...] = ()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> str:
         """What its last layer means."""
         return self.original.facts.task
 
@@ -103,14 +102,14 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     digest = properties.get(SOURCE, "")
     report = _report(engine.model) if digest else _Report()
     path = given or _beside(engine.model, report, digest)
-    task = next((task for task in Task if task.value == properties.get(TASK)), None)
+    task = next((each.id for each in HEADS if each.id == properties.get(TASK)), None)
     export, findings = _unpack(path, digest, task)
     facts = export.facts
     if export.format is not ModelFormat.TFLITE:
         raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
-    if facts.task not in _TASKS:
+    if not head(facts.task).is_comparable:
         raise UnsupportedModelError(
-            f"how Edge Impulse decodes a {facts.task.value} model is not known here", path=path,
+            f"how Edge Impulse decodes a {facts.task} model is not known here", path=path,
             hint="classifiers, FOMO, YOLOv5 and SSD can be compared",
         )  # fmt: skip
     if len(facts.input.shape) != 4 or None in facts.input.shape:
@@ -127,7 +126,7 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     threshold = told.threshold if said.threshold is None else said.threshold
     if threshold is None:
         threshold = _THRESHOLD
-        if facts.task is not Task.CLASSIFIER:
+        if head(facts.task).detects:
             findings = (
                 *findings,
                 rules.THRESHOLD_UNKNOWN.found(
@@ -148,19 +147,17 @@ def _labels(engine: Engine, facts: ModelFacts, said: Metadata, told: Metadata) -
     if labels:
         return labels
     lines = engine.settings.labels
-    if facts.task is Task.CLASSIFIER and len(lines) == 1:
+    if not head(facts.task).detects and len(lines) == 1:
         (shown,) = lines
     else:
         shown = tuple(line[0] for line in lines)
-    beside = _BESIDE_CLASSES.get(facts.task)
-    last = facts.outputs[0].shape[-1:]
-    if beside is None or not last or last[0] is None:
+    classes = head(facts.task).classes(facts.outputs[0].shape)
+    if classes is None:
         return shown
-    classes = last[0] - beside
     return (*shown, *(f"class {number}" for number in range(len(shown), classes)))[:classes]
 
 
-def _unpack(path: Path, digest: str, task: Task | None) -> tuple[Export, tuple[Finding, ...]]:
+def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Finding, ...]]:
     """The model of `path` with this digest, or THE model where nothing is known of it.
 
     Raises:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from convert.artifacts import ImageScaling, ResizeMode, Task
+from convert.artifacts import ImageScaling, ResizeMode
 from convert.cli.reporting import reporting, stack
 from convert.errors import PresetError
 from convert.framing import Frame, parse_frame
+from convert.heads import CONVERTIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,7 +111,7 @@ FRAME = _Frame()
 class _Choice(click.Choice[Any]):
     """A choice among a StrEnum's values, given to the command as the enum's member."""
 
-    def __init__(self, kind: type[Task | ResizeMode], members: Iterable[Task | ResizeMode]) -> None:
+    def __init__(self, kind: type[ResizeMode], members: Iterable[ResizeMode]) -> None:
         super().__init__([member.value for member in members])
         self.kind = kind
 
@@ -138,7 +139,7 @@ unpacking = stack(
     ),
     click.option(
         "--task",
-        type=_Choice(Task, [Task.CLASSIFIER, Task.FOMO, Task.SSD, Task.YOLOV5]),
+        type=click.Choice(CONVERTIBLE),
         help="What the last layer means.",
     ),
     click.option(

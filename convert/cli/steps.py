@@ -13,9 +13,9 @@ from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Tra
 from convert.document import SCHEMA_VERSION, dumps, evidence_document, evidence_from_document
 from convert.errors import InputError
 from convert.findings import Level, Rule
-from convert.graph.heads.recorded import reread
 from convert.graph.preprocessing import preprocessing
 from convert.graph.reading import provenance, read_onnx
+from convert.heads.recorded import reread
 from convert.writing import sha256, write
 
 if TYPE_CHECKING:

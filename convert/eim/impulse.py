@@ -13,7 +13,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Preprocessing, ResizeMode, Task
+from convert import heads
+from convert.artifacts import Preprocessing, ResizeMode
 from convert.document import SCHEMA_VERSION, metadata_from_document
 from convert.errors import InputError
 from convert.writing import sha256
@@ -49,7 +50,7 @@ class Impulse:
 
     name: str
     onnx: bytes = field(repr=False)
-    task: Task
+    task: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     height: int
@@ -70,7 +71,7 @@ class Impulse:
     @property
     def detects(self) -> bool:
         """Whether it answers with boxes."""
-        return self.task is not Task.CLASSIFIER
+        return heads.head(self.task).detects
 
 
 def read_impulse(path: Path) -> Impulse:
@@ -92,7 +93,7 @@ def read_impulse(path: Path) -> Impulse:
         impulse = Impulse(
             name=str(name),
             onnx=onnx,
-            task=Task(head["task"]),
+            task=heads.head(head["task"]).id,
             labels=tuple(map(_text, head["labels"])),
             preprocessing=_preprocessing(before),
             height=_extent(size[2]),

@@ -24,7 +24,7 @@ from convert.export.tflite import is_tflite, read_graph
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from convert.artifacts import ModelFacts, Task
+    from convert.artifacts import ModelFacts
     from convert.export.tree import Member, Tree
     from convert.findings import Finding
 
@@ -85,7 +85,7 @@ class Candidate:
     data: bytes = field(default=b"", repr=False)
     size: int = 0
     facts: ModelFacts | None = None
-    tasks: tuple[Task, ...] = ()
+    tasks: tuple[str, ...] = ()
     problem: ConvertError | None = None
     conditional: bool = False
     findings: tuple[Finding, ...] = ()

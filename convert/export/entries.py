@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import Metadata, Task
+from convert.artifacts import Metadata
 from convert.export.candidates import EON_FORMS, Candidate, candidates_in
 from convert.export.enumerators import NOT_CAMERAS
 from convert.export.findings import CONTRADICTION
 from convert.export.metadata import Block, File, Recorded, read_recorded
+from convert.heads import ANOMALY, NOT_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,14 +75,14 @@ class Entry:
         facts = self.candidate.facts
         if self.is_anomaly_detector or self.metadata.sensor in NOT_CAMERAS:
             return False
-        return self.metadata.sensor != "fusion" if facts is None else facts.task is not Task.NOT_IMAGE
+        return self.metadata.sensor != "fusion" if facts is None else facts.task != NOT_IMAGE
 
     @property
     def is_anomaly_detector(self) -> bool:
         """Whether it is one, or the half of one that makes features of pictures, by the parameters or by itself."""
         facts = self.candidate.facts
-        recorded = self.metadata.task is Task.ANOMALY or (self.block is not None and self.block.anomaly)
-        return recorded or (facts is not None and facts.task is Task.ANOMALY)
+        recorded = self.metadata.task == ANOMALY or (self.block is not None and self.block.anomaly)
+        return recorded or (facts is not None and facts.task == ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +273,8 @@ def line(entry: Entry) -> str:
     what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
-        task = Task.ANOMALY if entry.is_anomaly_detector else candidate.facts.task
-        what = f"{task.value}, {candidate.facts.quantization}, input {size}"
+        task = ANOMALY if entry.is_anomaly_detector else candidate.facts.task
+        what = f"{task}, {candidate.facts.quantization}, input {size}"
     unused = "" if entry.used else ", not in use"
     where = f" in {candidate.member}" if candidate.symbol else ""
     return f"{candidate.called}{impulse} ({what}{unused}){where}"

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Color, Metadata, ModelFacts, Task
+from convert.artifacts import Color, Metadata, ModelFacts
 from convert.export.enumerators import NOT_CAMERAS
 from convert.export.findings import CONTRADICTION, OVERRIDDEN
+from convert.heads import ANOMALY, CLASSIFIER, NOT_IMAGE, UNKNOWN
 
 if TYPE_CHECKING:
     from convert.artifacts import ImageScaling, ResizeMode
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["reconcile", "with_options"]
 
-_NOT_DETECTED: Final = frozenset({Task.NOT_IMAGE, Task.ANOMALY})
+_NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 
 
 def reconcile(
-    metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...], path: str
+    metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...], path: str
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
     """Metadata without what the model disproves, facts with the task the parameters make clear, and the differences.
 
@@ -68,21 +69,21 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
     return replace(metadata, height=height, width=width, channels=channels, color=color), differences
 
 
-def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...]) -> tuple[ModelFacts, str]:
+def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...]) -> tuple[ModelFacts, str]:
     if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
         what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
-        return replace(facts, task=Task.NOT_IMAGE), f"{what}; say --task {facts.task.value} if it takes pictures"
+        return replace(facts, task=NOT_IMAGE), f"{what}; say --task {facts.task} if it takes pictures"
     recorded = metadata.task
-    if recorded in {None, Task.UNKNOWN, facts.task} or facts.task is Task.NOT_IMAGE:
+    if recorded in {None, UNKNOWN, facts.task} or facts.task == NOT_IMAGE:
         return facts, ""
     assert recorded is not None
     if recorded in tasks:
         return replace(facts, task=recorded), ""
-    if facts.task is Task.UNKNOWN and recorded is not Task.CLASSIFIER:
+    if facts.task == UNKNOWN and recorded != CLASSIFIER:
         return replace(facts, task=recorded), ""
     return (
         facts,
-        f"the parameters record the last layer {recorded.value}, but its outputs are those of {facts.task.value}",
+        f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}",
     )
 
 
@@ -91,7 +92,7 @@ def with_options(
     facts: ModelFacts,
     *,
     labels: tuple[str, ...] | None,
-    task: Task | None,
+    task: str | None,
     resize_mode: ResizeMode | None,
     image_scaling: ImageScaling | None,
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
@@ -106,10 +107,8 @@ def with_options(
             message = f"--{name.replace('_', '-')} {_spelled(value)} replaces the recorded {_spelled(recorded)}"
             findings.append(OVERRIDDEN.found(message))
         metadata = replace(metadata, **{name: value})
-    if task is not None and task is not facts.task:
-        findings.append(
-            OVERRIDDEN.found(f"--task {task.value} replaces {facts.task.value}, which the model looks like")
-        )
+    if task is not None and task != facts.task:
+        findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
 

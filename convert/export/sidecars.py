@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Metadata, Task
+from convert.artifacts import Metadata
 from convert.document import metadata_from_document
 from convert.export.facts import class_count
 from convert.export.findings import ANOTHER_MODELS_DOCUMENT, FOUND_BESIDE, UNREADABLE_PARAMETER
+from convert.heads import ANOMALY, FOMO, UNKNOWN
 from convert.writing import sha256
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["Beside", "read_beside"]
 _DOCUMENT: Final = "metadata.json"
 _LABELS: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
-_WITHOUT_LABELS: Final = frozenset({Task.ANOMALY, Task.UNKNOWN})
+_WITHOUT_LABELS: Final = frozenset({ANOMALY, UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
     labels = tuple(line.strip() for line in lines if line.strip())
     facts = candidate.facts
     classes = class_count(facts) if facts is not None else None
-    if facts is not None and facts.task is Task.FOMO and classes == len(labels) - 1:
+    if facts is not None and facts.task == FOMO and classes == len(labels) - 1:
         labels = labels[1:]
     elif facts is None or facts.task in _WITHOUT_LABELS or classes not in {None, len(labels)} or not labels:
         message = "it does not hold this model's labels"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
+from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
 from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
 from convert.errors import ConvertError
 from convert.export.choose import choose, others
@@ -51,7 +51,7 @@ class Unpack:
     model: str | None = None
     bundle_name: str | None = None
     labels: tuple[str, ...] | None = None
-    task: Task | None = None
+    task: str | None = None
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
     dequantize: bool = False

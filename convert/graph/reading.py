@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.artifacts import OnnxModel, Task
+from convert.artifacts import OnnxModel
 from convert.errors import InputError, PresetError
 from convert.framing import Frame, parse_frame
+from convert.heads import head
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ class Provenance:
     """
 
     digest: str
-    task: Task
+    task: str
     classes: int
     frame: Frame | None = None
 
@@ -70,7 +71,7 @@ def provenance(model: OnnxModel, path: Path) -> Provenance:
     try:
         return Provenance(
             said["ei_deepstream.source_sha256"],
-            Task(said["ei_deepstream.task"]),
+            head(said["ei_deepstream.task"]).id,
             int(said["ei_deepstream.classes"]),
             parse_frame(said["ei_deepstream.frame"]) if "ei_deepstream.frame" in said else None,
         )

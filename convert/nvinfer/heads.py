@@ -18,7 +18,7 @@ from convert.resources import configs, load_toml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from convert.artifacts import Adapted, Head, Task
+    from convert.artifacts import Adapted, Head
     from convert.nvinfer.configfile import Scalar, Value
     from convert.nvinfer.targets import Target
 
@@ -53,7 +53,7 @@ class _Suppressed:
 
 
 @cache
-def head_preset(task: Task) -> HeadPreset:
+def head_preset(task: str) -> HeadPreset:
     """What is emitted for `task`.
 
     A file that says `same-as = "other"` has the entries of `other.toml` where it has none of its own.
@@ -61,12 +61,12 @@ def head_preset(task: Task) -> HeadPreset:
     Raises:
         PresetError: there is no such file, or an edit damaged it.
     """
-    data = _load(task.value)
+    data = _load(task)
     if "same-as" in data:
         base = _load(str(data["same-as"]))
         own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
         data = {**base, **own}
-    return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task.value}.toml")
+    return read_row(HeadPreset, data, "the file", configs() / "heads" / f"{task}.toml")
 
 
 def preset_for(head: Head, target: Target) -> HeadPreset:
@@ -78,7 +78,7 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     preset = head_preset(head.task)
     if head.overlap is None:
         return preset
-    path = configs() / "heads" / f"{head.task.value}.toml"
+    path = configs() / "heads" / f"{head.task}.toml"
     instead = read_row(_Suppressed, preset.suppressed, "suppressed", path)
     if version_numbers(target.tensorrt) < version_numbers(instead.tensorrt):
         raise PresetError(

@@ -86,7 +86,7 @@ def percent(share: float) -> str:
 
 def _model_line(export: Export, adapted: Adapted | None) -> str:
     """ "classifier 96x96x3, 3 labels, float32"."""
-    words = [export.facts.task.value, _size(export.facts.input)]
+    words = [export.facts.task, _size(export.facts.input)]
     labels = adapted.head.labels if adapted else export.metadata.labels
     parts = [" ".join(words), export.facts.quantization]
     if labels:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.heads import ssd
 from convert.isolation import Died, Failed
-from convert.validate import ssd
 from convert.validate.preprocess import as_edge_impulse
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.artifacts import ImageScaling
+    from convert.heads.reference import Anchors
     from convert.isolation import Worker
-    from convert.validate.tails import Anchors
 
 __all__ = ["anchors", "died", "onnx_outputs", "outputs", "run"]
 
@@ -37,7 +37,9 @@ def outputs(
     Raises:
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
-    result: list[NDArray[np.float32]] = _call("reference:run", worker, timeout, model, pictures, scaling)
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.reference:run", worker, timeout, model, pictures, scaling
+    )
     return result
 
 
@@ -55,23 +57,25 @@ def onnx_outputs(
         ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
     """
     arguments = (model, pictures, scaling, tuple(shapes))
-    result: list[NDArray[np.float32]] = _call("onnxreference:run", worker, timeout, *arguments, engine="ONNX Runtime")
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.onnxreference:run", worker, timeout, *arguments, engine="ONNX Runtime"
+    )
     return result
 
 
 def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
-    """What `convert.validate.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
+    """What `convert.heads.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
 
     Raises:
         ValidationError: as `outputs`.
     """
-    result: Anchors = _call("ssd:anchors", worker, timeout, model)
+    result: Anchors = _call("convert.heads.ssd:anchors", worker, timeout, model)
     return result
 
 
 def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
     try:
-        return worker.call(f"convert.validate.{function}", *arguments, timeout=timeout)
+        return worker.call(function, *arguments, timeout=timeout)
     except Died as error:
         raise died(error, engine) from error
     except Failed as error:

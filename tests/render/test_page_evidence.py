@@ -22,7 +22,7 @@ from convert.against.comparison import (
     Step,
     Verdict,
 )
-from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity, Task
+from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity
 from convert.document import evidence_document
 from convert.findings import Finding, Level
 from convert.render.page import page
@@ -132,7 +132,7 @@ def row(name: str, verdict: Verdict, **more: Any) -> Row:
 def comparison(*rows: Row) -> Comparison:
     return Comparison(
         "trained.tflite",
-        Task.SSD,
+        "ssd",
         quantized=True,
         tolerance=0.01,
         steps=(
