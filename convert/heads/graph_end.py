@@ -41,7 +41,6 @@ import onnx
 from onnx import TensorProto, helper
 
 from convert.errors import UnsupportedModelError
-from convert.graph.cleaning import fold
 from convert.graph.model import Wiring, opset_of
 from convert.graph.shapes import infer
 
@@ -334,6 +333,8 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
     Raises:
         UnsupportedModelError: the output does not come from such layers.
     """
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - slow to import, needed for some heads only
+
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     wiring = Wiring(copy)
@@ -342,14 +343,16 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
         if node.op_type in _LAYERS:
             wiring.replace(node, wiring.add_constant(np.zeros(shapes[node.output[0]], np.float32)))
     wiring.store()
-    wiring = Wiring(fold(copy))
-    name = copy.graph.output[0].name
-    maker = wiring.producer(name)
-    value = wiring.constant(maker.input[0]) if maker is not None and maker.op_type == "Identity" else None
-    if value is None:
-        raise UnsupportedModelError(
-            "it cannot be seen how this model's boxes follow from its layers", hint="report the model"
-        )
+    source = copy.graph.input[0].name
+    refused = UnsupportedModelError(
+        "it cannot be seen how this model's boxes follow from its layers", hint="report the model"
+    )
+    if any(source in node.input for node in copy.graph.node):
+        raise refused
+    try:
+        (value,) = ReferenceEvaluator(copy).run(None, {source: np.zeros(shapes[source], np.float32)})
+    except Exception as error:  # whatever an operator's reference implementation raises
+        raise refused from error
     return np.asarray(value, np.float32)
 
 
