@@ -5,7 +5,7 @@ A new head is a module with its `HeadSpec`, its entry below, and a preset `confi
 
 from __future__ import annotations
 
-from convert.heads import boxes, classifier, fomo, ssd
+from convert.heads import boxes, classifier, end_to_end, fomo, ssd
 from convert.heads.base import Fit, HeadSpec, LastLayer
 
 __all__ = [
@@ -40,6 +40,7 @@ HEADS: tuple[HeadSpec, ...] = (
     classifier.CLASSIFIER,
     fomo.FOMO,
     ssd.SSD,
+    end_to_end.END_TO_END,
     *boxes.HEADS,
     _Anomaly(
         ANOMALY,
