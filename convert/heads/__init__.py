@@ -32,8 +32,7 @@ class _Anomaly(HeadSpec):
     """Edge Impulse's visual anomaly detectors give a grid, as FOMO does."""
 
     def fit(self, layer: LastLayer) -> Fit:
-        grid = len(layer.output) == 4 and layer.output[1:3] != (1, 1) and None not in layer.output[1:]
-        return Fit.ALSO if grid else Fit.NO
+        return Fit.ALSO if layer.is_grid else Fit.NO
 
 
 HEADS: tuple[HeadSpec, ...] = (

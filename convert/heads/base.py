@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from convert.artifacts import Export, Head, Limits
     from convert.findings import Finding
     from convert.framing import Framing
-    from convert.heads.reference import Comparable, Decoded, Network
+    from convert.heads.reference import Network
 
-__all__ = ["Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
+__all__ = ["Decoded", "Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
 
 _BACKGROUND = {"background", "__background__", "_background_", "_background"}
+_STRIDES = (8, 16, 32)  # input pixels a cell in the three grids of every YOLO from version 3
 _MADE_UP = "give them in the order of training with --labels"
 
 
@@ -58,6 +59,20 @@ class LastLayer:
     width: int
     output: tuple[int | None, ...]
     operators: frozenset[str]
+
+    @property
+    def rows(self) -> tuple[int, int, int] | None:
+        """Of an output [1, A, K]: A, K and the number of cells in a YOLO's three grids; None for others."""
+        match self.output:
+            case (_, int(rows), int(columns)):
+                cells = sum(-(-self.height // by) * -(-self.width // by) for by in _STRIDES)
+                return rows, columns, cells
+        return None
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the output is [1, rows, columns, K] with more than one cell."""
+        return len(self.output) == 4 and None not in self.output[1:] and self.output[1:3] != (1, 1)
 
     @property
     def gives_probabilities(self) -> bool:
@@ -98,6 +113,23 @@ class Fitted:
     outputs: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     raw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Raw outputs by the reference, beside what the graph made of them.
+
+    Attributes:
+        wanted, found: arrays [n, ...] in pairs, of the reference and of the graph.
+        labels: how many of the candidates' classes differ.
+        middles: [n,2], the median of all candidates' centres (y, x) in shares of the picture; empty where they are
+            fixed.
+    """
+
+    wanted: list[NDArray[Any]]
+    found: list[NDArray[Any]]
+    labels: int = 0
+    middles: tuple[NDArray[Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +242,8 @@ class HeadSpec:
         """The original's raw outputs in the layout of the shipped graph."""
         return list(raw)
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> Comparable:
-        """What parity compares of a detector."""
+    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
+        """What parity compares of a detector: arrays of numbers from 0 to 1, and which are classes' [n, ..., C]."""
         raise NotImplementedError
 
     def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.artifacts import Export
-    from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.graph_end import BoxTensors, GraphEnd, Rows
-    from convert.heads.reference import Comparable, Decoded, Detections, Network
+    from convert.heads.base import Decoded, LastLayer, Options, Rules
+    from convert.heads.graph_end import GraphEnd
+    from convert.heads.reference import Detections, Network
 
     Float = NDArray[np.float32]
 
-__all__ = ["HEADS", "OUTPUTS", "OVERLAP", "RAW", "Boxes", "RowsHead", "row_layer"]
+__all__ = ["HEADS", "OUTPUTS", "OVERLAP", "RAW", "BoxTensors", "Boxes", "Rows", "RowsHead"]
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
 RAW = "raw_candidates"
@@ -50,8 +50,49 @@ OVERLAP = 0.2
 """Intersection over union, where the export records none: what the SDK's models are exported with (ei_run_nms)."""
 
 _UNITS = {"relative": "shares of the picture", "pixels": "pixels", "cells": "cells of a grid"}
-_GRID_STRIDES = (8, 16, 32)  # input pixels a cell in the three grids of every YOLO from version 3
+_STRIDES = (8, 16, 32)  # pixels a cell of YOLOX's three grids
 _LARGEST_LOG = 8.0  # TAO's YOLOv4: a box is at most e^8 anchors wide
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A model's candidates.
+
+    Attributes:
+        name: the tensor [1,A,K].
+        count, columns: A and K.
+        width, height: pixels of the network's input.
+        unit: what coordinates are measured in.
+    """
+
+    name: str
+    count: int
+    columns: int
+    width: int
+    height: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoxTensors:
+    """Tensors, one entry a candidate.
+
+    Attributes:
+        low, high: the left top and right bottom corners, (y, x), [1,A,2].
+        classes: scores [1,A,C].
+        objectness: [1,A,1]; empty where there is none.
+        in_pixels: whether the corners are in pixels, not in shares of the picture.
+        size: height and width, [1,A,2]; empty where only the corners are known.
+        are_logits: whether scores and objectness still have to go through a sigmoid.
+    """
+
+    low: str
+    high: str
+    classes: str
+    objectness: str = ""
+    in_pixels: bool = False
+    are_logits: bool = False
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,21 +103,15 @@ class Boxes(HeadSpec):
         """What the raw outputs [n, ...] say: the reference, which knows nothing of the graph."""
         raise NotImplementedError
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> Comparable:
-        from convert.heads import reference  # noqa: PLC0415 - brings numpy
-
-        return reference.comparable(self.read, network, raw)
+    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
+        return self.read(network, raw).comparable()
 
     def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
-        from convert.heads import reference  # noqa: PLC0415
-
-        return reference.decoded(self.read, network, raw, shipped)
+        return network.decoded(self.read(network, raw), shipped)
 
     def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        from convert.heads import reference  # noqa: PLC0415
-
         assert network is not None
-        return reference.prediction(self.read, network, raw)
+        return self.read(network, raw).prediction()
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
@@ -95,6 +130,9 @@ class RowsHead(Boxes):
         is_measured: the model is asked for the unit (`convert.heads.graph_end.neutral`).
         is_turned: the output is [1,K,A].
         has_objectness: whether scores can be made in two ways; the column before the classes.
+        in_cell: candidates in each cell of the three grids, for a head that is known by their number.
+        least: columns from which on it is.
+        is_usual: that number is this head's, not only another's, too.
     """
 
     raw: tuple[str, ...] = (RAW,)
@@ -104,10 +142,23 @@ class RowsHead(Boxes):
     is_measured: bool = False
     is_turned: bool = False
     has_objectness: bool = False
+    in_cell: int = 1
+    least: int = 5
+    is_usual: bool = False
 
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
         """What the rows mean, as nodes of the graph."""
         raise NotImplementedError
+
+    def fit(self, layer: LastLayer) -> Fit:
+        if layer.rows is None:
+            return Fit.NO
+        rows, columns, cells = layer.rows
+        if self.is_turned and columns == cells and rows > 4:
+            return Fit.LIKELY
+        if rows != self.in_cell * cells or columns < self.least:
+            return Fit.POSSIBLE
+        return Fit.LIKELY if self.is_usual else Fit.ALSO
 
     def classes(self, output: Sequence[int | None]) -> int | None:
         size = output[1 if self.is_turned else 2] if len(output) == 3 else None
@@ -134,7 +185,7 @@ class RowsHead(Boxes):
             message = f"the model gives its boxes in {_UNITS[unit]}, not in {_UNITS[self.unit]} as {self.id} models do"
             findings += (COORDINATES.found(message),)
         name = end("Transpose", raw, perm=[0, 2, 1]) if self.is_turned else raw
-        rows = ends.Rows(name, count, columns, width, height, unit)
+        rows = Rows(name, count, columns, width, height, unit)
         score = options.yolo_score if self.has_objectness else None
         overlap = None
         if score == "objectness" and self.by_objectness:
@@ -172,34 +223,19 @@ class RowsHead(Boxes):
         return names[0], count, columns
 
 
-def row_layer(layer: LastLayer) -> tuple[int, int, int] | None:
-    """Of a last layer [1, A, K]: A, K and the number of cells in the three grids; None for others."""
-    match layer.output:
-        case (_, int(rows), int(columns)):
-            cells = sum(-(-layer.height // by) * -(-layer.width // by) for by in _GRID_STRIDES)
-            return rows, columns, cells
-    return None
-
-
 def _corners(end: GraphEnd, rows: Rows) -> tuple[str, str]:
     """Of rows that begin with x, y of the centre, width, height."""
-    from convert.heads.graph_end import centred  # noqa: PLC0415 - brings onnx
-
-    low, high = centred(end, end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4))
+    if rows.unit == "cells":
+        raise UnsupportedModelError(
+            "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
+            hint="export it with its decoding (Edge Impulse's own exports have it)",
+        )
+    low, high = end.centred(end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4))
     return end.swapped(low), end.swapped(high)
 
 
 class _YoloV5(RowsHead):
-    def fit(self, layer: LastLayer) -> Fit:
-        match row_layer(layer):
-            case (rows, columns, cells):  # three anchors a cell
-                return Fit.LIKELY if rows == 3 * cells and columns > 5 else Fit.POSSIBLE
-        return Fit.NO
-
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        from convert.heads.graph_end import BoxTensors  # noqa: PLC0415
-
-        _refuse_cells(rows)
         low, high = _corners(end, rows)
         objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
         size = end.swapped(end.part(rows.name, 2, 2, 4))
@@ -207,15 +243,12 @@ class _YoloV5(RowsHead):
 
     def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """xc, yc, w, h, objectness, classes."""
-        from convert.heads import reference  # noqa: PLC0415
-
         (rows,) = raw
-        corners = reference.around(rows[..., :2], rows[..., 2:4])
-        pixels = network.head.coordinates == "pixels"
-        low, high = reference.in_shares(network, corners, pixels=pixels)
+        corners = network.around(rows[..., :2], rows[..., 2:4])
+        low, high = network.in_shares(corners)
         by_objectness = network.head.score == "objectness"
-        found = reference.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
-        return replace(found, compared=reference.compared(network, corners[0], rows[..., 2:4], pixels=pixels))
+        found = network.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
+        return replace(found, compared=network.compared(corners[0], rows[..., 2:4]))
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import edge_impulse  # noqa: PLC0415
@@ -227,36 +260,28 @@ class _YoloV5(RowsHead):
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
-        import numpy as np  # noqa: PLC0415
-
-        values = outputs.get(RAW)
-        fits = values is not None and values.ndim == 3 and values.shape[2] == 5 + len(rules.labels)
+        rows = outputs.get(RAW)
+        fits = rows is not None and rows.ndim == 3 and rows.shape[2] == 5 + len(rules.labels)
         if not self.is_comparable or not fits or rules.coordinates not in {None, "relative", "pixels"}:
             return super().decode_shipped(outputs, rules)
-        assert values is not None
-        rows = np.array(values, np.float32)
+        assert rows is not None
         if rules.coordinates == "pixels":
-            rows[..., :4] /= np.array([*rules.size[::-1]] * 2, np.float32)
+            height, width = rules.size
+            rows = rows.copy()
+            rows[..., 0:4:2] /= width
+            rows[..., 1:4:2] /= height
         return self.decode_original([rows], rules)
 
 
 class _YoloX(_YoloV5):
-    def fit(self, layer: LastLayer) -> Fit:
-        match row_layer(layer):
-            case (rows, columns, cells):
-                return Fit.LIKELY if rows == cells and columns > 4 else Fit.POSSIBLE
-        return Fit.NO
-
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
         """Centres in cells from the cell's corner, sizes as logarithms of cells; three grids, row by row."""
         if rows.unit != "cells":
             return super().decode(end, rows)
         import numpy as np  # noqa: PLC0415
 
-        from convert.heads.graph_end import BoxTensors, centred  # noqa: PLC0415
-
         places, strides = [], []
-        for stride in _GRID_STRIDES:
+        for stride in _STRIDES:
             down, right = rows.height // stride, rows.width // stride
             y, x = np.mgrid[:down, :right]
             places.append(np.stack([x.ravel(), y.ravel()], axis=1))
@@ -271,7 +296,7 @@ class _YoloX(_YoloV5):
         step = end.constant(np.concatenate(strides)[np.newaxis])
         centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
         size = end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
-        low, high = (end.swapped(corner) for corner in centred(end, centre, size))
+        low, high = (end.swapped(corner) for corner in end.centred(centre, size))
         objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
         return BoxTensors(low, high, classes, objectness, in_pixels=True)
 
@@ -280,8 +305,6 @@ class _YoloX(_YoloV5):
         if network.head.coordinates != "cells":
             return super().read(network, raw)
         import numpy as np  # noqa: PLC0415
-
-        from convert.heads import reference  # noqa: PLC0415
 
         (rows,) = raw
         cells = [
@@ -293,85 +316,57 @@ class _YoloX(_YoloV5):
         table = np.array(cells, np.float32)
         centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
         size = np.exp(rows[..., 2:4]) * table[:, 2:]
-        low, high = reference.in_shares(network, reference.around(centre, size), pixels=True)
+        low, high = (corner / network.size for corner in network.around(centre, size))
         by_objectness = network.head.score == "objectness"
-        return reference.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
+        return network.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
 
 
 class _YoloV7(HeadSpec):
     def fit(self, layer: LastLayer) -> Fit:
-        match layer.output:
-            case (_, 7) | (_, 1, 1, 7):  # it comes with its NMS: seven numbers a box
-                return Fit.ALSO
-        match row_layer(layer):
-            case (rows, columns, cells):
-                return Fit.ALSO if rows == 3 * cells and columns > 5 else Fit.POSSIBLE
-        return Fit.NO
+        if layer.output in {(1, 7), (1, 1, 1, 7)}:  # it comes with its NMS: seven numbers a box
+            return Fit.ALSO
+        if layer.rows is None:
+            return Fit.NO
+        rows, columns, cells = layer.rows
+        return Fit.ALSO if rows == 3 * cells and columns > 5 else Fit.POSSIBLE
 
 
 class _YoloV11(RowsHead):
-    def fit(self, layer: LastLayer) -> Fit:
-        match row_layer(layer):
-            case (rows, columns, cells) if columns == cells and rows > 4:  # one column a candidate
-                return Fit.LIKELY
-            case (rows, columns, cells):
-                return Fit.ALSO if rows == cells and columns > 4 else Fit.POSSIBLE
-        return Fit.NO
-
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        from convert.heads.graph_end import BoxTensors  # noqa: PLC0415
-
-        _refuse_cells(rows)
         low, high = _corners(end, rows)
         return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns), in_pixels=rows.unit == "pixels")
 
     def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """xc, yc, w, h, classes; one column a candidate."""
-        import numpy as np  # noqa: PLC0415
-
-        from convert.heads import reference  # noqa: PLC0415
-
-        rows = np.ascontiguousarray(raw[0].transpose(0, 2, 1))
-        corners = reference.around(rows[..., :2], rows[..., 2:4])
-        low, high = reference.in_shares(network, corners, pixels=network.head.coordinates == "pixels")
-        return reference.detections(low, high, rows[..., 4:])
+        rows = raw[0].transpose(0, 2, 1)
+        corners = network.around(rows[..., :2], rows[..., 2:4])
+        low, high = network.in_shares(corners)
+        return network.detections(low, high, rows[..., 4:])
 
 
 class _YoloPro(RowsHead):
-    def fit(self, layer: LastLayer) -> Fit:
-        match row_layer(layer):
-            case (rows, columns, cells):
-                return Fit.ALSO if rows == cells and columns > 4 else Fit.POSSIBLE
-        return Fit.NO
-
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        from convert.heads.graph_end import BoxTensors  # noqa: PLC0415
-
         low, high = (end.swapped(end.part(rows.name, 2, start, start + 2)) for start in (0, 2))
         return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns))
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:  # noqa: ARG002 - always in shares
+    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """xmin, ymin, xmax, ymax, classes."""
-        from convert.heads import reference  # noqa: PLC0415
-
         (rows,) = raw
-        return reference.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
+        return network.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
 
 
 class _Tao(RowsHead):
     def fit(self, layer: LastLayer) -> Fit:
         """Rows hold their anchors, so any number of them may fit."""
-        match row_layer(layer):
-            case (rows, columns, cells) if columns > 11 and not (columns == cells and rows > 4):
-                return Fit.ALSO
-        return Fit.NO
+        if layer.rows is None:
+            return Fit.NO
+        rows, columns, cells = layer.rows
+        return Fit.ALSO if columns > 11 and not (columns == cells and rows > 4) else Fit.NO
 
 
 class _TaoAnchored(_Tao):
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
         """Background, classes, then (x, y) pairs: offset, log size, the anchor's corners, variances of both."""
-        from convert.heads.graph_end import BoxTensors, centred  # noqa: PLC0415
-
         offset, log_size, begin, stop, of_offset, of_size = (
             end.part(rows.name, 2, rows.columns - back, rows.columns - back + 2) for back in range(12, 0, -2)
         )
@@ -379,14 +374,12 @@ class _TaoAnchored(_Tao):
         middle = end("Mul", end("Add", stop, begin), end.constant(0.5))
         centre = end("Add", end("Mul", end("Mul", offset, of_offset), anchor), middle)
         size = end("Mul", end("Exp", end("Mul", log_size, of_size)), anchor)
-        low, high = (end.swapped(corner) for corner in centred(end, centre, size))
+        low, high = (end.swapped(corner) for corner in end.centred(centre, size))
         return BoxTensors(low, high, end.part(rows.name, 2, 1, rows.columns - 12))
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:  # noqa: ARG002
+    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """Background, classes; then, counted from the end, cx cy w h, the anchor's corners, four variances."""
         import numpy as np  # noqa: PLC0415
-
-        from convert.heads import reference  # noqa: PLC0415
 
         (rows,) = raw
         prediction, begin, stop, variance = (
@@ -395,7 +388,7 @@ class _TaoAnchored(_Tao):
         anchor, middle = stop - begin, (stop + begin) * np.float32(0.5)
         centre = prediction[..., :2] * variance[..., :2] * anchor + middle
         size = np.exp(prediction[..., 2:] * variance[..., 2:]) * anchor
-        return reference.detections(*reference.around(centre, size), rows[..., 1:-12])
+        return network.detections(*network.around(centre, size), rows[..., 1:-12])
 
 
 @dataclass(frozen=True)
@@ -406,14 +399,12 @@ class _TaoYolo(_Tao):
 
     def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
         """(y, x) pairs: the cell's place, the anchor's size, the cell's size, offset, log size; objectness, classes."""
-        from convert.heads.graph_end import BoxTensors, centred  # noqa: PLC0415
-
         place, anchor, step, offset, log_size = (end.part(rows.name, 2, start, start + 2) for start in range(0, 10, 2))
         if self.is_clamped:
             # Clip changed its form in opset 11; Min did not
             log_size = end("Min", log_size, end.constant(_LARGEST_LOG))
         centre = end("Add", place, end("Mul", end("Sigmoid", offset), step))
-        low, high = centred(end, centre, end("Mul", anchor, end("Exp", log_size)))
+        low, high = end.centred(centre, end("Mul", anchor, end("Exp", log_size)))
         objectness, classes = end.part(rows.name, 2, 10, 11), end.part(rows.name, 2, 11, rows.columns)
         return BoxTensors(low, high, classes, objectness, are_logits=True)
 
@@ -421,39 +412,29 @@ class _TaoYolo(_Tao):
         """cy cx ph pw step_y step_x, then predictions y x h w, objectness and classes before their sigmoid."""
         import numpy as np  # noqa: PLC0415
 
-        from convert.heads import reference  # noqa: PLC0415
-
         (rows,) = raw
         flipped = rows[..., :10].reshape(*rows.shape[:2], 5, 2)[..., ::-1]  # every pair as (x, y)
         place, anchor, step, offset, log_size = (flipped[..., number, :] for number in range(5))
         if self.is_clamped:
             log_size = np.minimum(log_size, np.float32(8))
-        centre = place + reference.sigmoid(offset) * step
-        low, high = reference.around(centre, np.exp(log_size) * anchor)
-        scores, objectness = reference.sigmoid(rows[..., 11:]), reference.sigmoid(rows[..., 10:11])
+        centre = place + network.sigmoid(offset) * step
+        low, high = network.around(centre, np.exp(log_size) * anchor)
+        scores, objectness = network.sigmoid(rows[..., 11:]), network.sigmoid(rows[..., 10:11])
         by_objectness = network.head.score == "objectness"
-        found = reference.detections(low, high, scores, objectness, by_objectness=by_objectness)
+        found = network.detections(low, high, scores, objectness, by_objectness=by_objectness)
         # Far out the sigmoid is 1 for several classes; which is best shows before it.
         return replace(found, labels=rows[..., 11:].argmax(axis=2).astype(np.float32))
 
 
 class _YoloV2(HeadSpec):
     def fit(self, layer: LastLayer) -> Fit:
-        grid = len(layer.output) == 4 and layer.output[1:3] != (1, 1) and None not in layer.output[1:]
-        return Fit.ALSO if grid else Fit.NO
-
-
-def _refuse_cells(rows: Rows) -> None:
-    if rows.unit == "cells":
-        raise UnsupportedModelError(
-            "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
-            hint="export it with its decoding (Edge Impulse's own exports have it)",
-        )
+        return Fit.ALSO if layer.is_grid else Fit.NO
 
 
 _XYWH = "x and y of the centre, width, height"
 _YOLOV5: dict[str, Any] = {
     "columns": f"{_XYWH}, objectness, classes", "others": 5, "is_measured": True, "has_objectness": True,
+    "is_usual": True,
 }  # fmt: skip
 _YOLOV11: dict[str, Any] = {
     "columns": f"{_XYWH}, classes", "others": 4, "is_measured": True, "is_turned": True,
@@ -465,11 +446,12 @@ _TAO_YOLO: dict[str, Any] = {
 
 HEADS: tuple[HeadSpec, ...] = (
     _YoloV5(
-        "yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5", by_objectness=True, is_comparable=True, **_YOLOV5
+        "yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5", by_objectness=True, is_comparable=True,
+        in_cell=3, least=6, **_YOLOV5,
     ),
     _YoloV5(
         "yolov5-drpai", "YOLOv5 object detector for DRP-AI", (5, "YOLOV5_V5_DRPAI"), "yolov5_drpai",
-        by_objectness=True, unit="pixels", **_YOLOV5,
+        by_objectness=True, unit="pixels", in_cell=3, least=6, **_YOLOV5,
     ),
     _YoloX("yolox", "YOLOX object detector", (4, "YOLOX"), "yolox", unit="cells", **_YOLOV5),
     _YoloPro(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convert.artifacts import Head
 from convert.errors import InputError, UnsupportedModelError
 from convert.heads.base import Fit, Fitted, detector_labels
-from convert.heads.boxes import OUTPUTS, RAW, Boxes
+from convert.heads.boxes import OUTPUTS, RAW, Boxes, BoxTensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Export
     from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Comparable, Detections, Network
+    from convert.heads.reference import Detections, Network
 
 __all__ = ["END_TO_END"]
 
@@ -76,7 +76,7 @@ class _EndToEnd(Boxes):
         unit = _unit(ends.neutral(model)[0], width, height)
         low, high = (end.swapped(end.part(raw, 2, start, start + 2)) for start in (0, 2))
         score, label = (end.part(raw, 2, column, column + 1) for column in (4, 5))
-        found = ends.BoxTensors(low, high, score, in_pixels=unit == "pixels")
+        found = BoxTensors(low, high, score, in_pixels=unit == "pixels")
         boxes = ends.placed_boxes(end, found, (width, height), options.framing)
         outputs = boxes, end.largest(score, 2), end.largest(label, 2)  # of one entry: that entry, with one axis less
         head = Head(self.id, labels, coordinates=unit)
@@ -86,28 +86,25 @@ class _EndToEnd(Boxes):
         """Left, top, right, bottom, score, class."""
         import numpy as np  # noqa: PLC0415 - recognising a head does without
 
-        from convert.heads import reference  # noqa: PLC0415
+        from convert.heads.reference import Detections  # noqa: PLC0415
 
         (rows,) = raw
         boxes, scores, labels = rows[..., [1, 0, 3, 2]], rows[..., 4], rows[..., 5]
         if network.head.coordinates == "pixels":
-            boxes = boxes / np.tile(network.size[::-1], 2)
+            boxes = np.divide(boxes, np.tile(network.size[::-1], 2), dtype=np.float32)
         of_classes = np.where(labels[..., None] == np.arange(len(network.head.labels)), scores[..., None], 0)
-        return reference.Detections(boxes, scores, labels, of_classes.astype(np.float32), None)
+        return Detections(boxes, scores, labels, of_classes.astype(np.float32), None)
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> Comparable:
+    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
         """Each number of the rows in order of size: which of two equally good objects comes first has no meaning.
 
         Boxes count by their score, so that the weakest, which another may replace, hardly do.
         """
         import numpy as np  # noqa: PLC0415
 
-        from convert.heads import reference  # noqa: PLC0415
-
-        with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-            found = self.read(network, raw)
-            boxes = np.clip(found.boxes, 0, 1) * found.scores[..., None]
-        return reference.Comparable([np.sort(boxes, axis=1), np.sort(found.of_classes, axis=1)], [False, True])
+        found = self.read(network, raw)
+        boxes = found.boxes.clip(0, 1) * found.scores[..., None]
+        return [np.sort(boxes, axis=1), np.sort(found.of_classes, axis=1)], [False, True]
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy

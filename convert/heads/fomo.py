@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from convert.artifacts import Head
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
-from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
+from convert.heads.base import Decoded, Fit, Fitted, HeadSpec, detector_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from convert.framing import Framing
     from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Comparable, Decoded, Network
+    from convert.heads.reference import Network
 
 __all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
 
@@ -121,15 +121,11 @@ class _Fomo(HeadSpec):
     def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [values.transpose(0, 3, 1, 2) for values in raw]
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> Comparable:  # noqa: ARG002
-        from convert.heads.reference import Comparable  # noqa: PLC0415 - brings numpy
-
-        return Comparable(list(raw), [True])
+    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:  # noqa: ARG002
+        return list(raw), [True]
 
     def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
         import numpy as np  # noqa: PLC0415
-
-        from convert.heads.reference import Decoded  # noqa: PLC0415
 
         (maps,), (cover, boxes) = raw, shipped
         wanted = heat(maps, network.head.merge)

@@ -33,7 +33,7 @@ nothing that can be measured and 2048 25 ms. What is weaker than 1024 others is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,16 +52,14 @@ if TYPE_CHECKING:
 
     from convert.framing import Framing
     from convert.graph.shapes import Shapes
+    from convert.heads.boxes import BoxTensors, Rows
 
 __all__ = [
     "CANDIDATES",
     "ROUNDS",
-    "BoxTensors",
     "GraphEnd",
-    "Rows",
     "as_reported",
     "best_rows",
-    "centred",
     "detections",
     "kept_scores",
     "neutral",
@@ -147,6 +145,11 @@ class GraphEnd:
             return self("Clip", name, min=float(low), max=float(high))
         return self("Clip", name, self.constant(low), self.constant(high))
 
+    def centred(self, centre: str, size: str) -> tuple[str, str]:
+        """Corners of boxes given by centre and size, in the same order of x and y."""
+        half = self("Mul", size, self.constant(0.5))
+        return self("Sub", centre, half), self("Add", centre, half)
+
     def finish(self, *outputs: str) -> ModelProto:
         """The model, which has these outputs and no others."""
         model = self.wiring.model
@@ -163,53 +166,6 @@ class GraphEnd:
     def indices(self, values: Sequence[int]) -> str:
         """An int64 constant."""
         return self.wiring.add_constant(np.array(values, np.int64))
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A model's candidates.
-
-    Attributes:
-        name: the tensor [1,A,K].
-        count, columns: A and K.
-        width, height: pixels of the network's input.
-        unit: what coordinates are measured in.
-    """
-
-    name: str
-    count: int
-    columns: int
-    width: int
-    height: int
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class BoxTensors:
-    """Tensors, one entry a candidate.
-
-    Attributes:
-        low, high: the left top and right bottom corners, (y, x), [1,A,2].
-        classes: scores [1,A,C].
-        objectness: [1,A,1]; empty where there is none.
-        in_pixels: whether the corners are in pixels, not in shares of the picture.
-        size: height and width, [1,A,2]; empty where only the corners are known.
-        are_logits: whether scores and objectness still have to go through a sigmoid.
-    """
-
-    low: str
-    high: str
-    classes: str
-    objectness: str = ""
-    in_pixels: bool = False
-    are_logits: bool = False
-    size: str = ""
-
-
-def centred(end: GraphEnd, centre: str, size: str) -> tuple[str, str]:
-    """Corners of boxes given by centre and size, in the same order of x and y."""
-    half = end("Mul", size, end.constant(0.5))
-    return end("Sub", centre, half), end("Add", centre, half)
 
 
 def detections(

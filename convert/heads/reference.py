@@ -7,13 +7,15 @@ the shipped model gives must be what this gives on the same raw outputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.heads.base import Decoded
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -22,24 +24,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-__all__ = [
-    "ROUNDS",
-    "Anchors",
-    "Comparable",
-    "Decoded",
-    "Detections",
-    "Network",
-    "around",
-    "comparable",
-    "compared",
-    "decoded",
-    "detections",
-    "in_shares",
-    "placed",
-    "prediction",
-    "shipped",
-    "sigmoid",
-]
+__all__ = ["ROUNDS", "Anchors", "Detections", "Network"]
 
 ROUNDS = 16
 """How often a graph that drops boxes itself looks which of them are still there to drop others."""
@@ -80,6 +65,92 @@ class Network:
         """Width and height of the picture that nvinfer makes."""
         return self.framing.network if self.framing else (self.width, self.height)
 
+    @staticmethod
+    def around(centre: Float, size: Float) -> tuple[Float, Float]:
+        """Corners of boxes given by centre and size."""
+        half = size * np.float32(0.5)
+        return centre - half, centre + half
+
+    @staticmethod
+    def sigmoid(values: Float) -> Float:
+        """1 / (1 + e^-x)."""
+        return np.float32(1) / (np.float32(1) + np.exp(-values))
+
+    def in_shares(self, corners: tuple[Float, Float]) -> tuple[Float, Float]:
+        """Corners (x, y) in shares of the picture."""
+        low, high = corners
+        return (low / self.size, high / self.size) if self.head.coordinates == "pixels" else (low, high)
+
+    @staticmethod
+    def detections(
+        low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
+    ) -> Detections:
+        """Corners as (x, y), in shares; `objectness` [n,A,1] counts."""
+        score = classes.max(axis=2)
+        if objectness is not None:
+            score = objectness[..., 0] if by_objectness else objectness[..., 0] * score
+        boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
+        return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
+
+    def compared(self, low: Float, size: Float) -> Float:
+        """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture."""
+        start = np.maximum(low, np.float32(0))
+        if self.head.coordinates == "pixels":
+            size = np.minimum(size, self.size - start)
+        else:
+            start, size = start * self.size, size * self.size
+        start, size = np.trunc(start), np.trunc(np.maximum(size, np.float32(0)))
+        return np.concatenate([start[..., ::-1], (start + size)[..., ::-1]], axis=-1)
+
+    def decoded(self, found: Detections, given: Sequence[NDArray[Any]]) -> Decoded:
+        """Candidates of the reference beside boxes, scores and classes `given` by the graph."""
+        middle = np.median((found.boxes[..., :2] + found.boxes[..., 2:]) / 2, axis=1)
+        boxes, scores, classes = given
+        wanted = self.shipped(found, scores.shape[1])
+        if self.head.overlap is not None:
+            scores = np.where(np.isnan(wanted.scores), np.nan, scores)
+        differ = int((wanted.labels != classes).sum())
+        return Decoded([self.placed(wanted.boxes), wanted.scores], [boxes, scores], differ, (middle,))
+
+    def shipped(self, found: Detections, count: int) -> Detections:
+        """What of `found` the graph gives.
+
+        Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, the dropped ones at -1.
+        What it would take more than `ROUNDS` rounds to find out it may keep or drop: there the score is NaN.
+        """
+        limit = self.head.overlap
+        if limit is None:
+            return found
+        best = found.best(count)
+        assert best.compared is not None
+        scores = best.scores.copy()
+        for picture, boxes in enumerate(best.compared):
+            kept = np.zeros(len(boxes), np.bool_)
+            settled = np.zeros(len(boxes), np.intp)  # the round after which it stays so
+            much = _overlaps(boxes) >= np.float32(limit)
+            for number in range(len(boxes)):
+                better = much[number, :number]
+                droppers = better & kept[:number]
+                kept[number] = not droppers.any()
+                if not kept[number]:
+                    settled[number] = 1 + settled[:number][droppers].min()
+                elif better.any():
+                    settled[number] = 1 + settled[:number][better].max()
+            scores[picture, ~kept] = -1
+            scores[picture, settled > ROUNDS] = np.nan
+        edges = np.array([self.height, self.width] * 2, np.float32)
+        return replace(best, boxes=(best.compared / edges).astype(np.float32), scores=scores)
+
+    def placed(self, boxes: Float) -> Float:
+        """`boxes` [n,A,4] of the original's picture in shares of nvinfer's, cut off where the original's ends."""
+        if self.framing is None or not self.framing.crops:
+            return boxes
+        wide, high = self.whole
+        x, y = self.framing.left / wide, self.framing.top / high
+        inside = np.clip(boxes, 0, 1) * np.array([self.height / high, self.width / wide] * 2)
+        moved: Float = (inside + np.array([y, x, y, x])).astype(np.float32)
+        return moved
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -102,6 +173,25 @@ class Detections:
     objectness: Float | None
     compared: Float | None = None
 
+    def comparable(self) -> tuple[list[NDArray[Any]], list[bool]]:
+        """What parity compares, and which of it are classes'.
+
+        What the network says of each class and of there being an object, and its boxes, decoded, in shares of the
+        picture and clipped to it. Decoding has no steps; before it numbers have units of all kinds, and a box may be
+        nine pictures wide, where LiteRT's own kernels differ by 1.7e-4 (yolov5-160x160x3-f16 on white) or more (1e-3
+        in the codes of ssd-320x320x3-int8).
+        """
+        objectness = [] if self.objectness is None else [self.objectness]
+        arrays = [np.clip(self.boxes, 0, 1), self.of_classes, *objectness]
+        return arrays, [False, True, *(False for _ in objectness)]
+
+    def prediction(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The highest score of each class [n,C], and the box [n,4] of the highest of all: left, top, right, bottom."""
+        sure = self.of_classes if self.objectness is None else self.of_classes * self.objectness
+        best = sure.max(axis=2).argmax(axis=1)
+        top, left, bottom, right = np.moveaxis(self.boxes[np.arange(len(best)), best], 1, 0)
+        return sure.max(axis=1), np.stack([left, top, right, bottom], axis=1)
+
     def best(self, count: int) -> Detections:
         """The `count` candidates of each picture with the highest scores, highest first."""
         order = np.argsort(-self.scores, axis=1, kind="stable")[:, :count]
@@ -110,119 +200,6 @@ class Detections:
             for part in (self.boxes, self.scores, self.labels, self.of_classes, self.objectness, self.compared)
         )
         return Detections(*parts)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Comparable:
-    """What parity compares of a detector: arrays of numbers from 0 to 1, and which of them are classes' [n, ..., C].
-
-    Of FOMO the heat map. Of others what the network says of each class and of there being an object, and its boxes,
-    decoded, in shares of the picture and clipped to it. Decoding has no steps; before it numbers have units of all
-    kinds, and a box may be nine pictures wide, where LiteRT's own kernels differ by 1.7e-4 (yolov5-160x160x3-f16 on
-    white) or more (1e-3 in the codes of ssd-320x320x3-int8).
-    """
-
-    arrays: list[NDArray[Any]]
-    ranked: list[bool]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Raw outputs by the reference, beside what the graph made of them.
-
-    Attributes:
-        wanted, found: arrays [n, ...] in pairs, of the reference and of the graph.
-        labels: how many of the candidates' classes differ.
-        middles: [n,2], the median of all candidates' centres (y, x) in shares of the picture; empty where they are
-            fixed.
-    """
-
-    wanted: list[NDArray[Any]]
-    found: list[NDArray[Any]]
-    labels: int = 0
-    middles: list[NDArray[Any]] = field(default_factory=list)
-
-
-def comparable(
-    read: Callable[[Network, Sequence[Float]], Detections], network: Network, raw: Sequence[NDArray[Any]]
-) -> Comparable:
-    """What parity compares of candidates."""
-    with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-        found = read(network, raw)
-    objectness = [] if found.objectness is None else [found.objectness]
-    return Comparable(
-        [np.clip(found.boxes, 0, 1), found.of_classes, *objectness], [False, True, *(False for _ in objectness)]
-    )
-
-
-def decoded(
-    read: Callable[[Network, Sequence[Float]], Detections],
-    network: Network,
-    raw: Sequence[NDArray[Any]],
-    given: Sequence[NDArray[Any]],
-) -> Decoded:
-    """Candidates of the reference beside boxes, scores and classes `given` by the graph."""
-    found = read(network, raw)
-    middle = np.median((found.boxes[..., :2] + found.boxes[..., 2:]) / 2, axis=1)
-    boxes, scores, classes = given
-    wanted = shipped(network, found, scores.shape[1])
-    if network.head.overlap is not None:
-        scores = np.where(np.isnan(wanted.scores), np.nan, scores)
-    differ = int((wanted.labels != classes).sum())
-    return Decoded([placed(network, wanted.boxes), wanted.scores], [boxes, scores], differ, [middle])
-
-
-def prediction(
-    read: Callable[[Network, Sequence[Float]], Detections], network: Network, raw: Sequence[NDArray[Any]]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The highest score of each class [n,C], and the box [n,4] of the highest of all: left, top, right, bottom."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = read(network, raw)
-    sure = found.of_classes if found.objectness is None else found.of_classes * found.objectness
-    best = sure.max(axis=2).argmax(axis=1)
-    top, left, bottom, right = np.moveaxis(found.boxes[np.arange(len(best)), best], 1, 0)
-    return sure.max(axis=1), np.stack([left, top, right, bottom], axis=1)
-
-
-def placed(network: Network, boxes: Float) -> Float:
-    """`boxes` [n,A,4] of the original's picture in shares of nvinfer's, cut off where the original's ends."""
-    if network.framing is None or not network.framing.crops:
-        return boxes
-    wide, high = network.whole
-    x, y = network.framing.left / wide, network.framing.top / high
-    inside = np.clip(boxes, 0, 1) * np.array([network.height / high, network.width / wide] * 2)
-    moved: Float = (inside + np.array([y, x, y, x])).astype(np.float32)
-    return moved
-
-
-def shipped(network: Network, found: Detections, count: int) -> Detections:
-    """What of `found` the graph gives.
-
-    Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, the dropped ones at -1. What it
-    would take more than `ROUNDS` rounds to find out it may keep or drop: there the score is NaN.
-    """
-    limit = network.head.overlap
-    if limit is None:
-        return found
-    best = found.best(count)
-    assert best.compared is not None
-    scores = best.scores.copy()
-    for picture, boxes in enumerate(best.compared):
-        kept = np.zeros(len(boxes), np.bool_)
-        settled = np.zeros(len(boxes), np.intp)  # the round after which it stays so
-        much = _overlaps(boxes) >= np.float32(limit)
-        for number in range(len(boxes)):
-            better = much[number, :number]
-            droppers = better & kept[:number]
-            kept[number] = not droppers.any()
-            if not kept[number]:
-                settled[number] = 1 + settled[:number][droppers].min()
-            elif better.any():
-                settled[number] = 1 + settled[:number][better].max()
-        scores[picture, ~kept] = -1
-        scores[picture, settled > ROUNDS] = np.nan
-    edges = np.array([network.height, network.width] * 2, np.float32)
-    return replace(best, boxes=(best.compared / edges).astype(np.float32), scores=scores)
 
 
 def _overlaps(boxes: Float) -> Float:
@@ -234,42 +211,3 @@ def _overlaps(boxes: Float) -> Float:
     area = (bottom - top) * (right - left)
     share: Float = np.divide(common, area[:, None] + area - common, out=np.zeros_like(common), where=common > 0)
     return share
-
-
-def detections(
-    low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
-) -> Detections:
-    """Corners as (x, y), in shares; `objectness` [n,A,1] counts."""
-    score = classes.max(axis=2)
-    if objectness is not None:
-        score = objectness[..., 0] if by_objectness else objectness[..., 0] * score
-    boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
-    return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
-
-
-def around(centre: Float, size: Float) -> tuple[Float, Float]:
-    """Corners of boxes given by centre and size."""
-    half = size * np.float32(0.5)
-    return centre - half, centre + half
-
-
-def sigmoid(values: Float) -> Float:
-    """1 / (1 + e^-x)."""
-    return np.float32(1) / (np.float32(1) + np.exp(-values))
-
-
-def in_shares(network: Network, corners: tuple[Float, Float], *, pixels: bool) -> tuple[Float, Float]:
-    """Corners (x, y) in shares of the picture."""
-    low, high = corners
-    return (low / network.size, high / network.size) if pixels else (low, high)
-
-
-def compared(network: Network, low: Float, size: Float, *, pixels: bool) -> Float:
-    """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture."""
-    start = np.maximum(low, np.float32(0))
-    if pixels:
-        size = np.minimum(size, network.size - start)
-    else:
-        start, size = start * network.size, size * network.size
-    start, size = np.trunc(start), np.trunc(np.maximum(size, np.float32(0)))
-    return np.concatenate([start[..., ::-1], (start + size)[..., ::-1]], axis=-1)

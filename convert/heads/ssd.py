@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from convert.artifacts import Head, Limits
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.heads.base import Fitted, detector_labels
-from convert.heads.boxes import OUTPUTS, Boxes
+from convert.heads.boxes import OUTPUTS, Boxes, BoxTensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Export
     from convert.heads.base import Options, Rules
-    from convert.heads.graph_end import BoxTensors, GraphEnd
+    from convert.heads.graph_end import GraphEnd
     from convert.heads.reference import Anchors, Detections, Network
 
 __all__ = [
@@ -85,17 +85,14 @@ class _Ssd(Boxes):
         """y x h w of each anchor's box, in the anchor's size and by the operator's scales; background first."""
         import numpy as np  # noqa: PLC0415 - recognising a head does without
 
-        from convert.heads import reference  # noqa: PLC0415
-
         codes, scores = raw
         assert network.anchors is not None
-        scales: NDArray[np.float32] = np.array(network.anchors.scales, np.float32)
-        scaled: NDArray[np.float32] = np.divide(codes[..., :4], scales)
+        scaled = np.divide(codes[..., :4], np.array(network.anchors.scales, np.float32), dtype=np.float32)
         place, size = network.anchors.places[:, :2], network.anchors.places[:, 2:]
         centre = scaled[..., :2] * size + place
-        low, high = reference.around(centre, np.exp(scaled[..., 2:]) * size)
+        low, high = network.around(centre, np.exp(scaled[..., 2:]) * size)
         count = len(network.head.labels)
-        return reference.detections(low[..., ::-1], high[..., ::-1], scores[..., -count:])
+        return network.detections(low[..., ::-1], high[..., ::-1], scores[..., -count:])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From boxes, classes, scores and count, what the last operator gives."""
@@ -144,15 +141,13 @@ def _check(end: GraphEnd, codes: str, scores: str, process: PostProcess) -> tupl
 
 
 def _decode(end: GraphEnd, codes: str, classes: str, process: PostProcess, columns: int) -> BoxTensors:
-    from convert.heads.graph_end import BoxTensors, centred  # noqa: PLC0415 - brings onnx
-
     if columns > 4:  # keypoints follow
         codes = end.part(codes, 2, 0, 4)
     scaled = end("Div", codes, end.constant([[process.scales]]))
     anchor = process.anchors[None]
     size = end.constant(anchor[..., 2:])
     centre = end("Add", end("Mul", end.part(scaled, 2, 0, 2), size), end.constant(anchor[..., :2]))
-    low, high = centred(end, centre, end("Mul", end("Exp", end.part(scaled, 2, 2, 4)), size))
+    low, high = end.centred(centre, end("Mul", end("Exp", end.part(scaled, 2, 2, 4)), size))
     return BoxTensors(low, high, classes)
 
 

@@ -75,10 +75,10 @@ class Comparison:
             raw = outputs[self._shipped :]
             decoding.add(names, raw, shipped)
             spec = head(self._adapted.head.task)
-            left = spec.comparable(decoding.network, wanted)
-            right = spec.comparable(decoding.network, spec.as_original(raw))
-            self._tally.ranked = left.ranked
-            self._tally.add(names, left.arrays, right.arrays)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
+                left, self._tally.ranked = spec.comparable(decoding.network, wanted)
+                right, _ = spec.comparable(decoding.network, spec.as_original(raw))
+            self._tally.add(names, left, right)
         if self.first is None:
             few = slice(self._keep)
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]

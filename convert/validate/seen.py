@@ -58,7 +58,8 @@ def seen(task: str, network: Network | None, raw: Sequence[NDArray[Any]]) -> See
     Args:
         network: what a detector's mean; None for a classifier.
     """
-    scores, boxes = head(task).prediction(network, raw)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
+        scores, boxes = head(task).prediction(network, raw)
     return Seen(scores, scores.argmax(axis=1), boxes)
 
 

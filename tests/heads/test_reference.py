@@ -10,7 +10,7 @@ import pytest
 
 from convert.artifacts import Head
 from convert.heads.fomo import cells, centres, heat
-from convert.heads.reference import Anchors, Network, shipped
+from convert.heads.reference import Anchors, Network
 from convert.heads.ssd import SSD
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
@@ -60,7 +60,7 @@ def test_the_best_without_those_that_overlap_better_ones(unit: str) -> None:
     head = Head("yolov5", ("a", "b", "c"), score="objectness", coordinates=unit, overlap=0.3)
     network = Network(head, WIDTH, HEIGHT)
     everything = ROWS["yolov5"].read(network, [raw])
-    found = shipped(network, everything, 30)
+    found = network.shipped(everything, 30)
     for number, picture in enumerate(raw):
         wanted = plain.suppressed(picture, WIDTH, HEIGHT, 0.3, pixels=unit == "pixels")[:30]
         assert 5 < sum(kept for _, kept in wanted) < 28
@@ -77,7 +77,7 @@ def test_the_best_without_those_that_overlap_better_ones(unit: str) -> None:
 def test_where_nvinfer_drops_boxes_everything_is_shipped() -> None:
     network = Network(Head("yolov5", ("a", "b", "c"), score="objectness", coordinates="relative"), WIDTH, HEIGHT)
     found = ROWS["yolov5"].read(network, [rows_of("yolov5")])
-    assert shipped(network, found, 30) is found
+    assert network.shipped(found, 30) is found
 
 
 def test_an_ssd() -> None:

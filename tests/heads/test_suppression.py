@@ -16,8 +16,9 @@ from convert.artifacts import Head
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.heads import graph_end
-from convert.heads.graph_end import GraphEnd, Rows, detections
-from convert.heads.reference import ROUNDS, Network, shipped
+from convert.heads.boxes import Rows
+from convert.heads.graph_end import GraphEnd, detections
+from convert.heads.reference import ROUNDS, Network
 from convert.validate.decoding import Decoding
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
@@ -119,11 +120,11 @@ def test_as_one_box_after_the_other(values: NDArray[np.float32], unit: str, over
 @settings(max_examples=40, deadline=None)
 @given(pictures(), st.sampled_from(UNITS))
 def test_the_proof_knows_it(values: NDArray[np.float32], unit: str) -> None:
-    """`convert.validate.tails`, a third writing, says the same of boxes and classes, too."""
+    """The reference, a third writing, says the same of boxes and classes, too."""
     if unit == "pixels":
         values = values * np.array([WIDTH, HEIGHT, WIDTH, HEIGHT, 1, 1, 1], np.float32)
     network = Network(Head("yolov5", ("a", "b"), score="objectness", coordinates=unit, overlap=0.2), WIDTH, HEIGHT)
-    found = shipped(network, ROWS["yolov5"].read(network, [values]), COUNT)
+    found = network.shipped(ROWS["yolov5"].read(network, [values]), COUNT)
     for left, right in zip((found.boxes, found.scores, found.labels), run(values, unit), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
 
@@ -194,7 +195,7 @@ def test_the_proof_knows_where_the_rounds_end() -> None:
     values = np.array([[one(2 * number, 0, 3, 8, 1 - number / 64) for number in range(length)]], np.float32)
     head = Head("yolov5", ("a", "b"), score="objectness", coordinates="relative", overlap=0.2)
     network = Network(head, WIDTH, HEIGHT)
-    found = shipped(network, ROWS["yolov5"].read(network, [values]), length)
+    found = network.shipped(ROWS["yolov5"].read(network, [values]), length)
     np.testing.assert_array_equal(np.isnan(found.scores[0]), [number > ROUNDS for number in range(length)])
     judge = Decoding(network)
     judge.add(["long"], [values], run(values))
