@@ -27,7 +27,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     from convert.api import batch, check, convert, inspect, simulate
-    from convert.artifacts import Bundle, Evidence, ImageScaling, ResizeMode, Task
+    from convert.artifacts import Bundle, Evidence, ImageScaling, ResizeMode
     from convert.errors import (
         ConvertError,
         InputError,
@@ -59,7 +59,6 @@ __all__ = [
     "PresetError",
     "ResizeMode",
     "SimulateOptions",
-    "Task",
     "TranslationError",
     "UnsupportedModelError",
     "ValidationError",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Agreement, Export, ImageScaling, Int8Agreement, StageResult, Task
+from convert.artifacts import Agreement, Export, ImageScaling, Int8Agreement, StageResult
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export import findings
 from convert.graph.support import refuse_unsupported
@@ -112,7 +112,7 @@ def compare(
     rebuilt: bytes,
     shape: tuple[int, int, int],
     scaling: ImageScaling,
-    task: Task,
+    task: str,
     inputs: int | None = None,
 ) -> Agreement:
     """The agreement of two flatbuffers on image-like inputs of `shape` (H,W,C), for the worker.

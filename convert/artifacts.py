@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from convert.framing import Framing  # noqa: TC001 - type hints are evaluated (convert.tables)
-from convert.words import Color, ImageScaling, ModelFormat, ResizeMode, Task
+from convert.words import Color, ImageScaling, ModelFormat, ResizeMode
 from convert.writing import sha256
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ __all__ = [
     "ResizeMode",
     "Stage",
     "StageResult",
-    "Task",
     "Tensor",
     "Translated",
     "Validated",
@@ -89,7 +88,7 @@ class Metadata:
     image_scaling: ImageScaling | None = None
     threshold: float | None = None
     nms_iou: float | None = None
-    task: Task | None = None
+    task: str | None = None
     sensor: str | None = None
     has_anomaly: bool | None = None
     quantized: bool | None = None
@@ -122,7 +121,7 @@ class ModelFacts:
     outputs: tuple[Tensor, ...]
     operators: tuple[str, ...]
     quantization: str
-    task: Task
+    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +237,7 @@ class Head:
             classes, 0..1; None where that is left to nvinfer.
     """
 
-    task: Task
+    task: str
     labels: tuple[str, ...]
     merge: str | None = None
     score: str | None = None

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Adapted, FrameEffect, ResizeMode, StageResult, Task, Validated
+from convert.artifacts import Adapted, FrameEffect, ResizeMode, StageResult, Validated
 from convert.findings import Level, worst
 from convert.framing import Frame, centre_crop
+from convert.heads import head
 from convert.isolation import Worker
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from convert.artifacts import Export, Stage
     from convert.findings import Finding
     from convert.framing import Framing
-    from convert.validate.seen import Seen
-    from convert.validate.tails import Network
+    from convert.heads.reference import Network
 
 __all__ = ["INPUTS", "SHAPES", "WithFraming", "scaled", "shipped"]
 
@@ -90,7 +90,7 @@ class WithFraming:
 
         from convert.images.resize import fit_shortest  # noqa: PLC0415
         from convert.validate.comparison import network, original  # noqa: PLC0415
-        from convert.validate.seen import agreement, of_classifier, of_detector  # noqa: PLC0415
+        from convert.validate.seen import agreement, seen  # noqa: PLC0415
 
         export, framing = adapted.export, adapted.preprocessing.framing
         model = _size(export)
@@ -101,20 +101,18 @@ class WithFraming:
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
             places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
-        means = None if adapted.head.task is Task.CLASSIFIER else network(adapted, worker, self.timeout)
-
-        def seen(outputs: list[NDArray[Any]]) -> Seen:
-            return of_classifier(outputs) if means is None else of_detector(means, outputs)
-
+        task = adapted.head.task
+        means = network(adapted, worker, self.timeout) if head(task).detects else None
         trained, plain = (
-            seen(original(export, np.stack(pictures), worker, self.timeout)) for pictures in (cropped, squashed)
+            seen(task, means, original(export, np.stack(pictures), worker, self.timeout))
+            for pictures in (cropped, squashed)
         )
         trained = trained.placed(np.array(places))
         crop = None
         if framing is not None:
             whole = framing.network
             place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
-            crop = agreement(trained, seen(shipped(adapted, shown, means)).placed(place))
+            crop = agreement(trained, seen(task, means, shipped(adapted, shown, means)).placed(place))
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
@@ -165,13 +163,13 @@ def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Ne
     import numpy as np  # noqa: PLC0415 - importing this module must stay light
 
     from convert.validate import runtime  # noqa: PLC0415
-    from convert.validate.decoding import as_original, with_raw  # noqa: PLC0415
+    from convert.validate.decoding import with_raw  # noqa: PLC0415
     from convert.validate.preprocess import as_nvinfer  # noqa: PLC0415
 
     session = runtime.load(adapted.onnx.data if network is None else with_raw(adapted.onnx.data))
     rows = [runtime.run(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
     outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    return outputs if network is None else as_original(network, outputs[len(adapted.onnx.outputs) :])
+    return outputs if network is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 
 def _size(export: Export) -> tuple[int, int]:

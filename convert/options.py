@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from convert.errors import PresetError
 from convert.framing import Frame, parse_frame
-from convert.words import ImageScaling, ResizeMode, Task
+from convert.heads import CONVERTIBLE
+from convert.words import ImageScaling, ResizeMode
 
 __all__ = [
     "BatchOptions",
@@ -207,8 +208,8 @@ class CommonOptions(TypedDict, total=False):
         Option(None, "Labels in output order, instead of the export's.", "a;b;c|FILE", parse=parse_labels),
     ]
     task: Annotated[
-        Task | str | None,
-        Option(None, "What the last layer means.", choices=(Task.CLASSIFIER, Task.FOMO, Task.SSD, Task.YOLOV5)),
+        str | None,
+        Option(None, "What the last layer means.", choices=CONVERTIBLE),
     ]
     resize_mode: Annotated[
         ResizeMode | str | None,

@@ -15,9 +15,10 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert import __version__
-from convert.artifacts import Evidence, Head, Limits, Metadata, Preprocessing, ResizeMode, Task
+from convert.artifacts import Evidence, Head, Limits, Metadata, Preprocessing, ResizeMode
 from convert.errors import InputError, PresetError
 from convert.framing import Frame, parse_frame
+from convert.heads import head
 from convert.tables import TableReader, plain
 from convert.writing import Output, sha256
 
@@ -83,7 +84,7 @@ def export_document(export: Export) -> dict[str, Any]:
         "form": export.form,
         "sha256": export.digest,
         "bytes": len(export.model),
-        "task": export.facts.task.value,
+        "task": export.facts.task,
         "quantization": export.facts.quantization,
         "input": tensor_document(export.facts.input),
         "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
@@ -353,6 +354,7 @@ class ModelReport:
     def head(self) -> Head:
         """How its outputs are decoded."""
         found: Head = self._value(Head, "model", "head")
+        _check_task(found.task, _damaged(self.report.path), f"{_DAMAGED}: head")
         return found
 
     @property
@@ -421,7 +423,17 @@ class UnpackedModel:
 
 
 def _metadata(values: object, path: Path, hint: str) -> Metadata:
-    return TableReader(path, hint=hint).row(Metadata, values, "metadata")
+    reader = TableReader(path, hint=hint)
+    metadata = reader.row(Metadata, values, "metadata")
+    if metadata.task is not None:
+        _check_task(metadata.task, reader, "metadata")
+    return metadata
+
+
+def _check_task(task: str, reader: TableReader, where: str) -> None:
+    known = [each.id for each in HEADS]
+    if task not in known:
+        raise reader.fail(f"{where}: task must be one of {', '.join(known)}, not {task!r}")
 
 
 def read_evidence(path: Path, model: bytes) -> Evidence:
@@ -465,7 +477,7 @@ class OnnxMetadata:
     """
 
     source_sha256: str | None = None
-    task: Task | None = None
+    task: str | None = None
     tool_version: str | None = None
     classes: int | None = None
     merge: str | None = None
@@ -532,7 +544,7 @@ def _crop(text: str) -> tuple[int, ...]:
 
 
 _READ: Final[Mapping[str, Any]] = {
-    "task": Task, "classes": int, "limits": _limits, "overlap": float, "resize_mode": ResizeMode,
+    "task": lambda text: head(text).id, "classes": int, "limits": _limits, "overlap": float, "resize_mode": ResizeMode,
     "frame": parse_frame, "crop": _crop,
 }  # fmt: skip
 

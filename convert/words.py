@@ -1,4 +1,4 @@
-"""Edge Impulse's words: tasks, colours, resize modes, image scalings, as enumerations whose values go into files."""
+"""Edge Impulse's words: colours, resize modes, image scalings, as enumerations whose values go into files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ __all__ = [
     "ImageScaling",
     "ModelFormat",
     "ResizeMode",
-    "Task",
 ]
 
 INPUT_NAME: Final = "x_input"
@@ -30,29 +29,6 @@ TORCH_STD: Final = (0.229, 0.224, 0.225)
 
 IMAGENET_MEAN_BGR: Final = (103.939, 116.779, 123.68)
 """Of ImageNet, in 0..255: `ImageScaling.BGR_MINUS_IMAGENET_MEAN` subtracts them (same file)."""
-
-
-class Task(StrEnum):
-    """What the last layer means (Edge Impulse's EI_CLASSIFIER_LAST_LAYER_* plus what only the shapes tell)."""
-
-    CLASSIFIER = "classifier"
-    FOMO = "fomo"
-    SSD = "ssd"
-    YOLOV2 = "yolov2"
-    YOLOV5 = "yolov5"
-    YOLOV5_DRPAI = "yolov5-drpai"
-    YOLOX = "yolox"
-    YOLOV7 = "yolov7"
-    YOLO_PRO = "yolo-pro"
-    YOLOV11 = "yolov11"
-    YOLOV11_ABS = "yolov11-abs"
-    TAO_RETINANET = "tao-retinanet"
-    TAO_SSD = "tao-ssd"
-    TAO_YOLOV3 = "tao-yolov3"
-    TAO_YOLOV4 = "tao-yolov4"
-    ANOMALY = "anomaly"
-    NOT_IMAGE = "not-image"
-    UNKNOWN = "unknown"
 
 
 class Color(StrEnum):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.agreement import TIMEOUT, WithAgreement, compare, most_inputs
-from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult, Task
+from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult
 from convert.errors import ValidationError
 from convert.export.dequantize.agreement import GOOD, int8_agreement
 from convert.export.dequantize.rewrite import Dequantized, dequantize, in_float32
@@ -89,8 +89,8 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     assert export.model == dequantize(model, rounded=True).model
     assert "FLOOR" in export.facts.operators
     shape, scaling = (16, 16, 1), ImageScaling.NONE
-    kept = compare(model, export.model, shape, scaling, Task.CLASSIFIER, 1000)
-    plain = compare(model, dequantize(model).model, shape, scaling, Task.CLASSIFIER, 1000)
+    kept = compare(model, export.model, shape, scaling, "classifier", 1000)
+    plain = compare(model, dequantize(model).model, shape, scaling, "classifier", 1000)
     assert agreement == Int8Agreement(kept.top1, kept.mean_abs_diff, kept.max_abs_diff, 1000, rounded=1)
     assert plain.top1 < GOOD <= kept.top1
     assert f"on {kept.top1:.1%} of 1000 inputs, and on {plain.top1:.1%} without" in said
@@ -143,7 +143,7 @@ def test_no_layer_no_rounding(worker: Worker, tmp_path: Path, monkeypatch: pytes
     net.call("LOGISTIC", [mean], [net.tensor((1, 1), np.int8, ([1 / 256], [-128], 0))])
     net.versions = {"MEAN": 2, "LOGISTIC": 2}
     monkeypatch.setattr("convert.export.dequantize.agreement.GOOD", 2)
-    export, ids, _ = unpacked(net.model([0], [3]), tmp_path, worker, task=Task.CLASSIFIER)
+    export, ids, _ = unpacked(net.model([0], [3]), tmp_path, worker, task="classifier")
     assert ids[-2:] == ["EI151", "EI153"]
     assert export.agreement is not None
     assert export.agreement.rounded == 0
@@ -174,10 +174,10 @@ def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
 
 def test_scaling_is_part_of_what_is_fed() -> None:
     model, rebuilt = small_int8(), dequantize(small_int8()).model
-    found = compare(model, rebuilt, (8, 8, 3), ImageScaling.FROM_0_TO_255, Task.CLASSIFIER, 8)
+    found = compare(model, rebuilt, (8, 8, 3), ImageScaling.FROM_0_TO_255, "classifier", 8)
     pictures = [picture.astype(np.float32) for picture in image_like(8, 8, 8, 3)]
     assert found.top1 == int8_agreement(model, rebuilt, pictures).top1
-    assert found != compare(model, rebuilt, (8, 8, 3), ImageScaling.NONE, Task.CLASSIFIER, 8)
+    assert found != compare(model, rebuilt, (8, 8, 3), ImageScaling.NONE, "classifier", 8)
 
 
 def test_large_pictures_are_fewer() -> None:

@@ -169,7 +169,7 @@ def test_options_are_values_or_text(tmp_path: Path) -> None:
         labels=["a", "b", "c", "d"],
         resize_mode=package.ResizeMode.SQUASH,
         image_scaling=package.ImageScaling.NONE,
-        task=package.Task.CLASSIFIER,
+        task="classifier",
     )
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert text.findings == values.findings

@@ -28,7 +28,6 @@ from convert.artifacts import (
     Parity,
     Preprocessing,
     ResizeMode,
-    Task,
     Tensor,
     Translated,
     Validated,
@@ -36,6 +35,7 @@ from convert.artifacts import (
 from convert.errors import InputError
 from convert.findings import Level, Rule
 from convert.framing import Frame
+from convert.heads import HEADS
 from convert.report import (
     BundleReport,
     OnnxMetadata,
@@ -72,7 +72,7 @@ METADATA = st.builds(
     image_scaling=st.none() | st.sampled_from(ImageScaling),
     threshold=st.none() | NUMBER,
     nms_iou=st.none() | NUMBER,
-    task=st.none() | st.sampled_from(Task),
+    task=st.none() | st.sampled_from([each.id for each in HEADS]),
     sensor=st.none() | TEXT,
     has_anomaly=st.none() | st.booleans(),
     quantized=st.none() | st.booleans(),
@@ -109,7 +109,7 @@ def export(metadata: Metadata | None = None) -> Export:
         (Tensor("Identity", (1, 2), "float32"),),
         ("CONV_2D", "SOFTMAX"),
         "int8",
-        Task.CLASSIFIER,
+        "classifier",
     )
     return Export(b"TFL3", "door", "F3b", "door.zip", "src/tflite_learn_4.h", metadata or Metadata(), facts)
 
@@ -119,7 +119,7 @@ def adapted() -> Adapted:
         b"onnx", Tensor("x_input", (None, 3, 96, 96), "float32"), (Tensor("scores", (None, 2), "float32"),), 13
     )
     preprocessing = Preprocessing(1 / 255, (), "RGB", True, True, "", ResizeMode.FIT_LONGEST)
-    return Adapted(Translated(export(), model), model, Head(Task.CLASSIFIER, ("öffen", "zu")), preprocessing)
+    return Adapted(Translated(export(), model), model, Head("classifier", ("öffen", "zu")), preprocessing)
 
 
 def through_json(document: Any) -> Any:
@@ -396,7 +396,7 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
         ({}, "export must be a table"),
         ({"export": {"name": 3}}, "names no model"),
         ({"export": {"name": "../up"}}, "names no model"),
-        ({"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}}, "head: task must be Task"),
+        ({"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}}, "head: task must be"),
         ({"export": {"name": "m"}, "model": {"head": {"labels": []}}}, "head: the entry 'task' is missing"),
     ],
 )
@@ -408,7 +408,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 
 ONNX_METADATA = OnnxMetadata(
-    "0" * 64, Task.SSD, "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, "",
+    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, "",
     ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96),
 )  # fmt: skip
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from convert.artifacts import Color, ImageScaling, ModelFormat, ResizeMode, Task
+from convert.artifacts import Color, ImageScaling, ModelFormat, ResizeMode
+from convert.heads import HEADS
 
 
 def test_values_that_stand_in_files() -> None:
-    assert {task.name: task.value for task in Task} == {
-        "CLASSIFIER": "classifier", "FOMO": "fomo", "SSD": "ssd", "YOLOV2": "yolov2", "YOLOV5": "yolov5",
-        "YOLOV5_DRPAI": "yolov5-drpai", "YOLOX": "yolox", "YOLOV7": "yolov7", "YOLO_PRO": "yolo-pro",
-        "YOLOV11": "yolov11", "YOLOV11_ABS": "yolov11-abs", "TAO_RETINANET": "tao-retinanet", "TAO_SSD": "tao-ssd",
-        "TAO_YOLOV3": "tao-yolov3", "TAO_YOLOV4": "tao-yolov4", "ANOMALY": "anomaly", "NOT_IMAGE": "not-image",
-        "UNKNOWN": "unknown",
+    assert {each.id for each in HEADS} == {
+        "classifier", "fomo", "ssd", "end-to-end", "yolov2", "yolov5", "yolov5-drpai", "yolox", "yolov7", "yolo-pro",
+        "yolov11", "yolov11-abs", "tao-retinanet", "tao-ssd", "tao-yolov3", "tao-yolov4", "anomaly", "not-image",
+        "unknown",
     }  # fmt: skip
     assert [color.value for color in Color] == ["RGB", "GRAY"]
     assert [form.value for form in ModelFormat] == ["tflite", "onnx"]

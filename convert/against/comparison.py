@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from convert.artifacts import Task
     from convert.findings import Finding
     from convert.images.placement import Rect
 
@@ -198,7 +197,7 @@ class Comparison:
     """
 
     original: str
-    task: Task
+    task: str
     quantized: bool
     tolerance: float
     steps: tuple[Step, ...]

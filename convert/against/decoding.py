@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.against.comparison import Cause, Seen
-from convert.artifacts import Task
-from convert.eim.model import objects
 from convert.errors import InputError
+from convert.heads import head
+from convert.heads.base import Rules
+from convert.heads.boxes import RAW
 from convert.images.placement import Rect
 from convert.simulate.decode import Detected, Detection, decode
 from convert.simulate.decode_tensors import Layer
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "without_limits"]
 
-_CANDIDATES = "raw_candidates"
-
 
 @dataclass(frozen=True)
 class Decoder:
@@ -41,7 +40,7 @@ class Decoder:
 
     def by_original(self, done: frozenset[Cause]) -> bool:
         """Whether the original's outputs are decoded as they are: nothing of nvinfer's is between them and objects."""
-        scored = Cause.SCORE in done or self.trained.task is not Task.YOLOV5
+        scored = Cause.SCORE in done or not head(self.trained.task).by_objectness
         return {Cause.MODEL, Cause.MERGE} <= done and scored
 
     def original(self, outputs: Sequence[NDArray[np.float32]], done: frozenset[Cause]) -> tuple[Detection, ...]:
@@ -103,15 +102,19 @@ class Decoder:
         self, outputs: Mapping[str, NDArray[Any]], settings: Settings, done: frozenset[Cause]
     ) -> tuple[Detection, ...]:
         """By Edge Impulse's rules for neighbours and overlaps, with the config's thresholds and limits."""
-        raw = bool(self.shown.raw) and self.trained.task is not Task.SSD
-        if self.trained.task is Task.YOLOV5 and Cause.SCORE not in done and self.shown.score != "objectness":
+        spec = head(self.trained.task)
+        raw = bool(self.shown.raw) and not spec.is_cut
+        if spec.by_objectness and Cause.SCORE not in done and self.shown.score != "objectness":
             raw = False
         network = self.shown.loaded.engine.network
         size = self.trained.original.size[:2] if raw else (network.height, network.width)
         given = outputs if raw else {name: outputs[name] for name in self.shown.loaded.outputs}
-        impulse = self.shown.impulse(self.trained, self._numbers(), size)
-        boxes = objects(impulse, given, _lowest(settings), as_sdk=True)
-        return _kept([self._detection(box._asdict(), inside=raw) for box in boxes], settings)
+        rules = Rules(
+            self._numbers(), _lowest(settings), size, self.trained.original.overlap, as_sdk=True,
+            limits=self.shown.limits, coordinates=self.shown.coordinates,
+        )  # fmt: skip
+        boxes = spec.decode_shipped(given, rules)["bounding_boxes"]
+        return _kept([self._detection(box, inside=raw) for box in boxes], settings)
 
     def _by_objectness(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Scores of a YOLOv5 as the SDK takes them; nothing where the graph has them so, or does not hold them.
@@ -119,7 +122,7 @@ class Decoder:
         Raises:
             InputError: the network's outputs are none of a YOLOv5.
         """
-        rows = outputs.get(_CANDIDATES)
+        rows = outputs.get(RAW)
         if rows is None or self.shown.score == "objectness":
             return {}
         if rows.ndim != 3 or rows.shape[2] < 6:

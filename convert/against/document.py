@@ -21,7 +21,7 @@ def against_document(comparison: Comparison) -> dict[str, Any]:
     """
     return {
         "original": comparison.original,
-        "task": comparison.task.value,
+        "task": comparison.task,
         "quantized": comparison.quantized,
         "tolerance": comparison.tolerance,
         "summary": comparison.summary,

@@ -13,8 +13,8 @@ import numpy as np
 
 from convert.against.comparison import Answer, Cause, Score
 from convert.against.decoding import Decoder
-from convert.artifacts import Task
-from convert.eim.features import pack, unpack
+from convert.compare.edge_impulse import pack, unpack
+from convert.heads import head
 from convert.images.placement import Placement, place, place_as_sdk
 from convert.images.resize import interpolate, luma, scale
 from convert.simulate.decode import decode
@@ -34,12 +34,12 @@ _PIXELS = frozenset({Cause.FRAMING, Cause.INTERPOLATION, Cause.LUMA})
 _NETWORK = _PIXELS | {Cause.COLOUR, Cause.SCALING, Cause.MODEL}
 
 
-def causes_of(task: Task, channels: int) -> tuple[Cause, ...]:
+def causes_of(task: str, channels: int) -> tuple[Cause, ...]:
     """What can differ for such a model, in the order of the road."""
     none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
-    if task is Task.CLASSIFIER:
+    if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}
-    if task is not Task.YOLOV5:
+    if not head(task).by_objectness:
         none.add(Cause.SCORE)
     return tuple(cause for cause in Cause if cause not in none)
 
@@ -58,7 +58,7 @@ class Both:
 
     def splits(self, done: frozenset[Cause]) -> bool:
         """Whether there is such a road: nvinfer's parser needs the outputs of a graph's end, which may not be there."""
-        if self.trained.task is Task.CLASSIFIER or self.shown.raw or Cause.MODEL not in done:
+        if not head(self.trained.task).detects or self.shown.raw or Cause.MODEL not in done:
             return True
         return self.decoder.by_original(done)
 
@@ -100,7 +100,7 @@ class Mixed:
         Raises:
             InputError, ValidationError: a model fails, or the picture cannot be scaled.
         """
-        if self.both.trained.task is Task.CLASSIFIER:
+        if not head(self.both.trained.task).detects:
             return self._classified(done)
         placement = self._seen(done)[1]
         decoder = self.both.decoder
@@ -168,7 +168,7 @@ class Mixed:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
         original = self.both.trained.original
         key = done & _NETWORK
-        if encoded and self.both.trained.task is Task.SSD:
+        if encoded and head(self.both.trained.task).is_cut:
             return original.outputs(self._for_original(done), encoded=True)
         if key not in self._given:
             self._given[key] = original.outputs(self._for_original(done))

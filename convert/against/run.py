@@ -15,7 +15,7 @@ from convert.against.pairing import Measure, compare
 from convert.against.shown import load_shown
 from convert.against.trained import read_trained
 from convert.against.words import Telling
-from convert.artifacts import Task
+from convert.heads import head
 from convert.isolation import Worker
 
 if TYPE_CHECKING:
@@ -59,14 +59,13 @@ class Against:
         """
         mixed = Mixed(self.both, pixels)
         view = mixed.placement().view
-        detects = self.both.trained.task is not Task.CLASSIFIER
-        cells = self.both.trained.task is Task.FOMO
-        measure = Measure(detects, cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        spec = head(self.both.trained.task)
+        measure = Measure(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
         ours, theirs = mixed.answer(frozenset()), mixed.answer(frozenset(self._causes))
         outcome = compare(ours, theirs, measure)
         causes = why(mixed, theirs, outcome.verdict, self._causes, measure)
         height, width = pixels.shape[:2]
-        words = _words(ours, theirs, outcome, detects=detects)
+        words = _words(ours, theirs, outcome, detects=spec.detects)
         row = Row(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Metadata, Task
-from convert.eim.impulse import Impulse
+from convert.artifacts import Limits
 from convert.errors import InputError, ValidationError
-from convert.graph.postprocess import read_postprocess
 from convert.graph.preprocessing import preprocessing
+from convert.heads import head
 from convert.simulate.settings import NetworkType
 from convert.validate import runtime
 from convert.validate.decoding import raw_names, with_raw
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Shown", "load_shown"]
 
-_HEAT_MAP = "raw_heat_map"
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -41,12 +38,14 @@ class Shown:
 
     Attributes:
         expected: what nvinfer should do with a picture's levels, for the model to get what it was trained on.
+        task: of the original.
         raw: names of the network's own outputs inside the model; empty where there are none.
         left, top: where in the network's picture that of the original begins: above 0 where the graph crops.
         limits: of an SSD's own post-processing.
     """
 
     loaded: Loaded
+    task: str
     expected: Preprocessing
     raw: tuple[str, ...]
     left: int
@@ -64,6 +63,11 @@ class Shown:
     def overlap(self) -> float | None:
         """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
         return self.loaded.engine.recorded.overlap
+
+    @property
+    def coordinates(self) -> str | None:
+        """What a YOLO's raw boxes are measured in, as the ONNX model records it."""
+        return self.loaded.engine.recorded.coordinates
 
     def __call__(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Outputs and raw outputs by name, [1,...], for one input without batch.
@@ -85,8 +89,8 @@ class Shown:
         if self._tail is None:
             return dict(zip(self.loaded.outputs, raw, strict=False))
         feeds = {
-            name: np.ascontiguousarray(values.transpose(0, 3, 1, 2) if name == _HEAT_MAP else values)
-            for name, values in zip(self.raw, raw, strict=True)
+            name: np.ascontiguousarray(values)
+            for name, values in zip(self.raw, head(self.task).as_graph(raw), strict=True)
         }
         try:
             shipped = self._tail.run(None, feeds)
@@ -94,23 +98,6 @@ class Shown:
             reason = " ".join(str(error).split())
             raise ValidationError(f"the end of the ONNX model does not fit the original's outputs: {reason}") from error
         return {**dict(zip(self.loaded.outputs, shipped, strict=True)), **feeds}
-
-    def impulse(self, trained: Trained, labels: tuple[str, ...], size: tuple[int, int]) -> Impulse:
-        """What `convert.eim.model.objects` must know to decode outputs as Edge Impulse does.
-
-        Args:
-            trained: the original.
-            labels: what classes are to be called.
-            size: height and width of the picture that the outputs' boxes are measured in.
-        """
-        limits = self.limits
-        return Impulse(
-            name="", onnx=b"", task=trained.task, labels=labels, preprocessing=self.expected, height=size[0],
-            width=size[1], channels=self.loaded.engine.network.channels, threshold=trained.threshold, block=0,
-            metadata=Metadata(nms_iou=trained.original.overlap), overlap=limits.overlap if limits else None,
-            detections=limits.detections if limits else None,
-            coordinates=self.loaded.engine.recorded.coordinates,
-        )  # fmt: skip
 
 
 def load_shown(loaded: Loaded, trained: Trained) -> Shown:
@@ -124,9 +111,9 @@ def load_shown(loaded: Loaded, trained: Trained) -> Shown:
     engine = loaded.engine
     assert engine.model is not None
     detects = engine.settings.network_type is NetworkType.DETECTOR
-    if detects is (trained.task is Task.CLASSIFIER):
+    if detects is not head(trained.task).detects:
         raise InputError(
-            f"network-type={int(engine.settings.network_type)}, and the original is a {trained.task.value} model",
+            f"network-type={int(engine.settings.network_type)}, and the original is a {trained.task} model",
             path=engine.config, hint="0 is for detectors, 1 for classifiers",
         )  # fmt: skip
     height, width, channels = trained.original.size
@@ -143,7 +130,7 @@ def load_shown(loaded: Loaded, trained: Trained) -> Shown:
     known = replace(trained.export.metadata, image_scaling=trained.original.scaling)
     expected, _ = preprocessing(replace(trained.export, metadata=known))
     return Shown(
-        loaded, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, trained),
+        loaded, trained.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, trained),
         runtime.load(with_raw(data)) if raw else None,
         runtime.load(_tail(data, raw)) if raw else None,
     )  # fmt: skip
@@ -161,6 +148,7 @@ def _tail(model: bytes, raw: Sequence[str]) -> bytes:
 
 def _limits(recorded: Limits | None, trained: Trained) -> Limits | None:
     """As recorded in the ONNX model, else as the original's last operator says."""
-    if trained.task is not Task.SSD:
+    own = head(trained.task).limits(trained.original.model)
+    if own is None:
         return None
-    return recorded or read_postprocess(trained.original.model).limits
+    return recorded or own

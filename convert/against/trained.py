@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.against import findings as rules
-from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode, Task
-from convert.eim.original import Original
+from convert.artifacts import ImageScaling, Metadata, ModelFormat, ResizeMode
+from convert.compare.edge_impulse import Original
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.archive import open_source
 from convert.export.models import list_models
 from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
+from convert.heads import head
 from convert.report import BundleReport
 from convert.words import DETECTOR_THRESHOLD
 from convert.writing import sha256
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trained", "read_trained"]
 
-_TASKS = frozenset({Task.CLASSIFIER, Task.FOMO, Task.YOLOV5, Task.SSD})
-_BESIDE_CLASSES = {Task.CLASSIFIER: 0, Task.FOMO: 1, Task.YOLOV5: 5}  # numbers in the output's last dimension
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"
 
 
@@ -56,7 +55,7 @@ class Trained:
     findings: tuple[Finding, ...] = ()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> str:
         """What its last layer means."""
         return self.original.facts.task
 
@@ -94,9 +93,9 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     facts = export.facts
     if export.format is not ModelFormat.TFLITE:
         raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
-    if facts.task not in _TASKS:
+    if not head(facts.task).is_comparable:
         raise UnsupportedModelError(
-            f"how Edge Impulse decodes a {facts.task.value} model is not known here", path=path,
+            f"how Edge Impulse decodes a {facts.task} model is not known here", path=path,
             hint="classifiers, FOMO, YOLOv5 and SSD can be compared",
         )  # fmt: skip
     if len(facts.input.shape) != 4 or None in facts.input.shape:
@@ -113,7 +112,7 @@ def read_trained(engine: Engine, given: Path | None, worker: Worker, timeout: fl
     threshold = told.threshold if said.threshold is None else said.threshold
     if threshold is None:
         threshold = DETECTOR_THRESHOLD
-        if facts.task is not Task.CLASSIFIER:
+        if head(facts.task).detects:
             findings = (
                 *findings,
                 rules.THRESHOLD_UNKNOWN.found(
@@ -134,19 +133,17 @@ def _labels(engine: Engine, facts: ModelFacts, said: Metadata, told: Metadata) -
     if labels:
         return labels
     lines = engine.settings.labels
-    if facts.task is Task.CLASSIFIER and len(lines) == 1:
+    if not head(facts.task).detects and len(lines) == 1:
         (shown,) = lines
     else:
         shown = tuple(line[0] for line in lines)
-    beside = _BESIDE_CLASSES.get(facts.task)
-    last = facts.outputs[0].shape[-1:]
-    if beside is None or not last or last[0] is None:
+    classes = head(facts.task).classes(facts.outputs[0].shape)
+    if classes is None:
         return shown
-    classes = last[0] - beside
     return (*shown, *(f"class {number}" for number in range(len(shown), classes)))[:classes]
 
 
-def _unpack(path: Path, digest: str, task: Task | None) -> tuple[Export, tuple[Finding, ...]]:
+def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Finding, ...]]:
     """The model of `path` with this digest, or THE model where nothing is known of it.
 
     Raises:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.against.comparison import Cause, Step
-from convert.artifacts import ResizeMode, Task
-from convert.eim.decode import OVERLAP
+from convert.artifacts import ResizeMode
+from convert.heads import head
+from convert.heads.boxes import OVERLAP
 from convert.images.placement import place, place_as_sdk
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 
@@ -148,7 +149,7 @@ class Telling:
 
     def _threshold(self) -> tuple[str, str, bool, str | None]:
         settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
-        if trained.task is Task.CLASSIFIER:
+        if not head(trained.task).detects:
             limit = settings.classifier_threshold
             ours = f"hides scores up to classifier-threshold={limit:g}" if limit > 0 else "hides nothing"
             return ours, "answers with every score", limit <= 0, "classifier-threshold=0" if limit > 0 else None
@@ -175,7 +176,7 @@ class Telling:
         ours = (
             f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
         )
-        if trained.task is Task.FOMO:
+        if head(trained.task).merges_cells:
             peak = self.both.shown.loaded.engine.recorded.merge == "peak"
             ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
             return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
@@ -225,7 +226,7 @@ class Telling:
     def _labels(self) -> tuple[str, str, bool, str | None]:
         wanted = self.both.trained.original.labels
         settings = self.both.shown.loaded.engine.settings
-        if self.both.trained.task is Task.CLASSIFIER:
+        if not head(self.both.trained.task).detects:
             found = [settings.attribute_label(0, number) for number in range(len(wanted))]
         else:
             found = [settings.label(number) for number in range(len(wanted))]

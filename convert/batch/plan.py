@@ -229,7 +229,7 @@ def _summary(run: Run) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if export := run.last(Export):
         known |= {
-            "task": export.facts.task.value,
+            "task": export.facts.task,
             "input": "x".join(str(size or "?") for size in export.facts.input.shape[1:]),
         }
     if adapted := run.last(Adapted):

@@ -221,7 +221,7 @@ class _Progress:
             from convert.graph.translate import died  # noqa: PLC0415 - only where something crashed
 
             return died(death)
-        if function.startswith("convert.validate."):
+        if function.startswith(("convert.validate.", "convert.heads.")):
             from convert.validate.reference import died as crashed  # noqa: PLC0415 - brings numpy
 
             return crashed(death, "ONNX Runtime" if ".onnxreference:" in function else "LiteRT")

@@ -278,7 +278,7 @@ def _classify_inputs(
 ) -> list[tuple[str, NDArray[np.float32]]]:
     """Name and features of everything that is to be sent."""
     from convert.artifacts import ResizeMode  # noqa: PLC0415
-    from convert.eim.features import pack, read_features  # noqa: PLC0415
+    from convert.compare.edge_impulse import pack, read_features  # noqa: PLC0415
     from convert.errors import InputError  # noqa: PLC0415
 
     model = client.model

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from convert.errors import PresetError
 from convert.findings import Level, worst
 from convert.options import ConvertOptions, Option, table
 
@@ -248,7 +249,6 @@ def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def as_usage(joint: str = "; ") -> Iterator[None]:
     """Options that do not go together are an error of usage on the command line; `joint` stands before the hint."""
-    from convert.errors import PresetError  # noqa: PLC0415 - --help does without
 
     try:
         yield

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convert.compare.edge_impulse import pack
 from convert.eim import findings as rules
-from convert.eim.features import pack
 from convert.errors import InputError
 from convert.images.read import read_fitted
 

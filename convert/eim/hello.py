@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import ResizeMode, Task
+from convert.artifacts import ResizeMode
 from convert.eim.impulse import float32
+from convert.heads import head
 
 if TYPE_CHECKING:
     from convert.eim.impulse import Impulse
@@ -63,7 +64,7 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
             "interval_ms": 1,
             "label_count": len(impulse.labels),
             "labels": list(impulse.labels),
-            "model_type": _model_type(impulse.task),
+            "model_type": head(impulse.task).model_type,
             "sensor": _CAMERA,
             "slice_size": slice_size(impulse),
             "thresholds": thresholds,
@@ -72,12 +73,6 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
         "inferencing_engine": {"engine_type": engine, "properties": []},
         **({"features_shm_error": memory} if isinstance(memory, str) else {"features_shm": memory.described()}),
     }
-
-
-def _model_type(task: Task) -> str:
-    if task is Task.CLASSIFIER:
-        return "classification"
-    return "constrained_object_detection" if task is Task.FOMO else "object_detection"
 
 
 def _resize_mode(impulse: Impulse) -> str:

@@ -12,7 +12,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Task
+from convert import heads
+from convert.artifacts import Preprocessing
 from convert.errors import InputError
 from convert.report import REPORT, BundleReport
 from convert.words import DETECTOR_THRESHOLD
@@ -48,7 +49,7 @@ class Impulse:
 
     name: str
     onnx: bytes = field(repr=False)
-    task: Task
+    task: str
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     height: int
@@ -69,7 +70,7 @@ class Impulse:
     @property
     def detects(self) -> bool:
         """Whether it answers with boxes."""
-        return self.task is not Task.CLASSIFIER
+        return heads.head(self.task).detects
 
 
 def read_impulse(path: Path) -> Impulse:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.artifacts import ImageScaling, ResizeMode
-from convert.eim.features import pack
+from convert.compare.edge_impulse import pack, read_original
 from convert.eim.impulse import read_impulse
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.compare.edge_impulse import Original
     from convert.eim.client import Model
     from convert.eim.compare import Reference
     from convert.eim.model import Loaded
-    from convert.eim.original import Original
 
 __all__ = ["other_side"]
 
@@ -77,8 +77,7 @@ def other_side(path: Path, model: Model, scaling: ImageScaling, timeout: float) 
         InputError, ValidationError: it cannot be read or run.
     """
     if path.suffix.lower() in _FLATBUFFERS:
-        from convert.eim.original import read_original  # noqa: PLC0415 - LiteRT's side
-        from convert.isolation import Worker  # noqa: PLC0415
+        from convert.isolation import Worker  # noqa: PLC0415 - LiteRT's side
 
         mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
         with Worker() as worker:

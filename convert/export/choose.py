@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Color, Metadata, ModelFacts, Task, slug
+from convert.artifacts import Color, Metadata, ModelFacts, slug
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.enumerators import NOT_CAMERAS
 from convert.export.facts import class_count
@@ -37,6 +37,7 @@ from convert.export.findings import (
     UNREADABLE_PARAMETER,
 )
 from convert.export.models import ONNX_FORMS, describe
+from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.report import METADATA, UnpackedModel
 from convert.writing import sha256
 
@@ -89,10 +90,10 @@ _GENERIC: Final = re.compile(
 """Names that say nothing about what the model knows."""
 
 _SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
-_NOT_DETECTED: Final = frozenset({Task.NOT_IMAGE, Task.ANOMALY})
+_NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _LABELS: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
-_WITHOUT_LABELS: Final = frozenset({Task.ANOMALY, Task.UNKNOWN})
+_WITHOUT_LABELS: Final = frozenset({ANOMALY, UNKNOWN})
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
@@ -320,7 +321,7 @@ def _stem(path: str) -> str:
 
 
 def reconcile(
-    metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...], path: str
+    metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...], path: str
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
     """Metadata without what the model disproves, facts with the task the parameters make clear, and the differences.
 
@@ -364,21 +365,21 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
     return replace(metadata, height=height, width=width, channels=channels, color=color), differences
 
 
-def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[Task, ...]) -> tuple[ModelFacts, str]:
+def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...]) -> tuple[ModelFacts, str]:
     if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
         what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
-        return replace(facts, task=Task.NOT_IMAGE), f"{what}; say --task {facts.task.value} if it takes pictures"
+        return replace(facts, task=NOT_IMAGE), f"{what}; say --task {facts.task} if it takes pictures"
     recorded = metadata.task
-    if recorded in {None, Task.UNKNOWN, facts.task} or facts.task is Task.NOT_IMAGE:
+    if recorded in {None, UNKNOWN, facts.task} or facts.task == NOT_IMAGE:
         return facts, ""
     assert recorded is not None
     if recorded in tasks:
         return replace(facts, task=recorded), ""
-    if facts.task is Task.UNKNOWN and recorded is not Task.CLASSIFIER:
+    if facts.task == UNKNOWN and recorded != CLASSIFIER:
         return replace(facts, task=recorded), ""
     return (
         facts,
-        f"the parameters record the last layer {recorded.value}, but its outputs are those of {facts.task.value}",
+        f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}",
     )
 
 
@@ -387,7 +388,7 @@ def with_options(
     facts: ModelFacts,
     *,
     labels: tuple[str, ...] | None,
-    task: Task | None,
+    task: str | None,
     resize_mode: ResizeMode | None,
     image_scaling: ImageScaling | None,
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
@@ -403,9 +404,7 @@ def with_options(
             findings.append(OVERRIDDEN.found(message))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
-        findings.append(
-            OVERRIDDEN.found(f"--task {task.value} replaces {facts.task.value}, which the model looks like")
-        )
+        findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
 
@@ -468,7 +467,7 @@ def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
     labels = tuple(line.strip() for line in lines if line.strip())
     facts = candidate.facts
     classes = class_count(facts) if facts is not None else None
-    if facts is not None and facts.task is Task.FOMO and classes == len(labels) - 1:
+    if facts is not None and facts.task == FOMO and classes == len(labels) - 1:
         labels = labels[1:]
     elif facts is None or facts.task in _WITHOUT_LABELS or classes not in {None, len(labels)} or not labels:
         message = "it does not hold this model's labels"

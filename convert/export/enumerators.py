@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import ImageScaling, ResizeMode, Task
+from convert.artifacts import ImageScaling, ResizeMode
+from convert.heads import HEADS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,21 +72,8 @@ _SCALINGS: Final = {
 SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", _SCALINGS, dict(enumerate(_SCALINGS)))
 
 _LAST_LAYERS: Final = {
-    -1: ("UNKNOWN", Task.UNKNOWN),
-    1: ("SSD", Task.SSD),
-    2: ("FOMO", Task.FOMO),
-    3: ("YOLOV5", Task.YOLOV5),
-    4: ("YOLOX", Task.YOLOX),
-    5: ("YOLOV5_V5_DRPAI", Task.YOLOV5_DRPAI),
-    6: ("YOLOV7", Task.YOLOV7),
-    7: ("TAO_RETINANET", Task.TAO_RETINANET),
-    8: ("TAO_SSD", Task.TAO_SSD),
-    9: ("TAO_YOLOV3", Task.TAO_YOLOV3),
-    10: ("TAO_YOLOV4", Task.TAO_YOLOV4),
-    11: ("YOLOV2", Task.YOLOV2),
-    12: ("YOLO_PRO", Task.YOLO_PRO),
-    13: ("YOLOV11", Task.YOLOV11),
-    14: ("YOLOV11_ABS", Task.YOLOV11_ABS),
+    -1: ("UNKNOWN", UNKNOWN),
+    **{each.last_layer[0]: (each.last_layer[1], each.id) for each in HEADS if each.last_layer},
 }
 LAST_LAYER: Final = Enumeration(
     "EI_CLASSIFIER_LAST_LAYER_",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import Metadata, ModelFormat, Task
+from convert.artifacts import Metadata, ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, file_type, is_onnx
 from convert.export.cpp.arrays import Array, Incbin, check_array, read_source
@@ -27,6 +27,7 @@ from convert.export.findings import CONTRADICTION
 from convert.export.onnxfacts import onnx_facts
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import is_tflite, read_graph
+from convert.heads import ANOMALY, NOT_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -107,7 +108,7 @@ class Candidate:
     data: bytes = field(default=b"", repr=False)
     size: int = 0
     facts: ModelFacts | None = None
-    tasks: tuple[Task, ...] = ()
+    tasks: tuple[str, ...] = ()
     problem: ConvertError | None = None
     conditional: bool = False
     findings: tuple[Finding, ...] = ()
@@ -398,14 +399,14 @@ class Entry:
         facts = self.candidate.facts
         if self.is_anomaly_detector or self.metadata.sensor in NOT_CAMERAS:
             return False
-        return self.metadata.sensor != "fusion" if facts is None else facts.task is not Task.NOT_IMAGE
+        return self.metadata.sensor != "fusion" if facts is None else facts.task != NOT_IMAGE
 
     @property
     def is_anomaly_detector(self) -> bool:
         """Whether it is one, or the half of one that makes features of pictures, by the parameters or by itself."""
         facts = self.candidate.facts
-        recorded = self.metadata.task is Task.ANOMALY or (self.block is not None and self.block.anomaly)
-        return recorded or (facts is not None and facts.task is Task.ANOMALY)
+        recorded = self.metadata.task == ANOMALY or (self.block is not None and self.block.anomaly)
+        return recorded or (facts is not None and facts.task == ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,8 +597,8 @@ def line(entry: Entry) -> str:
     what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
-        task = Task.ANOMALY if entry.is_anomaly_detector else candidate.facts.task
-        what = f"{task.value}, {candidate.facts.quantization}, input {size}"
+        task = ANOMALY if entry.is_anomaly_detector else candidate.facts.task
+        what = f"{task}, {candidate.facts.quantization}, input {size}"
     unused = "" if entry.used else ", not in use"
     where = f" in {candidate.member}" if candidate.symbol else ""
     return f"{candidate.called}{impulse} ({what}{unused}){where}"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import ModelFacts, Task, Tensor
+from convert.artifacts import ModelFacts, Tensor
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.facts import last_layer
+from convert.heads import NOT_IMAGE, UNKNOWN, LastLayer, possible_heads
 from convert.onnx_header import Damaged, Value, parse_header
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
 _DAMAGED: Final = "download the export again"
 
 
-def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[Task, ...]]:
+def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
     """The facts, and what the last layer can be, the usual meaning first.
 
     Raises:
@@ -83,21 +83,21 @@ def _nhwc(tensor: Tensor) -> tuple[Tensor, bool]:
 
 def _tasks(
     source: Tensor, outputs: list[Tensor], operators: set[str], *, is_nchw: bool
-) -> tuple[tuple[Task, ...], list[Tensor]]:
+) -> tuple[tuple[str, ...], list[Tensor]]:
     match source.shape:
         case (_, 1, _, _) | (_, _, 1, _):
-            return (Task.NOT_IMAGE,), outputs
+            return (NOT_IMAGE,), outputs
         case (_, int() as height, int() as width, channels) if channels in _CHANNELS and len(outputs) == 1:
             pass
         case (_, _, _, _):
-            return (Task.UNKNOWN,), outputs
+            return (UNKNOWN,), outputs
         case _:
-            return (Task.NOT_IMAGE,), outputs
-    names = {_SAME_AS.get(name, name) for name in operators}
-    tasks = last_layer(height, width, outputs[0].shape, names)
+            return (NOT_IMAGE,), outputs
+    names = frozenset(_SAME_AS.get(name, name) for name in operators)
+    tasks = possible_heads(LastLayer(height, width, outputs[0].shape, names))
     match outputs[0].shape:
-        case (batch, depth, rows, columns) if is_nchw and tasks[0] is Task.UNKNOWN:
+        case (batch, depth, rows, columns) if is_nchw and tasks[0] == UNKNOWN:
             turned: Sequence[int | None] = (batch, rows, columns, depth)
-            tasks = last_layer(height, width, tuple(turned), names)
+            tasks = possible_heads(LastLayer(height, width, tuple(turned), names))
             outputs = [Tensor(outputs[0].name, tuple(turned), outputs[0].dtype)]
     return tasks, outputs

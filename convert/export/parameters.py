@@ -13,12 +13,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode, Task
+from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode
 from convert.errors import InputError
 from convert.export.cpp.declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, real_literal
 from convert.export.enumerators import ANOMALY, DATATYPE, ENGINE, LAST_LAYER, RESIZE, SCALING, SENSOR, VISUAL_ANOMALY
 from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
+from convert.heads import ANOMALY as ANOMALY_HEAD
+from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,15 +33,12 @@ __all__ = ["Block", "File", "Macros", "Recorded", "Values", "read_recorded"]
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
 _LAYERS: Final = {
-    "classification": Task.CLASSIFIER,
-    "fomo": Task.FOMO,
-    "object_detection": Task.SSD,
-    "visual_ad": Task.ANOMALY,
-    **{task.value.replace("-", "_"): task for task in Task if task.value.startswith(("yolo", "tao"))},
+    "visual_ad": ANOMALY_HEAD,
+    **{each.results: each.id for each in HEADS if each.results},
 }
 """What `ei_fill_result_<layer>_config_t`, since July 2025, calls the last layers."""
 
-_NO_DETECTOR: Final = frozenset({Task.CLASSIFIER, Task.ANOMALY, Task.UNKNOWN, Task.NOT_IMAGE, None})
+_NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
 _MAX_INTEGER: Final = 1 << 31
 
@@ -156,18 +155,18 @@ class _Reader:
             studio_version=None if None in version else ".".join(map(str, version)),
         )
 
-    def _task_of_macros(self, anomaly: str | None) -> Task | None:
+    def _task_of_macros(self, anomaly: str | None) -> str | None:
         """Detectors since 2022 by their last layer; before that MobileNet SSD, or FOMO ("constrained")."""
         macro = self._macros
         detects = macro.boolean("CLASSIFIER_OBJECT_DETECTION")
         if detects is None:
             return None
         if not detects:
-            return Task.ANOMALY if anomaly in VISUAL_ANOMALY else Task.CLASSIFIER
+            return ANOMALY_HEAD if anomaly in VISUAL_ANOMALY else CLASSIFIER
         layer = macro.enumerator("CLASSIFIER_OBJECT_DETECTION_LAST_LAYER", LAST_LAYER)
         if layer is not None:
-            return Task(layer)
-        return Task.FOMO if macro.boolean("CLASSIFIER_OBJECT_DETECTION_CONSTRAINED") else Task.SSD
+            return layer
+        return FOMO if macro.boolean("CLASSIFIER_OBJECT_DETECTION_CONSTRAINED") else SSD
 
     def _of_impulse(self, impulse: Declaration) -> dict[str, Any]:
         """What an impulse says of itself, by the name in `Metadata`."""
@@ -251,7 +250,7 @@ class _Reader:
         metadata = replace(metadata, **self._of_results(metadata, reached))
         mode = [name for config in configs for name in names_in(config.named("classification_mode") or ())]
         if anomaly := any("anomaly" in word.lower() for word in [*words, *mode]):
-            metadata = replace(metadata, task=Task.ANOMALY)
+            metadata = replace(metadata, task=ANOMALY_HEAD)
         return Block(_of_detectors_only(metadata), names, anomaly)
 
     def _whole(self, metadata: Metadata, reached: frozenset[str] | None, words: Sequence[str] = ()) -> Metadata:
@@ -276,9 +275,9 @@ class _Reader:
         detects, layer = config.named("object_detection"), config.named("object_detection_last_layer")
         if detects and layer and values.boolean("object_detection", detects):
             value = values.enumerator("object_detection_last_layer", layer, LAST_LAYER)
-            said |= {} if value is None else {"task": Task(value)}
+            said |= {} if value is None else {"task": value}
         elif detects:
-            said["task"] = Task.CLASSIFIER
+            said["task"] = CLASSIFIER
         if (tokens := config.named(threshold)) and said.get("task") not in _NO_DETECTOR:
             said["threshold"] = values.number(threshold, tokens)
         return said

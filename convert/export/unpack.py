@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult, Task
+from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
 from convert.errors import ConvertError
 from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
@@ -49,7 +49,7 @@ class Unpack:
     model: str | None = None
     bundle_name: str | None = None
     labels: tuple[str, ...] | None = None
-    task: Task | None = None
+    task: str | None = None
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
     dequantize: bool = False

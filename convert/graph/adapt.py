@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from convert.artifacts import Adapted, StageResult, Translated
 from convert.errors import PresetError
-from convert.graph.heads.fitted import Options
 from convert.graph.preprocessing import preprocessing
+from convert.heads.base import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +27,11 @@ class Adapt:
 
     Attributes:
         fomo_merge: what becomes of neighbouring cells in which FOMO sees the same: "none": each is an object, as the
-            model says; "peak": only the highest of them is (`convert.graph.heads.fomo` compares it with Edge
+            model says; "peak": only the highest of them is (`convert.heads.fomo` compares it with Edge
             Impulse's SDK).
         yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
             mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; of that the graph then gives what
-            the SDK reports (`convert.graph.heads.suppression`).
+            the SDK reports (`convert.heads.graph_end`).
         frame: what a model that was trained on cropped pictures is shown: it then takes frames of this aspect and crops
             them itself. Of no meaning for other resize modes.
 

@@ -1,7 +1,7 @@
 """Cuts the model's picture out of a whole frame, in the graph's first node: Gst-nvinfer can scale, but not crop.
 
 `convert.framing` has the sizes. Everything behind the Slice sees exactly the pixels it saw before; what it says of
-places in its picture, heads say of places in the frame (`convert.graph.heads`).
+places in its picture, heads say of places in the frame (`convert.heads`).
 """
 
 from __future__ import annotations

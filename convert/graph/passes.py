@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, shape_inference
 
-from convert.artifacts import OnnxModel, Task
+from convert.artifacts import OnnxModel
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
 from convert.graph.crop import Crop
 from convert.graph.findings import TRANSPOSES_LEFT
-from convert.graph.heads.candidates import candidates
-from convert.graph.heads.classifier import classifier
-from convert.graph.heads.fomo import fomo
-from convert.graph.heads.layouts import LAYOUTS
-from convert.graph.heads.ssd import ssd
 from convert.graph.model import load_model, opset_of, shape_of, signature
 from convert.graph.names import Canonical
 from convert.graph.nchw import remove_transposes, transposes
 from convert.graph.reshapes import merge_reshapes
 from convert.graph.resize import plain_resizes
 from convert.graph.scaling import Scale
+from convert.heads import CONVERTIBLE, head
 from convert.report import OnnxMetadata
 from convert.words import INPUT_NAME, TORCH_MEAN, TORCH_STD
 
@@ -38,17 +34,9 @@ if TYPE_CHECKING:
 
     from convert.artifacts import Export, Head, Preprocessing
     from convert.findings import Finding
-    from convert.graph.heads.fitted import Fitted, Options
+    from convert.heads.base import Options
 
-__all__ = ["HEADS", "PREPARE", "ship"]
-
-HEADS: dict[Task, Callable[[ModelProto, Export, Options], Fitted]] = {
-    Task.CLASSIFIER: lambda model, export, _: classifier(model, export),
-    Task.FOMO: fomo,
-    Task.SSD: ssd,
-    **dict.fromkeys(LAYOUTS, candidates),
-}
-"""How each task's outputs are made readable for nvinfer."""
+__all__ = ["PREPARE", "ship"]
 
 PREPARE = (
     only_real_inputs,
@@ -80,7 +68,13 @@ def ship(
         UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
     """
     model = _run(load_model(data), *PREPARE)
-    fitted = _head(export)(model, export, replace(options, framing=before.framing))
+    spec = head(export.facts.task)
+    if spec.refused:
+        raise UnsupportedModelError(
+            f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
+            hint="can be converted: " + ", ".join(CONVERTIBLE),
+        )
+    fitted = spec.adapt(model, export, replace(options, framing=before.framing))
     metadata = OnnxMetadata.of(export, fitted.head, before).properties()
     canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
     crop = () if before.framing is None else (Crop(before.framing),)  # the last pass in front comes first in the graph
@@ -98,16 +92,6 @@ def ship(
         opset_of(model),
     )
     return shipped, fitted.head, findings
-
-
-def _head(export: Export) -> Callable[[ModelProto, Export, Options], Fitted]:
-    try:
-        return HEADS[export.facts.task]
-    except KeyError:
-        raise UnsupportedModelError(
-            f"there is no way yet to make the outputs of a {export.facts.task.value} model readable for Gst-nvinfer",
-            hint="can be converted: " + ", ".join(task.value for task in HEADS),
-        ) from None
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Head, OnnxModel, Task, Tensor
+from convert.artifacts import Head, OnnxModel, Tensor
 from convert.errors import InputError
-from convert.graph.heads.labels import class_labels, detector_labels
+from convert.heads import head
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
@@ -68,6 +68,6 @@ def read_head(model: OnnxMetadata, export: Export) -> tuple[Head, tuple[Finding,
     """
     assert model.task is not None
     assert model.classes is not None
-    labels, findings = (class_labels if model.task is Task.CLASSIFIER else detector_labels)(export, model.classes)
-    head = Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
-    return head, findings
+    labels, findings = head(model.task).labels(export, model.classes)
+    found = Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    return found, findings

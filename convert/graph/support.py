@@ -1,6 +1,6 @@
 """Which models there is a way for, and what to say of the others.
 
-One table: a task or a number format that becomes convertible loses its row here.
+A number format that becomes convertible loses its row here; heads say so themselves (`convert.heads`).
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from convert.artifacts import ModelFormat, Task
+from convert.artifacts import ModelFormat
 from convert.errors import UnsupportedModelError
+from convert.heads import ANOMALY, HEADS, NOT_IMAGE, head
 
 if TYPE_CHECKING:
     from convert.artifacts import Export
@@ -18,7 +19,7 @@ __all__ = ["describe", "refuse_unsupported"]
 
 _FLOAT = frozenset({"float32", "float16-weights"})
 _BUILTIN = re.compile("[A-Z0-9_]+")
-_SSD_OPERATOR = "TFLite_Detection_PostProcess"  # converted as the task it belongs to
+_OF_HEADS = frozenset[str]().union(*(each.operators for each in HEADS))
 _DOWNLOAD = (
     "download the float32 model instead: Edge Impulse Studio, Dashboard, Download block output, "
     "TensorFlow Lite (float32); in a deployment choose Unoptimized (float32) and no EON compiler"
@@ -36,37 +37,6 @@ _QUANTIZED = {
     "dynamic-range": "a model with int8 weights (dynamic range)",
 }
 
-_NAMES = {
-    Task.CLASSIFIER: "classifier",
-    Task.FOMO: "FOMO object detector",
-    Task.SSD: "MobileNet SSD object detector",
-    Task.YOLOV2: "YOLOv2 object detector",
-    Task.YOLOV5: "YOLOv5 object detector",
-    Task.YOLOV5_DRPAI: "YOLOv5 object detector for DRP-AI",
-    Task.YOLOX: "YOLOX object detector",
-    Task.YOLOV7: "YOLOv7 object detector",
-    Task.YOLO_PRO: "YOLO-Pro object detector",
-    Task.YOLOV11: "YOLOv11 object detector",
-    Task.YOLOV11_ABS: "YOLOv11 object detector with absolute boxes",
-    Task.TAO_RETINANET: "TAO RetinaNet object detector",
-    Task.TAO_SSD: "TAO SSD object detector",
-    Task.TAO_YOLOV3: "TAO YOLOv3 object detector",
-    Task.TAO_YOLOV4: "TAO YOLOv4 object detector",
-    Task.ANOMALY: "anomaly detector",
-    Task.NOT_IMAGE: "model for something else than pictures",
-    Task.UNKNOWN: "model of an unknown kind",
-}
-
-# Tasks there is no head for -> what to do.
-_REFUSED: dict[Task, str] = {
-    Task.YOLOV2: "it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
-    Task.YOLOV7: "its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
-    "fixed size: export it without its NMS, or train another detector",
-    Task.ANOMALY: "Gst-nvinfer has no anomaly detector; if the impulse has a classifier, too, choose it with --model",
-    Task.NOT_IMAGE: "Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
-    Task.UNKNOWN: "if you know what it is, say so: --task classifier, --task fomo, --task yolov5, ...",
-}
-
 # Custom operators by the beginning of their name -> what they are.
 _CUSTOM = {
     "ethos-u": "it is compiled for an Arm Ethos-U",
@@ -79,7 +49,7 @@ def describe(export: Export) -> str:
     """The model in a few words: "int8 FOMO object detector, input 96x96x3"."""
     facts = export.facts
     size = "x".join("?" if dim is None else str(dim) for dim in facts.input.shape[1:])
-    return f"{facts.quantization} {_NAMES[facts.task]}, input {size or 'unknown'}"
+    return f"{facts.quantization} {head(facts.task).title}, input {size or 'unknown'}"
 
 
 def refuse_unsupported(export: Export) -> None:
@@ -93,19 +63,20 @@ def refuse_unsupported(export: Export) -> None:
     for operator in () if is_onnx else facts.operators:
         if reason := _custom(operator):
             raise _refused(export, reason, _DOWNLOAD)
-    if facts.task in {Task.NOT_IMAGE, Task.ANOMALY}:
-        raise _refused(export, f"it is {_article(_NAMES[facts.task])}", _REFUSED[facts.task])
+    spec = head(facts.task)
+    if spec.id in {NOT_IMAGE, ANOMALY}:
+        raise _refused(export, f"it is {_article(spec.title)}", spec.refused)
     if facts.quantization not in _FLOAT:
         reason = f"it is {_QUANTIZED.get(facts.quantization, facts.quantization)}"
         raise _refused(export, reason, _FLOAT_ONNX if is_onnx else f"convert it with --dequantize, or {_DOWNLOAD}")
-    if facts.task in _REFUSED:
-        raise _refused(export, f"it is {_article(_NAMES[facts.task])}", _REFUSED[facts.task])
+    if spec.refused:
+        raise _refused(export, f"it is {_article(spec.title)}", spec.refused)
     _refuse_shape(export)
 
 
 def _custom(operator: str) -> str | None:
     """What is in the way when `operator` is none of TFLite's own, whose names are upper case."""
-    if _BUILTIN.fullmatch(operator) or operator == _SSD_OPERATOR:
+    if _BUILTIN.fullmatch(operator) or operator in _OF_HEADS:
         return None
     known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
     return f"{known} ({operator})" if known else f"it holds the custom operator {operator}"

@@ -10,10 +10,11 @@ import importlib.util
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, ModelFormat, OnnxModel, StageResult, Task, Translated
+from convert.artifacts import Export, ModelFormat, OnnxModel, StageResult, Translated
 from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.graph.support import refuse_unsupported
+from convert.heads import head
 from convert.isolation import Died, Worker
 
 if TYPE_CHECKING:
@@ -94,10 +95,7 @@ class Translate:
         model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
         if export.format is ModelFormat.ONNX:
             return "convert.graph.passthrough:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
-        if facts.task is Task.SSD:
-            from convert.graph.postprocess import without_postprocess  # noqa: PLC0415 - the only task to need it
-
-            model, outputs = without_postprocess(model), 2
+        model, outputs = head(facts.task).before_translation(model, outputs)
         return "convert.graph.worker:translate", (model, shape, outputs, self.opset, self.tensorflow)
 
     @contextlib.contextmanager

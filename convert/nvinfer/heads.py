@@ -18,7 +18,7 @@ from convert.tables import TableReader
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from convert.artifacts import Adapted, Head, Task
+    from convert.artifacts import Adapted, Head
     from convert.nvinfer.configfile import Scalar, Value
     from convert.nvinfer.targets import Target
 
@@ -53,7 +53,7 @@ class _Suppressed:
 
 
 @cache
-def head_preset(task: Task) -> HeadPreset:
+def head_preset(task: str) -> HeadPreset:
     """What is emitted for `task`.
 
     A file that says `same-as = "other"` has the entries of `other.toml` where it has none of its own.
@@ -61,7 +61,7 @@ def head_preset(task: Task) -> HeadPreset:
     Raises:
         PresetError: there is no such file, or an edit damaged it.
     """
-    data = _load(task.value)
+    data = _load(task)
     if "same-as" in data:
         base = _load(str(data["same-as"]))
         own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
@@ -98,8 +98,8 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     )
 
 
-def _reader(task: Task) -> TableReader:
-    return TableReader(configs() / "heads" / f"{task.value}.toml", PresetError, dashes=True)
+def _reader(task: str) -> TableReader:
+    return TableReader(configs() / "heads" / f"{task}.toml", PresetError, dashes=True)
 
 
 def _load(name: str) -> dict[str, Any]:

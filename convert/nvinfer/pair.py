@@ -10,8 +10,9 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Bundle, StageResult, Task, Validated
+from convert.artifacts import Bundle, StageResult, Validated
 from convert.errors import PresetError
+from convert.heads import head
 from convert.nvinfer.appfile import App, app_file
 from convert.nvinfer.bundle import bundle_names, stale_engines
 from convert.nvinfer.emit import Emit
@@ -107,7 +108,7 @@ class EmitPair:
         """
         assert isinstance(artifact, Pair)
         task = artifact.primary.adapted.head.task
-        if task is Task.CLASSIFIER:
+        if not head(task).detects:
             raise PresetError(
                 "the primary model is a classifier: it finds no objects that another model could look at",
                 hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one",

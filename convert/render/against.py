@@ -32,7 +32,7 @@ def show_against(comparison: Comparison, out: Console | None = None) -> None:
     total, differ, drift = (
         len(comparison.rows), comparison.count(Verdict.DIFFERS), comparison.count(Verdict.DRIFTS)
     )  # fmt: skip
-    kind = f"{'int8 ' if comparison.quantized else ''}{comparison.task.value}"
+    kind = f"{'int8 ' if comparison.quantized else ''}{comparison.task}"
     out.print(f"[bold]against Edge Impulse[/] {escape(comparison.original)} ({kind})")
     rows = [row for row in comparison.rows if row.verdict is not Verdict.SAME]
     if rows:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from convert.artifacts import Export, Metadata, ResizeMode, Task
+from convert.artifacts import Export, Metadata, ResizeMode
 from convert.errors import UnsupportedModelError
 from convert.framing import Frame, Framing
 from convert.graph.support import refuse_unsupported
+from convert.heads import ANOMALY, NOT_IMAGE
 from convert.render.framing import framing_text
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
@@ -86,7 +87,7 @@ def _show_model(model: Found, frame: Frame | None, *, several: bool) -> None:
     out.print(f"  model #{model.number} {escape(place)} ({model.form}, {model.size:,} bytes){mark}")
     if facts := model.facts:
         size = "x".join("?" if extent is None else str(extent) for extent in facts.input.shape[1:])
-        out.print(f"    {facts.task.value} {size}, {facts.quantization}, input {escape(facts.input.name)}")
+        out.print(f"    {facts.task} {size}, {facts.quantization}, input {escape(facts.input.name)}")
         out.print(f"    operators {', '.join(facts.operators)}", style="dim")
     for line in (*_recorded(model.metadata), *_framed(model, frame)):
         out.print(f"    {escape(line)}")
@@ -116,7 +117,7 @@ def _recorded(metadata: Metadata) -> list[str]:
 
 def _takes_pictures(model: Found) -> bool:
     """Whether cropping is a question: anomaly detectors and models of sound are never converted."""
-    return model.facts is not None and model.facts.task not in {Task.ANOMALY, Task.NOT_IMAGE}
+    return model.facts is not None and model.facts.task not in {ANOMALY, NOT_IMAGE}
 
 
 def _framing(model: Found, frame: Frame | None) -> Framing | None:
@@ -154,7 +155,7 @@ def _model_document(model: Found, frame: Frame | None) -> dict[str, Any]:
         "sha256": model.digest,
         "chosen": model.chosen,
         "used": model.used,
-        "task": facts and facts.task.value,
+        "task": facts and facts.task,
         "quantization": facts and facts.quantization,
         "input": facts and tensor_document(facts.input),
         "outputs": facts and [tensor_document(tensor) for tensor in facts.outputs],

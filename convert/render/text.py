@@ -70,7 +70,7 @@ def _show_subject(run: Run, out: Console) -> None:
     if export := run.last(Export):
         adapted = run.last(Adapted)
         size = "x".join("?" if extent is None else str(extent) for extent in export.facts.input.shape[1:])
-        model = f"{export.facts.task.value} {size}"
+        model = f"{export.facts.task} {size}"
         if labels := adapted.head.labels if adapted else export.metadata.labels:
             shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
             model += f", {len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})"

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import ImageScaling, ModelFormat, Task
+from convert.artifacts import ImageScaling, ModelFormat
+from convert.heads import head
+from convert.heads.reference import Network
 from convert.validate import reference, runtime
-from convert.validate.decoding import Decoding, as_original, comparable, raw_names, with_raw
+from convert.validate.decoding import Decoding, raw_names, with_raw
 from convert.validate.parity import Tally
 from convert.validate.preprocess import as_nvinfer
-from convert.validate.tails import Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,10 +74,11 @@ class Comparison:
         else:
             raw = outputs[self._shipped :]
             decoding.add(names, raw, shipped)
-            left = comparable(decoding.network, wanted)
-            right = comparable(decoding.network, as_original(decoding.network, raw))
-            self._tally.ranked = left.ranked
-            self._tally.add(names, left.arrays, right.arrays)
+            spec = head(self._adapted.head.task)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
+                left, self._tally.ranked = spec.comparable(decoding.network, wanted)
+                right, _ = spec.comparable(decoding.network, spec.as_original(raw))
+            self._tally.add(names, left, right)
         if self.first is None:
             few = slice(self._keep)
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
@@ -133,6 +135,6 @@ def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
     assert height is not None
     assert width is not None
     anchors = None
-    if adapted.head.task is Task.SSD:
+    if head(adapted.head.task).is_cut:
         anchors = reference.anchors(adapted.export.model, worker, timeout)
     return Network(adapted.head, width, height, anchors, framing)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.heads import ssd
 from convert.isolation import Died, Failed
-from convert.validate import ssd
 from convert.validate.preprocess import as_edge_impulse
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.artifacts import ImageScaling
+    from convert.heads.reference import Anchors
     from convert.isolation import Worker
-    from convert.validate.tails import Anchors
 
 __all__ = ["anchors", "died", "onnx_outputs", "outputs", "run"]
 
@@ -64,12 +64,12 @@ def onnx_outputs(
 
 
 def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
-    """What `convert.validate.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
+    """What `convert.heads.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
 
     Raises:
         ValidationError: as `outputs`.
     """
-    result: Anchors = _call("convert.validate.ssd:anchors", worker, timeout, model)
+    result: Anchors = _call("convert.heads.ssd:anchors", worker, timeout, model)
     return result
 
 

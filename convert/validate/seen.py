@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Agreement, Task
-from convert.validate import tails
+from convert.artifacts import Agreement
+from convert.heads import head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from convert.validate.tails import Network
+    from convert.heads.reference import Network
 
-__all__ = ["Seen", "agreement", "of_classifier", "of_detector"]
+__all__ = ["Seen", "agreement", "seen"]
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 
@@ -52,29 +52,15 @@ class Seen:
         return Seen(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
 
 
-def of_classifier(outputs: Sequence[NDArray[Any]]) -> Seen:
-    """Of the outputs [n, ...] of a classifier: one number a class."""
-    scores = outputs[0].reshape(len(outputs[0]), -1)
-    return Seen(scores, scores.argmax(axis=1))
+def seen(task: str, network: Network | None, raw: Sequence[NDArray[Any]]) -> Seen:
+    """Of the (raw) outputs [n, ...] of the original, or in its layout, that is with heat maps NHWC.
 
-
-def of_detector(network: Network, raw: Sequence[NDArray[Any]]) -> Seen:
-    """Of the raw outputs [n, ...] of a detector in the original's layout, that is with heat maps NHWC."""
-    if network.head.task is Task.FOMO:
-        heat = raw[0][..., 1:]
-        count, rows, columns, classes = heat.shape
-        row, column = np.divmod(heat.max(axis=3).reshape(count, -1).argmax(axis=1), columns)
-        # with its neighbours, which Edge Impulse's SDK joins it with: an object on the border of two is in either
-        shares = [(column - 1) / columns, (row - 1) / rows, (column + 2) / columns, (row + 2) / rows]
-        flat = heat.reshape(count, -1, classes).max(axis=1)
-        return Seen(flat, flat.argmax(axis=1), np.stack(shares, axis=1))
+    Args:
+        network: what a detector's mean; None for a classifier.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-        found = tails.read(network, list(raw))
-    sure = found.of_classes if found.objectness is None else found.of_classes * found.objectness
-    flat = sure.max(axis=1)
-    best = sure.max(axis=2).argmax(axis=1)
-    top, left, bottom, right = np.moveaxis(found.boxes[np.arange(len(best)), best], 1, 0)
-    return Seen(flat, flat.argmax(axis=1), np.stack([left, top, right, bottom], axis=1))
+        scores, boxes = head(task).prediction(network, raw)
+    return Seen(scores, scores.argmax(axis=1), boxes)
 
 
 def agreement(left: Seen, right: Seen) -> Agreement:

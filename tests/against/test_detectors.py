@@ -10,7 +10,6 @@ import pytest
 
 from convert.against.comparison import Cause, Verdict
 from convert.against.words import Telling
-from convert.artifacts import Task
 from convert.images.resize import interpolate
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
@@ -267,7 +266,7 @@ def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
     beer = photo(models / "beer.jpg")
     assert beer.shape == (320, 320, 3)
     found = compared(config_of(folder), file, beer)
-    assert found.both.trained.task is Task.SSD
+    assert found.both.trained.task == "ssd"
     assert found.both.trained.quantized
     assert causes(found.rows[0]) == ["model"]
     assert (
@@ -304,7 +303,7 @@ def test_the_ends_of_the_road_are_what_each_side_gives(
             if channels == 1:
                 small = (small @ [0.299, 0.587, 0.114])[..., None]
             result = trained.original.classify(small.astype(np.float32), trained.threshold, as_sdk=True)
-            if trained.task is Task.CLASSIFIER:
+            if trained.task == "classifier":
                 wanted = result["classification"]
                 assert row.edge_impulse.label == max(wanted, key=lambda label: wanted[label])
                 continue

@@ -14,7 +14,6 @@ from convert.__main__ import main
 from convert.against.comparison import Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Verdict
 from convert.against.document import against_document
 from convert.against.findings import RULES
-from convert.artifacts import Task
 from convert.findings import Level
 from convert.images.placement import Rect
 from convert.render.against import show_against
@@ -41,7 +40,7 @@ _FRAMING = Reason(
 _LABELS = Reason(Cause.LABELS, "nvinfer says 'a' where Edge Impulse says 'b'", None, ("c",), (), 1)
 _SCENE = Comparison(
     "fruit.zip",
-    Task.CLASSIFIER,
+    "classifier",
     False,
     0.1,
     (),
@@ -66,9 +65,9 @@ def test_the_summary_is_one_sentence() -> None:
         "2 of 4 pictures differ; 2 because nvinfer squashes where Edge Impulse crops the centre: --frame 16:9; "
         "1 because nvinfer says 'a' where Edge Impulse says 'b'; 1 more shows the same with other numbers"
     )
-    drifting = Comparison("x", Task.FOMO, False, 0.1, (), (_row("d", Verdict.DRIFTS),), (_FRAMING,))
+    drifting = Comparison("x", "fomo", False, 0.1, (), (_row("d", Verdict.DRIFTS),), (_FRAMING,))
     assert drifting.summary.startswith("0 of 1 picture differ")
-    nothing = Comparison("x", Task.FOMO, False, 0.1, (), ())
+    nothing = Comparison("x", "fomo", False, 0.1, (), ())
     assert nothing.summary.startswith("0 of 0 pictures differ: ")
 
 
@@ -83,7 +82,7 @@ def test_the_terminal_shows_those_that_differ_first() -> None:
     assert "2 of 4 pictures differ (EI750)\n  2 because nvinfer squashes" in text
     assert "    hint: --frame 16:9\n" in text
     assert "1 more shows the same with scores more than 0.1 apart or boxes elsewhere (EI751)\n  1 because" in text
-    same = Comparison("x", Task.FOMO, True, 0.1, (), (_row("a", Verdict.SAME),))
+    same = Comparison("x", "fomo", True, 0.1, (), (_row("a", Verdict.SAME),))
     assert _text(same).splitlines() == [
         "against Edge Impulse x (int8 fomo)",
         "0 of 1 picture differ: DeepStream shows what Edge Impulse answers",
@@ -93,7 +92,7 @@ def test_the_terminal_shows_those_that_differ_first() -> None:
 def test_objects_are_named_on_the_terminal() -> None:
     seen = tuple(Seen(0, "" if number == 1 else "cat", 0.9, Rect(0, 0, 9, 9)) for number in range(6))
     row = Row("p", 9, 9, Verdict.DIFFERS, Answer(objects=seen), Answer(), (), (Cause.MERGE,))
-    text = _text(Comparison("x", Task.FOMO, False, 0.1, (), (row,)))
+    text = _text(Comparison("x", "fomo", False, 0.1, (), (row,)))
     assert "cat 0.90, class 0 0.90, cat 0.90, cat 0.90 and 2 more" in text
     assert "nothing" in text
 
@@ -102,7 +101,7 @@ def test_json_has_everything_and_no_number_that_is_none() -> None:
     seen = Seen(1, "cat", math.nan, Rect(1, 2, 3, math.inf))
     pairs = (Pair(seen, seen, 1.0, 0.0), Pair(None, seen), Pair(seen, None))
     row = Row("p", 9, 9, Verdict.DIFFERS, Answer(objects=(seen,)), Answer(), pairs, (Cause.MERGE,), math.nan)
-    comparison = Comparison("x", Task.FOMO, False, 0.1, (), (*_SCENE.rows, row), _SCENE.reasons)
+    comparison = Comparison("x", "fomo", False, 0.1, (), (*_SCENE.rows, row), _SCENE.reasons)
     document = json.loads(dumps(against_document(comparison)))
     assert document["counts"] == {"same": 1, "drifts": 1, "differs": 3}
     assert document["summary"] == comparison.summary

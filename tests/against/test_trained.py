@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import onnx
 import pytest
 
-from convert.artifacts import ResizeMode, Task
+from convert.artifacts import ResizeMode
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from tests.against.bundles import SAMPLES, changed, compared, config_of, judged, photo
@@ -134,7 +134,7 @@ def test_what_cannot_be_decoded_is_refused_by_name(
     def as_yolox(self: Unpack, artifact: object, workdir: Path) -> object:
         result = unpack(self, artifact, workdir)
         export = result.artifact
-        return replace(result, artifact=replace(export, facts=replace(export.facts, task=Task.YOLOX)))
+        return replace(result, artifact=replace(export, facts=replace(export.facts, task="yolox")))
 
     monkeypatch.setattr(Unpack, "__call__", as_yolox)
     with pytest.raises(UnsupportedModelError, match="how Edge Impulse decodes a yolox model is not known here"):

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.artifacts import Task
 from convert.export.facts import facts
 from convert.export.tflite import pack, unpack
 from samples import layouts
@@ -70,7 +69,7 @@ def _models() -> list[Path]:
     samples = Path(__file__).parents[2] / "samples" / "models"
     paths = [*sorted(samples.glob("*.tflite")), *sorted(REAL.glob("*lite"))]
     known = [(path, facts(path.read_bytes())) for path in paths]
-    wanted = {Task.CLASSIFIER, Task.FOMO}
+    wanted = {"classifier", "fomo"}
     return [path for path, each in known if each.task in wanted and each.quantization == "float32"]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Adapted, Agreement, ResizeMode, Task
+from convert.artifacts import Adapted, Agreement, ResizeMode
 from convert.export.facts import facts
 from convert.export.unpack import Unpack
 from convert.framed import scaled, shipped
@@ -26,7 +26,8 @@ from convert.images.resize import fit_shortest
 from convert.isolation import Worker
 from convert.validate.comparison import network, original
 from convert.validate.inputs import image_like
-from convert.validate.seen import Seen, agreement, of_classifier, of_detector
+from convert.validate.seen import Seen, agreement
+from convert.validate.seen import seen as seen_in
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 
@@ -54,7 +55,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     adapted = _adapted(path, worker)
     framing = adapted.preprocessing.framing
     assert framing is not None
-    means = None if adapted.head.task is Task.CLASSIFIER else network(adapted, worker, 600)
+    means = None if adapted.head.task == "classifier" else network(adapted, worker, 600)
     channels = adapted.export.facts.input.shape[-1] or 3
     frames = image_like(count, FRAME.height, FRAME.width, channels)
     wide, high = framing.model
@@ -64,7 +65,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     everything = np.array([[0.0, 0.0, 1.0, 1.0]])
 
     def seen(outputs: list[NDArray[Any]], place: NDArray[Any]) -> Seen:
-        return (of_classifier(outputs) if means is None else of_detector(means, outputs)).placed(place)
+        return seen_in(adapted.head.task, means, outputs).placed(place)
 
     def trained(pictures: Sequence[NDArray[np.uint8]], place: NDArray[Any]) -> Seen:
         return seen(original(adapted.export, np.stack(pictures), worker, 600), place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convert.artifacts import Task
 from convert.export.facts import facts
 
 __all__ = ["REAL", "classifiers"]
@@ -19,4 +18,4 @@ def classifiers() -> list[Path]:
     """Every float32 image classifier."""
     paths = [*sorted((_ROOT / "samples" / "models").glob("*.tflite")), *sorted(REAL.glob("*lite"))]
     kinds = {path: facts(path.read_bytes()) for path in paths}
-    return [path for path, known in kinds.items() if (known.task, known.quantization) == (Task.CLASSIFIER, "float32")]
+    return [path for path, known in kinds.items() if (known.task, known.quantization) == ("classifier", "float32")]

@@ -20,7 +20,6 @@ from convert.artifacts import (
     OnnxModel,
     Preprocessing,
     ResizeMode,
-    Task,
     Tensor,
     Translated,
     Validated,
@@ -101,7 +100,7 @@ def classifier(height: int = 8, width: int = 8, *, gray: bool = False, **changes
             flat = Flatten(logits)
             scores = Softmax(flat)
         }}""",
-        Head(Task.CLASSIFIER, ("red", "green", "blue")),
+        Head("classifier", ("red", "green", "blue")),
         (channels, height, width),
         {"weights": weights},
         preprocessing=GRAY if gray else RGB,
@@ -133,7 +132,7 @@ def fomo(height: int = 96, width: int = 96, *, labels: tuple[str, ...] = ("face"
             "output_cov/Sigmoid" = Slice(raw_heat_map, one, many, one)
             "output_bbox/BiasAdd" = Conv("output_cov/Sigmoid", nothing)
         }}""",
-        Head(Task.FOMO, labels, merge="none"),
+        Head("fomo", labels, merge="none"),
         (3, height, width),
         {
             "weights": weights,
@@ -185,7 +184,7 @@ def yolov5(height: int = 64, width: int = 96, **changes: Any) -> Sketch:
             detection_scores = Add(none, scores)
             detection_classes = Add(none, classes)
         }}""",
-        Head(Task.YOLOV5, ("cat", "dog"), score="product", coordinates="relative"),
+        Head("yolov5", ("cat", "dog"), score="product", coordinates="relative"),
         (3, height, width),
         {
             "rows": ROWS[np.newaxis],
@@ -208,7 +207,7 @@ def ssd(height: int = 64, width: int = 96, **changes: Any) -> Sketch:
     """The same boxes with the same scores, as an SSD whose last operator drops overlaps above 0.6."""
     sketch = yolov5(height, width)
     constants = {**sketch.constants, "scores": ROWS[np.newaxis, :, 4]}
-    head = Head(Task.SSD, ("cat", "dog"), limits=Limits(detections=10, score=0.0, overlap=0.6))
+    head = Head("ssd", ("cat", "dog"), limits=Limits(detections=10, score=0.0, overlap=0.6))
     text = sketch.text.replace("raw_candidates", "other")
     return replace(replace(sketch, text=text, head=head, constants=constants), **changes)
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Task
 from convert.eim.impulse import read_impulse
 from convert.errors import ConvertError, InputError
 from tests.eim import bundles
@@ -25,7 +24,7 @@ def test_what_is_read(made: dict[str, Path]) -> None:
     for suffix in ("", ".eim"):
         face = read_impulse(made[f"fomo{suffix}"])
         assert (face.height, face.width, face.channels, face.features) == (96, 96, 3, 9216)
-        assert (face.task, face.labels, face.threshold, face.block) == (Task.FOMO, ("face",), 0.5, 18)
+        assert (face.task, face.labels, face.threshold, face.block) == ("fomo", ("face",), 0.5, 18)
         assert face.detects
         assert not read_impulse(made[f"classifier{suffix}"]).detects
         one = read_impulse(made[f"ssd{suffix}"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.eim.features import pack
+from convert.compare.edge_impulse import pack
 from tests.eim import bundles
 
 if TYPE_CHECKING:

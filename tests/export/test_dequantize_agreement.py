@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.artifacts import Agreement, Task
+from convert.artifacts import Agreement
 from convert.export.dequantize import agreement
 from convert.export.dequantize.agreement import agreement_findings, int8_agreement, is_clearly_good
 from convert.export.dequantize.rewrite import Rewriter, dequantize
@@ -63,17 +63,17 @@ def test_pictures_and_what_they_are_fed_as_give_the_same() -> None:
 def test_what_is_a_decision() -> None:
     decide = agreement._decide
     cells = np.array([[[[0.8, 0.1, 0.1], [0.2, 0.3, 0.5]]]], np.float32)
-    assert decide([cells], Task.FOMO, None).tolist() == [0, 2]
-    assert decide([np.array([[0.49]], np.float32)], Task.CLASSIFIER, None).tolist() == [0]
-    assert decide([np.array([[0.5]], np.float32)], Task.CLASSIFIER, None).tolist() == [1]
+    assert decide([cells], "fomo", None).tolist() == [0, 2]
+    assert decide([np.array([[0.49]], np.float32)], "classifier", None).tolist() == [0]
+    assert decide([np.array([[0.5]], np.float32)], "classifier", None).tolist() == [1]
     rows = np.zeros((1, 3, 7), np.float32)
     rows[0, 0, 4:] = 0.9, 0.2, 0.8
     rows[0, 1, 4:] = 0.4, 0.9, 0.1
     rows[0, 2, 4:] = 0.5, 0.9, 0.1
-    assert decide([rows], Task.YOLOV5, None).tolist() == [1, -1, 0]
+    assert decide([rows], "yolov5", None).tolist() == [1, -1, 0]
     classes = np.array([[3, 4]], np.float32)
     for scores, decision in (([[0.2, 0.7]], 4), ([[0.1, 0.35]], -1)):
-        assert decide([np.array(scores, np.float32), classes], Task.SSD, (1, 0)).tolist() == [decision]
+        assert decide([np.array(scores, np.float32), classes], "ssd", (1, 0)).tolist() == [decision]
 
 
 def test_detections_are_found_by_the_operator_whatever_the_order_of_outputs() -> None:
@@ -114,7 +114,7 @@ def test_it_ends_when_it_is_told_to() -> None:
         asked.append((top1, inputs))
         return inputs == 3
 
-    found = int8_agreement(small_int8(), rebuilt, iter(PICTURES), Task.CLASSIFIER, until)
+    found = int8_agreement(small_int8(), rebuilt, iter(PICTURES), "classifier", until)
     assert found == int8_agreement(small_int8(), rebuilt, PICTURES[:3])
     assert [inputs for _, inputs in asked] == [1, 2, 3]
     assert asked[-1][0] == found.top1
@@ -171,10 +171,10 @@ def pictures_for(model: bytes, count: int) -> NDArray[np.uint8]:
 @pytest.mark.slow
 def test_real_models_agree(models: Path) -> None:
     for path, task in (
-        ("classify-32x32x1-int8.lite", Task.CLASSIFIER),
-        ("classify-48x48x3-int8-float-io.lite", Task.CLASSIFIER),
-        ("classify-96x96x3-int8.lite", Task.CLASSIFIER),
-        ("fomo-96x96x3-int8.tflite", Task.FOMO),
+        ("classify-32x32x1-int8.lite", "classifier"),
+        ("classify-48x48x3-int8-float-io.lite", "classifier"),
+        ("classify-96x96x3-int8.lite", "classifier"),
+        ("fomo-96x96x3-int8.tflite", "fomo"),
     ):
         model = (models / path).read_bytes()
         measured = int8_agreement(model, dequantize(model).model, pictures_for(model, 200), task)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode, Task
+from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode
 from convert.errors import InputError
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
@@ -53,7 +53,7 @@ def test_a_classifier_of_every_year(year: int) -> None:
     assert (metadata.channels, metadata.color) == (3, Color.RGB)
     assert metadata.resize_mode == (ResizeMode.FIT_LONGEST if year >= 2024 else None)
     assert metadata.image_scaling is ImageScaling.NONE
-    assert (metadata.task, metadata.sensor, metadata.engine) == (Task.CLASSIFIER, "camera", "tflite")
+    assert (metadata.task, metadata.sensor, metadata.engine) == ("classifier", "camera", "tflite")
     assert (metadata.quantized, metadata.compiled, metadata.has_anomaly) == (False, False, False)
     assert (metadata.threshold, metadata.nms_iou) == (None, None)
     assert (metadata.project_id, metadata.project_name) == (4711, "Garden watch")
@@ -64,12 +64,12 @@ def test_a_classifier_of_every_year(year: int) -> None:
 
 
 @pytest.mark.parametrize("year", YEARS)
-@pytest.mark.parametrize(("layer", "task"), [("FOMO", Task.FOMO), ("YOLOV5", Task.YOLOV5), ("YOLO_PRO", Task.YOLO_PRO)])
-def test_a_detector_of_every_year(year: int, layer: str, task: Task) -> None:
+@pytest.mark.parametrize(("layer", "task"), [("FOMO", "fomo"), ("YOLOV5", "yolov5"), ("YOLO_PRO", "yolo-pro")])
+def test_a_detector_of_every_year(year: int, layer: str, task: str) -> None:
     parameters = Parameters(year=year, last_layer=layer, threshold=0.35, nms_iou=0.45, channels=1, quantized=True)
     metadata = single(made(parameters)).metadata
     # In 2021 there were two detectors: FOMO was marked as "constrained", the other was MobileNet SSD.
-    assert metadata.task is (task if year >= 2022 or task is Task.FOMO else Task.SSD)
+    assert metadata.task == (task if year >= 2022 or task == "fomo" else "ssd")
     assert metadata.threshold == 0.35
     assert metadata.nms_iou == (0.45 if year >= 2023 else None)
     assert (metadata.channels, metadata.color, metadata.quantized) == (1, Color.GRAY, True)
@@ -117,10 +117,10 @@ def test_single_macros(line: str, field: str, value: object) -> None:
 
 def test_last_layers_by_number() -> None:
     detector = "OBJECT_DETECTION 1\nOBJECT_DETECTION_LAST_LAYER "
-    assert macros(detector + "6").task is Task.YOLOV7
-    assert macros(detector + "EI_CLASSIFIER_LAST_LAYER_TAO_RETINANET").task is Task.TAO_RETINANET
-    assert macros("OBJECT_DETECTION 0\nOBJECT_DETECTION_LAST_LAYER -1").task is Task.CLASSIFIER
-    assert macros("OBJECT_DETECTION 0\nHAS_ANOMALY EI_ANOMALY_TYPE_VISUAL_GMM").task is Task.ANOMALY
+    assert macros(detector + "6").task == "yolov7"
+    assert macros(detector + "EI_CLASSIFIER_LAST_LAYER_TAO_RETINANET").task == "tao-retinanet"
+    assert macros("OBJECT_DETECTION 0\nOBJECT_DETECTION_LAST_LAYER -1").task == "classifier"
+    assert macros("OBJECT_DETECTION 0\nHAS_ANOMALY EI_ANOMALY_TYPE_VISUAL_GMM").task == "anomaly"
     assert macros("LABEL_COUNT 2").task is None
 
 
@@ -182,11 +182,11 @@ def test_several_impulses_have_their_own_everything() -> None:
     recorded = read(model_metadata_h(first), model_variables_h([first, second]))
     assert recorded.findings == ()
     one, two = (block.metadata for block in recorded.blocks)
-    assert (one.labels, one.width, one.color, one.task) == (("a", "b"), 96, Color.RGB, Task.CLASSIFIER)
+    assert (one.labels, one.width, one.color, one.task) == (("a", "b"), 96, Color.RGB, "classifier")
     assert (two.labels, two.width, two.height, two.color) == (("x", "y", "z"), 32, 16, Color.GRAY)
     assert (two.impulse_id, two.impulse_name, two.block_id) == (2, "Zweiter", 9)
     assert (one.image_scaling, two.image_scaling) == (ImageScaling.TORCH, ImageScaling.NONE)
-    assert (two.task, two.threshold, two.quantized, one.threshold) == (Task.FOMO, 0.8, True, None)
+    assert (two.task, two.threshold, two.quantized, one.threshold) == ("fomo", 0.8, True, None)
     assert "tflite_learn_5" in recorded.blocks[0].names
     assert "tflite_learn_9" in recorded.blocks[1].names
     assert "tflite_learn_9" not in recorded.blocks[0].names
@@ -214,7 +214,7 @@ def test_an_anomaly_block_beside_the_classifier() -> None:
     parameters = Parameters(year=2025)
     classifier, anomaly = made(parameters, anomaly="tflite_learn_6").blocks
     assert (classifier.anomaly, anomaly.anomaly) == (False, True)
-    assert (classifier.metadata.task, anomaly.metadata.task) == (Task.CLASSIFIER, Task.ANOMALY)
+    assert (classifier.metadata.task, anomaly.metadata.task) == ("classifier", "anomaly")
     assert "tflite_learn_6" in anomaly.names
     assert anomaly.metadata.block_id == 6
 
@@ -230,7 +230,7 @@ def test_an_impulse_of_early_2023_says_itself_what_blocks_say_later() -> None:
     };
     """
     block = single(read(None, text))
-    assert (block.metadata.task, block.metadata.threshold) == (Task.FOMO, 0.6)
+    assert (block.metadata.task, block.metadata.threshold) == ("fomo", 0.6)
     assert (block.metadata.quantized, block.metadata.compiled, block.metadata.block_id) == (True, False, 7)
     assert "trained_tflite" in block.names
 

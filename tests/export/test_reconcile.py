@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.artifacts import Color, Export, ImageScaling, ResizeMode, Task
+from convert.artifacts import Color, Export, ImageScaling, ResizeMode
 from convert.export.unpack import write
 from samples.layouts import (
     Parameters,
@@ -49,19 +49,19 @@ def test_metadata_that_contradicts_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "layer", "task", "found"),
     [
-        ((1, 12, 12, 3), "UNKNOWN", Task.FOMO, ["EI102"]),
-        ((1, 3), "FOMO", Task.CLASSIFIER, ["EI102"]),
-        ((1, 12, 12, 3), "FOMO", Task.FOMO, []),
-        ((1, 189, 7), "YOLO_PRO", Task.YOLO_PRO, []),
-        ((1, 189, 7), "YOLOV5", Task.YOLOX, ["EI102"]),
-        ((1, 567, 14), "YOLOV5", Task.YOLOV5, []),
-        ((1, 567, 14), "TAO_YOLOV4", Task.TAO_YOLOV4, []),
-        ((1, 567, 7), "TAO_YOLOV4", Task.YOLOV5, ["EI102"]),
-        ((1, 5, 5, 5, 5), "TAO_SSD", Task.TAO_SSD, []),
+        ((1, 12, 12, 3), "UNKNOWN", "fomo", ["EI102"]),
+        ((1, 3), "FOMO", "classifier", ["EI102"]),
+        ((1, 12, 12, 3), "FOMO", "fomo", []),
+        ((1, 189, 7), "YOLO_PRO", "yolo-pro", []),
+        ((1, 189, 7), "YOLOV5", "yolox", ["EI102"]),
+        ((1, 567, 14), "YOLOV5", "yolov5", []),
+        ((1, 567, 14), "TAO_YOLOV4", "tao-yolov4", []),
+        ((1, 567, 7), "TAO_YOLOV4", "yolov5", ["EI102"]),
+        ((1, 5, 5, 5, 5), "TAO_SSD", "tao-ssd", []),
     ],
 )
 def test_the_last_layer_by_shape_and_by_parameters(
-    output: tuple[int, ...], layer: str, task: Task, found: list[str], tmp_path: Path
+    output: tuple[int, ...], layer: str, task: str, found: list[str], tmp_path: Path
 ) -> None:
     data = tiny.model((1, 96, 96, 3), output)
     result = unpack(write_tree(cpp_library(data, Parameters(last_layer=layer)), tmp_path))
@@ -77,10 +77,10 @@ def test_a_spectrogram_is_no_picture(tmp_path: Path) -> None:
     library = write_tree(cpp_library(sound, parameters), tmp_path / "sound")
     result = unpack(library)
     assert isinstance(result.artifact, Export)
-    assert result.artifact.facts.task is Task.NOT_IMAGE
+    assert result.artifact.facts.task == "not-image"
     (finding,) = [finding for finding in result.findings if "microphone" in finding.message]
     assert (finding.id, "--task classifier" in finding.message) == ("EI102", True)
-    assert export_of(library, task=Task.CLASSIFIER).facts.task is Task.CLASSIFIER
+    assert export_of(library, task="classifier").facts.task == "classifier"
     pictures = replace(parameters, sensor="CAMERA", impulse_id=2, block_id=9)
     files = multi_impulse_library([(sound, parameters), (tiny.classifier(), pictures)])
     assert export_of(write_tree(files, tmp_path / "both")).model == tiny.classifier()
@@ -90,7 +90,7 @@ def test_options_replace_what_is_recorded_and_say_so(tmp_path: Path) -> None:
     path = write_tree(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path)
     options: dict[str, object] = {
         "labels": ("a", "b"),
-        "task": Task.FOMO,
+        "task": "fomo",
         "resize_mode": ResizeMode.FIT_LONGEST,
         "image_scaling": ImageScaling.TORCH,
         "bundle_name": "My Bundle!",
@@ -98,10 +98,10 @@ def test_options_replace_what_is_recorded_and_say_so(tmp_path: Path) -> None:
     result = unpack(path, **options)
     export = result.artifact
     assert isinstance(export, Export)
-    assert (export.metadata.labels, export.facts.task, export.name) == (("a", "b"), Task.FOMO, "my-bundle")
+    assert (export.metadata.labels, export.facts.task, export.name) == (("a", "b"), "fomo", "my-bundle")
     assert (export.metadata.resize_mode, export.metadata.image_scaling) == (ResizeMode.FIT_LONGEST, ImageScaling.TORCH)
     assert ids(result) == ["EI107"] * 4
-    same = {"labels": LABELS, "task": Task.CLASSIFIER, "resize_mode": ResizeMode.SQUASH}
+    same = {"labels": LABELS, "task": "classifier", "resize_mode": ResizeMode.SQUASH}
     assert ids(unpack(path, **same)) == []
 
 

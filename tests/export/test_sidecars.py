@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.artifacts import Task
 from convert.export.archive import open_tree
 from convert.export.choose import Beside, read_beside
 from convert.export.models import Candidate
@@ -34,11 +33,11 @@ def test_a_model_without_facts_has_no_labels_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "task", "labels"),
     [
-        (tiny.anomaly(), Task.ANOMALY, "odd\n"),
-        (tiny.model((1, 96, 96, 3), (1, 4), (1, 4)), Task.UNKNOWN, "a\nb\nc\nd\n"),
+        (tiny.anomaly(), "anomaly", "odd\n"),
+        (tiny.model((1, 96, 96, 3), (1, 4), (1, 4)), "unknown", "a\nb\nc\nd\n"),
     ],
 )
-def test_a_task_without_labels(model: bytes, task: Task, labels: str, tmp_path: Path) -> None:
+def test_a_task_without_labels(model: bytes, task: str, labels: str, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(model)
     (tmp_path / "labels.txt").write_text(labels)
     result = unpack(tmp_path)

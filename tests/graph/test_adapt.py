@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
-from convert.artifacts import Export, ImageScaling, Metadata, Task
+from convert.artifacts import Export, ImageScaling, Metadata
 from convert.graph.adapt import Adapt
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.translate import Translate
@@ -69,7 +69,7 @@ def test_signature_and_head(export: Callable[..., Export], adapted: Callable[...
     assert result.onnx.input.shape == (None, 3, 6, 8)
     assert result.onnx.outputs[0].shape == (None, 2)
     assert result.onnx.input.dtype == result.onnx.outputs[0].dtype == "float32"
-    assert result.head.task is Task.CLASSIFIER
+    assert result.head.task == "classifier"
     assert result.head.labels == ("a", "b")
     model = onnx.load_model_from_string(result.onnx.data)
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"

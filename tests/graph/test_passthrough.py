@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from convert.artifacts import Export, Metadata, ModelFormat, Task, Tensor, Translated
+from convert.artifacts import Export, Metadata, ModelFormat, Tensor, Translated
 from convert.errors import ConvertError, TranslationError, UnsupportedModelError
 from convert.export.onnxfacts import onnx_facts
 from convert.graph.adapt import Adapt
@@ -135,7 +135,7 @@ def test_a_damaged_model_is_taken_or_refused(data: st.DataObject) -> None:
         ({"quantization": "uint8"}, "a uint8 model"),
         ({"outputs": (Tensor("y", (1, 4), "int64"),)}, "it gives int64"),
         ({"input": Tensor("x", (1, None, 8, 3), "float32")}, "no picture of a fixed size"),
-        ({"task": Task.YOLOV7}, "a YOLOv7 object detector"),
+        ({"task": "yolov7"}, "a YOLOv7 object detector"),
     ],
 )
 def test_what_is_refused(facts: dict[str, Any], message: str) -> None:

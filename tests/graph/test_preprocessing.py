@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.artifacts import Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Task, Tensor
+from convert.artifacts import Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Tensor
 from convert.errors import PresetError
 from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.preprocessing import preprocessing
@@ -13,7 +13,7 @@ from convert.words import TORCH_MEAN, TORCH_STD
 
 
 def export(channels: int = 3, **metadata: object) -> Export:
-    facts = ModelFacts(Tensor("x", (1, 96, 96, channels), "float32"), (), (), "float32", Task.CLASSIFIER)
+    facts = ModelFacts(Tensor("x", (1, 96, 96, channels), "float32"), (), (), "float32", "classifier")
     return Export(b"", "m", "F3", "m", "", Metadata(**metadata), facts)  # type: ignore[arg-type]
 
 

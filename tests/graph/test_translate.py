@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Export, Metadata, ModelFacts, Task, Tensor, Translated
+from convert.artifacts import Export, Metadata, ModelFacts, Tensor, Translated
 from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.graph.translate import Translate
@@ -234,7 +234,7 @@ def test_an_open_batch_is_one(export: Callable[..., Export], worker: Worker) -> 
 
 WHOLE = classifier()
 FACTS = ModelFacts(
-    Tensor("x", (1, 8, 8, 3), "float32"), (Tensor("y", (1, 3), "float32"),), ("CONV_2D",), "float32", Task.CLASSIFIER
+    Tensor("x", (1, 8, 8, 3), "float32"), (Tensor("y", (1, 3), "float32"),), ("CONV_2D",), "float32", "classifier"
 )
 
 

@@ -21,7 +21,6 @@ from convert.artifacts import (
     Parity,
     Preprocessing,
     ResizeMode,
-    Task,
     Tensor,
     Translated,
     Validated,
@@ -129,7 +128,7 @@ def invented(
     size: tuple[int | None, ...] = (None, 3, 64, 96),
     preprocessing: Preprocessing | None = None,
     opset: int = 13,
-    task: Task = Task.CLASSIFIER,
+    task: str = "classifier",
     metadata: Metadata | None = None,
 ) -> Validated:
     channels, height, width = size[1:]

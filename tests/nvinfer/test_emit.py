@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Bundle, Task
+from convert.artifacts import Bundle
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
 from convert.nvinfer.emit import Emit
@@ -193,7 +193,7 @@ def test_a_label_that_cannot_be_written_leaves_the_folder_alone(
 
 def test_a_head_nobody_described_is_refused(tmp_path: Path, invent: Callable[..., Validated]) -> None:
     with pytest.raises(PresetError, match="nothing is known to emit for anomaly") as caught:
-        Emit(tmp_path / "x")(invent(task=Task.ANOMALY), tmp_path)
+        Emit(tmp_path / "x")(invent(task="anomaly"), tmp_path)
     assert "classifier" in str(caught.value.hint)
     assert not (tmp_path / "x").exists()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Metadata, Task
+from convert.artifacts import Metadata
 from convert.errors import PresetError
 from convert.nvinfer import heads
 from convert.nvinfer.engine import Engine
@@ -62,7 +62,7 @@ def detector(**changes: Any) -> HeadPreset:
 
 @pytest.fixture
 def model(invent: Callable[..., Validated]) -> Validated:
-    return invent(task=Task.SSD, metadata=Metadata(threshold=0.3))
+    return invent(task="ssd", metadata=Metadata(threshold=0.3))
 
 
 def emitted(model: Validated, preset: HeadPreset, release: str = "7.1") -> bytes:
@@ -73,7 +73,7 @@ def test_every_head_that_ships_is_readable() -> None:
     shipped = sorted(path.stem for path in (configs() / "heads").glob("*.toml"))
     assert "classifier" in shipped
     for stem in shipped:
-        preset = head_preset(Task(stem))
+        preset = head_preset(stem)
         assert preset.labels in {"one-line", "one-per-line"}
         assert set(preset.comments) <= set(preset.property) | set(preset.class_attrs_all)
         assert set(preset.optional) <= set(preset.property)
@@ -172,7 +172,7 @@ def test_a_damaged_head_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(heads, "configs", lambda: tmp_path)
     head_preset.cache_clear()
     with pytest.raises(PresetError) as caught:
-        head_preset(Task.SSD)
+        head_preset("ssd")
     head_preset.cache_clear()
     assert message in caught.value.message
     assert caught.value.path == str(path)

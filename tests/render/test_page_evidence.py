@@ -22,7 +22,7 @@ from convert.against.comparison import (
     Step,
     Verdict,
 )
-from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity, Task
+from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity
 from convert.findings import Finding, Level
 from convert.images.placement import Network, Rect
 from convert.render.page import page
@@ -133,7 +133,7 @@ def row(name: str, verdict: Verdict, **more: Any) -> Row:
 def comparison(*rows: Row) -> Comparison:
     return Comparison(
         "trained.tflite",
-        Task.SSD,
+        "ssd",
         quantized=True,
         tolerance=0.01,
         steps=(

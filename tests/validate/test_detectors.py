@@ -11,21 +11,21 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Task, Validated
+from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Validated
 from convert.errors import ValidationError
 from convert.export.facts import facts
 from convert.export.onnxfacts import onnx_facts
 from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.heads.layouts import LAYOUTS
 from convert.graph.reading import read_head, recorded
 from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.validate import reference
 from convert.validate.decoding import raw_names, with_raw
 from convert.validate.stage import Validate
-from tests.graph.heads import synthetic
-from tests.graph.heads.ssds import ssd
+from tests.heads import synthetic
+from tests.heads.ssds import ssd
+from tests.heads.synthetic import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def child() -> Iterator[Worker]:
         yield child
 
 
-def from_onnx(model: ModelProto, task: Task) -> Export:
+def from_onnx(model: ModelProto, task: str) -> Export:
     data = model.SerializeToString()
     about, _ = onnx_facts(data)
     metadata = Metadata(labels=LABELS)
@@ -77,8 +77,8 @@ def changed(artifact: Adapted, change: Callable[[ModelProto], None]) -> Adapted:
 
 
 @pytest.mark.parametrize("score", ["product", "objectness"])
-@pytest.mark.parametrize("task", list(LAYOUTS))
-def test_every_kind_of_row(task: Task, score: str, child: Worker) -> None:
+@pytest.mark.parametrize("task", list(ROWS))
+def test_every_kind_of_row(task: str, score: str, child: Worker) -> None:
     artifact = adapted(from_onnx(synthetic.candidates(task), task), child, yolo_score=score)
     assert raw_names(artifact.onnx.data) == ("raw_candidates",)
     result, findings = validated(artifact, child)
@@ -95,7 +95,7 @@ def test_every_kind_of_row(task: Task, score: str, child: Worker) -> None:
 @pytest.mark.parametrize("merge", ["none", "peak"])
 @pytest.mark.parametrize("nhwc", [True, False])
 def test_fomo(merge: str, nhwc: bool, child: Worker) -> None:
-    export = from_onnx(synthetic.heat_map(40, 72, 4, nhwc=nhwc), Task.FOMO)
+    export = from_onnx(synthetic.heat_map(40, 72, 4, nhwc=nhwc), "fomo")
     assert export.facts.outputs[0].shape == (1, 5, 9, 4)
     result, findings = validated(adapted(export, child, fomo_merge=merge), child)
     assert not findings
@@ -146,7 +146,7 @@ def smallest_score(model: ModelProto) -> None:
 
 @pytest.mark.parametrize("fault", [halves, swaps, worst_class, smallest_score])
 def test_a_wrong_decoding_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child)
+    good = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child)
     _, findings = validated(changed(good, fault), child)
     assert [finding.id for finding in findings] == ["EI440"]
     assert "raw" in findings[0].message
@@ -198,8 +198,8 @@ def _reduced(model: ModelProto) -> str:
 
 @pytest.mark.parametrize("fault", [never_better, apart, other_overlap, unsorted, one_round])
 def test_a_wrong_suppression_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
-    model = synthetic.candidates(Task.YOLOV5, unit="pixels")
-    good = adapted(from_onnx(model, Task.YOLOV5), child, yolo_score="objectness")
+    model = synthetic.candidates("yolov5", unit="pixels")
+    good = adapted(from_onnx(model, "yolov5"), child, yolo_score="objectness")
     assert good.head.overlap == 0.2
     _, findings = validated(good, child)
     assert [finding.id for finding in findings] == ["EI351"] or not findings
@@ -208,7 +208,7 @@ def test_a_wrong_suppression_is_found(fault: Callable[[ModelProto], None], child
 
 
 def test_a_later_command_knows_that_the_graph_drops_boxes(child: Worker) -> None:
-    artifact = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child, yolo_score="objectness")
+    artifact = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child, yolo_score="objectness")
     head, _ = read_head(recorded(artifact.onnx, Path()), artifact.export)
     assert head == artifact.head
     assert head.overlap == 0.2
@@ -216,7 +216,7 @@ def test_a_later_command_knows_that_the_graph_drops_boxes(child: Worker) -> None
 
 def test_pictures_that_mix_where_boxes_are_dropped(child: Worker) -> None:
     """Candidates stand in the order of their scores, so batches are compared by the raw ones, and decoded."""
-    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child, yolo_score="objectness")
+    good = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child, yolo_score="objectness")
 
     def mixed(model: ModelProto) -> None:
         source = model.graph.input[0].name
@@ -231,7 +231,7 @@ def test_pictures_that_mix_where_boxes_are_dropped(child: Worker) -> None:
 
 
 def test_a_wrong_cell_is_found(child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), Task.FOMO), child)
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child)
 
     def moved(model: ModelProto) -> None:
         _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array + 1e-3)
@@ -241,7 +241,7 @@ def test_a_wrong_cell_is_found(child: Worker) -> None:
 
 
 def test_not_a_number_on_one_side_is_a_difference(child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), Task.FOMO), child)
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child)
 
     def unknown(model: ModelProto) -> None:
         _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array * np.float32(np.nan))
@@ -261,7 +261,7 @@ def test_wrong_anchors_are_found(child: Worker) -> None:
 
 
 def test_wrong_weights_are_parity(child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.candidates(Task.YOLOV5), Task.YOLOV5), child)
+    good = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child)
 
     def heavier(model: ModelProto) -> None:
         _constant(model, lambda array: array.ndim == 4, lambda array: array * 1.01)
@@ -273,7 +273,7 @@ def test_wrong_weights_are_parity(child: Worker) -> None:
 
 def test_boxes_in_another_unit_lie_beside_the_picture(child: Worker) -> None:
     """Graph and second decoding agree, and both are wrong: the places of the boxes show it."""
-    pixels = adapted(from_onnx(synthetic.candidates(Task.YOLOV5, unit="pixels"), Task.YOLOV5), child)
+    pixels = adapted(from_onnx(synthetic.candidates("yolov5", unit="pixels"), "yolov5"), child)
     assert pixels.head.coordinates == "pixels"
 
     def undivided(model: ModelProto) -> None:
@@ -286,7 +286,7 @@ def test_boxes_in_another_unit_lie_beside_the_picture(child: Worker) -> None:
 
 
 def test_the_raw_outputs_do_not_stay_outputs(child: Worker) -> None:
-    artifact = adapted(from_onnx(synthetic.candidates(Task.YOLO_PRO), Task.YOLO_PRO), child)
+    artifact = adapted(from_onnx(synthetic.candidates("yolo-pro"), "yolo-pro"), child)
     shipped, probe = (onnx.load_model_from_string(data) for data in (artifact.onnx.data, with_raw(artifact.onnx.data)))
     names = [value.name for value in shipped.graph.output]
     assert names == ["detection_boxes", "detection_scores", "detection_classes"]

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from convert.artifacts import Adapted, Export, Metadata, OnnxModel, Task, Translated, Validated
+from convert.artifacts import Adapted, Export, Metadata, OnnxModel, Translated, Validated
 from convert.export.facts import facts
 from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
@@ -35,7 +35,7 @@ def classifiers(models: Path, warm: Worker) -> dict[str, Adapted]:
     found = {}
     for path in sorted(models.glob("*.*ite")):
         known = facts(path.read_bytes())
-        if known.task is Task.CLASSIFIER and known.quantization == "float32":
+        if known.task == "classifier" and known.quantization == "float32":
             export = Export(path.read_bytes(), path.stem, "flatbuffer", path.name, "", Metadata(), known)
             translated = Translate(worker=warm)(export, Path()).artifact
             assert isinstance(translated, Translated)

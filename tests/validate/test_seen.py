@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.artifacts import Head, Task
-from convert.validate.seen import Seen, agreement, of_classifier, of_detector
-from convert.validate.tails import Network
+from convert.artifacts import Head
+from convert.heads.reference import Network
+from convert.validate.seen import Seen, agreement
+from convert.validate.seen import seen as seen_in
 
 
 def test_a_classifier() -> None:
-    seen = of_classifier([np.array([[[[0.1, 0.7, 0.2]]], [[[0.5, 0.3, 0.2]]]])])
+    seen = seen_in("classifier", None, [np.array([[[[0.1, 0.7, 0.2]]], [[[0.5, 0.3, 0.2]]]])])
     np.testing.assert_array_equal(seen.labels, [1, 0])
     assert seen.scores.shape == (2, 3)
     assert seen.boxes is None
@@ -22,7 +23,7 @@ def test_fomo_means_a_cell_and_its_neighbours() -> None:
     heat = np.zeros((1, 4, 8, 3), np.float32)
     heat[0, 1, 6] = (0.1, 0.3, 0.6)
     heat[0, 3, 0] = (0.5, 0.5, 0.0)
-    seen = of_detector(Network(Head(Task.FOMO, ("a", "b"), merge="none"), 64, 32), [heat])
+    seen = seen_in("fomo", Network(Head("fomo", ("a", "b"), merge="none"), 64, 32), [heat])
     np.testing.assert_allclose(seen.scores, [[0.5, 0.6]])
     assert seen.boxes is not None
     np.testing.assert_allclose(seen.boxes, [[5 / 8, 0, 1, 3 / 4]])
@@ -31,8 +32,8 @@ def test_fomo_means_a_cell_and_its_neighbours() -> None:
 
 def test_a_yolo() -> None:
     rows = np.array([[[0.5, 0.5, 0.2, 0.4, 0.9, 0.1, 0.8], [0.1, 0.1, 0.2, 0.2, 0.3, 0.9, 0.1]]], np.float32)
-    head = Head(Task.YOLOV5, ("a", "b"), score="product", coordinates="relative")
-    seen = of_detector(Network(head, 64, 32), [rows])
+    head = Head("yolov5", ("a", "b"), score="product", coordinates="relative")
+    seen = seen_in("yolov5", Network(head, 64, 32), [rows])
     np.testing.assert_allclose(seen.scores, [[0.27, 0.72]], atol=1e-6)
     assert seen.boxes is not None
     np.testing.assert_allclose(seen.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)

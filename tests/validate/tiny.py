@@ -22,7 +22,6 @@ from convert.artifacts import (
     OnnxModel,
     Preprocessing,
     ResizeMode,
-    Task,
     Tensor,
     Translated,
 )
@@ -177,7 +176,7 @@ def adapted(
     onnx_bytes: bytes, original: bytes, preprocessing: Preprocessing = RGB, scaling: ImageScaling | None = None
 ) -> Adapted:
     """What the adapt stage would hand over."""
-    facts = ModelFacts(Tensor("x", (1, 6, 5, 3), "float32"), (), (), "float32", Task.CLASSIFIER)
+    facts = ModelFacts(Tensor("x", (1, 6, 5, 3), "float32"), (), (), "float32", "classifier")
     export = Export(original, "m", "flatbuffer", "m.lite", "", Metadata(image_scaling=scaling), facts)
     model = OnnxModel(onnx_bytes, Tensor("x_input", (None, 3, 6, 5), "float32"), (), 13)
-    return Adapted(Translated(export, model), model, Head(Task.CLASSIFIER, ("a", "b", "c", "d")), preprocessing)
+    return Adapted(Translated(export, model), model, Head("classifier", ("a", "b", "c", "d")), preprocessing)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Agreement, Task
+from convert.artifacts import Agreement
 from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
 
@@ -67,7 +67,7 @@ def int8_agreement(
     original: bytes,
     rebuilt: bytes,
     inputs: Iterable[NDArray[Any]],
-    task: Task = Task.CLASSIFIER,
+    task: str = "classifier",
     until: Callable[[float, int], bool] = _never,
 ) -> Agreement:
     """Compare the decisions and outputs of two flatbuffers on the same inputs.
@@ -109,13 +109,13 @@ def int8_agreement(
     return Agreement(same / max(1, decisions), total / max(1, count), greatest, number)
 
 
-def _decide(outputs: list[NDArray[np.float32]], task: Task, detections: tuple[int, int] | None) -> NDArray[np.int64]:
+def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int, int] | None) -> NDArray[np.int64]:
     """What the network decides, as whole numbers; -1 for nothing."""
     if detections is not None:
         classes, scores = outputs[detections[0]].ravel(), outputs[detections[1]].ravel()
         best = int(scores.argmax()) if scores.size else -1
         return np.array([int(classes[best]) if best >= 0 and scores[best] >= _CONFIDENT else -1])
-    if task is Task.YOLOV5:
+    if task == "yolov5":
         rows = outputs[0].reshape(-1, outputs[0].shape[-1])
         chosen: NDArray[np.int64] = rows[:, _OBJECTNESS + 1 :].argmax(axis=1)
         return np.where(rows[:, _OBJECTNESS] >= _CONFIDENT, chosen, -1)

@@ -1,0 +1,205 @@
+"""Edge Impulse's side: pictures as its SDK feeds them, and the model as it was trained, decoded by the SDK's rules.
+
+Features are one float32 a pixel, row by row, R << 16 | G << 8 | B: exact in float32. Inside the executable a grey model
+gets 0.299 R + 0.587 G + 0.114 B of it (ei_run_dsp.h, `extract_image_features`). How the SDK decodes outputs, each head
+knows (`convert.heads`). What a .tflite does not tell (labels, threshold) comes from the other side of a comparison.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import InputError, UnsupportedModelError, ValidationError
+from convert.export.facts import facts
+from convert.heads import head
+from convert.heads.base import Rules
+from convert.isolation import Died, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.artifacts import ImageScaling, ModelFacts
+    from convert.isolation import Worker
+
+__all__ = ["LUMA", "Original", "pack", "read_features", "read_original", "unpack"]
+
+LUMA = (0.299, 0.587, 0.114)
+_HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
+
+
+@dataclass(frozen=True)
+class Original:
+    """A flatbuffer that answers as an .eim would.
+
+    Attributes:
+        labels: in output order, without background.
+        scaling: what was done to pixel/255 in training.
+        worker: the child LiteRT runs in.
+        timeout: seconds one picture may take.
+        overlap: of the SDK's non-maximum suppression, where the export records it.
+    """
+
+    path: Path
+    model: bytes = field(repr=False)
+    facts: ModelFacts
+    labels: tuple[str, ...]
+    scaling: ImageScaling
+    worker: Worker
+    timeout: float
+    overlap: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.facts.input.shape[1:]
+        assert height
+        assert width
+        assert channels
+        return height, width, channels
+
+    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
+        """The result for one picture [H,W,C].
+
+        Raises:
+            ValidationError: LiteRT cannot run the model.
+            InputError: the labels are not as many as the outputs have.
+        """
+        return self.answer(self.outputs(picture), threshold, as_sdk=as_sdk)
+
+    def outputs(self, picture: NDArray[Any], *, encoded: bool = False) -> list[NDArray[np.float32]]:
+        """What the model gives for one picture: of an SSD boxes, classes, scores and count.
+
+        Args:
+            picture: [H,W,C], levels 0..255; whole ones, but for a luma with its fractions.
+            encoded: of an SSD what goes into its last operator instead.
+
+        Raises:
+            ValidationError: LiteRT cannot run the model.
+        """
+        from convert.validate import reference  # noqa: PLC0415 - brings numpy
+
+        arguments = (self.model, picture[None], self.scaling)
+        if head(self.facts.task).is_cut and not encoded:
+            return self._call("convert.compare.edge_impulse:_whole", *arguments)
+        return reference.outputs(*arguments, self.worker, self.timeout)
+
+    def answer(
+        self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False
+    ) -> dict[str, Any]:
+        """The result from the outputs for one picture.
+
+        Raises:
+            InputError: the labels are not as many as the outputs have.
+        """
+        spec = head(self.facts.task)
+        classes = spec.classes(outputs[0].shape)
+        if classes not in {None, len(self.labels)}:
+            raise InputError(
+                f"the model has {classes} classes and the other side names {len(self.labels)} labels", path=self.path,
+                hint="compare with the model of the same project and version",
+            )  # fmt: skip
+        rules = Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
+        return spec.decode_original(outputs, rules)
+
+    def _call(self, function: str, *arguments: Any) -> list[NDArray[np.float32]]:
+        try:
+            result: list[NDArray[np.float32]] = self.worker.call(function, *arguments, timeout=self.timeout)
+        except (Died, Failed) as error:
+            raise ValidationError(f"LiteRT cannot run the model: {error}", path=self.path) from error
+        return result
+
+
+def _whole(model: bytes, picture: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+    """In the child: boxes, classes, scores and count of an SSD."""
+    from convert.heads.ssd import output_order  # noqa: PLC0415 - brings LiteRT's schema
+    from convert.validate import reference  # noqa: PLC0415
+
+    outputs = reference.run(model, picture, scaling, whole=True)
+    return [outputs[place] for place in output_order(model)]
+
+
+def read_original(
+    path: Path, labels: tuple[str, ...], scaling: ImageScaling, worker: Worker, timeout: float
+) -> Original:
+    """The flatbuffer at `path`.
+
+    Raises:
+        InputError: it cannot be read, is damaged, or takes no pictures.
+        UnsupportedModelError: its outputs are not known.
+    """
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path, hint="give a .tflite file") from error
+    known = facts(model)
+    if not head(known.task).is_comparable:
+        raise UnsupportedModelError(f"a {known.task} model cannot be compared", path=path)
+    if len(known.input.shape) != 4 or None in known.input.shape:
+        raise InputError("the model takes no pictures", path=path)
+    return Original(path, model, known, labels, scaling, worker, timeout)
+
+
+def pack(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32 [H*W] from a uint8 picture [H,W,3] in RGB order or [H,W,1]; grey becomes r = g = b."""
+    import numpy as np  # noqa: PLC0415 - importing this module must stay light
+
+    values = picture.astype(np.uint32)
+    red, green, blue = (values[..., min(channel, values.shape[-1] - 1)] for channel in range(3))
+    return (red << 16 | green << 8 | blue).reshape(-1).astype(np.float32)
+
+
+def unpack(features: NDArray[np.float32], height: int, width: int, channels: int) -> NDArray[np.float32]:
+    """float32 [H,W,channels], 0..255, from features [H*W]; one channel is the luma of three.
+
+    What no picture packs to (below 0, above 0xFFFFFF, NaN) is clamped; the original's cast of it is undefined in C++.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    packed = np.fmin(np.fmax(features, np.float32(0)), np.float32(0xFFFFFF)).astype(np.uint32)
+    shifts = np.array([16, 8, 0], np.uint32)
+    colours = ((packed[:, np.newaxis] >> shifts) & 0xFF).astype(np.float32)
+    if channels == 1:
+        red, green, blue = np.array(LUMA, np.float32)
+        colours = (colours[:, :1] * red + colours[:, 1:2] * green) + colours[:, 2:] * blue
+    return colours.reshape(height, width, channels)
+
+
+def read_features(path: Path) -> NDArray[np.float32]:
+    """The numbers in a text file, as float32 [n]: a JSON list, or separated by commas, blanks and line ends.
+
+    Raises:
+        InputError: not readable, or not numbers.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the features cannot be read: {error}", path=path, hint=_HINT) from error
+    try:
+        values: list[Any] = json.loads(text) if text.startswith("[") else [_number(w) for w in _words(text)]
+        features = np.array(values, np.float64)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"not a list of features: {error}", path=path, hint=_HINT) from error
+    if features.ndim != 1 or not features.size:
+        raise InputError("not a list of features", path=path, hint=_HINT)
+    with np.errstate(over="ignore"):
+        single = features.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError("a feature is no finite float32", path=path, hint=_HINT)
+    return single
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text) if word]
+
+
+def _number(word: str) -> float:
+    return float(int(word, 16)) if word.lower().startswith("0x") else float(word)

@@ -1,0 +1,145 @@
+"""Image classifiers: one output `scores` [N,C], one label a column.
+
+nvinfer's built-in classifier takes the FIRST dimension after the batch as the number of classes
+(nvdsinfer_context_impl_output_parsing.cpp), reads [N,1,1,C] as one class, and reports the largest value if it is above
+classifier-threshold and above 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convert.artifacts import Head
+from convert.errors import InputError, TranslationError, UnsupportedModelError
+from convert.graph.findings import NOT_PROBABILITIES
+from convert.heads.base import Fit, Fitted, HeadSpec, class_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from convert.artifacts import Export
+    from convert.findings import Finding
+    from convert.graph.model import Wiring
+    from convert.heads.base import LastLayer, Options, Rules
+    from convert.heads.reference import Network
+
+__all__ = ["CLASSIFIER"]
+
+_OUTPUT = "scores"
+_PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid"}
+_PASSED_ON = {
+    "Cast", "Clip", "Concat", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Slice",
+    "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
+
+
+class _Classifier(HeadSpec):
+    def fit(self, layer: LastLayer) -> Fit:
+        match layer.output:
+            case (_, int(classes)) | (_, 1, 1, int(classes)):
+                # one number without softmax or sigmoid is a regression's
+                return Fit.LIKELY if classes > 1 or layer.gives_probabilities else Fit.NO
+        return Fit.NO
+
+    def classes(self, output: Sequence[int | None]) -> int | None:
+        return output[-1] if output else None
+
+    def labels(self, export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+        return class_labels(export, classes)
+
+    def adapt(self, model: ModelProto, export: Export, options: Options) -> Fitted:  # noqa: ARG002 - detectors' options
+        """Bring the output to [1,C] and find the labels; the batch is still 1.
+
+        Raises:
+            UnsupportedModelError: several outputs, a grid of outputs, or one number for two labels.
+            InputError: the number of labels is not the number of outputs.
+            TranslationError: the output has no fixed size.
+        """
+        from convert.graph.model import Wiring  # noqa: PLC0415 - brings onnx
+        from convert.graph.shapes import infer  # noqa: PLC0415
+
+        wiring = Wiring(model)
+        shapes = infer(wiring)
+        outputs = [value.name for value in model.graph.output]
+        if len(outputs) != 1:
+            raise UnsupportedModelError(
+                f"a classifier has one output, this model has {len(outputs)}",
+                hint="give the real --task, or another model",
+            )
+        (name,) = outputs
+        if name not in shapes:
+            raise TranslationError(
+                "how large the model's output is cannot be told before it runs",
+                hint="Gst-nvinfer needs outputs of a fixed size",
+            )
+        shape = shapes[name]
+        large = [size for size in shape if size != 1]
+        if len(large) > 1:
+            raise UnsupportedModelError(
+                f"a classifier gives one row of scores, this model {list(shape)}", hint="give the real --task"
+            )
+        classes = large[0] if large else 1
+        labels, findings = class_labels(export, classes)
+        if not _gives_probabilities(wiring, name):
+            doubt = NOT_PROBABILITIES.found(
+                "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
+                hint="set classifier-threshold in the config to a value of this model's range",
+            )
+            findings = (*findings, doubt)
+        if shape != (1, classes):
+            _reshape_output(wiring, name, classes)
+            wiring.store()
+        return Fitted(model, Head(self.id, labels), (_OUTPUT,), findings)
+
+    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
+        return raw[0].reshape(len(raw[0]), -1), None
+
+    def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
+        from convert.heads.edge_impulse import classification  # noqa: PLC0415 - brings numpy
+
+        return {"classification": classification(outputs[0], rules.labels)}
+
+    def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
+        scores = next(iter(outputs.values()))
+        if scores.size != len(rules.labels):
+            raise InputError(
+                f"the model has {scores.size} scores and the bundle {len(rules.labels)} labels", hint="convert again"
+            )
+        return self.decode_original([scores], rules)
+
+
+CLASSIFIER = _Classifier(
+    "classifier", "classifier", results="classification", detects=False, model_type="classification", is_comparable=True
+)
+
+
+def _gives_probabilities(wiring: Wiring, name: str) -> bool:
+    """Whether every value of `name` comes out of a Softmax or sigmoid, moved about at most."""
+    todo = [name]
+    while todo:
+        node = wiring.producer(todo.pop())
+        if node is None:
+            return False
+        if node.op_type in _PROBABILITIES:
+            continue
+        if node.op_type not in _PASSED_ON:
+            return False
+        todo += node.input if node.op_type == "Concat" else node.input[:1]
+    return True
+
+
+def _reshape_output(wiring: Wiring, name: str, classes: int) -> None:
+    """Put a Reshape to [1, classes] behind the output, which gets a new name."""
+    import numpy as np  # noqa: PLC0415 - recognising a classifier does without
+
+    (value,) = wiring.model.graph.output
+    target = wiring.add_constant(np.array([1, classes], np.int64))
+    (value.name,) = wiring.add("Reshape", [name, target]).output
+    wiring.outputs = {value.name}
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in (1, classes):
+        dims.add().dim_value = size

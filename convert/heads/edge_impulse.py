@@ -1,0 +1,298 @@
+"""How Edge Impulse's SDK turns a model's outputs into results: its own post-processing.
+
+The rules are those of its C++ SDK (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the
+threshold, merged with the ones of their label they touch; YOLOv5 by objectness with a non-maximum suppression over all
+labels; SSD as its last operator gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from convert.errors import InputError
+from convert.heads.boxes import OUTPUTS, OVERLAP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.artifacts import Limits
+    from convert.heads.base import Rules
+
+__all__ = ["Box", "answer", "best", "boxes", "classification", "fomo", "parsed", "shipped", "ssd", "suppress", "yolov5"]
+
+
+class Box(NamedTuple):
+    """A detection in pixels of the model's input; `value` is its score, 0..1."""
+
+    label: str
+    value: float
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass
+class _Cells:
+    """Cells of one label that touch, in cells; edges are exclusive on the right and at the bottom."""
+
+    label: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    value: float
+
+    def touches(self, other: _Cells) -> bool:
+        """Overlaps or touches, corners too."""
+        return not (
+            self.right < other.left
+            or self.bottom < other.top
+            or self.left > other.right
+            or self.top > other.bottom
+        )  # fmt: skip
+
+    def take(self, other: _Cells, *, as_sdk: bool) -> None:
+        """Grow around `other`."""
+        # The SDK moves the left edge first and then adds the difference of the two to the width, which is zero by then:
+        # a box that grows to the left loses as much on the right.
+        width, height = self.right - self.left, self.bottom - self.top
+        if as_sdk and other.left < self.left:
+            self.right = other.left + width
+        if as_sdk and other.top < self.top:
+            self.bottom = other.top + height
+        self.left, self.top = min(self.left, other.left), min(self.top, other.top)
+        self.right, self.bottom = max(self.right, other.right), max(self.bottom, other.bottom)
+        self.value = max(self.value, other.value)
+
+
+def answer(found: Sequence[Box]) -> dict[str, Any]:
+    """Boxes as an .eim answers with them."""
+    return {"bounding_boxes": [box._asdict() for box in found]}
+
+
+def classification(scores: NDArray[np.float32], labels: Sequence[str]) -> dict[str, float]:
+    """Label -> score, from scores of any shape with one element a label."""
+    return dict(zip(labels, scores.reshape(-1).tolist(), strict=True))
+
+
+def fomo(
+    heat: NDArray[np.float32], labels: Sequence[str], threshold: float, size: tuple[int, int], *, as_sdk: bool = False
+) -> list[Box]:
+    """Boxes around neighbouring cells, from a heat map [rows, columns, labels] without background.
+
+    Args:
+        heat: probabilities.
+        labels: as many as the map's last dimension.
+        threshold: cells below it are none.
+        size: height and width of the model's input.
+        as_sdk: with the SDK's two slips: a box that grows to the left or upwards loses as much on the other side, and
+            of two boxes that come to touch one another late the later is dropped instead of merged.
+    """
+    found: list[_Cells] = []
+    # Row by row, then column, then label: the order decides which box a cell joins.
+    for row, column, label in np.argwhere(heat >= np.float32(threshold)).tolist():
+        cell = _Cells(label, column, row, column + 1, row + 1, float(heat[row, column, label]))
+        home = next((box for box in found if box.label == label and box.touches(cell)), None)
+        if home is None:
+            found.append(cell)
+        else:
+            home.take(cell, as_sdk=as_sdk)
+    kept = _dropped_late(found) if as_sdk else _merged_late(found)
+    rows, columns = heat.shape[:2]
+    high, wide = size[0] // rows, size[1] // columns
+    return [
+        Box(
+            labels[box.label], box.value,
+            box.left * wide, box.top * high, (box.right - box.left) * wide, (box.bottom - box.top) * high,
+        )
+        for box in kept
+    ]  # fmt: skip
+
+
+def _merged_late(found: list[_Cells]) -> list[_Cells]:
+    """Boxes that grew until they touch become one."""
+    done = False
+    while not done:
+        done = True
+        kept: list[_Cells] = []
+        for box in found:
+            home = next((other for other in kept if other.label == box.label and other.touches(box)), None)
+            if home is None:
+                kept.append(box)
+            else:
+                home.take(box, as_sdk=False)
+                done = False
+        found = kept
+    return found
+
+
+def _dropped_late(found: list[_Cells]) -> list[_Cells]:
+    """The SDK's second look: a later box that touches an earlier one is left out; the earlier is already written."""
+    seen: list[_Cells] = []
+    kept: list[_Cells] = []
+    for box in found:
+        home = next((other for other in seen if other.label == box.label and other.touches(box)), None)
+        if home is None:
+            kept.append(_Cells(box.label, box.left, box.top, box.right, box.bottom, box.value))
+            seen.append(box)
+        else:
+            home.take(box, as_sdk=True)
+    return kept
+
+
+def yolov5(
+    rows: NDArray[np.float32],
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+) -> list[Box]:
+    """Boxes from rows [n, 5 + labels] of centre x, centre y, width, height (0..1), objectness, class scores.
+
+    The score is the objectness alone; the label is the one with the highest score (until version 1.72.13 of the SDK,
+    June 2025, the first above 0.5, else the first of all). In the end boxes are cut off at the picture's border.
+
+    Args:
+        rows: float32.
+        labels: as many as rows have class scores.
+        threshold: of the objectness.
+        size: height and width of the model's input.
+        overlap: that is, or is more, between two boxes of whatever label: the weaker goes; None: `OVERLAP`.
+    """
+    centre, extent, score = rows[:, :2], rows[:, 2:4], rows[:, 4]
+    start = np.maximum(centre - extent / np.float32(2), np.float32(0))
+    label = np.argmax(np.fmax(rows[:, 5:], 0), axis=1)
+    good = (score >= np.float32(threshold)) & (score <= 1) & (extent >= 0).all(axis=1)
+    height, width = size
+    scale = np.array([width, height], np.float32)
+    whole = np.concatenate([start * scale, extent * scale], axis=1)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept = _listed(whole[good], score[good], label[good], labels, limit)
+    return [_within(box, width, height) for box in kept]
+
+
+def _within(box: Box, width: int, height: int) -> Box:
+    """`box`, which does not begin below 0, without what lies outside a picture of this size."""
+    x, y = min(box.x, width), min(box.y, height)
+    right, bottom = min(box.x + box.width, width), min(box.y + box.height, height)
+    return box._replace(x=x, y=y, width=right - x, height=bottom - y)
+
+
+def boxes(
+    corners: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.float32],
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    *,
+    overlap: float | None = None,
+) -> list[Box]:
+    """Boxes from corners [n,4] as y1, x1, y2, x2 (0..1), with one score and one class each.
+
+    Args:
+        overlap: suppress boxes that overlap a better one, of whatever label, as much or more; None: keep all.
+    """
+    inside = np.clip(corners, np.float32(0), np.float32(1))
+    top, left, bottom, right = (inside[:, index] for index in range(4))
+    right, bottom = np.maximum(right, left), np.maximum(bottom, top)
+    height, width = np.float32(size[0]), np.float32(size[1])
+    whole = np.stack([left * width, top * height, (right - left) * width, (bottom - top) * height], axis=1)
+    good = (scores >= np.float32(threshold)) & (scores > 0) & (classes >= 0) & (classes < len(labels))
+    return _listed(
+        whole[good], scores[good], classes[good].astype(np.int64), labels,
+        None if overlap is None else np.float32(overlap),
+    )  # fmt: skip
+
+
+def parsed(outputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Boxes [n,4], scores [n] and classes [n] of a shipped detector for one picture.
+
+    Raises:
+        InputError: it has no such outputs.
+    """
+    try:
+        corners, scores, classes = (outputs[name][0] for name in OUTPUTS)
+    except KeyError as error:
+        raise InputError(
+            f"the bundle's model has no output {error}", hint="convert the export again with this version"
+        ) from error
+    return corners, scores, classes
+
+
+def shipped(outputs: Mapping[str, NDArray[Any]], rules: Rules, overlap: float | None) -> dict[str, Any]:
+    """A shipped detector's candidates; of those that overlap as much or more, of whatever label, the best.
+
+    Raises:
+        InputError: as `parsed`.
+    """
+    return answer(boxes(*parsed(outputs), rules.labels, rules.threshold, rules.size, overlap=overlap))
+
+
+def ssd(outputs: Sequence[NDArray[Any]], labels: Sequence[str], threshold: float, size: tuple[int, int]) -> list[Box]:
+    """Boxes from the four outputs of TFLite_Detection_PostProcess: boxes, classes, scores, count."""
+    corners, classes, scores = (np.asarray(values, np.float32) for values in outputs[:3])
+    return boxes(corners.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), labels, threshold, size)
+
+
+def best(
+    corners: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    limits: Limits | None,
+    threshold: float,
+) -> list[int]:
+    """Indices of the boxes [n,4] (y1, x1, y2, x2) that no better one overlaps by more than the limit; None: of all.
+
+    This is what TFLite_Detection_PostProcess does in its fast mode: over all classes, scores below `threshold` never
+    in the way, equality no overlap.
+    """
+    if limits is None:
+        return list(range(len(scores)))
+    candidates = np.flatnonzero((scores >= np.float32(threshold)) & np.isfinite(corners).all(axis=1))
+    some = corners[candidates]
+    extents = np.stack([some[:, 1], some[:, 0], some[:, 3] - some[:, 1], some[:, 2] - some[:, 0]], axis=1)
+    just_more = np.nextafter(np.float32(limits.overlap), np.float32(2))
+    kept = suppress(extents, scores[candidates], just_more)
+    return [int(candidates[index]) for index in kept][: limits.detections]
+
+
+def suppress(whole: NDArray[Any], scores: NDArray[np.float32], overlap: np.float32) -> list[int]:
+    """Indices of the boxes [n,4] (x, y, width, height) that no better one overlaps, best first.
+
+    An intersection over union of `overlap` or more is an overlap.
+    """
+    left, top = whole[:, 0], whole[:, 1]
+    right, bottom = left + whole[:, 2], top + whole[:, 3]
+    area = whole[:, 2] * whole[:, 3]
+    kept: list[int] = []
+    order = np.argsort(-scores, kind="stable")
+    while order.size:
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        wide = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        high = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        common = np.maximum(wide, 0) * np.maximum(high, 0)
+        together = area[best] + area[rest] - common
+        share = common / np.where(together > 0, together, 1)  # nothing overlaps a box without area
+        order = rest[share.astype(np.float32) < overlap]  # a float there, too
+    return kept
+
+
+def _listed(
+    whole: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    labels: Sequence[str],
+    overlap: np.float32 | None,
+) -> list[Box]:
+    finite = np.isfinite(whole).all(axis=1)
+    scores, classes = scores[finite], classes[finite]
+    pixels = np.minimum(whole[finite], np.float32(2**31)).astype(np.int64)  # cut off, as static_cast<uint32_t> does
+    order = range(len(pixels)) if overlap is None else suppress(pixels, scores, overlap)
+    return [Box(labels[classes[index]], float(scores[index]), *pixels[index].tolist()) for index in order]

@@ -1,0 +1,313 @@
+"""FOMO: a heat map becomes coverage and boxes for nvinfer's built-in DetectNet parser, which needs no library.
+
+The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in DeepStream 6.0.1, 6.2 and 9.1) reads
+`cov` [C,h,w] and `bbox` [4*C,h,w]. With s = ceil(size / cells) and centre i*s + 0.5, a cell's box is
+
+    left = centre - 35*b0, top = centre - 35*b1, right = centre + 35*b2, bottom = centre + 35*b3
+
+and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
+cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
+early, because float rounding decides whether an edge *at* the end is behind it. Where the model sees only a part of a
+frame (`convert.framing`), size and s are the frame's, and the cells cover that part.
+
+Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
+as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object: what the model
+says, and more objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
+for its 122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box
+is always one cell, the highest, and a large object with two maxima is two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convert.artifacts import Head
+from convert.errors import InputError, UnsupportedModelError
+from convert.graph.findings import CELLS
+from convert.heads.base import Decoded, Fit, Fitted, HeadSpec, detector_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from convert.artifacts import Export
+    from convert.framing import Framing
+    from convert.heads.base import LastLayer, Options, Rules
+    from convert.heads.graph_end import GraphEnd
+    from convert.heads.reference import Network
+
+__all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
+
+COVERAGE, BOXES = "output_cov/Sigmoid", "output_bbox/BiasAdd"
+"""The names NVIDIA's own DetectNet models have; the parser looks for "cov" and "bbox" in them."""
+
+_RAW = "raw_heat_map"
+_REDUCTIONS = (
+    4,
+    8,
+    16,
+    32,
+)  # input pixels a cell, rounded up: Edge Impulse cuts MobileNetV2 at 8, custom blocks elsewhere
+_UNIT = 35.0  # the parser's box unit in pixels (bboxNorm)
+_SHORT = 0.01  # pixels
+_TO_ROWS = [0, 2, 3, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The heat map [1, 1+C, rows, columns], and the picture it is for."""
+
+    name: str
+    channels: int
+    rows: int
+    columns: int
+
+
+class _Fomo(HeadSpec):
+    def fit(self, layer: LastLayer) -> Fit:
+        match layer.output:
+            case (_, 1, 1, _):
+                return Fit.NO
+            case (_, int(rows), int(columns), int(channels)):
+                fits = any((rows, columns) == (-(-layer.height // by), -(-layer.width // by)) for by in _REDUCTIONS)
+                return Fit.LIKELY if fits and channels > 1 and layer.gives_probabilities else Fit.POSSIBLE
+        return Fit.NO
+
+    def classes(self, output: Sequence[int | None]) -> int | None:
+        return output[3] - 1 if len(output) == 4 and output[3] is not None else None
+
+    def adapt(self, model: ModelProto, export: Export, options: Options) -> Fitted:
+        """Split the heat map off its background, give each cell its box, and merge cells if that is asked for.
+
+        Raises:
+            UnsupportedModelError: not one grid of probabilities, or one without a class besides background.
+            InputError: the labels are not those of its classes.
+        """
+        import numpy as np  # noqa: PLC0415 - recognising a head does without
+
+        from convert.heads.graph_end import GraphEnd  # noqa: PLC0415 - brings onnx
+
+        end = GraphEnd(model)
+        _, _, height, width = end.shapes()[model.graph.input[0].name]
+        grid = _heat_map(end, height, width)
+        classes = grid.channels - 1
+        if classes < 1:
+            raise UnsupportedModelError(
+                "the heat map has no class besides background", hint="train the model with at least one label"
+            )
+        labels, findings = detector_labels(export, classes)
+        if options.fomo_merge == "none":
+            message = "every cell above the threshold is an object; an object that spans several cells gives several"
+            findings += (CELLS.found(message, hint="--fomo-merge peak keeps the highest of neighbouring cells only"),)
+        coverage = end.part(grid.name, 1, 1, grid.channels)
+        # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
+        nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
+        places = cell_boxes(height, width, grid.rows, grid.columns, options.framing)
+        boxes = end.constant(np.tile(places, (1, classes, 1, 1)))
+        boxes = end("Add", end("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
+        if options.fomo_merge == "peak":
+            coverage = _peaks(end, coverage, grid)
+        head = Head(self.id, labels, merge=options.fomo_merge)
+        return Fitted(end.finish(coverage, boxes, grid.name), head, (COVERAGE, BOXES), findings, self.raw)
+
+    def as_original(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [values.transpose(0, 2, 3, 1) for values in raw]
+
+    def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [values.transpose(0, 3, 1, 2) for values in raw]
+
+    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:  # noqa: ARG002
+        return list(raw), [True]
+
+    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
+        import numpy as np  # noqa: PLC0415
+
+        (maps,), (cover, boxes) = raw, shipped
+        wanted = heat(maps, network.head.merge)
+        places, middle = cells(network, *maps.shape[2:]), centres(network, *maps.shape[2:])
+        # as the parser reads them: back from the centre, or on from it
+        unit = np.float32(35)  # pixels that the parser measures boxes in; not the graph's constant: it could be wrong
+        numbers = boxes.reshape(len(boxes), -1, 4, *maps.shape[2:])
+        edges = np.concatenate([middle - numbers[:, :, :2] * unit, middle + numbers[:, :, 2:] * unit], axis=2)
+        return Decoded([wanted, np.broadcast_to(places / unit, edges.shape)], [cover, edges / unit])
+
+    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ARG002
+        import numpy as np  # noqa: PLC0415
+
+        scores = raw[0][..., 1:]
+        count, rows, columns, classes = scores.shape
+        row, column = np.divmod(scores.max(axis=3).reshape(count, -1).argmax(axis=1), columns)
+        # with its neighbours, which Edge Impulse's SDK joins it with: an object on the border of two is in either
+        shares = [(column - 1) / columns, (row - 1) / rows, (column + 2) / columns, (row + 2) / rows]
+        return scores.reshape(count, -1, classes).max(axis=1), np.stack(shares, axis=1)
+
+    def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
+        from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
+
+        maps = outputs[0][0, ..., 1:]
+        found = edge_impulse.fomo(maps, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
+        return edge_impulse.answer(found)
+
+    def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
+        """From the raw heat map (background first), else from the coverage."""
+        from convert.heads import edge_impulse  # noqa: PLC0415
+
+        maps = [outputs[_RAW][0, 1:]] if _RAW in outputs else []
+        maps += [values[0] for name, values in outputs.items() if "cov" in name]
+        if not maps:
+            return edge_impulse.shipped(outputs, rules, rules.overlap)
+        scores = maps[0]
+        if scores.ndim != 3 or len(scores) != len(rules.labels):
+            raise InputError(
+                f"the heat map {list(scores.shape)} does not fit {len(rules.labels)} labels", hint="convert again"
+            )
+        rows = scores.transpose(1, 2, 0)
+        found = edge_impulse.fomo(rows, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
+        return edge_impulse.answer(found)
+
+
+FOMO = _Fomo(
+    "fomo", "FOMO object detector", last_layer=(2, "FOMO"), results="fomo", raw=(_RAW,),
+    model_type="constrained_object_detection", merges_cells=True, is_comparable=True,
+)  # fmt: skip
+
+
+def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framing | None = None) -> NDArray[np.float32]:
+    """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
+    import numpy as np  # noqa: PLC0415
+
+    start, whole = ((framing.left, framing.top), framing.network) if framing else ((0, 0), (width, height))
+    left, right = _edges(width, columns, start[0], whole[0])
+    top, bottom = _edges(height, rows, start[1], whole[1])
+    planes = np.empty((1, 4, rows, columns))
+    planes[0, 0], planes[0, 2] = left, right
+    planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
+    return (planes / _UNIT).astype(np.float32)
+
+
+def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From the parser's centre of each cell to where the cell begins, and to where it ends.
+
+    The cells share `size` pixels from `start` on, of the network's `whole`.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    number = np.arange(cells)
+    centre = number * -(-whole // cells) + 0.5
+    begin, end = (start + many * size / cells for many in (number, number + 1))
+    return centre - begin, np.minimum(end, whole - _SHORT) - centre
+
+
+def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
+    """The model's one output with channels in front."""
+    wiring = end.wiring
+    names = [value.name for value in wiring.model.graph.output]
+    shape = end.shapes()[names[0]]
+    if len(names) != 1 or len(shape) != 4:
+        raise UnsupportedModelError(
+            f"FOMO gives one grid of scores, this model {len(names)} outputs, the first {list(shape)}",
+            hint="give the real --task",
+        )
+    (name,) = names
+    if not _channels_last(end, name, shape, height, width):
+        return _Grid(name, shape[1], shape[2], shape[3])
+    from convert.graph.model import attribute  # noqa: PLC0415 - brings onnx
+
+    grid = _Grid(name, shape[3], shape[1], shape[2])
+    maker = wiring.producer(name)
+    if maker is not None and maker.op_type == "Transpose" and list(attribute(maker, "perm", [])) == _TO_ROWS:
+        return _Grid(maker.input[0], grid.channels, grid.rows, grid.columns)
+    return _Grid(end("Transpose", name, perm=[0, 3, 1, 2]), grid.channels, grid.rows, grid.columns)
+
+
+def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int, width: int) -> bool:
+    """Whether the output is [1,h,w,K]: that of a flatbuffer always is, that of an ONNX model need not be.
+
+    A grid has the picture's proportions and is coarser; where both readings have, softmax tells, which works along K.
+    """
+
+    from convert.graph.model import attribute  # noqa: PLC0415
+
+    def fits(rows: int, columns: int) -> bool:
+        cell_high, cell_wide = -(-height // rows), -(-width // columns)
+        return rows <= height and columns <= width and cell_high == cell_wide
+
+    last, first = fits(*shape[1:3]), fits(*shape[2:4])
+    if last != first:
+        return last
+    maker = end.wiring.producer(name)
+    if maker is not None and maker.op_type == "Softmax":
+        return int(attribute(maker, "axis", -1)) in {-1, 3}
+    return maker is None or maker.op_type != "Transpose" or list(attribute(maker, "perm", [])) != [0, 3, 1, 2]
+
+
+def _peaks(end: GraphEnd, coverage: str, grid: _Grid) -> str:
+    """Zero where a neighbour (diagonals too) of the same class is higher, or equal and earlier in reading order.
+
+    Of two equal neighbours exactly one stays: saturated scores are equal, and those of int8 models often are.
+    """
+    around = end("MaxPool", coverage, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    in_row = end("MaxPool", coverage, kernel_shape=[1, 3], pads=[0, 1, 0, 1])
+    above = end.part(end.padded(in_row, [0, 0, 1, 0]), 2, 0, grid.rows)
+    beside = end.part(end.padded(coverage, [0, 0, 0, 1]), 3, 0, grid.columns)
+    highest = end("Not", end("Less", coverage, around))
+    first = end("Greater", coverage, end("Max", above, beside))
+    kept = end("Cast", end("And", highest, first), to=1)  # float32; Where is younger than the oldest opset here
+    return end("Mul", coverage, kept)
+
+
+# The reference, written from the parser's source and Edge Impulse's SDK, not from the graph above
+
+
+def heat(raw: NDArray[np.float32], merge: str | None) -> NDArray[np.float32]:
+    """Coverage [n,C,h,w] of a heat map [n,1+C,h,w]."""
+    import numpy as np  # noqa: PLC0415
+
+    cover = raw[:, 1:].copy()
+    if merge != "peak":
+        return cover
+    rows, columns = cover.shape[2:]
+    wide = np.pad(cover, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    keep = cover > 0
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            other = wide[:, :, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
+            if (down, right) < (0, 0):  # earlier in reading order: must be lower
+                keep &= other < cover
+            elif (down, right) > (0, 0):
+                keep &= other <= cover
+    return np.where(keep, cover, np.float32(0))
+
+
+def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
+    """Left, top, right and bottom edge of every cell in pixels, [1,1,4,rows,columns].
+
+    The last column and row end 0.01 before nvinfer's picture does, where it would cut off a whole pixel.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    x, y = (network.framing.left, network.framing.top) if network.framing else (0, 0)
+    upright, level = (np.arange(count + 1) / count for count in (columns, rows))
+    upright, level = x + network.width * upright, y + network.height * level
+    left, top = upright[:-1], level[:-1]
+    right, bottom = np.minimum(upright[1:], network.whole[0] - 0.01), np.minimum(level[1:], network.whole[1] - 0.01)
+    across, down = np.ones((rows, 1)), np.ones((1, columns))
+    edges = [left * across, top[:, None] * down, right * across, bottom[:, None] * down]
+    return np.stack(edges)[None, None]
+
+
+def centres(network: Network, rows: int, columns: int) -> NDArray[np.float32]:
+    """What DetectNet's parser takes for the middle of every cell, (x, y) in pixels, [1,1,2,rows,columns].
+
+    Its stride is rounded up, so these are off where the grid does not divide the picture.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    x = np.arange(columns) * math.ceil(network.whole[0] / columns) + 0.5
+    y = np.arange(rows) * math.ceil(network.whole[1] / rows) + 0.5
+    return np.stack(np.meshgrid(x, y)).astype(np.float32)[None, None]

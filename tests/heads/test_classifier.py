@@ -1,0 +1,114 @@
+"""The classifier's output is one row of scores, and each score has its label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.artifacts import Export, Metadata, ModelFacts, Tensor
+from convert.errors import InputError, TranslationError, UnsupportedModelError
+from convert.graph.cleaning import clean
+from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES
+from convert.heads.base import Options
+from convert.heads.classifier import CLASSIFIER
+from tests.graph.proof import model, onnxruntime, operators
+
+FACTS = ModelFacts(Tensor("x", (1, 4, 5, 3), "float32"), (), (), "float32", "classifier")
+SOFTMAX = "a = GlobalAveragePool(x) b = Flatten(a) y = Softmax(b)"
+
+
+def export(labels: tuple[str, ...] | None = ("a", "b", "c")) -> Export:
+    return Export(b"", "m", "F3", "m", "", Metadata(labels=labels), FACTS)
+
+
+def fit(body: str, target: str, labels: tuple[str, ...] | None = ("a", "b", "c")) -> Any:
+    return CLASSIFIER.adapt(clean(model(body, target=target)), export(labels), Options())
+
+
+def test_a_plain_one() -> None:
+    fitted = fit(SOFTMAX, "1,3")
+    assert fitted.head.labels == ("a", "b", "c")
+    assert fitted.head.task == "classifier"
+    assert fitted.outputs == ("scores",)
+    assert not fitted.findings
+    assert operators(fitted.model) == ["GlobalAveragePool", "Flatten", "Softmax"]
+
+
+@pytest.mark.parametrize(
+    ("body", "target"),
+    [
+        ("a = GlobalAveragePool(x) y = Sigmoid(a)", "1,3,1,1"),
+        ("a = GlobalAveragePool(x) b = Sigmoid(a) y = Transpose<perm = [0,2,3,1]>(b)", "1,1,1,3"),
+        ("a = GlobalAveragePool(x) b = Sigmoid(a) s = Constant<value = int64[1] {3}>() y = Reshape(b, s)", "3"),
+        ("a = GlobalAveragePool(x) b = Sigmoid(a) s = Constant<value = int64[3] {1,1,3}>() y = Reshape(b, s)", "1,1,3"),
+    ],
+)
+def test_other_shapes_become_a_row(body: str, target: str) -> None:
+    fitted = fit(body, target)
+    assert not fitted.findings
+    dims = fitted.model.graph.output[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims] == [1, 3]
+    assert operators(fitted.model)[-1] == "Reshape"
+
+
+def test_the_values_stay() -> None:
+    before = model("a = GlobalAveragePool(x) y = Sigmoid(a)", target="1,3,1,1")
+    values = np.random.default_rng(0).random((1, 3, 4, 5), np.float32)
+    (wanted,) = onnxruntime(before.SerializeToString(), values)
+    (found,) = onnxruntime(CLASSIFIER.adapt(before, export(), Options()).model.SerializeToString(), values)
+    assert found.shape == (1, 3)
+    assert found.tobytes() == wanted.tobytes()
+
+
+def test_no_labels() -> None:
+    fitted = fit(SOFTMAX, "1,3", None)
+    assert fitted.head.labels == ("class0", "class1", "class2")
+    (finding,) = fitted.findings
+    assert finding.id == GENERIC_LABELS.id
+    assert "--labels" in str(finding.hint)
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), ("a", "b", "c", "d"), ()])
+def test_another_number_of_labels(labels: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=rf"has {len(labels)} labels .*the model has 3 outputs") as caught:
+        fit(SOFTMAX, "1,3", labels)
+    assert "--labels" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("labels", [("yes", "no"), ("yes",), None])
+def test_a_single_number_is_explained(labels: tuple[str, ...] | None) -> None:
+    body = "a = Sigmoid(x) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(a)"
+    with pytest.raises(UnsupportedModelError, match="single number") as caught:
+        fit(body, "1", labels)
+    assert "softmax" in str(caught.value.hint)
+
+
+def test_a_grid_is_no_classifier() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"one row of scores, this model \[1, 3, 4, 5\]"):
+        fit("y = Sigmoid(x)", "1,3,4,5")
+
+
+def test_a_size_that_is_not_known() -> None:
+    with pytest.raises(TranslationError, match="cannot be told"):
+        fit("n = NonZero(x) f = Cast<to = 1>(n) y = Softmax(f)", "4,K")
+
+
+@pytest.mark.parametrize(
+    ("end", "quiet"),
+    [
+        ("y = Softmax(b)", True),
+        ("y = Sigmoid(b)", True),
+        ("c = Softmax(b) y = Identity(c)", True),
+        ("p, q = Split<axis = 1>(b) r = Sigmoid(p) s = Softmax(q) y = Concat<axis = 1>(s, r)", True),
+        ("p, q = Split<axis = 1>(b) r = Sigmoid(p) y = Concat<axis = 1>(q, r)", False),
+        ("y = LogSoftmax(b)", False),
+        ("y = Relu(b)", False),
+        ("c = Softmax(b) y = Mul(c, c)", False),
+    ],
+)
+def test_what_looks_like_probabilities(end: str, *, quiet: bool) -> None:
+    start = "i = Constant<value = int64[4] {0,1,2,0}>() a = GlobalAveragePool(x) f = Flatten(a)"
+    fitted = fit(f"{start} b = Gather<axis = 1>(f, i) {end}", "1,4", ("a", "b", "c", "d"))
+    assert [finding.id for finding in fitted.findings] == ([] if quiet else [NOT_PROBABILITIES.id])

@@ -1,0 +1,242 @@
+"""FOMO through the built-in parser: every cell lies where it is, whatever the grid; merging keeps the highest."""
+
+from __future__ import annotations
+
+import json
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from convert.errors import InputError, UnsupportedModelError
+from convert.graph.batch import dynamic_batch
+from convert.heads.base import Options
+from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
+from convert.images.placement import Network
+from convert.simulate.decode import decode
+from convert.simulate.decode_tensors import Layer
+from convert.simulate.settings import Settings
+from tests.examples import examples
+from tests.graph.proof import model, onnxruntime
+from tests.heads import synthetic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.heads.base import Fitted
+
+PEAK = Options(fomo_merge="peak")
+
+
+def fit(height: int = 32, width: int = 64, labels: int = 2, options: Options | None = None, **grid: Any) -> Fitted:
+    export = synthetic.fake_export("fomo", tuple(f"label {number}" for number in range(labels)))
+    return FOMO.adapt(synthetic.heat_map(height, width, 1 + labels, **grid), export, options or Options())
+
+
+def run(fitted: Fitted, height: int = 32, width: int = 64, count: int = 1) -> list[NDArray[Any]]:
+    onnx.checker.check_model(fitted.model, full_check=True)
+    pictures = np.random.default_rng(1).random((count, 3, height, width), np.float32)
+    return onnxruntime(fitted.model.SerializeToString(), pictures)
+
+
+def objects(height: int, width: int, coverage: NDArray[np.float32], boxes: NDArray[np.float32]) -> list[Any]:
+    """What nvinfer reports in cluster-mode 4, threshold 0.5."""
+    classes = coverage.shape[1]
+    values = {"cluster-mode": 4, "num-detected-classes": classes}
+    attributes = [{"pre-cluster-threshold": 0.5}] * classes
+    settings_ = Settings.from_values({**values, "class-attrs": attributes})
+    layers = [Layer.of(COVERAGE, coverage), Layer.of(BOXES, boxes)]
+    (frame,) = decode(settings_, Network(3, height, width), layers).frames
+    return list(frame.objects)  # type: ignore[union-attr]
+
+
+@examples(60)
+@given(st.integers(8, 700), st.integers(8, 700), st.sampled_from([7, 8, 13, 16, 32]), st.sampled_from([8, 9, 16, 32]))
+def test_every_cell_comes_back(height: int, width: int, high: int, wide: int) -> None:
+    """All cells at once through nvinfer's arithmetic, in grids that divide the picture and that do not."""
+    rows, columns = ceil(height / high), ceil(width / wide)
+    found = objects(height, width, np.ones((1, 1, rows, columns), np.float32), cell_boxes(height, width, rows, columns))
+    assert len(found) == rows * columns
+    row, column = np.divmod(np.arange(len(found)), columns)
+    left, right = column * width / columns, np.minimum((column + 1) * width / columns, width - 0.01)
+    top, bottom = row * height / rows, np.minimum((row + 1) * height / rows, height - 0.01)
+    edges = np.array([(box.left, box.top, box.left + box.width, box.top + box.height) for box in found])
+    np.testing.assert_allclose(edges, np.stack([left, top, right, bottom], axis=1), rtol=0, atol=2e-3)
+
+
+def test_boxes_are_those_that_nvidias_code_was_given(vectors: Path) -> None:
+    compared = 0
+    for case in sorted((vectors / "outputs").glob("fomo-*")):
+        said = json.loads((case / "case.json").read_text())
+        if "0.01 px" not in said["about"]:
+            continue
+        array = next(output["array"] for output in said["outputs"] if "bbox" in output["name"])
+        given_boxes = np.load(case / "tensors.npz")[array]
+        _, channels, rows, columns = given_boxes.shape
+        ours = cell_boxes(said["network"]["height"], said["network"]["width"], rows, columns)
+        np.testing.assert_allclose(np.tile(ours, (1, channels // 4, 1, 1)), given_boxes[:1], rtol=0, atol=1e-6)
+        compared += 1
+    assert compared >= 6
+
+
+@pytest.mark.parametrize("nhwc", [True, False])
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (64, 32), (33, 47), (676, 100)])
+def test_the_heat_map_without_its_background(height: int, width: int, nhwc: bool) -> None:
+    fitted = fit(height, width, nhwc=nhwc)
+    coverage, boxes, raw = run(fitted, height, width)
+    rows, columns = ceil(height / 8), ceil(width / 8)
+    assert raw.shape == (1, 3, rows, columns)
+    np.testing.assert_allclose(raw.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(coverage, raw[:, 1:])
+    np.testing.assert_array_equal(boxes, np.tile(cell_boxes(height, width, rows, columns), (1, 2, 1, 1)))
+    assert fitted.outputs == (COVERAGE, BOXES) == ("output_cov/Sigmoid", "output_bbox/BiasAdd")
+    assert fitted.raw == ("raw_heat_map",)
+    assert fitted.head.labels == ("label 0", "label 1")
+    assert fitted.head.merge == "none"
+
+
+def test_a_grid_as_large_as_it_is_deep_is_told_by_its_softmax() -> None:
+    """4x4 cells and 4 channels: the shape does not say which dimension is which."""
+    last = run(fit(32, 32, labels=3), 32, 32)
+    first = run(fit(32, 32, labels=3, nhwc=False), 32, 32)
+    for left, right in zip(last, first, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("nhwc", [True, False])
+def test_a_grid_as_large_as_it_is_deep_without_a_softmax_at_its_end(nhwc: bool) -> None:
+    """The last Transpose tells: one to [N,C,h,w] is what an ONNX export of a PyTorch model ends in."""
+    probabilities = synthetic.heat_map(32, 32, 4, nhwc=nhwc)
+    last = probabilities.graph.node[-1]
+    if nhwc:  # softmax along the channels, then a copy: nothing says that it is not as TensorFlow has it
+        last.output[0] = "before"
+        probabilities.graph.node.append(onnx.helper.make_node("Identity", ["before"], ["y"]))
+    else:
+        assert last.op_type == "Transpose"
+    fitted = FOMO.adapt(probabilities, synthetic.fake_export("fomo", ("a", "b", "c")), Options())
+    for left, right in zip(run(fitted, 32, 32), run(fit(32, 32, labels=3), 32, 32), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("options", [Options(), PEAK])
+def test_any_batch(options: Options) -> None:
+    fitted = fit(options=options)
+    pictures = np.random.default_rng(2).random((8, 3, 32, 64), np.float32)
+    alone = [onnxruntime(fitted.model.SerializeToString(), picture[np.newaxis]) for picture in pictures]
+    together = dynamic_batch(fitted.model)
+    for size in (1, 2, 8):
+        for number, output in enumerate(onnxruntime(together.SerializeToString(), pictures[:size])):
+            assert output.shape[0] == size, "a constant alone would keep a batch of 1"
+            np.testing.assert_allclose(output, np.concatenate([each[number] for each in alone[:size]]), atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 10, 11, 13, 17, 18])
+def test_every_opset_gives_the_same(opset: int) -> None:
+    newest = run(fit(options=PEAK))
+    oldest = fit(options=PEAK, opset=opset)
+    for left, right in zip(run(oldest), newest, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
+
+
+def peaks(coverage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A cell stays if no neighbour is higher, and no equal one comes before it."""
+    kept = np.zeros_like(coverage)
+    classes, rows, columns = coverage.shape
+    for label in range(classes):
+        for row in range(rows):
+            for column in range(columns):
+                value = coverage[label, row, column]
+                others = [
+                    (coverage[label, y, x], (y, x) < (row, column))
+                    for y in range(max(row - 1, 0), min(row + 2, rows))
+                    for x in range(max(column - 1, 0), min(column + 2, columns))
+                    if (y, x) != (row, column)
+                ]
+                if value > 0 and all(other < value or (other == value and not earlier) for other, earlier in others):
+                    kept[label, row, column] = value
+    return kept
+
+
+HEATS = arrays(np.float32, (2, 4, 5), elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def merged() -> Any:
+    """Merging alone, on a heat map that is handed in: background, then two classes."""
+    passed = model("y = Softmax <axis = 1> (x)", source="1,3,4,5", target="1,3,4,5")
+    fitted = FOMO.adapt(passed, synthetic.fake_export("fomo"), PEAK)
+    (softmax,) = (node for node in fitted.model.graph.node if node.op_type == "Softmax")
+    softmax.op_type = "Identity"
+    del softmax.attribute[:]
+    return fitted.model.SerializeToString()
+
+
+@examples(150)
+@given(HEATS)
+def test_only_the_highest_of_neighbours_stays(merged: bytes, heat: NDArray[np.float32]) -> None:
+    """Few different values, so that most neighbours are equal: saturated and dequantized scores are."""
+    background = np.zeros((1, 4, 5), np.float32)
+    coverage, _, _ = onnxruntime(merged, np.concatenate([background, heat])[np.newaxis])
+    np.testing.assert_array_equal(coverage[0], peaks(heat))
+
+
+def test_two_equal_neighbours_give_one_object(merged: bytes) -> None:
+    heat = np.zeros((1, 3, 4, 5), np.float32)
+    heat[0, 1, 1:3, 1:4] = 1
+    coverage, _, _ = onnxruntime(merged, heat)
+    assert coverage.sum() == 1
+    assert coverage[0, 0, 1, 1] == 1
+
+
+def test_what_was_merged_is_said() -> None:
+    assert fit(options=PEAK).head.merge == "peak"
+    assert not fit(options=PEAK).findings
+    (told,) = fit().findings
+    assert told.id == "EI352"
+
+
+@pytest.mark.parametrize("name", ["background", "Background", " _background_ "])
+def test_a_background_label_is_left_out(name: str) -> None:
+    export = synthetic.fake_export("fomo", (name, "green", "purple"))
+    fitted = FOMO.adapt(synthetic.heat_map(32, 64, 3), export, PEAK)
+    assert fitted.head.labels == ("green", "purple")
+    assert [finding.id for finding in fitted.findings] == ["EI350"]
+
+
+def test_a_class_may_be_called_background() -> None:
+    export = synthetic.fake_export("fomo", ("background", "green"))
+    assert FOMO.adapt(synthetic.heat_map(32, 64, 3), export, PEAK).head.labels == ("background", "green")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("green",), "has 1 label .*detects 2 classes"),
+        (("a", "b", "c"), "has 3 labels .*detects 2 classes"),
+        (("a", "background", "c"), "has 3 labels"),
+        ((), "has 0 labels"),
+    ],
+)
+def test_labels_that_are_not_its_classes(labels: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        FOMO.adapt(synthetic.heat_map(32, 64, 3), synthetic.fake_export("fomo", labels), Options())
+    assert ("in front" in str(caught.value.hint)) == ("background" in labels)
+
+
+def test_nothing_but_background() -> None:
+    with pytest.raises(UnsupportedModelError, match="no class besides background"):
+        fit(labels=0)
+
+
+def test_rows_are_no_grid() -> None:
+    with pytest.raises(
+        UnsupportedModelError, match=r"one grid of scores, this model 1 outputs, the first \[1, 42, 8\]"
+    ):
+        FOMO.adapt(synthetic.candidates("yolov5"), synthetic.fake_export("fomo"), Options())

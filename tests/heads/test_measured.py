@@ -1,0 +1,65 @@
+"""In what a detector's rows are measured, seen from the model alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.errors import UnsupportedModelError
+from convert.heads.graph_end import neutral, unit_of
+from tests.graph.proof import model
+from tests.heads import synthetic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIDES = st.integers(4, 40).map(lambda cells: 8 * cells)
+
+
+def places(width: int, height: int, stride: int = 8) -> NDArray[np.float32]:
+    y, x = np.mgrid[: height // stride, : width // stride]
+    return np.stack([(x.ravel() + 0.5) * stride, (y.ravel() + 0.5) * stride], axis=1).astype(np.float32)
+
+
+@given(SIDES, SIDES, st.sampled_from([8, 16, 32]))
+def test_any_size(width: int, height: int, stride: int) -> None:
+    cells = places(width, height, stride)
+    if len(cells) < 2:
+        return
+    assert unit_of(cells, width, height) == "pixels"
+    shares = (cells / np.array([width, height])).astype(np.float32)
+    assert unit_of(shares, width, height) == "relative"
+    assert unit_of(np.zeros_like(cells) + np.array([0.5, 0.25], np.float32), width, height) == "cells"
+
+
+@pytest.mark.parametrize("factor", [(0.01, 1), (3, 3), (1, 0), (-1, 1)])
+def test_something_else(factor: tuple[float, float]) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"something else than pixels of 96x64"):
+        unit_of(places(96, 64) * np.array(factor, np.float32), 96, 64)
+
+
+def test_not_a_number() -> None:
+    with pytest.raises(UnsupportedModelError, match="something else"):
+        unit_of(places(96, 64) * np.float32(np.nan), 96, 64)
+
+
+def test_the_neutral_answer_is_what_no_weight_changes() -> None:
+    detector = synthetic.candidates("yolov5")
+    before = detector.SerializeToString()
+    answer = neutral(detector)
+    assert detector.SerializeToString() == before, "the model itself is left alone"
+    for tensor in detector.graph.initializer:
+        if tensor.name.startswith("w"):
+            tensor.raw_data = bytes(len(tensor.raw_data))
+    np.testing.assert_array_equal(neutral(detector), answer)
+    assert answer.shape == (1, 42, 8)
+    assert answer[0, 0, 0] == pytest.approx(4 / 64)
+
+
+def test_a_model_without_layers() -> None:
+    with pytest.raises(UnsupportedModelError, match="cannot be seen"):
+        neutral(model("y = Flatten(x)"))

@@ -1,0 +1,71 @@
+"""The registry: one entry a head, and nothing heavy to read it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from convert.heads import CONVERTIBLE, HEADS, UNKNOWN, Fit, LastLayer, head, possible_heads
+from convert.nvinfer.heads import head_preset
+from convert.resources import configs
+
+
+def test_ids_and_edge_impulses_numbers_are_unique() -> None:
+    ids = [each.id for each in HEADS]
+    layers = [each.last_layer for each in HEADS if each.last_layer]
+    assert len(set(ids)) == len(ids)
+    assert len({number for number, _ in layers}) == len({name for _, name in layers}) == len(layers)
+    assert all(head(name).id == name for name in ids)
+    with pytest.raises(ValueError, match="nonsense"):
+        head("nonsense")
+
+
+def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:
+    assert {path.stem for path in (configs() / "heads").glob("*.toml")} == set(CONVERTIBLE)
+    for task in CONVERTIBLE:
+        preset = head_preset(task)
+        assert preset.labels == ("one-per-line" if head(task).detects else "one-line")
+        assert (preset.property["network-type"] == 0) is head(task).detects
+
+
+def test_raw_outputs_have_names_where_the_graph_goes_on() -> None:
+    assert all(bool(head(task).raw) is head(task).detects for task in CONVERTIBLE)
+
+
+def test_reading_the_registry_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from convert.heads import HEADS, LastLayer, possible_heads\n"
+        "assert possible_heads(LastLayer(96, 96, (1, 12, 12, 3), frozenset({'SOFTMAX'})))[0] == 'fomo'\n"
+        "print([name for name in ('numpy', 'onnx', 'ai_edge_litert') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("output", "first", "others"),
+    [
+        ((1, 7), "classifier", {"yolov7"}),
+        ((1, 20, 20, 3), "fomo", {"anomaly", "yolov2"}),
+        ((1, 1575, 17), "yolov5", {"yolov5-drpai", "yolov7", "tao-ssd", "tao-yolov3", "tao-yolov4", "tao-retinanet"}),
+        ((1, 525, 7), "yolox", {"yolo-pro", "yolov11", "yolov11-abs"}),
+        ((1, 17, 525), "yolov11", {"yolov11-abs"}),
+        ((1, None, 7), UNKNOWN, set()),
+    ],
+)
+def test_what_a_shape_can_be(output: tuple[int | None, ...], first: str, others: set[str]) -> None:
+    found = possible_heads(LastLayer(160, 160, output, frozenset({"SOFTMAX"})))
+    assert found[0] == first
+    assert set(found[1:]) == others
+
+
+def test_where_no_head_is_likely_any_that_could_be_is_possible() -> None:
+    layer = LastLayer(160, 160, (1, 1000, 17), frozenset())
+    found = possible_heads(layer)
+    assert found[0] == UNKNOWN
+    assert {"yolov5", "yolox", "yolo-pro", "yolov7", "yolov11", "tao-ssd"} <= set(found)
+    assert not {"fomo", "classifier", "ssd"} & set(found)
+    assert head("yolov5").fit(layer) is Fit.POSSIBLE
