@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
 from convert.document import SCHEMA_VERSION, dumps, export_document, finding_document
-from convert.errors import ConvertError
+from convert.errors import ConvertError, PresetError
 from convert.export.choose import choose, others
 from convert.export.entries import list_models
 from convert.export.facts import facts_of
@@ -22,6 +22,7 @@ from convert.export.reconcile import reconcile, with_options
 from convert.export.sidecars import read_beside
 from convert.export.source import open_source
 from convert.export.tflite import read_graph
+from convert.heads import CONVERTIBLE, HEADS
 from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Unpack:
         bundle_name: what the results are called after; by default the project.
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32; a float32 one is left as it is.
+
+    Raises:
+        PresetError: no head is called `task`.
     """
 
     model: str | None = None
@@ -55,6 +59,10 @@ class Unpack:
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.task is not None and self.task not in {each.id for each in HEADS}:
+            raise PresetError(f"there is no --task {self.task!r}", hint="one of: " + ", ".join(CONVERTIBLE))
 
     @property
     def name(self) -> str:
