@@ -18,7 +18,7 @@ from convert import __version__
 from convert.artifacts import Evidence, Head, Limits, Metadata, Preprocessing, ResizeMode
 from convert.errors import InputError, PresetError
 from convert.framing import Frame, parse_frame
-from convert.heads import head
+from convert.heads import HEADS, head
 from convert.tables import TableReader, plain
 from convert.writing import Output, sha256
 

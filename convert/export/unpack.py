@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
-from convert.errors import ConvertError
+from convert.errors import ConvertError, PresetError
 from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
 from convert.export.findings import NO_PARAMETERS
 from convert.export.models import list_models
 from convert.export.tflite import content_digest
+from convert.heads import CONVERTIBLE, HEADS
 from convert.report import METADATA, metadata_json
 from convert.writing import sha256, write_all
 
@@ -44,6 +45,9 @@ class Unpack:
         bundle_name: what the results are called after; by default the project.
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32; a float32 one is left as it is.
+
+    Raises:
+        PresetError: no head is called `task`.
     """
 
     model: str | None = None
@@ -53,6 +57,10 @@ class Unpack:
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.task is not None and self.task not in {each.id for each in HEADS}:
+            raise PresetError(f"there is no --task {self.task!r}", hint="one of: " + ", ".join(CONVERTIBLE))
 
     @property
     def name(self) -> str:

@@ -47,12 +47,8 @@ COVERAGE, BOXES = "output_cov/Sigmoid", "output_bbox/BiasAdd"
 """The names NVIDIA's own DetectNet models have; the parser looks for "cov" and "bbox" in them."""
 
 _RAW = "raw_heat_map"
-_REDUCTIONS = (
-    4,
-    8,
-    16,
-    32,
-)  # input pixels a cell, rounded up: Edge Impulse cuts MobileNetV2 at 8, custom blocks elsewhere
+# Input pixels a cell, rounded up: Edge Impulse cuts MobileNetV2 at 8, custom blocks elsewhere.
+_REDUCTIONS = (4, 8, 16, 32)
 _UNIT = 35.0  # the parser's box unit in pixels (bboxNorm)
 _SHORT = 0.01  # pixels
 _TO_ROWS = [0, 2, 3, 1]

@@ -55,7 +55,7 @@ def end_to_end(unit: str = "relative", kept: int = KEPT) -> ModelProto:
     model.graph.initializer.extend(
         numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()
     )
-    nodes: Any = (
+    nodes: tuple[tuple[str, list[str], list[str], dict[str, Any]], ...] = (
         ("Slice", ["y", "zero", "four", "two"], ["corners"], {}),
         ("Slice", ["y", "four", "end", "two"], ["all_scores"], {}),
         ("ReduceMax", ["all_scores"], ["best"], {"axes": [2], "keepdims": 0}),

@@ -7,17 +7,25 @@ import sys
 
 import pytest
 
+from convert.__main__ import main
+from convert.errors import PresetError
+from convert.export.unpack import Unpack
 from convert.heads import CONVERTIBLE, HEADS, UNKNOWN, Fit, LastLayer, head, possible_heads
 from convert.nvinfer.heads import head_preset
 from convert.resources import configs
 
 
-def test_ids_and_edge_impulses_numbers_are_unique() -> None:
-    ids = [each.id for each in HEADS]
-    layers = [each.last_layer for each in HEADS if each.last_layer]
-    assert len(set(ids)) == len(ids)
-    assert len({number for number, _ in layers}) == len({name for _, name in layers}) == len(layers)
-    assert all(head(name).id == name for name in ids)
+def test_what_stands_in_files() -> None:
+    """Ids stand in reports and ONNX metadata, Edge Impulse's numbers and names in its exports: both are a promise."""
+    assert {each.id: each.last_layer for each in HEADS} == {
+        "classifier": None, "fomo": (2, "FOMO"), "ssd": (1, "SSD"), "end-to-end": None, "yolov5": (3, "YOLOV5"),
+        "yolov5-drpai": (5, "YOLOV5_V5_DRPAI"), "yolox": (4, "YOLOX"), "yolo-pro": (12, "YOLO_PRO"),
+        "yolov2": (11, "YOLOV2"), "yolov7": (6, "YOLOV7"), "yolov11": (13, "YOLOV11"),
+        "yolov11-abs": (14, "YOLOV11_ABS"), "tao-retinanet": (7, "TAO_RETINANET"), "tao-ssd": (8, "TAO_SSD"),
+        "tao-yolov3": (9, "TAO_YOLOV3"), "tao-yolov4": (10, "TAO_YOLOV4"), "anomaly": None, "not-image": None,
+        "unknown": None,
+    }  # fmt: skip
+    assert all(head(each.id) is each for each in HEADS)
     with pytest.raises(ValueError, match="nonsense"):
         head("nonsense")
 
@@ -28,6 +36,14 @@ def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:
         preset = head_preset(task)
         assert preset.labels == ("one-per-line" if head(task).detects else "one-line")
         assert (preset.property["network-type"] == 0) is head(task).detects
+
+
+def test_every_head_that_can_be_converted_is_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "--help"]) == 0
+    assert "|".join(CONVERTIBLE) in "".join(capsys.readouterr().out.split())
+    with pytest.raises(PresetError, match="no --task 'nonsense'") as caught:
+        Unpack(task="nonsense")
+    assert "end-to-end" in str(caught.value.hint)
 
 
 def test_raw_outputs_have_names_where_the_graph_goes_on() -> None:
