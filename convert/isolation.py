@@ -66,7 +66,7 @@ class Worker:
     """A child process that calls functions by name.
 
     Args:
-        preload: modules the child imports as soon as it starts, while the caller goes on.
+        preload: modules the child imports, or `module:function`s it calls, as soon as it starts, while the caller goes on.
     """
 
     preload: Sequence[str] = ()
@@ -305,8 +305,11 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     import convert.isolation as imported  # noqa: PLC0415, PLW0406 - this file once more, see `_parent`
 
     imported._parent = answers  # noqa: SLF001
-    for module in preload:
-        importlib.import_module(module)
+    for name in preload:
+        module, _, function = name.partition(":")
+        imported_module = importlib.import_module(module)
+        if function:
+            getattr(imported_module, function)()
     while header := requests.read(_LENGTH.size):
         (length,) = _LENGTH.unpack(header)
         function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent

@@ -41,7 +41,7 @@ __all__ = [
 TIME = 600.0
 """Seconds for one model, where nothing else is said; the slowest of the real ones takes three."""
 
-PRELOAD = ("convert.graph.preload", "convert.batch.pool")
+PRELOAD = ("convert.graph.worker:preload", "convert.batch.pool")
 """What a worker imports, in order: the TensorFlow stub goes before whatever imports tf2onnx."""
 
 _START = 300.0  # seconds for the imports of a worker, on a machine that is busy with other things

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from convert.eim.impulse import Impulse
     from convert.eim.memory import Features
 
-__all__ = ["hello", "slice_size"]
+__all__ = ["NO_PARAMETER", "hello", "slice_size"]
+
+NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"
+"""What an .eim prints when it is started without one."""
 
 _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
 _SLICES = 4  # EI_CLASSIFIER_SLICES_PER_MODEL_WINDOW

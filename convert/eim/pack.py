@@ -14,8 +14,8 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING
 
+from convert.eim.hello import NO_PARAMETER
 from convert.eim.impulse import bundle_files, read_impulse
-from convert.eim.server import NO_PARAMETER
 from convert.report import REPORT
 from convert.writing import Output, write
 

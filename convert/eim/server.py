@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from convert.eim.dialogue import Classifier
     from convert.eim.impulse import Impulse
 
-__all__ = ["NO_PARAMETER", "listening", "print_info", "serve_socket", "serve_stdin"]
+__all__ = ["listening", "print_info", "serve_socket", "serve_stdin"]
 
-NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"
 _RUNNER = "Edge Impulse Linux impulse runner - "
 _CHUNK = 1 << 20  # bytes a read
 

@@ -151,11 +151,9 @@ def _no_collection() -> Iterator[None]:
 def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415 - only after _choose
 
-    from convert.graph.hasten import hasten  # noqa: PLC0415 - brings tf2onnx
     from convert.graph.repairs import repair  # noqa: PLC0415 - brings tf2onnx
 
     repair()
-    hasten()
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(model)
         file.flush()
@@ -239,3 +237,15 @@ class _Log(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("tf2onnx").removeHandler(self)
+
+
+def preload() -> None:
+    """Imports all that a translation needs, with the TensorFlow stub in place: a worker calls it as it starts."""
+    standin.install()
+    import tf2onnx.optimizer  # noqa: PLC0415
+    import tf2onnx.tfonnx  # noqa: F401, PLC0415
+
+    import convert.graph.asserts  # noqa: PLC0415
+    import convert.graph.flatnames  # noqa: PLC0415
+    import convert.graph.model  # noqa: PLC0415
+    import convert.graph.repairs  # noqa: F401, PLC0415

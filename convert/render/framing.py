@@ -7,7 +7,7 @@ Both are pure functions of a `Framing`. What report.json says of one (`d`) is en
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
     notes = [note for note in _notes(framing, cropped=cropped) if note]
     top = _MARGIN + 2 * _LINE + tall + _LINE
     drawn += [
-        f'<text x="{_MARGIN}" y="{top + _LINE * line:.1f}">{escape(note.replace("### ", "grey: "))}</text>'
+        f'<text x="{_MARGIN}" y="{top + _LINE * line:.1f}">{escape_html(note.replace("### ", "grey: "))}</text>'
         for line, note in enumerate(notes)
     ]
     width = max(left + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes)))
@@ -108,7 +108,7 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" role="img" font-family="system-ui, sans-serif" font-size="11" fill="currentColor">'
-        f"<title>{escape(notes[0])}</title>{''.join(drawn)}</svg>"
+        f"<title>{escape_html(notes[0])}</title>{''.join(drawn)}</svg>"
     )
 
 
@@ -149,7 +149,7 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
 def _drawn(panel: _Panel, left: float, middle: float) -> str:
     """The picture from `left` on, centred on the height `middle`, with its title above."""
     top, across = middle - panel.high / 2, left + panel.wide / 2
-    parts = [f'<text x="{left:.1f}" y="{top - 5:.1f}">{escape(panel.title)}</text>']
+    parts = [f'<text x="{left:.1f}" y="{top - 5:.1f}">{escape_html(panel.title)}</text>']
     if panel.marked:
         wide, high = panel.marked
         parts.append(_box(across - wide / 2, middle - high / 2, wide, high, 'fill-opacity="0.18"'))

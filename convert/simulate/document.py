@@ -8,11 +8,11 @@ time or on the machine.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from convert.report import SCHEMA_VERSION
 from convert.simulate.decode import Detection
-from convert.simulate.replay import number, object_document, text
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
@@ -140,3 +140,30 @@ def _placement(placement: Placement) -> dict[str, Any]:
         "offset_left": view.offset_left,
         "offset_top": view.offset_top,
     }
+
+
+def object_document(one: Detection) -> dict[str, Any]:
+    """Class, label, box and confidence."""
+    return {
+        "class": one.class_id,
+        "label": text(one.label),
+        "left": number(one.left),
+        "top": number(one.top),
+        "width": number(one.width),
+        "height": number(one.height),
+        "confidence": number(one.confidence),
+    }
+
+
+
+
+def number(value: float) -> float | str:
+    """Nine digits tell every float32 from every other."""
+    if math.isfinite(value):
+        return float(f"{value:.9g}")
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def text(value: str | None) -> str | None:
+    """JSON is UTF-8; a label file need not be."""
+    return None if value is None else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -15,6 +15,7 @@ import numpy as np
 
 from convert.errors import InputError, ValidationError
 from convert.findings import Level
+from convert.images.placement import Network
 from convert.nvinfer.initialise_labels import read_labels
 from convert.nvinfer.rules import findings
 from convert.nvinfer.rules.engine import absence
@@ -23,7 +24,6 @@ from convert.report import with_resize_mode
 from convert.simulate.decode_tensors import Layer
 from convert.simulate.findings import SUSPECT
 from convert.simulate.preprocess import preprocessor
-from convert.simulate.replay_model import network_of
 from convert.simulate.scene import Engine
 from convert.simulate.settings import NetworkType, Settings
 from convert.validate import runtime
@@ -285,3 +285,28 @@ def _suspect(case: Case) -> Sequence[Finding]:
             hint=f"ei-deepstream check {path}",
         ),
     )
+
+
+def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:
+    """The engine's input picture.
+
+    Args:
+        settings: its infer-dims.
+        dims: of the model's input without the batch; 0 where the model leaves one open.
+
+    Raises:
+        InputError: not three dimensions, or open ones without infer-dims.
+    """
+    if len(dims) != 3:
+        raise InputError(
+            f"the model's input has {len(dims)} dimensions behind the batch, and nvinfer takes pictures with three",
+            hint="reshape inside the model; ei-deepstream convert does",
+        )
+    if all(settings.infer_dims):
+        return Network(*settings.infer_dims)
+    if min(dims) < 1:
+        raise InputError(
+            "the model leaves the size of its input open, and the config has no infer-dims",
+            hint="add infer-dims=channels;height;width",
+        )
+    return Network(*dims)

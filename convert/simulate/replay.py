@@ -8,13 +8,13 @@ raw-output-file-write (`convert.simulate.replay_dump`). The answer is one JSON d
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.images.placement import Network, Rect, View, whole_network
 from convert.simulate.decode import Detected, Detection, decode
 from convert.simulate.decode_boxes import Dropped
+from convert.simulate.document import number, object_document, text
 from convert.simulate.metadata import attach
 from convert.simulate.replay_case import holds_case, read_case
 from convert.simulate.replay_dump import read_dump
@@ -150,19 +150,6 @@ def classified_document(frame: Classified) -> dict[str, Any]:
     return document
 
 
-def object_document(one: Detection) -> dict[str, Any]:
-    """Class, label, box and confidence."""
-    return {
-        "class": one.class_id,
-        "label": text(one.label),
-        "left": number(one.left),
-        "top": number(one.top),
-        "width": number(one.width),
-        "height": number(one.height),
-        "confidence": number(one.confidence),
-    }
-
-
 def _dropped_document(drop: Drop) -> dict[str, Any]:
     return {
         "key": drop.key,
@@ -176,13 +163,3 @@ def _dropped_document(drop: Drop) -> dict[str, Any]:
     }
 
 
-def number(value: float) -> float | str:
-    """Nine digits tell every float32 from every other."""
-    if math.isfinite(value):
-        return float(f"{value:.9g}")
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-
-
-def text(value: str | None) -> str | None:
-    """JSON is UTF-8; a label file need not be."""
-    return None if value is None else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

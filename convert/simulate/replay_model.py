@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import InputError
-from convert.images.placement import Network
 from convert.onnx_header import Value, read_header
+from convert.simulate.engine import network_of
 from convert.simulate.replay_case import Layout, Output
 
 if TYPE_CHECKING:
@@ -18,34 +18,9 @@ if TYPE_CHECKING:
 
     from convert.simulate.settings import Settings
 
-__all__ = ["layout_of", "network_of"]
+__all__ = ["layout_of"]
 
 _TYPES = {"float32", "float16", "int8", "int32", "int64", "uint8"}  # of TensorRT's outputs
-
-
-def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:
-    """The engine's input picture.
-
-    Args:
-        settings: its infer-dims.
-        dims: of the model's input without the batch; 0 where the model leaves one open.
-
-    Raises:
-        InputError: not three dimensions, or open ones without infer-dims.
-    """
-    if len(dims) != 3:
-        raise InputError(
-            f"the model's input has {len(dims)} dimensions behind the batch, and nvinfer takes pictures with three",
-            hint="reshape inside the model; ei-deepstream convert does",
-        )
-    if all(settings.infer_dims):
-        return Network(*settings.infer_dims)
-    if min(dims) < 1:
-        raise InputError(
-            "the model leaves the size of its input open, and the config has no infer-dims",
-            hint="add infer-dims=channels;height;width",
-        )
-    return Network(*dims)
 
 
 def layout_of(path: Path, settings: Settings) -> Layout:

@@ -146,5 +146,5 @@ def test_a_second_install_does_nothing() -> None:
 
 
 def test_nothing_but_the_worker_is_touched() -> None:
-    out = python("import sys, convert.graph.preload; print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)")
+    out = python("import sys, convert.graph.worker as w; w.preload(); print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)")
     assert out == "False False\n"

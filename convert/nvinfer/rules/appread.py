@@ -22,7 +22,10 @@ from convert.nvinfer.targets import yaml_since
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AppFile", "Gie", "Trouble", "gies", "number", "read_app"]
+    from convert.findings import Finding, Level, Rule
+    from convert.nvinfer.rules.case import Case, Presence, Where
+
+__all__ = ["AppCase", "AppFile", "Engine", "Gie", "Trouble", "gies", "number", "read_app"]
 
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")
 _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are another format
@@ -229,3 +232,54 @@ def _absolute(app: AppFile, text: str) -> str:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine of the app; `case` is None where its config is not here, or is not nvinfer's."""
+
+    gie: Gie
+    case: Case | None
+    presence: Presence
+
+    @property
+    def id(self) -> int | None:
+        """gie-unique-id; None: not known."""
+        if setting := self.gie.settings.get("gie-unique-id"):
+            return int(setting.value)
+        return int(self.case.value("gie-unique-id")) or None if self.case and self.case.values else None
+
+
+@dataclass(frozen=True, slots=True)
+class AppCase:
+    """The app's config and its engines, the primary one first."""
+
+    file: AppFile
+    engines: tuple[Engine, ...]
+    where: Where
+
+    def found(
+        self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None
+    ) -> Finding:
+        """A finding at `place`."""
+        return rule.found(message, path=place.path, line=place.line, column=place.column, hint=hint, level=level)
+
+    def at(self, engine: Engine, key: str) -> Place:
+        """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
+        if key in engine.gie.settings:
+            return engine.gie.settings[key].place
+        if engine.case and engine.case.given(key):
+            return engine.case.place(key)
+        return self.file.place(engine.gie.group)
+
+    def fronts(self, engine: Engine) -> list[Engine] | None:
+        """The engines whose objects `engine` takes; None: not known."""
+        if engine.case is None or not engine.case.values:
+            return None
+        wanted = engine.case.value("operate-on-gie-id")
+        others = [each for each in self.engines if each is not engine]
+        if wanted == -1:
+            return others
+        if any(each.id is None for each in others):
+            return None
+        return [each for each in others if each.id == wanted]

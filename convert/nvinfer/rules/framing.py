@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.findings import Finding
+    from convert.nvinfer.rules.appread import AppCase
     from convert.nvinfer.rules.case import Case, Check
-    from convert.nvinfer.rules.pipeline import AppCase
 
 __all__ = ["CHECKS", "FRAMING", "shapes"]
 

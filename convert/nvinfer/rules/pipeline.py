@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.findings import Level, Rule
 from convert.nvinfer.keys import ATTRS
-from convert.nvinfer.rules.appread import AppFile, Gie, number
-from convert.nvinfer.rules.case import CLASSIFIER, Case, Place, Presence, Where
+from convert.nvinfer.rules.appread import AppCase, Engine, number
+from convert.nvinfer.rules.case import CLASSIFIER, Place
 from convert.nvinfer.rules.classifier import ALL_ENGINES, OWN_OBJECTS
 from convert.nvinfer.rules.engine import absence
 from convert.nvinfer.rules.framing import FRAMING, shapes
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = ["CHECKS", "AppCase", "AppCheck", "Engine", "app_findings"]
+__all__ = ["CHECKS", "AppCheck", "app_findings"]
 
 CLASS_IDS = Rule(
     "NVI092",
@@ -81,57 +80,6 @@ APP_RELEASE = Rule(
 
 _MOST_SECONDARY: Final = 16
 _MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """An engine of the app; `case` is None where its config is not here, or is not nvinfer's."""
-
-    gie: Gie
-    case: Case | None
-    presence: Presence
-
-    @property
-    def id(self) -> int | None:
-        """gie-unique-id; None: not known."""
-        if setting := self.gie.settings.get("gie-unique-id"):
-            return int(setting.value)
-        return int(self.case.value("gie-unique-id")) or None if self.case and self.case.values else None
-
-
-@dataclass(frozen=True, slots=True)
-class AppCase:
-    """The app's config and its engines, the primary one first."""
-
-    file: AppFile
-    engines: tuple[Engine, ...]
-    where: Where
-
-    def found(
-        self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None
-    ) -> Finding:
-        """A finding at `place`."""
-        return rule.found(message, path=place.path, line=place.line, column=place.column, hint=hint, level=level)
-
-    def at(self, engine: Engine, key: str) -> Place:
-        """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
-        if key in engine.gie.settings:
-            return engine.gie.settings[key].place
-        if engine.case and engine.case.given(key):
-            return engine.case.place(key)
-        return self.file.place(engine.gie.group)
-
-    def fronts(self, engine: Engine) -> list[Engine] | None:
-        """The engines whose objects `engine` takes; None: not known."""
-        if engine.case is None or not engine.case.values:
-            return None
-        wanted = engine.case.value("operate-on-gie-id")
-        others = [each for each in self.engines if each is not engine]
-        if wanted == -1:
-            return others
-        if any(each.id is None for each in others):
-            return None
-        return [each for each in others if each.id == wanted]
 
 
 AppCheck: TypeAlias = Callable[[AppCase], Iterable["Finding"]]

@@ -1,1 +1,0 @@
-"""Reads C and C++ source: tokens, numbers, declarations, and the C++ of EON-compiled models."""
