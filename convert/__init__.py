@@ -27,7 +27,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     from convert.api import batch, check, convert, inspect, simulate
-    from convert.artifacts import Bundle, Evidence, ImageScaling, ResizeMode
     from convert.errors import (
         ConvertError,
         InputError,
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from convert.findings import Finding, Level
-    from convert.framing import Frame
     from convert.options import BatchOptions, CheckOptions, ConvertOptions, SimulateOptions
+    from convert.types import Bundle, Evidence, Frame, ImageScaling, ResizeMode
 
 __all__ = [
     "BatchOptions",
@@ -74,9 +73,9 @@ __version__: str
 _MODULES = (  # what is light first
     "convert.errors",
     "convert.findings",
-    "convert.framing",
+    "convert.types",
     "convert.options",
-    "convert.artifacts",
+    "convert.types",
     "convert.api",
 )
 
@@ -84,7 +83,7 @@ _MODULES = (  # what is light first
 def __getattr__(name: str) -> Any:
     """What `__all__` names, and `__version__`, imported when somebody asks."""
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - as slow as all of `check`
+        from importlib.metadata import PackageNotFoundError, version  # as slow as all of `check`
 
         try:
             return version("ei-deepstream")
@@ -110,7 +109,7 @@ class _PublicFunction(ModuleType):
 
     @property
     def __signature__(self) -> Any:
-        import inspect  # noqa: PLC0415 - for whoever asks for help
+        import inspect  # for whoever asks for help
 
         return inspect.signature(self._function)
 

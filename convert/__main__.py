@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         error.show()
         return error.exit_code
     except ConvertError as error:
-        from convert.render.failure import show_error  # noqa: PLC0415 - only a failing run needs it
+        from convert.render.text import show_error  # only a failing run needs it
 
         show_error(error, state.get("format", "text"))
         return 3

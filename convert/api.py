@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.against.comparison import Comparison
-    from convert.artifacts import Bundle
     from convert.batch.plan import Job, Outcome
     from convert.batch.run import Observer
     from convert.batch.run import Report as BatchReport
-    from convert.check.report import Fix, Report
+    from convert.check.run import CheckReport, Fix
+    from convert.compare import Comparison
     from convert.export.unpack import Inspection
     from convert.pipeline import Event, Run
-    from convert.render.results import Result
-    from convert.simulate.engine import Loaded
+    from convert.render.simulation import Result
+    from convert.simulate.engine import LoadedEngine
+    from convert.types import Bundle
 
 __all__ = ["batch", "check", "convert", "inspect", "run_batch", "run_conversion", "simulate"]
 
@@ -116,8 +116,8 @@ def run_conversion(
     Raises:
         PresetError: options that do not exist or do not fit together.
     """
-    from convert.graph import PRELOAD  # noqa: PLC0415 - `--help` does without
-    from convert.isolation import Worker  # noqa: PLC0415
+    from convert.isolation import Worker
+    from convert.translate import PRELOAD  # `--help` does without
 
     given = checked(ConvertOptions, options)
     refuse_contradictions(given, pair=sgie is not None)
@@ -126,13 +126,13 @@ def run_conversion(
     with contextlib.closing(Worker(PRELOAD)) as worker:
         if not dry_run:
             worker.start()
-        from convert.pipeline import convert as run  # noqa: PLC0415 - imports while the worker does the same
+        from convert.pipeline import convert as run  # imports while the worker does the same
 
         return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
-    from convert.artifacts import Bundle, Export, Validated  # noqa: PLC0415 - `--help` does without
+    from convert.types import Bundle, Export, Validated  # `--help` does without
 
     if run.error is not None:
         run.error.findings = run.findings
@@ -165,7 +165,7 @@ def inspect(path: Path | str) -> Inspection:
     Raises:
         InputError: it is not there, cannot be read, or is a container that is damaged or breaks a limit.
     """
-    from convert.export.unpack import inspect as survey  # noqa: PLC0415 - brings numpy
+    from convert.export.unpack import inspect as survey  # brings numpy
 
     return survey(Path(path))
 
@@ -175,7 +175,7 @@ def check(
     *,
     observer: Callable[[Fix], None] | None = None,
     **options: Unpack[CheckOptions],
-) -> Report:
+) -> CheckReport:
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
     >>> from convert import check
@@ -197,28 +197,32 @@ def check(
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
-    from convert.check.run import Check  # noqa: PLC0415 - `--help` does without
-    from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
-    from convert.nvinfer.rules.gather import where  # noqa: PLC0415
+    from convert.check.context import check_target
+    from convert.check.run import (
+        Checker,
+        select_rules,
+    )
 
     given = defaults(CheckOptions) | checked(CheckOptions, options)
-    wanted = chosen(given["select"], given["ignore"])
+    wanted = select_rules(given["select"], given["ignore"])
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
-    checker = Check(where(given["target"], given["platform"], given["tensorrt_version"]), wanted)
+    checker = Checker(check_target(given["target"], given["platform"], given["tensorrt_version"]), wanted)
     if given["onnxruntime"] or given["tensorrt"]:
-        from convert.check.gates import Gates  # noqa: PLC0415 - only when asked for
+        from convert.check.run import ExternalChecks  # only when asked for
 
-        checker.gate = Gates(onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"])
+        checker.gate = ExternalChecks(
+            onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"]
+        )
         checker.gate.require()
     report = checker(files)
     if given["fix"]:
-        from convert.check.fix import apply, fixes  # noqa: PLC0415 - only when asked for
+        from convert.check.fixes import apply, fixes  # only when asked for
 
         found = fixes(report, wanted)
         for fix in found:
             (observer or ignore)(fix)
         apply(found)
-        report = Check(checker.where, wanted, checker.gate)(files)
+        report = Checker(checker.where, wanted, checker.gate)(files)
     return report
 
 
@@ -253,17 +257,17 @@ def simulate(
         PresetError: options that do not exist or do not go together.
         OutputError: the folder cannot be written.
     """
-    from convert.images.read import find  # noqa: PLC0415
-    from convert.nvinfer.rules.gather import where  # noqa: PLC0415 - `--help` does without
-    from convert.render.results import ResultsFolder  # noqa: PLC0415 - brings numpy, Pillow and jinja2
-    from convert.simulate.job import Job as Simulation  # noqa: PLC0415
-    from convert.writing import make_folder  # noqa: PLC0415
+    from convert.check.context import check_target  # `--help` does without
+    from convert.files import make_folder
+    from convert.images.read import find
+    from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
+    from convert.simulate.job import Job as Simulation
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
-    at = where(given["target"], given["platform"])
+    at = check_target(given["target"], given["platform"])
     several = (pictures,) if isinstance(pictures, str | Path) else pictures
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
@@ -282,12 +286,12 @@ def simulate(
     comparison: Comparison | None = None
 
     @contextlib.contextmanager
-    def judging(primary: Loaded) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
+    def judging(primary: LoadedEngine) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
         nonlocal comparison
         if given["against"] is None:
             yield ignore
             return
-        from convert.against.run import against  # noqa: PLC0415 - brings LiteRT; most simulations do without
+        from convert.compare.run import against  # brings LiteRT; most simulations do without
 
         with against(primary, given["original"]) as judge:
             yield judge
@@ -344,12 +348,12 @@ def run_batch(
         watching: makes the observer when the jobs are known.
         waiting: is told of the output folder when another batch is writing into it.
     """
-    from convert.batch.cache import Cache, cache_folder, locked  # noqa: PLC0415 - `--help` does without
-    from convert.batch.plan import models_of, plan  # noqa: PLC0415
-    from convert.batch.run import run  # noqa: PLC0415
-    from convert.render.batch_json import batch_document  # noqa: PLC0415
-    from convert.report import dumps  # noqa: PLC0415
-    from convert.writing import make_folder, write  # noqa: PLC0415
+    from convert.batch.cache import Cache, cache_folder, locked  # `--help` does without
+    from convert.batch.plan import models_of, plan
+    from convert.batch.run import run
+    from convert.files import make_folder, write
+    from convert.render.machine import batch_document
+    from convert.report import dumps
 
     settings = checked(BatchOptions, options)
     given = {
@@ -365,11 +369,11 @@ def run_batch(
     limits = given["time_limit"], given["memory_limit"]
     scheduler: Any
     if given["scheduler"] is not None:
-        from convert.batch.dask import Cluster  # noqa: PLC0415 - an extra
+        from convert.batch.dask import Cluster  # an extra
 
         scheduler = Cluster(given["scheduler"], *limits)
     else:
-        from convert.batch.pool import Pool, cores, half_of_memory  # noqa: PLC0415
+        from convert.batch.run import Pool, cores, half_of_memory
 
         scheduler = Pool(given["jobs"] or cores(), limits[0], limits[1] or half_of_memory())
     cache = Cache(cache_folder(given["cache_dir"]))

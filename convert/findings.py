@@ -3,19 +3,24 @@
 A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
 `EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `EI7xx` simulate, `EI8xx`
 batch, `NVIxxx` check.
+
+Every rule of every room, in the order of their ids: for `explain`, SARIF and README's table.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Finding", "Level", "Rule", "worst"]
+
+__all__ = ["Finding", "Level", "Rule", "rulebook", "worst"]
 
 
 class Level(StrEnum):
@@ -79,3 +84,25 @@ class Finding:
 def worst(findings: Iterable[Finding]) -> Level | None:
     """The highest level among `findings`, None when there are none."""
     return max((finding.level for finding in findings), key=lambda level: level.rank, default=None)
+
+
+# Named, not imported: `check` on one text file must not bring what the other rooms' modules bring.
+_ROOMS = (
+    "convert.export.findings",
+    "convert.graph.findings",
+    "convert.validate.findings",
+    "convert.emit.findings",
+    "convert.check.rules",
+    "convert.eim.findings",
+    "convert.compare",
+    "convert.batch.run",
+    "convert.simulate.results",
+)
+
+
+@cache
+def rulebook() -> dict[str, Rule]:
+    """Id -> rule."""
+    rules = [rule for room in _ROOMS for rule in importlib.import_module(room).RULES]
+    assert len({rule.id for rule in rules}) == len(rules), "an id is used twice"
+    return {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}

@@ -302,7 +302,7 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(parent)
     requests = sys.stdin.buffer
-    import convert.isolation as imported  # noqa: PLC0415, PLW0406 - this file once more, see `_parent`
+    import convert.isolation as imported  # noqa: , PLW0406 - this file once more, see `_parent`
 
     imported._parent = answers  # noqa: SLF001
     for name in preload:
@@ -335,7 +335,7 @@ def _die_with_parent(parent: int) -> None:
     The kernel means the parent's *thread*: `Worker.start` must be called from one that lives as long as the worker.
     """
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only the child needs it
+        import ctypes  # only the child needs it
 
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we could ask

@@ -16,9 +16,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypedDict
 
 from convert.errors import PresetError
-from convert.framing import Frame, parse_frame
 from convert.heads import CONVERTIBLE
-from convert.words import ImageScaling, ResizeMode
+from convert.types import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
     "BatchOptions",
@@ -442,7 +441,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in given:
         if name not in known:
-            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped option
+            from difflib import get_close_matches  # only for a mistyped option
 
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else "the options are: " + ", ".join(sorted(known))

@@ -15,27 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.agreement import TIMEOUT, WithAgreement
-from convert.artifacts import Export, StageResult, Validated
+from convert.emit import Emit, EmitPair, ValidatedPair
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
+from convert.files import Output
 from convert.findings import Level, worst
-from convert.framed import WithFraming
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.graph.support import refuse_unsupported
-from convert.graph.translate import Translate
-from convert.nvinfer.emit import Emit
-from convert.nvinfer.pair import EmitPair, Pair
 from convert.options import refuse_contradictions, refuse_unknown
-from convert.validate.stage import Validate
-from convert.writing import Output
+from convert.translate import Translate, refuse_unsupported
+from convert.types import Export, StageResult, Validated
+from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.artifacts import Stage
     from convert.findings import Finding
     from convert.isolation import Worker
+    from convert.types import Stage
 
 _T = TypeVar("_T")
 
@@ -255,7 +252,7 @@ def convert(
         return merged
     if not second.is_good:
         return merged
-    last = run((emit,), Pair(_validated(first), _validated(second)), observer)
+    last = run((emit,), ValidatedPair(_validated(first), _validated(second)), observer)
     return replace(
         merged,
         artifacts=[*merged.artifacts, *last.artifacts],

@@ -15,19 +15,16 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert import __version__
-from convert.artifacts import Evidence, Head, Limits, Metadata, Preprocessing, ResizeMode
 from convert.errors import InputError, PresetError
-from convert.framing import Frame, parse_frame
+from convert.files import Output, TableReader, plain, sha256
 from convert.heads import HEADS, head
-from convert.tables import TableReader, plain
-from convert.writing import Output, sha256
+from convert.types import Evidence, Frame, Head, Limits, Metadata, Preprocessing, ResizeMode, parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from convert.artifacts import Adapted, Export, Tensor, Validated
     from convert.findings import Finding
-    from convert.framing import Framing
+    from convert.types import Adapted, Export, Framing, Tensor, Validated
 
 __all__ = [
     "EVIDENCE_SUFFIX",

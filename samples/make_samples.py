@@ -167,7 +167,7 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector]) -> dict[str,
         data[each.name] = finding.draw(each.size[0], each.trained_on, seed=1, rows=not each.is_fomo)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its sums depend on the processor
-    from samples import networks  # noqa: PLC0415 - TensorFlow: slow, and not needed to lay out what is there
+    from samples import networks  # TensorFlow: slow, and not needed to lay out what is there
 
     trained = {}
     for each in (*samples, *detectors):

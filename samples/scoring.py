@@ -16,7 +16,7 @@ __all__ = ["accuracy", "predict"]
 
 def predict(model: bytes, inputs: Array) -> Array:
     """The model's output for each of `inputs` [n, height, width, channels]; float32 [n, classes]."""
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - only this function needs it
+    from ai_edge_litert.interpreter import Interpreter  # only this function needs it
 
     interpreter = Interpreter(model_content=model)
     interpreter.allocate_tensors()

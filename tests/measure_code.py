@@ -66,7 +66,7 @@ def sizes() -> dict[str, Size]:
 
 def entered() -> set[tuple[str, str]]:
     """File and qualified name of every function of the package that one conversion enters in this process."""
-    from convert.__main__ import main  # noqa: PLC0415 - what it imports is not counted
+    from convert.__main__ import main  # what it imports is not counted
 
     found: set[CodeType] = set()
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from convert.agreement import TIMEOUT, WithAgreement, compare, most_inputs
-from convert.artifacts import Export, ImageScaling, Int8Agreement, StageResult
+from convert.agreement import GOOD, TIMEOUT, WithAgreement, compare, int8_agreement, most_inputs
 from convert.errors import ValidationError
-from convert.export.dequantize.agreement import GOOD, int8_agreement
-from convert.export.dequantize.rewrite import Dequantized, dequantize, in_float32
+from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
 from convert.pipeline import unpacking
+from convert.types import Export, ImageScaling, Int8Agreement, StageResult
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 
@@ -106,7 +105,7 @@ def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
         rewritten.append(rounded)
         return in_float32(export, rounded=rounded)
 
-    monkeypatch.setattr("convert.export.dequantize.rewrite.in_float32", counted)
+    monkeypatch.setattr("convert.export.dequantize.in_float32", counted)
     model = by_brightness(0.4, 0.35)
     export, ids, _ = unpacked(model, tmp_path, worker)
     assert rewritten == [False]
@@ -142,7 +141,7 @@ def test_no_layer_no_rounding(worker: Worker, tmp_path: Path, monkeypatch: pytes
     )
     net.call("LOGISTIC", [mean], [net.tensor((1, 1), np.int8, ([1 / 256], [-128], 0))])
     net.versions = {"MEAN": 2, "LOGISTIC": 2}
-    monkeypatch.setattr("convert.export.dequantize.agreement.GOOD", 2)
+    monkeypatch.setattr("convert.agreement.GOOD", 2)
     export, ids, _ = unpacked(net.model([0], [3]), tmp_path, worker, task="classifier")
     assert ids[-2:] == ["EI151", "EI153"]
     assert export.agreement is not None

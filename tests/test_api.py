@@ -32,12 +32,11 @@ from convert.cli.batch import batch as batch_command
 from convert.cli.check import check as check_command
 from convert.cli.convert import convert as convert_command
 from convert.cli.simulate import simulate as simulate_command
+from convert.emit import Emit, EmitPair
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
-from convert.nvinfer.emit import Emit
-from convert.nvinfer.pair import EmitPair
 from convert.options import BatchOptions, CheckOptions, CommonOptions, ConvertOptions, SimulateOptions, table
-from convert.validate.stage import Validate
+from convert.translate import Translate
+from convert.validate import Validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,7 @@ def test_a_package_of_the_same_name_is_the_function(name: str) -> None:
     """Whether `from convert import check` gives the function or the package depends on what was imported before."""
     module: Any = importlib.import_module(f"convert.{name}")
     function: Any = getattr(importlib.import_module("convert.api"), name)
-    import inspect as standard  # noqa: PLC0415 - the name is one of ours
+    import inspect as standard  # the name is one of ours
 
     assert standard.signature(module) == standard.signature(function)
     with pytest.raises(PresetError, match="there is no option 'taget'"):

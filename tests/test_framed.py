@@ -10,26 +10,35 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.artifacts import Adapted, Evidence, Export, FrameEffect, Metadata, ResizeMode, StageResult, Validated
 from convert.errors import InputError
 from convert.export.facts import facts
+from convert.files import sha256
 from convert.findings import Level, Rule
-from convert.framed import INPUTS, SHAPES, WithFraming, scaled
-from convert.framing import Frame, Framing, parse_frame
-from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
 from convert.isolation import Worker
 from convert.report import dumps, evidence_document, read_evidence
-from convert.validate.stage import Validate
-from convert.writing import sha256
+from convert.translate import PRELOAD, Translate
+from convert.types import (
+    Adapted,
+    Evidence,
+    Export,
+    Frame,
+    FrameEffect,
+    Framing,
+    Metadata,
+    ResizeMode,
+    StageResult,
+    Validated,
+    parse_frame,
+)
+from convert.validate import INPUTS, SHAPES, Validate, WithFraming, scaled
 from tests.graph.flat import classifier
 from tests.heads.ssds import ssd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.artifacts import Stage
+    from convert.types import Stage
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +126,7 @@ def test_a_crop_in_the_wrong_place_fails_parity(worker: Worker) -> None:
 
 
 def _cropping_left(adapted: Adapted) -> Any:
-    import onnx  # noqa: PLC0415 - for this test only
+    import onnx  # for this test only
 
     model = onnx.load_model_from_string(adapted.onnx.data)
     model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 28

@@ -64,7 +64,7 @@ def test_large_arguments_and_answers(worker: Worker) -> None:
 def test_an_error_of_ours_comes_back_whole(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError) as caught:
-        worker.call("convert.writing:make_folder", tmp_path / "file", timeout=60)
+        worker.call("convert.files:make_folder", tmp_path / "file", timeout=60)
     assert caught.value.path == str(tmp_path / "file")
     assert caught.value.hint
 

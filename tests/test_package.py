@@ -64,5 +64,5 @@ def test_the_wheel_runs_in_a_clean_environment(built: Path, tmp_path: Path) -> N
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert out.returncode == 0, out.stdout + out.stderr
-    where = [str(home / "bin" / "python"), "-P", "-c", "import convert.resources as r; print(r.configs())"]
+    where = [str(home / "bin" / "python"), "-P", "-c", "import convert.files as r; print(r.configs())"]
     assert Path(subprocess.check_output(where, text=True, cwd=tmp_path).strip()).is_relative_to(site)

@@ -12,29 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert import __version__
-from convert.artifacts import (
-    Adapted,
-    BatchParity,
-    Color,
-    Evidence,
-    Export,
-    Head,
-    ImageScaling,
-    Int8Agreement,
-    Limits,
-    Metadata,
-    ModelFacts,
-    OnnxModel,
-    Parity,
-    Preprocessing,
-    ResizeMode,
-    Tensor,
-    Translated,
-    Validated,
-)
 from convert.errors import InputError
+from convert.files import Output, sha256
 from convert.findings import Level, Rule
-from convert.framing import Frame
 from convert.heads import HEADS
 from convert.report import (
     BundleReport,
@@ -52,7 +32,27 @@ from convert.report import (
     report_document,
     with_resize_mode,
 )
-from convert.writing import Output, sha256
+from convert.types import (
+    Adapted,
+    BatchParity,
+    Color,
+    Evidence,
+    Export,
+    Frame,
+    Head,
+    ImageScaling,
+    Int8Agreement,
+    Limits,
+    Metadata,
+    ModelFacts,
+    OnnxModel,
+    Parity,
+    Preprocessing,
+    ResizeMode,
+    Tensor,
+    Translated,
+    Validated,
+)
 from tests.examples import examples
 
 PATH = Path("metadata.json")

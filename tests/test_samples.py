@@ -181,7 +181,7 @@ def test_models_json_describes_the_detectors(name: str) -> None:
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_input_and_output_are_those_of_edge_impulse(subject: str) -> None:
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - slow to import
+    from ai_edge_litert.interpreter import Interpreter  # slow to import
 
     interpreter = Interpreter(model_content=model_of(subject))
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -194,7 +194,7 @@ def test_input_and_output_are_those_of_edge_impulse(subject: str) -> None:
 
 @pytest.mark.parametrize(("name", "shape"), [("table-fomo", [1, 12, 12, 2]), ("table-yolov5", [1, 256, 6])])
 def test_detectors_answer_as_those_of_edge_impulse(name: str, shape: list[int]) -> None:
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - slow to import
+    from ai_edge_litert.interpreter import Interpreter  # slow to import
 
     interpreter = Interpreter(model_content=model_of(name))
     (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convert.artifacts import Color, ImageScaling, ModelFormat, ResizeMode
 from convert.heads import HEADS
+from convert.types import Color, ImageScaling, ModelFormat, ResizeMode
 
 
 def test_values_that_stand_in_files() -> None:

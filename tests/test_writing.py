@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import OutputError
-from convert.writing import Output, make_folder, sha256, write, write_all
+from convert.files import Output, make_folder, sha256, write, write_all
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_no_space_left(tmp_path: Path) -> None:
         import resource, sys
         from pathlib import Path
         from convert.errors import OutputError
-        from convert.writing import write_all
+        from convert.files import write_all
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
             write_all(Path(sys.argv[1]), {"first": b"new", "second": bytes(5000)})

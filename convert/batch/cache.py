@@ -39,16 +39,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import __version__
-from convert.artifacts import Metadata
 from convert.batch.plan import Outcome, State
+from convert.emit.files import beside, stale_engines
+from convert.emit.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
 from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places
 from convert.export.choose import bundle_name
+from convert.files import Output, configs, make_folder, sha256, write, write_all
 from convert.findings import Finding, Level
-from convert.nvinfer.bundle import beside, stale_engines
-from convert.nvinfer.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
-from convert.resources import configs
-from convert.writing import Output, make_folder, sha256, write, write_all
+from convert.types import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -288,7 +287,7 @@ def _stem(path: Path) -> str:
 @cached
 def environment(extra: tuple[str, ...] = ()) -> dict[str, str]:
     """Versions of all that computes, and a digest of this program's own files, which people may edit (`configs/`)."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     def found(library: str) -> str:
         try:

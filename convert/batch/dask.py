@@ -1,4 +1,4 @@
-"""The jobs of a batch on a Dask cluster: `Cluster` does what `convert.batch.pool.Pool` does, on many machines.
+"""The jobs of a batch on a Dask cluster: `Cluster` does what `convert.batch.run.Pool` does, on many machines.
 
     pack(job) -> Payload              here: the job, and every file that its conversion may look at
     perform(payload, ...) -> Reply    there, a task of Dask's: in a pool of one process that is kept from task to task
@@ -38,20 +38,20 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from convert.batch.cache import environment, libraries, list_files
 from convert.batch.plan import Outcome, State, failure
-from convert.batch.pool import TIME, Pool, half_of_memory
+from convert.batch.run import TIME, Pool, half_of_memory
+from convert.emit.files import beside, stale_engines
 from convert.errors import ConvertError, InputError, MissingDependencyError
 from convert.export.archive import places
-from convert.nvinfer.bundle import beside, stale_engines
+from convert.files import sha256, write_all
 from convert.report import REPORT, dumps
-from convert.writing import sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from convert.batch.plan import Job
+    from convert.files import Output
     from convert.pipeline import Event
-    from convert.writing import Output
 
 __all__ = ["CONNECT", "PATIENCE", "Cluster", "Payload", "Reply", "deliver", "make_reply", "pack", "perform", "unpack"]
 
@@ -207,7 +207,7 @@ class Cluster:
 
     def _outcome(self, job: Job, future: Any) -> Outcome | None:
         """What became of `job`; None: too many workers have ended that had it."""
-        from distributed import KilledWorker  # noqa: PLC0415 - an extra
+        from distributed import KilledWorker  # an extra
 
         if future.status not in {"finished", "error", "cancelled"}:  # its worker died with the result: it is made again
             with contextlib.suppress(CancelledError):
@@ -281,12 +281,12 @@ class Cluster:
 
 def _distributed() -> Any:
     try:
-        import distributed  # noqa: PLC0415 - an extra
+        import distributed  # an extra
     except ImportError as error:
         raise MissingDependencyError(
             f"--scheduler needs Dask ({error})", hint="pip install 'ei-deepstream[distributed]'"
         ) from error
-    import dask  # noqa: PLC0415
+    import dask
 
     # A lost connection is told once, in our words; and an export of 100 MB is meant to travel.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -296,7 +296,7 @@ def _distributed() -> Any:
 
 async def _identity(address: str) -> str:
     """What is at `address`: "Scheduler", "Worker", "Nanny"."""
-    import distributed  # noqa: PLC0415 - an extra
+    import distributed  # an extra
 
     arguments = distributed.Security().get_connection_args("client")
     async with distributed.rpc(address, connection_args=arguments) as there:
@@ -582,6 +582,6 @@ def _own_pool(seconds: float, memory: int | None) -> Iterator[Pool]:
 
 
 def _own_address() -> str:
-    from distributed import get_worker  # noqa: PLC0415 - there it is
+    from distributed import get_worker  # there it is
 
     return str(get_worker().address)

@@ -38,21 +38,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from convert.artifacts import Metadata, slug
 from convert.errors import ConvertError, InputError, PresetError
 from convert.export.archive import read_file
 from convert.export.choose import bundle_name
 from convert.findings import Level, worst
 from convert.isolation import Failed
 from convert.options import ConvertOptions, table
+from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from convert.files import Output
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.pipeline import Event, Record, Run
-    from convert.writing import Output
 
 __all__ = [
     "BUG",
@@ -184,7 +184,7 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silen
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         observer: is told of every stage, as by `convert.pipeline.run`.
     """
-    from convert.pipeline import convert  # noqa: PLC0415 - the values above travel without what conversions need
+    from convert.pipeline import convert  # the values above travel without what conversions need
 
     start = time.perf_counter()
     try:
@@ -224,7 +224,7 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.artifacts import Adapted, Bundle, Export, Validated  # noqa: PLC0415 - as in execute
+    from convert.types import Adapted, Bundle, Export, Validated  # as in execute
 
     known: dict[str, Any] = {}
     if export := run.last(Export):

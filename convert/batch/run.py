@@ -1,38 +1,359 @@
 """The whole batch: what has not changed is left alone, what the cache has is copied, the rest is converted.
 
-A scheduler (`convert.batch.pool`, or one for several machines) takes jobs and gives outcomes; everything else is here.
+A scheduler (`convert.batch.run`, or one for several machines) takes jobs and gives outcomes; everything else is here.
 Every finished model is in its folder and in the cache at once, so that a run which is killed goes on where it was.
+
+What a batch can find beside what its conversions find: rules EI800 to EI849.
+
+A pool of worker processes on this machine: a model that crashes, hangs or eats memory ends its worker only.
+
+Each worker is a child process (`convert.isolation`) that has imported everything and runs one job after the other; a
+thread of this process watches each one. When a worker ends before its job does, the job has failed, and the next one
+gets a new worker.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
+import os
+import queue
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from convert.batch.cache import Changed, Damaged, Ledger, key_of, restore, store
-from convert.batch.findings import CACHE_DAMAGED, CACHE_UNUSABLE, LEFT_OVER, OLD_BUNDLE, SAME_EXPORT
-from convert.batch.plan import GOOD, State, failure
-from convert.batch.pool import cores
-from convert.errors import OutputError
+from convert.batch.plan import GOOD, Outcome, State, bug, execute, failure
+from convert.errors import ConvertError, OutputError
+from convert.files import make_folder
+from convert.findings import Level, Rule
+from convert.isolation import Died, Failed, Worker, answer, tell
 from convert.report import REPORT
-from convert.writing import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from types import TracebackType
 
     from convert.batch.cache import Cache
-    from convert.batch.plan import Job, Outcome
+    from convert.batch.plan import Job
     from convert.findings import Finding
-    from convert.pipeline import Event
+    from convert.pipeline import Event, Record
 
     Observer = Callable[[Job, Event | Outcome], None]
 
-__all__ = ["Report", "Scheduler", "run"]
+
+__all__ = [
+    "CACHE_DAMAGED",
+    "CACHE_UNUSABLE",
+    "LEFT_OVER",
+    "OLD_BUNDLE",
+    "PRELOAD",
+    "RULES",
+    "SAME_EXPORT",
+    "TIME",
+    "CallEnded",
+    "CallStarted",
+    "InProcessWorker",
+    "Pool",
+    "Report",
+    "Scheduler",
+    "cores",
+    "half_of_memory",
+    "run",
+]
+
+
+CACHE_DAMAGED = Rule(
+    "EI801",
+    Level.WARNING,
+    "an entry of the cache was damaged",
+    "Its digest is not what it should be: a full disk, a power cut or another program changed it. It was thrown away "
+    "and the model converted again, so the result is right.",
+    "Look at the disk if this happens again; `ei-deepstream cache prune` removes every damaged entry.",
+)
+CACHE_UNUSABLE = Rule(
+    "EI802",
+    Level.WARNING,
+    "the cache cannot be written",
+    "The bundles are right, but the next run will convert these models again.",
+    "Free space, repair the permissions of the cache folder, or choose another with --cache-dir.",
+)
+SAME_EXPORT = Rule(
+    "EI803",
+    Level.NOTE,
+    "two models of the batch are the same",
+    "The same export with the same options is converted into two folders; it is done once and copied.",
+    "Remove one of them if it stands there by mistake.",
+)
+LEFT_OVER = Rule(
+    "EI804",
+    Level.NOTE,
+    "the output folder holds a bundle that is not part of the batch",
+    "An earlier run wrote it, or somebody by hand; this run did not look at it and it may be out of date.",
+    "Delete its folder if it is not needed.",
+)
+OLD_BUNDLE = Rule(
+    "EI805",
+    Level.WARNING,
+    "the bundle of an earlier run stands where a model could not be converted",
+    "It was made from another export or with other options, and is easily taken for this one's.",
+    "Repair the model and run the batch again, or delete the folder.",
+)
+
+RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER, OLD_BUNDLE)
+
+
+TIME = 600.0
+"""Seconds for one model, where nothing else is said; the slowest of the real ones takes three."""
+
+PRELOAD = ("convert.translate.worker:preload", "convert.batch.run")
+"""What a worker imports, in order: the TensorFlow stub goes before whatever imports tf2onnx."""
+
+_START = 300.0  # seconds for the imports of a worker, on a machine that is busy with other things
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """Told by a worker: a function that may crash or hang begins, and may take so many seconds."""
+
+    function: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Told by a worker: it has ended."""
+
+
+def cores() -> int:
+    """How many workers keep this process's cores busy."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def half_of_memory() -> int:
+    """Bytes: half of what this machine, or the control group this process is in, has."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        try:
+            whole = min(whole, int(limit.read_text()))
+        except (OSError, ValueError):  # no such hierarchy here, or "max"
+            continue
+    return whole // 2
+
+
+@dataclass
+class Pool:
+    """Runs jobs in `size` processes.
+
+    Args:
+        size: how many; at most one is started for each job.
+        seconds: time limit of a job.
+        memory: bytes a worker may hold; None: any number.
+        preload: modules a worker imports before anything else.
+    """
+
+    size: int
+    seconds: float = TIME
+    memory: int | None = None
+    preload: tuple[str, ...] = PRELOAD
+    _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _said: queue.SimpleQueue[_Said] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _threads: list[_WorkerThread] = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
+        """The outcomes, as they come. `observer` is called in this thread."""
+        source, going = iter(jobs), 0
+        while True:
+            # One more than there are workers: none waits while the caller looks at an outcome.
+            while going <= self.size and (job := next(source, None)) is not None:
+                if len(self._threads) < min(self.size, going + 1):
+                    self._threads.append(_WorkerThread(self, self._todo, self._said))
+                self._todo.put(job)
+                going += 1
+            if not going:
+                return
+            said = self._said.get()
+            if isinstance(said, Outcome):
+                going -= 1
+                yield said
+            elif isinstance(said, tuple):
+                observer(*said)
+            else:
+                raise said
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all workers, at once."""
+        for thread in self._threads:
+            thread.stop()
+        for thread in self._threads:
+            thread.thread.join()
+        self._threads.clear()
+
+
+_Said = Outcome | tuple["Job", "Event"] | Exception
+
+
+class _WorkerThread:
+    """One worker, and the thread that watches it. The worker dies with the thread that started it (see isolation)."""
+
+    def __init__(self, pool: Pool, todo: queue.SimpleQueue[Job | None], said: queue.SimpleQueue[_Said]) -> None:
+        self._pool, self._todo, self._said = pool, todo, said
+        self._worker = Worker(pool.preload)
+        self._stopped = False
+        self.thread = threading.Thread(target=self._run, name="batch", daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Take no more jobs, and end the one that is going on."""
+        self._stopped = True
+        self._todo.put(None)
+        self._worker.kill()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped and (job := self._todo.get()) is not None:
+                self._said.put(self._perform(job))
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._said.put(error)
+        finally:
+            self._worker.close()
+
+    def _perform(self, job: Job) -> Outcome:
+        pool, worker, progress = self._pool, self._worker, _Progress()
+        worker.call("convert.batch.run:ready", timeout=_START)
+        start = time.perf_counter()
+
+        def told(said: Any) -> None:
+            worker.within(progress.update(said))
+            if not isinstance(said, CallStarted | CallEnded):
+                self._said.put((job, said))
+
+        try:
+            outcome: Outcome = worker.call(
+                "convert.batch.run:perform", job, timeout=pool.seconds, memory=pool.memory, told=told
+            )
+        except Died as death:
+            error = progress.error(death, pool.seconds)
+            return _ended(job, error, time.perf_counter() - start, progress.records)
+        except Failed as fault:
+            return bug(job, str(fault), fault.details, time.perf_counter() - start)
+        return outcome
+
+
+@dataclass
+class _Progress:
+    """What is known of a job that goes on in a worker."""
+
+    records: list[Record] = field(default_factory=list)
+    stage: str = ""
+    inside: CallStarted | None = None
+
+    def update(self, said: CallStarted | CallEnded | Event) -> float:
+        """Take note; returns how many seconds what comes next may take."""
+        if isinstance(said, CallStarted):
+            self.inside = said
+            return said.seconds
+        if isinstance(said, CallEnded):
+            self.inside = None
+        elif said.status == "started":
+            self.stage = said.name
+        else:
+            self.records.append(said)
+        return math.inf
+
+    def error(self, death: Died, seconds: float) -> ConvertError:
+        """Why there is no outcome: what `convert` says where it can be said, for the limits of a batch its own words.
+
+        Args:
+            death: of the worker.
+            seconds: the time limit of the whole job.
+        """
+        where = f"while it was in the stage {self.stage}" if self.stage else "before its first stage"
+        if death.reason == f"ran longer than {seconds:g} s":
+            return ConvertError(
+                f"the conversion {death.reason}, {where}",
+                hint="allow more with --time-limit; if it never ends, the file is damaged",
+            )
+        if death.reason.startswith("used more"):
+            return ConvertError(f"the conversion {death.reason}, {where}", hint="allow more with --memory-limit")
+        function = self.inside.function if self.inside else ""
+        if function.startswith("convert.translate."):
+            from convert.translate import died  # only where something crashed
+
+            return died(death)
+        if function.startswith(("convert.validate.", "convert.heads.")):
+            from convert.validate.runtimes import died as crashed  # brings numpy
+
+            return crashed(death, "ONNX Runtime" if ".onnxreference:" in function else "LiteRT")
+        return ConvertError(
+            f"the conversion crashed {where} ({death.reason})",
+            hint="if it was killed, memory may have run out: try fewer --jobs; otherwise report the model",
+        )
+
+
+def _ended(job: Job, error: ConvertError, seconds: float, records: list[Record]) -> Outcome:
+    findings = tuple(finding for record in records for finding in record.findings)
+    return Outcome(job.name, State.FAILED, 3, seconds, findings, error=error, records=tuple(records))
+
+
+class InProcessWorker(Worker):
+    """A `Worker` that is no process: calls run in this one, and its parent is told of them.
+
+    `convert` runs tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is that child already, so
+    all stages run in it: one process a core instead of two, nothing is imported twice, and no model is copied through
+    a pipe. The parent is told what goes on, and so can say what it was that crashed.
+    """
+
+    def start(self) -> Self:
+        """Nothing has to be started."""
+        return self
+
+    def call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        memory: int | None = None,  # noqa: ARG002 - the parent keeps it
+        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent is told at once
+    ) -> Any:
+        """As `Worker.call`; the parent keeps the limits."""
+        tell(CallStarted(function, timeout))
+        kind, value = answer(function, arguments)
+        tell(CallEnded())
+        if kind == "result":
+            return value
+        if kind == "error":
+            raise value
+        raise Failed(*value)
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def ready() -> None:
+    """Import the rest of what a conversion needs, so that no job's time is spent on it."""
+    import ai_edge_litert.interpreter  # noqa: F401 - only the child is to have all this
+    import onnxruntime  # noqa: F401
+
+    import convert.pipeline
+    import convert.validate.comparison  # noqa: F401
+
+
+def perform(job: Job) -> Outcome:
+    """`execute`, telling of every stage."""
+    return execute(job, InProcessWorker(), tell)
 
 
 class Scheduler(Protocol):

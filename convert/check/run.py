@@ -1,36 +1,248 @@
-"""A check from paths to report: find, read, apply the rules, and put the engines of an app together."""
+"""A check from paths to report: find, read, apply the rules, and put the engines of an app together.
+
+Which files a check looks at: those named, and in folders everything that is a DeepStream config by its contents.
+
+The model behind a config, loaded by ONNX Runtime and built by NVIDIA's TensorRT-RTX: on the CPU, if asked for.
+
+What a check found, file by file.
+
+--select and --ignore: rules by id or by the beginning of it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.find import APP, CONFIG, Found, find
-from convert.check.report import Checked, Report
-from convert.errors import ConvertError, InputError
-from convert.nvinfer.parse import MOST_BYTES
-from convert.nvinfer.parse_files import read_ordinary
-from convert.nvinfer.parse_result import Verdict
-from convert.nvinfer.rules import findings
-from convert.nvinfer.rules.gather import Models, Reading, gather, presence, read_config
-from convert.nvinfer.rules.waivers import read_waivers, waived
+from convert.check.context import (
+    Models,
+    Reading,
+    load_context,
+    presence,
+    read_config,
+    read_suppressions,
+    split_suppressed,
+)
+from convert.check.rules import findings
+from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
+from convert.check.rules.preprocessing import is_nhwc
+from convert.errors import ConvertError, InputError, PresetError, ValidationError
+from convert.isolation import Died, Failed, Worker
+from convert.nvinfer.config import MOST_BYTES
+from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.numbers import read_ordinary
+from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from convert.check.app import AppEngine, AppFile, Gie
+    from convert.check.context import CheckTarget, RuleContext, Setting
     from convert.findings import Finding
-    from convert.nvinfer.rules.appread import AppFile, Gie
-    from convert.nvinfer.rules.case import Case, Setting, Where
-    from convert.nvinfer.rules.pipeline import Engine
 
     _App = tuple[AppFile, tuple[Gie, ...]]
 
-__all__ = ["Check"]
+
+__all__ = [
+    "APP",
+    "CONFIG",
+    "SCRIPT",
+    "CheckReport",
+    "CheckedFile",
+    "Checker",
+    "ConfigFile",
+    "ExternalChecks",
+    "Fix",
+    "find_configs",
+    "select_rules",
+]
+
+
+CONFIG, APP, SCRIPT = "nvinfer", "deepstream-app", "script"
+
+_SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf")
+_SCRIPTS: Final = (".sh", ".bash")
+# A larger file in a folder is no config; one that is named is looked at all the same.
+_MOST_IN_FOLDER: Final = 2**20
+_MOST_FILES: Final = 100_000
+_PROPERTY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\[property\]", re.MULTILINE)
+_PROPERTY_MAP = re.compile(rb"^property:", re.MULTILINE)
+# Gst-nvdspreprocess and Gst-nvdsanalytics call their group [property], too; these keys are theirs alone.
+_RELATIVES = re.compile(
+    rb"^[ \t]*(?:processing-width|network-input-shape|target-unique-ids|tensor-name|config-width|osd-mode)[ \t]*[=:]",
+    re.MULTILINE,
+)
+# Groups that only deepstream-app has; [property] is nobody's but nvinfer's and its relatives'.
+_APP_GROUP = re.compile(
+    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source-list|source[0-9]+)\]",
+    re.MULTILINE,
+)
+_APP_MAP = re.compile(
+    rb"^(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|sink[0-9]+):", re.MULTILINE
+)
+_CONFIG_FILE = re.compile(rb"^[ \t]*config-file[ \t]*[=:]", re.MULTILINE)
+_TRTEXEC = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
+_MODELS: Final = (".onnx", ".engine", ".plan", ".tflite", ".lite", ".zip", ".so", ".eim")
+
+
+class ConfigFile(NamedTuple):
+    """A file to check: its bytes, or why they cannot be had."""
+
+    path: str
+    kind: str
+    data: bytes = b""
+    error: InputError | None = None
+
+
+def find_configs(paths: Iterable[str]) -> list[ConfigFile]:
+    """The files that `paths` name, and those in the folders among them; each once, folders sorted."""
+    seen: set[str] = set()
+    found: list[ConfigFile] = []
+    for path in paths:
+        for each in _folder(path) if os.path.isdir(path) else [_named(path)]:  # noqa: PTH112 - text
+            real = os.path.abspath(each.path)  # noqa: PTH100 - a link is another file: paths in it are its own
+            if real not in seen:
+                seen.add(real)
+                found.append(each)
+    return found
+
+
+def _named(path: str) -> ConfigFile:
+    if path.lower().endswith(_MODELS):
+        error = InputError(
+            "check takes configs, not models and libraries",
+            hint="name the config: its onnx-file is looked at, too; `ei-deepstream inspect` describes exports",
+            path=path,
+        )
+        return ConfigFile(path, CONFIG, error=error)
+    try:
+        data = read_ordinary(path, "config", MOST_BYTES)
+    except InputError as error:
+        return ConfigFile(path, CONFIG, error=error)
+    return ConfigFile(path, _kind(path, data) or CONFIG, data)
+
+
+def _folder(path: str) -> list[ConfigFile]:
+    problems: list[InputError] = []
+
+    def unreadable(error: OSError) -> None:
+        reason = f"the folder cannot be read: {error.strerror}"
+        problems.append(InputError(reason, hint="fix its permissions", path=error.filename))
+
+    found: list[ConfigFile] = []
+    for count, name in enumerate(_files(path, unreadable)):
+        if count >= _MOST_FILES:
+            message = f"the folder holds more than {_MOST_FILES:,} configs and scripts"
+            problems.append(InputError(message, hint="name a smaller folder", path=path))
+            break
+        found += _in_folder(name)
+    found += [ConfigFile(error.path or path, CONFIG, error=error) for error in problems]
+    if not found:
+        error = InputError("there is no DeepStream config in the folder", hint="name the config itself", path=path)
+        found.append(ConfigFile(path, CONFIG, error=error))
+    return found
+
+
+def _files(path: str, unreadable: object) -> Iterator[str]:
+    """Files below a folder that may be configs, sorted; links to folders and hidden folders are left out."""
+    assert callable(unreadable)
+    for folder, folders, names in os.walk(path, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith((*_SUFFIXES, *_SCRIPTS)):
+                yield os.path.join(folder, name)  # noqa: PTH118 - text
+
+
+def _in_folder(path: str) -> list[ConfigFile]:
+    try:
+        state = os.stat(path)  # noqa: PTH116 - text
+        if not stat.S_ISREG(state.st_mode) or state.st_size > _MOST_IN_FOLDER:
+            return []
+        data = read_ordinary(path, "config", _MOST_IN_FOLDER)
+    except InputError as error:
+        return [ConfigFile(path, CONFIG, error=error)]
+    except OSError:
+        return []  # a link that leads nowhere, or back to itself
+    kind = _kind(path, data)
+    return [ConfigFile(path, kind, data)] if kind else []
+
+
+def _kind(path: str, data: bytes) -> str | None:
+    """What a file is, by its contents; None: nothing of ours."""
+    if path.lower().endswith(_SCRIPTS) or data.startswith(b"#!"):
+        return SCRIPT if _TRTEXEC.search(data) else None
+    if _PROPERTY.search(data) or (path.lower().endswith((".yml", ".yaml")) and _PROPERTY_MAP.search(data)):
+        return None if _RELATIVES.search(data) else CONFIG
+    groups = _APP_GROUP if b"[" in data[:4096] else _APP_MAP
+    count = len(set(groups.findall(data)))
+    # One of its groups alone is no app yet, unless it names a config.
+    is_app = count > 1 or (count == 1 and _CONFIG_FILE.search(data))
+    return APP if is_app else None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """One file.
+
+    Attributes:
+        path: as the user named it, or the file that leads to it.
+        kind: "nvinfer", "deepstream-app" or "script".
+        verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is a script.
+        exception: what the process dies of.
+        values: what nvinfer reads, as the golden vectors have it; empty unless an nvinfer config is accepted.
+        findings: what the rules found through this file; `waived`: what its comments waive.
+        error: why the file could not be checked.
+        data: the file, to show lines of.
+    """
+
+    path: str
+    kind: str
+    verdict: Verdict | None = None
+    exception: str | None = None
+    values: Mapping[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+    waived: tuple[Finding, ...] = ()
+    error: ConvertError | None = None
+    data: bytes = b""
+
+
+class Fix(NamedTuple):
+    """A file that can be put right: what it is, and what it would be."""
+
+    path: str
+    old: bytes
+    new: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """All files, in the order they were named or found."""
+
+    files: tuple[CheckedFile, ...]
+    where: CheckTarget
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Each finding once: configs may share a label file or a model."""
+        return tuple(dict.fromkeys(finding for file in self.files for finding in file.findings))
+
+    @property
+    def waived(self) -> int:
+        """How many findings are waived."""
+        return len(dict.fromkeys(finding for file in self.files for finding in file.waived))
+
+    @property
+    def error(self) -> ConvertError | None:
+        """The first file that could not be checked."""
+        return next((file.error for file in self.files if file.error), None)
 
 
 @dataclass
-class Check:
+class Checker:
     """A check of some files for one target.
 
     Attributes:
@@ -39,31 +251,33 @@ class Check:
         gate: more that is found in a model, after the rules.
     """
 
-    where: Where
+    where: CheckTarget
     wanted: Callable[[str], bool] = lambda _: True
-    gate: Callable[[Case], Iterable[Finding]] = lambda _: ()
+    gate: Callable[[RuleContext], Iterable[Finding]] = lambda _: ()
     _models: Models = field(default_factory=Models)
     _readings: dict[str, Reading] = field(default_factory=dict)
 
-    def __call__(self, paths: Iterable[str]) -> Report:
+    def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
-        found = find(paths)
+        found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, (_, on) in apps.items() for gie in on if gie.is_nvinfer and gie.path]
         found = self._with_used(found, used)
         settings: dict[str, list[Mapping[str, Setting]]] = {}
         for _, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
-        return Report(tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.where)
+        return CheckReport(
+            tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.where
+        )
 
-    def _read_app(self, found: Found) -> _App:
+    def _read_app(self, found: ConfigFile) -> _App:
         """deepstream-app's config, and the engines that are switched on in it."""
-        from convert.nvinfer.rules.appread import gies, read_app  # noqa: PLC0415 - start-up time of other checks
+        from convert.check.app import gies, read_app  # start-up time of other checks
 
         app = read_app(found.data, found.path, self.where.target.deepstream)
         return app, gies(app)
 
-    def _with_used(self, found: list[Found], used: Iterable[tuple[str, Gie]]) -> list[Found]:
+    def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
         """The configs of engines behind the file that names them, unless they are there already."""
         known = {_key(each.path) for each in found}
         result = list(found)
@@ -75,7 +289,7 @@ class Check:
             result.insert(place + 1, _read(gie.path))
         return result
 
-    def _one(self, found: Found, apps: Mapping[str, _App], settings: list[Mapping[str, Setting]]) -> Checked:
+    def _one(self, found: ConfigFile, apps: Mapping[str, _App], settings: list[Mapping[str, Setting]]) -> CheckedFile:
         try:
             if found.error:
                 raise found.error
@@ -83,45 +297,46 @@ class Check:
                 return self._config(found, settings)
             if found.kind == APP:
                 return self._app(found, *apps[found.path])
-            from convert.nvinfer.rules.script import script_findings  # noqa: PLC0415 - as above
+            from convert.check.rules.app import script_findings  # as above
 
             return self._finished(found, None, script_findings(found.data, found.path, self.where))
         except ConvertError as error:
-            return Checked(found.path, found.kind, error=error, data=found.data)
+            return CheckedFile(found.path, found.kind, error=error, data=found.data)
 
-    def _config(self, found: Found, settings: list[Mapping[str, Setting]]) -> Checked:
+    def _config(self, found: ConfigFile, settings: list[Mapping[str, Setting]]) -> CheckedFile:
         # Only configs that an app leads to are read a second time, for its rules.
         reading = self._reading(found) if settings else read_config(found.path, self.where, found.data)
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            case = gather(reading, self.where, self._models, each)
+            case = load_context(reading, self.where, self._models, each)
             results += findings(case)
             if not case.faults:
                 results += self.gate(case)
         return self._finished(found, first.verdict, results, first.values, first.exception)
 
-    def _app(self, found: Found, app: AppFile, on: tuple[Gie, ...]) -> Checked:
-        from convert.nvinfer.rules.pipeline import AppCase, app_findings  # noqa: PLC0415 - as above
+    def _app(self, found: ConfigFile, app: AppFile, on: tuple[Gie, ...]) -> CheckedFile:
+        from convert.check.app import AppContext  # as above
+        from convert.check.rules.app import app_findings
 
         engines = tuple(self._engine(gie) for gie in on)
-        results = app_findings(AppCase(app, engines, self.where))
+        results = app_findings(AppContext(app, engines, self.where))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
-    def _engine(self, gie: Gie) -> Engine:
-        from convert.nvinfer.rules.pipeline import Engine  # noqa: PLC0415 - as above
+    def _engine(self, gie: Gie) -> AppEngine:
+        from convert.check.app import AppEngine  # as above
 
         here = presence(gie.config, gie.path)
         case = None
         if gie.is_nvinfer and here.here:
             try:
-                case = gather(self._reading(Found(gie.path, CONFIG)), self.where, self._models, gie.settings)
+                case = load_context(self._reading(ConfigFile(gie.path, CONFIG)), self.where, self._models, gie.settings)
             except InputError:
                 case = None  # told where that file is checked
-        return Engine(gie, case, here)
+        return AppEngine(gie, case, here)
 
-    def _reading(self, found: Found) -> Reading:
+    def _reading(self, found: ConfigFile) -> Reading:
         key = _key(found.path)
         if key not in self._readings:
             self._readings[key] = read_config(found.path, self.where, found.data or None)
@@ -129,15 +344,15 @@ class Check:
 
     def _finished(
         self,
-        found: Found,
+        found: ConfigFile,
         verdict: Verdict | None,
         results: Iterable[Finding],
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
-    ) -> Checked:
+    ) -> CheckedFile:
         kept = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
-        stay, gone = waived(kept, found.path, read_waivers(found.data))
-        return Checked(
+        stay, gone = split_suppressed(kept, found.path, read_suppressions(found.data))
+        return CheckedFile(
             path=found.path,
             kind=found.kind,
             verdict=verdict,
@@ -149,11 +364,11 @@ class Check:
         )
 
 
-def _read(path: str) -> Found:
+def _read(path: str) -> ConfigFile:
     try:
-        return Found(path, CONFIG, read_ordinary(path, "config", MOST_BYTES))
+        return ConfigFile(path, CONFIG, read_ordinary(path, "config", MOST_BYTES))
     except InputError as error:
-        return Found(path, CONFIG, error=error)
+        return ConfigFile(path, CONFIG, error=error)
 
 
 def _key(path: str) -> str:
@@ -163,3 +378,114 @@ def _key(path: str) -> str:
 def _order(finding: Finding, path: str) -> tuple[object, ...]:
     """By file, the checked one first, and by line."""
     return finding.path != path, finding.path or "", finding.line or 0, finding.column or 0, finding.id
+
+
+@dataclass
+class ExternalChecks:
+    """Each model, size and batch goes through once.
+
+    Attributes:
+        onnxruntime, tensorrt: which gates are asked for.
+        timeout: seconds for each model and gate.
+    """
+
+    onnxruntime: bool = False
+    tensorrt: bool = False
+    timeout: float = 300.0
+    _known: dict[tuple[object, ...], str | None] = field(default_factory=dict)
+
+    def require(self) -> None:
+        """Say so before anything is checked when a gate cannot be passed.
+
+        Raises:
+            MissingDependencyError: tensorrt-rtx is not installed.
+        """
+        if self.tensorrt:
+            from convert.validate.runtimes import require  # only when asked for
+
+            require()
+
+    def __call__(self, case: RuleContext) -> Iterator[Finding]:
+        """What the gates say about the model of a config, if there is one."""
+        if case.model is None or case.lacking:
+            return
+        path = case.files["onnx-file"].path
+        if self.onnxruntime and (said := self._once(("onnxruntime", path), lambda: _load(path, self.timeout))):
+            yield case.found(ONNX_RUNTIME, said, key="onnx-file")
+        shape = _shape(case)
+        if self.tensorrt and shape and len(case.model.inputs) == 1:
+            batch = int(case.value("batch-size"))
+            said = self._once(("tensorrt", path, shape, batch), lambda: _build(path, shape, batch, self.timeout))
+            if said:
+                yield case.found(TENSORRT, said, key="onnx-file")
+
+    def _once(self, key: tuple[object, ...], run: Callable[[], None]) -> str | None:
+        if key not in self._known:
+            try:
+                run()
+                self._known[key] = None
+            except ValidationError as error:
+                self._known[key] = error.message
+        return self._known[key]
+
+
+def _shape(case: RuleContext) -> tuple[int, int, int] | None:
+    """The input's dimensions behind the batch, in the model's own layout."""
+    if case.network is None or case.model is None:
+        return None
+    channels, height, width = case.network
+    nhwc = is_nhwc(case.model.inputs[0]) and case.value("network-input-order") == 1 and all(case.value("infer-dims"))
+    return (height, width, channels) if nhwc else (channels, height, width)
+
+
+def _load(path: str, timeout: float) -> None:
+    """ONNX Runtime, in a process of its own: a damaged model may take it down."""
+    try:
+        with Worker() as worker:
+            worker.call("convert.check.run:load", path, timeout=timeout)
+    except Died as error:
+        raise ValidationError(f"ONNX Runtime {error.reason} while it loaded the model") from error
+    except Failed as error:
+        raise ValidationError(f"ONNX Runtime failed: {error}") from error
+
+
+def load(path: str) -> None:
+    """`_load`, in the child; raises ValidationError when ONNX Runtime refuses the model."""
+    runtimes.load(runtimes.read_whole(Path(path)))
+
+
+def _build(path: str, shape: tuple[int, int, int], batch: int, timeout: float) -> None:
+    from convert.validate.runtimes import build  # only when asked for
+
+    build(runtimes.read_whole(Path(path)), shape, batch, timeout=timeout)
+
+
+def select_rules(select: Collection[str], ignore: Collection[str]) -> Callable[[str], bool]:
+    """Whether a rule is wanted: all, or those that begin as one of `select`, without those of `ignore`.
+
+    The longer of two beginnings wins: NVI0 selected and NVI07 ignored leaves NVI02; NVI070 selected as well is in.
+
+    Raises:
+        PresetError: no rule begins like that.
+    """
+    if not select and not ignore:
+        return lambda _: True
+    from convert.check.rules import RULES  # start-up time
+
+    ids = tuple(rule.id for rule in RULES)
+    wanted, unwanted = _words(select, ids), _words(ignore, ids)
+
+    def is_chosen(rule: str) -> bool:
+        yes = max((len(word) for word in wanted if rule.startswith(word)), default=0 if wanted else 1)
+        no = max((len(word) for word in unwanted if rule.startswith(word)), default=0)
+        return yes > no
+
+    return is_chosen
+
+
+def _words(values: Iterable[str], ids: tuple[str, ...]) -> tuple[str, ...]:
+    words = [word.strip().upper() for value in values for word in value.split(",") if word.strip()]
+    for word in words:
+        if not any(each.startswith(word) for each in ids):
+            raise PresetError(f"no rule begins with {word!r}", hint="`ei-deepstream explain` lists the rules")
+    return tuple(words)

@@ -52,7 +52,7 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped command needs it
+            from difflib import get_close_matches  # only a mistyped command needs it
 
             if close := get_close_matches(args[0], list(_COMMANDS), 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from error
@@ -69,14 +69,16 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
     if not value or ctx.resilient_parsing:
         return
     if parameter.name == "make_include":
-        from convert.depfile import include_path  # noqa: PLC0415 - only wanted here
-        from convert.resources import configs  # noqa: PLC0415
+        from convert.files import (
+            configs,
+            include_path,
+        )
 
         click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
         ctx.exit()
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and only wanted here
+    from importlib.metadata import PackageNotFoundError, version  # slow, and only wanted here
 
-    from convert import __version__  # noqa: PLC0415
+    from convert import __version__
 
     click.echo(f"ei-deepstream {__version__}")
     for package in ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "tensorflow", "tensorrt-rtx"):

@@ -79,7 +79,7 @@ def batch(
     values = given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:
         raise click.UsageError("--jobs is about this machine; with --scheduler the cluster's workers say how many")
-    from convert.api import run_batch  # noqa: PLC0415 - --help does without
+    from convert.api import run_batch  # --help does without
 
     progress = functools.partial(_progress, hidden=quiet or format_ == "json")
     report = run_batch(paths, output, progress, _waiting, **values)
@@ -88,7 +88,7 @@ def batch(
 
 @contextlib.contextmanager
 def _progress(jobs: Sequence[Job], *, hidden: bool) -> Iterator[Observer]:
-    from convert.render.batch_progress import batch_progress  # noqa: PLC0415 - --help does without
+    from convert.render.batch import batch_progress  # --help does without
 
     with batch_progress(jobs, hidden=hidden) as watch:
         try:
@@ -104,7 +104,7 @@ def _waiting(output: Path) -> None:
 
 def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
     """Show it; the exit code does not depend on the format."""
-    from convert.batch.plan import BUG, State  # noqa: PLC0415
+    from convert.batch.plan import BUG, State
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
     failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED]
@@ -112,15 +112,15 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
     if any(outcome.exit_code == BUG for outcome in failed):
         code = BUG
     if format_ == "json":
-        from convert.render.batch_json import report_document  # noqa: PLC0415
+        from convert.render.machine import batch_output_document
 
-        write_json(report_document(report, output, code))
+        write_json(batch_output_document(report, output, code))
     elif format_ == "junit":
-        from convert.render.junit import batch_junit  # noqa: PLC0415
+        from convert.render.machine import batch_junit
 
         sys.stdout.write(batch_junit(report, fail_on).decode())
     else:
-        from convert.render.batch_text import show_batch  # noqa: PLC0415
+        from convert.render.batch import show_batch
 
         show_batch(report, output, quiet=quiet)
     return code
@@ -150,11 +150,7 @@ def cache() -> None:
 @_PLACE
 def info(cache_dir: Path | None, *, format_: str) -> int:
     """Say where the cache is, how many bundles it holds, and how large it is."""
-    from convert.batch.cache import (  # noqa: PLC0415 - --help does without
-        Cache,
-        cache_folder,
-        usage,
-    )
+    from convert.batch.cache import Cache, cache_folder, usage
 
     used = usage(Cache(cache_folder(cache_dir)))
     if format_ == "json":
@@ -179,8 +175,8 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
 @_PLACE
 def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, everything: bool, format_: str) -> int:
     """Remove bundles from the cache: damaged ones, and those that were not used lately. Bundles in folders stay."""
-    from convert.batch.cache import Cache, cache_folder  # noqa: PLC0415 - --help does without
-    from convert.batch.cache import prune as clear  # noqa: PLC0415
+    from convert.batch.cache import Cache, cache_folder  # --help does without
+    from convert.batch.cache import prune as clear
 
     days = 0.0 if everything else older_than
     pruned = clear(Cache(cache_folder(cache_dir)), older_than=days * 86_400, max_size=max_size)
@@ -192,6 +188,6 @@ def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, ev
 
 
 def _write_ended_well(done: Usage | Pruned) -> None:
-    from convert.report import SCHEMA_VERSION  # noqa: PLC0415 - only for this format
+    from convert.report import SCHEMA_VERSION  # only for this format
 
     write_json({"schema_version": SCHEMA_VERSION, "exit_code": 0, **dataclasses.asdict(done)})

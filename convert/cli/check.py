@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    depfile_option,
-    exit_code,
-    format_option,
-    given,
-    options,
-    reporting,
-    write_json,
-)
+from convert.cli.options import depfile_option, exit_code, format_option, given, options, reporting, write_json
 from convert.options import CheckOptions
 
 if TYPE_CHECKING:
-    from convert.check.report import Fix, Report
+    from convert.check.run import CheckReport, Fix
     from convert.findings import Level
 
 __all__ = ["check", "explain", "targets"]
@@ -52,12 +44,12 @@ def check(
     PATH is a Gst-nvinfer config (.txt, .yml), a config of deepstream-app, a bundle, or a folder of them. Labels, the
     header of the ONNX model and the configs an app leads to are looked at, too.
     """
-    from convert import api  # noqa: PLC0415 - --help does without
+    from convert import api  # --help does without
 
     shown: list[tuple[Fix, str]] = []
 
     def show(fix: Fix) -> None:
-        from convert.check.fix import diff  # noqa: PLC0415 - only when asked for
+        from convert.check.fixes import diff  # only when asked for
 
         shown.append((fix, diff(fix)))
         if diff_ and format_ == "text":
@@ -66,22 +58,22 @@ def check(
     report = api.check(paths, observer=show, **given(values))
     written = bool(values["fix"])
     if diff_ and not written:
-        from convert.check.fix import fixes  # noqa: PLC0415 - only when asked for
-        from convert.nvinfer.rules.choice import chosen  # noqa: PLC0415
+        from convert.check.fixes import fixes  # only when asked for
+        from convert.check.run import select_rules
 
-        for fix in fixes(report, chosen(values["select"], values["ignore"])):
+        for fix in fixes(report, select_rules(values["select"], values["ignore"])):
             show(fix)
     code = exit_code(report.findings, fail_on, error=report.error)
     if format_ != "text":
         _write_check(report, code, format_, fail_on, shown if written or diff_ else None)
     elif written or not diff_:
-        from convert.render.check_text import show_report  # noqa: PLC0415 - only for this format
+        from convert.render.check import show_report  # only for this format
 
         show_report(report, quiet=quiet)
         for fix, _ in () if quiet else shown:
             click.echo(f"fixed {fix.path}")
     if report.error is not None:
-        from convert.render.failure import error_lines  # noqa: PLC0415 - only where something could not be read
+        from convert.render.text import error_lines  # only where something could not be read
 
         sys.stdout.flush()
         for file in report.files:
@@ -90,17 +82,19 @@ def check(
     return code
 
 
-def _write_check(report: Report, code: int, format_: str, fail_on: Level, fixes: list[tuple[Fix, str]] | None) -> None:
+def _write_check(
+    report: CheckReport, code: int, format_: str, fail_on: Level, fixes: list[tuple[Fix, str]] | None
+) -> None:
     if format_ == "json":
-        from convert.render.check_json import report_document  # noqa: PLC0415 - only for this format
+        from convert.render.machine import check_document  # only for this format
 
-        write_json(report_document(report, code, fixes))
+        write_json(check_document(report, code, fixes))
     elif format_ == "sarif":
-        from convert.render.sarif import sarif_document  # noqa: PLC0415
+        from convert.render.machine import sarif_document
 
         write_json(sarif_document(report, code))
     else:
-        from convert.render.junit import check_junit  # noqa: PLC0415
+        from convert.render.machine import check_junit
 
         sys.stdout.write(check_junit(report, fail_on).decode())
 
@@ -110,25 +104,25 @@ def _write_check(report: Report, code: int, format_: str, fail_on: Level, fixes:
 @format_option("text", "json")
 def explain(rules: tuple[str, ...], *, format_: str) -> int:
     """Say what a rule is about, how nvinfer behaves, and what to do; without a RULE, list them all."""
-    from convert.errors import PresetError  # noqa: PLC0415 - --help does without
-    from convert.rulebook import rulebook  # noqa: PLC0415
+    from convert.errors import PresetError  # --help does without
+    from convert.findings import rulebook
 
     book = rulebook()
     wanted = [rule.upper() for rule in rules]
     for rule in wanted:
         if rule not in book:
-            from difflib import get_close_matches  # noqa: PLC0415 - only for a mistyped id
+            from difflib import get_close_matches  # only for a mistyped id
 
             near = get_close_matches(rule, book, 1)
             hint = f"did you mean {near[0]}?" if near else "`ei-deepstream explain` lists them"
             raise PresetError(f"there is no rule {rule!r}", hint=hint)
     found = [book[rule] for rule in wanted] or list(book.values())
     if format_ == "json":
-        from convert.render.rules import rules_document  # noqa: PLC0415 - only for this format
+        from convert.render.text import rules_document  # only for this format
 
         write_json(rules_document(found))
     else:
-        from convert.render.rules import explanation, listing  # noqa: PLC0415
+        from convert.render.text import explanation, listing
 
         sys.stdout.write("\n".join(map(explanation, found)) if wanted else listing(found))
     return 0
@@ -143,8 +137,8 @@ def targets(release: str | None, *, platform: str | None, format_: str) -> int:
 
     A * marks what could not be verified in NVIDIA's own pages or sources; `--format json` says why.
     """
-    from convert.nvinfer.targets import platforms, target  # noqa: PLC0415 - --help does without
-    from convert.nvinfer.targets import targets as all_targets  # noqa: PLC0415
+    from convert.nvinfer.targets import platforms, target  # --help does without
+    from convert.nvinfer.targets import targets as all_targets
 
     found = [each for each in all_targets() if platform in {None, each.platform}]
     if release:
@@ -152,11 +146,11 @@ def targets(release: str | None, *, platform: str | None, format_: str) -> int:
         number = target(release, platform or platforms()[0]).deepstream
         found = [each for each in found if each.deepstream == number]
     if format_ == "json":
-        from convert.render.targets import targets_document  # noqa: PLC0415 - only for this format
+        from convert.render.text import targets_document  # only for this format
 
         write_json(targets_document(found))
     else:
-        from convert.render.targets import details, table  # noqa: PLC0415
+        from convert.render.text import details, table
 
         sys.stdout.write("\n".join(map(details, found)) if release else table(found))
     return 0

@@ -28,7 +28,7 @@ from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
     from convert.findings import Level
-    from convert.framing import Frame
+    from convert.types import Frame
 
 __all__ = ["convert", "inspect"]
 
@@ -85,8 +85,8 @@ def convert(
     values = given(values)
     with as_usage(": "):
         refuse_contradictions(values, pair=sgie is not None)
-    from convert.api import run_conversion  # noqa: PLC0415 - --help does without
-    from convert.render.progress import progress  # noqa: PLC0415
+    from convert.api import run_conversion  # --help does without
+    from convert.render.text import progress
 
     first = export or pgie
     assert first is not None
@@ -108,8 +108,8 @@ def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, qu
 
     Reads, runs nothing, writes nothing. Exit code 0 also when there is nothing to convert: the answer is the result.
     """
-    from convert import api  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.render.inspection import inspection_document, show_inspection  # noqa: PLC0415
+    from convert import api  # brings numpy; --help does without
+    from convert.render.inspection import inspection_document, show_inspection
 
     inspection = api.inspect(path)
     code = exit_code(inspection.findings, fail_on)

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    EXISTING,
-    common,
-    declaration,
-    exit_code,
-    write_json,
-)
+from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
@@ -24,12 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.artifacts import ImageScaling
-    from convert.eim.client import Client, Model, Reply
+    from convert.eim.client import Client, Event, Model, Reply
     from convert.eim.compare import Comparison
-    from convert.eim.inspection import Inspection
-    from convert.eim.proxy import Event
+    from convert.eim.inspect import Inspection
     from convert.findings import Finding, Level
+    from convert.types import ImageScaling
 
 __all__ = ["eim"]
 
@@ -67,14 +60,14 @@ _timeout = click.option(
 
 def _limits(seconds: float) -> Any:
     """The client's limits with `--timeout` for all."""
-    from convert.eim.client import Limits  # noqa: PLC0415 - only a running command needs it
+    from convert.eim.client import Limits  # only a running command needs it
 
     return Limits(start=seconds, answer=seconds)
 
 
 def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
     """The JSON document of a command that has findings, with the keys all commands have."""
-    from convert.report import SCHEMA_VERSION, finding_document  # noqa: PLC0415
+    from convert.report import SCHEMA_VERSION, finding_document
 
     return {
         "schema_version": SCHEMA_VERSION,
@@ -105,9 +98,9 @@ def inspect(
 
     The file is read, never run, unless --hello is given. A reason why it cannot start here is a finding of level error.
     """
-    from convert.eim.client import talk  # noqa: PLC0415
-    from convert.eim.greeting import greeting_findings  # noqa: PLC0415
-    from convert.eim.inspection import inspect as inspect_file  # noqa: PLC0415
+    from convert.eim.bundle import hello_findings
+    from convert.eim.client import talk
+    from convert.eim.inspect import inspect as inspect_file
 
     inspection = inspect_file(target)
     findings = inspection.findings
@@ -115,13 +108,13 @@ def inspect(
     if hello and inspection.kind != "other":
         with talk(target, limits=_limits(timeout)) as client:
             model = client.model
-            findings += greeting_findings(model, target)
+            findings += hello_findings(model, target)
     code = exit_code(findings, fail_on)
     if format_ == "json":
         document = _findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw)
         write_json(document)
     elif not quiet:
-        from convert.render.text import console, show_findings  # noqa: PLC0415 - rich is not needed for JSON
+        from convert.render.text import console, show_findings  # rich is not needed for JSON
 
         out = console()
         for name, text in [*_inspection_lines(inspection), *(_hello_lines(model) if model else [])]:
@@ -241,7 +234,7 @@ def classify(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("Give pictures or --features FILE.")
     if continuous and not features:
         raise click.UsageError("--continuous needs --features FILE.")
-    from convert.eim.client import talk  # noqa: PLC0415 - --help does without
+    from convert.eim.client import talk  # --help does without
 
     with talk(target, stdio=stdio, shared=not unshared, limits=_limits(timeout)) as client:
         for block, key, value in thresholds:
@@ -266,7 +259,7 @@ def _set_threshold(client: Client, block: int | None, key: str, value: float) ->
         int(each["id"]) for each in client.model.thresholds if each.get("type") == "object_detection" and "id" in each
     ]  # fmt: skip
     if not blocks:
-        from convert.errors import PresetError  # noqa: PLC0415
+        from convert.errors import PresetError
 
         raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
     for each in blocks:
@@ -277,9 +270,9 @@ def _classify_inputs(
     client: Client, pictures: tuple[Path, ...], features: Path | None, *, continuous: bool
 ) -> list[tuple[str, NDArray[np.float32]]]:
     """Name and features of everything that is to be sent."""
-    from convert.artifacts import ResizeMode  # noqa: PLC0415
-    from convert.compare.edge_impulse import pack, read_features  # noqa: PLC0415
-    from convert.errors import InputError  # noqa: PLC0415
+    from convert.compare.edge_impulse import pack, read_features
+    from convert.errors import InputError
+    from convert.types import ResizeMode
 
     model = client.model
     if features:
@@ -290,7 +283,7 @@ def _classify_inputs(
             raise InputError("this .eim does not say how long a slice is", path=features, hint="leave out --continuous")
         count = len(data) // model.slice
         return [(f"{features} slice {n}", data[n * model.slice : (n + 1) * model.slice]) for n in range(count)]
-    from convert.images.read import read_fitted  # noqa: PLC0415
+    from convert.images.read import read_fitted
 
     if not model.width or not model.height:
         raise InputError("this .eim takes no pictures", path=pictures[0], hint="give its features with --features")
@@ -300,7 +293,7 @@ def _classify_inputs(
 
 
 def _show_reply(name: str, reply: Reply) -> None:
-    from convert.render.text import console  # noqa: PLC0415 - rich is not needed for JSON
+    from convert.render.text import console  # rich is not needed for JSON
 
     out = console()
     out.print(f"{name}  ({reply.seconds * 1000:.1f} ms)", markup=False)
@@ -368,15 +361,15 @@ def compare(  # noqa: PLR0913 - one parameter an option
       ei-deepstream eim compare model.eim bundle pictures
       ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05
     """
-    from convert.artifacts import ImageScaling  # noqa: PLC0415 - --help does without
-    from convert.eim.client import talk  # noqa: PLC0415
-    from convert.eim.compare import compare as compare_answers  # noqa: PLC0415
-    from convert.eim.sides import other_side  # noqa: PLC0415
-    from convert.images.read import find  # noqa: PLC0415
+    from convert.eim.client import talk
+    from convert.eim.compare import compare as compare_answers
+    from convert.eim.compare import open_backend
+    from convert.images.read import find
+    from convert.types import ImageScaling  # --help does without
 
     files = find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE
-    with talk(target, limits=_limits(timeout)) as client, other_side(other, client.model, scaling, timeout) as ours:
+    with talk(target, limits=_limits(timeout)) as client, open_backend(other, client.model, scaling, timeout) as ours:
         comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
     findings = comparison.all_findings
     code = exit_code(findings, fail_on)
@@ -412,7 +405,7 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def _show_comparison(comparison: Comparison, tolerance: float, *, agrees: bool) -> None:
-    from convert.render.text import console, show_findings  # noqa: PLC0415 - rich is not needed for JSON
+    from convert.render.text import console, show_findings  # rich is not needed for JSON
 
     out = console()
     show_findings(comparison.findings, out)
@@ -446,8 +439,8 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     """
     if (where is None) != info:
         raise click.UsageError("Give a socket, stdin, or --print-info.")
-    from convert.eim.impulse import read_impulse  # noqa: PLC0415 - --help does without
-    from convert.eim.server import print_info, serve_socket, serve_stdin  # noqa: PLC0415
+    from convert.eim.bundle import read_impulse  # --help does without
+    from convert.eim.server import print_info, serve_socket, serve_stdin
 
     impulse = read_impulse(bundle)
     if where is None:
@@ -480,11 +473,11 @@ def pack(
     It runs with the Python that packed it, or, where that is not there, with the ei-deepstream on the PATH; so that
     has to be installed on the machine, and nothing else.
     """
-    from convert.eim.pack import pack as pack_bundle  # noqa: PLC0415 - --help does without
+    from convert.eim.bundle import pack as pack_bundle  # --help does without
 
     written = pack_bundle(bundle, output, interpreter=python)
     if format_ == "json":
-        from convert.report import output_document  # noqa: PLC0415
+        from convert.report import output_document
 
         write_json(_findings_document((), 0, outputs=[output_document(written)]))
     elif not quiet:
@@ -508,7 +501,7 @@ def proxy(socket: Path, target: Path, *, timeout: float, format_: str) -> int:
       ei-deepstream eim proxy /tmp/watch.sock model.eim
       edge-impulse-linux-runner --model-file /tmp/watch.sock
     """
-    from convert.eim.proxy import proxy as run_proxy  # noqa: PLC0415 - --help does without
+    from convert.eim.client import proxy as run_proxy  # --help does without
 
     return run_proxy(socket, target, _line_of_event if format_ == "text" else _json_of_event, start=timeout)
 

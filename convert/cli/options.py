@@ -18,7 +18,7 @@ from convert.options import ConvertOptions, Option, table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from convert.depfile import Reads
+    from convert.files import Reads
     from convert.findings import Finding
     from convert.pipeline import Run
 
@@ -206,7 +206,7 @@ def _begin_depfile(ctx: click.Context, _parameter: click.Parameter, value: Path 
         return None
     if value.suffix != ".d" or value.name == ".d":
         raise click.BadParameter("it has to end in .d, and is about the file that is called so without it")
-    from convert.depfile import recording  # noqa: PLC0415 - few runs need it
+    from convert.files import recording  # few runs need it
 
     return value, ctx.with_resource(recording())
 
@@ -233,8 +233,10 @@ def depfile_option(function: _F) -> _F:
 
 
 def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:
-    from convert.depfile import rule  # noqa: PLC0415 - few runs need it
-    from convert.writing import write  # noqa: PLC0415
+    from convert.files import (
+        rule,
+        write,
+    )
 
     reads.folders += [
         str(value)
@@ -268,16 +270,16 @@ def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
     """Show `run`; the exit code does not depend on the format."""
     code = exit_code(run.findings, fail_on, error=run.error)
     if format_ == "json":
-        from convert.render.json import run_document  # noqa: PLC0415 - only for this format
+        from convert.render.machine import run_document  # only for this format
 
         write_json(run_document(run, code))
     if format_ == "json" or quiet:
         if run.error:
-            from convert.render.failure import error_lines  # noqa: PLC0415
+            from convert.render.text import error_lines
 
             print("\n".join(error_lines(run.error)), file=sys.stderr)  # noqa: T201
     else:
-        from convert.render.text import show_run  # noqa: PLC0415 - rich is not needed for JSON
+        from convert.render.text import show_run  # rich is not needed for JSON
 
         show_run(run)
     return code
@@ -285,6 +287,6 @@ def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
 
 def write_json(document: Any) -> None:
     """The JSON document of a command, on standard output."""
-    from convert.report import dumps  # noqa: PLC0415 - only for this format
+    from convert.report import dumps  # only for this format
 
     sys.stdout.write(dumps(document).decode())

@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    as_usage,
-    common,
-    depfile_option,
-    exit_code,
-    folder_option,
-    given,
-    options,
-    write_json,
-)
+from convert.cli.options import as_usage, common, depfile_option, exit_code, folder_option, given, options, write_json
 from convert.options import SimulateOptions, refuse_simulation
 
 if TYPE_CHECKING:
@@ -69,8 +60,8 @@ def simulate(
         raise click.UsageError(f"Path {str(config)!r} does not exist.")
     if not pictures and not values["tensors"]:
         raise click.UsageError("Missing argument 'PICTURES...': files or folders of pictures, or videos.")
-    from convert import api  # noqa: PLC0415 - --help does without
-    from convert.render.simulation import frames_counted, show_simulation, simulation_document  # noqa: PLC0415
+    from convert import api  # --help does without
+    from convert.render.simulation import frames_counted, show_simulation, simulation_document
 
     with frames_counted(quiet=quiet) as observer:
         result = api.simulate(config, pictures, output, observer=observer, **given(values))
@@ -78,12 +69,12 @@ def simulate(
     if format_ == "json":
         document = simulation_document(result.simulation, result.findings, result.outputs, code)
         if result.comparison is not None:
-            from convert.against.document import against_document  # noqa: PLC0415 - with --against only
+            from convert.compare import against_document  # with --against only
 
             document["against"] = against_document(result.comparison)
         write_json(document)
     elif not quiet:
-        from convert.render.against import beside, show_against  # noqa: PLC0415 - only for people
+        from convert.render.simulation import beside, show_against  # only for people
 
         show_simulation(result.simulation, beside(result.findings, result.comparison), result.outputs)
         if result.comparison is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.artifacts import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 from convert.cli.options import (
     EXISTING,
     adapting,
@@ -23,14 +22,15 @@ from convert.cli.options import (
     validating,
 )
 from convert.errors import InputError
+from convert.files import write
 from convert.options import ConvertOptions, checked
-from convert.writing import write
+from convert.types import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from convert.files import Output
     from convert.findings import Level
-    from convert.writing import Output
 
 __all__ = ["adapt", "emit", "translate", "unpack", "validate"]
 
@@ -46,8 +46,8 @@ def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
 
     Works for every flatbuffer model, also those that cannot be converted yet (int8, sound, motion).
     """
-    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.export.unpack import write as save  # noqa: PLC0415
+    from convert import pipeline  # brings numpy; --help does without
+    from convert.export.unpack import write as save
 
     values = checked(ConvertOptions, values)
     stage = _Saved(pipeline.unpacking(values), lambda result: save(result.artifact, output, result.findings))
@@ -66,13 +66,13 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
 
     A metadata.json beside the model, as unpack writes it, is taken into account.
     """
-    from convert.graph import PRELOAD  # noqa: PLC0415 - --help does without
-    from convert.isolation import Worker  # noqa: PLC0415
+    from convert.isolation import Worker
+    from convert.translate import PRELOAD  # --help does without
 
     values = checked(ConvertOptions, values)
     with Worker(PRELOAD) as worker:
-        from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
-        from convert.graph.translate import Translate  # noqa: PLC0415
+        from convert import pipeline  # imports while the worker does the same
+        from convert.translate import Translate
 
         stage = _Saved(
             Translate(**pipeline.pick(Translate, values), worker=worker),
@@ -96,8 +96,8 @@ def adapt(
     onnx: Path, output: Path, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **values: Any
 ) -> int:
     """Give a translated model short names, a dynamic batch and the output layout Gst-nvinfer reads."""
-    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.graph.adapt import Adapt  # noqa: PLC0415
+    from convert import pipeline  # brings numpy; --help does without
+    from convert.graph.adapt import Adapt
 
     values = checked(ConvertOptions, values)
     stage = _Saved(
@@ -130,11 +130,11 @@ def validate(
     **values: Any,
 ) -> int:
     """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
-    from convert.isolation import Worker  # noqa: PLC0415 - --help does without
+    from convert.isolation import Worker  # --help does without
 
     values = checked(ConvertOptions, values)
-    with Worker(("convert.validate.reference",)) as worker:
-        from convert import pipeline  # noqa: PLC0415 - imports while the worker does the same
+    with Worker(("convert.validate.runtimes",)) as worker:
+        from convert import pipeline  # imports while the worker does the same
 
         stage = _Saved(
             pipeline.proving(values, worker),
@@ -170,8 +170,8 @@ def emit(
     **values: Any,
 ) -> int:
     """Write labels, Gst-nvinfer configs, an app config and the engine build for an adapted model."""
-    from convert import pipeline  # noqa: PLC0415 - brings numpy; --help does without
-    from convert.nvinfer.emit import Emit  # noqa: PLC0415
+    from convert import pipeline  # brings numpy; --help does without
+    from convert.emit import Emit
 
     values = checked(ConvertOptions, values)
     usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
@@ -215,7 +215,7 @@ class _PickUpTranslated:
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
         """Read it."""
-        from convert.graph.reading import read_onnx  # noqa: PLC0415 - brings onnx
+        from convert.graph.adapt import read_onnx  # brings onnx
 
         assert isinstance(artifact, Export)
         return StageResult(Translated(artifact, read_onnx(self.onnx)))
@@ -237,8 +237,8 @@ class _PickUpAdapted:
         Raises:
             InputError: it was made from another model, or for frames that are cropped where this export's are not.
         """
-        from convert.graph.preprocessing import preprocessing  # noqa: PLC0415 - brings onnx
-        from convert.graph.reading import read_head, read_onnx, recorded  # noqa: PLC0415
+        from convert.graph.adapt import read_head, read_onnx, recorded
+        from convert.graph.preprocessing import preprocessing  # brings onnx
 
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
@@ -275,8 +275,8 @@ class _PickUpEvidence:
         Raises:
             InputError: they are of another model.
         """
-        from convert.nvinfer.findings import NOT_MEASURED  # noqa: PLC0415
-        from convert.report import read_evidence  # noqa: PLC0415 - --help does without
+        from convert.emit.findings import NOT_MEASURED
+        from convert.report import read_evidence  # --help does without
 
         assert isinstance(artifact, Adapted)
         if self.evidence is None:
@@ -289,7 +289,7 @@ class _PickUpEvidence:
 
 def _save_evidence(validated: object, output: Path) -> tuple[Output, ...]:
     """What `emit` picks up again, with the digest of the model it is about."""
-    from convert.report import EVIDENCE_SUFFIX, evidence_json  # noqa: PLC0415 - --help does without
+    from convert.report import EVIDENCE_SUFFIX, evidence_json  # --help does without
 
     assert isinstance(validated, Validated)
     return (write(_place(output, validated.adapted.export.name, EVIDENCE_SUFFIX), evidence_json(validated)),)

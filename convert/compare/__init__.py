@@ -1,1 +1,392 @@
-"""Edge Impulse's side of a comparison: what its SDK does before and behind a model."""
+"""Edge Impulse's side of a comparison: what its SDK does before and behind a model.
+
+What DeepStream will show beside what Edge Impulse shows for the same pictures, and why they differ.
+
+What DeepStream shows beside what Edge Impulse answers, as values: picture by picture, and why they differ.
+
+Made by `convert.compare.run`, read by everything that tells about it (the terminal, JSON, the page). Boxes are in
+pixels of the picture for both sides; scores are 0..1.
+
+A comparison as JSON.
+
+What a comparison with Edge Impulse can find besides the differences themselves: rules EI750 to EI799.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from convert.findings import Level, Rule
+
+if TYPE_CHECKING:
+    from convert.findings import Finding
+    from convert.images.scaling import Rect
+
+
+__all__ = [
+    "DIFFERS",
+    "DRIFTS",
+    "NOT_PROVEN",
+    "RESIZE_UNKNOWN",
+    "RULES",
+    "THRESHOLD_UNKNOWN",
+    "Answer",
+    "Cause",
+    "Comparison",
+    "Pair",
+    "Reason",
+    "Row",
+    "Score",
+    "Seen",
+    "Step",
+    "Verdict",
+    "against_document",
+]
+
+
+class Cause(StrEnum):
+    """One thing that the two do each in its own way, in the order of the road from the picture to the screen."""
+
+    FRAMING = "framing"  # squash, letterbox or crop
+    INTERPOLATION = "interpolation"
+    LUMA = "luma"  # how colour becomes grey, and whether before or after scaling
+    COLOUR = "colour"  # RGB or BGR
+    SCALING = "scaling"  # what a level of 0..255 becomes
+    MODEL = "model"  # the original's arithmetic (int8) against the ONNX model's
+    SCORE = "score"  # what counts as an object's confidence
+    THRESHOLD = "threshold"
+    MERGE = "merge"  # cells that touch, boxes that overlap
+    LIMITS = "limits"  # topk, sizes, regions, classes that are left out
+    LABELS = "labels"  # how they are spelled
+
+
+class Verdict(StrEnum):
+    """How a picture's two answers compare.
+
+    SAME: the same label, or the same objects, and scores within the tolerance. DRIFTS: the same label or objects, but
+    a score differs by more than the tolerance, or a box lies elsewhere. DIFFERS: another label, or an object that only
+    one of the two shows.
+    """
+
+    SAME = "same"
+    DRIFTS = "drifts"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A classifier's score for one label; `label` is "" where there is none."""
+
+    class_id: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object, in pixels of the picture."""
+
+    class_id: int
+    label: str
+    score: float
+    box: Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one side says of a picture.
+
+    Attributes:
+        label: of a classifier, what is shown; "" for nothing.
+        score: of that label; 0 for nothing.
+        scores: of a classifier, in class order.
+        objects: of a detector, best first.
+    """
+
+    label: str = ""
+    score: float = 0.0
+    scores: tuple[Score, ...] = ()
+    objects: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same object on both sides; a side that does not have it is None.
+
+    Attributes:
+        overlap: intersection over union; None where one is missing.
+        shift: the largest distance of two edges, pixels of the picture; None where one is missing.
+    """
+
+    deepstream: Seen | None
+    edge_impulse: Seen | None
+    overlap: float | None = None
+    shift: float | None = None
+
+    @property
+    def what(self) -> str:
+        """`matched`; `missed` (DeepStream does not show it) or `additional` (only DeepStream does)."""
+        if self.deepstream is None:
+            return "missed"
+        return "additional" if self.edge_impulse is None else "matched"
+
+    @property
+    def difference(self) -> float | None:
+        """Of the scores, absolute; None where one is missing."""
+        if self.deepstream is None or self.edge_impulse is None:
+            return None
+        return abs(self.deepstream.score - self.edge_impulse.score)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture.
+
+    Attributes:
+        name: of the picture, as in `convert.simulate.results.FrameResult`.
+        width, height: pixels.
+        pairs: of a detector: matched, missed, additional.
+        causes: the fewest things that must be done as Edge Impulse does them for DeepStream to show the same (of a row
+            that drifts: the same within the tolerance); none of them can be left out. Empty where nothing differs.
+        largest: largest difference of two scores of the same label or object.
+        words: what differs, one sentence without a full stop; "" where nothing does.
+    """
+
+    name: str
+    width: int
+    height: int
+    verdict: Verdict
+    deepstream: Answer
+    edge_impulse: Answer
+    pairs: tuple[Pair, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    largest: float = 0.0
+    words: str = ""
+
+    def count(self, what: str) -> int:
+        """How many pairs are `matched`, `missed` or `additional`."""
+        return sum(pair.what == what for pair in self.pairs)
+
+    @property
+    def shift(self) -> float | None:
+        """The largest shift of a matched box, pixels of the picture; None without one."""
+        return max((pair.shift for pair in self.pairs if pair.shift is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How the two do one thing, in words.
+
+    Attributes:
+        same: whether they do it the same way, as far as config and export tell; such a step is no cause.
+    """
+
+    cause: Cause
+    deepstream: str
+    edge_impulse: str
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A cause and the pictures it is named for.
+
+    Attributes:
+        words: a clause that follows "because": "nvinfer squashes where Edge Impulse crops the centre".
+        hint: what to do; None where nothing can be done.
+        pictures: names of those that differ.
+        drifting: names of those that only drift.
+        together: how many of both need another cause, too.
+    """
+
+    cause: Cause
+    words: str
+    hint: str | None
+    pictures: tuple[str, ...] = ()
+    drifting: tuple[str, ...] = ()
+    together: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All pictures.
+
+    Attributes:
+        original: the file Edge Impulse's side ran, as the user named it.
+        task: what the model does.
+        quantized: whether the original computes in integers.
+        tolerance: largest difference of a score that is none.
+        steps: the road of both, in its order.
+        rows: in the pictures' order.
+        reasons: most pictures first.
+        findings: what else must be known.
+    """
+
+    original: str
+    task: str
+    quantized: bool
+    tolerance: float
+    steps: tuple[Step, ...]
+    rows: tuple[Row, ...]
+    reasons: tuple[Reason, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def count(self, verdict: Verdict) -> int:
+        """How many pictures have it."""
+        return Counter(row.verdict for row in self.rows)[verdict]
+
+    @property
+    def largest(self) -> float:
+        """The largest difference of a score."""
+        return max((row.largest for row in self.rows), default=0.0)
+
+    @property
+    def summary(self) -> str:
+        """`7 of 20 pictures differ; 6 because nvinfer squashes where Edge Impulse crops the centre: --frame 16:9`."""
+        total, differ, drift = len(self.rows), self.count(Verdict.DIFFERS), self.count(Verdict.DRIFTS)
+        of = f"of {total} picture{'' if total == 1 else 's'}"
+        if not differ and not drift:
+            return f"0 {of} differ: DeepStream shows what Edge Impulse answers"
+        parts = [f"{differ} {of} {'differs' if differ == 1 else 'differ'}"]
+        parts += [_because(len(reason.pictures), reason) for reason in self.reasons if reason.pictures]
+        if drift:
+            more = " more" if differ else ""
+            parts.append(f"{drift}{more} {'shows' if drift == 1 else 'show'} the same with other numbers")
+            only = [reason for reason in self.reasons if reason.drifting and not reason.pictures]
+            parts += [_because(len(reason.drifting), reason) for reason in only]
+        return "; ".join(parts)
+
+
+def _because(count: int, reason: Reason) -> str:
+    return f"{count} because {reason.words}" + (f": {reason.hint}" if reason.hint else "")
+
+
+def against_document(comparison: Comparison) -> dict[str, Any]:
+    """`{original, task, quantized, tolerance, summary, counts, largest_difference, steps[], reasons[], pictures[]}`.
+
+    Boxes are in pixels of the picture. A number that is none (NaN, infinity) is null. Findings are not in it: they
+    belong to the command's own document.
+    """
+    return {
+        "original": comparison.original,
+        "task": comparison.task,
+        "quantized": comparison.quantized,
+        "tolerance": comparison.tolerance,
+        "summary": comparison.summary,
+        "counts": {verdict.value: comparison.count(verdict) for verdict in Verdict},
+        "largest_difference": _number(comparison.largest),
+        "steps": [
+            {
+                "cause": step.cause.value,
+                "deepstream": step.deepstream,
+                "edge_impulse": step.edge_impulse,
+                "same": step.same,
+            }
+            for step in comparison.steps
+        ],
+        "reasons": [
+            {
+                "cause": reason.cause.value,
+                "words": reason.words,
+                "hint": reason.hint,
+                "pictures": list(reason.pictures),
+                "drifting": list(reason.drifting),
+                "together": reason.together,
+            }
+            for reason in comparison.reasons
+        ],
+        "pictures": [_row(row) for row in comparison.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "width": row.width,
+        "height": row.height,
+        "verdict": row.verdict.value,
+        "words": row.words,
+        "causes": [cause.value for cause in row.causes],
+        "largest_difference": _number(row.largest),
+        "deepstream": _answer(row.deepstream),
+        "edge_impulse": _answer(row.edge_impulse),
+        "pairs": [_pair(pair) for pair in row.pairs],
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "score": _number(answer.score),
+        "scores": [
+            {"class_id": one.class_id, "label": one.label, "score": _number(one.score)} for one in answer.scores
+        ],
+        "objects": [_seen(one) for one in answer.objects],
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "what": pair.what,
+        "deepstream": pair.deepstream and _seen(pair.deepstream),
+        "edge_impulse": pair.edge_impulse and _seen(pair.edge_impulse),
+        "overlap": _number(pair.overlap),
+        "shift": _number(pair.shift),
+        "score_difference": _number(pair.difference),
+    }
+
+
+def _seen(one: Seen) -> dict[str, Any]:
+    box = {name: _number(getattr(one.box, name)) for name in ("left", "top", "width", "height")}
+    return {"class_id": one.class_id, "label": one.label, "score": _number(one.score), **box}
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+DIFFERS = Rule(
+    "EI750",
+    Level.WARNING,
+    "DeepStream shows something else than Edge Impulse answers",
+    why="With this config the device will not show what Studio and the Edge Impulse runners give for the same picture. "
+    "The causes are those things which have to be done as Edge Impulse does them for the results to be the same.",
+    fix="do what the cause's hint says, and simulate again; where there is none, judge by the accuracy on your own "
+    "labelled pictures which of the two is right",
+)
+DRIFTS = Rule(
+    "EI751",
+    Level.NOTE,
+    "DeepStream shows the same as Edge Impulse, with other scores or boxes elsewhere",
+    why="Scores near a threshold will be on its other side in other pictures.",
+    fix="as for EI750, where the threshold is near the scores that you expect",
+)
+NOT_PROVEN = Rule(
+    "EI752",
+    Level.WARNING,
+    "nothing proves that the ONNX model was made of this original",
+    why="An ONNX model that ei-deepstream converted says what it was made of; this one does not. If the two are not "
+    "the same model, every difference between them is named as one of their arithmetic (model).",
+    fix="convert the export with ei-deepstream, or make sure that the original is the right one",
+)
+RESIZE_UNKNOWN = Rule(
+    "EI753",
+    Level.WARNING,
+    "how Edge Impulse resized pictures is not recorded",
+    why="Exports before Studio 1.57.2 do not say it. Squash is assumed; where that is wrong, Edge Impulse's side of "
+    "the comparison is, too.",
+    fix="look at the image block in Studio; convert with --resize-mode, or compare with a newer export",
+)
+THRESHOLD_UNKNOWN = Rule(
+    "EI754",
+    Level.NOTE,
+    "Edge Impulse's threshold is not recorded",
+    why="0.5 is assumed, which is what Studio gives a detector whose threshold nobody moved.",
+    fix="compare with an export that holds model-parameters/",
+)
+RULES = (DIFFERS, DRIFTS, NOT_PROVEN, RESIZE_UNKNOWN, THRESHOLD_UNKNOWN)
+"""In the order of their ids."""

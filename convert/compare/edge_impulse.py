@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.artifacts import ImageScaling, ModelFacts
     from convert.isolation import Worker
+    from convert.types import ImageScaling, ModelFacts
 
 __all__ = ["LUMA", "Original", "pack", "read_features", "read_original", "unpack"]
 
@@ -83,12 +83,12 @@ class Original:
         Raises:
             ValidationError: LiteRT cannot run the model.
         """
-        from convert.validate import reference  # noqa: PLC0415 - brings numpy
+        from convert.validate import runtimes  # brings numpy
 
         arguments = (self.model, picture[None], self.scaling)
         if head(self.facts.task).is_cut and not encoded:
             return self._call("convert.compare.edge_impulse:_whole", *arguments)
-        return reference.outputs(*arguments, self.worker, self.timeout)
+        return runtimes.outputs(*arguments, self.worker, self.timeout)
 
     def answer(
         self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False
@@ -118,10 +118,10 @@ class Original:
 
 def _whole(model: bytes, picture: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
     """In the child: boxes, classes, scores and count of an SSD."""
-    from convert.heads.ssd import output_order  # noqa: PLC0415 - brings LiteRT's schema
-    from convert.validate import reference  # noqa: PLC0415
+    from convert.heads.ssd import output_order  # brings LiteRT's schema
+    from convert.validate import runtimes
 
-    outputs = reference.run(model, picture, scaling, whole=True)
+    outputs = runtimes.run_tflite(model, picture, scaling, whole=True)
     return [outputs[place] for place in output_order(model)]
 
 
@@ -148,7 +148,7 @@ def read_original(
 
 def pack(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """float32 [H*W] from a uint8 picture [H,W,3] in RGB order or [H,W,1]; grey becomes r = g = b."""
-    import numpy as np  # noqa: PLC0415 - importing this module must stay light
+    import numpy as np  # importing this module must stay light
 
     values = picture.astype(np.uint32)
     red, green, blue = (values[..., min(channel, values.shape[-1] - 1)] for channel in range(3))
@@ -160,7 +160,7 @@ def unpack(features: NDArray[np.float32], height: int, width: int, channels: int
 
     What no picture packs to (below 0, above 0xFFFFFF, NaN) is clamped; the original's cast of it is undefined in C++.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     packed = np.fmin(np.fmax(features, np.float32(0)), np.float32(0xFFFFFF)).astype(np.uint32)
     shifts = np.array([16, 8, 0], np.uint32)
@@ -177,7 +177,7 @@ def read_features(path: Path) -> NDArray[np.float32]:
     Raises:
         InputError: not readable, or not numbers.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     try:
         text = path.read_text(encoding="utf-8-sig").strip()

@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.eim.hello import NO_PARAMETER
-from convert.eim.impulse import read_impulse
+from convert.eim.bundle import NO_PARAMETER, read_impulse
 from convert.eim.server import print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
 

@@ -3,30 +3,38 @@
 Scores are compared label by label, boxes pair by pair. A box that only one of the two reports is excused when the
 other's score for it could lie on the other side of the threshold; FOMO boxes that differ only by the slips of the SDK's
 merging are excused, too.
+
+What `eim compare` can hold an .eim against: a bundle, or the .tflite it was trained as.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from convert.compare.edge_impulse import pack
+from convert.compare.edge_impulse import pack, read_original
 from convert.eim import findings as rules
+from convert.eim.bundle import read_impulse
 from convert.errors import InputError
 from convert.images.read import read_fitted
+from convert.types import ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.artifacts import ResizeMode
-    from convert.eim.client import Client
+    from convert.compare.edge_impulse import Original
+    from convert.eim.client import Client, Model
+    from convert.eim.model import Loaded
     from convert.findings import Finding
 
-__all__ = ["Comparison", "Pair", "Pictured", "Reference", "compare", "difference"]
+
+__all__ = ["Comparison", "Pair", "Pictured", "Reference", "compare", "difference", "open_backend"]
+
 
 _SAME = 0.5  # intersection over union from which two boxes of a label are the same object
 
@@ -279,3 +287,67 @@ def _moved(one: dict[str, Any], other: dict[str, Any]) -> int:
 
 def _named(box: dict[str, Any]) -> str:
     return f"{box['label']} at {box['x']},{box['y']} {box['width']}x{box['height']}"
+
+
+_FLATBUFFERS = frozenset({".tflite", ".lite"})
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """A bundle: the features are packed and unpacked as the protocol carries them."""
+
+    loaded: Loaded
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        impulse = self.loaded.impulse
+        return impulse.height, impulse.width, impulse.channels
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.loaded.impulse.labels
+
+    @property
+    def resize_mode(self) -> ResizeMode | None:
+        return self.loaded.impulse.preprocessing.resize_mode
+
+    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
+        return self.loaded.classify(pack(picture), threshold, as_sdk=as_sdk).result
+
+
+@dataclass(frozen=True)
+class _Flatbuffer:
+    """An original, resized as the .eim says."""
+
+    original: Original
+    resize_mode: ResizeMode | None
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        return self.original.size
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.original.labels
+
+    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
+        return self.original.classify(picture, threshold, as_sdk=as_sdk)
+
+
+@contextlib.contextmanager
+def open_backend(path: Path, model: Model, scaling: ImageScaling, timeout: float) -> Iterator[Reference]:
+    """What is at `path`; a flatbuffer gets its labels and resize mode from the .eim's `model`.
+
+    Raises:
+        InputError, ValidationError: it cannot be read or run.
+    """
+    if path.suffix.lower() in _FLATBUFFERS:
+        from convert.isolation import Worker  # LiteRT's side
+
+        mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
+        with Worker() as worker:
+            yield _Flatbuffer(read_original(path, model.labels, scaling, worker, timeout), mode)
+        return
+    from convert.eim.model import Loaded  # ONNX Runtime
+
+    yield _Bundle(Loaded(read_impulse(path)))

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convert.artifacts import Limits
 from convert.compare.edge_impulse import unpack
 from convert.errors import InputError
 from convert.heads import head
 from convert.heads.base import Rules
-from convert.validate import runtime
-from convert.validate.decoding import with_raw
-from convert.validate.preprocess import as_nvinfer
+from convert.types import Limits
+from convert.validate import runtimes
+from convert.validate.comparison import with_raw
+from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.eim.impulse import Impulse
+    from convert.eim.bundle import Impulse
 
 __all__ = ["Answer", "Loaded"]
 
@@ -48,7 +48,7 @@ class Loaded:
 
     def __init__(self, impulse: Impulse) -> None:
         self.impulse = impulse
-        self._session = runtime.load(_with_raw_outputs(impulse) if impulse.detects else impulse.onnx)
+        self._session = runtimes.load(_with_raw_outputs(impulse) if impulse.detects else impulse.onnx)
         self._names = [output.name for output in self._session.get_outputs()]
         self.classify(np.zeros(impulse.features, np.float32), impulse.threshold)  # warm, and known to work
 
@@ -58,7 +58,7 @@ class Loaded:
         Args:
             features: one float32 a pixel, packed.
             threshold: a detector's.
-            as_sdk: merge FOMO's cells with the SDK's slips (`convert.heads.edge_impulse.fomo`).
+            as_sdk: merge FOMO's cells with the SDK's slips (`convert.heads.decoding.fomo`).
 
         Raises:
             ValidationError: the model fails.
@@ -68,7 +68,7 @@ class Loaded:
         picture: NDArray[Any] = unpack(features, impulse.height, impulse.width, impulse.channels)
         tensor = as_nvinfer(picture[np.newaxis], impulse.preprocessing)
         prepared = time.perf_counter()
-        outputs = dict(zip(self._names, runtime.run(self._session, tensor), strict=True))
+        outputs = dict(zip(self._names, runtimes.run_onnx(self._session, tensor), strict=True))
         limits = None
         if impulse.overlap is not None:
             limits = Limits(sys.maxsize if impulse.detections is None else impulse.detections, 0.0, impulse.overlap)
@@ -82,7 +82,7 @@ class Loaded:
 
 def _with_raw_outputs(impulse: Impulse) -> bytes:
     """The model with its raw tensors as outputs, too."""
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with onnx, which classifiers do without
+    from google.protobuf.message import DecodeError  # comes with onnx, which classifiers do without
 
     try:
         return with_raw(impulse.onnx)

@@ -22,10 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Color, Metadata, ModelFacts, slug
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.enumerators import NOT_CAMERAS
-from convert.export.facts import class_count
+from convert.export.facts import NOT_CAMERAS, class_count
 from convert.export.findings import (
     ANOTHER_MODELS_DOCUMENT,
     CONDITIONAL_ARRAY,
@@ -37,17 +35,18 @@ from convert.export.findings import (
     UNREADABLE_PARAMETER,
 )
 from convert.export.models import ONNX_FORMS, describe
+from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.report import METADATA, UnpackedModel
-from convert.writing import sha256
+from convert.types import Color, Metadata, ModelFacts, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.artifacts import ImageScaling, ResizeMode
     from convert.export.archive import Tree
     from convert.export.models import Candidate, Entry, Listing
     from convert.findings import Finding
+    from convert.types import ImageScaling, ResizeMode
 
 __all__ = [
     "Beside",

@@ -3,17 +3,50 @@
 Everything is read from shapes, types and operators; names in the flatbuffer are the exporter's whim. The last layers
 are heads' (`convert.heads`). Where a shape fits several of them, `possible_tasks` gives all, the
 usual one first, and the metadata decides among them.
+
+What an ONNX model says of itself, in the words of a flatbuffer's facts: input and grids NHWC, batch 1.
+
+Edge Impulse writes ONNX in two places: `onnx-trained.h` of TensorRT deployments (NHWC, from the flatbuffer) and the
+`.onnx` of YOLO blocks (NCHW, from PyTorch). Only what the file declares is read; nothing is computed and no node is
+looked into. The translation stage checks it (`convert.translate.worker`).
+
+Edge Impulse's enumerations, as `model_metadata.h` and `model_variables.h` spell and number them.
+
+Numbers and names are those of the SDK's `ei_constants.h` and of older `model_metadata.h`; a macro may hold either.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import ModelFacts, Tensor
+from convert.errors import InputError, UnsupportedModelError
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
+from convert.onnx_header import Damaged, Value, parse_header
+from convert.types import ImageScaling, ModelFacts, ResizeMode, Tensor
 
-__all__ = ["class_count", "facts", "facts_of", "possible_tasks"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+__all__ = [
+    "ANOMALY_TYPES",
+    "DATATYPE",
+    "ENGINE",
+    "LAST_LAYER",
+    "NOT_CAMERAS",
+    "RESIZE",
+    "SCALING",
+    "SENSOR",
+    "VISUAL_ANOMALY",
+    "Enumeration",
+    "class_count",
+    "facts",
+    "facts_of",
+    "onnx_facts",
+    "possible_tasks",
+]
+
 
 _MOVING: Final = frozenset(
     {
@@ -136,3 +169,163 @@ def _quantization(graph: Graph) -> str:
     if weights & {"int8", "uint8", "int4", "int2", "uint4"}:
         return "dynamic-range"
     return "float16-weights" if "float16" in weights | activations else "float32"
+
+
+_CHANNELS: Final = {1, 3}
+_QUANTIZED: Final = frozenset(
+    {
+        *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"),
+        *("QLinearConv", "QLinearMatMul", "QuantizeLinear"),
+    }
+)
+_SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
+"""Operators that tell last layers apart, by the names a flatbuffer has for them."""
+
+_DAMAGED: Final = "download the export again"
+
+
+def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
+    """The facts, and what the last layer can be, the usual meaning first.
+
+    Raises:
+        InputError: not an ONNX model, or a damaged one.
+        UnsupportedModelError: several inputs, or weights in another file.
+    """
+    try:
+        header = parse_header(data)
+    except Damaged as error:
+        raise InputError("this is not an ONNX model, or a damaged one", hint=_DAMAGED) from error
+    if not header.nodes or not header.outputs or not header.domains:
+        raise InputError("this ONNX model is empty", hint=_DAMAGED)
+    if header.external:
+        raise UnsupportedModelError(
+            "the model's weights lie in another file", hint="save the model with its weights in one .onnx file"
+        )
+    inputs = [_onnx_tensor(value) for value in header.inputs]
+    if len(inputs) != 1:
+        raise UnsupportedModelError(
+            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
+        )
+    outputs = [_onnx_tensor(value) for value in header.outputs]
+    operators = {node.op for node in header.nodes}
+    source, is_nchw = _nhwc(inputs[0])
+    tasks, outputs = _tasks(source, outputs, operators, is_nchw=is_nchw)
+    quantization = "int8" if operators & _QUANTIZED else source.dtype
+    return ModelFacts(source, tuple(outputs), tuple(sorted(operators)), quantization, tasks[0]), tasks
+
+
+def _onnx_tensor(value: Value) -> Tensor:
+    """Of a graph; a batch that is left open is 1, as it will be run."""
+    shape = [size if size and size > 0 else None for size in value.shape]
+    if shape and shape[0] is None:
+        shape[0] = 1
+    return Tensor(value.name, tuple(shape), value.numpy_type)
+
+
+def _nhwc(tensor: Tensor) -> tuple[Tensor, bool]:
+    """The input as a flatbuffer would have it, and whether it is NCHW.
+
+    Where first and last dimension could both be channels it is, as ONNX has it by its own convention.
+    """
+    match tensor.shape:
+        case (batch, channels, height, width) if channels in _CHANNELS:
+            return Tensor(tensor.name, (batch, height, width, channels), tensor.dtype), True
+    return tensor, False
+
+
+def _tasks(
+    source: Tensor, outputs: list[Tensor], operators: set[str], *, is_nchw: bool
+) -> tuple[tuple[str, ...], list[Tensor]]:
+    match source.shape:
+        case (_, 1, _, _) | (_, _, 1, _):
+            return (NOT_IMAGE,), outputs
+        case (_, int() as height, int() as width, channels) if channels in _CHANNELS and len(outputs) == 1:
+            pass
+        case (_, _, _, _):
+            return (UNKNOWN,), outputs
+        case _:
+            return (NOT_IMAGE,), outputs
+    names = frozenset(_SAME_AS.get(name, name) for name in operators)
+    tasks = possible_heads(LastLayer(height, width, outputs[0].shape, names))
+    match outputs[0].shape:
+        case (batch, depth, rows, columns) if is_nchw and tasks[0] == UNKNOWN:
+            turned: Sequence[int | None] = (batch, rows, columns, depth)
+            tasks = possible_heads(LastLayer(height, width, tuple(turned), names))
+            outputs = [Tensor(outputs[0].name, tuple(turned), outputs[0].dtype)]
+    return tasks, outputs
+
+
+class Enumeration:
+    """One enumeration.
+
+    Args:
+        prefix: what its enumerators' names start with.
+        values: name without prefix -> what we call it.
+        numbers: number -> name without prefix.
+    """
+
+    def __init__(self, prefix: str, values: Mapping[str, str], numbers: Mapping[int, str]) -> None:
+        self.prefix = prefix
+        self._values = values
+        self._numbers = numbers
+
+    def by_name(self, name: str) -> str | None:
+        """Our value of the enumerator `name` (with prefix), None for an unknown one."""
+        return self._values.get(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
+
+    def by_number(self, number: int) -> str | None:
+        """Our value of `number`, None for an unknown one."""
+        return self._values.get(self._numbers.get(number, ""))
+
+
+def _numbered(prefix: str, names: Mapping[int, str]) -> Enumeration:
+    return Enumeration(prefix, {name: name.lower() for name in names.values()}, names)
+
+
+RESIZE: Final = Enumeration(
+    "EI_CLASSIFIER_RESIZE_",
+    {mode.name: mode.value for mode in ResizeMode},
+    dict(enumerate(mode.name for mode in ResizeMode)),
+)
+"""Studio 1.57.2 and later: none 0, fit-shortest 1, fit-longest 2, squash 3."""
+
+_SCALINGS: Final = {
+    "NONE": ImageScaling.NONE,
+    "0_255": ImageScaling.FROM_0_TO_255,
+    "TORCH": ImageScaling.TORCH,
+    "MIN1_1": ImageScaling.MINUS_1_TO_1,
+    "MIN128_127": ImageScaling.MINUS_128_TO_127,
+    "BGR_SUBTRACT_IMAGENET_MEAN": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
+}
+SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", _SCALINGS, dict(enumerate(_SCALINGS)))
+
+_LAST_LAYERS: Final = {
+    -1: ("UNKNOWN", UNKNOWN),
+    **{each.last_layer[0]: (each.last_layer[1], each.id) for each in HEADS if each.last_layer},
+}
+LAST_LAYER: Final = Enumeration(
+    "EI_CLASSIFIER_LAST_LAYER_",
+    dict(_LAST_LAYERS.values()),
+    {number: name for number, (name, _) in _LAST_LAYERS.items()},
+)
+
+_SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")
+SENSOR: Final = _numbered("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
+
+NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
+"""Sensors whose samples are no pictures, whatever shape a processing block gives them; "fusion" may hold a camera."""
+
+_ENGINES: Final = (
+    *("UTENSOR", "TFLITE", "CUBEAI", "TFLITE_FULL", "TENSAIFLOW", "TENSORRT", "DRPAI", "TFLITE_TIDL", "AKIDA"),
+    *("SYNTIANT", "ONNX_TIDL", "MEMRYX", "ETHOS_LINUX", "ATON", "CEVA_NPN"),
+)
+ENGINE: Final = _numbered("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
+
+DATATYPE: Final = _numbered("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
+"""TensorFlow Lite's own numbers (`TfLiteType`)."""
+
+ANOMALY_TYPES: Final = _numbered(
+    "EI_ANOMALY_TYPE_", {0: "UNKNOWN", 1: "KMEANS", 2: "GMM", 3: "VISUAL_GMM", 4: "VISUAL_PATCHCORE"}
+)
+VISUAL_ANOMALY: Final = frozenset({"visual_gmm", "visual_patchcore"})
+"""The kinds whose picture model is the anomaly detector itself."""

@@ -16,25 +16,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.artifacts import Metadata, ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, file_type, is_onnx
-from convert.export.cpp.arrays import Array, Incbin, check_array, read_source
-from convert.export.cpp.scanner import source_bytes
-from convert.export.enumerators import NOT_CAMERAS
-from convert.export.facts import facts_of, possible_tasks
+from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
+from convert.export.cpp_scanner import source_bytes
+from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
 from convert.export.findings import CONTRADICTION
-from convert.export.onnxfacts import onnx_facts
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import is_tflite, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
+from convert.types import Metadata, ModelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from convert.artifacts import ModelFacts
     from convert.export.archive import Member, Tree
     from convert.findings import Finding
+    from convert.types import ModelFacts
 
 __all__ = [
     "EON_FORMS",
@@ -274,7 +272,7 @@ def _compiled_symbol(data: bytes, stem: str) -> str:
 
 def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
     """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
-    from convert.export.eon.rebuild import rebuild  # noqa: PLC0415 - brings the schema classes; most exports do without
+    from convert.export.eon import rebuild  # brings the schema classes; most exports do without
 
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member.path, member.path, symbol, size=member.size)

@@ -13,19 +13,19 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode
 from convert.errors import InputError
-from convert.export.cpp.declarations import Declaration, Field, Header, names_in, read_header, string_of
-from convert.export.cpp.scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.export.enumerators import ANOMALY, DATATYPE, ENGINE, LAST_LAYER, RESIZE, SCALING, SENSOR, VISUAL_ANOMALY
+from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
+from convert.export.facts import ANOMALY_TYPES, DATATYPE, ENGINE, LAST_LAYER, RESIZE, SCALING, SENSOR, VISUAL_ANOMALY
 from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
+from convert.types import Color, ImageScaling, Metadata, ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.export.enumerators import Enumeration
+    from convert.export.facts import Enumeration
     from convert.findings import Finding
 
 __all__ = ["Block", "File", "Macros", "Recorded", "Values", "read_recorded"]
@@ -136,7 +136,7 @@ class _Reader:
         datatype = macro.enumerator("CLASSIFIER_TFLITE_INPUT_DATATYPE", DATATYPE)
         quantized = macro.boolean("CLASSIFIER_QUANTIZATION_ENABLED")
         resize = macro.enumerator("CLASSIFIER_RESIZE_MODE", RESIZE)
-        anomaly = macro.enumerator("CLASSIFIER_HAS_ANOMALY", ANOMALY)
+        anomaly = macro.enumerator("CLASSIFIER_HAS_ANOMALY", ANOMALY_TYPES)
         return Metadata(
             width=macro.integer("CLASSIFIER_INPUT_WIDTH") or None,
             height=macro.integer("CLASSIFIER_INPUT_HEIGHT") or None,
@@ -191,7 +191,7 @@ class _Reader:
     def _has_anomaly(self, tokens: tuple[Token, ...]) -> bool | None:
         if names_in(tokens) in (["true"], ["false"]):  # until 2023
             return names_in(tokens) == ["true"]
-        kind = self.values.enumerator("has_anomaly", tokens, ANOMALY)
+        kind = self.values.enumerator("has_anomaly", tokens, ANOMALY_TYPES)
         return None if kind is None else kind != "unknown"
 
     def _typed(self, kind: str, reached: frozenset[str] | None) -> list[Declaration]:

@@ -485,7 +485,7 @@ class _Table:
 
 @cache
 def _builtin_names() -> Mapping[int, str]:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator  # noqa: PLC0415 - see above
+    from ai_edge_litert.schema_py_generated import BuiltinOperator  # see above
 
     return {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
 
@@ -505,7 +505,7 @@ def called_operator(model: Any, call: Any) -> str:
 
 def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list[Any]:
     """A model's `operatorCodes`, of BuiltinOperator, custom code and version each."""
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - see above
+    from ai_edge_litert import schema_py_generated as schema  # see above
 
     result = []
     for builtin, custom, version in codes:
@@ -518,7 +518,7 @@ def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list
 
 def unpack(model: bytes) -> Any:
     """The object form (`ModelT`) of a flatbuffer that has been verified."""
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - see above
+    from ai_edge_litert import schema_py_generated as schema  # see above
 
     return schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
 
@@ -529,9 +529,9 @@ def pack(model: Any) -> bytes:
     Tensors' data is aligned to 16 bytes, as the schema demands and Python's generated classes do not do by themselves:
     the buffers of `model` are replaced by aligned ones. The same objects give the same bytes.
     """
-    import flatbuffers  # noqa: PLC0415 - see above
-    import numpy as np  # noqa: PLC0415
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415
+    import flatbuffers  # see above
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
 
     class Aligned(schema.BufferT):  # type: ignore[misc] # generated without annotations
         """A buffer whose data starts at a multiple of 16."""

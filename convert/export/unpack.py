@@ -11,25 +11,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
 from convert.errors import ConvertError, PresetError
 from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
 from convert.export.findings import NO_PARAMETERS
 from convert.export.models import list_models
 from convert.export.tflite import content_digest
+from convert.files import sha256, write_all
 from convert.heads import CONVERTIBLE, HEADS
 from convert.report import METADATA, metadata_json
-from convert.writing import sha256, write_all
+from convert.types import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.artifacts import ModelFacts
     from convert.export.archive import Source, Tree
     from convert.export.models import Entry, Listing
+    from convert.files import Output
     from convert.findings import Finding
-    from convert.writing import Output
+    from convert.types import ModelFacts
 
 __all__ = ["Found", "Inspection", "Unpack", "inspect", "write"]
 
@@ -127,7 +127,7 @@ class Unpack:
             *others(listing, entry, tree),
         )
         if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
-            from convert.export.dequantize.rewrite import in_float32  # noqa: PLC0415 - brings the schema classes
+            from convert.export.dequantize import in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)

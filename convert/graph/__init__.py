@@ -1,4 +1,1 @@
-"""From flatbuffer to the ONNX model that is shipped: translate (tf2onnx, in a child process) and adapt (our passes)."""
-
-PRELOAD = ("convert.graph.worker:preload",)
-"""What a `convert.isolation.Worker` preloads for translation; here, where it costs no import."""
+"""The graph of the ONNX model: editing, clean-up, batch, preprocessing in front, and `adapt`, which runs them all."""

@@ -1,21 +1,52 @@
-"""Stage 3: tf2onnx's graph becomes the model that is shipped."""
+"""Stage 3: tf2onnx's graph becomes the model that is shipped.
+
+All passes in their order, and what must hold of the model at the end.
+
+After each pass the ONNX checker reads the model: a pass that breaks it is a bug of ours, found where it was made.
+
+Makes the model's bytes depend on nothing but what it computes: order, names, storage, header.
+
+tf2onnx numbers tensors by a process-wide counter and iterates over sets, so its bytes differ from run to run; TFLite
+names hold `;` and `:`, which break nvinfer's key files. Here nodes come depth first from the outputs, tensors are
+called after their place in that order, and nothing of the container, the labels, the project or the time goes in.
+
+An ONNX file as the artifacts have it: what the commands for single stages start from.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convert.artifacts import Adapted, StageResult, Translated
-from convert.errors import PresetError
-from convert.graph.preprocessing import preprocessing
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from convert import __version__
+from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.graph.batch import BATCH, dynamic_batch
+from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
+from convert.graph.findings import TRANSPOSES_LEFT
+from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature
+from convert.graph.preprocessing import Crop, Scale, preprocessing
+from convert.graph.transposes import remove_transposes, transposes
+from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
+from convert.onnx_header import Damaged, Value, parse_header
+from convert.report import OnnxMetadata
+from convert.types import INPUT_NAME, TORCH_MEAN, TORCH_STD, Adapted, Head, OnnxModel, StageResult, Tensor, Translated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from convert.framing import Frame
+    from onnx import ModelProto, NodeProto, ValueInfoProto
 
-__all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt"]
+    from convert.findings import Finding
+    from convert.types import Export, Frame, Preprocessing
+
+
+__all__ = ["FOMO_MERGES", "PREPARE", "YOLO_SCORES", "Adapt", "Canonical", "read_head", "read_onnx", "recorded", "ship"]
+
 
 FOMO_MERGES = ("none", "peak")
 YOLO_SCORES = ("product", "objectness")
@@ -65,7 +96,6 @@ class Adapt:
             InputError: the labels do not fit the outputs.
             PresetError: the image scaling does not fit the channels.
         """
-        from convert.graph.passes import ship  # noqa: PLC0415 - brings onnx, which building a road does without
 
         assert isinstance(artifact, Translated)
         export = artifact.export
@@ -73,3 +103,211 @@ class Adapt:
         options = Options(self.fomo_merge, self.yolo_score)
         shipped, head, found = ship(artifact.onnx.data, export, before, options)
         return StageResult(Adapted(artifact, shipped, head, before), findings=(*findings, *found))
+
+
+_PRODUCER = "ei-deepstream"
+_OLDEST_IR = 4  # the first that lets constants stand outside the inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A pass: canonical names, order and storage.
+
+    Attributes:
+        outputs: the graph's outputs, in order.
+        metadata: written to metadata_props, sorted by key.
+    """
+
+    outputs: tuple[str, ...]
+    metadata: Mapping[str, str]
+
+    def __call__(self, model: ModelProto) -> ModelProto:
+        """A new model; the input is called `x_input`."""
+        wiring = GraphEditor(model)
+        nodes = wiring.nodes()
+        names = self._names(model, nodes)
+        graph = helper.make_graph(
+            [_renamed(node, number, names) for number, node in enumerate(nodes)],
+            _PRODUCER,
+            [_value(model.graph.input[0], INPUT_NAME)],
+            [_value(value, name) for value, name in zip(model.graph.output, self.outputs, strict=True)],
+            # from_array stores raw bytes, whatever field the values were in before.
+            [
+                numpy_helper.from_array(value, names[name])
+                for name in names
+                if (value := wiring.constant(name)) is not None
+            ],
+        )
+        opset = helper.make_opsetid("", opset_of(model))
+        result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
+        # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
+        result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
+        helper.set_model_props(result, dict(sorted(self.metadata.items())))
+        return result
+
+    def _names(self, model: ModelProto, nodes: list[NodeProto]) -> dict[str, str]:
+        """New name of every tensor, constants in the order of their first use."""
+        names = {model.graph.input[0].name: INPUT_NAME, "": ""}
+        names |= {value.name: name for value, name in zip(model.graph.output, self.outputs, strict=True)}
+        constants = tensors = 0
+        for node in nodes:
+            for name in node.input:
+                if name not in names:  # makers come before takers, so this is a constant
+                    names[name] = f"c{constants}"
+                    constants += 1
+            for name in node.output:
+                if name not in names:
+                    names[name] = f"t{tensors}"
+                    tensors += 1
+        return names
+
+
+def _renamed(node: NodeProto, number: int, names: Mapping[str, str]) -> NodeProto:
+    result = helper.make_node(
+        node.op_type,
+        [names[name] for name in node.input],
+        [names[name] for name in node.output],
+        name=f"{node.op_type}_{number}",
+    )
+    result.attribute.extend(sorted(node.attribute, key=lambda item: item.name))
+    for item in result.attribute:
+        item.doc_string = ""
+    return result
+
+
+def _value(value: ValueInfoProto, name: str) -> ValueInfoProto:
+    result = onnx.ValueInfoProto(name=name)
+    result.type.CopyFrom(value.type)
+    return result
+
+
+PREPARE = (
+    only_real_inputs,
+    positive_axes,
+    clean,
+    fold,
+    plain_resizes,
+    merge_reshapes,
+    remove_transposes,
+)
+"""What happens to every graph before its head is fitted."""
+
+_FOLDED = {"": (), "torch": (Scale(TORCH_MEAN, TORCH_STD),)}
+
+
+def ship(
+    data: bytes, export: Export, before: Preprocessing, options: Options
+) -> tuple[OnnxModel, Head, tuple[Finding, ...]]:
+    """The model of a translation as it is shipped, what nvinfer has to decode, and what was found.
+
+    Args:
+        data: tf2onnx's ModelProto for `export`, NCHW, batch 1.
+        before: what of it goes into the graph: `folded` and `framing`.
+        options: of detectors' heads; their framing is that of `before`.
+
+    Raises:
+        InputError: `data` is damaged, or the labels do not fit the outputs.
+        TranslationError: the model cannot have a dynamic batch.
+        UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
+    """
+    model = _run(load_model(data), *PREPARE)
+    spec = head(export.facts.task)
+    if spec.refused:
+        raise UnsupportedModelError(
+            f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
+            hint="can be converted: " + ", ".join(CONVERTIBLE),
+        )
+    fitted = spec.adapt(model, export, replace(options, framing=before.framing))
+    metadata = OnnxMetadata.of(export, fitted.head, before).properties()
+    canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
+    crop = () if before.framing is None else (Crop(before.framing),)  # the last pass in front comes first in the graph
+    model = _run(fitted.model, *_FOLDED[before.folded], *crop, dynamic_batch, clean, canonical)
+    del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
+    _assert_shippable(model)
+    findings = fitted.findings
+    if left := transposes(model):
+        count = "one Transpose is" if left == 1 else f"{left} Transposes are"
+        findings = (TRANSPOSES_LEFT.found(f"{count} left in the graph"), *findings)
+    shipped = OnnxModel(
+        model.SerializeToString(deterministic=True),
+        signature(model.graph.input[0]),
+        tuple(map(signature, model.graph.output)),
+        opset_of(model),
+    )
+    return shipped, fitted.head, findings
+
+
+def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
+    """`passes`, in order, each one's result checked."""
+    for step in passes:
+        model = step(model)
+        onnx.checker.check_model(model)
+    return model
+
+
+def _assert_shippable(model: ModelProto) -> None:
+    """What everything behind this stage relies on; a failure is a bug of ours."""
+    onnx.checker.check_model(model, full_check=True)
+    inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    (source,) = inferred.graph.input
+    assert source.name == INPUT_NAME
+    for value in [source, *inferred.graph.output]:
+        shape = shape_of(value.type)
+        assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"
+        assert shape is not None
+        assert value.type.tensor_type.shape.dim[0].dim_param == BATCH, f"{value.name} has no dynamic batch"
+        assert None not in shape[1:], f"{value.name} is not static: {shape}"
+
+
+def read_onnx(path: Path) -> OnnxModel:
+    """Read a serialised model with one input.
+
+    Raises:
+        InputError: it cannot be read, is no ONNX model, or has another number of inputs.
+    """
+    hint = "give the .onnx file an earlier stage wrote"
+    try:
+        data = path.read_bytes()
+        header = parse_header(data)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path, hint="give an .onnx file") from error
+    except Damaged as error:
+        raise InputError("not an ONNX model", path=path, hint=hint) from error
+    if not header.nodes or not header.opset:
+        raise InputError("not an ONNX model", path=path, hint=hint)
+    if len(header.inputs) != 1:
+        raise InputError(f"the model has {len(header.inputs)} inputs, not one", path=path, hint="run translate again")
+    return OnnxModel(data, _tensor(header.inputs[0]), tuple(map(_tensor, header.outputs)), header.opset)
+
+
+def _tensor(value: Value) -> Tensor:
+    return Tensor(value.name, value.shape, value.numpy_type)
+
+
+def recorded(model: OnnxModel, path: Path) -> OnnxMetadata:
+    """What an adapted model records of itself; digest, task and number of classes are there.
+
+    Raises:
+        InputError: `adapt` did not write it; `path` is named.
+    """
+    try:
+        found = OnnxMetadata.parse(parse_header(model.data).metadata, strict=True)
+    except ValueError:
+        found = OnnxMetadata()
+    if None in {found.source_sha256, found.task, found.classes}:
+        raise InputError("not a model that `adapt` wrote", path=path, hint="run adapt on it first")
+    return found
+
+
+def read_head(model: OnnxMetadata, export: Export) -> tuple[Head, tuple[Finding, ...]]:
+    """The head of an adapted model (see `recorded`), with the labels of `export`, and what had to be assumed.
+
+    Raises:
+        InputError: the labels do not fit.
+        UnsupportedModelError: a classifier with one class.
+    """
+    assert model.task is not None
+    assert model.classes is not None
+    labels, findings = head(model.task).labels(export, model.classes)
+    found = Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    return found, findings

@@ -3,24 +3,40 @@
 nvinfer computes y = net-scale-factor * (x - offset) on x = 0..255, per channel in the network's order
 (nvdsinfer_conversion.cu); Edge Impulse's SDK scales pixel/255 in one of six ways. Each row below is the same arithmetic
 written the other way round.
+
+Cuts the model's picture out of a whole frame, in the graph's first node: Gst-nvinfer can scale, but not crop.
+
+`convert.types` has the sizes. Everything behind the Slice sees exactly the pixels it saw before; what it says of
+places in its picture, heads say of places in the frame (`convert.heads`).
+
+Puts an image scaling that Gst-nvinfer cannot express into the graph, right behind the input.
+
+nvinfer computes y = net-scale-factor * (x - offset) with ONE factor for all channels; Edge Impulse's `torch` scaling
+divides each channel by its own standard deviation. Folding it into the first convolution would change the borders,
+where the convolution pads with zeros after scaling, so the two steps stay nodes of their own: the same two float32
+operations, in the same order, as Edge Impulse's SDK makes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from convert.artifacts import ImageScaling, Preprocessing, ResizeMode
+import numpy as np
+
 from convert.errors import PresetError
-from convert.framing import Framing
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
-from convert.words import IMAGENET_MEAN_BGR
+from convert.graph.graph import GraphEditor, opset_of
+from convert.types import IMAGENET_MEAN_BGR, Framing, ImageScaling, Preprocessing, ResizeMode
 
 if TYPE_CHECKING:
-    from convert.artifacts import Export
-    from convert.findings import Finding
-    from convert.framing import Frame
+    from onnx import ModelProto
 
-__all__ = ["crop_to", "preprocessing"]
+    from convert.findings import Finding
+    from convert.types import Export, Frame
+
+
+__all__ = ["Crop", "Scale", "crop_to", "preprocessing"]
 
 
 class _Row(NamedTuple):
@@ -39,7 +55,7 @@ _ROWS = {
     ImageScaling.MINUS_128_TO_127: _Row(1.0, (128.0,)),
     # Edge Impulse swaps to BGR and subtracts ImageNet's means of B, G and R.
     ImageScaling.BGR_MINUS_IMAGENET_MEAN: _Row(1.0, IMAGENET_MEAN_BGR, "BGR"),
-    # One factor cannot be three deviations: `convert.graph.scaling` puts this one into the graph, behind pixel/255.
+    # One factor cannot be three deviations: `convert.graph.preprocessing` puts this one into the graph, behind pixel/255.
     ImageScaling.TORCH: _Row(1 / 255, folded="torch"),
 }
 _CROPS = (
@@ -129,3 +145,61 @@ def _resize_findings(resize: ResizeMode | None, framing: Framing | None, frame: 
         hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if found else None
         found.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
     return found
+
+
+_INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A pass: a model for [1,C,h,w] takes `framing.network` instead. Without a Slice where that is the same size."""
+
+    framing: Framing
+
+    def __call__(self, model: ModelProto) -> ModelProto:
+        """Insert the Slice behind the one input."""
+        if not self.framing.crops:
+            return model
+        (source,) = model.graph.input
+        dims = source.type.tensor_type.shape.dim
+        width, height = self.framing.model
+        assert [dims[2].dim_value, dims[3].dim_value] == [height, width]
+        dims[3].dim_value, dims[2].dim_value = self.framing.network
+        # The batch and the channels are whole, and so is the side on which nothing is cut off.
+        spans = {2: (self.framing.top, height), 3: (self.framing.left, width)}
+        axes = [axis for axis, (start, _) in spans.items() if start]
+        starts, ends = [spans[axis][0] for axis in axes], [sum(spans[axis]) for axis in axes]
+        wiring = GraphEditor(model)
+        takers = wiring.consumers(source.name)
+        if opset_of(model) < _INPUTS_SINCE:
+            node = wiring.add("Slice", [source.name], axes=axes, starts=starts, ends=ends)
+        else:
+            limits = [wiring.add_constant(np.array(values, np.int64)) for values in (starts, ends, axes)]
+            node = wiring.add("Slice", [source.name, *limits])
+        for taker in takers:
+            wiring.set_inputs(taker, [node.output[0] if name == source.name else name for name in taker.input])
+        wiring.store()
+        return model
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A pass: the model takes x where it took (x - mean) / std. One value a channel; the input is NCHW."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, model: ModelProto) -> ModelProto:
+        """Insert Sub and Div behind the one input."""
+        wiring = GraphEditor(model)
+        name = model.graph.input[0].name
+        takers = wiring.consumers(name)
+        mean, std = (
+            wiring.add_constant(np.array(values, np.float32).reshape(1, -1, 1, 1)) for values in (self.mean, self.std)
+        )
+        (centred,) = wiring.add("Sub", [name, mean]).output
+        (scaled,) = wiring.add("Div", [centred, std]).output
+        for taker in takers:
+            wiring.set_inputs(taker, [scaled if other == name else other for other in taker.input])
+        wiring.store()
+        return model

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export, Head, Limits
     from convert.findings import Finding
-    from convert.framing import Framing
-    from convert.heads.reference import Network
+    from convert.heads.decoding import Network
+    from convert.types import Export, Framing, Head, Limits
 
 __all__ = ["Decoded", "Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
 
@@ -141,9 +140,9 @@ class Rules:
         threshold: of a detector, 0..1.
         size: height and width of the model's input.
         overlap: intersection over union from which on the SDK drops the weaker of two boxes, as the export records it.
-        as_sdk: merge FOMO's cells with the SDK's slips (`convert.heads.edge_impulse.fomo`).
+        as_sdk: merge FOMO's cells with the SDK's slips (`convert.heads.decoding.fomo`).
         limits: what the model's own post-processing (SSD) keeps, where that was recorded.
-        coordinates: unit of a YOLO's raw boxes in the shipped graph, as `convert.artifacts.Head` has it.
+        coordinates: unit of a YOLO's raw boxes in the shipped graph, as `convert.types.Head` has it.
     """
 
     labels: Sequence[str]

@@ -21,10 +21,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Head
 from convert.errors import UnsupportedModelError
 from convert.graph.findings import COORDINATES
 from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
+from convert.types import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export
     from convert.heads.base import Decoded, LastLayer, Options, Rules
+    from convert.heads.decoding import Detections, Network
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Detections, Network
+    from convert.types import Export
 
     Float = NDArray[np.float32]
 
@@ -114,9 +114,9 @@ class Boxes(HeadSpec):
         return self.read(network, raw).prediction()
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
+        from convert.heads import decoding  # brings numpy
 
-        return edge_impulse.shipped(outputs, rules, OVERLAP if rules.overlap is None else rules.overlap)
+        return decoding.shipped(outputs, rules, OVERLAP if rules.overlap is None else rules.overlap)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class RowsHead(Boxes):
             UnsupportedModelError: the output is not one row a candidate, or not what the head's rows hold.
             InputError: the labels are not those of its classes.
         """
-        from convert.heads import graph_end as ends  # noqa: PLC0415 - brings onnx
+        from convert.heads import graph_end as ends  # brings onnx
 
         end = ends.GraphEnd(model)
         _, _, height, width = end.shapes()[model.graph.input[0].name]
@@ -251,12 +251,10 @@ class _YoloV5(RowsHead):
         return replace(found, compared=network.compared(corners[0], rows[..., 2:4]))
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads import edge_impulse  # noqa: PLC0415
+        from convert.heads import decoding
 
         (rows,) = outputs
-        return edge_impulse.answer(
-            edge_impulse.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap)
-        )
+        return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
@@ -278,7 +276,7 @@ class _YoloX(_YoloV5):
         """Centres in cells from the cell's corner, sizes as logarithms of cells; three grids, row by row."""
         if rows.unit != "cells":
             return super().decode(end, rows)
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         places, strides = [], []
         for stride in _STRIDES:
@@ -304,7 +302,7 @@ class _YoloX(_YoloV5):
         """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
         if network.head.coordinates != "cells":
             return super().read(network, raw)
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         (rows,) = raw
         cells = [
@@ -379,7 +377,7 @@ class _TaoAnchored(_Tao):
 
     def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """Background, classes; then, counted from the end, cx cy w h, the anchor's corners, four variances."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         (rows,) = raw
         prediction, begin, stop, variance = (
@@ -410,7 +408,7 @@ class _TaoYolo(_Tao):
 
     def read(self, network: Network, raw: Sequence[Float]) -> Detections:
         """cy cx ph pw step_y step_x, then predictions y x h w, objectness and classes before their sigmoid."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         (rows,) = raw
         flipped = rows[..., :10].reshape(*rows.shape[:2], 5, 2)[..., ::-1]  # every pair as (x, y)

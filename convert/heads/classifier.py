@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Head
 from convert.errors import InputError, TranslationError, UnsupportedModelError
 from convert.graph.findings import NOT_PROBABILITIES
 from convert.heads.base import Fit, Fitted, HeadSpec, class_labels
+from convert.types import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export
     from convert.findings import Finding
-    from convert.graph.model import Wiring
+    from convert.graph.graph import GraphEditor
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.reference import Network
+    from convert.heads.decoding import Network
+    from convert.types import Export
 
 __all__ = ["CLASSIFIER"]
 
@@ -58,10 +58,12 @@ class _Classifier(HeadSpec):
             InputError: the number of labels is not the number of outputs.
             TranslationError: the output has no fixed size.
         """
-        from convert.graph.model import Wiring  # noqa: PLC0415 - brings onnx
-        from convert.graph.shapes import infer  # noqa: PLC0415
+        from convert.graph.graph import (
+            GraphEditor,
+            infer,
+        )
 
-        wiring = Wiring(model)
+        wiring = GraphEditor(model)
         shapes = infer(wiring)
         outputs = [value.name for value in model.graph.output]
         if len(outputs) != 1:
@@ -98,7 +100,7 @@ class _Classifier(HeadSpec):
         return raw[0].reshape(len(raw[0]), -1), None
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads.edge_impulse import classification  # noqa: PLC0415 - brings numpy
+        from convert.heads.decoding import classification  # brings numpy
 
         return {"classification": classification(outputs[0], rules.labels)}
 
@@ -116,7 +118,7 @@ CLASSIFIER = _Classifier(
 )
 
 
-def _gives_probabilities(wiring: Wiring, name: str) -> bool:
+def _gives_probabilities(wiring: GraphEditor, name: str) -> bool:
     """Whether every value of `name` comes out of a Softmax or sigmoid, moved about at most."""
     todo = [name]
     while todo:
@@ -131,9 +133,9 @@ def _gives_probabilities(wiring: Wiring, name: str) -> bool:
     return True
 
 
-def _reshape_output(wiring: Wiring, name: str, classes: int) -> None:
+def _reshape_output(wiring: GraphEditor, name: str, classes: int) -> None:
     """Put a Reshape to [1, classes] behind the output, which gets a new name."""
-    import numpy as np  # noqa: PLC0415 - recognising a classifier does without
+    import numpy as np  # recognising a classifier does without
 
     (value,) = wiring.model.graph.output
     target = wiring.add_constant(np.array([1, classes], np.int64))

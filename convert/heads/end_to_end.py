@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Head
 from convert.errors import InputError, UnsupportedModelError
 from convert.heads.base import Fit, Fitted, detector_labels
 from convert.heads.boxes import OUTPUTS, RAW, Boxes, BoxTensors
+from convert.types import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export
     from convert.heads.base import LastLayer, Options, Rules
+    from convert.heads.decoding import Detections, Network
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Detections, Network
+    from convert.types import Export
 
 __all__ = ["END_TO_END"]
 
@@ -53,7 +53,7 @@ class _EndToEnd(Boxes):
             UnsupportedModelError: the output is not [1,A,6], or its boxes are in no unit that is known.
             InputError: the labels are not those of the classes, or there are none and the graph does not tell how many.
         """
-        from convert.heads import graph_end as ends  # noqa: PLC0415 - brings onnx
+        from convert.heads import graph_end as ends  # brings onnx
 
         end = ends.GraphEnd(model)
         shapes = end.shapes()
@@ -84,9 +84,9 @@ class _EndToEnd(Boxes):
 
     def read(self, network: Network, raw: Sequence[NDArray[np.float32]]) -> Detections:
         """Left, top, right, bottom, score, class."""
-        import numpy as np  # noqa: PLC0415 - recognising a head does without
+        import numpy as np  # recognising a head does without
 
-        from convert.heads.reference import Detections  # noqa: PLC0415
+        from convert.heads.decoding import Detections
 
         (rows,) = raw
         boxes, scores, labels = rows[..., [1, 0, 3, 2]], rows[..., 4], rows[..., 5]
@@ -100,16 +100,16 @@ class _EndToEnd(Boxes):
 
         Boxes count by their score, so that the weakest, which another may replace, hardly do.
         """
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         found = self.read(network, raw)
         boxes = found.boxes.clip(0, 1) * found.scores[..., None]
         return [np.sort(boxes, axis=1), np.sort(found.of_classes, axis=1)], [False, True]
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
+        from convert.heads import decoding  # brings numpy
 
-        return edge_impulse.shipped(outputs, rules, None)
+        return decoding.shipped(outputs, rules, None)
 
 
 END_TO_END = _EndToEnd("end-to-end", "end-to-end object detector (YOLOv10, YOLO26)", raw=(RAW,))
@@ -117,7 +117,7 @@ END_TO_END = _EndToEnd("end-to-end", "end-to-end object detector (YOLOv10, YOLO2
 
 def _class_count(end: GraphEnd, name: str) -> int | None:
     """How many classes the last column is chosen from; None where the graph does not show it."""
-    from convert.graph.model import attribute  # noqa: PLC0415 - brings onnx
+    from convert.graph.graph import attribute  # brings onnx
 
     shapes = end.shapes()
     node = end.wiring.producer(name)
@@ -141,7 +141,7 @@ def _unit(rows: NDArray[np.float32], width: int, height: int) -> str:
     Raises:
         UnsupportedModelError: their middle is nowhere near that of the picture.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     middle = float(np.median(rows[:, 0] + rows[:, 2])) / 2
     for unit, size in (("relative", 1), ("pixels", width)):

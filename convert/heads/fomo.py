@@ -8,7 +8,7 @@ The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in De
 and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
 cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
 early, because float rounding decides whether an edge *at* the end is behind it. Where the model sees only a part of a
-frame (`convert.framing`), size and s are the frame's, and the cells cover that part.
+frame (`convert.types`), size and s are the frame's, and the cells cover that part.
 
 Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
 as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object: what the model
@@ -23,10 +23,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Head
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
 from convert.heads.base import Decoded, Fit, Fitted, HeadSpec, detector_labels
+from convert.types import Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export
-    from convert.framing import Framing
     from convert.heads.base import LastLayer, Options, Rules
+    from convert.heads.decoding import Network
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Network
+    from convert.types import Export, Framing
 
 __all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
 
@@ -84,9 +83,9 @@ class _Fomo(HeadSpec):
             UnsupportedModelError: not one grid of probabilities, or one without a class besides background.
             InputError: the labels are not those of its classes.
         """
-        import numpy as np  # noqa: PLC0415 - recognising a head does without
+        import numpy as np  # recognising a head does without
 
-        from convert.heads.graph_end import GraphEnd  # noqa: PLC0415 - brings onnx
+        from convert.heads.graph_end import GraphEnd  # brings onnx
 
         end = GraphEnd(model)
         _, _, height, width = end.shapes()[model.graph.input[0].name]
@@ -121,7 +120,7 @@ class _Fomo(HeadSpec):
         return list(raw), [True]
 
     def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         (maps,), (cover, boxes) = raw, shipped
         wanted = heat(maps, network.head.merge)
@@ -133,7 +132,7 @@ class _Fomo(HeadSpec):
         return Decoded([wanted, np.broadcast_to(places / unit, edges.shape)], [cover, edges / unit])
 
     def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ARG002
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         scores = raw[0][..., 1:]
         count, rows, columns, classes = scores.shape
@@ -143,28 +142,28 @@ class _Fomo(HeadSpec):
         return scores.reshape(count, -1, classes).max(axis=1), np.stack(shares, axis=1)
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
+        from convert.heads import decoding  # brings numpy
 
         maps = outputs[0][0, ..., 1:]
-        found = edge_impulse.fomo(maps, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return edge_impulse.answer(found)
+        found = decoding.fomo(maps, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
+        return decoding.answer(found)
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw heat map (background first), else from the coverage."""
-        from convert.heads import edge_impulse  # noqa: PLC0415
+        from convert.heads import decoding
 
         maps = [outputs[_RAW][0, 1:]] if _RAW in outputs else []
         maps += [values[0] for name, values in outputs.items() if "cov" in name]
         if not maps:
-            return edge_impulse.shipped(outputs, rules, rules.overlap)
+            return decoding.shipped(outputs, rules, rules.overlap)
         scores = maps[0]
         if scores.ndim != 3 or len(scores) != len(rules.labels):
             raise InputError(
                 f"the heat map {list(scores.shape)} does not fit {len(rules.labels)} labels", hint="convert again"
             )
         rows = scores.transpose(1, 2, 0)
-        found = edge_impulse.fomo(rows, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return edge_impulse.answer(found)
+        found = decoding.fomo(rows, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
+        return decoding.answer(found)
 
 
 FOMO = _Fomo(
@@ -175,7 +174,7 @@ FOMO = _Fomo(
 
 def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framing | None = None) -> NDArray[np.float32]:
     """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     start, whole = ((framing.left, framing.top), framing.network) if framing else ((0, 0), (width, height))
     left, right = _edges(width, columns, start[0], whole[0])
@@ -191,7 +190,7 @@ def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.fl
 
     The cells share `size` pixels from `start` on, of the network's `whole`.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     number = np.arange(cells)
     centre = number * -(-whole // cells) + 0.5
@@ -212,7 +211,7 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
     (name,) = names
     if not _channels_last(end, name, shape, height, width):
         return _Grid(name, shape[1], shape[2], shape[3])
-    from convert.graph.model import attribute  # noqa: PLC0415 - brings onnx
+    from convert.graph.graph import attribute  # brings onnx
 
     grid = _Grid(name, shape[3], shape[1], shape[2])
     maker = wiring.producer(name)
@@ -227,7 +226,7 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     A grid has the picture's proportions and is coarser; where both readings have, softmax tells, which works along K.
     """
 
-    from convert.graph.model import attribute  # noqa: PLC0415
+    from convert.graph.graph import attribute
 
     def fits(rows: int, columns: int) -> bool:
         cell_high, cell_wide = -(-height // rows), -(-width // columns)
@@ -262,7 +261,7 @@ def _peaks(end: GraphEnd, coverage: str, grid: _Grid) -> str:
 
 def heat(raw: NDArray[np.float32], merge: str | None) -> NDArray[np.float32]:
     """Coverage [n,C,h,w] of a heat map [n,1+C,h,w]."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     cover = raw[:, 1:].copy()
     if merge != "peak":
@@ -285,7 +284,7 @@ def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
 
     The last column and row end 0.01 before nvinfer's picture does, where it would cut off a whole pixel.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     x, y = (network.framing.left, network.framing.top) if network.framing else (0, 0)
     upright, level = (np.arange(count + 1) / count for count in (columns, rows))
@@ -302,7 +301,7 @@ def centres(network: Network, rows: int, columns: int) -> NDArray[np.float32]:
 
     Its stride is rounded up, so these are off where the grid does not divide the picture.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     x = np.arange(columns) * math.ceil(network.whole[0] / columns) + 0.5
     y = np.arange(rows) * math.ceil(network.whole[1] / rows) + 0.5

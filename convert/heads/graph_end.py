@@ -41,8 +41,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from convert.errors import UnsupportedModelError
-from convert.graph.model import Wiring, opset_of
-from convert.graph.shapes import infer
+from convert.graph.graph import GraphEditor, infer, opset_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +49,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from onnx import ModelProto
 
-    from convert.framing import Framing
-    from convert.graph.shapes import Shapes
+    from convert.graph.graph import Shapes
     from convert.heads.boxes import BoxTensors, Rows
+    from convert.types import Framing
 
 __all__ = [
     "CANDIDATES",
@@ -84,7 +83,7 @@ class GraphEnd:
     """Nodes are added to `model` one at a time; `finish` makes the last ones its outputs."""
 
     def __init__(self, model: ModelProto) -> None:
-        self.wiring = Wiring(model)
+        self.wiring = GraphEditor(model)
         self.opset = opset_of(model)
 
     def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
@@ -289,11 +288,11 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
     Raises:
         UnsupportedModelError: the output does not come from such layers.
     """
-    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - slow to import, needed for some heads only
+    from onnx.reference import ReferenceEvaluator  # slow to import, needed for some heads only
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    wiring = Wiring(copy)
+    wiring = GraphEditor(copy)
     shapes = infer(wiring)
     for node in wiring.nodes():
         if node.op_type in _LAYERS:

@@ -16,10 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.artifacts import Head, Limits
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.heads.base import Fitted, detector_labels
 from convert.heads.boxes import OUTPUTS, Boxes, BoxTensors
+from convert.types import Head, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.artifacts import Export
     from convert.heads.base import Options, Rules
+    from convert.heads.decoding import Anchors, Detections, Network
     from convert.heads.graph_end import GraphEnd
-    from convert.heads.reference import Anchors, Detections, Network
+    from convert.types import Export
 
 __all__ = [
     "OPERATOR",
@@ -66,7 +66,7 @@ class _Ssd(Boxes):
             UnsupportedModelError: the export does not end in that post-processing.
             InputError: its anchors or parameters do not fit the outputs, or the labels not the classes.
         """
-        from convert.heads.graph_end import GraphEnd, detections  # noqa: PLC0415 - brings onnx
+        from convert.heads.graph_end import GraphEnd, detections  # brings onnx
 
         process = read_postprocess(export.model)
         end = GraphEnd(model)
@@ -83,7 +83,7 @@ class _Ssd(Boxes):
 
     def read(self, network: Network, raw: Sequence[NDArray[np.float32]]) -> Detections:
         """y x h w of each anchor's box, in the anchor's size and by the operator's scales; background first."""
-        import numpy as np  # noqa: PLC0415 - recognising a head does without
+        import numpy as np  # recognising a head does without
 
         codes, scores = raw
         assert network.anchors is not None
@@ -96,19 +96,19 @@ class _Ssd(Boxes):
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From boxes, classes, scores and count, what the last operator gives."""
-        from convert.heads import edge_impulse  # noqa: PLC0415 - brings numpy
+        from convert.heads import decoding  # brings numpy
 
         parts = [output[0] for output in outputs]
-        return edge_impulse.answer(edge_impulse.ssd(parts, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.ssd(parts, rules.labels, rules.threshold, rules.size))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """The last operator drops overlapping boxes by itself, before anything is cut to whole pixels."""
-        from convert.heads import edge_impulse  # noqa: PLC0415
+        from convert.heads import decoding
 
-        corners, scores, classes = edge_impulse.parsed(outputs)
-        kept = edge_impulse.best(corners, scores, rules.limits, rules.threshold)
+        corners, scores, classes = decoding.parsed(outputs)
+        kept = decoding.best(corners, scores, rules.limits, rules.threshold)
         best = corners[kept], scores[kept], classes[kept]
-        return edge_impulse.answer(edge_impulse.boxes(*best, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.boxes(*best, rules.labels, rules.threshold, rules.size))
 
 
 SSD = _Ssd(
@@ -175,7 +175,7 @@ def read_postprocess(model: bytes) -> PostProcess:
         InputError: its parameters or anchors are damaged.
         UnsupportedModelError: the model does not end in it, or its anchors are computed.
     """
-    import numpy as np  # noqa: PLC0415 - recognising a head does without
+    import numpy as np  # recognising a head does without
 
     tree, operator = _ends_in_it(model)
     said = _parameters(operator)
@@ -199,8 +199,8 @@ def without_postprocess(model: bytes) -> bytes:
     Raises:
         UnsupportedModelError: the model does not end in it.
     """
-    import flatbuffers  # noqa: PLC0415 - only SSD models need it
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - a third of a second, for SSD models only
+    import flatbuffers  # only SSD models need it
+    from ai_edge_litert import schema_py_generated as schema  # a third of a second, for SSD models only
 
     _ends_in_it(model)
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
@@ -234,11 +234,11 @@ def anchors(model: bytes) -> Anchors:
     Raises:
         ValidationError: LiteRT refuses the model, or it is none.
     """
-    import numpy as np  # noqa: PLC0415
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the parent does without
-    from flatbuffers import flexbuffers  # noqa: PLC0415 - only SSD models need it
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter  # the parent does without
+    from flatbuffers import flexbuffers  # only SSD models need it
 
-    from convert.heads.reference import Anchors  # noqa: PLC0415
+    from convert.heads.decoding import Anchors
 
     indices = inputs(model)
     if indices is None:
@@ -259,7 +259,7 @@ def anchors(model: bytes) -> Anchors:
 
 def dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
     """What `values` stand for; `tensor` is what LiteRT says of them."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     scale, zero_point = tensor["quantization"]
     if values.dtype.kind in "iu" and scale:
@@ -269,7 +269,7 @@ def dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.floa
 
 def _last_operator(model: bytes) -> tuple[Any, Any]:
     """The flatbuffer, and its last operator if that is the one with its three inputs, else None."""
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - a third of a second, for SSD models only
+    from ai_edge_litert import schema_py_generated as schema  # a third of a second, for SSD models only
 
     tree = schema.Model.GetRootAs(model, 0)
     graph = tree.Subgraphs(0)
@@ -295,7 +295,7 @@ def _outputs(part: Any) -> list[int]:
 
 
 def _parameters(operator: Any) -> dict[str, Any]:
-    from flatbuffers import flexbuffers  # noqa: PLC0415 - only SSD models need it
+    from flatbuffers import flexbuffers  # only SSD models need it
 
     data = bytes(operator.CustomOptionsAsNumpy()) if operator.CustomOptionsLength() else b""
     try:
@@ -309,8 +309,8 @@ def _parameters(operator: Any) -> dict[str, Any]:
 
 def _anchors(tree: Any, index: int) -> NDArray[np.float32]:
     """A constant [A,4], dequantized if need be."""
-    import numpy as np  # noqa: PLC0415
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
 
     graph = tree.Subgraphs(0)
     for number in range(graph.OperatorsLength()):

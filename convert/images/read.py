@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import ResizeMode
 from convert.errors import InputError, MissingDependencyError, PresetError
-from convert.images.placement import place_as_sdk
+from convert.images.scaling import place_as_sdk
+from convert.types import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -186,7 +186,7 @@ def read(path: Path, channels: int = 3) -> tuple[NDArray[np.uint8], tuple[str, .
 def read_fitted(path: Path, height: int, width: int, channels: int, mode: ResizeMode | None) -> NDArray[np.uint8]:
     """One picture as uint8 [height,width,channels], brought to a model's size as Edge Impulse does for training.
 
-    It is placed as `convert.images.placement.place_as_sdk` says, with black bars, and scaled by Pillow's bilinear
+    It is placed as `convert.images.scaling.place_as_sdk` says, with black bars, and scaled by Pillow's bilinear
     filter.
 
     Args:
@@ -197,7 +197,7 @@ def read_fitted(path: Path, height: int, width: int, channels: int, mode: Resize
     Raises:
         InputError: as for `read`.
     """
-    from PIL import Image  # noqa: PLC0415 - heavy, and only pictures need it
+    from PIL import Image  # heavy, and only pictures need it
 
     def fitted(image: Image.Image) -> Image.Image:
         at = place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH)
@@ -212,7 +212,7 @@ def read_fitted(path: Path, height: int, width: int, channels: int, mode: Resize
 
 
 def _read(path: Path, channels: int, fit: Callable[[Image], Image]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - heavy, and only pictures need it
+    from PIL import Image, ImageOps, UnidentifiedImageError  # heavy, and only pictures need it
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -263,7 +263,7 @@ def _too_large(path: Path, what: str) -> InputError:
 
 def _plain(image: Image, path: Path, notes: list[str]) -> Image:
     """With 8 bits and without transparency; notes what is not what a camera gives."""
-    from PIL import Image as Images  # noqa: PLC0415 - imported by the caller
+    from PIL import Image as Images  # imported by the caller
 
     mode = image.mode
     if mode == "F":
@@ -379,7 +379,7 @@ def _av() -> Any:
     if not find_spec("av"):
         raise MissingDependencyError("reading videos needs the package av (PyAV)", hint=hint)
     try:
-        import av  # noqa: PLC0415 - an extra, and 30 MB of libraries
+        import av  # an extra, and 30 MB of libraries
     except (ImportError, OSError) as error:
         raise MissingDependencyError(f"the package av is installed but does not load: {error}", hint=hint) from error
     av.logging.set_level(None)  # what FFmpeg says of a damaged file is in the exception

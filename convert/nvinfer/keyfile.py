@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
 
-from convert.nvinfer.parse_files import TooMany
-from convert.nvinfer.parse_numbers import INT_MAX, INT_MIN, strtod, strtol
+from convert.nvinfer.numbers import INT_MAX, INT_MIN, TooMany, strtod, strtol
 
 __all__ = [
     "ErrorKind",

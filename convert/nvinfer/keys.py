@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import PresetError
-from convert.resources import load_toml
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

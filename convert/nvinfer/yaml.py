@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from yaml import error, events, parser, reader, scanner, tokens
 
-from convert.nvinfer.parse_files import TooMany
+from convert.nvinfer.numbers import TooMany
 
 __all__ = ["MOST_BYTES", "MOST_TOKENS", "Node", "YamlError", "load"]
 

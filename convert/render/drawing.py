@@ -2,29 +2,380 @@
 
 Boxes and their labels are drawn on the picture; what is said of the whole picture stands on a strip below it, so that
 no pixel of a small picture is hidden. The same picture and frame give the same pixels.
+
+One look for each class, the same in pictures and on the page, told apart by colour-blind people too.
+
+Seven colours of Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color, 2008; its black is left
+out: it is the outline of every box), each also with a white or a black core: 21 looks before one comes again.
+
+Where the labels of boxes go: in the picture, beside their box, and not on each other where that can be avoided.
+
+Text for pictures: any label, in a font that has its letters, and nothing that vanishes without a trace.
+
+Pillow's own font is used wherever it has every letter (it has ASCII and little more), so that the same label gives the
+same pixels on every machine. Other labels are set in the first installed font of `_FAMILIES` that has all of their
+letters. What no font has, and what has no shape (control and direction characters), is written as its code point:
+`<30EA>`.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import os
+import unicodedata
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image, ImageDraw
-
-from convert.render.drawing_colours import BLACK, WHITE, Colour, Look, look
-from convert.render.drawing_labels import Area, Chip, placed
-from convert.render.drawing_text import Line, number, set_line, wrapped
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from convert.images.placement import Rect
-    from convert.simulate.scene import Found, Frame
+    from convert.images.scaling import Rect
+    from convert.simulate.results import DetectedObject, FrameResult
 
-__all__ = ["MOST_LABELS", "draw", "enlargement", "page_picture", "png"]
+
+__all__ = [
+    "BLACK",
+    "MOST_LABELS",
+    "STYLES",
+    "WHITE",
+    "Area",
+    "Chip",
+    "Colour",
+    "Line",
+    "Style",
+    "draw",
+    "enlargement",
+    "number",
+    "page_picture",
+    "placed",
+    "png",
+    "set_line",
+    "style_of",
+    "wrapped",
+]
+
+
+Colour = tuple[int, int, int]
+"""Red, green, blue, 0..255."""
+
+BLACK: Final[Colour] = (0, 0, 0)
+WHITE: Final[Colour] = (255, 255, 255)
+
+_PALETTE: Final[tuple[Colour, ...]] = (
+    (86, 180, 233),  # sky blue
+    (230, 159, 0),  # orange
+    (0, 158, 115),  # bluish green
+    (204, 121, 167),  # reddish purple
+    (240, 228, 66),  # yellow
+    (213, 94, 0),  # vermilion
+    (0, 114, 178),  # blue
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a class is drawn.
+
+    Attributes:
+        number: its place in `LOOKS`.
+        colour: of the line and of the label's ground.
+        core: of a thinner line on the line; None without one.
+    """
+
+    number: int
+    colour: Colour
+    core: Colour | None = None
+
+    @property
+    def text(self) -> Colour:
+        """Black or white, whichever stands out more on `colour` (relative luminance as in WCAG 2.1)."""
+        luminance = _luminance(self.colour)
+        return BLACK if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else WHITE
+
+    @property
+    def hex(self) -> str:
+        """`colour` as in CSS."""
+        return "#{:02x}{:02x}{:02x}".format(*self.colour)
+
+
+STYLES: Final = tuple(
+    Style(number, _PALETTE[number % len(_PALETTE)], (None, WHITE, BLACK)[number // len(_PALETTE)])
+    for number in range(3 * len(_PALETTE))
+)
+"""All looks; a class's is `look(engine, class_id)`."""
+
+
+def style_of(engine: int, class_id: int) -> Style:
+    """Of a class of an engine (gie-unique-id); class 0 of engine 2 looks unlike class 0 of engine 1."""
+    return STYLES[(class_id + 3 * (engine - 1)) % len(STYLES)]
+
+
+def _luminance(colour: Colour) -> float:
+    red, green, blue = (value / 3294.6 if value <= 10 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+_ON_A_LABEL = 1000.0
+_ON_A_BOX = 1.0
+"""What a pixel of a label costs on another label and on another box: labels hide text last."""
+
+_MOST_HIDDEN = 0.25  # of a label's pixels may lie on other labels; otherwise it has no room
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A rectangle in whole pixels of the canvas; `right` and `bottom` are behind its last pixel."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """A label: lines on a ground of the class's colour, `margin` pixels around them."""
+
+    lines: tuple[Line, ...]
+    look: Style
+    margin: int
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return max(line.width for line in self.lines) + 2 * self.margin
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return sum(line.height for line in self.lines) + 2 * self.margin
+
+
+def placed(chips: Sequence[Chip], boxes: Sequence[Area], others: Sequence[Area], within: Area) -> list[Area | None]:
+    """A place for each chip, None where there is no room.
+
+    Args:
+        chips: the most important first: it has the choice.
+        boxes: the box of each chip, inside `within`.
+        others: boxes without a chip.
+        within: what no chip leaves, unless it is larger.
+    """
+    drawn = np.array([(box.left, box.top, box.right, box.bottom) for box in [*boxes, *others]], float).reshape(-1, 4)
+    taken = np.zeros((len(chips), 4))
+    found: list[Area | None] = []
+    for index, (chip, box) in enumerate(zip(chips, boxes, strict=True)):
+        places = np.array(_places(chip, box, within), float)
+        hidden = _common(places, taken[:index])
+        cost = _ON_A_LABEL * hidden + _ON_A_BOX * _common(places, np.delete(drawn, index, 0))
+        best = int(cost.argmin())  # the first of equals: `_places` begins with the best
+        if hidden[best] > _MOST_HIDDEN * chip.width * chip.height:
+            found.append(None)
+        else:
+            taken[index] = places[best]
+            found.append(Area(*map(int, places[best])))
+    return found
+
+
+def _places(chip: Chip, box: Area, within: Area) -> list[tuple[int, int, int, int]]:
+    """Above, inside, below, beside; moved into `within`."""
+    width, height = chip.width, chip.height
+    corners = (
+        (box.left, box.top - height),
+        (box.right - width, box.top - height),
+        (box.left, box.bottom),
+        (box.right - width, box.bottom),
+        (box.left, box.top),
+        (box.right, box.top),
+        (box.left - width, box.top),
+        (box.right - width, box.top),
+        (box.left, box.bottom - height),
+        (box.right - width, box.bottom - height),
+        (box.right, box.bottom - height),
+        (box.left - width, box.bottom - height),
+    )
+    places = []
+    for left, top in corners:
+        x = max(within.left, min(left, within.right - width))
+        y = max(within.top, min(top, within.bottom - height))
+        places.append((x, y, x + width, y + height))
+    return places
+
+
+def _common(places: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each place the pixels it shares with all areas together."""
+    width = np.minimum(places[:, None, 2], areas[None, :, 2]) - np.maximum(places[:, None, 0], areas[None, :, 0])
+    height = np.minimum(places[:, None, 3], areas[None, :, 3]) - np.maximum(places[:, None, 1], areas[None, :, 1])
+    shared: NDArray[np.float64] = (np.clip(width, 0, None) * np.clip(height, 0, None)).sum(axis=1)
+    return shared
+
+
+_ROOTS: Final = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.local/share/fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+)
+_FAMILIES: Final = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "FreeSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-zenhei.ttc",
+    "wqy-microhei.ttc",
+    "NotoSansArabic-Regular.ttf",
+    "NotoSansHebrew-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+    "Arial Unicode.ttf",
+)
+"""File names, in order of preference: of Debian's font packages, and the one font of macOS with most scripts."""
+
+_NO_CHARACTER: Final = "\U0010fffe"  # no font has a glyph for it
+_PROBE: Final = 16  # pixels, the size glyphs are looked at in
+_MOST: Final = 1000  # characters of a text that are looked at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """One line, ready to be drawn at its baseline; `ascent` above it, `descent` below, all in pixels."""
+
+    text: str
+    font: ImageFont.FreeTypeFont
+    width: int
+    ascent: int
+    descent: int
+
+    @property
+    def height(self) -> int:
+        """Pixels from the highest to the lowest letter of the font."""
+        return self.ascent + self.descent
+
+
+def set_line(text: str, size: int, widest: int, tail: str = "") -> Line:
+    """`text` and `tail` in `size` pixels; where they are wider than `widest` pixels, `text` ends in an ellipsis."""
+    text = _one_line(text)
+    path = _font_for(text + tail)
+    font, shown = _font(path, size), _visible(text, path)
+    if font.getlength(shown + tail) > widest:
+        shown = _shortened(shown, font, widest - font.getlength(tail))
+    shown += tail
+    ascent, descent = font.getmetrics()
+    return Line(shown, font, math.ceil(font.getlength(shown)), ascent, descent)
+
+
+def wrapped(text: str, size: int, widest: int, most: int) -> list[Line]:
+    """`text` in at most `most` lines, broken at blanks; the last one is cut where it does not suffice."""
+    words = _one_line(text).split()
+    lines: list[Line] = []
+    while words and len(lines) < most - 1:
+        count = 1
+        while count < len(words) and _fits(" ".join(words[: count + 1]), size, widest):
+            count += 1
+        lines.append(set_line(" ".join(words[:count]), size, widest))
+        words = words[count:]
+    return [*lines, set_line(" ".join(words), size, widest)] if words else lines
+
+
+def number(value: float) -> str:
+    """A confidence with three digits, never rounded up to 1 nor down to 0; 12.3 and nan as they are."""
+    if not 0 < value < 1:
+        return f"{value:.4g}"
+    return f"{min(value, 0.9994):.3f}" if value >= 0.0005 else f"{value:.0e}"
+
+
+def _one_line(text: str) -> str:
+    """Composed, so that a font needs no accents of its own; every kind of blank is a blank."""
+    composed = unicodedata.normalize("NFC", text[:_MOST])
+    kept = "".join(" " if unicodedata.category(one) == "Zs" else one for one in composed)
+    return kept + "…" if len(text) > _MOST else kept
+
+
+def _fits(text: str, size: int, widest: int) -> bool:
+    path = _font_for(text)
+    return _font(path, size).getlength(_visible(text, path)) <= widest
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, widest: float) -> str:
+    """The longest beginning that fits with an ellipsis behind it; the ellipsis alone where nothing fits."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if font.getlength(text[:middle].rstrip() + "…") <= widest:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
+
+
+def _visible(text: str, path: str) -> str:
+    return "".join(one if _has(path, one) else f"<{ord(one):04X}>" for one in text)
+
+
+def _font_for(text: str) -> str:
+    """The first font with all letters of `text`, "" for Pillow's own, which also serves where none has them all."""
+    letters = [one for one in text if one.isprintable()]
+    if all(_has("", one) for one in letters):
+        return ""
+    for name in _FAMILIES:
+        path = _installed().get(name)
+        if path is not None and all(_has(path, one) for one in (*letters, *"<>…")):
+            return path
+    return ""
+
+
+@lru_cache(maxsize=8192)
+def _has(path: str, character: str) -> bool:
+    """Whether the font has a shape for it; unassigned, control and direction characters have none anywhere."""
+    if character == " ":
+        return True
+    if not character.isprintable():
+        return False
+    return _shape(path, character) != _shape(path, _NO_CHARACTER)
+
+
+def _shape(path: str, character: str) -> tuple[object, bytes]:
+    mask = _font(path, _PROBE).getmask(character)
+    return mask.size, bytes(mask)
+
+
+@lru_cache(maxsize=64)
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    if path:
+        return ImageFont.FreeTypeFont(path, size)  # truetype() would go and look for another one
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return font
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """File name -> path of the fonts of `_FAMILIES` on this machine that FreeType can open."""
+    found: dict[str, str] = {}
+    for root in _ROOTS:
+        for path in sorted(Path(os.path.expanduser(root)).rglob("*.tt[fc]")):  # noqa: PTH111 - Path's raises without a home
+            if path.name in _FAMILIES and path.name not in found and _opens(path):
+                found[path.name] = str(path)
+    return found
+
+
+def _opens(path: Path) -> bool:
+    try:
+        ImageFont.FreeTypeFont(str(path), _PROBE)
+    except OSError:
+        return False
+    return True
+
 
 MOST_LABELS: Final = 200
 """Objects of one picture that may get a label, the most confident ones; all get their box."""
@@ -80,7 +431,12 @@ def enlargement(width: int, height: int) -> int:
 
 
 def draw(
-    picture: NDArray[np.uint8], frame: Frame, *, largest: int | None = None, text: float = 1 / 36, brief: bool = False
+    picture: NDArray[np.uint8],
+    frame: FrameResult,
+    *,
+    largest: int | None = None,
+    text: float = 1 / 36,
+    brief: bool = False,
 ) -> Image.Image:
     """What is seen on the screen.
 
@@ -114,7 +470,7 @@ def draw(
     pen = ImageDraw.Draw(canvas)
     for found in frame.objects:
         if (area := scale.area(found.box)) is not None:
-            _draw_box(pen, area, look(found.engine, found.class_id), scale.line)
+            _draw_box(pen, area, style_of(found.engine, found.class_id), scale.line)
     if not frame.shows:
         _draw_lost(pen, frame, scale)
     for chip, place in reversed(labels):  # the best on top
@@ -126,7 +482,7 @@ def draw(
     return canvas
 
 
-def page_picture(picture: NDArray[np.uint8], frame: Frame) -> bytes:
+def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
     """`draw` for `convert.render.page`: at most 960 pixels, larger text, and only what the page does not say itself.
 
     A PNG file where pixels were made squares of 16 and more, which is smaller then; JPEG otherwise.
@@ -149,7 +505,7 @@ def png(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def _scale(frame: Frame, largest: int | None, text: float) -> _Scale:
+def _scale(frame: FrameResult, largest: int | None, text: float) -> _Scale:
     longer = max(frame.width, frame.height)
     factor = float(enlargement(frame.width, frame.height))
     if largest is not None and longer > max(largest, _LEGIBLE):
@@ -176,7 +532,7 @@ def _resized(image: Image.Image, scale: _Scale) -> Image.Image:
     return image.resize((scale.width, scale.height), kind)
 
 
-def _labels(frame: Frame, scale: _Scale) -> list[tuple[Chip, Area]]:
+def _labels(frame: FrameResult, scale: _Scale) -> list[tuple[Chip, Area]]:
     """The labels there is room for and their places, the most confident object's first."""
     seen = [(found, area) for found in frame.objects if (area := scale.area(found.box)) is not None]
     seen.sort(key=lambda one: math.inf if math.isnan(one[0].confidence) else -one[0].confidence)
@@ -187,7 +543,7 @@ def _labels(frame: Frame, scale: _Scale) -> list[tuple[Chip, Area]]:
     return [(chip, place) for chip, place in zip(chips, places, strict=True) if place is not None]
 
 
-def _draw_box(pen: ImageDraw.ImageDraw, area: Area, style: Look, line: int) -> None:
+def _draw_box(pen: ImageDraw.ImageDraw, area: Area, style: Style, line: int) -> None:
     """A line of the class's colour with a dark edge on both sides: seen on any ground."""
     out = line // 2
     box = (area.left - out, area.top - out, area.right - 1 + out, area.bottom - 1 + out)
@@ -206,14 +562,14 @@ def _outline(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: C
         pen.rectangle((left, top, right, bottom), outline=colour, width=width)
 
 
-def _chip(found: Found, scale: _Scale) -> Chip:
+def _chip(found: DetectedObject, scale: _Scale) -> Chip:
     margin = max(2, scale.text // 5)
     widest = max(_NARROWEST, scale.canvas // 2) - 2 * margin
     small = max(_SMALLEST_TEXT - 2, round(scale.text * 0.85))
     name = _named(found.label, found.class_id)
     lines = [set_line(name, scale.text, widest, f" {number(found.confidence)}")]
     lines += [set_line(said.label, small, widest, f" {number(said.confidence)}") for said in found.said if said.label]
-    return Chip(tuple(lines), look(found.engine, found.class_id), margin)
+    return Chip(tuple(lines), style_of(found.engine, found.class_id), margin)
 
 
 def _draw_chip(pen: ImageDraw.ImageDraw, chip: Chip, place: Area) -> None:
@@ -224,7 +580,7 @@ def _draw_chip(pen: ImageDraw.ImageDraw, chip: Chip, place: Area) -> None:
         top += line.height
 
 
-def _draw_lost(pen: ImageDraw.ImageDraw, frame: Frame, scale: _Scale) -> None:
+def _draw_lost(pen: ImageDraw.ImageDraw, frame: FrameResult, scale: _Scale) -> None:
     """A dashed box around the best candidate that had one."""
     lost = next((one for one in frame.lost if one.box is not None), None)
     area = scale.area(lost.box) if lost is not None and lost.box is not None else None
@@ -239,7 +595,7 @@ def _draw_lost(pen: ImageDraw.ImageDraw, frame: Frame, scale: _Scale) -> None:
                 pen.line(line, fill=_NOTHING if piece % 2 == 0 else BLACK, width=scale.line)
 
 
-def _strip(frame: Frame, scale: _Scale, unlabelled: int | None) -> list[tuple[Line, Colour]]:
+def _strip(frame: FrameResult, scale: _Scale, unlabelled: int | None) -> list[tuple[Line, Colour]]:
     """What is said below the picture, with its colours; without its second half for `unlabelled` None."""
     widest = scale.canvas - scale.text
     lines: list[tuple[Line, Colour]] = []
@@ -259,14 +615,14 @@ def _strip(frame: Frame, scale: _Scale, unlabelled: int | None) -> list[tuple[Li
     return lines
 
 
-def _why(frame: Frame) -> str:
+def _why(frame: FrameResult) -> str:
     if not frame.lost:
         return frame.notes[0] if frame.notes else _NOTHING_LOST
     best = frame.lost[0]
     return f"Best candidate: {_named(best.label, best.class_id)}: {best.why}"
 
 
-def _remarks(frame: Frame, scale: _Scale, unlabelled: int) -> list[str]:
+def _remarks(frame: FrameResult, scale: _Scale, unlabelled: int) -> list[str]:
     remarks = []
     if unlabelled:
         remarks.append(f"{len(frame.objects):,} objects, no room for the labels of {unlabelled:,}")

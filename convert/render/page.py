@@ -3,40 +3,253 @@
 The page needs nothing but itself: pictures are data URIs, there is no script, and its content security policy lets a
 browser load nothing else. What it shows comes from files of strangers (labels, names, configs): all of it is escaped,
 and characters that hide or turn text are made visible. The same values give the same bytes; times are not shown.
+
+The pictures of a page: what each shows, what was left out, and a text for those who do not see it.
+
+What of a picture a model sees, drawn: from the frame through the crop to the network's input.
+
+A model of ours says how pictures were brought to its size in training, and where it takes whole frames and crops them
+itself, of which shape they are and what it cuts out (`convert.report.OnnxMetadata`). Other models say nothing of it,
+and nothing is drawn.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from PIL import Image
+
 from convert import __version__
-from convert.against.comparison import Verdict
+from convert.compare import Verdict
+from convert.errors import PresetError
+from convert.files import configs as data_folder
 from convert.findings import Level
-from convert.render.check_text import printable
-from convert.render.drawing_colours import LOOKS
-from convert.render.drawing_text import number
-from convert.render.page_cards import Card, card, in_words
-from convert.render.page_classes import ClassRow, class_rows, unseen_classes
-from convert.render.page_engines import Setting, heading, settings_in_words
-from convert.render.page_evidence import differences, measures
-from convert.render.page_framing import framing_picture
-from convert.resources import configs as data_folder
+from convert.render.check import printable
+from convert.render.drawing import STYLES, Style, enlargement, number, style_of
+from convert.render.inspection import framing_svg
+from convert.render.page_sections import (
+    ClassRow,
+    Setting,
+    class_rows,
+    differences,
+    heading,
+    measures,
+    settings_in_words,
+    unseen_classes,
+)
+from convert.types import Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jinja2 import Environment
 
-    from convert.against.comparison import Comparison
+    from convert.compare import Comparison, Row
     from convert.findings import Finding
-    from convert.simulate.scene import Engine, Frame, Simulation
+    from convert.simulate import results
+    from convert.simulate.results import (
+        Classification,
+        DetectedObject,
+        DroppedCandidate,
+        FrameResult,
+        SimulatedEngine,
+        Simulation,
+    )
 
-__all__ = ["MOST_LISTED", "MOST_PICTURES", "page"]
+
+__all__ = [
+    "MOST_LISTED",
+    "MOST_LOST",
+    "MOST_OBJECTS",
+    "MOST_PICTURES",
+    "Card",
+    "Item",
+    "card",
+    "framing_of",
+    "framing_picture",
+    "in_words",
+    "page",
+]
+
+
+MOST_OBJECTS: Final = 20
+"""Objects of one picture that are listed beside it."""
+
+MOST_LOST: Final = 10
+"""Candidates that were left out that are listed."""
+
+_TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+_NAMED: Final = 5  # objects that a picture's alternative text names
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something shown: a label with its number, and what was said of it behind."""
+
+    look: Style
+    label: str
+    confidence: str
+    said: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One picture.
+
+    Attributes:
+        number: 1 for the first.
+        source: data URI; "" without a picture.
+        width, height: of the drawn picture, pixels.
+        times: how many times as large it is drawn.
+        alt: what is to be seen.
+        items: what is shown, at most `MOST_OBJECTS`.
+        more: objects that are not among them.
+        lost: label, confidence, why; at most `MOST_LOST`.
+        more_lost: candidates that are not among them.
+        row: Edge Impulse's answer, where it was asked.
+    """
+
+    number: int
+    frame: FrameResult
+    source: str
+    width: int
+    height: int
+    times: int
+    alt: str
+    items: tuple[Item, ...]
+    more: int
+    lost: tuple[tuple[str, str, str], ...]
+    more_lost: int
+    row: Row | None = None
+
+
+def card(frame: FrameResult, position: int, picture: bytes | None, row: Row | None = None) -> Card:
+    """A frame as it is told on the page.
+
+    Raises:
+        ValueError: `picture` is not a PNG, JPEG, WebP or GIF file.
+    """
+    source, width, height = _embedded(frame.name, picture) if picture is not None else ("", 0, 0)
+    items = [_said_item(said) for said in frame.said if frame.label and said.label]
+    items += [_found_item(found) for found in frame.objects[:MOST_OBJECTS]]
+    return Card(
+        position,
+        frame,
+        source,
+        width,
+        height,
+        enlargement(frame.width, frame.height),
+        f"{frame.name}: {in_words(frame)}",
+        tuple(items),
+        max(0, len(frame.objects) - MOST_OBJECTS),
+        tuple((_lost_of(frame, lost), number(lost.confidence), lost.why) for lost in frame.lost[:MOST_LOST]),
+        max(0, len(frame.lost) - MOST_LOST),
+        row,
+    )
+
+
+def in_words(frame: FrameResult) -> str:
+    """ "apple 0.98", "star 0.93, star 0.50 and 3 more objects", "nothing shown; best candidate ..."."""
+    if not frame.shows:
+        if not frame.lost:
+            return "nothing shown, there was no candidate"
+        best = frame.lost[0]
+        return f"nothing shown; best candidate {_name(best.label, best.class_id)}: {best.why}"
+    parts = [f"{said.label} {number(said.confidence)}" for said in frame.said if frame.label and said.label]
+    parts += [
+        f"{_name(found.label, found.class_id)} {number(found.confidence)}"
+        + "".join(f", {said.label}" for said in found.said if said.label)
+        for found in frame.objects[:_NAMED]
+    ]
+    rest = len(frame.objects) - _NAMED
+    return "; ".join(parts) + (f" and {rest} more object{'s' if rest > 1 else ''}" if rest > 0 else "")
+
+
+def _said_item(said: Classification) -> Item:
+    return Item(style_of(said.engine, said.class_id), _name(said.label, said.class_id), number(said.confidence))
+
+
+def _found_item(found: DetectedObject) -> Item:
+    return Item(
+        style_of(found.engine, found.class_id),
+        _name(found.label, found.class_id),
+        number(found.confidence),
+        tuple(f"{said.label} {number(said.confidence)}" for said in found.said if said.label),
+        found.unseen,
+    )
+
+
+def _lost_of(frame: FrameResult, lost: DroppedCandidate) -> str:
+    name = _name(lost.label, lost.class_id)
+    if lost.of is None or not 0 <= lost.of < len(frame.objects):
+        return name
+    whose = frame.objects[lost.of]
+    return f"{name} of {_name(whose.label, whose.class_id)}"
+
+
+def _name(label: str | None, class_id: int) -> str:
+    return label or f"class {class_id} (no label)"
+
+
+def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
+    """The picture as a data URI, and its size."""
+    try:
+        with Image.open(io.BytesIO(picture), formats=tuple(_TYPES)) as image:
+            width, height, kind = image.width, image.height, str(image.format)
+    except OSError as error:
+        raise ValueError(f"the drawn picture of {name!r} is not a PNG, JPEG, WebP or GIF file") from error
+    return f"data:{_TYPES[kind]};base64,{base64.b64encode(picture).decode('ascii')}", width, height
+
+
+def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
+    """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
+
+    A model that was trained on the centre of pictures and does not crop them is told of with the shape of the first of
+    `frames`, where nvinfer squashes that shape.
+    """
+    recorded = engine.recorded
+    input_size = (engine.network.width, engine.network.height)
+    if engine.settings.on_objects:
+        return None
+    try:
+        if recorded.frame and recorded.crop:
+            _, _, width, height = recorded.crop
+            framing = Framing(recorded.frame, (width, height))
+            return (framing, True) if min(width, height) > 0 and framing.network == input_size else None
+        squashed = recorded.resize_mode is ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
+        if squashed and frames:
+            framing = Framing(Frame(frames[0].width, frames[0].height, in_pixels=True), input_size)
+            return (framing, False) if framing.crops else None
+    except PresetError:  # a frame of a shape that no camera has
+        return None
+    return None
+
+
+def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[str, str]:
+    """SVG markup of it and what it shows in words; both "" where there is nothing to draw."""
+    found = framing_of(engine, frames)
+    if found is None:
+        return "", ""
+    framing, cropped = found
+    model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
+    seen = f"{framing.seen * 100:.0f} %"
+    words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
+    if framing.crops and cropped:
+        words = f"The model cuts the middle {model} out of its {network} input: {seen} of a {framing.frame} frame."
+    elif framing.crops:
+        words = (
+            f"The model was trained on the middle of pictures, {seen} of a {framing.frame} frame. "
+            "Here it sees the whole, squashed."
+        )
+    return framing_svg(framing, cropped=cropped), words
+
 
 MOST_PICTURES: Final = 150
 """Pictures on one page; the others are listed with words."""
@@ -50,7 +263,7 @@ _MOST_UNSEEN: Final = 30  # classes never seen that are named
 
 @dataclass(frozen=True, slots=True)
 class _EngineView:
-    engine: Engine
+    engine: SimulatedEngine
     heading: str
     framing: tuple[str, str]  # markup of ours and words, or ""
     settings: list[Setting]
@@ -100,7 +313,7 @@ def page(
     frames = simulation.frames
     compared = {row.name: row for row in comparison.rows} if comparison else {}
     cards: list[Card] = []
-    listed: list[tuple[int, Frame]] = []
+    listed: list[tuple[int, FrameResult]] = []
     for position, frame in enumerate(frames, 1):
         if frame.name in pictures and len(cards) < MOST_PICTURES:
             cards.append(card(frame, position, pictures[frame.name], compared.get(frame.name)))
@@ -135,7 +348,7 @@ def _title(simulation: Simulation) -> str:
     return " + ".join(names) or "no engine"
 
 
-def _verdict(frames: Sequence[Frame]) -> tuple[str, str]:
+def _verdict(frames: Sequence[FrameResult]) -> tuple[str, str]:
     """A word for its colour, and the sentence."""
     total = len(frames)
     silent = sum(1 for frame in frames if not frame.shows)
@@ -173,7 +386,7 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
     return facts
 
 
-def _engine(engine: Engine, frames: Sequence[Frame]) -> _EngineView:
+def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> _EngineView:
     rows = class_rows(engine, frames)
     unseen = unseen_classes(engine, rows)
     return _EngineView(
@@ -211,7 +424,7 @@ def _count(count: int, word: str, many: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    import jinja2  # noqa: PLC0415 - only for pages
+    import jinja2  # only for pages
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_folder() / "report"),
@@ -236,7 +449,7 @@ def _style() -> str:
     """The style sheet and the looks of the classes."""
     css = (data_folder() / "report" / "report.css").read_text(encoding="utf-8")
     swatches = []
-    for one in LOOKS:
+    for one in STYLES:
         core = "#{:02x}{:02x}{:02x}".format(*one.core) if one.core else one.hex
         swatches.append(f".look-{one.number}{{--look:{one.hex};--core:{core}}}")
     return css + "\n".join(swatches) + "\n"

@@ -1,32 +1,62 @@
-"""A simulation for people at a terminal, and for programs as one JSON document."""
+"""A simulation for people at a terminal, and for programs as one JSON document.
+
+A comparison with Edge Impulse for people at a terminal.
+
+The folder of a simulation: drawn/ and kitti/ picture by picture, then objects.json, against.json and report.html.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from convert.compare import DIFFERS, DRIFTS, Verdict
+from convert.errors import ConvertError, InputError, OutputError
+from convert.files import write_all
+from convert.render.drawing import draw, page_picture
+from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, show_findings
-from convert.report import SCHEMA_VERSION, finding_document, output_document
-from convert.simulate.document import objects_document
+from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
+from convert.simulate.results import objects_document
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.compare import Answer, Comparison, Reason, Row
+    from convert.files import Output
     from convert.findings import Finding
-    from convert.simulate.scene import Engine, Frame, Lost, Simulation
-    from convert.writing import Output
+    from convert.simulate.job import Simulated
+    from convert.simulate.results import DroppedCandidate, FrameResult, SimulatedEngine, Simulation
 
-__all__ = ["frames_counted", "show_simulation", "simulation_document"]
+
+__all__ = [
+    "Result",
+    "ResultsFolder",
+    "beside",
+    "frames_counted",
+    "show_against",
+    "show_simulation",
+    "simulation_document",
+]
+
 
 _MOST_ROWS = 60  # of pictures; objects.json has them all
-_MOST_OBJECTS = 6  # of one picture
+_SIMULATION_MOST_OBJECTS = 6  # of one picture
 
 
 def simulation_document(
@@ -98,14 +128,14 @@ def frames_counted(*, quiet: bool) -> Iterator[Callable[[int | None], None]]:
         yield told
 
 
-def _labels(frames: Sequence[Frame]) -> Counter[str]:
+def _labels(frames: Sequence[FrameResult]) -> Counter[str]:
     """How often each text is seen."""
     texts = [frame.label.strip() for frame in frames if frame.label]
     texts += [found.text or f"class {found.class_id}" for frame in frames for found in frame.objects]
     return Counter(texts)
 
 
-def _engine_line(engine: Engine) -> str:
+def _engine_line(engine: SimulatedEngine) -> str:
     settings, network = engine.settings, engine.network
     kind = "classifier" if settings.network_type is NetworkType.CLASSIFIER else "detector"
     subject = "objects" if settings.on_objects else "frames"
@@ -115,7 +145,7 @@ def _engine_line(engine: Engine) -> str:
     return f"[bold]engine {settings.unique_id}[/] {escape(said)}"
 
 
-def _table(frames: Sequence[Frame]) -> Table:
+def _table(frames: Sequence[FrameResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("picture", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
@@ -131,27 +161,27 @@ def _table(frames: Sequence[Frame]) -> Table:
     return table
 
 
-def _first_unseen(frame: Frame) -> int:
+def _first_unseen(frame: FrameResult) -> int:
     return next(index for index, found in enumerate(frame.objects) if found.unseen)
 
 
-def _why(frame: Frame, lost: Lost | None) -> str:
+def _why(frame: FrameResult, lost: DroppedCandidate | None) -> str:
     if lost is None:
         return frame.notes[-1] if frame.notes else "the model gives no candidate"
     return f"{lost.label or f'class {lost.class_id}'}: {lost.why}"
 
 
-def _shown(frame: Frame) -> str:
+def _shown(frame: FrameResult) -> str:
     parts = []
     if frame.label:
         best = max((said.confidence for said in frame.said), default=0.0)
         parts.append(f"[green]{escape(frame.label.strip())}[/] {best:.3f}")
     counts = Counter(found.text or f"class {found.class_id}" for found in frame.objects)
-    for text, count in list(counts.items())[:_MOST_OBJECTS]:
+    for text, count in list(counts.items())[:_SIMULATION_MOST_OBJECTS]:
         best = max(found.confidence for found in frame.objects if (found.text or f"class {found.class_id}") == text)
         times = f"{count} x " if count > 1 else ""
         parts.append(f"{times}[green]{escape(text)}[/] {best:.3f}")
-    if len(counts) > _MOST_OBJECTS:
+    if len(counts) > _SIMULATION_MOST_OBJECTS:
         parts.append("...")
     return ", ".join(parts) or "[yellow]nothing[/]"
 
@@ -161,3 +191,209 @@ def _times(simulation: Simulation) -> str:
     if not any(simulation.seconds.values()):
         return ""
     return ", ".join(f"{part} {seconds:.2f} s" for part, seconds in simulation.seconds.items())
+
+
+_MOST_ROWS_COMPARED = 40  # of pictures that differ; against.json has all
+_MOST_OBJECTS_COMPARED = 4  # of one picture
+_STYLES = {Verdict.DIFFERS: "red", Verdict.DRIFTS: "yellow", Verdict.SAME: "green"}
+
+
+def show_against(comparison: Comparison, out: Console | None = None) -> None:
+    """How many pictures differ and why, then those that do, side by side; nothing of those that are the same."""
+    out = out or console()
+    total, differ, drift = (
+        len(comparison.rows), comparison.count(Verdict.DIFFERS), comparison.count(Verdict.DRIFTS)
+    )  # fmt: skip
+    kind = f"{'int8 ' if comparison.quantized else ''}{comparison.task}"
+    out.print(f"[bold]against Edge Impulse[/] {escape(comparison.original)} ({kind})")
+    rows = [row for row in comparison.rows if row.verdict is not Verdict.SAME]
+    if rows:
+        out.print(
+            _comparison_table(sorted(rows, key=lambda row: row.verdict is not Verdict.DIFFERS)[:_MOST_ROWS_COMPARED])
+        )
+    if len(rows) > _MOST_ROWS_COMPARED:
+        out.print(f"[dim]{len(rows) - _MOST_ROWS_COMPARED} more are in against.json[/]")
+    pictures = "picture" if total == 1 else "pictures"
+    if not rows:
+        out.print(f"[green]0 of {total} {pictures} differ:[/] DeepStream shows what Edge Impulse answers")
+        return
+    if differ:
+        out.print(f"[red]{differ} of {total} {pictures} {'differs' if differ == 1 else 'differ'}[/] ({DIFFERS.id})")
+        _show_reasons(out, comparison.reasons, "pictures")
+    if drift:
+        more = " more" if differ else f" of {total} {pictures}"
+        verb = "shows" if drift == 1 else "show"
+        out.print(f"[yellow]{drift}{more} {verb} the same with scores more than {comparison.tolerance:g} apart[/]"
+                  f" or boxes elsewhere ({DRIFTS.id})")  # fmt: skip
+        _show_reasons(out, comparison.reasons, "drifting")
+
+
+def beside(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
+    """Without those that `show_against` tells with the pictures they are of."""
+    told = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
+    return [finding for finding in findings if finding.id not in told]
+
+
+def _show_reasons(out: Console, reasons: Sequence[Reason], which: str) -> None:
+    for reason in reasons:
+        count = len(getattr(reason, which))
+        if not count:
+            continue
+        out.print(f"  {count} because {escape(reason.words)}")
+        if reason.hint:
+            out.print(f"    [dim]hint:[/] {escape(reason.hint)}")
+
+
+def _comparison_table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("picture", no_wrap=True)
+    table.add_column("DeepStream")
+    table.add_column("Edge Impulse")
+    table.add_column("because of")
+    for row in rows:
+        style = _STYLES[row.verdict]
+        causes = " + ".join(cause.value for cause in row.causes)
+        table.add_row(
+            escape(row.name), _answer(row.deepstream), _answer(row.edge_impulse), f"[{style}]{escape(causes)}[/]"
+        )  # fmt: skip
+    return table
+
+
+def _answer(answer: Answer) -> str:
+    if answer.scores:
+        if answer.label:
+            return f"{escape(answer.label)} {answer.score:.2f}"
+        best = max(answer.scores, key=lambda one: one.score)
+        return f"[dim]nothing ({escape(best.label or f'class {best.class_id}')} {best.score:.2f})[/]"
+    if not answer.objects:
+        return "[dim]nothing[/]"
+    shown = [
+        f"{escape(one.label or f'class {one.class_id}')} {one.score:.2f}"
+        for one in answer.objects[:_MOST_OBJECTS_COMPARED]
+    ]
+    more = len(answer.objects) - _MOST_OBJECTS_COMPARED
+    return ", ".join(shown) + (f" [dim]and {more} more[/]" if more > 0 else "")
+
+
+_QUALITY = 90  # of the drawn JPEG files
+_TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
+_MOST_BYTES = 2**25  # of such files, unless one picture's alone are more
+_RESULTS_MOST_OBJECTS = 2**28  # bytes of an objects.json that is looked into before it is replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A simulation, and the files that were written.
+
+    Attributes:
+        simulation: engines and frames, with the objects of each.
+        findings: of the configs, the pictures and the comparison.
+        outputs: in the order they were written.
+        comparison: with the original as Edge Impulse runs it, where that was asked for.
+    """
+
+    simulation: Simulation
+    findings: tuple[Finding, ...]
+    outputs: tuple[Output, ...]
+    comparison: Comparison | None = None
+
+
+@dataclass(slots=True)
+class ResultsFolder:
+    """Writes the results: what belongs to pictures some at a time, what is about all of them at the end."""
+
+    path: Path
+    outputs: list[Output] = field(default_factory=list)
+    shown: dict[str, bytes] = field(default_factory=dict)
+    _before: set[str] = field(default_factory=set)
+    _drawn: dict[str, bytes] = field(default_factory=dict)
+    _texts: dict[str, bytes] = field(default_factory=dict)
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = _names(self.path / "objects.json")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what waits; where the run ends early, as far as possible: the error that ended it is the one raised."""
+        with suppress(ConvertError) if kind else nullcontext():
+            self._write()
+
+    def add(self, frame: FrameResult, pixels: NDArray[np.uint8], kitti: bytes) -> None:
+        """Draw one picture, and write it together with some more.
+
+        Raises:
+            OutputError: the drawing would replace the picture itself, or cannot be written.
+        """
+        place = self.path / "drawn" / f"{frame.name}.jpg"
+        if place.exists() and frame.source.exists() and place.samefile(frame.source):
+            raise OutputError(
+                "the drawn picture would take the place of the picture itself",
+                path=place,
+                hint="choose another -o",
+            )
+        data = io.BytesIO()
+        draw(pixels, frame).save(data, "JPEG", quality=_QUALITY, subsampling=0)
+        self._drawn[place.name] = data.getvalue()
+        self._texts[f"{frame.name}.txt"] = kitti
+        self._waiting += len(data.getvalue()) + len(kitti)
+        if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
+            self._write()
+        if len(self.shown) < MOST_PICTURES:
+            self.shown[frame.name] = page_picture(pixels, frame)
+
+    def _write(self) -> None:
+        if not self._drawn:
+            return
+        drawn, texts = write_all(self.path / "drawn", self._drawn), write_all(self.path / "kitti", self._texts)
+        self.outputs += [output for both in zip(drawn, texts, strict=True) for output in both]
+        self._drawn, self._texts, self._waiting = {}, {}, 0
+
+    def finish(self, done: Simulated, comparison: Comparison | None = None) -> Result:
+        """Write what is about all pictures, and remove what an earlier run drew and this one did not."""
+        simulation, findings = done.simulation, done.findings
+        html = page(
+            simulation,
+            self.shown,
+            findings=findings,
+            configs={str(path): path.read_bytes().decode("utf-8", "replace") for path in done.configs},
+            evidence=_evidence(done.configs[0]),
+            comparison=comparison,
+        )
+        files = {"report.html": html.encode("utf-8", "replace"), "objects.json": dumps(objects_document(simulation))}
+        for name in self._before - {frame.name for frame in simulation.frames}:
+            (self.path / "drawn" / f"{name}.jpg").unlink(missing_ok=True)
+            (self.path / "kitti" / f"{name}.txt").unlink(missing_ok=True)
+        if comparison is not None:
+            from convert.compare import against_document  # few simulations need it
+
+            files["against.json"] = dumps({"schema_version": SCHEMA_VERSION, **against_document(comparison)})
+            findings = (*findings, *comparison.findings)  # on the page they stand beside the comparison
+        elif self._before:
+            (self.path / "against.json").unlink(missing_ok=True)  # an earlier run's
+        return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)), comparison)
+
+
+def _names(objects: Path) -> set[str]:
+    """The frames of an earlier run in this folder; none where there was none, or the file is not ours."""
+    try:
+        if objects.stat().st_size > _RESULTS_MOST_OBJECTS:
+            return set()
+        document = json.loads(objects.read_bytes())
+        names = {frame["name"] for frame in document["frames"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+    return {name for name in names if isinstance(name, str) and name == Path(name).name and name not in {"", ".", ".."}}
+
+
+def _evidence(config: Path) -> Mapping[str, Any] | None:
+    """What was measured when the config's bundle was made: `evidence` of the report.json beside it."""
+    try:
+        report = BundleReport.read(config.parent)
+    except InputError:
+        return None
+    return report.evidence if report else None

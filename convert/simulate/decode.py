@@ -2,14 +2,38 @@
 
     decoded = decode(settings, network, [Layer.of("y", array)])
     decoded.frames[0]                       # Classified or Detected
-    attach(settings, view, decoded.frames[0].objects)   # convert.simulate.metadata: pixels of the frame
+    attach(settings, view, decoded.frames[0].objects)   # convert.simulate.decode: pixels of the frame
 
 Which parser runs, and what an error in it leads to, is nvdsinfer_context_impl.cpp's. What cannot be computed is refused
 by name.
+
+From candidates to objects: the threshold before, clustering, the threshold behind, and topk, class by class.
+
+The rules are those of `DetectPostprocessor` (nvdsinfer_context_impl_output_parsing.cpp). Overlaps are computed in
+float32, operation by operation. DBSCAN is a closed library: where it would run (minBoxes above 0) nothing is made up.
+
+The order `std::stable_sort` gives: by confidence, highest first, equal ones as they came.
+
+With NaN among the numbers "greater than" is no order, and the result depends on the algorithm. nvinfer is built with
+GCC, so it is libstdc++'s: insertion sort in chunks of seven, merges of doubling length in each half, then one merge of
+the halves, backwards where the first half is longer (bits/stl_algo.h, GCC 12).
+
+Classifier outputs: each output of the network is one attribute, its class the first maximum above the threshold.
+
+`ClassifyPostprocessor::parseAttributesFromSoftmaxLayers` (nvdsinfer_context_impl_output_parsing.cpp) and, with the
+same arithmetic and labels of its own, `NvDsInferClassiferParseCustomSoftmax` of the stock library. What is attached to
+the frame is decided by `attach_metadata_classifier` (gstnvinfer_meta_utils.cpp): nothing while the label is empty.
+
+What of the objects reaches the frame's metadata, in pixels of the source frame.
+
+`attach_metadata_detector` (gstnvinfer_meta_utils.cpp): boxes are scaled back in double and stored as float32; what is
+left of or above the frame is moved in, not cut; sizes and regions are compared in pixels of the frame; a box that ends
+below the frame is dropped, not cut.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,29 +41,336 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.placement import Network
-from convert.simulate import decode_detectnet, decode_ssd, decode_tao
-from convert.simulate.cluster import check, cluster, thresholds
-from convert.simulate.decode_boxes import Boxes, Dropped
-from convert.simulate.decode_classifier import Classified, classify
-from convert.simulate.decode_tensors import Layer, ParserFailed
-from convert.simulate.settings import STOCK_LIBRARY, NetworkType, Settings
+from convert.images.scaling import Network
+from convert.simulate import parsers
+from convert.simulate.parsers import Boxes, Drop, Dropped, Layer, ParserFailed
+from convert.simulate.settings import STOCK_LIBRARY, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PARSERS", "Decoded", "Detected", "Detection", "decode"]
+    from convert.images.scaling import Rect, View
+    from convert.simulate.settings import ClassSettings
+
+
+__all__ = [
+    "LABEL_BYTES",
+    "PARSERS",
+    "Attribute",
+    "Classified",
+    "Decoded",
+    "Detected",
+    "Detection",
+    "attach",
+    "by_confidence",
+    "check",
+    "classify",
+    "cluster",
+    "decode",
+    "thresholds",
+]
+
+
+_CHUNK = 7  # _S_chunk_size
+
+
+def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Positions in the order of falling confidence."""
+    if not np.isnan(confidence).any():
+        order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")
+        return order
+    half = (len(confidence) + 1) // 2
+    values = confidence.tolist()
+    first = _sorted(list(range(half)), values)
+    second = _sorted(list(range(half, len(values))), values)
+    merged = _merged(first, second, values) if len(first) <= len(second) else _merged_backwards(first, second, values)
+    return np.array(merged, np.intp)
+
+
+def _sorted(items: list[int], values: list[float]) -> list[int]:
+    """__merge_sort_with_buffer."""
+    for start in range(0, len(items), _CHUNK):
+        items[start : start + _CHUNK] = _inserted(items[start : start + _CHUNK], values)
+    step = _CHUNK
+    while step < len(items):
+        items = [
+            item
+            for start in range(0, len(items), 2 * step)
+            for item in _merged(items[start : start + step], items[start + step : start + 2 * step], values)
+        ]
+        step *= 2
+    return items
+
+
+def _inserted(items: list[int], values: list[float]) -> list[int]:
+    """__insertion_sort: a new best goes straight to the front, anything else moves up from the end."""
+    done: list[int] = []
+    for item in items:
+        if done and values[item] > values[done[0]]:
+            done.insert(0, item)
+            continue
+        place = len(done)
+        while place and values[item] > values[done[place - 1]]:
+            place -= 1
+        done.insert(place, item)
+    return done
+
+
+def _merged(first: list[int], second: list[int], values: list[float]) -> list[int]:
+    """__move_merge."""
+    out, i, j = [], 0, 0
+    while i < len(first) and j < len(second):
+        if values[second[j]] > values[first[i]]:
+            out.append(second[j])
+            j += 1
+        else:
+            out.append(first[i])
+            i += 1
+    return out + first[i:] + second[j:]
+
+
+def _merged_backwards(first: list[int], second: list[int], values: list[float]) -> list[int]:
+    """__move_merge_adaptive_backward."""
+    out, i, j = [], len(first), len(second)
+    while i and j:
+        if values[second[j - 1]] > values[first[i - 1]]:
+            i -= 1
+            out.append(first[i])
+        else:
+            j -= 1
+            out.append(second[j])
+    return first[:i] + second[:j] + out[::-1]
+
+
+def thresholds(classes: Sequence[ClassSettings]) -> NDArray[np.float32]:
+    """pre-cluster-threshold of each class, as parsers want them."""
+    return np.array([one.pre_cluster_threshold for one in classes], np.float32)
+
+
+def check(mode: ClusterMode, classes: Sequence[ClassSettings]) -> None:
+    """Refuse what cannot be computed.
+
+    Raises:
+        UnsupportedModelError: DBSCAN would run.
+        InputError: nvinfer would die: no classes, and a mode that looks for the class with most objects.
+    """
+    if mode in {ClusterMode.DBSCAN, ClusterMode.DBSCAN_NMS} and any(one.min_boxes > 0 for one in classes):
+        raise UnsupportedModelError(
+            f"cluster-mode={int(mode)} with minBoxes above 0 runs DBSCAN, a closed library of NVIDIA's",
+            hint="simulate with cluster-mode=2 (NMS) or 4 (none)",
+        )
+    if not classes and mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}:
+        raise InputError(
+            "num-detected-classes is 0: nvinfer dies on the first frame (SIGSEGV)",
+            hint="set num-detected-classes to the number of classes of the model",
+        )
+
+
+def cluster(
+    mode: ClusterMode, classes: Sequence[ClassSettings], candidates: Boxes, dropped: Dropped | None = None
+) -> Boxes:
+    """The objects of one frame, in nvinfer's order: class by class.
+
+    Args:
+        mode: in use (`Settings.cluster_mode`), let through by `check`.
+        classes: one for each of num-detected-classes.
+        candidates: what the parser found, in its order.
+        dropped: collects what falls out.
+    """
+    candidates = _above_threshold(classes, candidates, dropped)
+    found: list[Boxes] = []
+    for class_id in np.unique(candidates.class_id).tolist():
+        one = classes[class_id]
+        boxes = candidates[candidates.class_id == class_id]
+        if mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}:
+            boxes = _suppressed(boxes, one.nms_iou_threshold, dropped)
+            low = ~(boxes.confidence > np.float32(one.post_cluster_threshold))
+        else:
+            low = boxes.confidence < np.float32(one.post_cluster_threshold if mode is ClusterMode.DBSCAN else -np.inf)
+        if low.any():
+            if dropped is not None:
+                dropped.add(
+                    "post-cluster-threshold", boxes[low], boxes.confidence[low], float(one.post_cluster_threshold)
+                )
+            boxes = boxes[~low]
+        found.append(_top(boxes, one.topk, dropped))
+    return Boxes.joined(found)
+
+
+def _above_threshold(classes: Sequence[ClassSettings], boxes: Boxes, dropped: Dropped | None) -> Boxes:
+    """`preClusteringThreshold`: for parsers that use class 0's, or none."""
+    known = boxes.class_id < len(classes)
+    limit = np.zeros(len(boxes), np.float32)
+    limit[known] = thresholds(classes)[boxes.class_id[known]]
+    below = known & (boxes.confidence < limit)  # False for NaN: kept
+    if dropped is not None:
+        dropped.add("num-detected-classes", boxes[~known], boxes.class_id[~known], len(classes))
+        dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], limit[below])
+    kept = known & ~below
+    return boxes if kept.all() else boxes[kept]
+
+
+def _top(boxes: Boxes, topk: int, dropped: Dropped | None) -> Boxes:
+    """The best `topk`, sorted; below 0 everything, as it stands."""
+    if topk < 0:
+        return boxes
+    order = by_confidence(boxes.confidence)
+    if dropped is not None:
+        dropped.add("topk", boxes[order[topk:]], np.arange(topk, len(order)) + 1, topk)
+    return boxes[order[:topk]]
+
+
+def _suppressed(boxes: Boxes, limit: float, dropped: Dropped | None) -> Boxes:
+    """`nonMaximumSuppression`: best first, each goes when it overlaps one that stayed by more than `limit`."""
+    boxes = boxes[by_confidence(boxes.confidence)]
+    waiting = np.arange(len(boxes))
+    kept: list[int] = []
+    while len(waiting):
+        best, waiting = int(waiting[0]), waiting[1:]
+        kept.append(best)
+        overlap = _overlaps(boxes, best, waiting)
+        stays = overlap <= np.float32(limit)  # False for NaN: goes
+        if not stays.all():
+            if dropped is not None:
+                dropped.add("nms-iou-threshold", boxes[waiting[~stays]], overlap[~stays], limit)
+            waiting = waiting[stays]
+    return boxes[np.array(kept, np.intp)]
+
+
+def _overlaps(boxes: Boxes, best: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Intersection over union of one box with some; 0 where the union is 0."""
+    across = _shared(boxes.left, boxes.width, best, others)
+    down = _shared(boxes.top, boxes.height, best, others)
+    both = across * down
+    union = boxes.width[others] * boxes.height[others] + boxes.width[best] * boxes.height[best] - both
+    ratio = np.zeros(len(others), np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        np.divide(both, union, out=ratio, where=union != 0)
+    return ratio
+
+
+def _shared(
+    starts: NDArray[np.float32], sizes: NDArray[np.float32], best: int, others: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Length that two intervals share; NVIDIA swaps them so that the first starts first."""
+    start, other = starts[best], starts[others]
+    end, other_end = start + sizes[best], other + sizes[others]
+    swapped = other > start
+    late = np.where(swapped, other, start)
+    early_end, late_end = np.where(swapped, end, other_end), np.where(swapped, other_end, end)
+    shorter = np.where(late_end < early_end, late_end, early_end)
+    return np.where(early_end < late, np.float32(0), shorter - late)
+
+
+_STOCK_LABELS = ("coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1")
+"""What NvDsInferClassiferParseCustomSoftmax calls the classes of its first output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What one output says. `label` is None where the label file has none; `confidence` is a float32 value."""
+
+    attribute: int
+    class_id: int
+    confidence: float
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """One frame or object.
+
+    Attributes:
+        attributes: at most one for each output, in engine order.
+        label: every label followed by a blank.
+        dropped: why an output gave nothing to show; only where it was asked for.
+    """
+
+    attributes: tuple[Attribute, ...]
+    label: str
+    dropped: tuple[Drop, ...] = ()
+
+    @property
+    def attached(self) -> bool:
+        """Whether anything reaches the frame's metadata."""
+        return bool(self.attributes and self.label)
+
+
+def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: bool = False) -> tuple[Classified, ...]:
+    """Decode a batch.
+
+    Args:
+        settings: labels and threshold; a class counts when its number is above the threshold and above 0. NaN never
+            is. The first of equal numbers wins.
+        outputs: in engine order. Only the first dimension behind the batch counts: of [C,2,2] the first C numbers in
+            memory are looked at, of [1,C] the first one.
+        frames: in the batch.
+        why: fill `dropped`.
+
+    Raises:
+        InputError: an output is too short for float32 numbers.
+    """
+    stock = settings.classifier_parser != ""
+    attributes: list[list[Attribute]] = [[] for _ in range(frames)]
+    dropped: list[list[Drop]] = [[] for _ in range(frames)]
+    for number, layer in enumerate(outputs):
+        for frame, probabilities in enumerate(_probabilities(layer, frames)):
+            class_id, value = _best(probabilities)
+            if value > settings.classifier_threshold and value > 0:
+                label = _label(settings, number, class_id, stock=stock)
+                attributes[frame].append(Attribute(number, class_id, value, label))
+                if why and label is None:
+                    dropped[frame].append(Drop("labelfile-path", class_id, number + 1, class_id, value))
+            elif why:
+                limit = max(settings.classifier_threshold, 0.0)
+                dropped[frame].append(Drop("classifier-threshold", value, limit, class_id, value))
+    return tuple(
+        Classified(tuple(some), _text(some, stock=stock), tuple(lost))
+        for some, lost in zip(attributes, dropped, strict=True)
+    )
+
+
+def _probabilities(layer: Layer, frames: int) -> NDArray[np.float32]:
+    """[frames, C]: the first C numbers of each frame."""
+    classes = layer.dims[0]
+    if layer.is_float:
+        return layer.array.reshape(layer.frames, -1)[:frames, :classes]
+    return np.stack([layer.floats(frame, classes)[:classes] for frame in range(frames)])
+
+
+def _label(settings: Settings, attribute: int, class_id: int, *, stock: bool) -> str | None:
+    if stock and attribute == 0 and class_id < len(_STOCK_LABELS):
+        return _STOCK_LABELS[class_id]
+    return settings.attribute_label(attribute, class_id)
+
+
+def _text(attributes: list[Attribute], *, stock: bool) -> str:
+    """nvinfer adds the labels the stock function left out behind those it gave."""
+    own = [one for one in attributes if stock and one.attribute == 0 and one.class_id < len(_STOCK_LABELS)]
+    others = [one for one in attributes if one not in own]
+    return "".join(f"{one.label} " for one in [*own, *others] if one.label is not None)
+
+
+def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
+    """The first maximum, NaN left out: if that one does not count, none does."""
+    class_id = int(probabilities.argmax())  # the first NaN, where there is one
+    value = float(probabilities[class_id])
+    if math.isnan(value):
+        class_id = int(np.where(np.isnan(probabilities), -np.inf, probabilities).argmax())
+        value = float(probabilities[class_id])
+    return class_id, value
+
 
 Parser = Callable[[Sequence[Layer], int, Network, "NDArray[np.float32]", Dropped | None], Boxes]
 
 PARSERS: dict[str, Parser] = {
-    "": decode_detectnet.builtin,
-    "NvDsInferParseCustomResnet": decode_detectnet.resnet,
-    "NvDsInferParseCustomTfSSD": decode_ssd.tf_ssd,
-    "NvDsInferParseCustomNMSTLT": decode_tao.nms,
-    "NvDsInferParseCustomBatchedNMSTLT": decode_tao.batched_nms,
-    "NvDsInferParseYoloV5CustomBatchedNMSTLT": decode_tao.yolov5_batched_nms,
-    "NvDsInferParseCustomEfficientDetTAO": decode_tao.efficientdet,
+    "": parsers.builtin,
+    "NvDsInferParseCustomResnet": parsers.resnet,
+    "NvDsInferParseCustomTfSSD": parsers.tf_ssd,
+    "NvDsInferParseCustomNMSTLT": parsers.nms,
+    "NvDsInferParseCustomBatchedNMSTLT": parsers.batched_nms,
+    "NvDsInferParseYoloV5CustomBatchedNMSTLT": parsers.yolov5_batched_nms,
+    "NvDsInferParseCustomEfficientDetTAO": parsers.efficientdet,
 }
 """parse-bbox-func-name -> what is computed; "" is the built-in parser."""
 
@@ -161,3 +492,130 @@ def _known(function: str, known: Sequence[str] | dict[str, Parser]) -> None:
             f"there is no function {function} in {STOCK_LIBRARY}: nvinfer refuses the config (CUSTOM_LIB_FAILED)",
             hint="one of " + ", ".join(name for name in known if name),
         )
+
+
+LABEL_BYTES = 127
+"""UTF-8 bytes of a label that NvDsObjectMeta.obj_label holds: MAX_LABEL_SIZE - 1 of nvdsmeta.h."""
+
+
+def attach(
+    settings: Settings,
+    view: View,
+    objects: Sequence[Detection],
+    *,
+    parent: Rect | None = None,
+    dropped: Dropped | None = None,
+) -> tuple[Detection, ...]:
+    """The objects of one frame as NvDsObjectMeta has them; a label that is missing is "" there.
+
+    Args:
+        settings: sizes, regions and classes that are left out.
+        view: how the frame, or the object, was scaled.
+        objects: as decoded, in network pixels.
+        parent: the object that was looked at (process-mode 2); its corner is added last.
+        dropped: collects what falls out, in pixels of the frame.
+    """
+    if not objects:
+        return ()
+    kept = np.arange(len(objects))
+    # overflow and NaN are values like any other in C
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        boxes = _scaled(view, objects)
+        limits = _Limits(settings, boxes.class_id)
+        for key, values, limit, out in _filters(settings, view, boxes, limits):
+            gone = kept[out[kept]]
+            if dropped is not None:
+                dropped.add(key, boxes[gone], values[gone], limit[gone])
+            kept = kept[~out[kept]]
+        if settings.crop_to_roi:
+            boxes = _cropped(view, boxes, limits)
+        if parent is not None:
+            left, top = boxes.left + np.float32(parent.left), boxes.top + np.float32(parent.top)
+            boxes = Boxes(boxes.class_id, left, top, boxes.width, boxes.height, boxes.confidence)
+    columns = (boxes.left, boxes.top, boxes.width, boxes.height, boxes.confidence)
+    rows = zip(*(column[kept].tolist() for column in columns), strict=True)
+    return tuple(
+        Detection(objects[i].class_id, _stored(objects[i].label), *numbers)
+        for i, numbers in zip(kept.tolist(), rows, strict=True)
+    )
+
+
+class _Limits:
+    """The sizes and regions that hold for each object: unsigned numbers, compared as float32."""
+
+    def __init__(self, settings: Settings, class_id: NDArray[np.uint32]) -> None:
+        used, self._where = np.unique(class_id, return_inverse=True)
+        self._classes = [settings.classes[one] for one in used.tolist()]
+
+    def __getitem__(self, name: str) -> NDArray[np.uint32]:
+        numbers = np.array([getattr(one, name) % 2**32 for one in self._classes], np.uint32)
+        return numbers[self._where]
+
+
+def _scaled(view: View, objects: Sequence[Detection]) -> Boxes:
+    """Float32 minus unsigned is float32; divided by a double it is a double, stored as float32."""
+    numbers = np.array([(o.left, o.top, o.width, o.height, o.confidence) for o in objects], np.float32)
+    left, top, width, height, confidence = numbers.T
+    left = ((left - np.float32(view.offset_left)).astype(np.float64) / view.scale_x).astype(np.float32)
+    top = ((top - np.float32(view.offset_top)).astype(np.float64) / view.scale_y).astype(np.float32)
+    return Boxes(
+        np.array([o.class_id for o in objects], np.uint32),
+        np.where(left < 0, np.float32(0), left),
+        np.where(top < 0, np.float32(0), top),
+        (width.astype(np.float64) / view.scale_x).astype(np.float32),
+        (height.astype(np.float64) / view.scale_y).astype(np.float32),
+        confidence,
+    )
+
+
+def _lowest(view: View, limits: _Limits) -> NDArray[np.float32]:
+    """The frame's height less roi-bottom-offset, in unsigned arithmetic: an offset too large wraps around."""
+    return (np.uint32(view.frame_height) - limits["roi_bottom_offset"]).astype(np.float32)
+
+
+def _filters(
+    settings: Settings, view: View, boxes: Boxes, limits: _Limits
+) -> list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]]:
+    """The tests in nvinfer's order: key, the box's number, the key's, and who falls out."""
+    filtered = np.isin(boxes.class_id, np.array(sorted(settings.filter_out_class_ids), np.int64))
+    tests: list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]] = [
+        ("filter-out-class-ids", boxes.class_id, boxes.class_id, filtered)
+    ]
+    for key, name, size in (
+        ("detected-min-w", "detected_min_w", boxes.width),
+        ("detected-min-h", "detected_min_h", boxes.height),
+    ):
+        limit = limits[name].astype(np.float32)
+        tests.append((key, size, limit, size < limit))
+    for key, name, size in (
+        ("detected-max-w", "detected_max_w", boxes.width),
+        ("detected-max-h", "detected_max_h", boxes.height),
+    ):
+        limit = limits[name].astype(np.float32)
+        tests.append((key, size, limit, (limit > 0) & (size > limit)))
+    if not settings.crop_to_roi:
+        highest, lowest, bottom = limits["roi_top_offset"].astype(np.float32), _lowest(view, limits), _bottom(boxes)
+        tests.append(("roi-top-offset", boxes.top, highest, boxes.top < highest))
+        tests.append(("roi-bottom-offset", bottom, lowest, bottom > lowest))
+    return tests
+
+
+def _bottom(boxes: Boxes) -> NDArray[np.float32]:
+    return boxes.top + boxes.height
+
+
+def _cropped(view: View, boxes: Boxes, limits: _Limits) -> Boxes:
+    """crop-objects-to-roi-boundary: the top moves without shrinking the box, right and bottom are cut."""
+    frame_width = np.float32(view.frame_width)
+    highest, lowest = limits["roi_top_offset"].astype(np.float32), _lowest(view, limits)
+    top = np.where(boxes.top < highest, highest, boxes.top)
+    width = np.where(boxes.left + boxes.width >= frame_width, frame_width - boxes.left, boxes.width)
+    height = np.where(top + boxes.height > lowest, lowest - top, boxes.height)
+    return Boxes(boxes.class_id, boxes.left, top, width, height, boxes.confidence)
+
+
+def _stored(label: str | None) -> str:
+    if label is None:
+        return ""
+    encoded = label.encode("utf-8", "surrogateescape")
+    return label if len(encoded) <= LABEL_BYTES else encoded[:LABEL_BYTES].decode("utf-8", "replace")

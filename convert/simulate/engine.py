@@ -3,42 +3,215 @@
 ONNX Runtime stands in TensorRT's place. nvinfer builds an engine whose batch is at most batch-size whatever the file
 says (nvdsinfer_model_builder.cpp); a model with a fixed batch runs here in batches of that, filled up with zeros, and
 what comes out for the filling is thrown away.
+
+Prepares frames for the network as Gst-nvinfer does: cropped, scaled, padded, in its colours, normalised.
+
+The frame is scaled to the network's size as 8-bit pixels (`convert.images.scaling`, `convert.images.scaling`); padding
+is black. Then every number x becomes net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is
+the channel's offset, the mean file's byte, or nothing. Offsets and mean file are in the order of the network's
+channels, after the RGB/BGR swap.
+
+Not reproduced: decoders give NV12 pictures with half the colour resolution, and NvBufSurfTransform is a closed library,
+so single pixels can differ by a few levels on a device.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.check.context import Models, load_context, read_config
+from convert.check.rules import findings
+from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError
 from convert.findings import Level
-from convert.images.placement import Network
-from convert.nvinfer.initialise_labels import read_labels
-from convert.nvinfer.rules import findings
-from convert.nvinfer.rules.engine import absence
-from convert.nvinfer.rules.gather import Models, gather, read_config
+from convert.images.scaling import Network, approximation, place, scale
+from convert.nvinfer.context import read_labels
 from convert.report import with_resize_mode
-from convert.simulate.decode_tensors import Layer
-from convert.simulate.findings import SUSPECT
-from convert.simulate.preprocess import preprocessor
-from convert.simulate.scene import Engine
-from convert.simulate.settings import NetworkType, Settings
-from convert.validate import runtime
+from convert.simulate.parsers import Layer
+from convert.simulate.results import SUSPECT, SimulatedEngine
+from convert.simulate.settings import ColorFormat, NetworkType, Settings
+from convert.validate import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from convert.check.context import CheckTarget, RuleContext, Setting
     from convert.findings import Finding
-    from convert.nvinfer.parse_result import Problem
-    from convert.nvinfer.rules.case import Case, Setting, Where
-    from convert.simulate.preprocess import Preprocessor
+    from convert.images.scaling import Placement, Rect, ScalingFilter
+    from convert.nvinfer.config_state import Problem
 
-__all__ = ["Loaded", "Source", "load", "read_case", "settings_of"]
+
+__all__ = [
+    "LoadedEngine",
+    "Preprocessor",
+    "Source",
+    "load",
+    "preprocessor",
+    "read_context",
+    "read_mean_file",
+    "settings_of",
+]
+
+
+_PPM = re.compile(rb"\s*(\S+)\s+(\d+)\s+(\d+)\s+(\S+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preprocessor:
+    """Prepares frames for one engine; made by `preprocessor`.
+
+    Attributes:
+        network: the engine's input.
+        color: its channels.
+        channels_last: NHWC.
+        keep_aspect, symmetric: how frames are fitted.
+        scaling_filter: how they are scaled.
+        scale: net-scale-factor in use.
+        mean: float32, of the shape of one input or broadcast to it; None is no mean.
+    """
+
+    network: Network
+    color: ColorFormat
+    channels_last: bool
+    keep_aspect: bool
+    symmetric: bool
+    scaling_filter: ScalingFilter
+    scale: np.float32
+    mean: NDArray[np.float32] | None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one input: [C,H,W], or [H,W,C] for NHWC."""
+        channels, height, width = self.network.channels, self.network.height, self.network.width
+        return (height, width, channels) if self.channels_last else (channels, height, width)
+
+    @property
+    def approximated(self) -> str:
+        """What of the scaling is only near to a device's, "" for nothing."""
+        return approximation(self.scaling_filter)
+
+    def __call__(
+        self, frame: NDArray[np.uint8], *, crop: Rect | None = None, out: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], Placement]:
+        """One frame, or one object of it.
+
+        Args:
+            frame: uint8 [H,W,3] RGB, or [H,W] or [H,W,1] grey.
+            crop: an object in the frame (process-mode 2).
+            out: where to write, `shape`, float32; made when missing.
+
+        Returns:
+            The network's input, and where in it the picture lies.
+
+        Raises:
+            InputError: not such a picture, or one that cannot be scaled.
+        """
+        picture = frame[:, :, None] if frame.ndim == 2 else frame
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in {1, 3} or 0 in picture.shape:
+            raise InputError(
+                f"a frame is {picture.dtype} {list(picture.shape)}, not 8-bit RGB or grey pixels",
+                hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
+            )
+        height, width = picture.shape[:2]
+        placement = place(
+            width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
+        )
+        levels = scale(picture, placement, self.scaling_filter, grey=self.color is ColorFormat.GRAY)
+        out = np.empty(self.shape, np.float32) if out is None else out
+        pixels = out if self.channels_last else out.transpose(1, 2, 0)
+        if levels.shape[:2] != pixels.shape[:2]:
+            pixels[...] = 0
+        pixels[placement.target] = levels[..., ::-1] if self.color is ColorFormat.BGR else levels
+        if self.mean is not None:
+            out -= self.mean
+        out *= self.scale
+        return out, placement
+
+
+def preprocessor(settings: Settings, network: Network) -> Preprocessor:
+    """What one engine does with its frames.
+
+    Args:
+        settings: of the config. A net-scale-factor that is not above 0 counts as 1, and the offsets as none.
+        network: the engine's input.
+
+    Raises:
+        InputError: nvinfer refuses to start: the channels do not fit model-color-format, there are not as many offsets
+            as channels, or the mean file is missing or not a PPM picture of the network's size.
+    """
+    wanted = 1 if settings.color is ColorFormat.GRAY else 3
+    if network.channels != wanted:
+        raise InputError(
+            f"model-color-format={int(settings.color)} ({settings.color.name}) needs {wanted} channels, "
+            f"the network has {network.channels}: nvinfer refuses to start",
+            hint="2 is for models of one channel, 0 (RGB) and 1 (BGR) for models of three",
+        )
+    scale, mean = np.float32(1), None
+    if settings.scale > 0:
+        scale = np.float32(settings.scale)
+        if settings.offsets and len(settings.offsets) != network.channels:
+            raise InputError(
+                f"there are {len(settings.offsets)} offsets for {network.channels} channels: nvinfer refuses to start",
+                hint="give one offset for each channel, in the network's order",
+            )
+        if settings.offsets:
+            offsets = np.array(settings.offsets, np.float32)
+            mean = offsets if settings.channels_last else offsets[:, None, None]
+    if settings.mean_file:
+        mean = read_mean_file(Path(settings.mean_file), network).astype(np.float32)
+        if not settings.channels_last:
+            mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
+    return Preprocessor(
+        network,
+        settings.color,
+        settings.channels_last,
+        settings.keep_aspect,
+        settings.symmetric,
+        settings.scaling_filter,
+        scale,
+        mean,
+    )
+
+
+def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
+    """A mean picture [H,W,C], its bytes in the order they stand in the file.
+
+    nvinfer reads a PPM header, P3 or P6, and behind the maximum and one more byte raw bytes in either case; a comment
+    in the header is not known to it (`readMeanImageFile` in nvdsinfer_context_impl.cpp).
+
+    Raises:
+        InputError: nvinfer refuses to start with it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"the mean file cannot be read: {error.strerror}", path=path) from None
+    header = _PPM.match(data)
+    if header is None or header[1] not in {b"P3", b"P6"}:
+        raise InputError(
+            "the mean file does not start as a PPM picture does",
+            hint="P6, width, height and 255, no comment",
+            path=path,
+        )
+    width, height = int(header[2]), int(header[3])
+    if (width, height) != (network.width, network.height):
+        raise InputError(
+            f"the mean file has {width}x{height} pixels, the network {network.width}x{network.height}", path=path
+        )
+    size = network.height * network.width * network.channels
+    start = header.end() + 1
+    if len(data) < start + size:
+        raise InputError(f"the mean file has {max(len(data) - start, 0):,} bytes of {size:,}", path=path)
+    pixels: NDArray[np.uint8] = np.frombuffer(data, np.uint8, size, start)
+    return pixels.reshape(network.height, network.width, network.channels)
+
 
 _GPU = 1  # scaling-compute-hw
 
@@ -52,7 +225,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
+class LoadedEngine:
     """An engine that is ready.
 
     Attributes:
@@ -67,7 +240,7 @@ class Loaded:
         suspect: what `check` has to say, in a word.
     """
 
-    engine: Engine
+    engine: SimulatedEngine
     prepare: Preprocessor
     session: Any
     outputs: tuple[str, ...]
@@ -87,7 +260,7 @@ class Loaded:
         if self.fixed and count < self.batch:
             values = np.concatenate([values, np.zeros((self.batch - count, *values.shape[1:]), np.float32)])
         try:
-            found = runtime.run(self.session, values)
+            found = runtimes.run_onnx(self.session, values)
         except ValidationError as error:
             raise InputError(
                 error.message,
@@ -112,19 +285,19 @@ class Loaded:
         return Layer.of(name, array[:count])
 
 
-def read_case(source: Source, where: Where, models: Models | None = None) -> Case:
+def read_context(source: Source, where: CheckTarget, models: Models | None = None) -> RuleContext:
     """The config as nvinfer reads it, with the header of its model.
 
     Raises:
         InputError: it cannot be read, or nvinfer refuses it; then for the reason `check` gives.
     """
-    case = gather(read_config(str(source.path), where), where, models or Models(), source.settings)
+    case = load_context(read_config(str(source.path), where), where, models or Models(), source.settings)
     if case.faults:
         raise _refusal(case, case.faults[0].problem)
     return case
 
 
-def settings_of(case: Case) -> Settings:
+def settings_of(case: RuleContext) -> Settings:
     """What nvinfer computes with.
 
     Raises:
@@ -136,7 +309,7 @@ def settings_of(case: Case) -> Settings:
     return Settings.from_parsed(replace(case.parsed, values=case.values), [line.labels for line in labels])
 
 
-def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
+def load(source: Source, where: CheckTarget, models: Models | None = None) -> LoadedEngine:
     """The engine of a config.
 
     Args:
@@ -148,7 +321,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
         InputError: as `read_case`; the model is missing, damaged, or not one nvinfer takes; or the labels are.
         UnsupportedModelError: the model's outputs are decoded by a library of its own.
     """
-    case = read_case(source, where, models)
+    case = read_context(source, where, models)
     path = _model_path(case)
     # The library is named first: check would say that it is missing, which is no help on a laptop.
     settings = settings_of(case)
@@ -173,7 +346,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
     batch, *dims = (size if isinstance(size, int) and size > 0 else 0 for size in wanted.shape)
     network = network_of(settings, tuple(dims))
     prepare = preprocessor(settings, network)
-    engine = Engine(
+    engine = SimulatedEngine(
         source.path,
         path,
         settings,
@@ -181,7 +354,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
         tuple(filter(None, [prepare.approximated])),
         tuple(sorted(with_resize_mode(path, session.get_modelmeta().custom_metadata_map).items())),
     )
-    return Loaded(
+    return LoadedEngine(
         engine,
         prepare,
         session,
@@ -197,7 +370,7 @@ def load(source: Source, where: Where, models: Models | None = None) -> Loaded:
     )
 
 
-def _refusal(case: Case, problem: Problem) -> InputError:
+def _refusal(case: RuleContext, problem: Problem) -> InputError:
     """What `check` says of the problem that keeps nvinfer from starting."""
     errors = [finding for finding in findings(case) if finding.level is Level.ERROR]
     same = [finding for finding in errors if finding.message.startswith(problem.message)]
@@ -219,7 +392,7 @@ def _refusal(case: Case, problem: Problem) -> InputError:
     )
 
 
-def _model_path(case: Case) -> Path:
+def _model_path(case: RuleContext) -> Path:
     file = case.files.get("onnx-file")
     place = case.place("onnx-file")
     if file is None or not case.value("onnx-file", ""):
@@ -248,7 +421,7 @@ def _model_path(case: Case) -> Path:
     return Path(file.path)
 
 
-def _session(case: Case, path: Path) -> Any:
+def _session(case: RuleContext, path: Path) -> Any:
     if case.lacking:
         raise InputError(
             f"the model's weights are in files that are not there: {', '.join(case.lacking[:5])}",
@@ -256,14 +429,14 @@ def _session(case: Case, path: Path) -> Any:
             path=path,
         )
     try:
-        return runtime.load(runtime.read_whole(path))
+        return runtimes.load(runtimes.read_whole(path))
     except ValidationError as error:
         raise InputError(
             error.message, hint="ONNX Runtime stands in TensorRT's place here; it needs a valid ONNX model", path=path
         ) from None
 
 
-def _smallest(case: Case, settings: Settings) -> tuple[int, int]:
+def _smallest(case: RuleContext, settings: Settings) -> tuple[int, int]:
     """gst_nvinfer_start raises the minimum to 1 pixel, and to 16 where a Jetson's VIC scales."""
     target = case.where.target
     least = 1 if case.value("scaling-compute-hw") == _GPU else target.min_object_size
@@ -271,7 +444,7 @@ def _smallest(case: Case, settings: Settings) -> tuple[int, int]:
     return max(width, least), max(height, least)
 
 
-def _suspect(case: Case) -> Sequence[Finding]:
+def _suspect(case: RuleContext) -> Sequence[Finding]:
     """One note where `check` finds errors or warnings that do not keep a simulation from running."""
     found = [finding for finding in findings(case) if finding.level is not Level.NOTE]
     if not found:

@@ -1,35 +1,151 @@
-"""One simulation: configs and pictures, or recorded tensors, in; frames with their objects out."""
+"""One simulation: configs and pictures, or recorded tensors, in; frames with their objects out.
+
+Which engines a simulation runs, in which order: from configs one by one, or from deepstream-app's own config.
+
+deepstream-app runs [primary-gie] on frames and every [secondary-gieN] behind the engine whose objects it operates on
+(deepstream_secondary_gie_bin.c); what its groups say wins over the nvinfer configs.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.errors import InputError
+from convert.check.app import gies, number, read_app
+from convert.errors import InputError, UnsupportedModelError
 from convert.images.read import Picture, read_all
-from convert.simulate.chain import App, app, in_order
+from convert.nvinfer.config import MOST_BYTES
+from convert.nvinfer.numbers import read_ordinary
 from convert.simulate.engine import Source, load
-from convert.simulate.kitti import kitti
-from convert.simulate.look import look
-from convert.simulate.replayed import replayed
+from convert.simulate.replay import replayed
+from convert.simulate.results import frame_checks, kitti
 from convert.simulate.run import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from convert.check.context import CheckTarget
     from convert.errors import ConvertError
     from convert.findings import Finding
-    from convert.nvinfer.rules.case import Where
-    from convert.simulate.engine import Loaded
-    from convert.simulate.scene import Frame, Simulation
+    from convert.simulate.engine import LoadedEngine
+    from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
-__all__ = ["Job", "Simulated"]
+
+__all__ = ["App", "Job", "Simulated", "app", "in_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What deepstream-app's config says.
+
+    Attributes:
+        sources: the engines' configs, the primary one first.
+        muxer: width and height of [streammux], pixels; None where they are not given.
+    """
+
+    sources: tuple[Source, ...]
+    muxer: tuple[int, int] | None
+
+
+def app(path: Path, where: CheckTarget) -> App:
+    """The engines that are switched on.
+
+    Raises:
+        InputError: the file cannot be read, deepstream-app refuses it, or it has no primary engine.
+        UnsupportedModelError: an engine runs in Gst-nvinferserver.
+    """
+    file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.target.deepstream)
+    if file.trouble:
+        raise _refused(file.trouble.message, path, file.trouble.line)
+    on = gies(file)
+    for gie in on:
+        if gie.troubles:
+            raise _refused(gie.troubles[0].message, path, gie.troubles[0].line)
+        place = file.place(gie.group)
+        if not gie.is_nvinfer:
+            raise UnsupportedModelError(
+                f"[{gie.group}] runs in Gst-nvinferserver (plugin-type=1), which is not simulated", path=path,
+                line=place.line,
+            )  # fmt: skip
+        if not gie.config or not os.path.isfile(gie.path):  # noqa: PTH113 - text, as the user would name it
+            what = f"its config-file {gie.config!r} is not there" if gie.config else "it has no config-file"
+            raise InputError(
+                f"[{gie.group}] is switched on, but {what}",
+                hint=f"it is looked for at {os.path.abspath(gie.path)}" if gie.config else None,  # noqa: PTH100
+                path=path,
+                line=place.line,
+            )
+    if not on or not on[0].primary:
+        raise InputError(
+            "no primary engine is switched on: nothing finds objects, and nothing is shown",
+            hint="an app config has [primary-gie] with enable=1 and config-file",
+            path=path,
+        )
+    sides = [number(file, "streammux", side, None) for side in ("width", "height")]
+    muxer = (sides[0], sides[1]) if sides[0] and sides[1] else None
+    return App(tuple(Source(Path(gie.path), gie.settings) for gie in on), muxer)
+
+
+def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
+    """Positions of the engines in the order they run: the primary one first, every other behind those it looks at.
+
+    Raises:
+        InputError: the first looks at objects, another at frames, or two have one id.
+    """
+    first, *others = engines
+    if first.settings.on_objects:
+        raise InputError(
+            "this config looks at objects (process-mode=2), and there is no engine in front that finds any",
+            hint="name a primary config first and give this one with --sgie, or write process-mode=1",
+            path=first.config,
+        )
+    for engine in others:
+        if not engine.settings.on_objects:
+            raise InputError(
+                "a secondary engine looks at objects, and this config at frames (process-mode=1)",
+                hint="write process-mode=2 into it; deepstream-app does that for its [secondary-gie] groups",
+                path=engine.config,
+            )
+    seen: dict[int, SimulatedEngine] = {}
+    for engine in engines:
+        number_ = engine.settings.unique_id
+        if number_ in seen:
+            raise InputError(
+                f"gie-unique-id={number_} is taken by {seen[number_].config.name}: results cannot be told apart, and "
+                "deepstream-app refuses to start",
+                hint="give each engine a number of its own",
+                path=engine.config,
+            )
+        seen[number_] = engine
+    return _sorted(engines)
+
+
+def _sorted(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
+    """As given, but none before the one it operates on."""
+    ids = {engine.settings.unique_id: position for position, engine in enumerate(engines)}
+    order = [0]
+    waiting = list(range(1, len(engines)))
+    while waiting:
+        ready = [each for each in waiting if ids.get(engines[each].settings.operate_on_gie_id, 0) not in waiting]
+        if not ready:  # they wait for each other or for themselves: nobody ever sees an object
+            return (*order, *waiting)
+        order.append(ready[0])
+        waiting.remove(ready[0])
+    return tuple(order)
+
+
+def _refused(message: str, path: Path, line: int | None) -> InputError:
+    return InputError(
+        f"deepstream-app cannot read its config: {message}", hint="ei-deepstream check says more", path=path, line=line
+    )
+
 
 _UNKNOWN = 48  # grey level of frames that were recorded without their picture
 
@@ -55,7 +171,7 @@ class Job:
         every, limit: which frames of a video.
     """
 
-    where: Where
+    where: CheckTarget
     files: tuple[Path, ...]
     config: Path | None
     secondary: tuple[Path, ...] = ()
@@ -66,8 +182,8 @@ class Job:
 
     def __call__(
         self,
-        add: Callable[[Frame, NDArray[np.uint8], bytes], None],
-        judging: Callable[[Loaded], AbstractContextManager[Callable[[str, NDArray[np.uint8]], object]]],
+        add: Callable[[FrameResult, NDArray[np.uint8], bytes], None],
+        judging: Callable[[LoadedEngine], AbstractContextManager[Callable[[str, NDArray[np.uint8]], object]]],
         observer: Callable[[int | None], None],
     ) -> Simulated:
         """Run everything.
@@ -91,7 +207,7 @@ class Job:
         runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
         observer(len(self.files) if self.limit is None and not _holds_video(self.files) else None)
         primary = runner.engines[0].engine
-        frames: list[Frame] = []
+        frames: list[FrameResult] = []
         with judging(runner.engines[0]) as judge:
             for picture, frame in runner(read_all(self.files, every=self.every, limit=self.limit)):
                 add(frame, picture.pixels, kitti(frame, primary))
@@ -102,11 +218,11 @@ class Job:
             raise _nothing(runner.findings)
         simulation = runner.simulation(frames)
         suspects = [finding for each in loaded for finding in each.suspect]
-        findings = (*runner.findings, *look(simulation, app=self.app, muxer=chain.muxer), *suspects)
+        findings = (*runner.findings, *frame_checks(simulation, app=self.app, muxer=chain.muxer), *suspects)
         return Simulated(simulation, findings, tuple(source.path for source in chain.sources))
 
     def _replay(
-        self, source: Source, tensors: Path, add: Callable[[Frame, NDArray[np.uint8], bytes], None]
+        self, source: Source, tensors: Path, add: Callable[[FrameResult, NDArray[np.uint8], bytes], None]
     ) -> Simulated:
         pictures: list[Picture] = []
         for each in read_all(self.files, every=self.every, limit=self.limit):
@@ -133,6 +249,6 @@ def _nothing(findings: Iterable[Finding]) -> ConvertError:
 
 
 def _holds_video(files: Iterable[Path]) -> bool:
-    from convert.images.read import is_video  # noqa: PLC0415 - few runs need it
+    from convert.images.read import is_video  # few runs need it
 
     return any(is_video(path) for path in files)

@@ -4,26 +4,47 @@ Pictures are taken a group at a time: every step is done for all of them before 
 than picture by picture, and memory does not grow with their number. A second thread reads and prepares the next group
 while the engines look at this one. The model sees pictures in batches of its own; frames of one batch do not see each
 other, so neither group nor batch changes a result.
+
+Whether a secondary engine looks at an object: gst_nvinfer_process_objects and should_infer_object (gstnvinfer.cpp).
+
+Objects of single pictures are not tracked, so nothing is remembered from one picture to the next; with
+classifier-async-mode=1 nvinfer does not look at untracked objects at all.
+
+Pictures on their way to the primary engine: read, put into groups and prepared, one group ahead of the engine.
+
+That runs in a second thread: NumPy and Pillow let go of the interpreter while they work, and so does ONNX Runtime,
+which uses one thread itself.
 """
 
 from __future__ import annotations
 
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convert.errors import InputError
-from convert.images.placement import Rect
-from convert.simulate.cascade import WHOLE_FRAME, passed_over
-from convert.simulate.decode import Detected, decode
-from convert.simulate.decode_boxes import Dropped
-from convert.simulate.decode_tensors import Layer
-from convert.simulate.findings import CONVERSION, NOBODY, PARSER, PICTURE
-from convert.simulate.groups import PARTS, Ahead, Inputs, room, timed
-from convert.simulate.lost import best, of_classifier, of_detector
-from convert.simulate.metadata import attach
-from convert.simulate.scene import Found, Frame, Said, Simulation
+from convert.images.read import Picture
+from convert.images.scaling import Rect
+from convert.simulate.decode import Detected, attach, decode
+from convert.simulate.parsers import Dropped, Layer
+from convert.simulate.results import (
+    CONVERSION,
+    NOBODY,
+    PARSER,
+    PICTURE,
+    Classification,
+    DetectedObject,
+    FrameResult,
+    Simulation,
+    best,
+    of_classifier,
+    of_detector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,15 +52,192 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.images.placement import Placement
-    from convert.images.read import Picture, Unreadable
-    from convert.simulate.decode import Detection
-    from convert.simulate.decode_classifier import Classified
-    from convert.simulate.engine import Loaded
-    from convert.simulate.groups import Group
-    from convert.simulate.scene import Lost
+    from convert.images.read import Unreadable
+    from convert.images.scaling import Placement
+    from convert.simulate.decode import Classified, Detection
+    from convert.simulate.engine import LoadedEngine
+    from convert.simulate.results import DroppedCandidate
 
-__all__ = ["Runner"]
+
+__all__ = [
+    "GROUP",
+    "GROUP_BYTES",
+    "PARTS",
+    "WHOLE_FRAME",
+    "Ahead",
+    "FrameGroup",
+    "Inputs",
+    "Runner",
+    "passed_over",
+    "room",
+    "timed",
+]
+
+
+WHOLE_FRAME = -1
+"""The class of the object that a primary classifier makes of the whole frame."""
+
+
+def passed_over(secondary: LoadedEngine, engine: int, class_id: int, box: Rect) -> str:
+    """Why the engine does not look at an object, "" if it does.
+
+    Args:
+        secondary: the engine.
+        engine: gie-unique-id of the one that found the object.
+        class_id: of the object.
+        box: pixels of the frame.
+
+    Raises:
+        InputError: nvinfer's process ends of it.
+    """
+    settings = secondary.engine.settings
+    name = f"engine {settings.unique_id} did not look at it"
+    if secondary.asynchronous:
+        return f"{name}: classifier-async-mode=1, and without a tracker no object is looked at"
+    if settings.operate_on_gie_id > -1 and engine != settings.operate_on_gie_id:
+        return f"{name}: it was found by engine {engine}, operate-on-gie-id={settings.operate_on_gie_id}"
+    for side, size, least in zip(("width", "height"), (box.width, box.height), secondary.smallest, strict=True):
+        if size < least:
+            return f"{name}: its {side} {size:.6g} is below input-object-min-{side}={least}"
+    for side, size, most in zip(
+        ("width", "height"), (box.width, box.height), settings.input_object_max, strict=True
+    ):  # fmt: skip
+        if most > 0 and size > most:
+            return f"{name}: its {side} {size:.6g} is above input-object-max-{side}={most}"
+    classes = settings.operate_on_class_ids
+    if classes and class_id < 0:
+        raise InputError(
+            "nvinfer's process ends here (std::out_of_range): operate-on-class-ids is compared with class -1, which a "
+            "primary classifier gives to the whole frame",
+            hint="remove operate-on-class-ids behind a classifier",
+            path=secondary.engine.config,
+        )
+    if classes and class_id not in classes:
+        wanted = ";".join(map(str, sorted(classes)))
+        return f"{name}: its class {class_id} is not in operate-on-class-ids={wanted}"
+    return ""
+
+
+GROUP = 32
+"""Pictures in a group, or as many as the primary engine's batch has."""
+
+GROUP_BYTES = 2**27
+"""Of decoded pictures in a group; two groups are held at a time."""
+
+_INPUT_BYTES = 2**26  # of a group's inputs; detection heads give several times as much
+
+PARTS = ("decode pictures", "preprocess", "infer", "decode")
+"""What time is measured of."""
+
+
+@contextmanager
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Add the wall time of the block to `seconds[part]`."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[part] += time.perf_counter() - start
+
+
+def room(loaded: LoadedEngine) -> int:
+    """Inputs that are made at a time, where the engine's batch is not larger."""
+    return max(_INPUT_BYTES // (4 * math.prod(loaded.prepare.shape)), 1)
+
+
+class Inputs:
+    """Memory for inputs, used again: getting it from the system costs as much as scaling a picture."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
+
+    def __call__(self, count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """[count, *shape], with anything in it; the next call for this shape gives the same memory."""
+        found = self._kept.get(shape)
+        if found is None or len(found) < count:
+            found = self._kept[shape] = np.empty((count, *shape), np.float32)
+        return found[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameGroup:
+    """What the primary engine looks at next.
+
+    Attributes:
+        values: its inputs, float32 [n,...]; they hold until the group behind the next one is asked for.
+        pictures: n pictures, and where each lies in its input.
+        left_out: why others are not among them, and their sources.
+    """
+
+    values: NDArray[np.float32]
+    pictures: list[tuple[Picture, Placement]]
+    left_out: list[tuple[InputError, str]]
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Call it with pictures to get their groups, in order.
+
+    Attributes:
+        engine: the primary one.
+        seconds: wall time of PARTS is added to it.
+    """
+
+    engine: LoadedEngine
+    seconds: dict[str, float]
+    _inputs: tuple[Inputs, Inputs] = field(default_factory=lambda: (Inputs(), Inputs()))
+
+    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[FrameGroup]:
+        """Each group is made while its user is busy with the one before it."""
+        groups = self._groups(pictures)
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            turn = 0
+            following = thread.submit(self._prepared, groups, self._inputs[turn])
+            while (group := following.result()) is not None:
+                turn = 1 - turn
+                following = thread.submit(self._prepared, groups, self._inputs[turn])
+                yield group
+
+    def _prepared(self, groups: Iterator[list[Picture | Unreadable]], inputs: Inputs) -> FrameGroup | None:
+        """The next group; None behind the last."""
+        some = next(groups, None)
+        if some is None:
+            return None
+        prepare = self.engine.prepare
+        pictures: list[tuple[Picture, Placement]] = []
+        left_out: list[tuple[InputError, str]] = []
+        with timed(self.seconds, "preprocess"):
+            values = inputs(len(some), prepare.shape)
+            for picture in some:
+                if not isinstance(picture, Picture):
+                    left_out.append((picture.error, str(picture.source)))
+                    continue
+                try:
+                    _, placement = prepare(picture.pixels, out=values[len(pictures)])
+                except InputError as error:  # too small or too narrow
+                    left_out.append((error, str(picture.source)))
+                else:
+                    pictures.append((picture, placement))
+        return FrameGroup(values[: len(pictures)], pictures, left_out)
+
+    def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
+        most = max(self.engine.batch, min(GROUP, room(self.engine)))
+        group: list[Picture | Unreadable] = []
+        held = 0
+        source = iter(pictures)
+        while True:
+            with timed(self.seconds, "decode pictures"):
+                picture = next(source, None)
+            if picture is None:
+                break
+            size = picture.pixels.nbytes if isinstance(picture, Picture) else 0
+            if group and (len(group) == most or held + size > GROUP_BYTES):
+                yield group
+                group, held = [], 0
+            group.append(picture)
+            held += size
+        if group:
+            yield group
 
 
 @dataclass(slots=True)
@@ -48,10 +246,10 @@ class _Draft:
 
     picture: Picture
     placement: Placement
-    objects: list[Found] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
+    objects: list[DetectedObject] = field(default_factory=list)
+    said: list[Classification] = field(default_factory=list)
     label: str = ""
-    lost: list[Lost] = field(default_factory=list)
+    lost: list[DroppedCandidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoded: tuple[Detection, ...] = ()
 
@@ -60,9 +258,9 @@ class _Draft:
         height, width = self.picture.pixels.shape[:2]
         return Rect(0, 0, width, height)
 
-    def frame(self) -> Frame:
+    def frame(self) -> FrameResult:
         height, width = self.picture.pixels.shape[:2]
-        return Frame(
+        return FrameResult(
             self.picture.name,
             self.picture.source,
             width,
@@ -91,19 +289,19 @@ class Runner:
     """One simulation: call it with pictures, and take the frames as they come.
 
     Attributes:
-        engines: in the order they run (`convert.simulate.chain.in_order`).
+        engines: in the order they run (`convert.simulate.job.in_order`).
         findings: what was found so far.
         seconds: wall time of each of PARTS so far; the first two run beside the others.
     """
 
-    engines: tuple[Loaded, ...]
+    engines: tuple[LoadedEngine, ...]
     findings: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     _seen: dict[int, int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
     _inputs: Inputs = field(default_factory=Inputs)
 
-    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, Frame]]:
+    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, FrameResult]]:
         """Every picture that can be simulated, in order; of the others there is a finding.
 
         Raises:
@@ -129,13 +327,13 @@ class Runner:
             if not self._seen.get(loaded.engine.settings.unique_id)
         ]
 
-    def simulation(self, frames: Iterable[Frame]) -> Simulation:
+    def simulation(self, frames: Iterable[FrameResult]) -> Simulation:
         """What came of it."""
         engines = (loaded.engine for loaded in self.engines)
         told = tuple(replace(each, failure=self._failed.get(each.settings.unique_id, "")) for each in engines)
         return Simulation(told, tuple(frames), dict(self.seconds))
 
-    def _primary(self, group: Group) -> list[_Draft]:
+    def _primary(self, group: FrameGroup) -> list[_Draft]:
         first, drafts = self.engines[0], [_Draft(picture, placement) for picture, placement in group.pictures]
         settings = first.engine.settings
         if not drafts:
@@ -154,7 +352,9 @@ class Runner:
                     draft.notes.append(f"engine {settings.unique_id}: {failure}")
         return drafts
 
-    def _decoded(self, loaded: Loaded, values: NDArray[np.float32]) -> tuple[Sequence[Classified | Detected], str]:
+    def _decoded(
+        self, loaded: LoadedEngine, values: NDArray[np.float32]
+    ) -> tuple[Sequence[Classified | Detected], str]:
         with timed(self.seconds, "infer"):
             starts = range(0, len(values), loaded.batch)
             batches = [loaded.infer(values[start : start + loaded.batch]) for start in starts]
@@ -169,7 +369,7 @@ class Runner:
 
     def _attach(
         self,
-        loaded: Loaded,
+        loaded: LoadedEngine,
         draft: _Draft,
         detected: Detected,
         placement: Placement,
@@ -181,7 +381,7 @@ class Runner:
         dropped = Dropped()
         objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
         draft.objects += [
-            Found(
+            DetectedObject(
                 settings.unique_id,
                 one.class_id,
                 one.label or "",
@@ -195,7 +395,7 @@ class Runner:
 
     # Engines that look at objects
 
-    def _secondary(self, loaded: Loaded, drafts: list[_Draft]) -> None:
+    def _secondary(self, loaded: LoadedEngine, drafts: list[_Draft]) -> None:
         targets = [target for draft in drafts for target in self._targets(loaded, draft)]
         number = loaded.engine.settings.unique_id
         shape = loaded.prepare.shape
@@ -226,7 +426,7 @@ class Runner:
                     else:
                         _say(loaded, target, result)
 
-    def _targets(self, loaded: Loaded, draft: _Draft) -> Iterator[_Target]:
+    def _targets(self, loaded: LoadedEngine, draft: _Draft) -> Iterator[_Target]:
         first = self.engines[0].engine.settings.unique_id
         if draft.label:
             why = passed_over(loaded, first, WHOLE_FRAME, draft.whole)
@@ -241,7 +441,7 @@ class Runner:
             else:
                 yield _Target(draft, index, found.box)
 
-    def _not_cut(self, loaded: Loaded, target: _Target, error: InputError) -> None:
+    def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
         why = f"engine {number} did not look at it: {error.message}"
         if target.index is None:
@@ -263,7 +463,7 @@ def _joined(parts: tuple[Layer, ...]) -> Layer:
     return parts[0] if len(parts) == 1 else Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
 
 
-def _say(loaded: Loaded, target: _Target, result: Classified) -> None:
+def _say(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
     settings, draft = loaded.engine.settings, target.draft
     said = _said(settings.unique_id, result) if result.attached else []
     if target.index is None:
@@ -273,13 +473,15 @@ def _say(loaded: Loaded, target: _Target, result: Classified) -> None:
     draft.lost += of_classifier(settings, result, len(loaded.outputs), target.index)
 
 
-def _said(engine: int, result: Classified) -> list[Said]:
-    return [Said(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
+def _said(engine: int, result: Classified) -> list[Classification]:
+    return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
 
 
 def _unseen(draft: _Draft, index: int, why: str) -> None:
     draft.objects[index] = _with(draft.objects[index], unseen=(why,))
 
 
-def _with(found: Found, *, said: tuple[Said, ...] = (), unseen: tuple[str, ...] = ()) -> Found:
+def _with(
+    found: DetectedObject, *, said: tuple[Classification, ...] = (), unseen: tuple[str, ...] = ()
+) -> DetectedObject:
     return replace(found, said=found.said + said, unseen=found.unseen + unseen)

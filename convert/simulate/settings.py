@@ -1,9 +1,11 @@
 """What of a Gst-nvinfer config decides its arithmetic, in the types nvinfer computes with.
 
-Made from the dictionary `convert.nvinfer.parse` gives: every key of [property] with the value nvinfer holds after
+Made from the dictionary `convert.nvinfer.config` gives: every key of [property] with the value nvinfer holds after
 parsing (floats as float32), and one dictionary of class attributes for each class. What nvinfer changes after parsing
 is changed here: cluster-mode 0 is NMS with topk 20 and IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds
 have no OpenCV), and the name of a parser function counts only together with a library.
+
+Reads what a simulation needs of a Gst-nvinfer config: the file itself and the label file it names.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.resize import ScalingFilter
-from convert.nvinfer.keys import ClusterMode, NetworkType
+from convert.images.scaling import ScalingFilter
+from convert.nvinfer.config import read
+from convert.nvinfer.context import read_labels
+from convert.nvinfer.keys import NEWEST, ClusterMode, NetworkType
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
-    from convert.nvinfer.parse_result import Parsed
+    from convert.nvinfer.config_state import Parsed
+
 
 __all__ = [
     "STOCK_LIBRARY",
@@ -31,7 +37,9 @@ __all__ = [
     "NetworkType",
     "ScalingFilter",
     "Settings",
+    "read_settings",
 ]
+
 
 STOCK_LIBRARY = "libnvds_infercustomparser.so"
 """The parser library every DeepStream installation has, in /opt/nvidia/deepstream/deepstream/lib."""
@@ -282,3 +290,21 @@ def _pair(values: Mapping[str, Any], prefix: str) -> tuple[int, int]:
 def _dims(values: Mapping[str, Any]) -> tuple[int, int, int]:
     channels, height, width = values.get("infer-dims") or (0, 0, 0)
     return int(channels), int(height), int(width)
+
+
+def read_settings(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> Settings:
+    """The settings nvinfer would compute with.
+
+    Args:
+        path: of the config.
+        release: DeepStream release.
+        platform: "dgpu" or "jetson".
+
+    Raises:
+        InputError: the config or its label file cannot be read, or nvinfer refuses the config.
+        UnsupportedModelError: a parser function of a library of its own.
+        PresetError: no such release or platform.
+    """
+    parsed = read(path, release=release, platform=platform)
+    labels = read_labels(parsed.files["labelfile-path"]) if "labelfile-path" in parsed.files else ()
+    return Settings.from_parsed(parsed, [line.labels for line in labels])

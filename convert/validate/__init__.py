@@ -1,1 +1,332 @@
-"""Measures whether the ONNX model is valid, is what Gst-nvinfer can take, and computes what the original computes."""
+"""Measures whether the ONNX model is valid, is what Gst-nvinfer can take, and computes what the original computes.
+
+The fourth stage: is the model valid, can Gst-nvinfer take it, and does it compute what the original computes?
+
+Validates a model that was trained on cropped pictures: as any other, and what nvinfer's scaling changes.
+
+Whole frames are scaled as Gst-nvinfer does it, and cropped and then resized as Edge Impulse's SDK does it
+(`convert.images.scaling` has both). A model that crops frames itself differs from the SDK by the interpolation and by
+less than a pixel of stretch; one that gets the whole frame, squashed, differs by what is in the picture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import PresetError, ValidationError
+from convert.findings import Level, worst
+from convert.heads import head
+from convert.isolation import Worker
+from convert.types import Adapted, Evidence, Frame, FrameEffect, ResizeMode, StageResult, Validated, centre_crop
+from convert.validate.findings import TENSORRT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.heads.decoding import Network
+    from convert.types import Export, Framing, Stage
+    from convert.validate.comparison import Comparison
+
+
+__all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
+
+
+_LARGE = 1 << 20
+"""Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
+
+_CHUNK = 32  # pictures at a time: bounds memory for folders of any size
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Checks and measures an adapted model.
+
+    Attributes:
+        images: a folder of pictures to measure on, besides the generated ones.
+        tolerance: largest absolute difference allowed between the outputs of the original and of the ONNX model.
+        inputs: how many pictures are generated.
+        batches: batch sizes compared with one picture at a time.
+        tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
+        timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
+        worker: the process LiteRT runs in; one is started where none is given.
+    """
+
+    images: Path | None = None
+    tolerance: float = 1e-4
+    inputs: int = 32
+    batches: tuple[int, ...] = (1, 2, 8)
+    tensorrt: bool = False
+    batch_size: int = 1
+    timeout: float = 300.0
+    worker: Worker | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (0 < self.tolerance < math.inf and self.inputs >= 1 and self.timeout > 0 and self.batch_size >= 1):
+            raise PresetError(
+                "tolerance, inputs, timeout and batch size must be positive numbers",
+                hint="leave them at their defaults",
+            )
+        if not self.batches or min(self.batches) < 1:
+            raise PresetError("batch sizes must be 1 or more", hint="leave them at 1, 2, 8")
+
+    @property
+    def name(self) -> str:
+        """The stage's verb."""
+        return "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Measure; what is wrong is a finding of level error.
+
+        Raises:
+            ValidationError: the model is invalid, or it or the original cannot be run.
+            InputError: a picture in `images` cannot be read.
+            MissingDependencyError: `tensorrt` without tensorrt-rtx.
+        """
+        from convert.images.read import find  # they bring numpy
+        from convert.validate import inputs, runtimes
+
+        assert isinstance(artifact, Adapted)
+        if self.tensorrt:
+            runtimes.require()
+        files = find([self.images], videos=False) if self.images else ()
+        findings = inputs.check(artifact.onnx.data)
+        if worst(findings) is Level.ERROR:  # nothing can be fed to it
+            evidence = Evidence(int8_agreement=artifact.export.agreement)
+            return StageResult(Validated(artifact, evidence), findings=findings)
+        session = runtimes.load(artifact.onnx.data)
+        _, *shape = session.get_inputs()[0].shape
+        evidence, found = self._measure(artifact, session, self._pictures(files, artifact, *shape))
+        built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
+        evidence = replace(evidence, tensorrt=built, int8_agreement=artifact.export.agreement)
+        return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
+
+    def _pictures(
+        self, files: tuple[Path, ...], adapted: Adapted, channels: int, height: int, width: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """(name, uint8 [H,W,C]): the generated ones, then the user's."""
+        from convert.images.read import read_fitted  # they bring numpy
+        from convert.validate import inputs
+
+        yield from inputs.pictures(self.inputs, height, width, channels)
+        for path in files:
+            mode = adapted.preprocessing.resize_mode
+            yield path.name, read_fitted(path, height, width, channels, mode)
+
+    def _measure(
+        self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
+    ) -> tuple[Evidence, tuple[Finding, ...]]:
+        """Parity on all `pictures`, batch parity on the first of them."""
+        from convert.validate import comparison as batch  # heavy; importing this module must stay light
+        from convert.validate.inputs import as_nvinfer
+
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
+            comparison = self._comparison(adapted, session, worker)
+            for names, stacked in _chunks(pictures):
+                comparison.add(names, stacked)
+        parity = comparison.parity()
+        if parity is None or comparison.first is None:
+            return Evidence(), comparison.findings()
+        few, alone = comparison.first
+        if self.worker is not None and few.size > _LARGE:
+            self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
+        values = as_nvinfer(few, adapted.preprocessing)
+        measured, mixed = batch.measure(comparison.session, values, alone, self.batches, comparison.decode)
+        return Evidence(parity, measured, decoding=comparison.decoded), (*comparison.findings(), *mixed)
+
+    def _comparison(self, adapted: Adapted, session: Any, worker: Worker) -> Comparison:
+        from convert.validate.comparison import Comparison  # as above
+
+        return Comparison(adapted, session, worker, self.timeout, self.tolerance, keep=max(self.batches))
+
+    def _build(self, model: bytes, channels: int, height: int, width: int) -> tuple[str | None, tuple[Finding, ...]]:
+        from convert.validate import runtimes
+
+        try:
+            return runtimes.build(model, (channels, height, width), self.batch_size, timeout=self.timeout), ()
+        except ValidationError as error:
+            return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
+
+
+def _chunks(
+    pictures: Iterator[tuple[str, NDArray[np.uint8]]],
+) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
+    """The pictures, stacked to [n,H,W,C], with their names."""
+    import numpy as np  # heavy; importing this module must stay light
+
+    while chunk := tuple(itertools.islice(pictures, _CHUNK)):
+        names, arrays = zip(*chunk, strict=True)
+        stacked = np.stack(arrays)
+        del chunk, arrays  # megabytes, while the consumer works
+        yield names, stacked
+
+
+INPUTS = 20
+"""Frames: enough to see what squashing does, and about a second."""
+
+SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
+"""What is squashed where nobody said what the camera gives: the usual cameras, and objects of about that shape."""
+
+_MOST = 200  # of the user's pictures, the first: more would only take memory and time
+
+_LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+
+
+@dataclass(frozen=True, slots=True)
+class WithFraming:
+    """The stage `validate`, and for a model trained on cropped pictures what cropping, or not cropping, changes.
+
+    Attributes:
+        validate: the ordinary stage.
+        images: a folder of pictures to measure on instead of the generated ones, 200 at most.
+        timeout: seconds LiteRT may take for all frames.
+        worker: the process LiteRT runs in; one is started where none is given.
+    """
+
+    validate: Stage
+    images: Path | None = None
+    timeout: float = 300.0
+    worker: Worker | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The stage's verb."""
+        return self.validate.name
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """Validate, then measure; nothing is measured of a model that is wrong already.
+
+        Raises:
+            ValidationError: the original or the model cannot be run.
+            InputError: a picture in `images` cannot be read.
+        """
+        assert isinstance(artifact, Adapted)
+        result = self.validate(artifact, workdir)
+        before = artifact.preprocessing
+        whole = before.framing is not None and not before.framing.crops  # nothing is cropped, nor squashed
+        if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
+            return result
+        worker = self.worker or Worker(("convert.validate.runtimes",))
+        try:
+            effect = self._measure(artifact, worker)
+        finally:
+            if self.worker is None:
+                worker.close()
+        validated = Validated(artifact, replace(result.artifact.evidence, framing=effect))
+        return replace(result, artifact=validated, findings=(*result.findings, *_findings(effect)))
+
+    def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
+        import numpy as np  # importing this module must stay light
+
+        from convert.images.scaling import fit_shortest
+        from convert.validate.comparison import agreement, network, original, seen  # noqa:
+
+        export, framing = adapted.export, adapted.preprocessing.framing
+        model = _size(export)
+        cropped, squashed, shown, places = [], [], [], []
+        for frame in islice(self._frames(export, framing), _MOST):
+            cropped.append(fit_shortest(frame, *model))
+            squashed.append(scaled(frame, *model))
+            shown += [scaled(frame, *framing.network)] if framing else []
+            high, wide = frame.shape[:2]
+            places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
+        task = adapted.head.task
+        means = network(adapted, worker, self.timeout) if head(task).detects else None
+        trained, plain = (
+            seen(task, means, original(export, np.stack(pictures), worker, self.timeout))
+            for pictures in (cropped, squashed)
+        )
+        trained = trained.placed(np.array(places))
+        crop = None
+        if framing is not None:
+            whole = framing.network
+            place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
+            crop = agreement(trained, seen(task, means, shipped(adapted, shown, means)).placed(place))
+        shapes = (framing.frame,) if framing else () if self.images else SHAPES
+        return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
+
+    def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
+        """uint8 [H,W,C], pixels as a camera gives them."""
+        from convert.images.read import find, read  # they bring numpy
+        from convert.validate import inputs
+
+        channels = export.facts.input.shape[-1]
+        assert channels is not None
+        if self.images is None:
+            shapes = (framing.frame,) if framing else SHAPES
+            for shape in shapes:
+                width, height = shape.within(_LONG_SIDE, _LONG_SIDE)
+                yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
+            return
+        for path in find([self.images], videos=False):
+            picture, _ = read(path, channels)
+            if framing:  # a picture of another shape is no frame of that camera, but its middle could be
+                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                picture = picture[top : top + height, left : left + width]
+            yield picture
+
+
+def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False) -> NDArray[np.uint8]:
+    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
+    import numpy as np  # importing this module must stay light
+
+    from convert.images.scaling import Network, ScalingFilter, place, scale  # noqa:
+
+    high, wide, channels = frame.shape
+    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
+    picture = np.zeros((height, width, channels), np.uint8)
+    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR)
+    return picture
+
+
+def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Network | None) -> list[NDArray[Any]]:
+    """What the shipped model gives for `pictures` [H,W,C] of its size, [n, ...]: a detector its raw outputs.
+
+    Args:
+        network: what a detector's outputs mean; they are returned in the original's layout.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model.
+    """
+    import numpy as np  # importing this module must stay light
+
+    from convert.validate import runtimes
+    from convert.validate.comparison import with_raw
+    from convert.validate.inputs import as_nvinfer
+
+    session = runtimes.load(adapted.onnx.data if network is None else with_raw(adapted.onnx.data))
+    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
+    outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    return outputs if network is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
+
+
+def _size(export: Export) -> tuple[int, int]:
+    """Width and height of what the original takes."""
+    _, height, width, _ = export.facts.input.shape
+    assert height is not None
+    assert width is not None
+    return width, height
+
+
+def _findings(effect: FrameEffect) -> tuple[Finding, ...]:
+    from convert.validate.findings import SQUASHED  # light, but only wanted here
+
+    if effect.crop is not None:
+        return ()
+    squash = effect.squash
+    of = " to ".join((effect.frames[0], effect.frames[-1])) if effect.frames else "the shapes they have"
+    message = (
+        f"squashed instead of cropped, {round((1 - squash.top1) * squash.inputs)} of {squash.inputs} pictures of {of} "
+        f"are decided otherwise, and scores differ by {squash.mean_abs_diff:.2g} on average"
+    )
+    return (SQUASHED.found(message, hint="--frame 16:9 (or what the camera gives) crops whole frames in the model"),)

@@ -1,29 +1,289 @@
-"""The original and the ONNX model on the same pictures, side by side: what parity is made of."""
+"""The original and the ONNX model on the same pictures, side by side: what parity is made of.
+
+Compares the original's outputs with the ONNX model's, and says what the numbers mean.
+
+Differences are absolute, in output units: for probabilities 1e-4 is a hundredth of a percent, and the kernels of LiteRT
+alone spread by 3e-5.
+
+Compares batches with the same pictures one at a time: nvinfer runs batches whatever the file says.
+
+Holds a detector's shipped outputs against its raw ones, which stay inside the graph under the names below.
+
+Parity is measured on the raw outputs: what comes behind them has steps (the best class, the highest cell), across
+which no tolerance makes sense. What comes behind them is compared with the head's reference (`convert.heads`) instead,
+on the same raw values, so that only the last bits of exp and sigmoid may differ.
+
+What a model sees in a picture, whatever its kind: how sure it is of each class, which one it would name, and where.
+
+Differently framed pictures of the same scene cannot be compared cell by cell or candidate by candidate; this can.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import ImageScaling, ModelFormat
-from convert.heads import head
-from convert.heads.reference import Network
-from convert.validate import reference, runtime
-from convert.validate.decoding import Decoding, raw_names, with_raw
-from convert.validate.parity import Tally
-from convert.validate.preprocess import as_nvinfer
+from convert.errors import ValidationError
+from convert.heads import HEADS, head
+from convert.heads.decoding import Network
+from convert.onnx_header import parse_header
+from convert.types import Agreement, BatchParity, ImageScaling, ModelFormat, Parity
+from convert.validate import runtimes
+from convert.validate.findings import BATCH, CONSTANT, DECODING, NOT_FINITE, PARITY, PLACES, TOP1
+from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from convert.artifacts import Adapted, Export, Parity
     from convert.findings import Finding
     from convert.isolation import Worker
+    from convert.types import Adapted, Export
 
-__all__ = ["Comparison", "network", "original"]
+
+__all__ = [
+    "TOLERANCE",
+    "Comparison",
+    "Decoding",
+    "Seen",
+    "Tally",
+    "agreement",
+    "align",
+    "measure",
+    "network",
+    "original",
+    "raw_names",
+    "seen",
+    "with_raw",
+]
+
+
+def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:
+    """`candidate` in the layout of `reference` [n, ..., classes].
+
+    Shapes that are equal are compared as they are; [n,C,H,W] is turned to [n,H,W,C]; what only differs in dimensions of
+    one ([n,C] and [n,C,1,1]) is reshaped.
+
+    Raises:
+        ValidationError: neither of these.
+    """
+    if candidate.shape == reference.shape:
+        return candidate
+    if candidate.ndim == reference.ndim == 4:
+        turned = candidate.transpose(0, 2, 3, 1)
+        if turned.shape == reference.shape:
+            return turned
+    if [size for size in candidate.shape if size != 1] == [size for size in reference.shape if size != 1]:
+        return candidate.reshape(reference.shape)
+    raise ValidationError(
+        f"the ONNX model's output {list(candidate.shape[1:])} cannot be compared with the original's "
+        f"{list(reference.shape[1:])}",
+        hint="give validate the .tflite that this ONNX model was made from",
+    )
+
+
+@dataclass
+class Tally:
+    """What is known after any number of inputs; outputs are added in chunks so that memory stays small.
+
+    Args:
+        tolerance: the largest absolute difference that is still right; two classes the original tells apart by no more
+            than this are a tie.
+        ranked: of each output, whether its last dimension is classes; by default all are.
+    """
+
+    tolerance: float
+    ranked: Sequence[bool] | None = None
+    inputs: int = field(default=0, init=False)
+    _worst: float = field(default=0.0, init=False)
+    _where: str = field(default="", init=False)
+    _sum: float = field(default=0.0, init=False)
+    _values: int = field(default=0, init=False)
+    _ranked: int = field(default=0, init=False)
+    _agreed: int = field(default=0, init=False)
+    _largest: float = field(default=0.0, init=False)
+    _broken: dict[str, str] = field(default_factory=dict, init=False)
+    _range: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list, init=False)
+
+    def add(
+        self, names: Sequence[str], reference: Sequence[NDArray[np.float32]], candidate: Sequence[NDArray[Any]]
+    ) -> None:
+        """Outputs [n, ...] of both models, in the same order, for the n inputs called `names`.
+
+        Raises:
+            ValidationError: the two have different outputs.
+        """
+        if len(reference) != len(candidate):
+            raise ValidationError(
+                f"the ONNX model has {len(candidate)} outputs and the original has {len(reference)}",
+                hint="give validate the .tflite that this ONNX model was made from",
+            )
+        self.inputs += len(names)
+        for number, (left, right) in enumerate(zip(reference, candidate, strict=True)):
+            self._compare(names, left, align(left, right), ranked=self.ranked is None or self.ranked[number])
+            self._stretch(number, left)
+
+    def parity(self) -> Parity | None:
+        """The numbers; None where NaN or infinity makes them meaningless."""
+        if self._broken or not self._values:
+            return None
+        top1 = self._agreed / self._ranked if self._ranked else 1.0
+        return Parity(self._worst, self._sum / self._values, top1, self.inputs, self.tolerance)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with them, worst first."""
+        if self._broken:
+            return tuple(NOT_FINITE.found(text, hint=NOT_FINITE.fix) for text in self._broken.values())
+        found = []
+        if self._worst > self.tolerance:
+            found.append(PARITY.found(self._over_tolerance(), hint=self._advice()))
+        if self._agreed < self._ranked:
+            missed = self._ranked - self._agreed
+            found.append(TOP1.found(f"top-1 differs in {missed} of {self._ranked} answers", hint=TOP1.fix))
+        found.extend(self._constant())
+        return tuple(found)
+
+    def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any], *, ranked: bool) -> None:
+        finite = True
+        for model, values in (("the original", left), ("the ONNX model", right)):
+            ok = np.isfinite(values).reshape(len(names), -1).all(axis=1)
+            if not ok.all():
+                finite = False
+                first = names[int(np.argmin(ok))]
+                self._broken.setdefault(model, f"{model} gives NaN or infinity, first on input {first!r}")
+        if not finite or not left.size:
+            return
+        difference = np.abs(left.astype(np.float64) - right).reshape(len(names), -1)
+        worst = difference.max(axis=1)
+        if worst.max() > self._worst:
+            self._worst, self._where = float(worst.max()), names[int(worst.argmax())]
+        self._sum += float(difference.sum())
+        self._values += difference.size
+        self._largest = max(self._largest, float(np.abs(left).max()))
+        classes = left.shape[-1]
+        if ranked and classes > 1:
+            self._rank(left.reshape(-1, classes), right.reshape(-1, classes))
+
+    def _rank(self, left: NDArray[np.float32], right: NDArray[Any]) -> None:
+        """Count where the class the ONNX model ranks first is first, or as good as first, in the original."""
+        chosen = np.take_along_axis(left, right.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        self._agreed += int((left.max(axis=1) - chosen <= self.tolerance).sum())
+        self._ranked += len(left)
+
+    def _stretch(self, number: int, values: NDArray[np.float32]) -> None:
+        low, high = values.min(axis=0), values.max(axis=0)
+        if number == len(self._range):
+            self._range.append((low, high))
+        else:
+            known = self._range[number]
+            self._range[number] = (np.minimum(low, known[0]), np.maximum(high, known[1]))
+
+    def _constant(self) -> list[Finding]:
+        """Outputs that a constant could stand in for: half way, it is off by half the range at most."""
+        if self.inputs < 2:
+            return []
+        spreads = [float((high - low).max(initial=0.0)) for low, high in self._range]
+        return [
+            CONSTANT.found(
+                f"output {number} of the original moves by {spread:.2g} over {self.inputs} inputs, which a tolerance "
+                f"of {self.tolerance:g} cannot tell from a constant",
+                hint=CONSTANT.fix,
+            )
+            for number, spread in enumerate(spreads)
+            if spread <= 2 * self.tolerance
+        ]
+
+    def _over_tolerance(self) -> str:
+        mean = self._sum / self._values
+        return (
+            f"outputs differ by up to {self._worst:.3g} (mean {mean:.3g}) from the original's over {self.inputs} "
+            f"inputs, most on {self._where!r}; the tolerance is {self.tolerance:g}"
+        )
+
+    def _advice(self) -> str | None:
+        # Float32 keeps about seven digits: of numbers far above 1 no converter keeps four decimals.
+        if self._worst <= self.tolerance * self._largest:
+            return (
+                f"the outputs are no probabilities, they reach {self._largest:.3g}: "
+                f"--tolerance {1.1 * self.tolerance * self._largest:.2g} asks for the same precision"
+            )
+        return "check --image-scaling; otherwise report the model"
+
+
+"""Times the value, where that is above 1: a few units in the last place of float32."""
+
+_RAW = dict.fromkeys(name for each in HEADS for name in each.raw)
+# Where the middle of all candidates' centres can be, in shares of the picture: about 0.5, unless pixels are taken for
+# shares (16 or more) or shares for pixels (0.03 or less, from 16 pixels on).
+_SPREAD = (0.04, 2.0)
+
+
+def raw_names(model: bytes) -> tuple[str, ...]:
+    """The raw outputs that the graph of a detector goes on behind, in the original's order; none for a classifier."""
+    made = {name for node in parse_header(model).nodes for name in node.outputs}
+    return tuple(name for name in _RAW if name in made)
+
+
+def with_raw(model: bytes) -> bytes:
+    """The model with its raw outputs among its outputs, behind the others."""
+    import onnx  # heavy; importing this module must stay light
+
+    proto = onnx.load_model_from_string(model)
+    proto.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in raw_names(model)
+    )
+    return bytes(proto.SerializeToString())
+
+
+@dataclass
+class Decoding:
+    """What is known after any number of inputs."""
+
+    network: Network
+    difference: float = field(default=0.0, init=False)
+    _where: str = field(default="", init=False)
+    _labels: int = field(default=0, init=False)
+    _middles: list[NDArray[Any]] = field(default_factory=list, init=False)
+
+    def add(self, names: Sequence[str], raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> None:
+        """The outputs [n, ...] of one model for the n inputs called `names`: `raw` ones and those `shipped`."""
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite raw outputs are parity's to find
+            decoded = head(self.network.head.task).decoded(self.network, raw, shipped)
+            self._labels += decoded.labels
+            self._middles += decoded.middles
+            for left, right in zip(decoded.wanted, decoded.found, strict=True):
+                self._compare(names, left, right)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, worst first."""
+        found = []
+        if self._labels or self.difference > TOLERANCE:
+            label = f", {self._labels} of the classes differ" if self._labels else ""
+            message = (
+                f"the decoded outputs differ by up to {self.difference:.3g} from what the raw ones mean{label}, first "
+                f"on {self._where!r}"
+            )
+            found.append(DECODING.found(message, hint=DECODING.fix))
+        if self._middles:
+            middle = np.median(np.concatenate(self._middles), axis=0)
+            if not _SPREAD[0] < middle.max() < _SPREAD[1]:
+                y, x = middle
+                message = (
+                    f"the middle of all candidate boxes is at ({x:.3g}, {y:.3g}) of the picture's width and height"
+                )
+                found.append(PLACES.found(message, hint=PLACES.fix))
+        return tuple(found)
+
+    def _compare(self, names: Sequence[str], left: NDArray[Any], right: NDArray[Any]) -> None:
+        """NaN and infinity in the same places are equal."""
+        difference = np.abs(left - right) / np.maximum(1, np.abs(left))
+        difference = np.where((left == right) | (np.isnan(left) & np.isnan(right)), 0, difference)
+        rows = np.nan_to_num(difference, nan=np.inf).reshape(len(names), -1).max(axis=1)
+        if rows.max() > self.difference:
+            self.difference, self._where = float(rows.max()), names[int(rows.argmax())]
 
 
 class Comparison:
@@ -48,7 +308,7 @@ class Comparison:
         self._shipped = len(session.get_outputs())
         self._decoding: Decoding | None = None
         if raw_names(adapted.onnx.data):
-            self._session = runtime.load(with_raw(adapted.onnx.data))
+            self._session = runtimes.load(with_raw(adapted.onnx.data))
             self._decoding = Decoding(network(adapted, worker, timeout))
         if adapted.head.overlap is not None:
             self.session = self._session
@@ -64,7 +324,7 @@ class Comparison:
         wanted = self._original(pictures)
         # One at a time, as the original: a batch of all would need many times the memory.
         rows = [
-            runtime.run(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
+            runtimes.run_onnx(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
             for n in range(len(names))
         ]
         outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
@@ -118,8 +378,8 @@ def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeou
     scaling = export.metadata.image_scaling or ImageScaling.NONE
     if export.format is ModelFormat.ONNX:
         shapes = [output.shape for output in export.facts.outputs]
-        return reference.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
-    return reference.outputs(export.model, pictures, scaling, worker, timeout)
+        return runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
+    return runtimes.outputs(export.model, pictures, scaling, worker, timeout)
 
 
 def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
@@ -136,5 +396,128 @@ def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
     assert width is not None
     anchors = None
     if head(adapted.head.task).is_cut:
-        anchors = reference.anchors(adapted.export.model, worker, timeout)
+        anchors = runtimes.anchors(adapted.export.model, worker, timeout)
     return Network(adapted.head, width, height, anchors, framing)
+
+
+TOLERANCE = 1e-5
+"""Times the largest output, where that is above 1. Kernels may sum in another order for another batch, which moves
+float32 by a few units in the last place (1e-7 of the largest value); pictures that mix move it by far more."""
+
+
+def measure(
+    session: Any,
+    values: NDArray[np.float32],
+    alone: Sequence[NDArray[Any]],
+    sizes: Sequence[int],
+    decoded: Callable[[Sequence[NDArray[Any]]], int] | None = None,
+) -> tuple[BatchParity | None, tuple[Finding, ...]]:
+    """Run `values` in batches of `sizes`.
+
+    Args:
+        session: an `onnxruntime.InferenceSession`.
+        values: float32 [k,C,H,W]; repeated from the start where a batch needs more.
+        alone: every output for `values` run one at a time, [k, ...].
+        sizes: how many at a time.
+        decoded: gets the outputs of each batch, judges some itself, and says how many at the front these were: of
+            candidates in the order of their scores the last bit of a float decides which comes first.
+
+    Returns:
+        The largest difference over the sizes that run (None when none does), and a finding for each that is wrong.
+    """
+    findings = []
+    ran: list[int] = []
+    worst = 0.0
+    for size in sizes:
+        chosen = np.arange(size) % len(values)
+        try:
+            together = runtimes.run_onnx(session, values[chosen])
+        except ValidationError as error:
+            findings.append(BATCH.found(error.message, hint=BATCH.fix))
+            continue
+        if wrong := [batch.shape for batch in together if batch.shape[:1] != (size,)]:
+            findings.append(
+                BATCH.found(f"a batch of {size} comes out as {list(wrong[0])}: the batch is not kept", hint=BATCH.fix)
+            )
+            continue
+        judged = decoded(together) if decoded else 0
+        wanted = [single[chosen].astype(np.float64) for single in alone[judged:]]
+        differences = [float(np.abs(left - right).max()) for left, right in zip(wanted, together[judged:], strict=True)]
+        limits = [TOLERANCE * max(1.0, float(np.abs(left).max())) for left in wanted]
+        if not np.isfinite(differences).all():
+            findings.append(BATCH.found(f"a batch of {size} gives NaN or infinity", hint=BATCH.fix))
+            continue
+        ran.append(size)
+        worst = max(worst, *differences)
+        if any(difference > limit for difference, limit in zip(differences, limits, strict=True)):
+            findings.append(
+                BATCH.found(
+                    f"in a batch of {size} outputs differ by up to {max(differences):.3g} from the same pictures one "
+                    "at a time",
+                    hint=BATCH.fix,
+                )
+            )
+    return (BatchParity(tuple(ran), worst) if ran else None), tuple(findings)
+
+
+_OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """In n pictures.
+
+    Attributes:
+        scores: [n,C], the highest of each class.
+        labels: [n], the class with the highest of all.
+        boxes: [n,4], where that one is: left, top, right, bottom in shares of the model's picture; None for a
+            classifier.
+    """
+
+    scores: NDArray[Any]
+    labels: NDArray[Any]
+    boxes: NDArray[Any] | None = None
+
+    def placed(self, places: NDArray[Any]) -> Seen:
+        """The same with boxes in shares of the frame around the model's picture.
+
+        Args:
+            places: [n,4] or [1,4]: left, top, width and height of that picture in shares of the frame.
+        """
+        if self.boxes is None:
+            return self
+        start, size = np.tile(places[:, :2], 2), np.tile(places[:, 2:], 2)
+        return Seen(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
+
+
+def seen(task: str, network: Network | None, raw: Sequence[NDArray[Any]]) -> Seen:
+    """Of the (raw) outputs [n, ...] of the original, or in its layout, that is with heat maps NHWC.
+
+    Args:
+        network: what a detector's mean; None for a classifier.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
+        scores, boxes = head(task).prediction(network, raw)
+    return Seen(scores, scores.argmax(axis=1), boxes)
+
+
+def agreement(left: Seen, right: Seen) -> Agreement:
+    """How alike two models see the same pictures; boxes in shares of the same frame.
+
+    They agree on a picture where they would name the same class and, detectors, mean the same object by it.
+    """
+    same = left.labels == right.labels
+    if left.boxes is not None and right.boxes is not None:
+        same &= _overlap(left.boxes, right.boxes) >= _OVERLAP
+    difference = np.abs(left.scores.astype(np.float64) - right.scores)
+    return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
+
+
+def _overlap(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """Intersection over union of each box [n,4] with its counterpart; 0 where both are empty."""
+    size = np.maximum(np.minimum(left[:, 2:], right[:, 2:]) - np.maximum(left[:, :2], right[:, :2]), 0)
+    shared = size.prod(axis=1)
+    areas = [np.maximum(each[:, 2:] - each[:, :2], 0).prod(axis=1) for each in (left, right)]
+    either = areas[0] + areas[1] - shared
+    shares: NDArray[Any] = np.divide(shared, either, out=np.zeros(len(shared)), where=either > 0)
+    return shares

@@ -3,22 +3,42 @@
 They must move a network of any training: smooth scenes and textures (what cameras give), noise (every weight counts)
 and edges (the ends of the range, single pixels, one channel alone: what shows a wrong offset, padding or colour order).
 Everything is integer arithmetic, so no rounding differs between processors.
+
+The two ways a picture becomes a tensor: as Edge Impulse packs it, and as Gst-nvinfer does.
+
+Both start from the same uint8 picture, so that equal outputs prove preprocessing and graph together. Edge Impulse's
+arithmetic is that of its C++ SDK (pixel / 255, then the image scaling of the block), nvinfer's that of its conversion
+kernels, y = net-scale-factor * (x - offset), all in float32.
+
+Whether an ONNX model is valid, and whether its signature is what Gst-nvinfer takes (docs/nvinfer.md, c and d).
+
+nvinfer checks little of this itself: it writes float32 without looking at the input's type, reads float32 without
+looking at the output's, overwrites the batch dimension and sizes its output buffers once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from convert.errors import ValidationError
+from convert.onnx_header import STANDARD_DOMAINS
+from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, ImageScaling
+from convert.validate.findings import DOMAIN, INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from convert.findings import Finding
+    from convert.types import Preprocessing
+
     Picture = NDArray[np.uint8]
 
-__all__ = ["image_like", "pictures"]
+
+__all__ = ["as_edge_impulse", "as_nvinfer", "check", "image_like", "pictures"]
 
 
 def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tuple[str, Picture]]:
@@ -126,3 +146,166 @@ def _texture(random: np.random.Generator, height: int, width: int, channels: int
 
 
 _SCENES = (("field", _field), ("gradient", _gradient), ("blobs", _blobs), ("texture", _texture))
+
+
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # the SDK's luma weights
+
+
+def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArray[np.float32]:
+    """float32 [n,H,W,C] as the SDK hands it to the model, from uint8 RGB or grey pictures [n,H,W,C].
+
+    Raises:
+        ValidationError: a scaling that needs three channels, on a grey model.
+    """
+    values: NDArray[np.float32] = pictures.astype(np.float32) / np.float32(255)
+    if pictures.shape[-1] == 1:
+        # The SDK reads grey pictures from packed RGB pixels with r = g = b.
+        values = values * _GRAY[0] + values * _GRAY[1] + values * _GRAY[2]
+        if scaling in {ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN}:
+            raise ValidationError(
+                f"image scaling {scaling.value} is for RGB models, and this one takes grey pictures",
+                hint="say what is right with --image-scaling",
+            )
+    match scaling:
+        case ImageScaling.NONE:
+            return values
+        case ImageScaling.FROM_0_TO_255:
+            return values * np.float32(255)
+        case ImageScaling.MINUS_1_TO_1:
+            return values * np.float32(2) - np.float32(1)
+        case ImageScaling.MINUS_128_TO_127:
+            return values * np.float32(255) - np.float32(128)
+        case ImageScaling.TORCH:
+            mean, std = np.array(TORCH_MEAN, np.float32), np.array(TORCH_STD, np.float32)
+            scaled: NDArray[np.float32] = (values - mean) / std
+            return scaled
+        case ImageScaling.BGR_MINUS_IMAGENET_MEAN:
+            return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
+
+
+def as_nvinfer(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """float32 [n,C,H,W], contiguous, as nvinfer's kernels write it, from uint8 RGB or grey pictures [n,H,W,C].
+
+    Offsets are subtracted per channel in network order, that is after the swap to BGR.
+    """
+    source = pictures[..., ::-1] if preprocessing.color == "BGR" else pictures
+    values = np.ascontiguousarray(source.transpose(0, 3, 1, 2), np.float32)
+    if preprocessing.offsets:
+        values -= np.array(preprocessing.offsets, np.float32)[:, np.newaxis, np.newaxis]
+    values *= np.float32(preprocessing.net_scale_factor)
+    return values
+
+
+_BROKEN = "this is not a model that can be shipped: convert the export again, with another --opset if need be"
+
+
+def check(model: bytes) -> tuple[Finding, ...]:
+    """What nvinfer could not take, one finding a violation; empty when all is well.
+
+    Raises:
+        ValidationError: not a valid ONNX model: it does not parse, onnx's full checker or strict shape inference
+            refuses it, or weights are missing.
+    """
+    graph = _inferred(model).graph
+    return (*_input(graph), *_outputs(graph), *_domains(graph))
+
+
+def _inferred(model: bytes) -> Any:
+    """The model with the shapes that follow from its input, as an `onnx.ModelProto`."""
+    import onnx  # heavy; importing this module must stay light
+    from google.protobuf.message import DecodeError
+
+    try:
+        proto = onnx.load_from_string(model)
+    except DecodeError as error:
+        raise ValidationError("not an ONNX model", hint=_BROKEN) from error
+    # Before the checker, which would look for the file in the current folder.
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
+        raise ValidationError(
+            "weights lie outside the model file, where TensorRT on the device will not find them",
+            hint="save the model with its weights inside",
+        )
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValidationError(f"the ONNX model is invalid: {reason}", hint=_BROKEN) from error
+
+
+def _input(graph: Any) -> Iterator[Finding]:
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        yield INPUT.found(f"the model has {len(inputs)} inputs instead of one: {names}", hint=INPUT.fix)
+        return
+    (value,) = inputs
+    shape = _shape(value)
+    if value.name != INPUT_NAME:
+        yield INPUT.found(f"the input is named {value.name!r} instead of {INPUT_NAME!r}", hint=INPUT.fix)
+    if (kind := _type(value)) != "float32":
+        yield INPUT.found(f"the input is {kind}, and nvinfer writes float32 into it", hint=INPUT.fix)
+    if len(shape) != 4:
+        yield INPUT.found(f"the input is {_text(shape)} instead of [N,C,H,W]", hint=INPUT.fix)
+        return
+    if isinstance(shape[0], int):
+        yield INPUT.found(
+            f"the batch dimension of the input {_text(shape)} is fixed; nvinfer overwrites it", hint=INPUT.fix
+        )
+    if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
+        yield INPUT.found(f"channels, height and width of the input {_text(shape)} are not fixed", hint=INPUT.fix)
+    elif shape[1] not in {1, 3}:
+        last = " (the last dimension looks like them: NHWC)" if shape[3] in {1, 3} else ""
+        yield INPUT.found(
+            f"the input {_text(shape)} has {shape[1]} channels; nvinfer feeds 1 or 3{last}", hint=INPUT.fix
+        )
+
+
+def _outputs(graph: Any) -> Iterator[Finding]:
+    if not graph.output:
+        yield OUTPUT.found("the model has no output", hint=OUTPUT.fix)
+    for value in graph.output:
+        shape = _shape(value)
+        if (kind := _type(value)) != "float32":
+            yield OUTPUT.found(f"output {value.name!r} is {kind}, and nvinfer reads float32", hint=OUTPUT.fix)
+        if len(shape) < 2:
+            yield OUTPUT.found(
+                f"output {value.name!r} is {_text(shape)}: nothing is left behind the batch dimension", hint=OUTPUT.fix
+            )
+            continue
+        if isinstance(shape[0], int):
+            yield OUTPUT.found(f"the batch dimension of output {value.name!r} {_text(shape)} is fixed", hint=OUTPUT.fix)
+        if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
+            yield OUTPUT.found(
+                f"output {value.name!r} {_text(shape)} has a dimension besides the batch that is not fixed",
+                hint=OUTPUT.fix,
+            )
+
+
+def _domains(graph: Any) -> Iterator[Finding]:
+    foreign = {(node.domain, node.op_type) for node in graph.node if node.domain not in STANDARD_DOMAINS}
+    for domain, operator in sorted(foreign):
+        yield DOMAIN.found(f"operator {operator} belongs to {domain}, not to ai.onnx", hint=DOMAIN.fix)
+
+
+def _shape(value: Any) -> tuple[int | str, ...]:
+    """One entry a dimension: its size, or the name of what is not fixed ("?" without one)."""
+    return tuple(
+        dimension.dim_value if dimension.HasField("dim_value") else dimension.dim_param or "?"
+        for dimension in value.type.tensor_type.shape.dim
+    )
+
+
+def _text(shape: tuple[int | str, ...]) -> str:
+    return "[" + ",".join(str(size) for size in shape) + "]"
+
+
+def _type(value: Any) -> str:
+    """numpy's name of the element type, or onnx's where numpy has none."""
+    import onnx
+
+    if not value.type.HasField("tensor_type"):
+        return str(value.type.WhichOneof("value"))
+    name: str = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from convert.against.run import against
+from convert.check.context import check_target
+from convert.compare.run import against
 from convert.images.read import Picture
-from convert.nvinfer.rules.gather import where
 from convert.simulate.engine import Source, load
 from convert.simulate.run import Runner
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.against.comparison import Row
-    from convert.against.run import Against
-    from convert.simulate.scene import Frame
+    from convert.compare import Row
+    from convert.compare.run import Against
+    from convert.simulate.results import FrameResult
 
 __all__ = ["ROOT", "SAMPLES", "causes", "changed", "compared", "config_of", "judged", "photo", "shown"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
-_HERE = where("deepstream-7.1", "dgpu")
+_HERE = check_target("deepstream-7.1", "dgpu")
 
 
 def config_of(folder: Path) -> Path:
@@ -77,7 +77,7 @@ def compared(config: Path, original: Path | None, *pictures: NDArray[np.uint8], 
     return found
 
 
-def shown(config: Path, *pictures: NDArray[np.uint8]) -> list[Frame]:
+def shown(config: Path, *pictures: NDArray[np.uint8]) -> list[FrameResult]:
     """What `simulate` shows of these pictures."""
     runner = Runner((load(Source(config), _HERE),))
     given = [Picture(f"p{number}", config, pixels) for number, pixels in enumerate(pictures)]

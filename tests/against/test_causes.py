@@ -11,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from convert.against.causes import why
-from convert.against.comparison import Answer, Cause, Score, Verdict
-from convert.against.mixed import Mixed
-from convert.against.pairing import Measure
-from convert.against.words import Telling
+from convert.compare import Answer, Cause, Score, Verdict
+from convert.compare.run import Measure, Telling, why
+from convert.compare.sides import Mixed
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 

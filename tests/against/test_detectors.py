@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.against.comparison import Cause, Verdict
-from convert.against.words import Telling
-from convert.images.resize import interpolate
+from convert.compare import Cause, Verdict
+from convert.compare.run import Telling
+from convert.images.scaling import interpolate
 from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:

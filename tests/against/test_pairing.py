@@ -7,9 +7,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.against.comparison import Answer, Score, Seen, Verdict
-from convert.against.pairing import Measure, compare, overlap, pairs_of
-from convert.images.placement import Rect
+from convert.compare import Answer, Score, Seen, Verdict
+from convert.compare.run import Measure, compare, overlap, pairs_of
+from convert.images.scaling import Rect
 from tests.examples import examples
 
 _BOXES = Measure(detects=True, cells=False, tolerance=0.1, pixel=2.0)

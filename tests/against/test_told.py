@@ -11,14 +11,11 @@ import pytest
 from rich.console import Console
 
 from convert.__main__ import main
-from convert.against.comparison import Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Verdict
-from convert.against.document import against_document
-from convert.against.findings import RULES
-from convert.findings import Level
-from convert.images.placement import Rect
-from convert.render.against import show_against
+from convert.compare import RULES, Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Verdict, against_document
+from convert.findings import Level, rulebook
+from convert.images.scaling import Rect
+from convert.render.simulation import show_against
 from convert.report import dumps
-from convert.rulebook import rulebook
 from tests.against.bundles import SAMPLES, config_of
 
 if TYPE_CHECKING:

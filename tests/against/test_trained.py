@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import onnx
 import pytest
 
-from convert.artifacts import ResizeMode
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.unpack import Unpack
+from convert.types import ResizeMode
 from tests.against.bundles import SAMPLES, changed, compared, config_of, judged, photo
 from tests.export.eon.writer import FORMS, write
 

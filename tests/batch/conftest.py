@@ -12,8 +12,8 @@ import pytest
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State, job
 from convert.errors import TranslationError
+from convert.files import write_all
 from convert.findings import Finding, Level
-from convert.writing import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from convert.batch.cache import Cache, Damaged, Entry, File, cache_folder, locked, prune, usage
 from convert.errors import OutputError
+from convert.files import sha256
 from convert.findings import Finding, Level
-from convert.writing import sha256
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.artifacts import Metadata
 from convert.batch.dask import Payload, deliver, make_reply, pack, unpack
 from convert.batch.plan import Job, Outcome, State, execute, job
+from convert.emit.findings import STALE_ENGINE
 from convert.errors import InputError
 from convert.export.choose import bundle_name
-from convert.graph import PRELOAD
 from convert.isolation import Worker
-from convert.nvinfer.findings import STALE_ENGINE
+from convert.translate import PRELOAD
+from convert.types import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from convert.batch import cache as module
 from convert.batch.cache import File, Ledger, list_files
-from convert.writing import sha256
+from convert.files import sha256
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convert.batch.pool import InProcessWorker
+from convert.batch.run import InProcessWorker
 from convert.errors import TranslationError
 from convert.isolation import Failed
 

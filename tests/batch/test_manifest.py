@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import ImageScaling, ResizeMode
 from convert.batch.plan import Model, plan, read_manifest
 from convert.cli.convert import convert
 from convert.errors import ConvertError, InputError
-from convert.framing import parse_frame
 from convert.options import ConvertOptions, defaults, table
+from convert.types import ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import pytest
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State
 from convert.batch.run import Report, run
+from convert.emit.findings import STALE_ENGINE
 from convert.errors import OutputError
-from convert.nvinfer.findings import STALE_ENGINE
 from tests.batch.conftest import Pretend
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.export.cpp.arrays import check_array, read_source
+from convert.export.cpp_arrays import check_array, read_source
 from samples.layouts import header
 from tests.benchmarks.measure import ratio, table
 

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.__main__ import main as command_line
+from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import talk
-from convert.eim.impulse import read_impulse
 from convert.eim.model import Loaded
-from convert.eim.pack import pack
-from convert.validate import runtime
+from convert.validate import runtimes
 from tests.benchmarks.measure import table
 from tests.eim import bundles
 
@@ -58,7 +57,7 @@ def _bundles(folder: Path) -> list[tuple[str, Path]]:
 def _latencies(name: str, bundle: Path, model: Path, times: int) -> list[list[str]]:
     impulse = read_impulse(bundle)
     features = np.random.default_rng(0).integers(0, 1 << 24, impulse.features).astype(np.float32)
-    session = runtime.load(impulse.onnx)
+    session = runtimes.load(impulse.onnx)
     tensor = np.random.default_rng(0).random((1, impulse.channels, impulse.height, impulse.width), np.float32)
     Loaded(impulse).classify(features, impulse.threshold)
     rows = []
@@ -66,7 +65,8 @@ def _latencies(name: str, bundle: Path, model: Path, times: int) -> list[list[st
         with talk(model, stdio=stdio, shared=shared) as client:
             # In turn, so that a busy moment hits both.
             pairs = [
-                (_time(lambda: runtime.run(session, tensor)), _seen(client.classify, features)) for _ in range(times)
+                (_time(lambda: runtimes.run_onnx(session, tensor)), _seen(client.classify, features))
+                for _ in range(times)
             ]
         bare, seen = (statistics.median(column) for column in zip(*pairs, strict=True))
         worst = sorted(pair[1] for pair in pairs)[int(times * 0.99)]

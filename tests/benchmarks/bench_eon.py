@@ -16,8 +16,8 @@ from tests.export.eon.writer import FORMS, write
 
 _CHILD = """
 import re, sys, time
-import convert.export.eon.rebuild
-from convert.export.eon.rebuild import rebuild
+import convert.export.eon
+from convert.export.eon import rebuild
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 base = peak()

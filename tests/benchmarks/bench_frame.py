@@ -14,20 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.artifacts import Adapted, Agreement, ResizeMode
 from convert.export.facts import facts
 from convert.export.unpack import Unpack
-from convert.framed import scaled, shipped
-from convert.framing import centre_crop, parse_frame
-from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
-from convert.images.resize import fit_shortest
+from convert.images.scaling import fit_shortest
 from convert.isolation import Worker
-from convert.validate.comparison import network, original
+from convert.translate import PRELOAD, Translate
+from convert.types import Adapted, Agreement, ResizeMode, centre_crop, parse_frame
+from convert.validate import scaled, shipped
+from convert.validate.comparison import Seen, agreement, network, original
+from convert.validate.comparison import seen as seen_in
 from convert.validate.inputs import image_like
-from convert.validate.seen import Seen, agreement
-from convert.validate.seen import seen as seen_in
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 

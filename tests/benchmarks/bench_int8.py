@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.agreement import WithAgreement
-from convert.artifacts import Export
-from convert.export.dequantize.agreement import int8_agreement
-from convert.export.dequantize.rewrite import dequantize
+from convert.agreement import WithAgreement, int8_agreement
+from convert.export.dequantize import dequantize
 from convert.export.unpack import Unpack
 from convert.isolation import Worker
+from convert.types import Export
 from convert.validate.inputs import image_like
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL

@@ -25,15 +25,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from convert.check.context import check_target
 from convert.images.read import Picture
-from convert.nvinfer.rules.gather import where
 from convert.simulate.engine import Source, load
-from convert.simulate.groups import PARTS
-from convert.simulate.run import Runner
+from convert.simulate.run import PARTS, Runner
 from tests.benchmarks.measure import table
 
 if TYPE_CHECKING:
-    from convert.simulate.engine import Loaded
+    from convert.simulate.engine import LoadedEngine
 
 ROOT = Path(__file__).parents[2]
 CLASSIFIERS = ("fruit", "shapes")  # of the samples
@@ -55,7 +54,7 @@ def main() -> None:
             command = [sys.executable, "-m", "convert", "convert", str(model), "-o", folder, "-q"]
             subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
             config = next(Path(folder).glob("config_infer_primary_*.txt"))
-            loaded = load(Source(config), where("deepstream-9.1", "dgpu"))
+            loaded = load(Source(config), check_target("deepstream-9.1", "dgpu"))
             parts += [_row(model.stem, loaded, size) for size in SIZES]
             files.append(_from_files(model.stem, config))
     load_average = ", ".join(f"{one:.1f}" for one in os.getloadavg())
@@ -66,7 +65,7 @@ def main() -> None:
     table(title, ["model", *PARTS, "whole command"], files)
 
 
-def _row(name: str, loaded: Loaded, size: tuple[int, int]) -> list[str]:
+def _row(name: str, loaded: LoadedEngine, size: tuple[int, int]) -> list[str]:
     width, height = size
     random = np.random.default_rng(0)  # what is in a picture makes no difference to the time
     count = min(PICTURES, MEMORY // (width * height * 3))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.find import APP, CONFIG, SCRIPT, find
+from convert.check.run import APP, CONFIG, SCRIPT, find_configs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ _APP = "[application]\na=1\n[primary-gie]\nenable=1\nconfig-file=c.txt\n"
 
 
 def _names(folder: Path) -> dict[str, str]:
-    return {os.path.relpath(each.path, folder): each.kind for each in find([str(folder)]) if not each.error}
+    return {os.path.relpath(each.path, folder): each.kind for each in find_configs([str(folder)]) if not each.error}
 
 
 def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
@@ -52,14 +52,14 @@ def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
 
 def test_what_is_named_is_checked_whatever_it_is(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("car\n")
-    (found,) = find([str(tmp_path / "labels.txt")])
+    (found,) = find_configs([str(tmp_path / "labels.txt")])
     assert (found.kind, found.error) == (CONFIG, None)
 
 
 def test_each_file_once(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text(_CONFIG)
     paths = [str(tmp_path / "c.txt"), f"{tmp_path}/./c.txt", str(tmp_path)]
-    assert len(find(paths)) == 1
+    assert len(find_configs(paths)) == 1
 
 
 @pytest.mark.parametrize("kind", ["missing", "fifo", "loop", "empty folder", "model", "null character"])
@@ -76,7 +76,7 @@ def test_what_cannot_be_checked_says_why(tmp_path: Path, kind: str) -> None:
         named = str(tmp_path / "m.onnx")
     elif kind == "null character":
         named = "a\0b.txt"
-    (found,) = find([named])
+    (found,) = find_configs([named])
     assert found.error is not None
     assert found.error.hint or kind == "null character"
 
@@ -86,7 +86,7 @@ def test_unreadable(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     (tmp_path / "c.txt").write_text(_CONFIG)
     (tmp_path / "c.txt").chmod(0)
-    errors = [each.error for each in find([str(tmp_path)])]
+    errors = [each.error for each in find_configs([str(tmp_path)])]
     assert len(errors) == 2
     assert all(errors)
 

@@ -9,28 +9,26 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convert.check.fix import apply, diff, fixes
-from convert.check.report import Fix
-from convert.check.run import Check
+from convert.check.context import Models, check_target, load_context, read_config
+from convert.check.fixes import FIXABLE, apply, diff, fixed_config, fixes
+from convert.check.rules import findings
+from convert.check.run import Checker, Fix
+from convert.nvinfer.config import read_bytes
+from convert.nvinfer.config_state import Reason, Verdict
 from convert.nvinfer.keys import keys
-from convert.nvinfer.parse import read_bytes
-from convert.nvinfer.parse_result import Reason, Verdict
-from convert.nvinfer.rules import findings
-from convert.nvinfer.rules.fixes import FIXABLE, fixed_config
-from convert.nvinfer.rules.gather import Models, gather, read_config, where
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TARGET = where("9.1", "dgpu")
+_TARGET = check_target("9.1", "dgpu")
 
 
 def _fixed(folder: Path, text: str | bytes, name: str = "config.txt") -> bytes:
     """The config after --fix."""
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    check = Check(_TARGET)
+    check = Checker(_TARGET)
     apply(fixes(check([str(path)]), lambda _: True))
     return path.read_bytes()
 
@@ -109,7 +107,7 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
     real.write_text("[property]\nbatch-size=1 # x\n")
     real.chmod(0o640)
     link.symlink_to(real)
-    apply(fixes(Check(_TARGET)([str(link)]), lambda _: True))
+    apply(fixes(Checker(_TARGET)([str(link)]), lambda _: True))
     assert link.is_symlink()
     assert real.read_text() == "[property]\n# x\nbatch-size=1\n"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
@@ -118,7 +116,7 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
 def test_only_what_is_wanted_and_not_waived(tmp_path: Path) -> None:
     text = "[property]\nbatch-size=1 # x\n# check: ignore NVI004\ninterval=1 # y\ngpu-id=0 \n"
     (tmp_path / "c.txt").write_text(text)
-    report = Check(_TARGET)([str(tmp_path / "c.txt")])
+    report = Checker(_TARGET)([str(tmp_path / "c.txt")])
     (fix,) = fixes(report, lambda rule: rule == "NVI004")
     assert fix.new.decode() == text.replace("batch-size=1 # x", "# x\nbatch-size=1")
 
@@ -133,7 +131,7 @@ def test_a_value_that_nvinfer_takes_for_0_unnoticed_becomes_what_stands_there(
     text = f"[property]\ngie-unique-id=1\n{line}\n"
     assert read_bytes(text.encode(), "/nowhere/c.txt").values[name] == 0
     (tmp_path / "c.txt").write_text(text)
-    report = Check(_TARGET)([str(tmp_path / "c.txt")])
+    report = Checker(_TARGET)([str(tmp_path / "c.txt")])
     (finding,) = (each for file in report.files for each in file.findings if each.id == "NVI004")
     assert "tolerated" not in finding.message
     (fix,) = fixes(report, lambda rule: rule == "NVI004")
@@ -170,7 +168,7 @@ def test_an_accepted_config_stays_accepted_and_fixing_ends(lines: list[str], end
     before = read_bytes(data, "/nowhere/c.txt")
     rounds = [data]
     for _ in range(20):
-        case = gather(read_config("/nowhere/c.txt", _TARGET, rounds[-1]), _TARGET, Models())
+        case = load_context(read_config("/nowhere/c.txt", _TARGET, rounds[-1]), _TARGET, Models())
         found = findings(case)
         rounds.append(fixed_config(case, found))
         if rounds[-1] == rounds[-2]:

@@ -9,13 +9,11 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from convert.check.gates import Gates
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import Checker, ExternalChecks
 from convert.errors import ValidationError
 from convert.isolation import Died, Failed, Worker
-from convert.nvinfer.rules.gather import where
-from convert.validate.runtime import read_whole
-from convert.validate.tensorrt import available
+from convert.validate.runtimes import available, read_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +44,10 @@ def test_a_model_that_loads_and_builds_gives_nothing(tmp_path: Path) -> None:
         pytest.skip("tensorrt-rtx is not installed")
     for graph, more in ((_NCHW, ""), (_NHWC, "network-input-order=1\ninfer-dims=3;8;8\n")):
         paths = _write(tmp_path, graph, _CONFIG.format(number=1, batch=2) + more)
-        assert Check(where("9.1", "dgpu"), gate=Gates(onnxruntime=True, tensorrt=True))(paths).findings == ()
+        assert (
+            Checker(check_target("9.1", "dgpu"), gate=ExternalChecks(onnxruntime=True, tensorrt=True))(paths).findings
+            == ()
+        )
 
 
 def test_each_model_goes_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,8 +58,8 @@ def test_each_model_goes_through_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Worker, "call", call)
     configs = [_CONFIG.format(number=number, batch=batch) for number, batch in ((1, 1), (2, 1), (3, 4))]
-    gate = Gates(onnxruntime=True, tensorrt=True, timeout=7)
-    Check(where("9.1", "dgpu"), gate=gate)(_write(tmp_path, _NCHW, *configs))
+    gate = ExternalChecks(onnxruntime=True, tensorrt=True, timeout=7)
+    Checker(check_target("9.1", "dgpu"), gate=gate)(_write(tmp_path, _NCHW, *configs))
     assert calls == [(7,), ((3, 8, 8), 1, 7), ((3, 8, 8), 4, 7)]
 
 
@@ -79,7 +80,7 @@ def test_what_goes_wrong_is_a_finding(
 
     monkeypatch.setattr(Worker, "call", call)
     paths = _write(tmp_path, _NCHW, _CONFIG.format(number=1, batch=1))
-    (finding,) = Check(where("9.1", "dgpu"), gate=Gates(onnxruntime=True))(paths).findings
+    (finding,) = Checker(check_target("9.1", "dgpu"), gate=ExternalChecks(onnxruntime=True))(paths).findings
     assert finding.id == "NVI040"
     assert says in finding.message
 
@@ -91,11 +92,11 @@ def test_weights_in_another_file_are_taken_along(tmp_path: Path) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 8, 8), np.float32), "w"))
     onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     (tmp_path / "0.txt").write_text(_CONFIG.format(number=1, batch=1))
-    gate = Gates(onnxruntime=True)
-    assert Check(where("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings == ()
+    gate = ExternalChecks(onnxruntime=True)
+    assert Checker(check_target("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings == ()
     assert len(read_whole(tmp_path / "m.onnx")) > 3 * 8 * 8 * 4
     (tmp_path / "w.bin").unlink()
-    (finding,) = Check(where("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings
+    (finding,) = Checker(check_target("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings
     assert finding.id == "NVI031"
     assert "w.bin" in finding.message
 

@@ -10,28 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from convert.check.run import Check
+from convert.check.context import Presence, check_target, presence, read_config
+from convert.check.run import Checker
 from convert.findings import Level
-from convert.nvinfer.parse_result import Verdict
-from convert.nvinfer.rules.case import Presence
-from convert.nvinfer.rules.gather import presence, read_config, where
-from convert.render.check_json import report_document
-from convert.render.check_text import lines, summary
-from convert.render.junit import check_junit
-from convert.render.sarif import sarif_document
+from convert.nvinfer.config_state import Verdict
+from convert.render.check import lines, summary
+from convert.render.machine import check_document, check_junit, sarif_document
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.check.report import Report
+    from convert.check.run import CheckReport
     from convert.findings import Finding
 
-_TARGET = where("9.1", "dgpu")
+_TARGET = check_target("9.1", "dgpu")
 
 
-def _check(*paths: Path) -> Report:
-    return Check(_TARGET)([str(path) for path in paths])
+def _check(*paths: Path) -> CheckReport:
+    return Checker(_TARGET)([str(path) for path in paths])
 
 
 def test_every_fault_is_found_and_the_verdict_is_nvinfers(tmp_path: Path) -> None:
@@ -93,12 +90,12 @@ def test_a_huge_file(tmp_path: Path) -> None:
     assert file.verdict is Verdict.ACCEPTED
 
 
-def _shown(report: Report) -> None:
+def _shown(report: CheckReport) -> None:
     """Every form of output takes it."""
     text = list(lines(report.findings, report.files, lambda text, _: text))
     assert summary(report, lambda text, _: text)
     assert all("\x1b" not in line for line in text)
-    assert report_document(report, 1)["files"]
+    assert check_document(report, 1)["files"]
     assert sarif_document(report, 1)["runs"]
     assert check_junit(report, Level.ERROR).startswith(b"<?xml")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.cache import locked
-from convert.batch.pool import PRELOAD, Pool
+from convert.batch.run import PRELOAD, Pool
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
 
@@ -72,7 +72,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
         return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
 
-    monkeypatch.setattr("convert.batch.pool.Pool", pool)
+    monkeypatch.setattr("convert.batch.run.Pool", pool)
     return tmp_path / "models.toml"
 
 
@@ -207,12 +207,12 @@ def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
 
 
 def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only here
+    from rich.console import Console  # only here
 
-    from convert.batch.plan import Outcome, State, job  # noqa: PLC0415
-    from convert.errors import InputError  # noqa: PLC0415
-    from convert.pipeline import Record, Status  # noqa: PLC0415
-    from convert.render.batch_progress import Drawn  # noqa: PLC0415
+    from convert.batch.plan import Outcome, State, job
+    from convert.errors import InputError
+    from convert.pipeline import Record, Status
+    from convert.render.batch import Drawn
 
     console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
     one, two = (job(name, tmp_path, tmp_path, {}) for name in ("one[x]", "two"))

@@ -128,7 +128,7 @@ def test_a_gate_that_is_not_installed_says_how(
     folder: Path, say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert folder.exists()
-    monkeypatch.setattr("convert.validate.tensorrt.find_spec", lambda _: None)
+    monkeypatch.setattr("convert.validate.runtimes.find_spec", lambda _: None)
     said = say("check", "fine.txt", "--tensorrt")
     assert said.code == 3
     assert "pip install 'ei-deepstream[tensorrt]'" in said.err
@@ -142,7 +142,7 @@ def test_nothing_heavy_is_imported(folder: Path) -> None:
     (folder / "c.txt").write_text(text)
     heavy = {
         "onnx", "onnxruntime", "numpy", "PIL", "tf2onnx", "ai_edge_litert", "rich", "google", "junitparser",
-        "importlib.metadata", "json", "convert.artifacts", "tempfile", "subprocess",
+        "importlib.metadata", "json", "convert.types", "tempfile", "subprocess",
     }  # fmt: skip
     assert all(importlib.util.find_spec(name) for name in heavy), "a name that nobody has proves nothing"
     code = (

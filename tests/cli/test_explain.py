@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from convert.rulebook import rulebook
+from convert.findings import rulebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable

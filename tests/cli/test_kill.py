@@ -18,7 +18,7 @@ STAGES = ("unpack", "translate", "adapt", "validate", "emit")
 # "rename N", when the N-th file is about to be renamed into place.
 _VICTIM = """
 import contextlib, os, pathlib, signal, sys
-import convert.render.progress as progress
+import convert.render.text as progress
 number, moment, *arguments = sys.argv[1:]
 
 def strike():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convert import simulate
-from convert.writing import write_all
+from convert.files import write_all
 from tests.conftest import SHARED
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.writing import Output
+    from convert.files import Output
     from tests.cli.conftest import Said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,8 +147,8 @@ class TestResults:
                 found.append(len(files))
             return write_all(folder, files)
 
-        monkeypatch.setattr(f"convert.render.results.{what}", most)
-        monkeypatch.setattr("convert.render.results.write_all", counted)
+        monkeypatch.setattr(f"convert.render.simulation.{what}", most)
+        monkeypatch.setattr("convert.render.simulation.write_all", counted)
         outputs.append(json.loads(say(*words).out)["outputs"])
         assert found == written
         assert _files(tmp_path / "out") == files
@@ -266,7 +266,7 @@ class TestTensors:
         config = classifier(tmp_path, process_mode=1)
         folder = tmp_path / "dump"
         folder.mkdir()
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         numbers = np.array([[0.9, 0.05, 0.05], [0.1, 0.2, 0.7]], np.float32)
         (folder / "gstnvdsinfer_uid-02_layer-y_batch-0000000000_batchsize-02.bin").write_bytes(numbers.tobytes())

@@ -9,7 +9,10 @@ import numpy as np
 import onnx.parser
 from onnx import numpy_helper
 
-from convert.artifacts import (
+from convert.eim.bundle import Impulse, read_impulse
+from convert.files import Output, sha256, write_all
+from convert.report import dumps, report_document
+from convert.types import (
     Adapted,
     Evidence,
     Export,
@@ -24,9 +27,6 @@ from convert.artifacts import (
     Translated,
     Validated,
 )
-from convert.eim.impulse import Impulse, read_impulse
-from convert.report import dumps, report_document
-from convert.writing import Output, sha256, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.eim.pack import pack
+from convert.eim.bundle import pack
 from tests.eim import bundles
 from tests.eim.processes import Servers
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from convert.eim.memory import FOLDER, PREFIX
+from convert.eim.wire import FOLDER, PREFIX
 
 
 class Servers:

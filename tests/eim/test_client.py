@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from convert.eim.client import Limits, Refused, talk
-from convert.eim.memory import FOLDER
+from convert.eim.wire import FOLDER
 from convert.errors import InputError
 from tests.eim import bundles
 from tests.eim.processes import eventually

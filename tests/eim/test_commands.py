@@ -199,7 +199,7 @@ def test_help_and_packed_start_import_nothing_heavy() -> None:
         "import sys\nfrom click.testing import CliRunner\nfrom convert.cli.eim import eim as command\n"
         "for name in ('inspect', 'classify', 'compare', 'serve', 'pack', 'proxy'):\n"
         "    assert CliRunner().invoke(command, [name, '--help']).exit_code == 0\n"
-        "import convert.eim.server, convert.eim.impulse\n"
+        "import convert.eim.server, convert.eim.bundle\n"
         "heavy = ('numpy', 'onnx', 'onnxruntime', 'PIL', 'lief', 'rich', 'ai_edge_litert')\n"
         "print([module for module in heavy if module in sys.modules])"
     )

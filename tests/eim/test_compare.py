@@ -10,14 +10,12 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
-from convert.artifacts import ImageScaling, ResizeMode
 from convert.eim import findings as rules
+from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import talk
-from convert.eim.compare import Comparison, compare, difference
-from convert.eim.impulse import read_impulse
-from convert.eim.pack import pack
-from convert.eim.sides import other_side
+from convert.eim.compare import Comparison, compare, difference, open_backend
 from convert.errors import InputError, UnsupportedModelError
+from convert.types import ImageScaling, ResizeMode
 from tests.eim import bundles
 
 if TYPE_CHECKING:
@@ -117,7 +115,7 @@ def pictures(tmp_path: Path) -> Sequence[Path]:
 
 def compared(eim: Path, other: Path, pictures: Sequence[Path], **limits: Any) -> Comparison:
     known: dict[str, Any] = {"tolerance": 0.01, "pixels": 1} | limits
-    with talk(eim) as client, other_side(other, client.model, ImageScaling.NONE, 60) as ours:
+    with talk(eim) as client, open_backend(other, client.model, ImageScaling.NONE, 60) as ours:
         return compare(client, ours, pictures, **known)
 
 
@@ -160,7 +158,7 @@ def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Seque
         resize_mode = impulse.preprocessing.resize_mode
 
         def classify(self, picture: Any, threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-            with other_side(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
+            with open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
                 return ours.classify(picture, threshold, as_sdk=not as_sdk)
 
     with talk(made["fomo.eim"]) as client:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim.dialogue import Dialogue
-from convert.eim.framing import encode
-from convert.eim.impulse import read_impulse
+from convert.eim.bundle import read_impulse
 from convert.eim.model import Answer, Loaded
+from convert.eim.server import Session
+from convert.eim.wire import encode
 from convert.errors import ValidationError
 from tests.eim import bundles
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.eim.impulse import Impulse
+    from convert.eim.bundle import Impulse
 
 GREETING = {"hello": 1, "id": 1}
 
@@ -42,14 +42,14 @@ def impulse(tmp_path: Path) -> Impulse:
 
 
 @pytest.fixture
-def dialogue(impulse: Impulse) -> Dialogue:
+def dialogue(impulse: Impulse) -> Session:
     """One that has said hello."""
-    talk = Dialogue(impulse, Echo(), "no memory here")
+    talk = Session(impulse, Echo(), "no memory here")
     assert ask(talk, GREETING)["success"]
     return talk
 
 
-def ask(dialogue: Dialogue, message: object) -> dict[str, Any]:
+def ask(dialogue: Session, message: object) -> dict[str, Any]:
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
     answer = json.loads(encode(dialogue.answer(data)))
     assert isinstance(answer, dict)
@@ -57,12 +57,12 @@ def ask(dialogue: Dialogue, message: object) -> dict[str, Any]:
 
 
 def test_without_shared_memory_it_says_why(impulse: Impulse) -> None:
-    said = ask(Dialogue(impulse, Echo(), "no memory here"), GREETING)
+    said = ask(Session(impulse, Echo(), "no memory here"), GREETING)
     assert said["features_shm_error"] == "no memory here"
     assert "features_shm" not in said
 
 
-def test_shared_memory_is_refused_where_there_is_none(dialogue: Dialogue) -> None:
+def test_shared_memory_is_refused_where_there_is_none(dialogue: Session) -> None:
     for command, name in (
         ("classify_shm", "classify_data_shm"),
         ("classify_continuous_shm", "classify_data_continuous_shm"),
@@ -72,7 +72,7 @@ def test_shared_memory_is_refused_where_there_is_none(dialogue: Dialogue) -> Non
 
 
 def test_the_order_of_tests(impulse: Impulse) -> None:
-    talk = Dialogue(impulse, Echo(), "none")
+    talk = Session(impulse, Echo(), "none")
     assert ask(talk, {"hello": 2, "classify": [], "id": 1})["error"] == "Invalid value for 'hello', only 1 supported"
     assert ask(talk, {"hello": "1", "id": 1})["error"] == "Invalid message, should initialize first"
     ask(talk, GREETING)
@@ -87,32 +87,32 @@ def test_the_order_of_tests(impulse: Impulse) -> None:
      b'{"id":' + b"9" * 5000 + b"}", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b',"id":1}', b'{"id":1,"a":"\x01"}',
      b"{\x00}", b'{"id": 0x1}', b"{'id': 1}"],
 )  # fmt: skip
-def test_what_has_no_id(dialogue: Dialogue, message: bytes) -> None:
+def test_what_has_no_id(dialogue: Session, message: bytes) -> None:
     assert ask(dialogue, message) == {"error": "Missing 'id' field in message", "success": False}
 
 
-def test_the_first_of_two_ids_counts(dialogue: Dialogue) -> None:
+def test_the_first_of_two_ids_counts(dialogue: Session) -> None:
     assert ask(dialogue, b'{"id":3,"a":1,"id":4}')["id"] == 3
 
 
-def test_bytes_that_are_no_text_do_not_matter(dialogue: Dialogue) -> None:
+def test_bytes_that_are_no_text_do_not_matter(dialogue: Session) -> None:
     assert ask(dialogue, b'{"id":3,"a":"\xff\xfe"}') == {"error": "Failed to handle message", "id": 3, "success": False}
 
 
 @pytest.mark.parametrize("value", [True, None, "1", [], {}])
-def test_every_element_is_a_number(dialogue: Dialogue, value: object) -> None:
+def test_every_element_is_a_number(dialogue: Session, value: object) -> None:
     values = [1.0] * 255 + [value]
     error = ask(dialogue, {"classify": values, "id": 2})["error"]
     assert error == "Failed to parse classify array, should contain all numbers"
 
 
-def test_numbers_no_float_holds(dialogue: Dialogue) -> None:
+def test_numbers_no_float_holds(dialogue: Session) -> None:
     huge = b'{"classify":[' + b",".join([b"1" + b"0" * 400] * 256) + b'],"id":2}'
     assert ask(dialogue, huge)["success"] is False
     assert ask(dialogue, b'{"classify":[' + b",".join([b"1e39"] * 256) + b'],"id":2}')["success"] is True
 
 
-def test_timings_are_whole_milliseconds(dialogue: Dialogue) -> None:
+def test_timings_are_whole_milliseconds(dialogue: Session) -> None:
     message = json.dumps({"classify": [1] * 256, "id": 2}).encode()
     answer = dialogue.answer(message, waited=0.0159)
     assert answer["result"]["sum"] == 256
@@ -122,13 +122,13 @@ def test_timings_are_whole_milliseconds(dialogue: Dialogue) -> None:
     assert (answer["timing"]["dsp"], answer["timing"]["classification"], answer["timing"]["stdin"]) == (2, 4, 15)
 
 
-def test_a_model_that_fails_is_an_answer(dialogue: Dialogue) -> None:
+def test_a_model_that_fails_is_an_answer(dialogue: Session) -> None:
     answer = ask(dialogue, {"classify": [13] * 256, "id": 2})
     assert answer == {"error": "Classifying failed, error code was -3", "id": 2, "success": False}
     assert ask(dialogue, {"classify": [1] * 256, "id": 3})["success"]
 
 
-def test_the_threshold_is_set(dialogue: Dialogue) -> None:
+def test_the_threshold_is_set(dialogue: Session) -> None:
     def threshold() -> object:
         return ask(dialogue, {"classify": [1] * 256, "id": 2})["result"]["threshold"]
 
@@ -140,7 +140,7 @@ def test_the_threshold_is_set(dialogue: Dialogue) -> None:
 
 
 def test_a_classifier_has_no_threshold(tmp_path: Path) -> None:
-    talk = Dialogue(bundles.classifier().impulse(tmp_path), Echo(), "none")
+    talk = Session(bundles.classifier().impulse(tmp_path), Echo(), "none")
     assert ask(talk, GREETING)["model_parameters"]["thresholds"] == []
     error = ask(talk, {"set_threshold": {"id": 1, "min_score": 0.1}, "id": 2})["error"]
     assert error == "set_threshold, setting key 'min_score' failed with error -34"
@@ -153,7 +153,7 @@ def test_a_classifier_has_no_threshold(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_each_kind_says_and_finds(made: dict[str, Path], kind: str, model_type: str) -> None:
     impulse = read_impulse(made[kind])
-    talk = Dialogue(impulse, Loaded(impulse), "none")
+    talk = Session(impulse, Loaded(impulse), "none")
     parameters = ask(talk, GREETING)["model_parameters"]
     assert parameters["model_type"] == model_type
     assert parameters["input_features_count"] == impulse.height * impulse.width
@@ -186,7 +186,7 @@ MESSAGES = st.dictionaries(
 @given(st.lists(MESSAGES | st.binary(max_size=30), max_size=6))
 def test_any_message_has_an_answer(tmp_path_factory: pytest.TempPathFactory, messages: list[Any]) -> None:
     impulse = bundles.fomo(8, 8).impulse(tmp_path_factory.mktemp("any"))
-    talk = Dialogue(impulse, Echo(), "none")
+    talk = Session(impulse, Echo(), "none")
     for message in messages:
         answer = ask(talk, message)
         assert answer["success"] is ("error" not in answer)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim import framing
-from convert.eim.framing import AnswerReader, Broken, RequestReader, TooLong, encode
+from convert.eim import wire
+from convert.eim.wire import AnswerReader, Broken, RequestReader, TooLong, encode
 
 NOISE = st.lists(st.sampled_from([b"{", b"}", b'"', b"\\", b"a", b"\n", b"\0", b"[1,2]", b'{"id":1}', b"\xff"])).map(
     b"".join
@@ -65,7 +65,7 @@ def test_a_stray_brace_swallows_everything_after_it() -> None:
 
 
 def test_a_request_may_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "LIMIT", 100)
+    monkeypatch.setattr(wire, "LIMIT", 100)
     assert RequestReader().feed(b"x" * 1000) == []
     just = b"{" + b"x" * 97 + b"}"
     assert RequestReader().feed(just) == [just]
@@ -115,7 +115,7 @@ def test_noise_is_answers_or_broken(data: bytes, sizes: list[int]) -> None:
 
 
 def test_an_answer_may_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "LIMIT", 100)
+    monkeypatch.setattr(wire, "LIMIT", 100)
     with pytest.raises(Broken, match="more than 100 bytes"):
         AnswerReader().feed(b'{"a":"' + b"x" * 200)
     assert AnswerReader().feed(b"x" * 1000) == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim.impulse import read_impulse
+from convert.eim.bundle import read_impulse
 from convert.errors import ConvertError, InputError
 from tests.eim import bundles
 

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.eim import findings as rules
-from convert.eim.binary import Binary, Unreadable, read_binary
-from convert.eim.inspection import Inspection, inspect
-from convert.eim.libraries import missing
-from convert.eim.machines import Host, here, targets_of
+from convert.eim.inspect import Binary, Host, Inspection, Unreadable, here, inspect, missing, read_binary, targets_of
 from convert.errors import InputError
 from convert.isolation import Died, Failed, Worker
 from tests.eim.executables import elf, macho
@@ -176,12 +173,12 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
                 data[generator.randrange(4, min(len(data), 700))] = generator.choice((0, 1, 127, 128, 255))
             path.write_bytes(data[: generator.choice((len(data), generator.randrange(5, len(data))))])
             with contextlib.suppress(Failed, Died):  # Unreadable, to the caller
-                result = worker.call("convert.eim.binary:_read", str(path), timeout=30)
+                result = worker.call("convert.eim.inspect:_read", str(path), timeout=30)
                 assert isinstance(result, Binary | str)
 
 
 def test_a_crash_of_the_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convert.eim.binary._SECONDS", 0.0)
+    monkeypatch.setattr("convert.eim.inspect._SECONDS", 0.0)
     (tmp_path / "model.eim").write_bytes(elf(62))
     with pytest.raises(Unreadable, match="ran longer"):
         read_binary(tmp_path / "model.eim")

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.eim.impulse import read_impulse
-from convert.eim.pack import header, pack
+from convert.eim.bundle import header, pack, read_impulse
 from convert.errors import InputError, OutputError
 
 if TYPE_CHECKING:

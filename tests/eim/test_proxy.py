@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from convert.eim.client import Refused, talk
-from convert.eim.proxy import shortened
+from convert.eim.client import Refused, shortened, talk
 from tests.eim.recorded import exchanges, plain
 from tests.eim.test_recorded import received
 

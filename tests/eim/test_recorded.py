@@ -10,7 +10,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
-from convert.eim.framing import AnswerReader
+from convert.eim.wire import AnswerReader
 from tests.eim.recorded import exchanges, plain
 
 if TYPE_CHECKING:

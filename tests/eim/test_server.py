@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.eim.memory import FOLDER, remove_leftovers
-from convert.eim.sockets import connected
-from convert.writing import sha256
+from convert.eim.wire import FOLDER, connected, remove_leftovers
+from convert.files import sha256
 from tests.eim import bundles
 from tests.eim.processes import eventually, memory_of
 

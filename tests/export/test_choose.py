@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.artifacts import Export
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.types import Export
 from samples.layouts import (
     Parameters,
     cpp_library,
@@ -33,7 +33,7 @@ from tests.export.unpacking import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.artifacts import ModelFacts
+    from convert.types import ModelFacts
 
 
 def test_an_anomaly_model_beside_the_classifier(tmp_path: Path) -> None:

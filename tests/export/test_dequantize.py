@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnxruntime import InferenceSession
 
 from convert.errors import UnsupportedModelError
-from convert.export.dequantize.rewrite import Dequantized, dequantize
+from convert.export.dequantize import Dequantized, dequantize
 from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
 from convert.validate.inputs import pictures
@@ -387,7 +387,7 @@ def test_one_operator_differs_by_its_rounding_only(case: tuple[bytes, np.dtype[A
 def test_the_rewriting_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
     rebuilt = dequantize(model).model
     with Worker() as worker:
-        onnx = worker.call("convert.graph.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
+        onnx = worker.call("convert.translate.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
     session = InferenceSession(onnx.data)
     for _, picture in pictures(20, 8, 8, 3):
         pixels = (picture.astype(np.float32) / np.float32(255))[np.newaxis]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.artifacts import Agreement
-from convert.export.dequantize import agreement
-from convert.export.dequantize.agreement import agreement_findings, int8_agreement, is_clearly_good
-from convert.export.dequantize.rewrite import Rewriter, dequantize
-from convert.export.dequantize.tensors import finish
+from convert import agreement
+from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
+from convert.export.dequantize import Rewriter, dequantize
+from convert.export.dequantize_tensors import finish
 from convert.export.tflite import pack, unpack
+from convert.types import Agreement
 from convert.validate.inputs import pictures
 from tests.export.eon.networks import Network, small_int8
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.export.dequantize.ranges import Range
+    from convert.export.dequantize_tensors import Range
 
 PICTURES = np.stack([picture for _, picture in pictures(40, 8, 8, 3)])
 

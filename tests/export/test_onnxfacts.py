@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from convert.artifacts import Export, ModelFormat
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.onnxfacts import onnx_facts
+from convert.export.facts import onnx_facts
 from convert.export.unpack import Unpack, write
+from convert.types import Export, ModelFormat
 from samples.layouts import header
 from tests.examples import examples
 from tests.export import tiny

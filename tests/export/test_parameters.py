@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Color, ImageScaling, Metadata, ResizeMode
 from convert.errors import InputError
 from convert.export.parameters import Block, File, Recorded, read_recorded
+from convert.types import Color, ImageScaling, Metadata, ResizeMode
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
 from tests.examples import examples
 

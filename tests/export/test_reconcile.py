@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convert.artifacts import Color, Export, ImageScaling, ResizeMode
 from convert.export.unpack import write
+from convert.types import Color, Export, ImageScaling, ResizeMode
 from samples.layouts import (
     Parameters,
     arduino_library,

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export.dequantize.rewrite import dequantize
-from convert.export.dequantize.rounding import SLOPE, keep_steps
+from convert.export.dequantize import SLOPE, dequantize, keep_steps
 from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
 from tests.examples import examples
@@ -37,7 +36,7 @@ def _calls(root: Any) -> list[tuple[str, Any]]:
 
 
 def _code(root: Any, name: str) -> int:
-    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - beside its only use
+    from ai_edge_litert import schema_py_generated as schema  # beside its only use
 
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
@@ -128,11 +127,11 @@ def test_the_same_bytes_every_time() -> None:
     "model", [small_int8(), wrapped_image()], ids=["classifier", "between QUANTIZE and DEQUANTIZE"]
 )
 def test_it_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
-    from onnxruntime import InferenceSession  # noqa: PLC0415 - only slow tests need it
+    from onnxruntime import InferenceSession  # only slow tests need it
 
     rebuilt = dequantize(model, rounded=True).model
     with Worker() as worker:
-        onnx = worker.call("convert.graph.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
+        onnx = worker.call("convert.translate.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
     session = InferenceSession(onnx.data)
     random = np.random.default_rng(5)
     for _ in range(20):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.artifacts import Export
 from convert.errors import InputError
 from convert.export.unpack import Unpack, inspect, write
+from convert.types import Export
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, openmv, write_tree, write_zip
 from tests.export import tiny
 from tests.export.unpacking import export_of

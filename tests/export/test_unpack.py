@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.artifacts import Export
+from convert.types import Export
 from samples.layouts import (
     FORMS,
     Parameters,

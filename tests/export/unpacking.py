@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from convert.artifacts import Export, StageResult
 from convert.errors import ConvertError, InputError
 from convert.export.unpack import Unpack
+from convert.types import Export, StageResult
 from samples.layouts import (
     FORMS,
 )

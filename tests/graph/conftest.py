@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Adapted, Export, Metadata, Translated
 from convert.export.facts import facts
-from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
 from convert.isolation import Worker
+from convert.translate import PRELOAD, Translate
+from convert.types import Adapted, Export, Metadata, Translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -67,7 +67,7 @@ def build(keras: Any, name: str, number: int) -> Any:
 
 
 def main(folder: Path) -> None:
-    import tensorflow as tf  # noqa: PLC0415 - slow; the test imports this module for NAMES
+    import tensorflow as tf  # slow; the test imports this module for NAMES
 
     for number, name in enumerate(NAMES):
         tf.keras.utils.set_random_seed(number)

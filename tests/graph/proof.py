@@ -48,7 +48,7 @@ def numbers(count: int, *, seed: int = 0) -> str:
 
 def litert(model: bytes, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """The first output of a flatbuffer for each of `pictures` [n,H,W,C], one row a picture."""
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - not every test needs it
+    from ai_edge_litert.interpreter import Interpreter  # not every test needs it
 
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
@@ -63,7 +63,7 @@ def litert(model: bytes, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def onnxruntime(model: bytes, values: NDArray[Any]) -> list[NDArray[np.float32]]:
     """Every output of an ONNX model with one input."""
-    import onnxruntime as ort  # noqa: PLC0415 - not every test needs it
+    import onnxruntime as ort  # not every test needs it
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

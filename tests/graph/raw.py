@@ -6,10 +6,10 @@ import importlib
 import tempfile
 from typing import TYPE_CHECKING
 
-from convert.graph import worker
-from convert.graph.flatnames import input_name
-from convert.graph.names import Canonical
-from convert.graph.repairs import repair
+from convert.graph.adapt import Canonical
+from convert.translate import worker
+from convert.translate.tf2onnx_patches import patch_tf2onnx
+from convert.translate.worker import input_name
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,10 +33,10 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
 
 
 def _as_tf2onnx_does(model: bytes) -> ModelProto:
-    from tf2onnx.optimizer import optimize_graph  # noqa: PLC0415 - only after _choose
-    from tf2onnx.tfonnx import process_tf_graph  # noqa: PLC0415
+    from tf2onnx.optimizer import optimize_graph  # only after _choose
+    from tf2onnx.tfonnx import process_tf_graph
 
-    repair()  # its known mistakes are put right on both sides
+    patch_tf2onnx()  # its known mistakes are put right on both sides
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(model)
         file.flush()
@@ -49,7 +49,7 @@ def _as_tf2onnx_does(model: bytes) -> ModelProto:
 def forgetful(model: bytes, shape: tuple[int, ...]) -> object:
     """A translation by a tf2onnx that does not turn inputs."""
     worker._choose(tensorflow=False)
-    from tf2onnx import tfonnx  # noqa: PLC0415 - only after _choose
+    from tf2onnx import tfonnx  # only after _choose
 
     tfonnx.transpose_inputs = lambda *_: None
     return worker.translate(model, shape, 1, 13)

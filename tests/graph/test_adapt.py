@@ -12,11 +12,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
-from convert.artifacts import Export, ImageScaling, Metadata
 from convert.graph.adapt import Adapt
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
-from convert.graph.translate import Translate
-from convert.words import TORCH_MEAN, TORCH_STD
+from convert.translate import Translate
+from convert.types import TORCH_MEAN, TORCH_STD, Export, ImageScaling, Metadata
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.artifacts import Adapted
     from convert.isolation import Worker
+    from convert.types import Adapted
 
 FLOAT_CLASSIFIERS = (
     "classify-32x32x1-f32.lite",

@@ -7,7 +7,7 @@ import onnx.parser
 import pytest
 
 from convert.errors import TranslationError
-from convert.graph.asserts import assert_translated, fix_batch
+from convert.translate.worker import assert_translated, fix_batch
 
 RIGHT = """<ir_version: 7, opset_import: ["" : 13, "ai.onnx.ml" : 2]>
 main (float[1,3,4,5] x) => (float[1,3,4,5] y) { y = Relu(x) }"""

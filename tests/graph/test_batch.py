@@ -9,8 +9,7 @@ import pytest
 
 from convert.errors import TranslationError
 from convert.graph.batch import dynamic_batch
-from convert.graph.cleaning import clean, fold
-from convert.graph.resize import plain_resizes
+from convert.graph.cleanup import clean, fold, plain_resizes
 from tests.graph.proof import numbers, onnxruntime
 
 HEAD = '<ir_version: 7, opset_import: ["" : {opset}]>\nagraph (float[{input}] x) => (float[{output}] y)\n'

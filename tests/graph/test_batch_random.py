@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.batch import dynamic_batch
-from convert.graph.cleaning import clean, fold
-from convert.graph.nchw import remove_transposes
-from convert.graph.reshapes import merge_reshapes
+from convert.graph.cleanup import clean, fold, merge_reshapes
+from convert.graph.transposes import remove_transposes
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.cleaning import clean, fold, only_real_inputs, positive_axes
+from convert.graph.cleanup import clean, fold, only_real_inputs, positive_axes
 from tests.graph.proof import model, operators, prove_same
 
 

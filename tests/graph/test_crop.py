@@ -11,14 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Adapted, Export, ImageScaling, ResizeMode
-from convert.framing import Frame, Framing, parse_frame
-from convert.graph.adapt import Adapt
+from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
-from convert.graph.crop import Crop
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
-from convert.graph.preprocessing import crop_to, preprocessing
-from convert.graph.reading import recorded
+from convert.graph.preprocessing import Crop, crop_to, preprocessing
+from convert.types import Adapted, Export, Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators

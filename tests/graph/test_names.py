@@ -12,8 +12,8 @@ import onnx.parser
 import pytest
 
 import convert
-from convert.graph.cleaning import clean
-from convert.graph.names import Canonical
+from convert.graph.adapt import Canonical
+from convert.graph.cleanup import clean
 from tests.graph.proof import model, operators
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,11 +77,11 @@ def test_nodes_with_several_outputs() -> None:
 _RUN = """
 import sys
 from pathlib import Path
-from convert.artifacts import Export, Metadata
+from convert.types import Export, Metadata
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
-from convert.writing import sha256
+from convert.translate import Translate
+from convert.files import sha256
 from tests.graph.flat import classifier
 
 model = Path(sys.argv[1]).read_bytes() if len(sys.argv) > 1 else classifier()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.graph.cleaning import clean
-from convert.graph.nchw import remove_transposes, transposes
-from convert.graph.reshapes import merge_reshapes
+from convert.graph.cleanup import clean, merge_reshapes
+from convert.graph.transposes import remove_transposes, transposes
 from tests.graph.proof import model, numbers, operators, prove_same
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from convert.artifacts import Adapted, Export
+    from convert.types import Adapted, Export
 
 pytestmark = pytest.mark.slow
 

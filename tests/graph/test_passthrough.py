@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from convert.artifacts import Export, Metadata, ModelFormat, Tensor, Translated
 from convert.errors import ConvertError, TranslationError, UnsupportedModelError
-from convert.export.onnxfacts import onnx_facts
+from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
-from convert.graph.passthrough import accept
-from convert.graph.support import refuse_unsupported
-from convert.graph.translate import Translate
+from convert.translate import Translate, refuse_unsupported
+from convert.translate.worker import accept
+from convert.types import Export, Metadata, ModelFormat, Tensor, Translated
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.artifacts import Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Tensor
 from convert.errors import PresetError
 from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.preprocessing import preprocessing
-from convert.words import TORCH_MEAN, TORCH_STD
+from convert.types import TORCH_MEAN, TORCH_STD, Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Tensor
 
 
 def export(channels: int = 3, **metadata: object) -> Export:

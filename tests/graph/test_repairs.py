@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.artifacts import Validated
 from convert.export.tflite import pack
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
-from convert.validate.stage import Validate
+from convert.translate import Translate
+from convert.types import Validated
+from convert.validate import Validate
 
 if TYPE_CHECKING:
     from pathlib import Path

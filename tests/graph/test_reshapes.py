@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from convert.graph.cleaning import clean
-from convert.graph.reshapes import merge_reshapes, moves_nothing
+from convert.graph.cleanup import clean, merge_reshapes, moves_nothing
 from tests.graph.proof import model, operators, prove_same
 
 

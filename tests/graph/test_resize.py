@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import numpy_helper
 
-from convert.graph.cleaning import clean, fold
-from convert.graph.model import attribute
-from convert.graph.resize import plain_resizes
+from convert.graph.cleanup import clean, fold, plain_resizes
+from convert.graph.graph import attribute
 from tests.graph.proof import model, prove_same
 
 SIZES = "s = Constant<value = int64[4] {1, 3, HEIGHT, 10}>()"

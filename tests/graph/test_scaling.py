@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from convert.graph.batch import dynamic_batch
-from convert.graph.cleaning import clean
-from convert.graph.scaling import Scale
-from convert.words import TORCH_MEAN, TORCH_STD
+from convert.graph.cleanup import clean
+from convert.graph.preprocessing import Scale
+from convert.types import TORCH_MEAN, TORCH_STD
 from tests.graph.proof import model, onnxruntime, operators
 
 

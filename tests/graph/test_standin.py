@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.graph.standin import Missing, TensorProto, install, make_ndarray
 from convert.isolation import Worker
+from convert.translate.tf2onnx_patches import Missing, TensorProto, install, make_ndarray
 from tests.graph.flat import classifier
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_refuses_to_stand_in_where_tf2onnx_is_already_imported(monkeypatch: pyte
 
 
 def python(code: str) -> str:
-    words = [sys.executable, "-c", "from convert.graph import standin; standin.install()\n" + code]
+    words = [sys.executable, "-c", "from convert.translate import standin; standin.install()\n" + code]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -146,5 +146,7 @@ def test_a_second_install_does_nothing() -> None:
 
 
 def test_nothing_but_the_worker_is_touched() -> None:
-    out = python("import sys, convert.graph.worker as w; w.preload(); print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)")
+    out = python(
+        "import sys, convert.translate.worker as w; w.preload(); print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)"
+    )
     assert out == "False False\n"

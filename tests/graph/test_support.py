@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from convert.artifacts import Export, Metadata, ModelFacts, Tensor
 from convert.errors import UnsupportedModelError
-from convert.graph.support import describe, refuse_unsupported
 from convert.heads import HEADS
+from convert.translate import describe, refuse_unsupported
+from convert.types import Export, Metadata, ModelFacts, Tensor
 
 GOOD = ModelFacts(
     Tensor("x", (1, 96, 96, 3), "float32"),

@@ -17,11 +17,11 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Export, Metadata, ModelFacts, Tensor, Translated
 from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
-from convert.graph.translate import Translate
 from convert.isolation import Worker
+from convert.translate import Translate
+from convert.types import Export, Metadata, ModelFacts, Tensor, Translated
 from tests.examples import examples
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, softmax
 from tests.graph.proof import onnxruntime
@@ -169,7 +169,7 @@ def test_what_tf2onnx_raises_is_said_in_one_line(export: Callable[..., Export], 
 
 
 def test_remarks_become_notes(export: Callable[..., Export], worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convert.graph.worker import Result  # noqa: PLC0415 - only here
+    from convert.translate.worker import Result  # only here
 
     whole = translate(export(classifier()), worker)
     result = Result(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",), 13)

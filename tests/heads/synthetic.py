@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from convert.artifacts import Export, Metadata, ModelFacts, Tensor
 from convert.heads import boxes, head
 from convert.heads.boxes import RowsHead
+from convert.types import Export, Metadata, ModelFacts, Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

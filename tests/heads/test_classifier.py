@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.artifacts import Export, Metadata, ModelFacts, Tensor
 from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.graph.cleaning import clean
+from convert.graph.cleanup import clean
 from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES
 from convert.heads.base import Options
 from convert.heads.classifier import CLASSIFIER
+from convert.types import Export, Metadata, ModelFacts, Tensor
 from tests.graph.proof import model, onnxruntime, operators
 
 FACTS = ModelFacts(Tensor("x", (1, 4, 5, 3), "float32"), (), (), "float32", "classifier")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Limits
-from convert.heads import edge_impulse as decode
+from convert.heads import decoding as decode
+from convert.types import Limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.heads.edge_impulse import Box
+    from convert.heads.decoding import Box
 
 AB = ("a", "b")
 

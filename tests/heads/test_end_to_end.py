@@ -12,24 +12,23 @@ import pytest
 from onnx import helper, numpy_helper
 
 from convert.__main__ import main
-from convert.artifacts import Adapted, Export, Metadata, ModelFormat
+from convert.emit import Emit
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.onnxfacts import onnx_facts
-from convert.framing import Framing, parse_frame
+from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
 from convert.graph.batch import dynamic_batch
-from convert.graph.crop import Crop
-from convert.graph.translate import Translate
-from convert.heads import LastLayer, possible_heads, reference
+from convert.graph.preprocessing import Crop
+from convert.heads import LastLayer, decoding, possible_heads
 from convert.heads.base import Options, Rules
 from convert.heads.boxes import OUTPUTS
 from convert.heads.end_to_end import END_TO_END
-from convert.images.placement import Network
-from convert.nvinfer.emit import Emit
+from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode
-from convert.simulate.decode_tensors import Layer
-from convert.simulate.settings_file import read_settings
-from convert.validate.stage import Validate
+from convert.simulate.parsers import Layer
+from convert.simulate.settings import read_settings
+from convert.translate import Translate
+from convert.types import Adapted, Export, Framing, Metadata, ModelFormat, parse_frame
+from convert.validate import Validate
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
 
@@ -197,7 +196,7 @@ def test_the_order_of_equally_good_objects_is_no_difference() -> None:
     rows = np.random.default_rng(0).random((1, 30, 6)).astype(np.float32)
     rows[..., 5] = np.arange(30) % 3
     head = synthetic.adapt(model := end_to_end(), export_of(model), Options()).head
-    network = reference.Network(head, SIZE[1], SIZE[0])
+    network = decoding.Network(head, SIZE[1], SIZE[0])
     one, other = (END_TO_END.comparable(network, [each])[0] for each in (rows, rows[:, ::-1]))
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)

@@ -17,9 +17,9 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.heads.base import Options
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
-from convert.images.placement import Network
+from convert.images.scaling import Network
 from convert.simulate.decode import decode
-from convert.simulate.decode_tensors import Layer
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
 from tests.examples import examples
 from tests.graph.proof import model, onnxruntime

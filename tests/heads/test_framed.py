@@ -11,18 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Export, ResizeMode
-from convert.framing import Frame, Framing, centre_crop, parse_frame
 from convert.graph.adapt import Adapt
-from convert.graph.crop import Crop
+from convert.graph.preprocessing import Crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
-from convert.images.placement import Network, place
-from convert.simulate.decode import decode
-from convert.simulate.decode_tensors import Layer
-from convert.simulate.metadata import attach
+from convert.images.scaling import Network, place
+from convert.simulate.decode import attach, decode
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
+from convert.types import Export, Frame, Framing, ResizeMode, centre_crop, parse_frame
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.artifacts import Adapted
+    from convert.types import Adapted
 
 FRAMES = st.tuples(st.integers(2, 2200), st.integers(2, 2200)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3)
 _TFSSD = {

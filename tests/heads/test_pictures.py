@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.artifacts import Adapted, Export, Metadata
-from convert.export.dequantize.rewrite import dequantize
+from convert.emit.config import facts as emitted_facts
+from convert.emit.config import head_entries, preset_for
+from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
-from convert.images.placement import Network
-from convert.nvinfer.heads import facts as emitted_facts
-from convert.nvinfer.heads import head_entries, preset_for
+from convert.images.scaling import Network
 from convert.nvinfer.targets import target
 from convert.simulate.decode import decode
-from convert.simulate.decode_tensors import Layer
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
-from convert.validate import tensorrt
+from convert.translate import Translate
+from convert.types import Adapted, Export, Metadata
+from convert.validate import runtimes
 from tests.graph.proof import onnxruntime
 from tests.heads import plain
 
@@ -57,7 +57,7 @@ def read(path: Path, adapted: Adapted) -> NDArray[np.float32]:
 
 
 def litert(model: bytes, picture: NDArray[np.float32]) -> list[NDArray[Any]]:
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+    from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()
@@ -173,7 +173,7 @@ def test_fomo_on_a_face(
     assert_same(found(adapted, picture), sorted(cells, key=lambda cell: -cell[1]))
 
 
-@pytest.mark.skipif(not tensorrt.available(), reason="the extra [tensorrt] is not installed")
+@pytest.mark.skipif(not runtimes.available(), reason="the extra [tensorrt] is not installed")
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -190,7 +190,7 @@ def test_nvidias_builder_takes_it(
     export_labels = {"yolov5-160x160x3-f16.lite": ("a", "b")}.get(name, ("a",))
     adapted = shipped(models / name, export_labels, worker, tmp_path, **options)
     _, *size = adapted.onnx.input.shape
-    assert "built" in tensorrt.build(adapted.onnx.data, tuple(size), 8)  # type: ignore[arg-type]
+    assert "built" in runtimes.build(adapted.onnx.data, tuple(size), 8)  # type: ignore[arg-type]
 
 
 def test_a_model_that_lost_its_labels(models: Path, worker: Worker, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.artifacts import Head
+from convert.heads.decoding import Anchors, Network
 from convert.heads.fomo import cells, centres, heat
-from convert.heads.reference import Anchors, Network
 from convert.heads.ssd import SSD
+from convert.types import Head
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
 

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from convert.__main__ import main
+from convert.emit.config import head_preset
 from convert.errors import PresetError
 from convert.export.unpack import Unpack
+from convert.files import configs
 from convert.heads import CONVERTIBLE, HEADS, UNKNOWN, Fit, LastLayer, head, possible_heads
-from convert.nvinfer.heads import head_preset
-from convert.resources import configs
 
 
 def test_what_stands_in_files() -> None:

@@ -13,13 +13,13 @@ from flatbuffers import flexbuffers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import Adapted, Export, Limits
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.heads.ssd import read_postprocess, without_postprocess
-from convert.images.placement import Network
+from convert.images.scaling import Network
 from convert.simulate.decode import decode
-from convert.simulate.decode_tensors import Layer
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
+from convert.types import Adapted, Export, Limits
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import onnxruntime

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from convert.artifacts import Head
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.heads import graph_end
 from convert.heads.boxes import Rows
+from convert.heads.decoding import ROUNDS, Network
 from convert.heads.graph_end import GraphEnd, detections
-from convert.heads.reference import ROUNDS, Network
-from convert.validate.decoding import Decoding
+from convert.types import Head
+from convert.validate.comparison import Decoding
 from tests.examples import examples
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
@@ -57,7 +57,7 @@ def built(count: int, unit: str, overlap: float, opset: int = 13) -> bytes:
 
 @cache
 def session(count: int, unit: str, overlap: float, opset: int = 13) -> Any:
-    from onnxruntime import InferenceSession  # noqa: PLC0415
+    from onnxruntime import InferenceSession
 
     return InferenceSession(built(count, unit, overlap, opset), providers=["CPUExecutionProvider"])
 
@@ -208,7 +208,7 @@ def test_the_proof_knows_where_the_rounds_end() -> None:
 
 
 def test_only_the_best_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnxruntime import InferenceSession  # noqa: PLC0415
+    from onnxruntime import InferenceSession
 
     monkeypatch.setattr(graph_end, "CANDIDATES", 8)
     values = np.random.default_rng(3).random((2, COUNT, 5 + CLASSES), np.float32)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.artifacts import ResizeMode
 from convert.errors import InputError
-from convert.images.placement import Network, Placement, Rect, View, place, place_as_sdk
+from convert.images.scaling import Network, Placement, Rect, View, place, place_as_sdk
+from convert.types import ResizeMode
 from tests.examples import examples
 
 SIZES = st.integers(2, 4000)

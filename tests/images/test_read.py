@@ -213,7 +213,7 @@ class TestFolders:
 
     def test_names_are_short_and_unique(self, tmp_path: Path) -> None:
         stems = ["a", "A", "a-2", "ä b/..", "x" * 300, "..", "%", "a", "\udcff"]
-        from convert.images.read import _Names  # noqa: PLC0415
+        from convert.images.read import _Names
 
         names = _Names()
         given_ = [names(stem) for stem in stems]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from convert.artifacts import ResizeMode
 from convert.errors import InputError
 from convert.images.read import read_fitted
+from convert.types import ResizeMode
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -12,15 +12,24 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
-from convert.framing import centre_crop
-from convert.images.placement import Network, Rect, place
-from convert.images.resize import ScalingFilter, approximation, fit_shortest, interpolate, luma, scale
+from convert.images.scaling import (
+    Network,
+    Rect,
+    ScalingFilter,
+    approximation,
+    fit_shortest,
+    interpolate,
+    luma,
+    place,
+    scale,
+)
+from convert.types import centre_crop
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.images.placement import Placement
+    from convert.images.scaling import Placement
 
 BILINEAR = ScalingFilter.BILINEAR
 _SIDE = st.integers(1, 40)

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.__main__ import main
-from convert.depfile import Reads, escaped, recording, rule
 from convert.errors import OutputError
-from convert.writing import write
+from convert.files import Reads, escaped, recording, rule, write
 from tests.examples import examples
 
 NAMES = st.text(st.sampled_from(list("ab.-_,@+!{}'\"<>`^ #$:%*?[]=~()\u00e9")), min_size=1, max_size=8).filter(

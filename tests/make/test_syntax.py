@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.__main__ import main
-from convert.depfile import include_path
-from convert.resources import configs
+from convert.files import configs, include_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import (
+from convert.types import (
     Adapted,
     BatchParity,
     Evidence,

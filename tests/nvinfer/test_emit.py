@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Bundle
+from convert.emit import Emit
+from convert.emit.config import Gie
+from convert.emit.findings import RULES
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
-from convert.nvinfer.emit import Emit
-from convert.nvinfer.findings import RULES
-from convert.nvinfer.inferfile import Gie
+from convert.types import Bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.artifacts import Validated
+    from convert.types import Validated
 
 ROLES = ["pgie", "sgie", "both"]
 

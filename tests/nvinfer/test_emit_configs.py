@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Preprocessing
-from convert.nvinfer.emit import Emit
+from convert.emit import Emit
+from convert.files import load_toml
 from convert.nvinfer.targets import releases, sdk_path, target, targets
-from convert.resources import load_toml
+from convert.types import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.artifacts import Validated
+    from convert.types import Validated
 
 ALL = [(each.deepstream, each.platform) for each in targets()]
 PRIMARY, SECONDARY, APP = (

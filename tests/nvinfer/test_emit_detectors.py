@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Head, Limits, Metadata, Validated
+from convert.emit import Emit, EmitPair, ValidatedPair, config
+from convert.emit.config import head_preset
 from convert.errors import PresetError
-from convert.nvinfer import heads
-from convert.nvinfer.emit import Emit
-from convert.nvinfer.heads import head_preset
-from convert.nvinfer.pair import EmitPair, Pair
-from convert.nvinfer.parse import read
+from convert.files import configs
+from convert.nvinfer.config import read
 from convert.report import SCHEMA_VERSION
-from convert.resources import configs
+from convert.types import Head, Limits, Metadata, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +159,7 @@ def test_a_file_that_is_the_same_as_another(monkeypatch: pytest.MonkeyPatch) -> 
             "comments": {"a": "a", "b": "b"},
         },
     }
-    monkeypatch.setattr(heads, "load_toml", lambda name: dict(tables[name]))
+    monkeypatch.setattr(config, "load_toml", lambda name: dict(tables[name]))
     head_preset.cache_clear()
     preset = head_preset("ssd")
     head_preset.cache_clear()
@@ -176,7 +174,7 @@ def test_a_file_that_is_the_same_as_none(monkeypatch: pytest.MonkeyPatch) -> Non
             return {"same-as": "yolov6"}
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(heads, "load_toml", load)
+    monkeypatch.setattr(config, "load_toml", load)
     head_preset.cache_clear()
     with pytest.raises(PresetError, match="nothing is known to emit for yolov6"):
         head_preset("ssd")
@@ -184,11 +182,11 @@ def test_a_file_that_is_the_same_as_none(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
-def pair(invent: Invent) -> Pair:
-    return Pair(detector(invent, "fomo", name="finder"), invent(name="fruit"))
+def pair(invent: Invent) -> ValidatedPair:
+    return ValidatedPair(detector(invent, "fomo", name="finder"), invent(name="fruit"))
 
 
-def written(folder: Path, pair: Pair, **options: Any) -> dict[str, bytes]:
+def written(folder: Path, pair: ValidatedPair, **options: Any) -> dict[str, bytes]:
     emit = EmitPair(folder, **options)
     result = emit(pair, folder)
     names = (pair.primary.adapted.export.name, pair.secondary.adapted.export.name)
@@ -199,7 +197,9 @@ def written(folder: Path, pair: Pair, **options: Any) -> dict[str, bytes]:
     return files
 
 
-def test_a_detector_and_a_classifier_in_one_app(tmp_path: Path, pair: Pair, glib: Callable[[bytes], Any]) -> None:
+def test_a_detector_and_a_classifier_in_one_app(
+    tmp_path: Path, pair: ValidatedPair, glib: Callable[[bytes], Any]
+) -> None:
     files = written(tmp_path, pair)
     app = glib(files["deepstream_app_finder_fruit.txt"])
     assert app.integer("primary-gie", "gie-unique-id") == 1
@@ -224,7 +224,7 @@ def test_a_detector_and_a_classifier_in_one_app(tmp_path: Path, pair: Pair, glib
     assert files["fruit_labels.txt"] == b"apple;pear;plum"
 
 
-def test_options_reach_both(tmp_path: Path, pair: Pair, glib: Callable[[bytes], Any]) -> None:
+def test_options_reach_both(tmp_path: Path, pair: ValidatedPair, glib: Callable[[bytes], Any]) -> None:
     options = {"gie_id": 5, "batch_size": 2, "object_batch_size": 8, "gpu_id": 1, "min_size": 24, "target": "6.2"}
     files = written(tmp_path, pair, **options)
     app = glib(files["deepstream_app_finder_fruit.txt"])
@@ -238,7 +238,7 @@ def test_options_reach_both(tmp_path: Path, pair: Pair, glib: Callable[[bytes], 
     assert glib(files["config_infer_primary_finder.txt"]).integer("property", "batch-size") == 2
 
 
-def test_the_report_has_both(tmp_path: Path, pair: Pair) -> None:
+def test_the_report_has_both(tmp_path: Path, pair: ValidatedPair) -> None:
     files = written(tmp_path, pair)
     report = json.loads(files["report.json"])
     assert report["schema_version"] == SCHEMA_VERSION
@@ -247,19 +247,19 @@ def test_the_report_has_both(tmp_path: Path, pair: Pair) -> None:
     assert {file["path"] for file in report["files"]} == set(files) - {"report.json"}
 
 
-def test_the_same_bytes_each_time(tmp_path: Path, pair: Pair) -> None:
+def test_the_same_bytes_each_time(tmp_path: Path, pair: ValidatedPair) -> None:
     assert written(tmp_path / "a", pair) == written(tmp_path / "b", pair)
 
 
 def test_two_models_of_one_project(tmp_path: Path, invent: Invent) -> None:
-    files = written(tmp_path, Pair(detector(invent, "fomo"), invent()))
+    files = written(tmp_path, ValidatedPair(detector(invent, "fomo"), invent()))
     assert {"fruit.onnx", "fruit-objects.onnx", "deepstream_app_fruit_fruit-objects.txt"} <= set(files)
     assert b"onnx-file=fruit-objects.onnx" in files["config_infer_secondary_fruit-objects.txt"]
 
 
 def test_a_classifier_finds_no_objects(tmp_path: Path, invent: Invent) -> None:
     with pytest.raises(PresetError, match="finds no objects"):
-        EmitPair(tmp_path / "out")(Pair(invent(name="a"), invent(name="b")), tmp_path)
+        EmitPair(tmp_path / "out")(ValidatedPair(invent(name="a"), invent(name="b")), tmp_path)
     assert not (tmp_path / "out").exists()
 
 
@@ -271,7 +271,7 @@ def test_options_that_do_not_exist(tmp_path: Path, options: dict[str, Any]) -> N
         EmitPair(tmp_path, **options)
 
 
-def test_one_script_builds_both_engines(tmp_path: Path, pair: Pair) -> None:
+def test_one_script_builds_both_engines(tmp_path: Path, pair: ValidatedPair) -> None:
     """Run with a trtexec that only writes what it is told to; started from elsewhere."""
     folder = tmp_path / "bundle"
     written(folder, pair)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Preprocessing
-from convert.nvinfer.emit import Emit
+from convert.emit import Emit
+from convert.types import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.artifacts import Validated
+    from convert.types import Validated
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Metadata
+from convert.emit import config
+from convert.emit.config import Files, Gie, HeadPreset, facts, head_preset, infer_file
+from convert.emit.files import EngineBuild
 from convert.errors import PresetError
-from convert.nvinfer import heads
-from convert.nvinfer.engine import Engine
-from convert.nvinfer.heads import HeadPreset, facts, head_preset
-from convert.nvinfer.inferfile import Files, Gie, infer_file
+from convert.files import TableReader, configs
 from convert.nvinfer.targets import sdk_path, target
-from convert.resources import configs
-from convert.tables import TableReader
+from convert.types import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.artifacts import Validated
+    from convert.types import Validated
 
-FILES = Files(Engine("fruit.onnx", 1, 0, "fp32"), "fruit_labels.txt")
+FILES = Files(EngineBuild("fruit.onnx", 1, 0, "fp32"), "fruit_labels.txt")
 DETECTOR = """
 title = "invented detector"
 labels = "one-per-line"
@@ -168,8 +166,8 @@ def test_a_damaged_head_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with (tmp_path / name).open("rb") as file:
             return tomllib.load(file)
 
-    monkeypatch.setattr(heads, "load_toml", load)
-    monkeypatch.setattr(heads, "configs", lambda: tmp_path)
+    monkeypatch.setattr(config, "load_toml", load)
+    monkeypatch.setattr(config, "configs", lambda: tmp_path)
     head_preset.cache_clear()
     with pytest.raises(PresetError) as caught:
         head_preset("ssd")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from convert.emit.config import Entry, Group, Section, config_file, encode
 from convert.errors import PresetError
-from convert.nvinfer.configfile import Entry, Group, Section, config_file, encode
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.artifacts import Tensor
+from convert.emit.files import SCRIPT, EngineBuild, build_script, trtexec_arguments
 from convert.errors import PresetError
-from convert.nvinfer.engine import SCRIPT, Engine, build_script, trtexec_arguments
 from convert.nvinfer.targets import target, targets, trtexec_accepts
+from convert.types import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def program(folder: Path, text: str = WORKS, name: str = "trtexec") -> Path:
     return path
 
 
-def bundle(folder: Path, engine: Engine, *, release: str = "7.1", platform: str = "jetson") -> Path:
+def bundle(folder: Path, engine: EngineBuild, *, release: str = "7.1", platform: str = "jetson") -> Path:
     folder.mkdir(parents=True)
     (folder / engine.onnx).write_bytes(b"an onnx model")
     script = folder / SCRIPT
@@ -55,8 +55,8 @@ def run(words: Sequence[str | Path], cwd: Path, **environment: str) -> subproces
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine("fruit.onnx", 4, 0, "fp32")
+def engine() -> EngineBuild:
+    return EngineBuild("fruit.onnx", 4, 0, "fp32")
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def engine() -> Engine:
     ],
 )
 def test_the_name_is_the_one_nvinfer_writes(batch: int, gpu: int, precision: str, name: str, mode: int) -> None:
-    engine = Engine("m.onnx", batch, gpu, precision)
+    engine = EngineBuild("m.onnx", batch, gpu, precision)
     assert (engine.file, engine.network_mode) == (name, mode)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("where", targets(), ids=lambda each: f"{each.deepstream}-{each.platform}")
 def test_every_target_gets_its_flags(tmp_path: Path, where: Any, precision: str) -> None:
-    engine = Engine("fruit.onnx", 4, 0, precision)
+    engine = EngineBuild("fruit.onnx", 4, 0, precision)
     folder = bundle(tmp_path / "bundle", engine, release=where.deepstream, platform=where.platform)
     trtexec = program(tmp_path / "bin")
     done = run([folder / SCRIPT], tmp_path, TRTEXEC=str(trtexec))
@@ -97,27 +97,30 @@ def test_every_target_gets_its_flags(tmp_path: Path, where: Any, precision: str)
 
 
 def test_another_gpu_is_chosen() -> None:
-    arguments = trtexec_arguments(Engine("m.onnx", 1, 2, "fp32"), INPUT, target("7.1", "dgpu"))
+    arguments = trtexec_arguments(EngineBuild("m.onnx", 1, 2, "fp32"), INPUT, target("7.1", "dgpu"))
     assert "--device=2" in arguments
     assert not any(
-        "--device" in word for word in trtexec_arguments(Engine("m.onnx", 1, 0, "fp32"), INPUT, target("7.1", "dgpu"))
+        "--device" in word
+        for word in trtexec_arguments(EngineBuild("m.onnx", 1, 0, "fp32"), INPUT, target("7.1", "dgpu"))
     )
 
 
 def test_a_fixed_batch_gets_no_shapes() -> None:
     fixed = Tensor("x_input", (1, 3, 64, 96), "float32")
-    arguments = trtexec_arguments(Engine("m.onnx", 1, 0, "fp32"), fixed, target("7.1", "dgpu"))
+    arguments = trtexec_arguments(EngineBuild("m.onnx", 1, 0, "fp32"), fixed, target("7.1", "dgpu"))
     assert arguments == ("--onnx=m.onnx", "--skipInference")
 
 
 def test_a_precision_that_the_target_cannot_build_is_refused() -> None:
     newer = replace(target("9.2", "dgpu"), tensorrt="11.0")
     with pytest.raises(PresetError, match=r"TensorRT 11\.0"):
-        build_script(Engine("m.onnx", 1, 0, "fp16"), INPUT, newer)
+        build_script(EngineBuild("m.onnx", 1, 0, "fp16"), INPUT, newer)
 
 
 @pytest.mark.parametrize("place", ["a b", "-n", "$HOME", "it's"])
-def test_the_folder_may_have_any_name_and_be_called_from_anywhere(tmp_path: Path, engine: Engine, place: str) -> None:
+def test_the_folder_may_have_any_name_and_be_called_from_anywhere(
+    tmp_path: Path, engine: EngineBuild, place: str
+) -> None:
     folder = bundle(tmp_path / place, engine)
     trtexec = program(tmp_path / "some tools")
     other = tmp_path / "elsewhere"
@@ -135,7 +138,7 @@ def test_the_folder_may_have_any_name_and_be_called_from_anywhere(tmp_path: Path
 
 
 @pytest.mark.parametrize("named", ["tools/trtexec", "./tools/trtexec", "trtexec"])
-def test_trtexec_is_found_from_where_the_user_is(tmp_path: Path, engine: Engine, named: str) -> None:
+def test_trtexec_is_found_from_where_the_user_is(tmp_path: Path, engine: EngineBuild, named: str) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     tools = program(tmp_path / "tools").parent
     done = run([folder / SCRIPT], tmp_path, TRTEXEC=named, PATH=f"{tools}:{os.environ['PATH']}")
@@ -144,7 +147,7 @@ def test_trtexec_is_found_from_where_the_user_is(tmp_path: Path, engine: Engine,
 
 
 @pytest.mark.parametrize("what", ["absent", "a folder", "not executable"])
-def test_without_trtexec_it_says_so(tmp_path: Path, engine: Engine, what: str) -> None:
+def test_without_trtexec_it_says_so(tmp_path: Path, engine: EngineBuild, what: str) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     place = tmp_path / "bin" / "trtexec"
     if what == "a folder":
@@ -160,7 +163,7 @@ def test_without_trtexec_it_says_so(tmp_path: Path, engine: Engine, what: str) -
     assert not (folder / engine.file).exists()
 
 
-def test_the_usual_place_is_tried_by_itself(tmp_path: Path, engine: Engine) -> None:
+def test_the_usual_place_is_tried_by_itself(tmp_path: Path, engine: EngineBuild) -> None:
     if Path("/usr/src/tensorrt/bin/trtexec").exists():
         pytest.skip("this machine has a real trtexec")
     done = run([bundle(tmp_path / "bundle", engine) / SCRIPT], tmp_path)
@@ -176,7 +179,9 @@ def test_the_usual_place_is_tried_by_itself(tmp_path: Path, engine: Engine) -> N
         (TRTEXEC + ': > "$engine"\n', "trtexec wrote no engine"),
     ],
 )
-def test_a_failed_build_leaves_everything_as_it_was(tmp_path: Path, engine: Engine, body: str, message: str) -> None:
+def test_a_failed_build_leaves_everything_as_it_was(
+    tmp_path: Path, engine: EngineBuild, body: str, message: str
+) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     (folder / engine.file).write_text("the engine of yesterday")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -186,7 +191,7 @@ def test_a_failed_build_leaves_everything_as_it_was(tmp_path: Path, engine: Engi
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_stopped_build_leaves_nothing(tmp_path: Path, engine: Engine) -> None:
+def test_a_stopped_build_leaves_nothing(tmp_path: Path, engine: EngineBuild) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     trtexec = program(tmp_path / "bin", TRTEXEC + 'printf half > "$engine"\nsleep 60\n')
     script = subprocess.Popen([folder / SCRIPT], env=os.environ | {"TRTEXEC": str(trtexec)}, start_new_session=True)
@@ -202,7 +207,7 @@ def test_a_stopped_build_leaves_nothing(tmp_path: Path, engine: Engine) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(["fruit.onnx", SCRIPT])
 
 
-def test_without_the_model_it_says_so(tmp_path: Path, engine: Engine) -> None:
+def test_without_the_model_it_says_so(tmp_path: Path, engine: EngineBuild) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     (folder / engine.onnx).unlink()
     done = run([folder / SCRIPT], tmp_path, TRTEXEC=str(program(tmp_path / "bin")))
@@ -210,7 +215,7 @@ def test_without_the_model_it_says_so(tmp_path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, engine: Engine) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, engine: EngineBuild) -> None:
     folder = bundle(tmp_path / "bundle", engine)
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     done = run([folder / SCRIPT], tmp_path, TRTEXEC=str(program(tmp_path / "bin")))
@@ -225,6 +230,6 @@ def test_the_script_is_clean(tmp_path: Path, precision: str) -> None:
     if checker is None:
         pytest.skip("shellcheck is not on this machine")
     script = tmp_path / SCRIPT
-    script.write_bytes(build_script(Engine("fruit.onnx", 1, 1, precision), INPUT, target("9.1", "dgpu")))
+    script.write_bytes(build_script(EngineBuild("fruit.onnx", 1, 1, precision), INPUT, target("9.1", "dgpu")))
     done = run([checker, script], tmp_path)
     assert (done.returncode, done.stdout) == (0, "")

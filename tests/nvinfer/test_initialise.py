@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import InputError
-from convert.nvinfer.initialise import Engine, Initialised, Status, initialise
-from convert.nvinfer.initialise_labels import read_labels, split_labels
-from convert.nvinfer.initialise_outputs import Tensor
-from convert.nvinfer.parse import read_bytes
+from convert.nvinfer.config import read_bytes
+from convert.nvinfer.context import Engine, Initialised, Status, Tensor, initialise, read_labels, split_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import ErrorKind, KeyFile, KeyFileError
-from convert.nvinfer.parse_files import TooMany
+from convert.nvinfer.numbers import TooMany
 
 
 def test_lines_and_columns() -> None:

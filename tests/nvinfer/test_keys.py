@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from convert.errors import PresetError
-from convert.nvinfer.catalogue import catalogue
+from convert.nvinfer.config import YAML_SINCE
 from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named, keys, known_keys, read_keys, version
-from convert.nvinfer.parse import YAML_SINCE
+from convert.nvinfer.targets import catalogue
 
 
 def test_every_key_is_explained_and_consistent() -> None:

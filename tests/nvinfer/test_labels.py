@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.emit.files import LABEL_BYTES, label_file, label_findings
 from convert.errors import InputError, PresetError
 from convert.findings import Level
-from convert.nvinfer.labels import LABEL_BYTES, label_file, label_findings
 
 FORMS = ["one-line", "one-per-line"]
 

@@ -13,9 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, PresetError
-from convert.nvinfer.parse import form_of, read, read_bytes
-from convert.nvinfer.parse_draft import MOST_CLASSES
-from convert.nvinfer.parse_result import Parsed, Reason, Verdict
+from convert.nvinfer.config import form_of, read, read_bytes
+from convert.nvinfer.config_state import MOST_CLASSES, Parsed, Reason, Verdict
 from tests.examples import examples
 
 # In a folder that exists; the file itself need not.
@@ -270,7 +269,7 @@ def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path = tmp_path / "model.txt"
     path.write_bytes(b"# nothing\n" * 100)
     assert read(path).verdict == "rejected"
-    monkeypatch.setattr("convert.nvinfer.parse.MOST_BYTES", 100)
+    monkeypatch.setattr("convert.nvinfer.config.MOST_BYTES", 100)
     with pytest.raises(InputError, match="1,000 bytes"):
         read(path)
 

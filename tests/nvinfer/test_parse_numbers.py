@@ -17,8 +17,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convert.nvinfer import parse_numbers as numbers
-from convert.nvinfer.parse_numbers import NotANumber, OutOfRange
+from convert.nvinfer import numbers
+from convert.nvinfer.numbers import NotANumber, OutOfRange
 from tests.examples import examples
 
 if TYPE_CHECKING:

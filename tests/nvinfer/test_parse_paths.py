@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.nvinfer.parse_paths import PATH_BYTES, real_path, stored_path
+from convert.nvinfer.numbers import PATH_BYTES, real_path, stored_path
 from tests.examples import examples
 
 if TYPE_CHECKING:

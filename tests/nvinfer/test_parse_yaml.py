@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from convert.errors import InputError
-from convert.nvinfer.parse import read_bytes
-from convert.nvinfer.parse_result import Parsed, Reason
+from convert.nvinfer.config import read_bytes
+from convert.nvinfer.config_state import Parsed, Reason
 
 
 def yaml(lines: str, **options: str) -> Parsed:
@@ -205,6 +205,6 @@ def test_long_tensor_paths_are_pointed_out() -> None:
 
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convert.nvinfer.parse_yaml.MOST_PAIRS", 10)
+    monkeypatch.setattr("convert.nvinfer.config.MOST_PAIRS", 10)
     with pytest.raises(InputError, match="entries"):
         yaml("output-blob-names: " + "a;" * 20)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.errors import PresetError
-from convert.nvinfer.catalogue import read_catalogue
+from convert.files import load_toml
 from convert.nvinfer.targets import (
     app_keys,
     between,
@@ -19,6 +19,7 @@ from convert.nvinfer.targets import (
     opsets,
     parsers,
     platforms,
+    read_catalogue,
     reads_key,
     releases,
     runs_on,
@@ -32,7 +33,6 @@ from convert.nvinfer.targets import (
     trtexec_note,
     yaml_since,
 )
-from convert.resources import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.nvinfer.initialise import Engine, initialise
-from convert.nvinfer.parse import read, read_bytes
+from convert.nvinfer.config import read, read_bytes
+from convert.nvinfer.context import Engine, initialise
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convert.nvinfer.parse import read_bytes
-from convert.nvinfer.parse_files import TooMany
+from convert.nvinfer.config import read_bytes
+from convert.nvinfer.numbers import TooMany
 from convert.nvinfer.yaml import MOST_BYTES, Node, YamlError, load
 from tests.examples import examples
 
@@ -404,7 +404,7 @@ def test_recorded_verdicts_hold_for_the_same_yaml(vectors: Path, changes: list[s
 
 def test_ini_does_not_import_pyyaml() -> None:
     code = (
-        "import sys; from convert.nvinfer.parse import read_bytes; import convert.nvinfer.rules.appread;"
+        "import sys; from convert.nvinfer.config import read_bytes; import convert.check.app;"
         "read_bytes(b'[property]', 'c.txt'); print('yaml' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

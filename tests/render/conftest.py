@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.images.placement import Network, Rect
-from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
+from convert.images.scaling import Network, Rect
+from convert.simulate.results import (
+    Classification,
+    DetectedObject,
+    DroppedCandidate,
+    FrameResult,
+    SimulatedEngine,
+    Simulation,
+)
 from convert.simulate.settings import ClassSettings, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ class Street:
 
 @pytest.fixture(scope="session")
 def street() -> Street:
-    detector = Engine(
+    detector = SimulatedEngine(
         Path("config_infer_primary_street.txt"),
         Path("street.onnx"),
         Settings(
@@ -43,7 +50,7 @@ def street() -> Street:
         Network(3, 320, 320),
         metadata=(("project", "Street"),),
     )
-    classifier = Engine(
+    classifier = SimulatedEngine(
         Path("config_infer_secondary_state.txt"),
         Path("state.onnx"),
         Settings(
@@ -64,29 +71,29 @@ def street() -> Street:
     )
     below = "confidence 0.18 is below pre-cluster-threshold=0.2"
     frames = (
-        Frame(
+        FrameResult(
             "crossing", Path("crossing.jpg"), 640, 360, None,
             objects=(
-                Found(1, 1, "car", 0.9375, Rect(40, 120, 200, 120), said=(Said(2, 0, 0, 0.875, "parked"),)),
-                Found(1, 1, "car", 0.5, Rect(300, 140, 90, 60), said=(Said(2, 0, 1, 0.75, "moving"),)),
-                Found(1, 0, "person", 0.625, Rect(500, 100, 40, 120)),
-                Found(1, 1, "car", 0.25, Rect(600, 20, 12, 10), unseen=("engine 2 does not look at it: 12 x 10",)),
+                DetectedObject(1, 1, "car", 0.9375, Rect(40, 120, 200, 120), said=(Classification(2, 0, 0, 0.875, "parked"),)),
+                DetectedObject(1, 1, "car", 0.5, Rect(300, 140, 90, 60), said=(Classification(2, 0, 1, 0.75, "moving"),)),
+                DetectedObject(1, 0, "person", 0.625, Rect(500, 100, 40, 120)),
+                DetectedObject(1, 1, "car", 0.25, Rect(600, 20, 12, 10), unseen=("engine 2 does not look at it: 12 x 10",)),
             ),
-            lost=(Lost(1, "pre-cluster-threshold", below, 3, 0.1796875, "bus", Rect(0, 0, 60, 60)),),
+            lost=(DroppedCandidate(1, "pre-cluster-threshold", below, 3, 0.1796875, "bus", Rect(0, 0, 60, 60)),),
         ),
-        Frame(
+        FrameResult(
             "crop", Path("crop.png"), 96, 96, None,
-            objects=(Found(1, 2, "リンゴ", 0.8125, Rect(16, 16, 40, 40)),),
+            objects=(DetectedObject(1, 2, "リンゴ", 0.8125, Rect(16, 16, 40, 40)),),
             notes=("It lay on its side and was turned.",),
         ),
-        Frame(
+        FrameResult(
             "night", Path("night.jpg"), 360, 640, None,
             lost=(
-                Lost(1, "pre-cluster-threshold", below, 1, 0.1796875, "car", Rect(30, 300, 200, 100)),
-                Lost(1, "topk", "number 21 of its class, topk=20", 0, 0.15625, "person", Rect(0, 0, 20, 40)),
+                DroppedCandidate(1, "pre-cluster-threshold", below, 1, 0.1796875, "car", Rect(30, 300, 200, 100)),
+                DroppedCandidate(1, "topk", "number 21 of its class, topk=20", 0, 0.15625, "person", Rect(0, 0, 20, 40)),
             ),
         ),
-        Frame("empty", Path("empty.jpg"), 640, 480, None),
+        FrameResult("empty", Path("empty.jpg"), 640, 480, None),
     )  # fmt: skip
     random = np.random.default_rng(3)
     pixels = {}

@@ -12,20 +12,17 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
-from convert.check.report import Checked, Report
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.errors import InputError
 from convert.findings import Finding, Level
-from convert.nvinfer.rules.gather import where
-from convert.render.check_json import report_document
-from convert.render.junit import check_junit
-from convert.render.sarif import sarif_document
+from convert.render.machine import check_document, check_junit, sarif_document
 
-_TARGET = where("9.1", "dgpu")
+_TARGET = check_target("9.1", "dgpu")
 
 
 @pytest.fixture
-def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CheckReport:
     """Findings of each level, strange names, a file that cannot be read."""
     monkeypatch.chdir(tmp_path)
     Path("with: a colon & <blank>.txt").write_text(
@@ -34,10 +31,10 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     Path("é.txt").write_bytes(b"a\r\nb\r\n")
     Path("fine.txt").write_text("[property]\nnetwork-type=100\noutput-tensor-meta=1\ngie-unique-id=1\nnet-scale-factor=1.0\n"
                                 "model-engine-file=/x/y.engine\n# check: ignore-file NVI022\n")  # fmt: skip
-    return Check(_TARGET)(["with: a colon & <blank>.txt", "fine.txt", "missing.txt", str(tmp_path / "fine.txt")])
+    return Checker(_TARGET)(["with: a colon & <blank>.txt", "fine.txt", "missing.txt", str(tmp_path / "fine.txt")])
 
 
-def test_junit_loads(report: Report) -> None:
+def test_junit_loads(report: CheckReport) -> None:
     document = JUnitXml.fromstring(check_junit(report, Level.WARNING))
     suites = {suite.name: list(suite) for suite in document}
     assert list(suites) == ["with: a colon & <blank>.txt", "fine.txt", "missing.txt"]
@@ -53,7 +50,7 @@ def test_junit_loads(report: Report) -> None:
     assert document.errors == 1
 
 
-def test_junit_fails_at_the_level_asked_for(report: Report) -> None:
+def test_junit_fails_at_the_level_asked_for(report: CheckReport) -> None:
     counts = {level: JUnitXml.fromstring(check_junit(report, level)).failures for level in Level}
     assert counts[Level.NOTE] > counts[Level.WARNING] > counts[Level.ERROR] > 0
 
@@ -74,7 +71,7 @@ def schema() -> dict[str, Any]:
     pytest.skip("this release of schemastore does not have SARIF's schema")
 
 
-def test_sarif_is_valid(report: Report, schema: dict[str, Any]) -> None:
+def test_sarif_is_valid(report: CheckReport, schema: dict[str, Any]) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.validators.validator_for(schema)(schema)
     document = json.loads(json.dumps(sarif_document(report, 3)))
@@ -83,7 +80,7 @@ def test_sarif_is_valid(report: Report, schema: dict[str, Any]) -> None:
     assert list(validator.iter_errors(document)), "the schema sees mistakes"
 
 
-def test_sarif_says_what_was_found(report: Report) -> None:
+def test_sarif_says_what_was_found(report: CheckReport) -> None:
     (run,) = sarif_document(report, 3)["runs"]
     rules = run["tool"]["driver"]["rules"]
     assert {finding.id for finding in report.findings} == {result["ruleId"] for result in run["results"]}
@@ -100,8 +97,8 @@ def test_sarif_says_what_was_found(report: Report) -> None:
 
 def test_sarif_places(tmp_path: Path) -> None:
     finding = Finding("NVI001", Level.ERROR, "m", str(tmp_path / "a b.txt"), 3, 5)
-    file = Checked("x", "nvinfer", findings=(finding, Finding("NVI002", Level.NOTE, "n", None)))
-    first, second = sarif_document(Report((file,), _TARGET), 1)["runs"][0]["results"]
+    file = CheckedFile("x", "nvinfer", findings=(finding, Finding("NVI002", Level.NOTE, "n", None)))
+    first, second = sarif_document(CheckReport((file,), _TARGET), 1)["runs"][0]["results"]
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == f"file://{tmp_path}/a%20b.txt"
     assert place["region"] == {"startLine": 3, "startColumn": 5}
@@ -110,7 +107,7 @@ def test_sarif_places(tmp_path: Path) -> None:
 
 def test_json_has_every_key() -> None:
     error = InputError("cannot be read", hint="try", path="x")
-    document = report_document(Report((Checked("x", "nvinfer", error=error),), _TARGET), 3)
+    document = check_document(CheckReport((CheckedFile("x", "nvinfer", error=error),), _TARGET), 3)
     assert document == {
         "schema_version": 1,
         "exit_code": 3,

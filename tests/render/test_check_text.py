@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.report import Checked, Report
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.findings import Finding, Level
-from convert.nvinfer.rules.gather import where
-from convert.render.check_text import lines, printable, show_report, summary
-from convert.render.colour import paint_for
+from convert.render.check import lines, printable, show_report, summary
+from convert.render.text import paint_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TARGET = where("9.1", "dgpu")
+_TARGET = check_target("9.1", "dgpu")
 
 
 def _plain(text: str, _code: str) -> str:
@@ -24,7 +23,7 @@ def _plain(text: str, _code: str) -> str:
 
 
 def _block(data: str, line: int | None, column: int | None, hint: str | None = None) -> list[str]:
-    file = Checked("c.txt", "nvinfer", data=data.encode())
+    file = CheckedFile("c.txt", "nvinfer", data=data.encode())
     finding = Finding("NVI002", Level.ERROR, "no good", "c.txt", line, column, hint)
     return list(lines([finding], [file], _plain))
 
@@ -96,17 +95,17 @@ def test_lines_of_other_files_are_shown(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_summary_counts() -> None:
     finding = Finding("NVI001", Level.ERROR, "m", "c.txt", 1, 1)
     note = Finding("NVI004", Level.NOTE, "m", "c.txt", 1, 1)
-    same = Checked("d.txt", "nvinfer", findings=(finding, note), waived=(note,))
-    report = Report((Checked("c.txt", "nvinfer", findings=(finding,)), same), _TARGET)
+    same = CheckedFile("d.txt", "nvinfer", findings=(finding, note), waived=(note,))
+    report = CheckReport((CheckedFile("c.txt", "nvinfer", findings=(finding,)), same), _TARGET)
     assert summary(report, _plain) == (
         "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 waived"
     )
-    assert summary(Report((), _TARGET), _plain).endswith(": nothing found")
+    assert summary(CheckReport((), _TARGET), _plain).endswith(": nothing found")
 
 
 def test_quiet_shows_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.txt").write_text("[property]\ninterwal=1\n")
-    report = Check(_TARGET)([str(tmp_path / "c.txt")])
+    report = Checker(_TARGET)([str(tmp_path / "c.txt")])
     show_report(report, quiet=True)
     out = capsys.readouterr().out
     assert "error[" in out

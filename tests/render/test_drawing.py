@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from convert.images.placement import Rect
+from convert.images.scaling import Rect
 from convert.render import drawing
-from convert.render.drawing import draw, enlargement, page_picture, png
-from convert.render.drawing_colours import LOOKS, look
-from convert.simulate.scene import Found, Frame, Lost, Said
+from convert.render.drawing import STYLES, draw, enlargement, page_picture, png, style_of
+from convert.simulate.results import Classification, DetectedObject, DroppedCandidate, FrameResult
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -26,29 +25,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.render.drawing_text import Line
+    from convert.render.drawing import Line
     from tests.render.conftest import Street
 
 GREY = 128
 
 
-def frame(width: int, height: int, *objects: Found, **more: object) -> Frame:
-    return Frame("name", Path("name.jpg"), width, height, None, objects=objects, **more)  # type: ignore[arg-type]
+def frame(width: int, height: int, *objects: DetectedObject, **more: object) -> FrameResult:
+    return FrameResult("name", Path("name.jpg"), width, height, None, objects=objects, **more)  # type: ignore[arg-type]
 
 
-def grey(one: Frame) -> NDArray[np.uint8]:
+def grey(one: FrameResult) -> NDArray[np.uint8]:
     return np.full((one.height, one.width, 3), GREY, np.uint8)
 
 
-def found(box: Rect, class_id: int = 0, confidence: float = 0.5, label: str = "car") -> Found:
-    return Found(1, class_id, label, confidence, box)
+def found(box: Rect, class_id: int = 0, confidence: float = 0.5, label: str = "car") -> DetectedObject:
+    return DetectedObject(1, class_id, label, confidence, box)
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """The texts that `draw` writes, in order."""
 
-    def texts(one: Frame, **options: object) -> list[str]:
+    def texts(one: FrameResult, **options: object) -> list[str]:
         said: list[str] = []
 
         def write(_pen: object, line: Line, *_: object) -> None:
@@ -72,7 +71,7 @@ def test_the_longer_side_gets_at_least_480_pixels(width: int, height: int, times
 
 def test_every_pixel_of_a_small_picture_becomes_a_square() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (96, 64, 3), dtype=np.uint8)
-    one = frame(64, 96, label="apple ", said=(Said(1, 0, 0, 0.5, "apple"),))
+    one = frame(64, 96, label="apple ", said=(Classification(1, 0, 0, 0.5, "apple"),))
     drawn = np.asarray(draw(pixels, one))
     assert drawn.shape[1] == 320
     assert drawn.shape[0] > 480
@@ -133,7 +132,7 @@ def test_other_numbers_are_refused() -> None:
 def test_a_box_lies_where_it_was_found() -> None:
     one = frame(640, 480, found(Rect(200, 100, 100, 50), class_id=1))
     drawn = np.asarray(draw(grey(one), one)).astype(int)
-    colour = look(1, 1).colour
+    colour = style_of(1, 1).colour
     assert tuple(drawn[125, 200]) == colour
     assert tuple(drawn[125, 299]) == colour
     assert tuple(drawn[149, 250]) == colour
@@ -147,14 +146,14 @@ def test_a_box_lies_where_it_was_found() -> None:
 def test_a_box_of_a_small_picture_is_enlarged_with_it() -> None:
     one = frame(96, 96, found(Rect(24, 40, 32, 16)))
     drawn = np.asarray(draw(grey(one), one))
-    assert tuple(drawn[48 * 5, 24 * 5]) == look(1, 0).colour
-    assert tuple(drawn[48 * 5, 56 * 5 - 1]) == look(1, 0).colour
+    assert tuple(drawn[48 * 5, 24 * 5]) == style_of(1, 0).colour
+    assert tuple(drawn[48 * 5, 56 * 5 - 1]) == style_of(1, 0).colour
     assert (drawn[42 * 5 : 54 * 5, 26 * 5 : 54 * 5] == GREY).all()
 
 
 @pytest.mark.parametrize("ground", [0, 255])
 def test_a_box_is_seen_on_black_and_on_white(ground: int) -> None:
-    for class_id in range(len(LOOKS)):
+    for class_id in range(len(STYLES)):
         one = frame(640, 480, found(Rect(200, 100, 100, 50), class_id=class_id))
         drawn = np.asarray(draw(np.full((480, 640, 3), ground, np.uint8), one)).astype(int)
         line = drawn[125, 190:215]
@@ -163,16 +162,16 @@ def test_a_box_is_seen_on_black_and_on_white(ground: int) -> None:
 
 def test_a_box_is_seen_on_its_own_colour() -> None:
     one = frame(640, 480, found(Rect(200, 100, 100, 50)))
-    ground = np.full((480, 640, 3), look(1, 0).colour, np.uint8)
+    ground = np.full((480, 640, 3), style_of(1, 0).colour, np.uint8)
     drawn = np.asarray(draw(ground, one))
     assert (drawn[125, 190:204] == 0).all(axis=1).sum() == 2, "a dark edge on both sides of the line"
 
 
 def test_looks_differ_and_come_again_only_after_all() -> None:
-    assert len({(one.colour, one.core) for one in LOOKS}) == len(LOOKS) == 21
-    assert look(1, 0) != look(2, 0)
-    assert look(1, 4) == look(1, 25)
-    assert look(4294967295, 4294967295) in LOOKS
+    assert len({(one.colour, one.core) for one in STYLES}) == len(STYLES) == 21
+    assert style_of(1, 0) != style_of(2, 0)
+    assert style_of(1, 4) == style_of(1, 25)
+    assert style_of(4294967295, 4294967295) in STYLES
 
 
 def _linear(colour: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -197,20 +196,20 @@ def _lab(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     ids=["all", "protanopia", "deuteranopia"],
 )
 def test_colours_are_told_apart_by_colour_blind_people(seen: NDArray[np.float64]) -> None:
-    labs = [_lab(seen @ _linear(one.colour)) for one in LOOKS[:7]]
+    labs = [_lab(seen @ _linear(one.colour)) for one in STYLES[:7]]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(labs) for b in labs[:i]]
     assert min(distances) > 15  # CIE76; 2.3 is just noticeable
 
 
 def test_text_on_the_colours_has_the_contrast_wcag_asks_for() -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
-    for one in LOOKS:
+    for one in STYLES:
         ground, text = (float(weights @ _linear(colour)) for colour in (one.colour, one.text))
         assert (max(ground, text) + 0.05) / (min(ground, text) + 0.05) >= 4.5
 
 
 def test_what_is_written_on_a_box(written: Callable[..., list[str]]) -> None:
-    said = (Said(2, 0, 0, 0.875, "ripe"), Said(3, 0, 4, 0.5, None))
+    said = (Classification(2, 0, 0, 0.875, "ripe"), Classification(3, 0, 4, 0.5, None))
     one = frame(640, 480, replace(found(Rect(100, 100, 50, 50), confidence=0.9375), said=said))
     assert written(one) == ["car 0.938", "ripe 0.875"], "nvinfer shows no class without a label"
 
@@ -220,14 +219,18 @@ def test_an_object_without_label_says_so(written: Callable[..., list[str]]) -> N
 
 
 def test_a_classifier_label_is_the_caption(written: Callable[..., list[str]]) -> None:
-    said = (Said(1, 0, 0, 0.75, "apple"), Said(1, 1, 2, 0.5, "ripe"), Said(1, 2, 2, 0.5, None))
+    said = (
+        Classification(1, 0, 0, 0.75, "apple"),
+        Classification(1, 1, 2, 0.5, "ripe"),
+        Classification(1, 2, 2, 0.5, None),
+    )
     one = frame(96, 96, label="apple ripe ", said=said)
     assert written(one) == ["apple 0.750, ripe 0.500", "96 x 96 pixels, drawn 5 times as large"]
     assert written(one, brief=True) == ["apple 0.750, ripe 0.500"]
 
 
 def test_nothing_shown_is_said_with_its_reason(written: Callable[..., list[str]]) -> None:
-    lost = Lost(1, "topk", "number 21 of its class, topk=20", 0, 0.2, "car", None)
+    lost = DroppedCandidate(1, "topk", "number 21 of its class, topk=20", 0, 0.2, "car", None)
     one = frame(640, 480, lost=(lost,))
     assert written(one) == ["Nothing shown", "Best candidate: car: number 21 of its class, topk=20"]
     assert written(one, brief=True) == ["Nothing shown"]
@@ -236,14 +239,14 @@ def test_nothing_shown_is_said_with_its_reason(written: Callable[..., list[str]]
 
 
 def test_a_long_reason_stays_in_the_strip(written: Callable[..., list[str]]) -> None:
-    lost = Lost(1, "topk", "word " * 200, 0, 0.2, "car", None)
+    lost = DroppedCandidate(1, "topk", "word " * 200, 0, 0.2, "car", None)
     texts = written(frame(480, 480, lost=(lost,)))
     assert len(texts) == 5
     assert texts[-1].endswith("…")
 
 
 def test_the_best_candidate_that_is_not_shown_is_dashed() -> None:
-    lost = Lost(1, "topk", "why", 0, 0.2, "car", Rect(100, 100, 200, 100))
+    lost = DroppedCandidate(1, "topk", "why", 0, 0.2, "car", Rect(100, 100, 200, 100))
     one = frame(640, 480, lost=(replace(lost, box=None), lost))
     drawn = np.asarray(draw(grey(one), one))
     edge = {tuple(pixel) for pixel in drawn[100, 100:300].tolist()}
@@ -274,12 +277,16 @@ labels = st.text(st.characters(), max_size=20)
 
 @examples(60)
 @given(
-    st.lists(st.builds(Found, st.integers(0, 9), st.integers(0, 99), labels, numbers, rects), max_size=4),
-    st.lists(st.builds(Lost, st.just(1), labels, labels, st.integers(0, 9), numbers, labels, rects), max_size=2),
+    st.lists(st.builds(DetectedObject, st.integers(0, 9), st.integers(0, 99), labels, numbers, rects), max_size=4),
+    st.lists(
+        st.builds(DroppedCandidate, st.just(1), labels, labels, st.integers(0, 9), numbers, labels, rects), max_size=2
+    ),
     labels,
 )
-def test_any_box_and_label_can_be_drawn(objects: list[Found], lost: list[Lost], label: str) -> None:
-    one = frame(90, 60, *objects, lost=tuple(lost), label=label, said=(Said(1, 0, 0, 0.5, label),))
+def test_any_box_and_label_can_be_drawn(
+    objects: list[DetectedObject], lost: list[DroppedCandidate], label: str
+) -> None:
+    one = frame(90, 60, *objects, lost=tuple(lost), label=label, said=(Classification(1, 0, 0, 0.5, label),))
     drawn = draw(grey(one), one)
     assert drawn.width == 540
     assert drawn.height >= 360

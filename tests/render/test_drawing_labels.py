@@ -5,16 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.render.drawing_colours import look
-from convert.render.drawing_labels import Area, Chip, placed
-from convert.render.drawing_text import set_line
+from convert.render.drawing import Area, Chip, placed, set_line, style_of
 from tests.examples import examples
 
 WITHIN = Area(0, 0, 400, 300)
 
 
 def chip(text: str = "apple 0.93") -> Chip:
-    return Chip((set_line(text, 14, 400),), look(1, 0), 2)
+    return Chip((set_line(text, 14, 400),), style_of(1, 0), 2)
 
 
 def shared(one: Area, other: Area) -> int:

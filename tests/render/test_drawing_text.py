@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.render import drawing_text
-from convert.render.drawing_text import number, set_line, wrapped
+from convert.render import drawing
+from convert.render.drawing import number, set_line, wrapped
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing_text, "_installed", dict)
+    monkeypatch.setattr(drawing, "_installed", dict)
 
 
 @pytest.mark.usefixtures("no_fonts")
@@ -44,7 +44,7 @@ def test_what_has_no_shape_shows_its_code(text: str, shown: str) -> None:
 
 
 def test_other_scripts_are_set_in_a_font_that_has_them() -> None:
-    fonts = drawing_text._installed()
+    fonts = drawing._installed()
     if "DejaVuSans.ttf" not in fonts:
         pytest.skip("the font DejaVu Sans (fonts-dejavu-core) is not installed")
     line = set_line("Äpfel, яблоко", 20, 10_000)
@@ -56,9 +56,9 @@ def test_other_scripts_are_set_in_a_font_that_has_them() -> None:
 def test_fonts_come_from_the_system_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "DejaVuSans.ttf").write_bytes(b"not a font")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(drawing_text, "_ROOTS", (str(tmp_path),))
-    assert drawing_text._installed.__wrapped__() == {}, "what FreeType cannot open is no font"
-    assert all(os.path.isabs(path) for path in drawing_text._installed().values())  # noqa: PTH117 - text
+    monkeypatch.setattr(drawing, "_ROOTS", (str(tmp_path),))
+    assert drawing._installed.__wrapped__() == {}, "what FreeType cannot open is no font"
+    assert all(os.path.isabs(path) for path in drawing._installed().values())  # noqa: PTH117 - text
 
 
 @examples(150)

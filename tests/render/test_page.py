@@ -17,12 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.findings import Finding, Level
-from convert.images.placement import Network, Rect
+from convert.images.scaling import Network, Rect
 from convert.render import page as pages
 from convert.render.drawing import page_picture
-from convert.render.page import page
-from convert.render.page_cards import in_words
-from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
+from convert.render.page import in_words, page
+from convert.simulate.results import (
+    Classification,
+    DetectedObject,
+    DroppedCandidate,
+    FrameResult,
+    SimulatedEngine,
+    Simulation,
+)
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
 from tests.examples import examples
 
@@ -97,17 +103,17 @@ def pictures(street: Street) -> dict[str, bytes]:
     return {one.name: page_picture(street.pixels[one.name], one) for one in street.simulation.frames}
 
 
-def simulation(*frames: Frame, engine: Settings | None = None) -> Simulation:
+def simulation(*frames: FrameResult, engine: Settings | None = None) -> Simulation:
     settings = engine or Settings(NetworkType.CLASSIFIER, labels=(("apple", "pear"),))
-    return Simulation((Engine(Path("config.txt"), None, settings, Network(3, 96, 96)),), frames)
+    return Simulation((SimulatedEngine(Path("config.txt"), None, settings, Network(3, 96, 96)),), frames)
 
 
-def frame(name: str = "one", **more: Any) -> Frame:
-    return Frame(name, Path(name), 64, 48, None, **more)
+def frame(name: str = "one", **more: Any) -> FrameResult:
+    return FrameResult(name, Path(name), 64, 48, None, **more)
 
 
-def apple(confidence: float = 0.5, name: str = "one") -> Frame:
-    return frame(name, label="apple ", said=(Said(1, 0, 0, confidence, "apple"),))
+def apple(confidence: float = 0.5, name: str = "one") -> FrameResult:
+    return frame(name, label="apple ", said=(Classification(1, 0, 0, confidence, "apple"),))
 
 
 FINDINGS = (
@@ -184,7 +190,7 @@ def test_every_number_of_the_classes_is_from_the_data(street: Street, pictures: 
 
 
 def test_candidates_are_counted_by_key() -> None:
-    lost = [Lost(1, key, "why", 1, 0.1, "pear") for key in ("topk", "box", "topk")]
+    lost = [DroppedCandidate(1, key, "why", 1, 0.1, "pear") for key in ("topk", "box", "topk")]
     document = Document(page(simulation(frame(lost=tuple(lost))), {}))
     assert document.row("pear 1") == ["pear 1", "0", NONE, NONE, NONE, "", "3", "topk 2, box 1"]
     assert "Neither shown nor among the best candidates: apple." in document.text
@@ -198,7 +204,10 @@ def test_confidences_that_are_no_numbers() -> None:
 
 
 def test_what_has_no_label_is_not_shown_by_a_classifier() -> None:
-    one = frame(said=(Said(1, 0, 3, 0.9, None),), lost=(Lost(1, "labelfile-path", "no label", 3, 0.9, None),))
+    one = frame(
+        said=(Classification(1, 0, 3, 0.9, None),),
+        lost=(DroppedCandidate(1, "labelfile-path", "no label", 3, 0.9, None),),
+    )
     document = Document(page(simulation(one), {}))
     assert document.row("class 3 (no label)")[1] == "0"
     assert "The picture shows nothing" in document.text
@@ -224,7 +233,7 @@ def test_long_lists_of_classes_never_seen_are_cut() -> None:
         ((apple(), frame("two"), frame("three")), "2 of 3 pictures show nothing", "fair"),
     ],
 )
-def test_the_verdict(frames: tuple[Frame, ...], words: str, kind: str) -> None:
+def test_the_verdict(frames: tuple[FrameResult, ...], words: str, kind: str) -> None:
     document = Document(page(simulation(*frames), {}))
     assert words in document.text
     assert f"verdict {kind}" in [one.get("class") for one in document.all("div")]
@@ -250,10 +259,10 @@ def test_what_a_card_tells(street: Street, pictures: dict[str, bytes]) -> None:
 
 def test_a_candidate_of_an_object_names_it() -> None:
     one = frame(
-        objects=(Found(1, 1, "pear", 0.5, Rect(0, 0, 9, 9)),),
+        objects=(DetectedObject(1, 1, "pear", 0.5, Rect(0, 0, 9, 9)),),
         lost=(
-            Lost(2, "classifier-threshold", "too low", 0, 0.3, "ripe", None, 0),
-            Lost(2, "classifier-threshold", "too low", 0, 0.3, "sour", None, 5),
+            DroppedCandidate(2, "classifier-threshold", "too low", 0, 0.3, "ripe", None, 0),
+            DroppedCandidate(2, "classifier-threshold", "too low", 0, 0.3, "sour", None, 5),
         ),
     )
     picture = page_picture(_grey(one), one)
@@ -262,15 +271,15 @@ def test_a_candidate_of_an_object_names_it() -> None:
     assert "sour 0.300" in text
 
 
-def _grey(one: Frame) -> Any:
-    import numpy as np  # noqa: PLC0415 - three tests need it
+def _grey(one: FrameResult) -> Any:
+    import numpy as np  # three tests need it
 
     return np.full((one.height, one.width, 3), 99, np.uint8)
 
 
 def test_long_lists_are_cut_and_say_so() -> None:
-    crowd = tuple(Found(1, 0, "apple", 0.5, Rect(0, 0, 9, 9)) for _ in range(23))
-    lost = tuple(Lost(1, "topk", "why", 0, 0.1, "apple") for _ in range(12))
+    crowd = tuple(DetectedObject(1, 0, "apple", 0.5, Rect(0, 0, 9, 9)) for _ in range(23))
+    lost = tuple(DroppedCandidate(1, "topk", "why", 0, 0.1, "apple") for _ in range(12))
     one = frame(objects=crowd, lost=lost)
     text = Document(page(simulation(one), {"one": page_picture(_grey(one), one)})).text
     assert "and 3 objects more" in text
@@ -390,15 +399,16 @@ def hostile(text: str) -> str:
         NetworkType.DETECTOR, labels=((text,), ("another class",)), classes=(ClassSettings(0.2),) * 2, parser=text,
         filter_out_class_ids=frozenset({0}),
     )  # fmt: skip
-    one = Frame(
+    one = FrameResult(
         text, Path(text.replace("\0", "")), 64, 48, None,
-        objects=(Found(1, 0, text, 0.5, Rect(0, 0, 9, 9), (Said(1, 0, 0, 0.5, text),), (text,)),),
-        label=text, said=(Said(1, 0, 0, 0.5, text),), notes=(text,),
-        lost=(Lost(1, text, text, 0, 0.1, text, None, 0),),
+        objects=(DetectedObject(1, 0, text, 0.5, Rect(0, 0, 9, 9), (Classification(1, 0, 0, 0.5, text),), (text,)),),
+        label=text, said=(Classification(1, 0, 0, 0.5, text),), notes=(text,),
+        lost=(DroppedCandidate(1, text, text, 0, 0.1, text, None, 0),),
     )  # fmt: skip
     path = Path("config" + text.replace("\0", "").replace("/", ""))
     made = Simulation(
-        (Engine(path, path, engine, Network(3, 9, 9), (text,), ((text, text),)),), (one, frame("another picture"))
+        (SimulatedEngine(path, path, engine, Network(3, 9, 9), (text,), ((text, text),)),),
+        (one, frame("another picture")),
     )
     return page(
         made, {text: page_picture(_grey(one), one)}, findings=(Finding(text, Level.NOTE, text, text, 1, 1, text),),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.images.placement import Network
-from convert.render.page_engines import heading, settings_in_words
-from convert.simulate.scene import Engine
+from convert.images.scaling import Network
+from convert.render.page_sections import heading, settings_in_words
+from convert.simulate.results import SimulatedEngine
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ DETECTOR = Settings(NetworkType.DETECTOR, labels=(("car",), ("bus",)), classes=(
 
 
 def words(settings: Settings, name: str) -> str:
-    engine = Engine(Path("c.txt"), None, settings, Network(3, 48, 96), ("cubic is approximated",))
+    engine = SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96), ("cubic is approximated",))
     return {one.name: one.words for one in settings_in_words(engine)}[name]
 
 
 def names(settings: Settings) -> list[str]:
-    engine = Engine(Path("c.txt"), None, settings, Network(3, 48, 96))
+    engine = SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96))
     return [one.name for one in settings_in_words(engine)]
 
 

@@ -10,26 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.against.comparison import (
-    Answer,
-    Cause,
-    Comparison,
-    Pair,
-    Reason,
-    Row,
-    Score,
-    Seen,
-    Step,
-    Verdict,
-)
-from convert.artifacts import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity
+from convert.compare import Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Step, Verdict
 from convert.findings import Finding, Level
-from convert.images.placement import Network, Rect
+from convert.images.scaling import Network, Rect
 from convert.render.page import page
-from convert.render.page_evidence import MOST_COMPARED, Measure, answer, differences, measures
+from convert.render.page_sections import MOST_COMPARED, Measure, answer, differences, measures
 from convert.report import evidence_document
-from convert.simulate.scene import Engine, Frame, Simulation
+from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import NetworkType, Settings
+from convert.types import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity
 from tests.examples import examples
 from tests.render.test_page import Document
 
@@ -154,8 +143,8 @@ ROWS = (
 
 
 def _simulation() -> Simulation:
-    engine = Engine(Path("config.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
-    return Simulation((engine,), tuple(Frame(one.name, Path(one.name), 64, 48, None) for one in ROWS))
+    engine = SimulatedEngine(Path("config.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
+    return Simulation((engine,), tuple(FrameResult(one.name, Path(one.name), 64, 48, None) for one in ROWS))
 
 
 def test_a_comparison_on_the_page() -> None:
@@ -175,9 +164,9 @@ def test_a_comparison_on_the_page() -> None:
 
 
 def test_cards_say_where_edge_impulse_answers_differently() -> None:
-    import numpy as np  # noqa: PLC0415 - one test needs it
+    import numpy as np  # one test needs it
 
-    from convert.render.drawing import page_picture  # noqa: PLC0415
+    from convert.render.drawing import page_picture
 
     made = _simulation()
     pictures = {one.name: page_picture(np.zeros((48, 64, 3), np.uint8), one) for one in made.frames}

@@ -6,19 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from convert.nvinfer.rules.book import RULES
+from convert.check.rules import RULES
+from convert.findings import rulebook
 from convert.nvinfer.targets import targets
-from convert.render.reference import main
-from convert.render.rules import explanation, listing, readme_table, rules_document
-from convert.render.targets import details, table, targets_document
-from convert.rulebook import rulebook
+from convert.render.text import (
+    details,
+    explanation,
+    listing,
+    main,
+    readme_table,
+    rules_document,
+    table,
+    targets_document,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_readme_is_current() -> None:
     text = (ROOT / "README.md").read_text()
-    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.reference"
+    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.text"
 
 
 def test_the_table_is_put_between_the_markers(tmp_path: Path) -> None:

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from convert.check.context import check_target
 from convert.errors import ConvertError, InputError
-from convert.nvinfer.rules.gather import where
-from convert.simulate.chain import app, in_order
 from convert.simulate.engine import Source, load
+from convert.simulate.job import app, in_order
 from tests.simulate.engines import classifier, detector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.simulate.scene import Engine
+    from convert.simulate.results import SimulatedEngine
 
-HERE = where("deepstream-9.1", "dgpu")
+HERE = check_target("deepstream-9.1", "dgpu")
 
 
-def _engines(*configs: Path) -> list[Engine]:
+def _engines(*configs: Path) -> list[SimulatedEngine]:
     return [load(Source(config), HERE).engine for config in configs]
 
 

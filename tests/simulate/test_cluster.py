@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import UnsupportedModelError
-from convert.simulate.cluster import check, cluster
-from convert.simulate.decode_boxes import Boxes, Dropped
+from convert.simulate.decode import check, cluster
+from convert.simulate.parsers import Boxes, Dropped
 from convert.simulate.settings import ClassSettings, ClusterMode
 from tests.examples import examples
 

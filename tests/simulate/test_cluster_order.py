@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.simulate.cluster_order import by_confidence
+from convert.simulate.decode import by_confidence
 
 CASES = json.loads((Path(__file__).parent / "cases" / "stable_sort.json").read_text())
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.placement import Network
+from convert.images.scaling import Network
 from convert.simulate.decode import PARSERS, Detected, decode
-from convert.simulate.decode_boxes import Boxes, Drop, Dropped
-from convert.simulate.decode_tensors import DTYPES, Layer, float_to_int32, float_to_uint32
+from convert.simulate.parsers import DTYPES, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 NETWORK = Network(3, 64, 80)

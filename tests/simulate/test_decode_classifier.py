@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.placement import Network
-from convert.simulate.decode import Decoded, decode
-from convert.simulate.decode_classifier import Attribute, Classified
-from convert.simulate.decode_tensors import Layer
+from convert.images.scaling import Network
+from convert.simulate.decode import Attribute, Classified, Decoded, decode
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import NetworkType, Settings
 
 NETWORK = Network(3, 96, 96)

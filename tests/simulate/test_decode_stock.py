@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.images.placement import Network
+from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode
-from convert.simulate.decode_tensors import Layer
+from convert.simulate.parsers import Layer
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases" / "stock_parsers.json").read_text())

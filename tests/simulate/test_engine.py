@@ -10,16 +10,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import Checker
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.nvinfer.rules.gather import where
-from convert.simulate.engine import Source, load, read_case, settings_of
+from convert.simulate.engine import Source, load, read_context, settings_of
 from tests.simulate.engines import classifier, detector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HERE = where("deepstream-9.1", "dgpu")
+HERE = check_target("deepstream-9.1", "dgpu")
 
 
 def _set(config: Path, key: str, value: str | None) -> Path:
@@ -76,7 +76,7 @@ class TestRefused:
         config = _set(classifier(tmp_path), key, value)
         error = _refused(config)
         assert isinstance(error, InputError)
-        (checked,) = Check(HERE)([str(config)]).files
+        (checked,) = Checker(HERE)([str(config)]).files
         errors = [finding for finding in checked.findings if finding.level == "error"]
         if key == "labelfile-path":  # the label file is looked for first, in words of its own
             assert "label file" in error.message
@@ -104,10 +104,10 @@ class TestRefused:
         assert "ParseMine of libmine.so" in error.message
 
     def test_segmentation_is_refused_by_name(self, tmp_path: Path) -> None:
-        from convert.simulate.decode import decode  # noqa: PLC0415
-        from convert.simulate.decode_tensors import Layer  # noqa: PLC0415
+        from convert.simulate.decode import decode
+        from convert.simulate.parsers import Layer
 
-        case = read_case(Source(_set(detector(tmp_path), "network-type", "2")), HERE)
+        case = read_context(Source(_set(detector(tmp_path), "network-type", "2")), HERE)
         layer = Layer.of("y", np.zeros((1, 2, 2, 2), np.float32))
         loaded = load(Source(detector(tmp_path)), HERE)
         with pytest.raises(UnsupportedModelError, match=r"network-type=2 \(segmentation\) is not simulated"):
@@ -226,7 +226,7 @@ class TestInfer:
 
 
 def test_apps_settings_win(tmp_path: Path) -> None:
-    from convert.nvinfer.rules.case import Place, Setting  # noqa: PLC0415
+    from convert.check.context import Place, Setting
 
     settings = {"gie-unique-id": Setting(8, Place("app.txt")), "batch-size": Setting(5, Place("app.txt"))}
     loaded = load(Source(classifier(tmp_path), settings), HERE)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.images.placement import Rect, View
-from convert.simulate.decode import Detection
-from convert.simulate.decode_boxes import Dropped
-from convert.simulate.metadata import attach
+from convert.images.scaling import Rect, View
+from convert.simulate.decode import Detection, attach
+from convert.simulate.parsers import Dropped
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
 
 VIEW = View(640, 480, 0.5, 0.25, 0, 10)

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.images.placement import Network
-from convert.images.resize import scale
-from convert.simulate.preprocess import preprocessor, read_mean_file
+from convert.images.scaling import Network, scale
+from convert.simulate.engine import preprocessor, read_mean_file
 from convert.simulate.settings import ColorFormat, NetworkType, ScalingFilter, Settings
 from tests.examples import examples
 

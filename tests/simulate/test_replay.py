@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.images.placement import View
+from convert.images.scaling import View
 from convert.report import dumps
-from convert.simulate.replay import read_recordings, replay
-from convert.simulate.replay_case import read_case, read_layout
+from convert.simulate.replay import read_case, read_layout, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 from tests.examples import examples
 

@@ -9,11 +9,9 @@ import pytest
 from onnx import parser
 
 from convert.errors import InputError
-from convert.images.placement import Network, place
-from convert.simulate.replay import read_recordings, replay
-from convert.simulate.replay_case import Layout, Output
-from convert.simulate.replay_dump import dump_name, read_dump
-from convert.simulate.replay_model import layout_of, network_of
+from convert.images.scaling import Network, place
+from convert.simulate.engine import network_of
+from convert.simulate.replay import Layout, Output, dump_name, layout_of, read_dump, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:

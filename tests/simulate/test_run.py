@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from convert.check.context import check_target
 from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
-from convert.nvinfer.rules.gather import where
-from convert.simulate.chain import in_order
 from convert.simulate.engine import Source, load
-from convert.simulate.groups import PARTS, Ahead
-from convert.simulate.run import Runner
+from convert.simulate.job import in_order
+from convert.simulate.run import PARTS, Ahead, Runner
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
 if TYPE_CHECKING:
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.simulate.scene import Frame
+    from convert.simulate.results import FrameResult
 
-HERE = where("deepstream-9.1", "dgpu")
+HERE = check_target("deepstream-9.1", "dgpu")
 
 
 def _runner(*configs: Path, **more: Any) -> Runner:
@@ -37,11 +36,11 @@ def _pictures(folder: Path, *arrays: NDArray[np.uint8]) -> list[Picture | Unread
     return [Picture(f"p{number}", folder / f"p{number}.png", array) for number, array in enumerate(arrays)]
 
 
-def _frames(runner: Runner, pictures: Iterable[Picture | Unreadable]) -> list[Frame]:
+def _frames(runner: Runner, pictures: Iterable[Picture | Unreadable]) -> list[FrameResult]:
     return [frame for _, frame in runner(pictures)]
 
 
-def _one(runner: Runner, folder: Path, picture: NDArray[np.uint8]) -> Frame:
+def _one(runner: Runner, folder: Path, picture: NDArray[np.uint8]) -> FrameResult:
     (frame,) = _frames(runner, _pictures(folder, picture))
     return frame
 
@@ -136,7 +135,7 @@ class TestPrimary:
         assert any(objects for objects, _ in results[0])
 
     def test_memory_bounds_a_group(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("convert.simulate.groups.GROUP_BYTES", 30 * 40 * 3 * 2)
+        monkeypatch.setattr("convert.simulate.run.GROUP_BYTES", 30 * 40 * 3 * 2)
         runner = _runner(classifier(tmp_path, process_mode=1))
         groups = _sizes(runner, _pictures(tmp_path, *[plain(30, 40, RED)] * 5))
         assert groups == [2, 2, 1]
@@ -144,7 +143,7 @@ class TestPrimary:
     def test_what_is_prepared_ahead_does_not_disturb_what_is_looked_at(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("convert.simulate.groups.GROUP_BYTES", 30 * 40 * 3 * 2)
+        monkeypatch.setattr("convert.simulate.run.GROUP_BYTES", 30 * 40 * 3 * 2)
         runner = _runner(classifier(tmp_path, process_mode=1))
         pictures = _pictures(tmp_path, *(np.full((30, 40, 3), 10 * level, np.uint8) for level in range(9)))
         groups = Ahead(runner.engines[0], runner.seconds)(pictures)
@@ -166,7 +165,7 @@ class TestPrimary:
     def test_a_group_is_a_batch_or_more(
         self, tmp_path: Path, batch: int, group: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("convert.simulate.groups._INPUT_BYTES", room * 4 * 3 * 16 * 16)
+        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(classifier(tmp_path, process_mode=1, batch_size=batch))
         pictures = _pictures(tmp_path, *[plain(4, 4, RED)] * (group + 1))
         assert _sizes(runner, pictures) == [group, 1]
@@ -215,7 +214,7 @@ class TestSecondary:
     def test_objects_go_in_batches(
         self, tmp_path: Path, batch: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("convert.simulate.groups._INPUT_BYTES", room * 4 * 3 * 16 * 16)
+        monkeypatch.setattr("convert.simulate.run._INPUT_BYTES", room * 4 * 3 * 16 * 16)
         runner = _runner(detector(tmp_path), classifier(tmp_path, batch=batch, batch_size=2))
         frames = _frames(runner, _pictures(tmp_path, block(64, 64, RED, GREEN, BLUE), block(32, 32, BLUE, BLUE)))
         assert [[one.text for one in frame.objects] for frame in frames] == [
@@ -250,7 +249,7 @@ class TestSecondary:
         configs = detector(tmp_path), classifier(tmp_path)
         picture = block(30, 30, RED, GREEN)  # objects of 15 pixels
         assert _one(_runner(*configs), tmp_path, picture).objects[0].said
-        jetson = where("deepstream-7.1", "jetson")
+        jetson = check_target("deepstream-7.1", "jetson")
         frame = _one(_runner(*configs, where=jetson), tmp_path, picture)
         assert "below input-object-min-width=16" in frame.objects[0].unseen[0]
         gpu = classifier(tmp_path, "gpu", scaling_compute_hw=1)

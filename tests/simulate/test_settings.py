@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.nvinfer.parse import read_bytes
-from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
-from convert.simulate.settings_file import read_settings
+from convert.nvinfer.config import read_bytes
+from convert.simulate.settings import (
+    ClassSettings,
+    ClusterMode,
+    ColorFormat,
+    NetworkType,
+    ScalingFilter,
+    Settings,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,28 +9,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.images.placement import Network, Rect
+from convert.images.scaling import Network, Rect
 from convert.report import dumps
-from convert.simulate.document import objects_document
-from convert.simulate.kitti import kitti
-from convert.simulate.look import look
-from convert.simulate.scene import Engine, Found, Frame, Lost, Said, Simulation
+from convert.simulate.results import (
+    Classification,
+    DetectedObject,
+    DroppedCandidate,
+    FrameResult,
+    SimulatedEngine,
+    Simulation,
+    frame_checks,
+    kitti,
+    objects_document,
+)
 from convert.simulate.settings import NetworkType, Settings
 
-DETECTOR = Engine(Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 96, 96))
-CLASSIFIER = Engine(Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
+DETECTOR = SimulatedEngine(Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 96, 96))
+CLASSIFIER = SimulatedEngine(Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
 
 
-def _frame(width: int = 640, height: int = 480, name: str = "a", **more: object) -> Frame:
-    return Frame(name, Path("a.png"), width, height, None, **more)  # type: ignore[arg-type]
+def _frame(width: int = 640, height: int = 480, name: str = "a", **more: object) -> FrameResult:
+    return FrameResult(name, Path("a.png"), width, height, None, **more)  # type: ignore[arg-type]
 
 
 class TestKitti:
     def test_a_line_for_each_object_of_the_primary_engine(self) -> None:
         objects = (
-            Found(1, 0, "a car", 0.25, Rect(1.5, 2, 10, 20)),
-            Found(2, 0, "of another", 0.5, Rect(0, 0, 1, 1)),
-            Found(1, 3, "", 1.0, Rect(0, 0, 0, 0)),
+            DetectedObject(1, 0, "a car", 0.25, Rect(1.5, 2, 10, 20)),
+            DetectedObject(2, 0, "of another", 0.5, Rect(0, 0, 1, 1)),
+            DetectedObject(1, 3, "", 1.0, Rect(0, 0, 0, 0)),
         )
         assert kitti(_frame(objects=objects), DETECTOR).decode().splitlines() == [
             "a car 0.0 0 0.0 1.500000 2.000000 11.500000 22.000000 0.0 0.0 0.0 0.0 0.0 0.0 0.0 0.250000",
@@ -39,24 +46,24 @@ class TestKitti:
 
     def test_edges_are_sums_of_float32(self) -> None:
         left, width = float(np.float32(16777216)), 1.0
-        text = kitti(_frame(objects=(Found(1, 0, "x", 0.5, Rect(left, 0, width, 1)),)), DETECTOR).decode()
+        text = kitti(_frame(objects=(DetectedObject(1, 0, "x", 0.5, Rect(left, 0, width, 1)),)), DETECTOR).decode()
         assert text.split()[6] == "16777216.000000"  # the sum in doubles would end in 7
 
     def test_a_primary_classifiers_object_has_no_label(self) -> None:
-        text = kitti(_frame(label="apple ", said=(Said(1, 0, 0, 0.9, "apple"),)), CLASSIFIER).decode()
+        text = kitti(_frame(label="apple ", said=(Classification(1, 0, 0, 0.9, "apple"),)), CLASSIFIER).decode()
         assert text == " 0.0 0 0.0 0.000000 0.000000 640.000000 480.000000" + " 0.0" * 7 + " 0.000000\n"
 
     def test_nothing(self) -> None:
         assert kitti(_frame(), DETECTOR) == b""
 
     def test_numbers_that_are_none(self) -> None:
-        found = Found(1, 0, "x", math.nan, Rect(math.inf, -math.inf, 1, math.inf))
+        found = DetectedObject(1, 0, "x", math.nan, Rect(math.inf, -math.inf, 1, math.inf))
         assert kitti(_frame(objects=(found,)), DETECTOR).decode().split()[4:8] == ["inf", "-inf", "inf", "nan"]
 
 
 class TestDocument:
     def test_a_detectors_frame_alone_has_nvinfers_words_only(self) -> None:
-        found = Found(1, 0, "car", 0.1, Rect(1, 2, 3, 4))
+        found = DetectedObject(1, 0, "car", 0.1, Rect(1, 2, 3, 4))
         document = objects_document(Simulation((DETECTOR,), (_frame(objects=(found,)),)))
         (frame,) = document["frames"]
         assert frame["metadata"] == [
@@ -66,15 +73,15 @@ class TestDocument:
         assert "label" not in frame
 
     def test_a_cascade_says_who_found_what(self) -> None:
-        second = Engine(
+        second = SimulatedEngine(
             Path("b.txt"), None, Settings(NetworkType.CLASSIFIER, unique_id=2, on_objects=True), Network(3, 8, 8)
         )
-        said = (Said(2, 0, 1, 0.75, "good"), Said(2, 1, 0, 0.5, None))
+        said = (Classification(2, 0, 1, 0.75, "good"), Classification(2, 1, 0, 0.5, None))
         found = (
-            Found(1, 0, "car", 0.5, Rect(1, 2, 3, 4), said=said),
-            Found(1, 1, "cup", 0.5, Rect(1, 2, 3, 4), unseen=("engine 2 did not look at it: ...",)),
+            DetectedObject(1, 0, "car", 0.5, Rect(1, 2, 3, 4), said=said),
+            DetectedObject(1, 1, "cup", 0.5, Rect(1, 2, 3, 4), unseen=("engine 2 did not look at it: ...",)),
         )
-        lost = (Lost(2, "classifier-threshold", "why", 0, math.nan, None, None, 0),)
+        lost = (DroppedCandidate(2, "classifier-threshold", "why", 0, math.nan, None, None, 0),)
         document = objects_document(Simulation((DETECTOR, second), (_frame(objects=found, lost=lost),)))
         frame = json.loads(dumps(document))["frames"][0]
         assert frame["metadata"][0]["text"] == "car good"
@@ -91,12 +98,14 @@ class TestDocument:
         assert (frame["lost"][0]["object"], frame["lost"][0]["confidence"]) == (0, "nan")
 
     def test_a_parser_that_gives_up(self) -> None:
-        failed = Engine(Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 8, 8), failure="no layers")
+        failed = SimulatedEngine(
+            Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 8, 8), failure="no layers"
+        )
         document = objects_document(Simulation((failed,), ()))
         assert (document["output parser failed"], document["messages"]) == (True, ["no layers"])
 
     def test_labels_need_not_be_text(self) -> None:
-        found = Found(1, 0, "a\udcff", 0.5, Rect(0, 0, 1, 1))
+        found = DetectedObject(1, 0, "a\udcff", 0.5, Rect(0, 0, 1, 1))
         document = objects_document(Simulation((DETECTOR,), (_frame(objects=(found,)),)))
         assert b"a\xef\xbf\xbd" in dumps(document)
 
@@ -104,10 +113,12 @@ class TestDocument:
 class TestLook:
     def _found(self, made_for: str, *sizes: tuple[int, int], muxer: tuple[int, int] | None = None) -> list[str]:
         metadata = (("ei_deepstream.frame", made_for),) if made_for else ()
-        engine = Engine(Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 170), metadata=metadata)
+        engine = SimulatedEngine(
+            Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 170), metadata=metadata
+        )
         frames = tuple(_frame(*size, name=f"p{number}") for number, size in enumerate(sizes))
         simulation = Simulation((engine,), frames)
-        return [f"{one.id} {one.message}" for one in look(simulation, app=Path("app.txt"), muxer=muxer)]
+        return [f"{one.id} {one.message}" for one in frame_checks(simulation, app=Path("app.txt"), muxer=muxer)]
 
     @pytest.mark.parametrize("made_for", ["16:9", "1920x1080", "1280x720"])
     def test_pictures_of_another_aspect_are_named(self, made_for: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from convert.report import dumps
 from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
-from convert.simulate.settings_file import read_settings
+from convert.simulate.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def worker() -> Iterator[Worker]:
     """The process LiteRT runs in."""
-    with Worker(("convert.validate.reference",)) as child:
+    with Worker(("convert.validate.runtimes",)) as child:
         yield child

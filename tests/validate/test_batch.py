@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.artifacts import BatchParity
 from convert.findings import Finding, Level
-from convert.validate import batch, runtime
+from convert.types import BatchParity
+from convert.validate import comparison, runtimes
 from tests.validate.tiny import parse
 
 VALUES = np.random.default_rng(3).random((3, 3, 4, 4), np.float32)
@@ -18,11 +18,12 @@ VALUES = np.random.default_rng(3).random((3, 3, 4, 4), np.float32)
 def measure(
     graph: str, sizes: tuple[int, ...] = (1, 2, 8), values: Any = VALUES
 ) -> tuple[BatchParity | None, tuple[Finding, ...]]:
-    session = runtime.load(parse(graph).SerializeToString())
+    session = runtimes.load(parse(graph).SerializeToString())
     alone = [
-        np.concatenate(column) for column in zip(*(runtime.run(session, value[None]) for value in values), strict=True)
+        np.concatenate(column)
+        for column in zip(*(runtimes.run_onnx(session, value[None]) for value in values), strict=True)
     ]
-    return batch.measure(session, values, alone, sizes)
+    return comparison.measure(session, values, alone, sizes)
 
 
 def test_a_graph_that_keeps_the_batch() -> None:

@@ -11,18 +11,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from convert.artifacts import Adapted, Export, Metadata, ModelFormat, Validated
 from convert.errors import ValidationError
-from convert.export.facts import facts
-from convert.export.onnxfacts import onnx_facts
-from convert.graph import PRELOAD
-from convert.graph.adapt import Adapt
-from convert.graph.reading import read_head, recorded
-from convert.graph.translate import Translate
+from convert.export.facts import facts, onnx_facts
+from convert.graph.adapt import Adapt, read_head, recorded
 from convert.isolation import Worker
-from convert.validate import reference
-from convert.validate.decoding import raw_names, with_raw
-from convert.validate.stage import Validate
+from convert.translate import PRELOAD, Translate
+from convert.types import Adapted, Export, Metadata, ModelFormat, Validated
+from convert.validate import Validate, runtimes
+from convert.validate.comparison import raw_names, with_raw
 from tests.heads import synthetic
 from tests.heads.ssds import ssd
 from tests.heads.synthetic import ROWS
@@ -295,17 +291,17 @@ def test_the_raw_outputs_do_not_stay_outputs(child: Worker) -> None:
 
 def test_an_onnx_original_that_does_not_run(child: Worker) -> None:
     pictures = np.zeros((1, 4, 4, 3), np.uint8)
-    from convert.artifacts import ImageScaling  # noqa: PLC0415 - one test's
+    from convert.types import ImageScaling  # one test's
 
     with pytest.raises(ValidationError, match="does not load"):
-        reference.onnx_outputs(b"\x08\x07", pictures, ImageScaling.NONE, [], child, 60)
+        runtimes.onnx_outputs(b"\x08\x07", pictures, ImageScaling.NONE, [], child, 60)
     model = synthetic.heat_map(40, 72, 4).SerializeToString()
     with pytest.raises(ValidationError, match=r"does not hold a picture \[4,4,3\]"):
-        reference.onnx_outputs(model, pictures, ImageScaling.NONE, [], child, 60)
+        runtimes.onnx_outputs(model, pictures, ImageScaling.NONE, [], child, 60)
 
 
 def test_anchors_of_what_is_no_ssd(child: Worker) -> None:
-    from tests.graph.flat import classifier  # noqa: PLC0415 - one test's
+    from tests.graph.flat import classifier  # one test's
 
     with pytest.raises(ValidationError, match="does not end in an SSD"):
-        reference.anchors(classifier(), child, 60)
+        runtimes.anchors(classifier(), child, 60)

@@ -9,14 +9,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from convert.artifacts import Adapted, Export, Metadata, OnnxModel, Translated, Validated
 from convert.export.facts import facts
-from convert.graph import PRELOAD
 from convert.graph.adapt import Adapt
-from convert.graph.translate import Translate
 from convert.isolation import Worker
-from convert.validate import tensorrt
-from convert.validate.stage import Validate
+from convert.translate import PRELOAD, Translate
+from convert.types import Adapted, Export, Metadata, OnnxModel, Translated, Validated
+from convert.validate import Validate, runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +76,10 @@ def test_a_single_weight_that_is_off_is_seen(classifiers: dict[str, Adapted], wa
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not tensorrt.available(), reason="the optional package tensorrt-rtx is not installed")
+@pytest.mark.skipif(not runtimes.available(), reason="the optional package tensorrt-rtx is not installed")
 def test_nvidias_parser_and_builder_take_them(classifiers: dict[str, Adapted]) -> None:
     for name, adapted in classifiers.items():
         _, *shape = adapted.onnx.input.shape
         channels, height, width = (size for size in shape if size is not None)
-        said = tensorrt.build(adapted.onnx.data, (channels, height, width), 8)
+        said = runtimes.build(adapted.onnx.data, (channels, height, width), 8)
         assert said.endswith("parsed and built, profile 1/8/8"), name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.artifacts import ImageScaling, Preprocessing
 from convert.errors import ValidationError
-from convert.validate.preprocess import as_edge_impulse, as_nvinfer
+from convert.types import ImageScaling, Preprocessing
+from convert.validate.inputs import as_edge_impulse, as_nvinfer
 
 PIXEL = np.array([[[[255, 51, 0]]]], np.uint8)  # [n,H,W,C]: 1.0, 0.2, 0.0 of the range
 

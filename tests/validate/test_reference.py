@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.artifacts import ImageScaling
 from convert.errors import ValidationError
 from convert.isolation import Worker
-from convert.validate import reference
+from convert.types import ImageScaling
+from convert.validate import runtimes
 from convert.validate.inputs import pictures
 from tests.validate.tiny import Classifier, tflite
 
@@ -27,14 +27,14 @@ def expected() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 
 def test_float_model(worker: Worker) -> None:
-    (scores,) = reference.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 60)
+    (scores,) = runtimes.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 60)
     assert scores.dtype == np.float32
     assert scores == pytest.approx(expected(), abs=1e-6)
 
 
 def test_quantized_ends(worker: Worker) -> None:
     """Input scale 1/255, zero point -128: every uint8 value is exact; output in steps of 1/256."""
-    (scores,) = reference.outputs(tflite(MODEL, int8=True), PICTURES, ImageScaling.NONE, worker, 60)
+    (scores,) = runtimes.outputs(tflite(MODEL, int8=True), PICTURES, ImageScaling.NONE, worker, 60)
     assert scores == pytest.approx(expected(), abs=0.6 / 256)
     assert np.allclose(scores * 256, np.round(scores * 256))
 
@@ -42,22 +42,22 @@ def test_quantized_ends(worker: Worker) -> None:
 def test_halves_are_rounded_away_from_zero_and_clamped() -> None:
     tensor = {"dtype": np.int8, "quantization": (2.0, 1)}
     values = np.array([1.0, -1.0, 5.0, -5.0, 0.9, 1000.0, -1000.0], np.float32)
-    assert reference._quantize(values, tensor).tolist() == [2, 0, 4, -2, 1, 127, -128]
+    assert runtimes._quantize(values, tensor).tolist() == [2, 0, 4, -2, 1, 127, -128]
 
 
 def test_integers_without_a_scale_are_refused() -> None:
     with pytest.raises(ValidationError, match="without a scale"):
-        reference._quantize(np.zeros(1, np.float32), {"dtype": np.uint8, "quantization": (0.0, 0)})
+        runtimes._quantize(np.zeros(1, np.float32), {"dtype": np.uint8, "quantization": (0.0, 0)})
 
 
 def test_pictures_of_another_size(worker: Worker) -> None:
     with pytest.raises(ValidationError, match=r"\[1,6,5,3\] does not hold one picture of 5x5 with 3 channels"):
-        reference.outputs(tflite(MODEL), PICTURES[:, :5], ImageScaling.NONE, worker, 60)
+        runtimes.outputs(tflite(MODEL), PICTURES[:, :5], ImageScaling.NONE, worker, 60)
 
 
 def test_not_a_flatbuffer(worker: Worker) -> None:
     with pytest.raises(ValidationError, match="LiteRT cannot run the original model") as caught:
-        reference.outputs(b"TFL3" * 20, PICTURES, ImageScaling.NONE, worker, 60)
+        runtimes.outputs(b"TFL3" * 20, PICTURES, ImageScaling.NONE, worker, 60)
     assert "download the export again" in str(caught.value.hint)
 
 
@@ -73,7 +73,7 @@ def test_a_crash_is_an_error_of_this_model() -> None:
         _Crashing() as worker,
         pytest.raises(ValidationError, match=r"LiteRT crashed on the original model \(killed by SIGSEGV\)") as caught,
     ):
-        reference.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 60)
+        runtimes.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 60)
     assert "download the export again" in str(caught.value.hint)
 
 
@@ -86,7 +86,7 @@ def test_damaged_flatbuffers_are_run_or_refused(worker: Worker) -> None:
         for _ in range(3):
             data[chance.randrange(start, len(data))] = chance.choice([0, 1, 255, chance.randrange(256)])
         try:
-            reference.outputs(bytes(data), PICTURES[:1], ImageScaling.NONE, worker, 5)
+            runtimes.outputs(bytes(data), PICTURES[:1], ImageScaling.NONE, worker, 5)
         except ValidationError as error:
             refused.append(error)
     assert len(refused) > 10
@@ -95,5 +95,5 @@ def test_damaged_flatbuffers_are_run_or_refused(worker: Worker) -> None:
 
 def test_running_too_long(worker: Worker) -> None:
     with pytest.raises(ValidationError, match="ran longer than") as caught:
-        reference.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 1e-6)
+        runtimes.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 1e-6)
     assert "--timeout" in str(caught.value.hint)

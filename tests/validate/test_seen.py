@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.artifacts import Head
-from convert.heads.reference import Network
-from convert.validate.seen import Seen, agreement
-from convert.validate.seen import seen as seen_in
+from convert.heads.decoding import Network
+from convert.types import Head
+from convert.validate.comparison import Seen, agreement
+from convert.validate.comparison import seen as seen_in
 
 
 def test_a_classifier() -> None:

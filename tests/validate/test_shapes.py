@@ -16,8 +16,8 @@ from onnx import TensorProto, numpy_helper
 
 from convert.errors import ValidationError
 from convert.findings import Level
-from convert.validate import runtime
-from convert.validate.shapes import check
+from convert.validate import runtimes
+from convert.validate.inputs import check
 from tests.examples import examples
 from tests.validate.tiny import Classifier, onnx_model, parse
 
@@ -180,15 +180,15 @@ def test_damaged_models_are_judged_or_refused(flips: list[tuple[int, int]], cut:
 def test_onnx_runtime_says_why_it_does_not_load(capfd: pytest.CaptureFixture[str]) -> None:
     graph = "g (float[N,3,4,4] x_input) => (float[N,48] y) { y = Nonsense(x_input) }"
     with pytest.raises(ValidationError, match=r"does not load the model: This is an invalid model.*Nonsense") as caught:
-        runtime.load(parse(graph).SerializeToString())
+        runtimes.load(parse(graph).SerializeToString())
     assert "ONNXRuntimeError" not in caught.value.message
     assert capfd.readouterr() == ("", "")
 
 
 def test_onnx_runtime_says_why_it_does_not_run(capfd: pytest.CaptureFixture[str]) -> None:
-    session = runtime.load(onnx_model(Classifier()))
+    session = runtimes.load(onnx_model(Classifier()))
     with pytest.raises(ValidationError, match="fails on a batch of 1: Got invalid dimensions"):
-        runtime.run(session, np.zeros((1, 3, 9, 9), np.float32))
+        runtimes.run_onnx(session, np.zeros((1, 3, 9, 9), np.float32))
     assert capfd.readouterr() == ("", "")
 
 

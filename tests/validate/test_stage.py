@@ -14,13 +14,12 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from convert.artifacts import Adapted, Evidence, ImageScaling, Preprocessing, ResizeMode, Validated
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
 from convert.findings import Finding, Level
 from convert.isolation import Worker
+from convert.types import Adapted, Evidence, ImageScaling, Preprocessing, ResizeMode, Validated
+from convert.validate import Validate, runtimes
 from convert.validate import findings as rules
-from convert.validate import tensorrt
-from convert.validate.stage import Validate
 from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite
 
 MODEL = Classifier()
@@ -230,7 +229,7 @@ def test_pictures_are_resized_as_the_export_says(measure: Measure, tmp_path: Pat
 
 
 def test_the_tensorrt_gate_is_optional_and_says_so_first(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt, "_MODULES", ("no_such_module",))
+    monkeypatch.setattr(runtimes, "_MODULES", ("no_such_module",))
     artifact = adapted(b"not even looked at", b"")
     with pytest.raises(MissingDependencyError):
         measure(artifact, tensorrt=True)
@@ -245,8 +244,8 @@ def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypat
             raise ValidationError("TensorRT has had enough")
         return "built"
 
-    monkeypatch.setattr(tensorrt, "available", lambda: True)
-    monkeypatch.setattr(tensorrt, "build", build)
+    monkeypatch.setattr(runtimes, "available", lambda: True)
+    monkeypatch.setattr(runtimes, "build", build)
     artifact = adapted(onnx_model(MODEL), tflite(MODEL))
     evidence, findings = measure(artifact, tensorrt=True, batch_size=4, timeout=50.0)
     assert (evidence.tensorrt, findings) == ("built", ())
@@ -299,6 +298,6 @@ def test_rules_are_distinct_and_say_what_to_do() -> None:
 
 def test_importing_the_stage_is_light() -> None:
     heavy = "{'numpy', 'onnx', 'onnxruntime', 'PIL'}"
-    code = f"import sys, convert.validate.stage as s; s.Validate(); print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, convert.validate as s; s.Validate(); print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -7,26 +7,26 @@ import re
 import pytest
 
 from convert.errors import MissingDependencyError, ValidationError
-from convert.validate import tensorrt
+from convert.validate import runtimes
 from tests.validate.tiny import Classifier, onnx_model, parse
 
-installed = pytest.mark.skipif(not tensorrt.available(), reason="the optional package tensorrt-rtx is not installed")
+installed = pytest.mark.skipif(not runtimes.available(), reason="the optional package tensorrt-rtx is not installed")
 
 SHAPE = (3, 6, 5)
 
 
 def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt, "_MODULES", ("no_such_module",))
-    assert not tensorrt.available()
+    monkeypatch.setattr(runtimes, "_MODULES", ("no_such_module",))
+    assert not runtimes.available()
     with pytest.raises(MissingDependencyError) as caught:
-        tensorrt.build(b"", SHAPE)
+        runtimes.build(b"", SHAPE)
     assert caught.value.hint == "pip install 'ei-deepstream[tensorrt]'"
 
 
 @installed
 @pytest.mark.slow
 def test_an_engine_is_built_for_the_batch_size() -> None:
-    said = tensorrt.build(onnx_model(Classifier()), SHAPE, 4, timeout=120)
+    said = runtimes.build(onnx_model(Classifier()), SHAPE, 4, timeout=120)
     assert re.fullmatch(r"tensorrt-rtx [\d.]+: parsed and built, profile 1/4/4", said)
 
 
@@ -56,12 +56,12 @@ def test_an_engine_is_built_for_the_batch_size() -> None:
 )
 def test_refusals_say_why(model: bytes, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason) as caught:
-        tensorrt.build(model, SHAPE, 4, timeout=120)
+        runtimes.build(model, SHAPE, 4, timeout=120)
     assert "\n" not in caught.value.message
 
 
 @installed
 def test_time_is_limited() -> None:
     with pytest.raises(ValidationError, match="ran longer than") as caught:
-        tensorrt.build(onnx_model(Classifier()), SHAPE, timeout=1e-3)
+        runtimes.build(onnx_model(Classifier()), SHAPE, timeout=1e-3)
     assert "--timeout" in str(caught.value.hint)

@@ -12,7 +12,7 @@ import onnx.parser
 from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
-from convert.artifacts import (
+from convert.types import (
     Adapted,
     Export,
     Head,

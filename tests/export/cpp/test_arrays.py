@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp.arrays import Array, check_array, read_source
+from convert.export.cpp_arrays import Array, check_array, read_source
 from samples.layouts import header, incbin_header
 from tests.examples import examples
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp.arrays import read_elements
-from convert.export.cpp.scanner import Scanner
+from convert.export.cpp_arrays import read_elements
+from convert.export.cpp_scanner import Scanner
 from tests.examples import examples
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export.cpp.scanner import evaluate, integer_literal, is_true, real_literal
+from convert.export.cpp_scanner import evaluate, integer_literal, is_true, real_literal
 from tests.examples import examples
 
 MACROS = {

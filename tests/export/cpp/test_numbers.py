@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from convert.export.cpp import numbers
+from convert.export import cpp_arrays
 
 MOST = 1 << 30
 
@@ -27,7 +27,7 @@ MOST = 1 << 30
     ],
 )
 def test_every_spelling_of_c(body: bytes, dtype: str, values: list[float]) -> None:
-    result = numbers.array(body, np.dtype(dtype), MOST)
+    result = cpp_arrays.array(body, np.dtype(dtype), MOST)
     assert result.dtype == dtype
     assert result.tolist() == np.array(values, dtype).tolist()
 
@@ -49,13 +49,13 @@ def test_every_spelling_of_c(body: bytes, dtype: str, values: list[float]) -> No
 )
 def test_everything_else_is_refused(body: bytes, dtype: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        numbers.array(body, np.dtype(dtype), MOST)
+        cpp_arrays.array(body, np.dtype(dtype), MOST)
 
 
 @given(values=arrays.arrays(np.int8, st.integers(0, 200)))
 def test_int8_comes_back(values: np.ndarray[tuple[int], np.dtype[np.int8]]) -> None:
     body = ", ".join(map(str, values.tolist())).encode()
-    assert np.array_equal(numbers.array(body, np.dtype("i1"), MOST), values)
+    assert np.array_equal(cpp_arrays.array(body, np.dtype("i1"), MOST), values)
 
 
 @given(
@@ -65,17 +65,17 @@ def test_int8_comes_back(values: np.ndarray[tuple[int], np.dtype[np.int8]]) -> N
 )
 def test_floats_of_17_digits_come_back_bit_for_bit(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
     body = ", ".join(f"{float(value):.17g}" for value in values).encode()
-    assert numbers.array(body, np.dtype("f4"), MOST).tobytes() == values.tobytes()
+    assert cpp_arrays.array(body, np.dtype("f4"), MOST).tobytes() == values.tobytes()
 
 
 def test_pieces_join_without_a_seam() -> None:
     values = list(range(-300, 300))
     body = ", ".join(map(str, values)).encode() + b" , "
-    assert numbers.array(body, np.dtype("i2"), MOST, piece=7).tolist() == values
+    assert cpp_arrays.array(body, np.dtype("i2"), MOST, piece=7).tolist() == values
     with pytest.raises(ValueError, match="missing"):
-        numbers.array(b"1, 2, 3, , 4, 5", np.dtype("i2"), MOST, piece=7)
+        cpp_arrays.array(b"1, 2, 3, , 4, 5", np.dtype("i2"), MOST, piece=7)
 
 
 def test_reading_stops_beyond_the_bound() -> None:
     with pytest.raises(ValueError, match="more than its 5 elements"):
-        numbers.array(b"1, " * 10 + b"nonsense", np.dtype("i2"), 5, piece=7)
+        cpp_arrays.array(b"1, " * 10 + b"nonsense", np.dtype("i2"), 5, piece=7)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp.scanner import Kind, Scanner, line_of, source_bytes
+from convert.export.cpp_scanner import Kind, Scanner, line_of, source_bytes
 from tests.examples import examples
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.eon.rebuild import rebuild
+from convert.export.eon import rebuild
 from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8
 from tests.export.eon.writer import FORMS, write

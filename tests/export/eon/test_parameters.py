@@ -8,14 +8,14 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.eon.operators import OPERATORS
-from convert.export.eon.rebuild import rebuild
+from convert.export.eon import rebuild
+from convert.export.eon_operators import OPERATORS
 from convert.export.tflite import unpack
 from tests.export.eon.networks import Network
 from tests.export.eon.writer import FORMS, write
 
 if TYPE_CHECKING:
-    from convert.export.eon.operators import Options
+    from convert.export.eon_operators import Options
 
 
 def slice_text(parameters: str) -> str:

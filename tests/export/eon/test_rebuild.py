@@ -9,8 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given
 
-from convert.export.eon.operators import OPERATORS, VERSIONS
-from convert.export.eon.rebuild import rebuild
+from convert.export.eon import rebuild
+from convert.export.eon_operators import OPERATORS, VERSIONS
 from convert.export.tflite import pack, unpack
 from tests.examples import examples
 from tests.export.eon.networks import described, drawn, small_int8

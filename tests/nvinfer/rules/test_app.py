@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.run import Check
-from convert.nvinfer.parse_result import Verdict
-from convert.nvinfer.rules.appread import gies, read_app
-from convert.nvinfer.rules.gather import where
+from convert.check.app import gies, read_app
+from convert.check.context import check_target
+from convert.check.run import Checker
+from convert.nvinfer.config_state import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.check.report import Report
+    from convert.check.run import CheckReport
 
 _DETECTOR = """[property]
 gie-unique-id=1
@@ -41,16 +41,16 @@ classifier-threshold=0.5
 _ELSEWHERE = {"NVI024"}  # the models are on another machine: a warning
 
 
-def _check(folder: Path, app: str, detector: str = "", classifier: str = "", release: str = "9.1") -> Report:
+def _check(folder: Path, app: str, detector: str = "", classifier: str = "", release: str = "9.1") -> CheckReport:
     (folder / "app.txt").write_text(app)
     (folder / "d.txt").write_text(_DETECTOR.format(more=detector))
     (folder / "c.txt").write_text(_CLASSIFIER.format(more=classifier))
     (folder / "labels.txt").write_text("car\nperson\n")
     (folder / "line.txt").write_text("red;blue")
-    return Check(where(release, "dgpu"))([str(folder / "app.txt")])
+    return Checker(check_target(release, "dgpu"))([str(folder / "app.txt")])
 
 
-def _ids(report: Report) -> set[str]:
+def _ids(report: CheckReport) -> set[str]:
     return {finding.id for finding in report.findings} - _ELSEWHERE
 
 
@@ -177,11 +177,11 @@ def test_yaml(tmp_path: Path) -> None:
     )
     _check(tmp_path, "")
     (tmp_path / "app.yml").write_text(app)
-    assert _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI091"}
+    assert _ids(Checker(check_target("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI091"}
     (tmp_path / "app.yml").write_text(app.replace("id: 4", "id: 1"))
-    assert _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI092"}
+    assert _ids(Checker(check_target("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI092"}
     (tmp_path / "app.yml").write_text(app.replace("enable: 1", "enable: true", 1))
-    assert "NVI096" in _ids(Check(where("9.1", "dgpu"))([str(tmp_path / "app.yml")]))
+    assert "NVI096" in _ids(Checker(check_target("9.1", "dgpu"))([str(tmp_path / "app.yml")]))
 
 
 @pytest.mark.parametrize("text", ["primary-gie: {", "- a\n- b\n", "", "just text", "a: b\n"])

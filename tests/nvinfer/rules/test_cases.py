@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.nvinfer.rules.book import RULES
-from convert.validate.tensorrt import available
+from convert.check.rules import RULES
+from convert.validate.runtimes import available
 from tests.nvinfer.rules.cases import case_folders, config, expected, lay_out, said
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import onnx.parser
 import pytest
 
-from convert.artifacts import Head, Limits, OnnxModel, Tensor
-from convert.check.run import Check
-from convert.nvinfer.emit import ROLES, Emit
-from convert.nvinfer.rules.gather import where
+from convert.check.context import check_target
+from convert.check.run import Checker
+from convert.emit import ROLES, Emit
+from convert.files import configs
 from convert.nvinfer.targets import parsers, targets
-from convert.resources import configs
+from convert.types import Head, Limits, OnnxModel, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from convert.artifacts import Validated
+    from convert.types import Validated
 
 _CLASSIFIER = """<ir_version: 7, opset_import: ["": {opset}]>
 net (float[N,3,64,96] x_input) => (float[N,3] scores) {{
@@ -45,7 +45,7 @@ def test_classifiers(tmp_path: Path, invent: Callable[..., Validated], target: A
         folder = tmp_path / f"{precision}-{batch}"
         options: dict[str, Any] = {"role": role, "precision": precision, "batch_size": batch}
         Emit(folder, target=target.deepstream, platform=target.platform, **options)(model, tmp_path)
-        report = Check(where(target.deepstream, target.platform))([str(folder)])
+        report = Checker(check_target(target.deepstream, target.platform))([str(folder)])
         assert report.findings == ()
         assert report.error is None
         kinds = [file.kind for file in report.files]
@@ -56,7 +56,7 @@ def test_classifiers(tmp_path: Path, invent: Callable[..., Validated], target: A
 
 def test_a_wrong_target_shows(tmp_path: Path, invent: Callable[..., Validated]) -> None:
     Emit(tmp_path / "bundle", target="9.1", platform="dgpu")(_real(invent(), _CLASSIFIER.format(opset=13)), tmp_path)
-    report = Check(where("5.1", "jetson"))([str(tmp_path / "bundle")])
+    report = Checker(check_target("5.1", "jetson"))([str(tmp_path / "bundle")])
     assert {"NVI013", "NVI038", "NVI098"} <= {finding.id for finding in report.findings}
 
 
@@ -94,7 +94,7 @@ def test_detectors(tmp_path: Path, invent: Callable[..., Validated], target: Any
     opset = 11 if target.deepstream == "5.1" else 13
     model = _detector(invent(opset=opset), head, opset)
     Emit(tmp_path / "bundle", target=target.deepstream, platform=target.platform)(model, tmp_path)
-    report = Check(where(target.deepstream, target.platform))([str(tmp_path / "bundle")])
+    report = Checker(check_target(target.deepstream, target.platform))([str(tmp_path / "bundle")])
     assert report.findings == ()
     assert {file.verdict for file in report.files if file.kind != "script"} == {"accepted"}
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import onnx.parser
 import pytest
 
-from convert.check.run import Check
-from convert.nvinfer.rules.gather import where
+from convert.check.context import check_target
+from convert.check.run import Checker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def write(folder: Path, said: dict[str, str], config: str) -> None:
 
 
 def found(folder: Path, name: str = "config.txt", target: str = "9.1") -> list[Any]:
-    report = Check(where(target, "dgpu"))([str(folder / name)])
+    report = Checker(check_target(target, "dgpu"))([str(folder / name)])
     return [finding for finding in report.findings if finding.id == "NVI056"]
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import onnx.parser
 import pytest
 
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import Checker
 from convert.findings import Finding, Level
-from convert.nvinfer.parse_result import Verdict
-from convert.nvinfer.rules.gather import where
+from convert.nvinfer.config_state import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def _findings(folder: Path, text: str, files: dict[str, bytes]) -> list[Finding]
     for name, data in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
-    report = Check(where("9.1", "dgpu"))([str(folder / "config.txt")])
+    report = Checker(check_target("9.1", "dgpu"))([str(folder / "config.txt")])
     (file,) = report.files
     assert file.verdict is Verdict.ACCEPTED
     return list(report.findings)
@@ -111,7 +111,7 @@ def test_the_classifier(tmp_path: Path, channels: int) -> None:
 def test_the_comment_would_be_fatal_in_a_detector(tmp_path: Path) -> None:
     text = _DETECTOR.replace("threshold=0.1", "threshold=0.1 # low")
     (tmp_path / "config.txt").write_text(text)
-    (file,) = Check(where("9.1", "dgpu"))([str(tmp_path / "config.txt")]).files
+    (file,) = Checker(check_target("9.1", "dgpu"))([str(tmp_path / "config.txt")]).files
     assert file.verdict is Verdict.REJECTED
     (error,) = [finding for finding in file.findings if finding.level is Level.ERROR]
     assert (error.id, error.line, error.column) == ("NVI004", 22, 23)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import onnx.parser
 import pytest
 
-from convert.check.run import Check
-from convert.nvinfer.rules.gather import where
+from convert.check.context import check_target
+from convert.check.run import Checker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def _ids(folder: Path, config: str, graph: str, labels: bytes) -> list[str]:
     (folder / "l.txt").write_bytes(labels)
     model = onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["": 13]> {graph}')
     (folder / "m.onnx").write_bytes(model.SerializeToString())
-    return [finding.id for finding in Check(where("9.1", "dgpu"))([str(folder / "c.txt")]).findings]
+    return [finding.id for finding in Checker(check_target("9.1", "dgpu"))([str(folder / "c.txt")]).findings]
 
 
 @pytest.mark.parametrize(

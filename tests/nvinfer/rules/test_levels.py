@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.run import Check
+from convert.check.context import check_target
+from convert.check.run import Checker
 from convert.findings import Level
-from convert.nvinfer.rules.gather import where
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ ERROR, WARNING, NOTE = Level.ERROR, Level.WARNING, Level.NOTE
 def _levels(folder: Path, line: str, rule: str, release: str = "9.1", platform: str = "dgpu") -> list[Level]:
     (folder / "c.txt").write_text(f"{_BASE}{line}\n")
     (folder / "here.txt").write_text("a\nb\n")
-    report = Check(where(release, platform))([str(folder / "c.txt")])
+    report = Checker(check_target(release, platform))([str(folder / "c.txt")])
     return [finding.level for finding in report.findings if finding.id == rule]
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import onnx.parser
 import pytest
 
-from convert.check.run import Check
-from convert.nvinfer.rules.gather import where
+from convert.check.context import check_target
+from convert.check.run import Checker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +107,7 @@ def test_found_before_deployment(
     (tmp_path / "config.txt").write_text(config)
     (tmp_path / "m.onnx").write_bytes(model)
     (tmp_path / "l.txt").write_bytes(labels.encode())
-    report = Check(where("9.1", "dgpu"))([str(tmp_path / "config.txt")])
+    report = Checker(check_target("9.1", "dgpu"))([str(tmp_path / "config.txt")])
     assert rule in {finding.id for finding in report.findings}, number
 
 
@@ -115,7 +115,7 @@ def test_without_a_symptom_nothing_is_found(tmp_path: Path) -> None:
     (tmp_path / "config.txt").write_text(_config(_CLASSIFIER))
     (tmp_path / "m.onnx").write_bytes(_model())
     (tmp_path / "l.txt").write_bytes(_ROW.encode())
-    assert Check(where("9.1", "dgpu"))([str(tmp_path)]).findings == ()
+    assert Checker(check_target("9.1", "dgpu"))([str(tmp_path)]).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_without_a_symptom_nothing_is_found(tmp_path: Path) -> None:
 def test_backslashes(tmp_path: Path, key: str, value: str, said: str) -> None:
     """Of names and paths; what a backslash does to a number, another rule says."""
     (tmp_path / "config.txt").write_text(_config(_CLASSIFIER, **{key: value}))
-    report = Check(where("9.1", "dgpu"))([str(tmp_path / "config.txt")])
+    report = Checker(check_target("9.1", "dgpu"))([str(tmp_path / "config.txt")])
     assert [finding.message for finding in report.findings if finding.id == "NVI016"] == ([said] if said else [])
 
 
@@ -141,7 +141,7 @@ def test_backslashes(tmp_path: Path, key: str, value: str, said: str) -> None:
 def test_an_empty_value_in_yaml(tmp_path: Path, key: str, said: bool) -> None:
     """Of names and paths; of a number it is no number, which another rule says."""
     (tmp_path / "config.yml").write_text(f"property:\n  gie-unique-id: 1\n  network-type: 1\n  {key}:\n")
-    report = Check(where("9.1", "dgpu"))([str(tmp_path / "config.yml")])
+    report = Checker(check_target("9.1", "dgpu"))([str(tmp_path / "config.yml")])
     messages = [finding.message for finding in report.findings if finding.id == "NVI017"]
     assert (f"nothing stands behind {key}: nvinfer reads the word null" in messages) is said
 
@@ -151,7 +151,7 @@ def test_options_of_trtexec(tmp_path: Path) -> None:
     (tmp_path / "build.sh").write_text("trtexec --onnx=m.onnx --workspace=100 --explicitBatch --skipInference --fp16\n")
     found = {}
     for release, tensorrt in (("6.0.1", None), ("6.4", None), ("7.1", None), ("9.1", "11.0")):
-        report = Check(where(release, "dgpu", tensorrt))([str(tmp_path)])
+        report = Checker(check_target(release, "dgpu", tensorrt))([str(tmp_path)])
         found[release] = [finding.message.split()[0] for finding in report.findings]
     assert found == {
         "6.0.1": ["--skipInference"],
@@ -166,7 +166,7 @@ def test_precision_in_tensorrt_11(tmp_path: Path) -> None:
     (tmp_path / "config.txt").write_text(_config(_CLASSIFIER, network_mode="2"))
     ids = {
         tensorrt: "NVI030"
-        in {finding.id for finding in Check(where("9.1", "dgpu", tensorrt))([str(tmp_path)]).findings}
+        in {finding.id for finding in Checker(check_target("9.1", "dgpu", tensorrt))([str(tmp_path)]).findings}
         for tensorrt in ("10.16", "11.0")
     }
     assert ids == {"10.16": False, "11.0": True}

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from convert.__main__ import main
+from convert.check.context import Models, check_target, load_context, read_config
+from convert.check.rules import findings
 from convert.findings import Level
-from convert.nvinfer.rules import findings
-from convert.nvinfer.rules.gather import Models, gather, read_config, where
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,14 +62,14 @@ def test_a_context_that_fails_is_an_error_and_one_that_works_is_none(
         engine = answer["init"]["engine"]
         text = (vectors / "config" / name).read_bytes()
         (tmp_path / name).write_bytes(text)
-        target = where("9.1", "dgpu")
+        target = check_target("9.1", "dgpu")
         reading = read_config(str(tmp_path / name), target)
         for key in ("onnx-file", "model-engine-file"):
             if key in reading.first.files:
                 path = tmp_path / reading.first.files[key]
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(_model(engine) if key == "onnx-file" else b"an engine")
-        case = gather(reading, target, Models())
+        case = load_context(reading, target, Models())
         errors = [finding for finding in findings(case) if finding.level is Level.ERROR]
         init = answer["init"]
         works = init["verdict"] == "ok" and "output parser" not in init

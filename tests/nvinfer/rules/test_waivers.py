@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.run import Check
+from convert.check.context import check_target, read_suppressions, unknown_suppressions
+from convert.check.run import Checker, select_rules
 from convert.errors import PresetError
-from convert.nvinfer.rules.choice import chosen
-from convert.nvinfer.rules.gather import where
-from convert.nvinfer.rules.waivers import read_waivers, strange_waivers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_for_the_next_line_and_for_the_file() -> None:
-    waivers = read_waivers(
+    waivers = read_suppressions(
         b"# check: ignore-file NVI038\n"
         b"[property]\n"
         b"# check: ignore NVI004, nvi015;NVI009\n"
@@ -34,13 +32,13 @@ def test_for_the_next_line_and_for_the_file() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"# checked: ignore NVI001", b"batch-size=1 # check: ignore NVI004", b"#check"])
 def test_other_comments_waive_nothing(text: bytes) -> None:
-    waivers = read_waivers(b"[property]\n" + text + b"\nbatch-size=1\n")
+    waivers = read_suppressions(b"[property]\n" + text + b"\nbatch-size=1\n")
     assert not waivers.file
     assert not waivers.lines
 
 
 def test_ids_that_do_not_exist_are_told() -> None:
-    assert strange_waivers(b"# check: ignore NVI999 NVI004\n[property]\n# check: ignore-file all\n") == (
+    assert unknown_suppressions(b"# check: ignore NVI999 NVI004\n[property]\n# check: ignore-file all\n") == (
         (1, "NVI999"),
         (3, "all"),
     )
@@ -52,7 +50,7 @@ def test_a_waived_finding_is_counted_and_not_shown(tmp_path: Path) -> None:
         "# check: ignore-file NVI024\n# check: ignore NVI051\n[property]\ngie-unique-id=1\nnetwork-type=100\n"
         "output-tensor-meta=1\nonnx-file=m.onnx\nmodel-engine-file=m.onnx_b1_gpu0_fp32.engine\n"
     )
-    report = Check(where("9.1", "dgpu"))([str(path)])
+    report = Checker(check_target("9.1", "dgpu"))([str(path)])
     assert report.findings == ()
     assert report.waived == 2
     assert {finding.id for finding in report.files[0].waived} == {"NVI024", "NVI051"}
@@ -71,11 +69,11 @@ def test_a_waived_finding_is_counted_and_not_shown(tmp_path: Path) -> None:
     ],
 )
 def test_select_and_ignore(select: tuple[str, ...], ignore: tuple[str, ...], yes: list[str], no: list[str]) -> None:
-    wanted = chosen(select, ignore)
+    wanted = select_rules(select, ignore)
     assert all(wanted(rule) for rule in yes)
     assert not any(wanted(rule) for rule in no)
 
 
 def test_a_rule_that_does_not_exist_cannot_be_chosen() -> None:
     with pytest.raises(PresetError, match="NVX"):
-        chosen(("NVX",), ())
+        select_rules(("NVX",), ())

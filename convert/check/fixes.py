@@ -1,0 +1,260 @@
+"""What can be put right without asking: how a line is written, never what it says.
+
+Comments go to lines of their own, blanks and quotation marks go, old names become new ones, numbers are written as
+nvinfer reads them; label files get the shape their network wants. A misspelt key is not touched: it may be any key.
+
+--fix and --diff: files with what is mechanical put right, found again and again until nothing more can be.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from convert.check.context import (
+    Models,
+    RuleContext,
+    key_of,
+    load_context,
+    read_config,
+    read_suppressions,
+    split_suppressed,
+)
+from convert.check.rules import findings
+from convert.check.rules.syntax import replacement, value_and_comment
+from convert.check.run import CONFIG, Fix
+from convert.errors import InputError
+from convert.files import write
+from convert.nvinfer.context import MOST_LABEL_BYTES
+from convert.nvinfer.numbers import read_ordinary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from convert.check.context import CheckTarget
+    from convert.check.run import CheckReport
+    from convert.findings import Finding
+    from convert.nvinfer.config_state import Entry, Problem
+
+
+__all__ = ["FIXABLE", "apply", "diff", "fixed_config", "fixed_labels", "fixes"]
+
+
+_BOM: Final = b"\xef\xbb\xbf"
+_SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
+
+_Lines: TypeAlias = list[bytes] | None
+"""What takes the place of a line; None: it stays."""
+
+
+def fixed_config(case: RuleContext, findings: Iterable[Finding]) -> bytes:
+    """The config with what `findings` are about put right, as far as that is mechanical; they are those of `case`."""
+    lines = case.data.split(b"\n")
+    entries = _by_place(case)
+    problems = {fault.problem.line: fault.problem for fault in case.faults}
+    for finding in findings:
+        if finding.path != case.parsed.path or not finding.line or finding.line > len(lines):
+            continue
+        line = lines[finding.line - 1]
+        ending = b"\r" if line.endswith(b"\r") else b""
+        new = _line(case, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
+        # A line is changed once: what else is wrong with it is found again.
+        if new is not None and b"\n" not in line:
+            lines[finding.line - 1] = b"\n".join(each + ending for each in new) if new else b"\n"
+    # A line that goes was marked by a lone line feed, which no other line holds.
+    kept = [line for line in lines if line != b"\n"]
+    # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
+    return b"\n".join(kept) + (b"\n" if kept and lines[-1] == b"\n" else b"")
+
+
+def _line(
+    case: RuleContext,
+    finding: Finding,
+    line: bytes,
+    entries: Mapping[tuple[int | None, int | None], Entry],
+    problem: Problem | None,
+) -> _Lines:
+    if finding.id == "NVI001":
+        return _file_line(line)
+    entry = entries.get((finding.line, finding.column))
+    if entry is None or entry.line != finding.line:
+        return None
+    if finding.id in {"NVI002", "NVI003"} and problem is not None:
+        new = replacement(entry, problem)
+        return None if new is None else _with_value(line, entry, new)
+    fixer = _FIXERS.get(finding.id)
+    return None if fixer is None or case.parsed.form != "ini" else fixer(case, line, entry)
+
+
+def _file_line(line: bytes) -> _Lines:
+    """A byte order mark, or a comment of another language."""
+    if line.startswith(_BOM):
+        return [line.removeprefix(_BOM)]
+    match = _SEMICOLON.match(line)
+    return None if match is None else [match[1] + b"# " + line[match.end() :]]
+
+
+def _comment(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del case
+    key = key_of(entry)
+    value, words = value_and_comment(entry.text, "" if key is None else key.type)
+    indent = line[: len(line) - len(line.lstrip(b" \t"))]
+    kept = _with_value(line, entry, value)
+    return None if kept is None or not words else [indent + words.encode(), *kept]
+
+
+def _blank(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del case, entry
+    return [line.rstrip(b" \t")]
+
+
+def _quotes(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del case
+    return _with_value(line, entry, entry.text.strip(" \t")[1:-1])
+
+
+def _legacy(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    key = key_of(entry)
+    if key is None or key.replaced_by is None:
+        return None
+    if (entry.group, key.replaced_by) in case.last or case.last.get((entry.group, entry.key)) is not entry:
+        return []  # another line counts instead of this one
+    text: str | None = entry.text
+    if key.type == "boolean":  # is-classifier=0 is a detector; enable-dbscan=0 changes nothing
+        if entry.text.strip() not in {"1", "true"} and entry.key == "enable-dbscan":
+            return []
+        text = "1" if entry.text.strip() in {"1", "true"} else "0"
+    elif key.alias == "infer-dims":
+        text = _dims(entry.text)
+    indent = line[: len(line) - len(line.lstrip(b" \t"))]
+    return None if text is None else [indent + f"{key.replaced_by}={text}".encode()]
+
+
+def _dims(text: str) -> str | None:
+    """channels;height;width of the old notation, which had the layout behind; another layout than NCHW says more."""
+    numbers = text.strip().rstrip(";").split(";")
+    return ";".join(numbers[:3]) if len(numbers) == 4 and numbers[3].strip() == "0" else None
+
+
+def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:
+    """The line with another value; None where the value does not stand there as it was read."""
+    old = entry.text.encode()
+    if not old or b"\n" in new.encode() or not line.endswith(old):
+        return None
+    return [line[: len(line) - len(old)] + new.encode()]
+
+
+_FIXERS: Final[dict[str, Callable[[RuleContext, bytes, Entry], _Lines]]] = {
+    "NVI004": _comment,
+    "NVI005": _blank,
+    "NVI006": _quotes,
+    "NVI012": _legacy,
+}
+
+
+def fixed_labels(data: bytes, ids: set[str]) -> bytes:
+    """A label file with what the findings `ids` are about put right."""
+    text = data
+    if "NVI065" in ids:
+        text = text.removeprefix(_BOM)
+    if "NVI064" in ids:
+        text = text.replace(b"\r\n", b"\n").rstrip(b"\r") if text.endswith(b"\r") else text.replace(b"\r\n", b"\n")
+    if "NVI067" in ids:
+        lines = [b";".join(label.strip(b" \t") for label in line.split(b";")) for line in text.split(b"\n")]
+        text = b"\n".join(lines)
+    if "NVI061" in ids:
+        # As convert writes it: no line end, for readers that do not trim.
+        return b";".join(line.rstrip(b";\r") for line in text.split(b"\n") if line.strip(b"\r"))
+    if "NVI062" in ids:
+        (line, *others) = [line for line in text.split(b"\n") if line]
+        if not others:
+            text = line.rstrip(b";").replace(b";", b"\n") + b"\n"
+    return text
+
+
+FIXABLE: Final = frozenset({"NVI001", "NVI002", "NVI003", *_FIXERS, "NVI061", "NVI062", "NVI064", "NVI065", "NVI067"})
+"""Rules whose findings may be put right."""
+
+
+def _by_place(case: RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
+    """Entries by line and column of their key and of their value."""
+    faulty = [fault.entry for fault in case.faults if fault.entry is not None]
+    entries = [*case.parsed.entries, *faulty]
+    found: dict[tuple[int | None, int | None], Entry] = {(each.line, each.column): each for each in entries}
+    found |= {(each.value_line, each.value_column): each for each in entries}
+    return found
+
+
+_MOST_ROUNDS = 20
+
+
+def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]:
+    """The files of a report that can be put right, labels included, each once."""
+    found: dict[str, Fix] = {}
+    for file in report.files:
+        if file.kind != CONFIG or file.error is not None:
+            continue
+        new, rest = _config(file.path, file.data, report.where, wanted)
+        if new != file.data:
+            found[os.path.realpath(file.path)] = Fix(file.path, file.data, new)
+        for path in dict.fromkeys(finding.path for finding in rest if finding.path and finding.path != file.path):
+            ids = {finding.id for finding in rest if finding.path == path and finding.id in FIXABLE}
+            if ids and os.path.realpath(path) not in found and (fix := _labels(path, ids)):
+                found[os.path.realpath(path)] = fix
+    return tuple(found.values())
+
+
+def _config(
+    path: str, data: bytes, where: CheckTarget, wanted: Callable[[str], bool]
+) -> tuple[bytes, tuple[Finding, ...]]:
+    """The config put right, and what is still found through it."""
+    models = Models()
+    stay: tuple[Finding, ...] = ()
+    for _ in range(_MOST_ROUNDS):
+        case = load_context(read_config(path, where, data), where, models)
+        stay, _gone = split_suppressed(
+            (each for each in findings(case) if wanted(each.id)), path, read_suppressions(data)
+        )
+        new = fixed_config(case, stay)
+        if new == data:
+            break
+        data = new
+    return data, stay
+
+
+def _labels(path: str, ids: set[str]) -> Fix | None:
+    try:
+        data = read_ordinary(path, "label file", MOST_LABEL_BYTES)
+    except InputError:
+        return None
+    new = fixed_labels(data, ids)
+    return None if new == data else Fix(path, data, new)
+
+
+def diff(fix: Fix) -> str:
+    """A unified diff."""
+    lines = difflib.unified_diff(_lines(fix.old), _lines(fix.new), f"a/{fix.path}", f"b/{fix.path}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(data: bytes) -> list[str]:
+    """Lines with their ends; only a line feed ends one."""
+    *lines, rest = data.decode("utf-8", "surrogateescape").split("\n")
+    return [f"{line}\n" for line in lines] + ([rest] if rest else [])
+
+
+def apply(found: Iterable[Fix]) -> None:
+    """Write the files, whole; a link stays a link, and permissions stay.
+
+    Raises:
+        OutputError: a file cannot be written; those before it are.
+    """
+    for fix in found:
+        place = Path(os.path.realpath(fix.path))
+        mode = stat.S_IMODE(place.stat().st_mode)
+        write(place, fix.new, executable=bool(mode & 0o100))
+        place.chmod(mode)

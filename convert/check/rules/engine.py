@@ -1,0 +1,299 @@
+"""NVI020 to NVI030: the engine's id, what it is made from, and whether nvinfer will find it again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from convert.check.rules.syntax import is_plain, quoted
+from convert.findings import Level, Rule
+from convert.nvinfer.targets import trtexec_accepts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.check.context import Presence, RuleContext, RuleFunction
+    from convert.findings import Finding
+
+__all__ = ["CHECKS", "absence", "engine_name"]
+
+NO_ID = Rule(
+    "NVI020",
+    Level.ERROR,
+    "gie-unique-id is missing",
+    why="The inference context refuses to start: “Unique ID not set”. Only deepstream-app can give it from outside, "
+    "in its own config.",
+    fix="write gie-unique-id=1 for a primary engine, another number for every other engine",
+)
+
+NOTHING_TO_BUILD = Rule(
+    "NVI021",
+    Level.ERROR,
+    "there is nothing to make an engine from",
+    why="Neither onnx-file nor model-engine-file (nor an encrypted TAO model, nor a library that builds the engine) "
+    "is given: “failed to build network since there is no model file matched”.",
+    fix="write onnx-file",
+)
+
+ENGINE_ONLY = Rule(
+    "NVI022",
+    Level.WARNING,
+    "an engine is named, but no ONNX file to build it again from",
+    why="A TensorRT engine fits one TensorRT build and one kind of GPU: on another machine, or after an update, it "
+    "is refused (“Version tag does not match”), and without onnx-file nvinfer has nothing to build a new one from.",
+    fix="write onnx-file, and copy the ONNX file along; do not ship engines",
+)
+
+ENGINE_NAME = Rule(
+    "NVI023",
+    Level.WARNING,
+    "the engine nvinfer builds will not be found at the next start",
+    why="nvinfer writes the engine beside the ONNX file, as "
+    "<onnx-file>_b<batch-size>_gpu<gpu-id>_<fp32|fp16|int8|best>.engine, whatever model-engine-file says. If that "
+    "names another file, or is missing, the engine is built again at every start, which takes minutes.",
+    fix="give model-engine-file exactly the name nvinfer writes; it changes with batch-size, gpu-id and network-mode",
+)
+
+MISSING_FILE = Rule(
+    "NVI024",
+    Level.ERROR,
+    "a file that the config names is not there",
+    why="Relative paths are taken from the folder of the config file (of the real one, if it is a link), not from "
+    "the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first missing "
+    "folder, a missing library as “Could not open custom lib: (null)”.",
+    fix="correct the path, or put the file there",
+)
+
+STALE_ENGINE = Rule(
+    "NVI025",
+    Level.WARNING,
+    "the engine is older than the model",
+    why="nvinfer loads an engine of the right name without comparing it with the ONNX file: the old model goes on "
+    "running.",
+    fix="delete the engine; nvinfer builds a new one",
+)
+
+NO_CALIBRATION = Rule(
+    "NVI026",
+    Level.ERROR,
+    "INT8 is asked for without a calibration table",
+    why="With network-mode=1 and no int8-calib-file that can be read nvinfer quietly builds an FP16 engine: it is "
+    "not INT8, and its name ends in _fp16.",
+    fix="give int8-calib-file, or write network-mode=2 (FP16) or 0 (FP32)",
+)
+
+IMPLICIT_BATCH = Rule(
+    "NVI027",
+    Level.ERROR,
+    "force-implicit-batch-dim does not work with ONNX models",
+    why="Up to 6.x TensorRT's ONNX parser refuses networks with an implicit batch; later nvinfer then leaves out all "
+    "builder options: there is no profile for a dynamic batch, and no FP16.",
+    fix="remove force-implicit-batch-dim",
+)
+
+NO_PRECISION_FLAGS = Rule(
+    "NVI030",
+    Level.ERROR,
+    "this TensorRT takes the precision from the model only",
+    why="TensorRT 11 has no builder flags for FP16 and INT8: the precision must be written into the ONNX file. "
+    "network-mode then cannot be followed.",
+    fix="convert the ONNX file to FP16 inside (input and outputs stay float32) and write network-mode=0",
+)
+
+HARDWARE = Rule(
+    "NVI043",
+    Level.WARNING,
+    "the target does not have the hardware asked for",
+    why="Deep learning accelerators (enable-dla) are on Jetson modules only, and a Jetson has one GPU: gpu-id=0.",
+    fix="remove the key, or check --platform",
+)
+
+# network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
+_MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
+_INT8: Final = 1
+_SDK: Final = "/opt/nvidia/"
+# What happens without each file.
+_FILES: Final = {
+    "onnx-file": "there is nothing to build the engine from",
+    "labelfile-path": "the element does not start",
+    "mean-file": "the element does not start",
+    "custom-lib-path": "the element does not start",
+    "int8-calib-file": "the engine is built in FP16",
+    "tlt-encoded-model": "there is nothing to build the engine from",
+    "ip-tensor-file": "there is no input to infer",
+}
+
+
+def no_id(case: RuleContext) -> Iterator[Finding]:
+    """No gie-unique-id, or one that wraps round."""
+    number = case.value("gie-unique-id")
+    if number == 0:
+        yield case.found(NO_ID, "gie-unique-id is missing", hint="write gie-unique-id=1, or another free number")
+    elif number >= 2**31:
+        message = f"gie-unique-id becomes {number}: a negative number wraps round"
+        yield case.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint="write a number from 1 on")
+
+
+def nothing_to_build(case: RuleContext) -> Iterator[Finding]:
+    """No model of any kind."""
+    sources = ("onnx-file", "model-engine-file", "tlt-encoded-model", "custom-lib-path", *_old_models(case))
+    if not any(case.value(key, "") for key in sources):
+        hint = "the line is there as a comment" if b"#onnx-file" in case.data.replace(b" ", b"") else None
+        yield case.found(NOTHING_TO_BUILD, "neither onnx-file nor model-engine-file is given", hint=hint)
+
+
+def engine_only(case: RuleContext) -> Iterator[Finding]:
+    """model-engine-file alone."""
+    others = ("onnx-file", "tlt-encoded-model", *_old_models(case))
+    if (
+        case.value("model-engine-file", "")
+        and not any(case.value(key, "") for key in others)
+        and not _own_builder(case)
+    ):
+        message = "there is no onnx-file to build the engine again from, should this one not load on the target"
+        hint = "onnx-file is there as a comment" if b"#onnx-file" in case.data.replace(b" ", b"") else "write onnx-file"
+        yield case.found(ENGINE_ONLY, message, key="model-engine-file", hint=hint)
+
+
+def engine_name_differs(case: RuleContext) -> Iterator[Finding]:
+    """model-engine-file is not what nvinfer writes, or is not given."""
+    model = case.files.get("onnx-file")
+    if model is None or not case.value("onnx-file", "") or _own_builder(case):
+        return
+    written = engine_name(case, model.path)
+    engine = case.files.get("model-engine-file")
+    name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
+    hint = f"write model-engine-file={name}"
+    if engine is None or not case.value("model-engine-file", ""):
+        message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
+        yield case.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
+    elif engine.path != written:
+        message = f"nvinfer will look for {quoted(engine.text)}, but writes the engine it builds to {name}"
+        yield case.found(ENGINE_NAME, message, key="model-engine-file", hint=hint)
+
+
+def missing_file(case: RuleContext) -> Iterator[Finding]:
+    """Files that are not there."""
+    for key, effect in _FILES.items():
+        file = case.files.get(key)
+        if file is None or (key == "int8-calib-file" and case.value("network-mode") != _INT8):
+            continue
+        if not is_plain(file.text):
+            continue  # said by the rules on comments, blanks and quotation marks
+        missing = absence(file.text, file.presence)
+        if missing is None:
+            continue
+        level, what = missing
+        message = f"{key}: {quoted(file.text)} {what}: {effect}"
+        if key == "onnx-file" and (engine := case.files.get("model-engine-file")) and engine.presence.here:
+            level = Level.WARNING
+            message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
+        hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
+        yield case.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+
+
+def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
+    """How bad it is that the file written as `text` is not here, and a few words; None: it is, or the SDK has it."""
+    if presence.here or (text.startswith(_SDK) and not presence.sure):
+        return None
+    if not text:
+        return Level.ERROR, "is empty, which means the folder of the config"
+    if presence.sure:
+        return Level.ERROR, "is not there"
+    return Level.WARNING, "is not on this machine; should it be missing on the target"
+
+
+def stale_engine(case: RuleContext) -> Iterator[Finding]:
+    """An engine built before the model was last changed."""
+    model, engine = case.files.get("onnx-file"), case.files.get("model-engine-file")
+    if model and engine and model.presence.here and engine.presence.here and engine.changed < model.changed:
+        message = f"{quoted(engine.text)} was built before {quoted(model.text)} was last changed"
+        yield case.found(STALE_ENGINE, message, key="model-engine-file", hint="delete the engine")
+
+
+def no_calibration(case: RuleContext) -> Iterator[Finding]:
+    """network-mode=1 alone."""
+    if case.value("network-mode") == _INT8 and not case.value("int8-calib-file", ""):
+        message = "network-mode is 1, INT8, but there is no int8-calib-file: nvinfer builds an FP16 engine"
+        yield case.found(NO_CALIBRATION, message, key="network-mode")
+
+
+def implicit_batch(case: RuleContext) -> Iterator[Finding]:
+    """force-implicit-batch-dim=1 with ONNX."""
+    if case.value("force-implicit-batch-dim") and case.value("onnx-file", ""):
+        message = "force-implicit-batch-dim=1 with an ONNX model"
+        yield case.found(IMPLICIT_BATCH, message, key="force-implicit-batch-dim", hint="remove the line")
+
+
+def no_precision_flags(case: RuleContext) -> Iterator[Finding]:
+    """FP16 or INT8 where TensorRT has no flags for them."""
+    mode = case.value("network-mode")
+    if mode and not trtexec_accepts("--fp16", case.where.tensorrt):
+        message = f"network-mode is {mode}, {_MODES[mode]}, and TensorRT {case.where.tensorrt} has no such flag"
+        yield case.found(NO_PRECISION_FLAGS, message, key="network-mode")
+
+
+def hardware(case: RuleContext) -> Iterator[Finding]:
+    """Accelerators on a PC, a second GPU on a Jetson."""
+    platform = case.where.target.platform
+    if case.value("enable-dla") and platform != "jetson":
+        yield case.found(
+            HARDWARE, "enable-dla=1, but a discrete GPU has no DLA", key="enable-dla", hint="--platform jetson?"
+        )
+    if case.value("gpu-id") and platform == "jetson":
+        yield case.found(HARDWARE, f"gpu-id is {case.value('gpu-id')}, but a Jetson has GPU 0 only", key="gpu-id")
+
+
+def engine_name(case: RuleContext, onnx: str) -> str:
+    """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
+    mode = case.value("network-mode")
+    if mode == _INT8 and not _calibrated(case):
+        mode = 2
+    core = case.value("use-dla-core")
+    device = f"dla{core}" if case.value("enable-dla") and core >= 0 else f"gpu{case.value('gpu-id')}"
+    return f"{onnx}_b{case.value('batch-size')}_{device}_{_MODES[mode]}.engine"
+
+
+def _calibrated(case: RuleContext) -> bool:
+    """Whether there is a calibration table, as far as this machine can tell."""
+    file = case.files.get("int8-calib-file")
+    return (
+        file is not None and bool(case.value("int8-calib-file", "")) and (file.presence.here or not file.presence.sure)
+    )
+
+
+def _own_builder(case: RuleContext) -> bool:
+    """Whether a library, not nvinfer, may build the engine, and call it as it likes."""
+    if not case.value("custom-lib-path", ""):
+        return False
+    if case.value("engine-create-func-name", "") or case.value("custom-network-config", ""):
+        return True
+    return case.library is not None and not case.library.stock and case.library.has("NvDsInferCudaEngineGet")
+
+
+def _old_models(case: RuleContext) -> tuple[str, ...]:
+    """Keys of models that only old releases can build."""
+    from convert.nvinfer.targets import between, key_works_until  # rarely
+
+    keys = ("model-file", "uff-file")
+    return tuple(key for key in keys if between(case.where.target.deepstream, None, key_works_until(key)))
+
+
+def _beside(text: str, name: str) -> str:
+    """`name` in the folder of the path written as `text`."""
+    folder, slash, _ = text.rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
+CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (NO_ID, no_id),
+    (NOTHING_TO_BUILD, nothing_to_build),
+    (ENGINE_ONLY, engine_only),
+    (ENGINE_NAME, engine_name_differs),
+    (MISSING_FILE, missing_file),
+    (STALE_ENGINE, stale_engine),
+    (NO_CALIBRATION, no_calibration),
+    (IMPLICIT_BATCH, implicit_batch),
+    (NO_PRECISION_FLAGS, no_precision_flags),
+    (HARDWARE, hardware),
+)

@@ -1,0 +1,385 @@
+"""NVI009 to NVI019: keys and groups that nvinfer passes over, and values it takes for something else."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from convert.check.context import (
+    CLASSIFIER,
+    DETECTOR,
+    INSTANCES,
+    SEGMENTATION,
+    RuleContext,
+    RuleFunction,
+    key_of,
+    table_of,
+)
+from convert.check.rules.syntax import quoted
+from convert.findings import Level, Rule
+from convert.nvinfer.config_state import ATTRS_ALL
+from convert.nvinfer.keys import ATTRS, PROPERTY, key_named, keys, version
+from convert.nvinfer.targets import key_works_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from convert.findings import Finding
+    from convert.nvinfer.config_state import Entry
+    from convert.nvinfer.keys import Key
+
+__all__ = ["LEXICAL", "SEMANTIC"]
+
+UNKNOWN_KEY = Rule(
+    "NVI009",
+    Level.WARNING,
+    "nvinfer does not know a key",
+    why="It prints “Unknown or legacy key specified” among many other lines, and goes on without the key: a misspelt "
+    "key is as good as none.",
+    fix="correct the name, or remove the line",
+)
+
+UNKNOWN_GROUP = Rule(
+    "NVI010",
+    Level.WARNING,
+    "nvinfer never looks at a group",
+    why="Only [property], [class-attrs-all] and [class-attrs-<class id>] are read; other groups are passed over "
+    "without a word. In YAML, of two groups with one name only the first is read.",
+    fix="correct the name of the group, or put its keys where they belong",
+)
+
+UNREAD_ATTRS = Rule(
+    "NVI011",
+    Level.WARNING,
+    "class attributes are not read for this network-type",
+    why="[class-attrs-*] is read for detectors (0) and instance segmentation (3) only. In the config of a classifier "
+    "its thresholds do nothing at all; what is there is not even checked.",
+    fix="for a classifier write classifier-threshold into [property]; remove the group",
+)
+
+LEGACY = Rule(
+    "NVI012",
+    Level.NOTE,
+    "a key has an old name",
+    why="It still works, unless the new key is there, too: then the old one is ignored.",
+    fix="write the new key",
+)
+
+TOO_NEW = Rule(
+    "NVI013",
+    Level.WARNING,
+    "a key is newer than the DeepStream release",
+    why="An older nvinfer prints “Unknown or legacy key specified” and goes on without it.",
+    fix="use a newer DeepStream, or do without the key",
+)
+
+NEEDS = Rule(
+    "NVI014",
+    Level.WARNING,
+    "a key does nothing without, or beside, another one",
+    why="nvinfer reads it and never uses it, because another key is missing or wins over it.",
+    fix="give the other key, or remove this one",
+)
+
+NOT_FOR_TYPE = Rule(
+    "NVI015",
+    Level.NOTE,
+    "a key does nothing for this kind of engine",
+    why="Which keys are used depends on network-type (how the outputs are read) and process-mode (whole frames or "
+    "objects); the others are read and forgotten. What a secondary engine operates on is of no meaning in a primary "
+    "one: process-mode is 1 when it is left out.",
+    fix="check network-type and process-mode, or remove the key",
+)
+
+ESCAPE = Rule(
+    "NVI016",
+    Level.WARNING,
+    "a backslash was read as an escape",
+    why="In GKeyFile \\n, \\t, \\r and \\s are a line break, a tab, a carriage return and a blank; \\\\ is a "
+    "backslash. Any other letter behind a backslash makes nvinfer refuse the file.",
+    fix="write paths with /, or two backslashes",
+)
+
+YAML_VALUE = Rule(
+    "NVI017",
+    Level.WARNING,
+    "YAML gives nvinfer another value than it seems",
+    why="nvinfer's YAML parser takes what std::stoi makes of a text (3.7 is 3), cuts names in lists after 63 bytes, "
+    "and reads nothing behind a colon as the word null.",
+    fix="write the value out as nvinfer reads it",
+)
+
+SUPPRESSION = Rule(
+    "NVI018",
+    Level.WARNING,
+    "a waiver names a rule that does not exist",
+    why="A line `# check: ignore NVI014` waives that rule for the next line that is no comment, `# check: "
+    "ignore-file NVI014` for the whole file. This one waives nothing.",
+    fix="correct the rule's id; `ei-deepstream explain` lists them",
+)
+
+NO_EFFECT = Rule(
+    "NVI019",
+    Level.NOTE,
+    "a key does nothing in this DeepStream release",
+    why="nvinfer still reads it, but the code behind it is gone: since 7.1 workspace-size is not given to TensorRT, "
+    "and there is no builder for Caffe and UFF models.",
+    fix="remove the key; convert Caffe and UFF models to ONNX",
+)
+
+_KINDS: Final[Mapping[int, str]] = {
+    DETECTOR: "detectors",
+    CLASSIFIER: "classifiers",
+    SEGMENTATION: "segmentation",
+    INSTANCES: "instance segmentation",
+}
+_FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
+    **dict.fromkeys(
+        ("classifier-threshold", "classifier-type", "classifier-async-mode", "parse-classifier-func-name"),
+        frozenset({CLASSIFIER}),
+    ),
+    **dict.fromkeys(
+        ("segmentation-threshold", "segmentation-output-order", "parse-segmentation-func-name"),
+        frozenset({SEGMENTATION}),
+    ),
+    "parse-bbox-func-name": frozenset({DETECTOR}),
+    "parse-bbox-instance-mask-func-name": frozenset({INSTANCES}),
+    "cluster-mode": frozenset({DETECTOR, INSTANCES}),
+    "filter-out-class-ids": frozenset({DETECTOR, INSTANCES}),
+    "num-detected-classes": frozenset({DETECTOR, SEGMENTATION, INSTANCES}),
+}
+"""Keys that only some network-types use (the postprocessors of nvdsinfer_context_impl.cpp)."""
+_SECONDARY: Final = frozenset(
+    {
+        *("operate-on-gie-id", "operate-on-class-ids", "secondary-reinfer-interval"),
+        *("input-object-min-width", "input-object-min-height", "input-object-max-width", "input-object-max-height"),
+    }
+)
+"""Keys that only process-mode=2 uses (gstnvinfer.cpp)."""
+_BROKEN = re.compile(r"[\n\t\r]")
+_STOI = re.compile(r"\s*[+-]?[0-9]+")
+_YAML_ELEMENT: Final = 63  # bytes; parse_yaml
+
+
+# --- what stands in the file, whether it is accepted or not
+
+
+def unknown_key(case: RuleContext) -> Iterator[Finding]:
+    """Keys no release has, or not here."""
+    for entry in case.parsed.unknown:
+        if _newer(case, entry) or entry.key == "is-classifier":
+            continue
+        message = (
+            f"nvinfer does not know the key {quoted(entry.key)} in [{quoted(entry.group)}], and goes on without it"
+        )
+        yield case.found(UNKNOWN_KEY, message, at=case.at_key(entry), hint=_meant(case, entry))
+
+
+def unknown_group(case: RuleContext) -> Iterator[Finding]:
+    """Groups no element reads."""
+    refused = {fault.problem.line for fault in case.faults}
+    for unread in case.parsed.unread:
+        name = unread.section.name
+        if unread.section.line in refused:
+            continue
+        place = case.head()._replace(line=unread.section.line, column=unread.section.column)
+        if unread.why == "repeated":
+            message = f"{quoted(name)} was there before, and only the first one is read"
+            yield case.found(UNKNOWN_GROUP, message, at=place, hint="join the two")
+        elif unread.why == "unknown":
+            near = _closest(name, (PROPERTY, ATTRS_ALL))
+            hint = f"did you mean [{near}]?" if near else None
+            yield case.found(UNKNOWN_GROUP, f"nvinfer does not read the group [{quoted(name)}]", at=place, hint=hint)
+
+
+def legacy(case: RuleContext) -> Iterator[Finding]:
+    """Old names that still work, or are ignored beside the new one."""
+    for entry in case.parsed.entries:
+        key = key_of(entry)
+        if key is None or not key.legacy or entry.key in _DEAD or case.parsed.form not in key.formats:
+            continue
+        if not _is_read(case, entry):
+            continue
+        new = key.replaced_by
+        void = any(ignored.entry is entry for ignored in case.parsed.ignored) or entry in case.parsed.unknown
+        if void:
+            message = f"{entry.key} is ignored, because {new} is given"
+            yield case.found(LEGACY, message, at=case.at_key(entry), hint="remove it", level=Level.WARNING)
+        elif new:
+            yield case.found(
+                LEGACY, f"{entry.key} is an old name for {new}", at=case.at_key(entry), hint=f"write {new}"
+            )
+
+
+def too_new(case: RuleContext) -> Iterator[Finding]:
+    """Keys that a later release has."""
+    for entry in case.parsed.unknown:
+        if since := _newer(case, entry):
+            message = f"{entry.key} exists since DeepStream {since}; {case.parsed.release} passes over it"
+            yield case.found(TOO_NEW, message, at=case.at_key(entry))
+
+
+def suppression(case: RuleContext) -> Iterator[Finding]:
+    """`# check: ignore ...` with a misspelt id."""
+    for line, text in case.waivers:
+        message = f"there is no rule {quoted(text)}"
+        place = case.head()._replace(line=line, column=None)
+        yield case.found(SUPPRESSION, message, at=place, hint="`ei-deepstream explain` lists the rules")
+
+
+def escape(case: RuleContext) -> Iterator[Finding]:
+    """Control characters that came from a backslash."""
+    if case.parsed.form != "ini":
+        return
+    for entry in case.parsed.entries:
+        key = key_of(entry)
+        if (
+            key is None
+            or not (key.is_path or key.type == "string")
+            or "\\" not in entry.text
+            or not _is_read(case, entry)
+        ):
+            continue
+        plain = entry.text.replace("\\\\", "")
+        if found := re.search(r"\\[ntr]", plain):
+            meaning = {"n": "a line break", "t": "a tab", "r": "a carriage return"}[found[0][1]]
+            message = f"{entry.key}: {found[0]} is read as {meaning}"
+            yield case.found(ESCAPE, message, at=case.at_value(entry), hint="write / or two backslashes")
+
+
+def yaml_value(case: RuleContext) -> Iterator[Finding]:
+    """Conversions of the YAML parser that lose something."""
+    if case.parsed.form != "yaml":
+        return
+    for entry in case.parsed.entries:
+        key = key_of(entry)
+        if key is None or not _is_read(case, entry):
+            continue
+        message = ""
+        if entry.text == "null" and (key.is_path or key.type in {"string", "string-list"}):
+            message = f"nothing stands behind {entry.key}: nvinfer reads the word null"
+        elif key.element and key.type not in {"string", "id-list"} and not _STOI.fullmatch(entry.text):
+            read = _STOI.match(entry.text)
+            message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {read[0].strip()}" if read else ""
+        elif key.type == "string-list" and key.name != "layer-device-precision":
+            long = [name for name in entry.text.split(";") if len(name.encode()) > _YAML_ELEMENT]
+            message = f"{entry.key}: “{quoted(long[0])}” is cut after {_YAML_ELEMENT} bytes" if long else ""
+        elif key.name == "classifier-type" and len(entry.text.encode()) > _YAML_ELEMENT:
+            message = f"{entry.key} is cut after {_YAML_ELEMENT} bytes"
+        if message:
+            yield case.found(YAML_VALUE, message, at=case.at_value(entry))
+
+
+# --- what is not used in an accepted config
+
+
+def unread_attrs(case: RuleContext) -> Iterator[Finding]:
+    """[class-attrs-*] of a classifier."""
+    for unread in case.parsed.unread:
+        if unread.why == "network-type":
+            message = f"[{quoted(unread.section.name)}] is not read: network-type is {case.kind}"
+            place = case.head()._replace(line=unread.section.line, column=unread.section.column)
+            hint = "a classifier has classifier-threshold in [property]" if case.kind == CLASSIFIER else None
+            yield case.found(UNREAD_ATTRS, message, at=place, hint=hint)
+
+
+def needs(case: RuleContext) -> Iterator[Finding]:
+    """Keys whose partner is missing; a locale's keys; what mean-file wins over."""
+    for ignored in case.parsed.ignored:
+        if ignored.why == "locale":
+            message = f"{quoted(ignored.entry.key)} is a key for another language; nvinfer never sees it"
+            yield case.found(NEEDS, message, at=case.at_key(ignored.entry))
+    for key in _with_needs():
+        missing = [each for each in key.needs if not case.value(each)]
+        if missing and case.given(key.name) and case.value(key.name):
+            yield case.found(NEEDS, f"{key.name} does nothing without {' and '.join(missing)}", key=key.name)
+    if case.given("offsets") and case.value("mean-file", ""):
+        yield case.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets")
+
+
+def not_for_type(case: RuleContext) -> Iterator[Finding]:
+    """Keys of another network-type or process-mode."""
+    for entry in case.last.values():
+        if entry.group != PROPERTY:
+            continue
+        kinds = _FOR_TYPES.get(entry.key)
+        if kinds is not None and case.kind not in kinds and case.kind in _KINDS and _is_read(case, entry):
+            meant = " and ".join(_KINDS[kind] for kind in sorted(kinds))
+            message = f"{entry.key} is for {meant}; network-type is {case.kind}"
+            yield case.found(NOT_FOR_TYPE, message, at=case.at_key(entry))
+        elif entry.key in _SECONDARY and not case.is_secondary:
+            message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
+            hint = "write process-mode=2 if it looks at another engine's objects"
+            yield case.found(NOT_FOR_TYPE, message, at=case.at_key(entry), hint=hint, level=Level.WARNING)
+
+
+def no_effect(case: RuleContext) -> Iterator[Finding]:
+    """Keys whose code is gone."""
+    for entry in case.last.values():
+        until = key_works_until(entry.key) if entry.group == PROPERTY else None
+        if until is not None and version(case.parsed.release) > version(until) and _is_read(case, entry):
+            message = f"{entry.key} had an effect up to DeepStream {until}; {case.parsed.release} reads it and no more"
+            level = Level.WARNING if entry.key in _DEAD else Level.NOTE
+            hint = "only ONNX models are built: convert the model" if entry.key in _DEAD else "remove it"
+            yield case.found(NO_EFFECT, message, at=case.at_key(entry), hint=hint, level=level)
+
+
+_DEAD: Final = frozenset({"model-file", "proto-file", "uff-file", "uff-input-order", "uff-input-blob-name"})
+
+
+@cache
+def _with_needs() -> tuple[Key, ...]:
+    """Keys of [property] that need another one; those that need a library have a rule of their own."""
+    return tuple(key for key in keys() if key.group == PROPERTY and key.needs and "custom-lib-path" not in key.needs)
+
+
+def _newer(case: RuleContext, entry: Entry) -> str | None:
+    """The release that has the key, when it is a later one."""
+    key = key_of(entry)
+    if key is None or key.since is None or version(key.since) <= version(case.parsed.release):
+        return None
+    return key.since
+
+
+def _meant(case: RuleContext, entry: Entry) -> str | None:
+    table = table_of(entry.group)
+    other = ATTRS if table == PROPERTY else PROPERTY
+    if (key := key_of(entry)) is not None and case.parsed.form not in key.formats:
+        return f"YAML configs do not have it; write {key.replaced_by}" if key.replaced_by else "YAML configs lack it"
+    if key_named(entry.key, other):
+        return f"it belongs into [{PROPERTY if other == PROPERTY else ATTRS_ALL}]"
+    here = [key.name for key in keys() if key.group == table and key.exists_in(case.parsed.release)]
+    near = _closest(entry.key, here)
+    return f"did you mean {near}?" if near else None
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # only a misspelt name needs it
+
+    plain = {each.replace("-", "").lower(): each for each in names}
+    found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=0.75)
+    return plain[found[0]] if found else None
+
+
+def _is_read(case: RuleContext, entry: Entry) -> bool:
+    """Whether the entry stands in a group nvinfer reads."""
+    return entry.group == PROPERTY or entry.group not in case.unread
+
+
+LEXICAL: tuple[tuple[Rule, RuleFunction], ...] = (
+    (UNKNOWN_KEY, unknown_key),
+    (UNKNOWN_GROUP, unknown_group),
+    (LEGACY, legacy),
+    (TOO_NEW, too_new),
+    (ESCAPE, escape),
+    (YAML_VALUE, yaml_value),
+    (SUPPRESSION, suppression),
+)
+SEMANTIC: tuple[tuple[Rule, RuleFunction], ...] = (
+    (UNREAD_ATTRS, unread_attrs),
+    (NEEDS, needs),
+    (NOT_FOR_TYPE, not_for_type),
+    (NO_EFFECT, no_effect),
+)
+"""For accepted configs only."""

@@ -1,0 +1,316 @@
+"""NVI060 to NVI069: the label file, which nvinfer takes literally and for each kind of network otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Place, RuleContext, RuleFunction
+from convert.check.rules.syntax import quoted
+from convert.emit.files import LABEL_BYTES
+from convert.findings import Level, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.check.context import Labels
+    from convert.findings import Finding
+
+__all__ = ["CHECKS"]
+
+NO_LABELS = Rule(
+    "NVI060",
+    Level.WARNING,
+    "there is no label file",
+    why="A classifier whose class has no label attaches no metadata at all: nothing is shown, nothing is sent. "
+    "Objects of a detector are then without names.",
+    fix="write labelfile-path",
+)
+
+ONE_A_LINE = Rule(
+    "NVI061",
+    Level.ERROR,
+    "a classifier's labels stand one in a line",
+    why="Each line of a classifier's label file is for one output of the network, its labels separated by ;. With "
+    "one label a line only the first class ever has a label; frames and objects of the others get no metadata at all.",
+    fix="write all labels into one line: a;b;c",
+)
+
+SEVERAL_A_LINE = Rule(
+    "NVI062",
+    Level.WARNING,
+    "a detector's labels stand several in a line",
+    why="Line i of a detector's label file is class i, up to the first ;. What follows is never used.",
+    fix="write one label a line",
+)
+
+COUNTS = Rule(
+    "NVI063",
+    Level.WARNING,
+    "classes, labels and model do not agree",
+    why="Objects of classes from num-detected-classes on are dropped without a word; classes without a label have no "
+    "name, and with a classifier no metadata at all. A label too many shifts names, for example when the background "
+    "is in the file.",
+    fix="make num-detected-classes, the labels and the classes the model computes the same number",
+)
+
+CARRIAGE_RETURN = Rule(
+    "NVI064",
+    Level.WARNING,
+    "lines of the label file end in a carriage return",
+    why="nvinfer splits at line feeds only: files from Windows give labels that end in \\r, which are drawn as boxes "
+    "and compare unequal downstream.",
+    fix="save with Unix line ends",
+)
+
+ENCODING = Rule(
+    "NVI065",
+    Level.WARNING,
+    "the label file is not plain UTF-8",
+    why="A byte order mark becomes part of the first label; text in another encoding breaks drawing and JSON messages.",
+    fix="save as UTF-8 without a byte order mark",
+)
+
+EMPTY_LINE = Rule(
+    "NVI066",
+    Level.WARNING,
+    "an empty line in the label file shifts the classes behind it",
+    why="nvinfer skips empty lines: the next label takes the class of the empty one.",
+    fix="remove the line, or give the class a name",
+)
+
+BLANKS = Rule(
+    "NVI067",
+    Level.WARNING,
+    "there are blanks around a label",
+    why="nvinfer trims nothing: “a; b” are the labels “a” and “ b”. Downstream comparisons fail.",
+    fix="remove the blanks",
+)
+
+LONG_LABEL = Rule(
+    "NVI068",
+    Level.WARNING,
+    "a label is longer than DeepStream's metadata holds",
+    why="Labels are cut after 127 bytes (MAX_LABEL_SIZE 128).",
+    fix="use a shorter label",
+)
+
+DUPLICATE = Rule(
+    "NVI069",
+    Level.WARNING,
+    "two classes have the same label",
+    why="Downstream elements see the label's text: results of the two classes cannot be told apart.",
+    fix="rename one of them",
+)
+
+_BOM: Final = b"\xef\xbb\xbf"
+_ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
+_WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
+
+
+def no_labels(case: RuleContext) -> Iterator[Finding]:
+    """labelfile-path left out, or an empty file."""
+    if case.kind not in _WITH_LABELS:
+        return
+    silent = case.kind == CLASSIFIER and not case.function
+    effect = "no class has a label, so no metadata is attached" if silent else "objects have no names"
+    level = Level.ERROR if silent else Level.WARNING
+    if not case.value("labelfile-path", ""):
+        yield case.found(NO_LABELS, f"labelfile-path is not given: {effect}", level=level)
+    elif case.labels is not None and not case.labels.entries:
+        yield case.found(NO_LABELS, f"the label file is empty: {effect}", at=Place(case.labels.shown), level=level)
+
+
+def one_a_line(case: RuleContext) -> Iterator[Finding]:
+    """A detector's label file for a classifier."""
+    labels = _labels(case)
+    if labels is None or case.kind != CLASSIFIER or case.function:
+        return
+    if _is_one_a_line(case, labels):
+        count = len(labels.entries)
+        message = f"{count} lines with one label each: nvinfer takes them for {count} outputs, and labels class 0 only"
+        names = [names[0].rstrip("\r") for _, names in labels.entries[:3]] + (["..."] if count > 3 else [])
+        hint = f"write one line: {quoted(';'.join(names))}"
+        yield case.found(ONE_A_LINE, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
+
+
+def several_a_line(case: RuleContext) -> Iterator[Finding]:
+    """A classifier's label file for a detector."""
+    labels = _labels(case)
+    if labels is None or case.kind not in _ONE_NAME_A_LINE:
+        return
+    several = [(line, names) for line, names in labels.entries if len(_plain(names)) > 1]
+    if several:
+        line, names = several[0]
+        one = _is_one_line(labels)
+        message = f"of “{quoted(';'.join(names))}” only “{quoted(names[0])}” is used, for class "
+        message += str([number for number, _ in labels.entries].index(line))
+        level = Level.ERROR if one else Level.WARNING
+        yield case.found(SEVERAL_A_LINE, message, at=Place(labels.shown, line, 1), hint="one label a line", level=level)
+
+
+def counts(case: RuleContext) -> Iterator[Finding]:
+    """num-detected-classes, labels and head."""
+    if case.kind in _ONE_NAME_A_LINE:
+        yield from _counts_of_detector(case)
+    elif case.kind == CLASSIFIER and not case.function:
+        yield from _counts_of_classifier(case)
+
+
+def carriage_return(case: RuleContext) -> Iterator[Finding]:
+    """Windows line ends."""
+    labels = _labels(case)
+    if labels is None or b"\r" not in labels.data:
+        return
+    lines = [number for number, text in enumerate(labels.data.split(b"\n"), 1) if b"\r" in text]
+    count = f"{len(lines)} lines end" if len(lines) > 1 else "a line ends"
+    message = f"{count} in a carriage return, which becomes part of the label"
+    yield case.found(CARRIAGE_RETURN, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
+
+
+def encoding(case: RuleContext) -> Iterator[Finding]:
+    """Byte order marks and other encodings."""
+    labels = _labels(case)
+    if labels is None:
+        return
+    if labels.data.startswith(_BOM):
+        message = "the file begins with a byte order mark, which becomes part of the first label"
+        yield case.found(ENCODING, message, at=Place(labels.shown, 1, 1), hint="save without it")
+    try:
+        labels.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = labels.data.count(b"\n", 0, error.start) + 1
+        yield case.found(ENCODING, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
+
+
+def empty_line(case: RuleContext) -> Iterator[Finding]:
+    """Gaps between labels."""
+    labels = _labels(case)
+    if labels is None or case.kind == CLASSIFIER or not labels.entries:
+        return
+    last = labels.entries[-1][0]
+    empty = sorted(set(range(1, last)) - {line for line, _ in labels.entries})
+    if empty:
+        message = f"line {empty[0]} is empty; nvinfer skips it, and the labels behind it move up"
+        yield case.found(EMPTY_LINE, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
+
+
+def blanks(case: RuleContext) -> Iterator[Finding]:
+    """Labels that begin or end in a blank."""
+    labels = _labels(case)
+    if labels is None:
+        return
+    for line, names in labels.entries:
+        odd = [name for name in names if name.rstrip("\r").strip(" \t") != name.rstrip("\r")]
+        if odd:
+            message = f"the label is “{quoted(odd[0].rstrip(chr(13)))}”, blanks and all"
+            yield case.found(BLANKS, message, at=Place(labels.shown, line, 1), hint="remove the blanks")
+            return
+
+
+def long_label(case: RuleContext) -> Iterator[Finding]:
+    """More than the metadata holds."""
+    labels = _labels(case)
+    for line, names in labels.entries if labels else ():
+        for name in names if case.kind == CLASSIFIER else names[:1]:
+            if (size := len(name.encode())) > LABEL_BYTES:
+                message = f"“{quoted(name)}” has {size} bytes; {LABEL_BYTES} are kept"
+                yield case.found(LONG_LABEL, message, at=Place(labels.shown if labels else "", line, 1))
+                return
+
+
+def duplicate(case: RuleContext) -> Iterator[Finding]:
+    """The same name twice: for a classifier within a line, for a detector anywhere."""
+    labels = _labels(case)
+    if labels is None:
+        return
+    if case.kind == CLASSIFIER:
+        sets = [(line, _plain(names)) for line, names in labels.entries]
+    else:
+        sets = [(line, (names[0],)) for line, names in labels.entries]
+        sets = [(sets[0][0], tuple(names[0] for _, names in sets))] if sets else []
+    for line, names in sets:
+        for name, count in Counter(names).items():
+            if count > 1 and "\N{REPLACEMENT CHARACTER}" not in name:  # other bytes may differ
+                message = f"{count} classes are called “{quoted(name)}”"
+                yield case.found(DUPLICATE, message, at=Place(labels.shown, line, 1))
+                return
+
+
+def _counts_of_detector(case: RuleContext) -> Iterator[Finding]:
+    classes, labels = case.value("num-detected-classes"), _labels(case)
+    if classes and labels is not None and not _is_one_line(labels) and len(labels.entries) != classes:
+        have = len(labels.entries)
+        nameless = f"class {have} has" if have == classes - 1 else f"classes {have} to {classes - 1} have"
+        effect = f"{nameless} no name" if have < classes else "are there classes that are dropped, or a background?"
+        message = f"num-detected-classes is {classes}, {case.files['labelfile-path'].text} has {have} label"
+        message += f"{'s' if have != 1 else ''}: {effect}"
+        yield case.found(COUNTS, message, key="num-detected-classes")
+    head = _cov(case)
+    if classes and head is not None and head != classes:
+        effect = (
+            f"objects of classes {classes} to {head - 1} are dropped" if head > classes else "the others never occur"
+        )
+        message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
+        level = Level.ERROR if head > classes else Level.WARNING
+        yield case.found(COUNTS, message, key="num-detected-classes", level=level, hint=f"write {head}")
+
+
+def _counts_of_classifier(case: RuleContext) -> Iterator[Finding]:
+    labels = _labels(case)
+    if labels is None or case.model is None or _is_one_a_line(case, labels):
+        return
+    for output, (line, names) in zip(case.model.outputs, labels.entries, strict=False):
+        if output.dims is None or len(output.dims) < 2 or not isinstance(output.dims[1], int):
+            continue
+        classes, have = output.dims[1], len(_plain(names))
+        if classes in {1, have}:
+            continue  # one class: said by the rule on the output's shape
+        effect = "those without a label attach nothing" if have < classes else "the names may be shifted"
+        message = f"the output {quoted(output.name)} has {classes} classes, the line has {have} labels: {effect}"
+        level = Level.ERROR if have < classes else Level.WARNING
+        yield case.found(COUNTS, message, at=Place(labels.shown, line, 1), level=level)
+
+
+def _cov(case: RuleContext) -> int | None:
+    """Classes of the built-in detector parser's coverage output, where it is used and known."""
+    if case.model is None or case.kind != DETECTOR or case.function:
+        return None
+    found = [each for each in case.model.outputs if "cov" in each.name and each.dims and len(each.dims) == 4]
+    channels = found[-1].dims[1] if found and found[-1].dims else None
+    return channels if isinstance(channels, int) else None
+
+
+def _labels(case: RuleContext) -> Labels | None:
+    """The labels, where nvinfer reads them and there are any."""
+    return case.labels if case.labels and case.labels.entries else None
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels of a line without the empty one behind a `;` at its end."""
+    return names[:-1] if len(names) > 1 and names[-1] in {"", "\r"} else names
+
+
+def _is_one_a_line(case: RuleContext, labels: Labels) -> bool:
+    """Whether a classifier's labels stand one in a line (a network with as many outputs as lines may want it so)."""
+    lines = len(labels.entries)
+    outputs = len(case.model.outputs) if case.model else 1
+    return lines > outputs and all(len(_plain(names)) == 1 for _, names in labels.entries)
+
+
+def _is_one_line(labels: Labels) -> bool:
+    return len(labels.entries) == 1 and len(_plain(labels.entries[0][1])) > 1
+
+
+CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (NO_LABELS, no_labels),
+    (ONE_A_LINE, one_a_line),
+    (SEVERAL_A_LINE, several_a_line),
+    (COUNTS, counts),
+    (CARRIAGE_RETURN, carriage_return),
+    (ENCODING, encoding),
+    (EMPTY_LINE, empty_line),
+    (BLANKS, blanks),
+    (LONG_LABEL, long_label),
+    (DUPLICATE, duplicate),
+)

@@ -1,0 +1,391 @@
+"""NVI031 to NVI036 and NVI042: whether the ONNX model's inputs and outputs are what nvinfer feeds and reads.
+
+NVI028, NVI029 and NVI037 to NVI041: whether TensorRT can build what is inside of the model, for the batch size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from convert.check.context import CLASSIFIER, DETECTOR, FUNCTIONS, SEGMENTATION, RuleContext, RuleFunction
+from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
+from convert.check.rules.syntax import quoted
+from convert.findings import Level, Rule
+from convert.nvinfer.targets import opsets
+from convert.onnx_header import STANDARD_DOMAINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.findings import Finding
+    from convert.onnx_header import Header, Value
+
+
+__all__ = ["NETWORK_CHECKS", "ONNX_RUNTIME", "OPERATOR_CHECKS", "TENSORRT", "image"]
+
+
+DAMAGED = Rule(
+    "NVI031",
+    Level.ERROR,
+    "the ONNX file cannot be read",
+    why="It is cut off, is something else, is the pointer Git LFS leaves, or keeps its weights in a file beside it "
+    "that is not there. TensorRT cannot build an engine from it.",
+    fix="export or copy the model again, with the files that belong to it",
+)
+
+INPUT = Rule(
+    "NVI032",
+    Level.ERROR,
+    "the model's input is not one picture",
+    why="nvinfer feeds exactly one input with three dimensions behind the batch: “default input_layer is not a "
+    "image[CHW]”. More inputs need a library that fills them.",
+    fix="reshape a flat input inside the ONNX file; take other inputs out",
+)
+
+NHWC = Rule(
+    "NVI033",
+    Level.ERROR,
+    "the model's input is NHWC",
+    why="nvinfer takes the first dimension for the channels: “RGB/BGR input format specified but network input "
+    "channels is not 3”. With network-input-order=1 (since 6.0) and infer-dims=channels;height;width, both, it feeds "
+    "NHWC.",
+    fix="convert with the input as NCHW (tf2onnx: --inputs-as-nchw with the input's real name), or give both keys",
+)
+
+NOT_FLOAT = Rule(
+    "NVI035",
+    Level.ERROR,
+    "an input or output is not float32",
+    why="nvinfer writes float32 into the input buffer and reads float32 from the outputs without looking at their "
+    "type: with another one it writes past the buffer, and scores are garbage.",
+    fix="put a Cast behind the input and in front of the outputs, or export the float32 model",
+)
+
+OPEN_SIZE = Rule(
+    "NVI036",
+    Level.WARNING,
+    "the size of an output is open",
+    why="nvinfer makes its output buffers once, from sizes it must know when it starts; only the batch may vary.",
+    fix="export with fixed sizes, or without the post-processing that makes them vary",
+)
+
+REFUSED = Rule(
+    "NVI042",
+    Level.ERROR,
+    "nvinfer does not start with this config, model and labels",
+    why="The inference context, or the reading of its outputs on the first frame, fails for the reason given.",
+    fix="see the message",
+)
+
+# What other rules say better, by the key initialise names.
+_SAID: Final = frozenset(
+    {
+        *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
+        *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
+        *("output-blob-names", *FUNCTIONS.values()),
+    }
+)
+
+
+def damaged(case: RuleContext) -> Iterator[Finding]:
+    """No ONNX model, or only half of one."""
+    if case.model_error is not None:
+        hint = case.model_error.hint
+        yield case.found(DAMAGED, f"{case.model_path}: {case.model_error.message}", key="onnx-file", hint=hint)
+    for name in case.lacking:
+        message = f"{case.model_path} keeps weights in {quoted(name)}, which is not beside it"
+        yield case.found(DAMAGED, message, key="onnx-file", hint="copy that file along")
+
+
+def picture(case: RuleContext) -> Iterator[Finding]:
+    """One input, three dimensions behind the batch."""
+    if case.model is None or _from_meta(case):
+        return
+    inputs = case.model.inputs
+    if len(inputs) != 1:
+        names = ", ".join(quoted(each.name) for each in inputs) or "none"
+        if not (len(inputs) > 1 and _fills_inputs(case)):
+            yield case.found(INPUT, f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one", key="onnx-file")
+    if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
+        message = (
+            f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}; nvinfer needs [N, channels, height, width]"
+        )
+        yield case.found(INPUT, message, key="onnx-file")
+
+
+def nhwc(case: RuleContext) -> Iterator[Finding]:
+    """Channels last."""
+    source = image(case)
+    if source is None or not is_nhwc(source) or source.dims is None or _from_meta(case):
+        return
+    size = ";".join("?" if each is None else str(each) for each in (source.dims[3], *source.dims[1:3]))
+    order = case.value("network-input-order", None)
+    if order == 1 and all(case.value("infer-dims")):
+        return  # if the numbers fit is infer_dims' affair
+    shown = f"the model's input is {_shown(source)}, channels last"
+    if order is None:
+        message, hint = f"{shown}; DeepStream {case.parsed.release} feeds NCHW only", "convert the model to NCHW"
+    elif order == 1:
+        message, hint = f"{shown}: network-input-order=1 needs infer-dims, too", f"write infer-dims={size}"
+    else:
+        message = f"{shown}, and is fed channels first"
+        hint = f"convert it to NCHW, or write network-input-order=1 and infer-dims={size}"
+    yield case.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
+
+
+def infer_dims(case: RuleContext) -> Iterator[Finding]:
+    """infer-dims against the model."""
+    dims = tuple(case.value("infer-dims"))
+    source = image(case)
+    if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(case):
+        return
+    nhwc_order = case.value("network-input-order") == 1
+    sizes = source.dims[1:]
+    if not all(dims):
+        if not all(isinstance(each, int) for each in sizes):
+            message = f"the model's input is {_shown(source)}: without infer-dims no engine can be built"
+            yield case.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
+        return
+    if is_nhwc(source) and not nhwc_order:
+        return  # said by nhwc
+    wanted = (*dims[1:], dims[0]) if nhwc_order else dims
+    if any(isinstance(have, int) and have != want for have, want in zip(sizes, wanted, strict=True)):
+        right = (sizes[2], *sizes[:2]) if nhwc_order else sizes
+        message = f"infer-dims is {_list(dims)}, the model's input is {_shown(source)}"
+        hint = f"write infer-dims={_list(right)}" if all(isinstance(each, int) for each in right) else None
+        yield case.found(INFER_DIMS, message, key="infer-dims", hint=hint)
+
+
+def not_float(case: RuleContext) -> Iterator[Finding]:
+    """Types nvinfer does not look at."""
+    if case.model is None:
+        return
+    source = image(case)
+    if source is not None and source.dtype != "float" and not _from_meta(case):
+        message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
+        yield case.found(NOT_FLOAT, message, key="onnx-file")
+    if case.function or case.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
+        return
+    for output in case.model.outputs:
+        used = case.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
+        if used and output.dtype != "float":
+            message = f"the output {quoted(output.name)} is {output.dtype}; nvinfer reads it as float32"
+            yield case.found(NOT_FLOAT, message, key="onnx-file")
+
+
+def open_size(case: RuleContext) -> Iterator[Finding]:
+    """Outputs with free dimensions behind the batch."""
+    for output in case.model.outputs if case.model else ():
+        if output.dims is not None and not all(isinstance(each, int) for each in output.dims[1:]):
+            message = f"the output {quoted(output.name)} is {_shown(output)}: its size is not fixed"
+            yield case.found(OPEN_SIZE, message, key="onnx-file")
+
+
+def refused(case: RuleContext) -> Iterator[Finding]:
+    """What no other rule names."""
+    if case.start is None:
+        return
+    ended = case.start.verdict != "ok" or case.start.output_parser_failed
+    for problem in case.start.problems:
+        if ended and (problem.fatal or case.start.output_parser_failed) and problem.key not in _SAID:
+            yield case.found(REFUSED, problem.message, key=problem.key)
+
+
+def image(case: RuleContext) -> Value | None:
+    """The input the pictures go into: the first one."""
+    return case.model.inputs[0] if case.model and case.model.inputs else None
+
+
+def _from_meta(case: RuleContext) -> bool:
+    """Whether Gst-nvdspreprocess makes the input."""
+    return bool(case.value("input-tensor-from-meta"))
+
+
+def _fills_inputs(case: RuleContext) -> bool:
+    if not case.value("custom-lib-path", ""):
+        return False
+    return case.library is None or case.library.has("NvDsInferInitializeInputLayers")
+
+
+def _shown(value: Value) -> str:
+    dims = ("?" if each is None else str(each) for each in value.dims or ())
+    return f"[{', '.join(dims)}]"
+
+
+def _list(dims: tuple[object, ...]) -> str:
+    return ";".join(map(str, dims))
+
+
+NETWORK_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (DAMAGED, damaged),
+    (INPUT, picture),
+    (NHWC, nhwc),
+    (INFER_DIMS, infer_dims),
+    (NOT_FLOAT, not_float),
+    (OPEN_SIZE, open_size),
+    (REFUSED, refused),
+)
+
+
+STATIC_BATCH = Rule(
+    "NVI028",
+    Level.WARNING,
+    "batch-size is not the batch the model was exported with",
+    why="nvinfer overwrites the batch dimension of the ONNX file, also a fixed one. That works only if nothing "
+    "inside depends on it; otherwise the engine cannot be built, or an engine that trtexec built for a batch of 1 is "
+    "refused: “Backend has maxBatchSize 1 whereas 4 has been requested”, and built again.",
+    fix="export the model with a dynamic batch, or write the batch-size it was exported with",
+)
+
+BAKED_BATCH = Rule(
+    "NVI029",
+    Level.ERROR,
+    "the model has a batch of 1 built in",
+    why="A Reshape to [1, ...], or an output that is always [1, ...], fits one frame: with a larger batch-size the "
+    "engine cannot be built, or results of several frames are mixed up.",
+    fix="export with 0 or -1 in place of the 1; `ei-deepstream convert` does; or write batch-size=1",
+)
+
+OPERATOR = Rule(
+    "NVI037",
+    Level.WARNING,
+    "the model has an operator that does not go well with nvinfer",
+    why="Outputs of NonMaxSuppression and the like have a size that depends on the picture, which nvinfer cannot "
+    "take. Operators outside of ONNX, such as TFLite_Detection_PostProcess, need a TensorRT plugin of their own.",
+    fix="export boxes and scores as they are before the suppression; nvinfer suppresses itself (cluster-mode=2)",
+)
+
+OPSET = Rule(
+    "NVI038",
+    Level.WARNING,
+    "the ONNX opset is not what the target's TensorRT was made for",
+    why="TensorRT's ONNX parser may meet an operator in a form it does not know, and refuse the model.",
+    fix="export with an opset in the range the message names",
+)
+
+QUANTISED = Rule(
+    "NVI039",
+    Level.WARNING,
+    "the model is quantised",
+    why="nvinfer sets TensorRT's INT8 flag only with network-mode=1 and a calibration table, and TensorRT refuses "
+    "many forms of quantised ONNX models (zero points, int32 biases).",
+    fix="download the float32 model, and let TensorRT choose the precision (network-mode=2)",
+)
+
+ONNX_RUNTIME = Rule(
+    "NVI040",
+    Level.ERROR,
+    "ONNX Runtime refuses the model",
+    why="The graph is not valid: TensorRT will most likely refuse it, too. (Found with --onnxruntime.)",
+    fix="export the model again",
+)
+
+TENSORRT = Rule(
+    "NVI041",
+    Level.ERROR,
+    "TensorRT cannot build an engine from the model",
+    why="NVIDIA's own ONNX parser and engine builder, TensorRT-RTX on the CPU, refused it with the profile nvinfer "
+    "makes (batch 1 to batch-size). The TensorRT on the device is another one, but likely to agree. (Found with "
+    "--tensorrt.)",
+    fix="export with another opset, or without the operator the message names",
+)
+
+_OPEN: Final = frozenset({"NonMaxSuppression", "NonZero", "Unique", "TFLite_Detection_PostProcess"})
+_QUANTISED: Final = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "QLinearConv",
+        "QLinearMatMul",
+        "ConvInteger",
+        "MatMulInteger",
+    }
+)
+
+
+def static_batch(case: RuleContext) -> Iterator[Finding]:
+    """A fixed batch that is not batch-size."""
+    source = image(case)
+    size = case.value("batch-size")
+    if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
+        message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
+        yield case.found(STATIC_BATCH, message, key="batch-size", hint="export it with a dynamic batch")
+
+
+def baked_batch(case: RuleContext) -> Iterator[Finding]:
+    """A 1 in a Reshape, or an output without the batch."""
+    if case.model is None or case.value("batch-size") < 2:
+        return
+    size = case.value("batch-size")
+    for name, target in _reshapes(case.model):
+        message = (
+            f"batch-size is {size}, but the Reshape {quoted(name)} makes [{', '.join(map(str, target))}], one frame"
+        )
+        yield case.found(BAKED_BATCH, message, key="batch-size", hint="write batch-size=1, or export the model again")
+        return
+    source = image(case)
+    if source and source.dims and not isinstance(source.dims[0], int):
+        for output in case.model.outputs:
+            if output.dims and output.dims[0] == 1:
+                message = f"batch-size is {size}, but the output {quoted(output.name)} always has one row"
+                yield case.found(BAKED_BATCH, message, key="batch-size")
+
+
+def operator(case: RuleContext) -> Iterator[Finding]:
+    """NMS, and operators that are no ONNX."""
+    if case.model is None:
+        return
+    for op in sorted({node.op for node in case.model.nodes if node.op in _OPEN}):
+        yield case.found(OPERATOR, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
+    # TensorRT's own plugins are called EfficientNMS_TRT and the like; a library may bring others.
+    strange = {
+        (node.domain, node.op)
+        for node in case.model.nodes
+        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
+    }
+    for domain, op in sorted(strange):
+        message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
+        yield case.found(OPERATOR, message, key="onnx-file")
+
+
+def opset(case: RuleContext) -> Iterator[Finding]:
+    """Outside of the parser's range."""
+    if case.model is None or not case.model.opset:
+        return
+    low, high = opsets(case.where.tensorrt)
+    if not low <= case.model.opset <= high:
+        tensorrt = (
+            f"TensorRT {case.where.tensorrt} (DeepStream {case.where.target.deepstream}, {case.where.target.platform})"
+        )
+        message = f"the model has opset {case.model.opset}; the parser of {tensorrt} was made for {low} to {high}"
+        yield case.found(OPSET, message, key="onnx-file")
+
+
+def quantised(case: RuleContext) -> Iterator[Finding]:
+    """QDQ and integer operators."""
+    found = sorted({node.op for node in case.model.nodes if node.op in _QUANTISED}) if case.model else []
+    if found:
+        yield case.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
+
+
+def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Reshapes of what depends on the input to a first dimension of 1."""
+    flows = {each.name for each in model.inputs}
+    for node in model.nodes:
+        if flows.isdisjoint(node.inputs):
+            continue
+        flows.update(node.outputs)
+        if node.op == "Reshape" and len(node.inputs) > 1 and node.inputs[0] in flows:
+            target = model.integers.get(node.inputs[1])
+            if target and len(target) > 1 and target[0] == 1:
+                yield node.name or "".join(node.outputs[:1]), target
+
+
+OPERATOR_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (STATIC_BATCH, static_batch),
+    (BAKED_BATCH, baked_batch),
+    (OPERATOR, operator),
+    (OPSET, opset),
+    (QUANTISED, quantised),
+)

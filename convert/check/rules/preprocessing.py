@@ -1,0 +1,296 @@
+"""NVI034 and NVI050 to NVI055: the input's size, and its pixels: y = net-scale-factor * (x - offset), x = 0 to 255.
+
+NVI056: whether pictures reach the model in the shape it was trained on, as far as the model itself says.
+
+`ei-deepstream convert` records in the model's metadata_props, or in the bundle's report, how pictures were brought to
+size in training, and of a model that takes whole frames and crops them itself which frames and what it cuts out
+(`convert.report.OnnxMetadata`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from convert.check.app import number
+from convert.check.rules.syntax import quoted
+from convert.findings import Level, Rule
+from convert.report import OnnxMetadata
+from convert.types import ResizeMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.check.app import AppContext
+    from convert.check.context import RuleContext, RuleFunction
+    from convert.findings import Finding
+    from convert.onnx_header import Value
+
+
+__all__ = ["FRAMING", "FRAMING_CHECKS", "INFER_DIMS", "PIXEL_CHECKS", "is_nhwc", "shapes"]
+
+
+INFER_DIMS = Rule(
+    "NVI034",
+    Level.ERROR,
+    "infer-dims does not fit the model",
+    why="infer-dims is channels;height;width, whatever network-input-order says, without the batch. Another size "
+    "than the model's cannot be built (“setDimensions”), and a model with free height and width needs it (“dynamic "
+    "input is missing dimensions”).",
+    fix="write the model's own size",
+)
+
+COLOUR = Rule(
+    "NVI050",
+    Level.ERROR,
+    "model-color-format does not fit the number of channels",
+    why="RGB (0, also when left out) and BGR (1) need three channels, GRAY (2) needs one. Otherwise the element does "
+    "not start: “RGB/BGR input format specified but network input channels is not 3”.",
+    fix="write model-color-format=2 for one channel, 0 or 1 for three",
+)
+
+NO_SCALE = Rule(
+    "NVI051",
+    Level.WARNING,
+    "net-scale-factor is not given",
+    why="It is 1.0 then: the model gets pixels from 0 to 255. One that was trained on 0..1 sees white everywhere: no "
+    "boxes, nonsense scores, and no message.",
+    fix="write net-scale-factor=0.00392156862745098 (1/255) for 0..1, 0.00784313725490196 with "
+    "offsets=127.5;127.5;127.5 for -1..1, or 1.0 if the model was trained on 0..255",
+)
+
+ODD_SCALE = Rule(
+    "NVI052",
+    Level.WARNING,
+    "net-scale-factor is probably not what is meant",
+    why="0 and less switch scaling and offsets off without a word, which is the same as 1.0. A value near a power of "
+    "ten times 1/255, or 255 itself, is 1/255 typed wrong.",
+    fix="write 0.00392156862745098 for 1/255, 0.00784313725490196 for 1/127.5",
+)
+
+OFFSETS = Rule(
+    "NVI053",
+    Level.ERROR,
+    "there are not as many offsets as channels",
+    why="offsets holds one value a channel: three for RGB and BGR, one for GRAY. Otherwise the element does not "
+    "start: “Preprocessor set scale and offsets failed”.",
+    fix="write one offset for each channel",
+)
+
+ODD_OFFSETS = Rule(
+    "NVI054",
+    Level.WARNING,
+    "offsets are in another unit or order",
+    why="offsets are subtracted from pixels of 0 to 255 before they are scaled, in the network's channel order: "
+    "means of 0 to 1 hardly change anything, and ImageNet's means belong in the order of model-color-format.",
+    fix="multiply means of 0..1 by 255; write 123.68;116.78;103.94 for RGB, 103.94;116.78;123.68 for BGR",
+)
+
+MEAN_FILE = Rule(
+    "NVI055",
+    Level.ERROR,
+    "the mean file does not fit",
+    why="nvinfer reads a PPM picture (P3 or P6 header, raw bytes) of exactly the network's width and height; "
+    "otherwise the element does not start.",
+    fix="make a PPM of that size, or write offsets instead",
+)
+
+_GRAY: Final = 2
+_COLOURS: Final = frozenset({1, 3})
+_FORMATS: Final = {0: "RGB", 1: "BGR", 2: "GRAY"}
+_IMAGENET_RGB: Final = (123.7, 116.5, 103.8)
+_NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
+
+
+def zero_dims(case: RuleContext) -> Iterator[Finding]:
+    """infer-dims that nvinfer takes for none."""
+    dims = tuple(case.value("infer-dims"))
+    if any(dims) and not all(dims):
+        message = f"infer-dims {';'.join(map(str, dims))} holds a 0, so nvinfer takes none of it"
+        yield case.found(INFER_DIMS, message, key="infer-dims")
+
+
+def colour(case: RuleContext) -> Iterator[Finding]:
+    """Channels that the format does not have."""
+    channels = _channels(case)
+    if channels is None:
+        return
+    name = case.value("model-color-format")
+    if channels != (1 if name == _GRAY else 3):
+        message = f"model-color-format is {name}, {_FORMATS[name]}, but the network's input has {channels} channels"
+        hint = {1: "write model-color-format=2", 3: "write model-color-format=0 (RGB) or 1 (BGR)"}.get(channels)
+        yield case.found(COLOUR, message, key="model-color-format", hint=hint)
+
+
+def no_scale(case: RuleContext) -> Iterator[Finding]:
+    """net-scale-factor left out."""
+    if not case.given("net-scale-factor") and not case.value("input-tensor-from-meta"):
+        message = "net-scale-factor is not given: the model gets pixels from 0 to 255"
+        yield case.found(NO_SCALE, message, hint="write it out, also where 1.0 is meant")
+
+
+def odd_scale(case: RuleContext) -> Iterator[Finding]:
+    """Zero, negative, or 1/255 typed wrong."""
+    if not case.given("net-scale-factor"):
+        return
+    scale = case.number("net-scale-factor")
+    if not scale > 0 or math.isinf(scale):
+        message = f"net-scale-factor is {case.value('net-scale-factor')}: scaling and offsets are switched off"
+        if math.isinf(scale) and scale > 0:
+            message = "net-scale-factor is infinite"
+        yield case.found(ODD_SCALE, message, key="net-scale-factor")
+        return
+    if meant := _meant(scale):
+        message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
+        yield case.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.00392156862745098")
+
+
+def offsets(case: RuleContext) -> Iterator[Finding]:
+    """One for each channel."""
+    channels = _channels(case)
+    count = len(case.value("offsets"))
+    scale = case.number("net-scale-factor")
+    if channels is not None and count not in {0, channels} and scale > 0:
+        message = f"there are {count} offsets for {channels} channel{'s' if channels > 1 else ''}"
+        yield case.found(OFFSETS, message, key="offsets")
+
+
+def odd_offsets(case: RuleContext) -> Iterator[Finding]:
+    """Means of 0..1, or in the other order."""
+    means = [float(each) for each in case.value("offsets")]
+    if not means or not case.number("net-scale-factor") > 0:
+        return
+    if any(means) and all(0 <= each <= 1 for each in means):
+        hint = "write " + ";".join(f"{each * 255:g}" for each in means)
+        yield case.found(ODD_OFFSETS, "offsets are between 0 and 1, but pixels go up to 255", key="offsets", hint=hint)
+        return
+    order = _FORMATS[case.value("model-color-format")]
+    wrong = _IMAGENET_RGB if order == "BGR" else _IMAGENET_RGB[::-1]
+    if order != "GRAY" and len(means) == 3 and all(abs(a - b) < _NEAR for a, b in zip(means, wrong, strict=True)):
+        other = "RGB" if order == "BGR" else "BGR"
+        message = f"offsets are ImageNet's means in the order {other}, but model-color-format is {order}"
+        yield case.found(ODD_OFFSETS, message, key="offsets", hint="turn the offsets round, or change the format")
+
+
+def mean_file(case: RuleContext) -> Iterator[Finding]:
+    """A picture that does not fit."""
+    file = case.files.get("mean-file")
+    if case.start is None or file is None or not file.presence.here:
+        return
+    for problem in case.start.problems:
+        if problem.key == "mean-file":
+            yield case.found(MEAN_FILE, problem.message, key="mean-file")
+
+
+def is_nhwc(source: Value) -> bool:
+    """Whether an input has its channels last, as far as its shape tells."""
+    if source.dims is None or len(source.dims) != 4:
+        return False
+    return source.dims[3] in _COLOURS and source.dims[1] not in _COLOURS
+
+
+def _channels(case: RuleContext) -> int | None:
+    """Channels of the network; None where they are not known, or another rule says that they cannot be."""
+    if case.network is None or case.value("input-tensor-from-meta"):
+        return None
+    source = case.model.inputs[0] if case.model and case.model.inputs else None
+    feeds_nhwc = case.value("network-input-order") == 1 and all(case.value("infer-dims"))
+    return None if source and is_nhwc(source) and not feeds_nhwc else case.network[0]
+
+
+def _meant(scale: float) -> str | None:
+    """ "1/255" where `scale` looks like it, mistyped."""
+    if abs(scale - 255) < 1e-3 or abs(scale - 256) < 1e-3:
+        return "1/255"
+    times = scale * 255
+    if abs(times - 1) < 0.04:
+        # 1/256 is another habit, and 0.00392 is near enough.
+        return "1/255" if abs(times - 1) > 0.0005 and abs(scale * 256 - 1) > 1e-4 else None
+    power = math.log10(times)
+    return "1/255" if abs(power - round(power)) < 0.003 and abs(round(power)) <= 3 else None
+
+
+PIXEL_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (INFER_DIMS, zero_dims),
+    (COLOUR, colour),
+    (NO_SCALE, no_scale),
+    (ODD_SCALE, odd_scale),
+    (OFFSETS, offsets),
+    (ODD_OFFSETS, odd_offsets),
+    (MEAN_FILE, mean_file),
+)
+
+
+FRAMING = Rule(
+    "NVI056",
+    Level.WARNING,
+    "pictures reach the model in another shape than in training",
+    why="The model says how its training pictures were brought to size. Squashed where there were black bars, with "
+    "bars where they were squashed, or cropped in the wrong place they are recognised worse, without a message.",
+    fix="write maintain-aspect-ratio=1 and symmetric-padding=1 for a model trained with fit longest axis, otherwise "
+    "maintain-aspect-ratio=0; feed a model that crops whole frames with frames of the shape it was made for",
+)
+
+_SAME: Final = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
+_KEEP: Final = "maintain-aspect-ratio"
+_CENTRED: Final = "symmetric-padding"
+
+
+def framing(case: RuleContext) -> Iterator[Finding]:
+    """The keys against what the model says."""
+    if case.model is None or case.value("input-tensor-from-meta"):
+        return
+    recorded = OnnxMetadata.parse(case.model.metadata)
+    if recorded.crop:
+        yield from _whole_frames(case, str(recorded.frame or ""), recorded.crop[2:])
+    elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
+        yield from _fitted(case)
+    elif recorded.resize_mode is ResizeMode.SQUASH and case.value(_KEEP):
+        message = f"{_KEEP} is 1, but the model was trained on squashed pictures"
+        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+
+
+def shapes(app: AppContext) -> Iterator[Finding]:
+    """The frames that [streammux] makes, against those the primary engine's model was made for."""
+    width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
+    if not width or not height or width < 0 or height < 0:
+        return
+    for engine in app.engines:
+        model = engine.case.model if engine.case else None
+        frame = OnnxMetadata.parse(model.metadata).frame if model else None
+        if frame is None or not engine.gie.primary or abs(width / height / float(frame.aspect) - 1) < _SAME:
+            continue
+        message = (
+            f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
+        )
+        hint = f"write width={frame.pixels[0]} and height={frame.pixels[1]}, or convert for the frames there are"
+        yield app.found(FRAMING, message, app.file.place("streammux", "width"), hint)
+
+
+def _whole_frames(case: RuleContext, frame: str, size: tuple[int, int]) -> Iterator[Finding]:
+    """Of a model that cuts `size`, width and height, out of the middle of whole frames."""
+    takes = f"the model takes whole frames of {quoted(frame)} and cuts {size[0]}x{size[1]} out of their centre"
+    if case.is_secondary:
+        hint = "convert once more without --frame for objects, or write process-mode=1"
+        yield case.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
+    elif case.value(_KEEP):
+        message = f"{takes}; with {_KEEP}=1 they lie elsewhere in its input"
+        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+    dims = tuple(case.value("infer-dims"))
+    if dims[1:] == size[::-1]:
+        message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
+        yield case.found(FRAMING, message, key="infer-dims", hint="write the size of the model's input")
+
+
+def _fitted(case: RuleContext) -> Iterator[Finding]:
+    """Of a model that was trained on pictures between black bars."""
+    bars = "the model was trained on whole pictures between black bars"
+    if not case.value(_KEEP):
+        message = f"{_KEEP} is 0, but {bars}"
+        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=1 and {_CENTRED}=1")
+    elif not case.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
+        message = f"{_CENTRED} is 0, but {bars} on both sides"
+        yield case.found(FRAMING, message, key=_CENTRED, hint=f"write {_CENTRED}=1")
+
+
+FRAMING_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = ((FRAMING, framing),)

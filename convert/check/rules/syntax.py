@@ -1,0 +1,402 @@
+"""NVI001 to NVI008: what nvinfer's parser refuses, and what it reads otherwise than it looks.
+
+What a refused value was probably meant to be.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from convert.check.context import Fault, RuleContext, RuleFunction, key_of
+from convert.findings import Level, Rule
+from convert.nvinfer.config import YAML_SINCE
+from convert.nvinfer.config_state import Reason, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from convert.findings import Finding
+    from convert.nvinfer.config_state import Entry, Problem
+    from convert.nvinfer.keys import Key
+
+
+__all__ = [
+    "CHECKS",
+    "COMMENT",
+    "QUOTES",
+    "REFUSED_FILE",
+    "REFUSED_VALUE",
+    "TRAILING_BLANK",
+    "as_list",
+    "hint_for",
+    "is_plain",
+    "is_quoted",
+    "quoted",
+    "replacement",
+    "value_and_comment",
+]
+
+
+_LONGEST: Final = 200  # characters of a value that may be a number or a list of some
+_TEXT_TYPES: Final = frozenset({"string", "string-list", "path", "path-list", "pairs"})
+# In text only a # behind a blank is a comment for sure: C#, issue#4, page.html#part.
+_COMMENT_IN_TEXT = re.compile(r"^(?P<value>.*?\S)[ \t]+(?P<words>#.*)$", re.DOTALL)
+_COMMENT = re.compile(r"^(?P<value>[^#]*?\S)[ \t]*(?P<words>#.*)$", re.DOTALL)
+_FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
+_COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
+_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
+_WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
+BOOLEANS: Final = {
+    **dict.fromkeys(("true", "yes", "on", "enable", "enabled", "y"), "1"),
+    **dict.fromkeys(("false", "no", "off", "disable", "disabled", "n"), "0"),
+}
+"""Words for yes and no, in lower case, and what nvinfer takes for them."""
+
+
+def value_and_comment(text: str, kind: str) -> tuple[str, str]:
+    """`text` of a key of type `kind` in two: the value meant, and what was meant as a comment, "" for none."""
+    match = (_COMMENT_IN_TEXT if kind in _TEXT_TYPES else _COMMENT).match(text)
+    return (text, "") if match is None else (match["value"], match["words"])
+
+
+def is_plain(text: str) -> bool:
+    """Whether a path is written as paths are: without blanks at the end, quotation marks, or a comment."""
+    return text == text.rstrip(" \t") and not is_quoted(text) and not value_and_comment(text, "path")[1]
+
+
+def is_quoted(text: str) -> bool:
+    """Whether there are quotation marks around `text`."""
+    text = text.strip(" \t")
+    return len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
+
+
+def quoted(text: str) -> str:
+    """`text` short and printable, for a message."""
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:80])
+    return shown + ("…" if len(text) > 80 else "")
+
+
+def as_list(text: str) -> str | None:
+    """Numbers in any notation as nvinfer wants them, 3;96;96; None: no list of numbers."""
+    match = _LIST.fullmatch(text)
+    return None if match is None else ";".join(re.findall(r"-?[0-9.]+", match[1]))
+
+
+def replacement(entry: Entry, problem: Problem) -> str | None:
+    """What a refused value means, as nvinfer wants it; None: that takes a person to say."""
+    key = key_of(entry)
+    if key is None or len(entry.text) > _LONGEST:
+        return None
+    return _as_dims(key, entry.text) or _as_list(key, entry.text, problem) or _as_number(key, entry.text)
+
+
+def hint_for(entry: Entry | None, problem: Problem) -> str | None:
+    """What to write instead, where that can be guessed."""
+    key = None if entry is None else key_of(entry)
+    if entry is None or key is None:
+        return None
+    if key.name == "topk" and problem.reason is Reason.RANGE:
+        return "leave topk out for no limit: the default, -1, cannot be written"
+    if key.name in {"operate-on-class-ids", "filter-out-class-ids"} and problem.reason is Reason.RANGE:
+        return "leave the key out for all classes"
+    if found := replacement(entry, problem):
+        why = (
+            "channels;height;width without the batch: "
+            if key.name == "infer-dims" and entry.text.count(";") == 3
+            else ""
+        )
+        why = "nvinfer does not calculate: " if "/" in entry.text else why
+        return f"{why}write {found}"
+    return _choices(key, problem)
+
+
+def _as_dims(key: Key, text: str) -> str | None:
+    """infer-dims with the batch in front, without it."""
+    numbers = (as_list(text) or "").split(";") if key.name == "infer-dims" else []
+    return ";".join(numbers[1:]) if len(numbers) == 4 else None
+
+
+def _as_list(key: Key, text: str, problem: Problem) -> str | None:
+    if not key.type.endswith("list"):
+        return None
+    found = as_list(text)
+    # Only YAML minds a separator at the end.
+    right = text.rstrip(";") if problem.reason is not Reason.LENGTH else text
+    return found if found != right else None
+
+
+def _as_number(key: Key, text: str) -> str | None:
+    word = text.strip().strip("\"'").lower()
+    if key.type == "boolean":
+        return BOOLEANS.get(word)
+    if key.type in {"float", "double"}:
+        if (match := _FRACTION.fullmatch(text)) and float(match[2]):
+            return repr(float(match[1]) / float(match[2]))
+        if match := _COMMA.fullmatch(text):
+            return f"{match[1]}.{match[2]}"
+    if key.type in {"integer", "unsigned"} and (match := _WHOLE.fullmatch(text)):
+        return match[1]
+    return None
+
+
+def _choices(key: Key, problem: Problem) -> str | None:
+    if key.values and problem.reason is not Reason.RANGE:
+        return "one of " + ", ".join(f"{value} ({meaning})" for value, meaning in key.values.items())
+    return "write 0 or 1" if key.type == "boolean" else None
+
+
+REFUSED_FILE = Rule(
+    "NVI001",
+    Level.ERROR,
+    "the file is no config that nvinfer can read",
+    why="INI files are read by GLib's GKeyFile: every line is a [group], a key=value or a # comment. One other line "
+    "(a comment with ;, text before the first group, a byte order mark) and the whole file is refused; so is a file "
+    "without [property]. The element then does not start: “Configuration file parsing failed”.",
+    fix="write comments with # on lines of their own; save as UTF-8 without a byte order mark; begin with [property]",
+)
+
+REFUSED_VALUE = Rule(
+    "NVI002",
+    Level.ERROR,
+    "nvinfer refuses a value",
+    why="A value of the wrong type, out of range, or a list of the wrong length ends the reading of the file, and "
+    "the element does not start. nvinfer names the key at most, never the line.",
+    fix="write a value the key takes: decimals with a point, lists with ; between the elements, no arithmetic, no "
+    "units",
+)
+
+DIES = Rule(
+    "NVI003",
+    Level.ERROR,
+    "reading the config ends the whole process",
+    why="nvinfer's parser catches no C++ exception: some values, most of them in YAML files (true instead of 1, a "
+    "list in brackets, nothing behind the colon), end the application, not just the element.",
+    fix="write booleans as 0 or 1, lists as 1;2;3 without brackets, class ids from 0 on",
+)
+
+COMMENT = Rule(
+    "NVI004",
+    Level.WARNING,
+    "a comment behind a value",
+    why="GKeyFile has no inline comments. Behind text and paths the comment becomes part of the value; behind "
+    "decimals and booleans it makes nvinfer refuse the file; only behind integers, with a blank in between, it is "
+    "passed over.",
+    fix="put the comment on a line of its own, above the key",
+)
+
+TRAILING_BLANK = Rule(
+    "NVI005",
+    Level.WARNING,
+    "a blank behind a value",
+    why="GKeyFile keeps blanks at the end of a line. A path with one names another file, and a decimal with one is "
+    "refused; integers and booleans tolerate it.",
+    fix="remove the blank",
+)
+
+QUOTES = Rule(
+    "NVI006",
+    Level.WARNING,
+    "quotation marks become part of the value",
+    why='GKeyFile knows no quotes: onnx-file="a.onnx" names a file that begins with a quotation mark. Blanks in '
+    "paths need no quotes.",
+    fix="remove the quotation marks",
+)
+
+UNNOTICED = Rule(
+    "NVI007",
+    Level.WARNING,
+    "nvinfer does not notice that it cannot read a value",
+    why="For a few keys nvinfer forgets to look whether the value could be read. It takes 0, and the next key that "
+    "it does check may be refused for it.",
+    fix="write a number",
+)
+
+REPEATED = Rule(
+    "NVI008",
+    Level.WARNING,
+    "a key is written more than once",
+    why="Of several lines with one key only the last counts, wherever in the file its group goes on.",
+    fix="keep the line that is meant",
+)
+
+_COMMENT_LINE = re.compile(rb"[ \t]*(;|//)")
+_YAML_SUFFIXES: Final = (".yml", ".yaml")
+_BOM: Final = b"\xef\xbb\xbf"
+_TEXTS: Final = frozenset({"string", "string-list", "pairs"})
+_PATHS: Final = frozenset({"path", "path-list"})
+
+
+def refused_file(case: RuleContext) -> Iterator[Finding]:
+    """No config at all, or a line that is none."""
+    for fault in case.faults:
+        if fault.verdict is Verdict.REJECTED and fault.entry is None and fault.problem.reason is not Reason.GROUP:
+            yield _at(case, fault, REFUSED_FILE, fault.problem.message, _file_hint(case, fault))
+
+
+def refused_value(case: RuleContext) -> Iterator[Finding]:
+    """A value, or the name of a class group."""
+    for fault in case.faults:
+        if fault.verdict is not Verdict.REJECTED or (fault.entry is None and fault.problem.reason is not Reason.GROUP):
+            continue
+        if _cause(case, fault) is None:
+            yield _at(case, fault, REFUSED_VALUE, fault.problem.message, hint_for(fault.entry, fault.problem))
+
+
+def dies(case: RuleContext) -> Iterator[Finding]:
+    """An uncaught exception."""
+    for fault in case.faults:
+        if fault.verdict is Verdict.ABORTS:
+            message = f"{fault.problem.message}; nothing catches that, and the process dies"
+            yield _at(case, fault, DIES, message, hint_for(fault.entry, fault.problem))
+
+
+def comment(case: RuleContext) -> Iterator[Finding]:
+    """`key=value # words`."""
+    for fault in case.faults:
+        if _cause(case, fault) is COMMENT:
+            hint = "put the comment on a line of its own"
+            yield _at(
+                case, fault, COMMENT, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
+            )
+    unread = {problem.line for problem in case.parsed.problems if problem.reason is Reason.UNREADABLE}
+    for entry, kind in _readable(case):
+        value, words = value_and_comment(entry.text, kind)
+        if not words:
+            continue
+        if kind in _PATHS:
+            message, level = (
+                f"{entry.key} names a file called “{quoted(entry.text)}”, comment and all",
+                Level.ERROR,
+            )
+        elif kind in _TEXTS:
+            message, level = f"{entry.key} is “{quoted(entry.text)}”, comment and all", Level.WARNING
+        elif entry.line in unread:
+            message, level = f"{entry.key}: the comment is part of the value, and nvinfer takes 0", Level.WARNING
+        else:
+            message, level = (
+                f"{entry.key}: the comment behind {value} is tolerated, because it is an integer",
+                Level.NOTE,
+            )
+        yield case.found(
+            COMMENT, message, at=case.at_value(entry), hint="put the comment on a line of its own", level=level
+        )
+
+
+def trailing_blank(case: RuleContext) -> Iterator[Finding]:
+    """`key=value `."""
+    for fault in case.faults:
+        if _cause(case, fault) is TRAILING_BLANK:
+            message = f"{fault.problem.message}: there is a blank behind it"
+            yield _at(case, fault, TRAILING_BLANK, message, "remove the blank", Level.ERROR)
+    for entry, kind in _readable(case):
+        if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
+            continue
+        if kind in _PATHS:
+            message, level = f"{entry.key} names a file whose name ends in a blank", Level.ERROR
+        elif kind in _TEXTS:
+            message, level = f"{entry.key} ends in a blank", Level.WARNING
+        else:
+            message, level = f"{entry.key}: the blank behind the value is tolerated", Level.NOTE
+        yield case.found(TRAILING_BLANK, message, at=case.at_value(entry), hint="remove the blank", level=level)
+
+
+def quotes(case: RuleContext) -> Iterator[Finding]:
+    """`key="value"`."""
+    for fault in case.faults:
+        if _cause(case, fault) is QUOTES:
+            yield _at(case, fault, QUOTES, fault.problem.message, "remove the quotation marks", Level.ERROR)
+    for entry, kind in _readable(case):
+        if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
+            level = Level.ERROR if kind in _PATHS else Level.WARNING
+            message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
+            yield case.found(QUOTES, message, at=case.at_value(entry), hint="remove them", level=level)
+
+
+def unnoticed(case: RuleContext) -> Iterator[Finding]:
+    """Errors that wait for a later key."""
+    for problem in case.parsed.problems:
+        if problem.reason is Reason.UNREADABLE:
+            yield UNNOTICED.found(problem.message, path=case.parsed.path, line=problem.line, column=problem.column)
+
+
+def repeated(case: RuleContext) -> Iterator[Finding]:
+    """Lines that another line makes void."""
+    for ignored in case.parsed.ignored:
+        if ignored.why == "overwritten":
+            entry = ignored.entry
+            last = case.last.get((entry.group, entry.key))
+            message = f"{entry.key} is written again in line {last.line if last else 0}, and only that counts"
+            yield case.found(REPEATED, message, at=case.at_key(entry))
+
+
+def _readable(case: RuleContext) -> Iterable[tuple[Entry, str]]:
+    """The entries of an INI file that nvinfer reads and accepts, with the type of their key."""
+    if case.parsed.form != "ini":
+        return
+    for entry in case.parsed.entries:
+        key = key_of(entry)
+        if key is not None and entry.group not in case.unread:
+            yield entry, key.type
+
+
+def _cause(case: RuleContext, fault: Fault) -> Rule | None:
+    """The rule that says better why a value is refused."""
+    entry = fault.entry
+    if entry is None or fault.verdict is not Verdict.REJECTED or case.parsed.form != "ini":
+        return None
+    if fault.problem.reason is not Reason.TYPE:
+        return None
+    key = key_of(entry)
+    kind = "" if key is None else key.type
+    if value_and_comment(entry.text, kind)[1]:
+        return COMMENT
+    if is_quoted(entry.text):
+        return QUOTES
+    # Without the blank it would be fine, or have another fault that is found then.
+    return TRAILING_BLANK if entry.text.rstrip(" \t") != entry.text and entry.text.strip(" \t") else None
+
+
+def _file_hint(case: RuleContext, fault: Fault) -> str | None:
+    line = fault.problem.line
+    text = case.data.split(b"\n")[line - 1] if line else b""
+    if case.parsed.form == "ini" and case.parsed.path.lower().endswith(_YAML_SUFFIXES):
+        late = f"DeepStream reads YAML since {YAML_SINCE}; this is for {case.parsed.release}"
+        wrong = "only .yml and .yaml in lower case are read as YAML: rename the file"
+        return late if case.parsed.path.endswith(_YAML_SUFFIXES) else wrong
+    if text.startswith(_BOM):
+        return "save the file without a byte order mark"
+    if _COMMENT_LINE.match(text):
+        return "a comment begins with #"
+    if fault.problem.reason is Reason.NO_PROPERTY:
+        return _group_hint(case)
+    if text.strip() and b"=" not in text and b"[" not in text:
+        return "begin it with # if it is a comment; a value cannot go on in the next line"
+    return None
+
+
+def _group_hint(case: RuleContext) -> str:
+    names = {section.name for section in case.parsed.sections}
+    if names & {"application", "primary-gie", "source0", "streammux"}:
+        return "this looks like a config of deepstream-app itself; name the file behind its config-file="
+    near = [name for name in sorted(names) if name.strip().lower() in {"property", "properties", "propery"}]
+    return f"[{near[0]}] should be [property]" if near else "nvinfer's keys stand in the group [property]"
+
+
+def _at(
+    case: RuleContext, fault: Fault, rule: Rule, message: str, hint: str | None, level: Level | None = None
+) -> Finding:
+    problem = fault.problem
+    return rule.found(message, path=case.parsed.path, line=problem.line, column=problem.column, hint=hint, level=level)
+
+
+CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
+    (REFUSED_FILE, refused_file),
+    (REFUSED_VALUE, refused_value),
+    (DIES, dies),
+    (COMMENT, comment),
+    (TRAILING_BLANK, trailing_blank),
+    (QUOTES, quotes),
+    (UNNOTICED, unnoticed),
+    (REPEATED, repeated),
+)

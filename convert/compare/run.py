@@ -1,0 +1,611 @@
+"""Compares what DeepStream shows with what Edge Impulse answers, picture by picture.
+
+Why two answers differ: the fewest things that must be done as Edge Impulse does them for the difference to go.
+
+All are done its way first, which gives its answer; then one after the other is done nvinfer's way again, and stays so
+where the answer does not change. What is left is needed, each of it. Where one of two things would do, the order
+decides, and it ends with what a user can do most about: what cannot be set in a config is tried first.
+
+Which of DeepStream's objects is which of Edge Impulse's, and whether two answers are the same.
+
+Boxes of one object overlap by half or more (intersection over union, as PASCAL VOC counts). FOMO's are cells of a grid
+and tell a place, no size: as for Edge Impulse's own merging, cells that touch are one object.
+
+How each side does each thing, and what to do about a cause, in words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert import compare as rules
+from convert.compare import Cause, Comparison, Pair, Reason, Row, Step, Verdict
+from convert.compare.sides import Both, Mixed, causes_of, load_shown, read_trained
+from convert.heads import head
+from convert.heads.boxes import OVERLAP
+from convert.images.scaling import place, place_as_sdk
+from convert.isolation import Worker
+from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
+from convert.types import ResizeMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.compare import Answer, Score, Seen
+    from convert.findings import Finding
+    from convert.images.scaling import Placement, Rect
+    from convert.simulate.engine import LoadedEngine
+
+
+__all__ = ["TOLERANCE", "Against", "Measure", "Telling", "against", "compare", "pairs_of", "why"]
+
+
+_SAME = 0.5
+_ELSEWHERE = 2.0  # pixels of the network's picture; Edge Impulse cuts edges to whole ones, nvinfer does not
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What counts as a difference.
+
+    Attributes:
+        detects: objects are compared, not labels of the whole picture.
+        cells: boxes are cells of a grid.
+        tolerance: of a score.
+        pixel: the length of a pixel of the network's picture in pixels of the picture.
+    """
+
+    detects: bool
+    cells: bool
+    tolerance: float
+    pixel: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Two answers side by side; `largest` difference of two scores."""
+
+    verdict: Verdict
+    pairs: tuple[Pair, ...]
+    largest: float
+
+
+def compare(ours: Answer, theirs: Answer, measure: Measure) -> Outcome:
+    """DeepStream's answer against Edge Impulse's."""
+    if not measure.detects:
+        largest = _largest(ours.scores, theirs.scores)
+        if ours.label != theirs.label:
+            return Outcome(Verdict.DIFFERS, (), largest)
+        return Outcome(Verdict.DRIFTS if largest > measure.tolerance else Verdict.SAME, (), largest)
+    pairs = pairs_of(ours.objects, theirs.objects, measure)
+    both = ((pair.deepstream, pair.edge_impulse) for pair in pairs)
+    largest = max((_gap(one.score, other.score) for one, other in both if one and other), default=0.0)
+    if any(pair.what != "matched" or _renamed(pair) for pair in pairs):
+        return Outcome(Verdict.DIFFERS, pairs, largest)
+    moved = not measure.cells and any((pair.shift or 0.0) > _ELSEWHERE * measure.pixel for pair in pairs)
+    drifts = moved or largest > measure.tolerance
+    return Outcome(Verdict.DRIFTS if drifts else Verdict.SAME, pairs, largest)
+
+
+def pairs_of(ours: Sequence[Seen], theirs: Sequence[Seen], measure: Measure) -> tuple[Pair, ...]:
+    """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
+    near = sorted(
+        (
+            (-overlap(one.box, other.box), _distance(one.box, other.box), index, number)
+            for index, one in enumerate(ours)
+            for number, other in enumerate(theirs)
+            if _alike(one, other) and _meet(one.box, other.box, measure)
+        ),
+    )
+    left, right = set(range(len(ours))), set(range(len(theirs)))
+    pairs = []
+    for share, _, index, number in near:
+        if index in left and number in right:
+            left.remove(index)
+            right.remove(number)
+            moved = _shift(ours[index].box, theirs[number].box)
+            pairs.append(Pair(ours[index], theirs[number], -share, moved))
+    return (
+        *pairs,
+        *(Pair(None, theirs[number]) for number in sorted(right)),
+        *(Pair(ours[index], None) for index in sorted(left)),
+    )
+
+
+def overlap(one: Rect, other: Rect) -> float:
+    """Intersection over union; 0 for boxes without area."""
+    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    common = max(wide, 0.0) * max(high, 0.0)
+    together = one.width * one.height + other.width * other.height - common
+    return common / together if together > 0 else 0.0
+
+
+def _alike(one: Seen, other: Seen) -> bool:
+    """The same class or the same name: a label file in another order changes the first, a spelling the second."""
+    return one.class_id == other.class_id or (one.label == other.label and one.label != "")
+
+
+def _renamed(pair: Pair) -> bool:
+    return (
+        pair.deepstream is not None
+        and pair.edge_impulse is not None
+        and pair.deepstream.label != pair.edge_impulse.label
+    )
+
+
+def _meet(one: Rect, other: Rect, measure: Measure) -> bool:
+    if not measure.cells:
+        return overlap(one, other) >= _SAME
+    dust = measure.pixel  # the last cell of a row ends a little early
+    return (
+        one.left <= other.left + other.width + dust
+        and other.left <= one.left + one.width + dust
+        and one.top <= other.top + other.height + dust
+        and other.top <= one.top + one.height + dust
+    )
+
+
+def _distance(one: Rect, other: Rect) -> float:
+    across = one.left + one.width / 2 - other.left - other.width / 2
+    down = one.top + one.height / 2 - other.top - other.height / 2
+    return across * across + down * down
+
+
+def _shift(one: Rect, other: Rect) -> float:
+    """The largest distance of two edges."""
+    return max(
+        abs(one.left - other.left),
+        abs(one.top - other.top),
+        abs(one.left + one.width - other.left - other.width),
+        abs(one.top + one.height - other.top - other.height),
+    )
+
+
+def _largest(ours: Sequence[Score], theirs: Sequence[Score]) -> float:
+    return max((_gap(one.score, other.score) for one, other in zip(ours, theirs, strict=True)), default=0.0)
+
+
+def _gap(one: float, other: float) -> float:
+    """Of two scores; infinite where only one of them is a number."""
+    if math.isnan(one) or math.isnan(other):
+        return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
+    return 0.0 if one == other else abs(one - other)
+
+
+_ORDER = (
+    Cause.MODEL, Cause.INTERPOLATION, Cause.LUMA, Cause.LIMITS, Cause.MERGE, Cause.SCORE, Cause.THRESHOLD,
+    Cause.LABELS, Cause.SCALING, Cause.COLOUR, Cause.FRAMING,
+)  # fmt: skip
+
+
+def why(mixed: Mixed, theirs: Answer, verdict: Verdict, causes: Sequence[Cause], measure: Measure) -> tuple[Cause, ...]:
+    """The causes for a picture whose answers have this verdict, in the order of the road.
+
+    Args:
+        mixed: the picture.
+        theirs: Edge Impulse's answer.
+        verdict: differs: it is enough that the same is shown; drifts: scores and boxes must agree, too.
+        causes: what can differ for such a model.
+        measure: what counts as a difference.
+
+    Raises:
+        InputError, ValidationError: a model fails.
+    """
+    if verdict is Verdict.SAME:
+        return ()
+    bad = {Verdict.DIFFERS} if verdict is Verdict.DIFFERS else {Verdict.DIFFERS, Verdict.DRIFTS}
+    done = frozenset(causes)
+    needed: set[Cause] = set()
+    for cause in (each for each in _ORDER if each in done):
+        without = done - {cause}
+        if not mixed.both.splits(without):
+            continue
+        if compare(mixed.answer(without), theirs, measure).verdict in bad:
+            needed.add(cause)
+        else:
+            done = without
+    return tuple(cause for cause in Cause if cause in needed)
+
+
+_MODES = {
+    ResizeMode.FIT_SHORTEST: "crops the centre",
+    ResizeMode.FIT_LONGEST: "adds black bars on both sides",
+    ResizeMode.SQUASH: "squashes",
+    ResizeMode.NONE: "squashes",
+}
+_FILTERS = {
+    ScalingFilter.NEAREST: "takes the nearest pixel",
+    ScalingFilter.DEFAULT: "takes the nearest pixel",
+    ScalingFilter.BILINEAR: "interpolates around pixels' centres",
+    ScalingFilter.CUBIC: "interpolates cubically",
+    ScalingFilter.SUPER: "averages all pixels",
+    ScalingFilter.LANCZOS: "uses a Lanczos filter",
+    ScalingFilter.NICEST: "uses its nicest filter",
+}
+_SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Of the two sides and pictures of `width` x `height`."""
+
+    both: Both
+    width: int
+    height: int
+
+    def step(self, cause: Cause) -> Step:
+        """How the two do it, as far as that is known before any picture."""
+        if cause is Cause.MODEL and not self.both.trained.quantized:
+            return Step(cause, "runs the ONNX model", "runs the .tflite that it was made of", same=True)
+        ours, theirs, same, _ = self._told(cause)
+        return Step(cause, ours, theirs, same)
+
+    def reason(self, cause: Cause) -> tuple[str, str | None]:
+        """The clause behind "because", and what to do; None for nothing."""
+        ours, theirs, same, hint = self._told(cause)
+        if cause is Cause.FRAMING and same:
+            ours, theirs, hint = "rounds where the frame lies to whole and even pixels", "rounds otherwise", None
+        return f"nvinfer {ours} where Edge Impulse {theirs}", hint
+
+    def _told(self, cause: Cause) -> tuple[str, str, bool, str | None]:
+        return {
+            Cause.FRAMING: self._framing,
+            Cause.INTERPOLATION: self._interpolation,
+            Cause.LUMA: self._luma,
+            Cause.COLOUR: self._colour,
+            Cause.SCALING: self._scaling,
+            Cause.MODEL: self._model,
+            Cause.SCORE: self._score,
+            Cause.THRESHOLD: self._threshold,
+            Cause.MERGE: self._merge,
+            Cause.LIMITS: self._limits,
+            Cause.LABELS: self._labels,
+        }[cause]()
+
+    # Both sides' way as a verb with its object, whether it is the same, and a hint
+
+    def _framing(self) -> tuple[str, str, bool, str | None]:
+        loaded, trained = self.both.shown.loaded, self.both.trained
+        prepare, network = loaded.prepare, loaded.engine.network
+        high, wide, _ = trained.original.size
+        crops = (network.width, network.height) != (wide, high)
+        mode = trained.resize_mode
+        if crops:
+            ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
+        elif not prepare.keep_aspect:
+            ours = "squashes"
+        else:
+            ours = "adds black bars " + ("on both sides" if prepare.symmetric else "at the right or the bottom")
+        # of an odd frame nvinfer leaves out a pixel: that makes no other way of it
+        width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
+        found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
+        wanted = place_as_sdk(width, height, (wide, high), mode)
+        same = _lies_there(found, wanted, self.both.shown.left, self.both.shown.top)
+        return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
+
+    def _framing_hint(self, mode: ResizeMode, *, crops: bool) -> str:
+        if mode is ResizeMode.FIT_SHORTEST:
+            if self.both.shown.loaded.engine.settings.on_objects:
+                return "retrain with squash: objects have any aspect, nothing can crop them"
+            again = " again" if crops else ""
+            return f"convert{again} with --frame {_aspect(self.width, self.height)}"
+        if mode is ResizeMode.FIT_LONGEST:
+            return "maintain-aspect-ratio=1 and symmetric-padding=1"
+        return "maintain-aspect-ratio=0"
+
+    def _interpolation(self) -> tuple[str, str, bool, str | None]:
+        chosen = self.both.shown.loaded.prepare.scaling_filter
+        network = self.both.shown.loaded.engine.network
+        same = (self.width, self.height) == (network.width, network.height)
+        hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
+        return _FILTERS[chosen], "interpolates from the top left", same, hint
+
+    def _luma(self) -> tuple[str, str, bool, str | None]:
+        return "makes grey levels before it scales", "scales colours and makes grey of them", False, None
+
+    def _colour(self) -> tuple[str, str, bool, str | None]:
+        ours, theirs = self.both.shown.loaded.prepare.color.name, self.both.shown.expected.color
+        hint = None if ours == theirs else f"model-color-format={int(ColorFormat[theirs])}"
+        return f"gives the model {ours}", f"gives it {theirs}", ours == theirs, hint
+
+    def _scaling(self) -> tuple[str, str, bool, str | None]:
+        prepare, expected = self.both.shown.loaded.prepare, self.both.shown.expected
+        factor, offsets = np.float32(expected.net_scale_factor), np.array(expected.offsets or (0,), np.float32)
+        mean = np.zeros(1, np.float32) if prepare.mean is None else prepare.mean
+        ours, theirs = _range(prepare.scale, mean), _range(factor, offsets)
+        same = ours == theirs and (mean.size == offsets.size or not mean.any())
+        told = ";".join(f"{each:g}" for each in expected.offsets)
+        hint = f"net-scale-factor={expected.net_scale_factor!r}" + (f" and offsets={told}" if told else "")
+        return f"scales levels to {ours}", f"scales them to {theirs}", same, None if same else hint
+
+    def _model(self) -> tuple[str, str, bool, str | None]:
+        if self.both.trained.quantized:
+            kind = self.both.trained.original.facts.quantization
+            hint = "judge both on labelled pictures"
+            return "computes in float32", f"computes in {kind} and rounds", False, hint
+        hint = "convert the original again; ei-deepstream validate measures the two"
+        return "runs an ONNX model that computes something else", "runs the original", False, hint
+
+    def _score(self) -> tuple[str, str, bool, str | None]:
+        same = self.both.shown.score == "objectness"
+        ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
+        return ours, "takes the objectness alone", same, None if same else "convert with --yolo-score objectness"
+
+    def _threshold(self) -> tuple[str, str, bool, str | None]:
+        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
+        if not head(trained.task).detects:
+            limit = settings.classifier_threshold
+            ours = f"hides scores up to classifier-threshold={limit:g}" if limit > 0 else "hides nothing"
+            return ours, "answers with every score", limit <= 0, "classifier-threshold=0" if limit > 0 else None
+        wanted = float(np.float32(trained.threshold))
+        clusters = settings.cluster_mode is ClusterMode.NMS  # nothing comes after without
+        after = {one.post_cluster_threshold for one in settings.classes} - {0.0} if clusters else set()
+        keys = (
+            ("pre-cluster-threshold", {one.pre_cluster_threshold for one in settings.classes}),
+            ("post-cluster-threshold", after),
+        )
+        told = [f"{key}={_listed(values)}" for key, values in keys if values]
+        same = keys[0][1] == {wanted} and not keys[1][1]
+        return (
+            f"shows what reaches {' and '.join(told)}",
+            f"shows what reaches {wanted:g}",
+            same,
+            None if same else f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one"),
+        )
+
+    def _merge(self) -> tuple[str, str, bool, str | None]:
+        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
+        overlaps = _listed({one.nms_iou_threshold for one in settings.classes})
+        clusters = settings.cluster_mode is ClusterMode.NMS
+        ours = (
+            f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
+        )
+        if head(trained.task).merges_cells:
+            peak = self.both.shown.loaded.engine.recorded.merge == "peak"
+            ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
+            return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
+        limits = self.both.shown.limits
+        if limits is not None:
+            theirs = (
+                f"keeps {limits.detections} boxes at most, drops what overlaps by more than {limits.overlap:g} "
+                "and cuts boxes to whole pixels"
+            )
+            return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
+        return self._merge_boxes(ours)
+
+    def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
+        """Of a YOLOv5; `ours` is what nvinfer does."""
+        settings, given, done = (
+            self.both.shown.loaded.engine.settings, self.both.trained.original.overlap, self.both.shown.overlap
+        )  # fmt: skip
+        wanted = OVERLAP if given is None else given
+        theirs = f"drops boxes of any class that overlap by {wanted:g} or more and cuts boxes to whole pixels"
+        if done is None:
+            right = settings.cluster_mode is ClusterMode.NMS and all(
+                np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in settings.classes
+            )
+            hint = f"cluster-mode=2 and nms-iou-threshold={wanted:g}"
+            return ours, theirs, False, "convert with --yolo-score objectness" if right else hint
+        here = f"drops boxes of any class that overlap by {done:g} or more and cuts boxes to whole pixels"
+        if settings.cluster_mode is not ClusterMode.NONE:
+            return f"{here}, then {ours}", theirs, False, "cluster-mode=4"
+        same = np.float32(done) == np.float32(wanted)
+        return here, theirs, bool(same), None if same else "convert again"
+
+    def _limits(self) -> tuple[str, str, bool, str | None]:
+        settings = self.both.shown.loaded.engine.settings
+        keys = [name.replace("_", "-") for name in _SIZES if any(getattr(one, name) for one in settings.classes)]
+        if any(one.topk >= 0 for one in settings.classes):
+            keys.insert(0, f"topk={_listed({one.topk for one in settings.classes})}")
+        if settings.filter_out_class_ids:
+            keys.append("filter-out-class-ids")
+        missing = len(self.both.trained.original.labels) - len(settings.classes)
+        if missing > 0:
+            keys.append(f"num-detected-classes={len(settings.classes)}")
+        theirs = "leaves nothing out"
+        if not keys:
+            return theirs, theirs, True, None
+        return f"leaves out objects by {', '.join(keys)}", theirs, False, f"remove or change {', '.join(keys)}"
+
+    def _labels(self) -> tuple[str, str, bool, str | None]:
+        wanted = self.both.trained.original.labels
+        settings = self.both.shown.loaded.engine.settings
+        if not head(self.both.trained.task).detects:
+            found = [settings.attribute_label(0, number) for number in range(len(wanted))]
+        else:
+            found = [settings.label(number) for number in range(len(wanted))]
+        other = [number for number, label in enumerate(found) if label != wanted[number]]
+        if not other:
+            return "spells labels alike", "spells them alike", True, None
+        first = other[0]
+        more = f" ({len(other)} labels differ)" if len(other) > 1 else ""
+        ours = "has no label" if found[first] is None else f"says {found[first]!r}"
+        hint = f"correct the label file: {wanted[first]!r} is class {first}"
+        return ours, f"says {wanted[first]!r}{more}", False, hint
+
+
+def _lies_there(found: Placement, wanted: Placement, left: int, top: int) -> bool:
+    """Whether both put the picture at the same place of the model's input, to half a pixel."""
+    view, other = found.view, wanted.view
+    for place_, size in ((0, 0), (wanted.source_width, wanted.source_height)):
+        x = (wanted.left + place_ - found.left) * view.scale_x + view.offset_left - left
+        y = (wanted.top + size - found.top) * view.scale_y + view.offset_top - top
+        to_x, to_y = place_ * other.scale_x + other.offset_left, size * other.scale_y + other.offset_top
+        if max(abs(x - to_x), abs(y - to_y)) > 0.5:
+            return False
+    return True
+
+
+def _range(factor: np.float32, offsets: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
+    """`0..1`; for offsets that differ from channel to channel the outermost numbers."""
+    low = float(factor) * (0 - float(offsets.max()))
+    high = float(factor) * (255 - float(offsets.min()))
+    return f"{low:.4g}..{high:.4g}"
+
+
+def _listed(values: Sequence[float] | set[float] | set[int]) -> str:
+    """`0.5`, or `0.2 to 0.5`."""
+    low, high = min(values, default=0), max(values, default=0)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _aspect(width: int, height: int) -> str:
+    """`16:9`; pixels where the proportion is none that anybody says."""
+    common = gcd(width, height)
+    across, down = width // common, height // common
+    return f"{across}:{down}" if max(across, down) <= 32 else f"{width}x{height}"
+
+
+TOLERANCE = 0.1
+"""Of scores: half of what lies between a sure answer and the usual threshold would be too much to pass over."""
+
+_TIMEOUT = 60.0  # seconds for one picture in LiteRT
+
+
+@dataclass
+class Against:
+    """A comparison under way: call it with one picture after the other, then take `comparison`.
+
+    Attributes:
+        both: the two sides.
+        tolerance: largest difference of a score that is none.
+    """
+
+    both: Both
+    tolerance: float = TOLERANCE
+    rows: list[Row] = field(default_factory=list)
+
+    def __call__(self, name: str, pixels: NDArray[np.uint8]) -> Row:
+        """One picture, uint8 [H,W,3] RGB.
+
+        Raises:
+            InputError, ValidationError: a model fails, or nvinfer cannot scale the picture.
+        """
+        mixed = Mixed(self.both, pixels)
+        view = mixed.placement().view
+        spec = head(self.both.trained.task)
+        measure = Measure(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        ours, theirs = mixed.answer(frozenset()), mixed.answer(frozenset(self._causes))
+        outcome = compare(ours, theirs, measure)
+        causes = why(mixed, theirs, outcome.verdict, self._causes, measure)
+        height, width = pixels.shape[:2]
+        words = _words(ours, theirs, outcome, detects=spec.detects)
+        row = Row(
+            name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
+        )  # fmt: skip
+        self.rows.append(row)
+        return row
+
+    @property
+    def comparison(self) -> Comparison:
+        """Of all pictures so far."""
+        trained = self.both.trained
+        size = Counter((row.width, row.height) for row in self.rows).most_common(1)
+        telling = Telling(self.both, *(size[0][0] if size else (1, 1)))
+        draft = Comparison(
+            trained.shown,
+            trained.task,
+            trained.quantized,
+            self.tolerance,
+            tuple(telling.step(cause) for cause in self._causes) if self.rows else (),
+            tuple(self.rows),
+            tuple(self._reasons()),
+        )
+        return replace(draft, findings=(*trained.findings, *self._findings(draft)))
+
+    @property
+    def _causes(self) -> tuple[Cause, ...]:
+        return causes_of(self.both.trained.task, self.both.shown.loaded.engine.network.channels)
+
+    def _reasons(self) -> Iterator[Reason]:
+        """Most pictures first."""
+        rows = {cause: [row for row in self.rows if cause in row.causes] for cause in self._causes}
+        found = []
+        for cause, named in rows.items():
+            if not named:
+                continue
+            (size, _), *_ = Counter((row.width, row.height) for row in named).most_common(1)
+            words, hint = Telling(self.both, *size).reason(cause)
+            differ = tuple(row.name for row in named if row.verdict is Verdict.DIFFERS)
+            drift = tuple(row.name for row in named if row.verdict is Verdict.DRIFTS)
+            found.append(Reason(cause, words, hint, differ, drift, sum(len(row.causes) > 1 for row in named)))
+        yield from sorted(found, key=lambda reason: (-len(reason.pictures), -len(reason.drifting)))
+
+    def _findings(self, draft: Comparison) -> Iterator[Finding]:
+        config = self.both.shown.loaded.engine.config
+        total = len(draft.rows)
+        for rule, verdict, of in (
+            (rules.DIFFERS, Verdict.DIFFERS, "pictures"),
+            (rules.DRIFTS, Verdict.DRIFTS, "drifting"),
+        ):
+            if not draft.count(verdict):
+                continue
+            for reason in draft.reasons:
+                names = getattr(reason, of)
+                if names:
+                    message = f"{len(names)} of {total} pictures: {reason.words}"
+                    yield rule.found(message, path=config, hint=reason.hint)
+
+
+@contextmanager
+def against(
+    loaded: LoadedEngine, original: Path | None, *, tolerance: float = TOLERANCE, timeout: float = _TIMEOUT
+) -> Iterator[Against]:
+    """A comparison of a primary engine with the original of its model, whose LiteRT ends with the context.
+
+    Args:
+        loaded: the engine.
+        original: an export or a .tflite; None: what the bundle's report names.
+        tolerance: largest difference of a score that is none.
+        timeout: seconds LiteRT may take for a picture.
+
+    Raises:
+        InputError: the original is not found, cannot be read, or is not what the engine's model was made of.
+        UnsupportedModelError: how Edge Impulse decodes such a model is not known.
+        ValidationError: a model does not run.
+    """
+    with Worker() as worker:
+        trained = read_trained(loaded.engine, original, worker, timeout)
+        yield Against(Both(load_shown(loaded, trained), trained), tolerance)
+
+
+def _words(ours: Answer, theirs: Answer, outcome: Outcome, *, detects: bool) -> str:
+    if outcome.verdict is Verdict.SAME:
+        return ""
+    if not detects:
+        return f"{_said(ours, 'DeepStream shows')}, {_said(theirs, 'Edge Impulse answers')}"
+    names = {"missed": "only Edge Impulse has", "additional": "only DeepStream has"}
+    parts = []
+    for what, text in names.items():
+        alone = [pair.edge_impulse or pair.deepstream for pair in outcome.pairs if pair.what == what]
+        labels = Counter(one.label or "(no label)" for one in alone if one is not None)
+        if labels:
+            parts.append(f"{text} " + ", ".join(f"{count} {label}" for label, count in sorted(labels.items())))
+    renamed = {
+        (pair.deepstream.label, pair.edge_impulse.label)
+        for pair in outcome.pairs
+        if pair.deepstream and pair.edge_impulse and pair.deepstream.label != pair.edge_impulse.label
+    }
+    parts += [f"{ours_!r} is {theirs_!r} in Edge Impulse" for ours_, theirs_ in sorted(renamed)]
+    if not parts:
+        shift = max((pair.shift or 0.0 for pair in outcome.pairs), default=0.0)
+        parts.append(f"scores differ by up to {outcome.largest:.2f}, edges by up to {shift:.0f} pixels")
+    return "; ".join(parts)
+
+
+def _said(answer: Answer, who: str) -> str:
+    if answer.label:
+        return f"{who} {answer.label} {answer.score:.2f}"
+    best = max(answer.scores, key=lambda one: one.score, default=None)
+    return f"{who} nothing" + (f" ({best.label or f'class {best.class_id}'} {best.score:.2f})" if best else "")

@@ -1,0 +1,671 @@
+"""Edge Impulse's side: the original `.tflite`, proven to be what the ONNX model was made of, and how it is to be run.
+
+The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.tflite`).
+Another model is refused, whatever it is called: a comparison with the wrong one would name causes that are none. Where
+the original itself does not tell labels, resize mode, scaling or threshold, the bundle's report.json does.
+
+DeepStream's side: the engine, with what it was converted to give and what the network itself gave.
+
+The graph of a detector that `convert` made goes on behind the network's own outputs, which keep a name inside it
+(`convert.validate.comparison`). They make it possible to decode one network by both rules, and to let the graph's end
+work on what the original gave.
+
+A detector's outputs decoded by nvinfer's rules, by Edge Impulse's, or by a mixture of both.
+
+One picture on any road between the two: each thing done as DeepStream does it, or as Edge Impulse does.
+
+With nothing done as Edge Impulse does it the answer is what `simulate` shows; with everything, what Edge Impulse's SDK
+gives. In between, what changes the answer is what was changed, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert import compare as rules
+from convert.compare import Answer, Cause, Score, Seen
+from convert.compare.edge_impulse import Original, pack, unpack
+from convert.errors import InputError, UnsupportedModelError, ValidationError
+from convert.export.archive import open_source
+from convert.export.models import list_models
+from convert.export.tflite import content_digest
+from convert.export.unpack import Unpack
+from convert.files import sha256
+from convert.graph.preprocessing import preprocessing
+from convert.heads import head
+from convert.heads.base import Rules
+from convert.heads.boxes import RAW
+from convert.images.scaling import Placement, Rect, interpolate, luma, place, place_as_sdk, scale
+from convert.report import BundleReport
+from convert.simulate.decode import Classified, Detected, Detection, attach, decode
+from convert.simulate.parsers import Layer
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType
+from convert.types import DETECTOR_THRESHOLD, ImageScaling, Limits, Metadata, ModelFormat, ResizeMode
+from convert.validate import runtimes
+from convert.validate.comparison import raw_names, with_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.export.models import Candidate
+    from convert.findings import Finding
+    from convert.isolation import Worker
+    from convert.simulate.engine import LoadedEngine
+    from convert.simulate.results import SimulatedEngine
+    from convert.simulate.settings import Settings
+    from convert.types import Export, ModelFacts, Preprocessing
+
+
+__all__ = ["Both", "Decoder", "Mixed", "Shown", "Trained", "causes_of", "load_shown", "read_trained", "without_limits"]
+
+
+_GIVE = "name the export or the .tflite that the bundle was converted from with --original"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The original, and what Edge Impulse does before and behind it.
+
+    Attributes:
+        shown: the file, as the user would name it.
+        original: runs in LiteRT; its labels are Edge Impulse's.
+        threshold: of a detector, 0..1.
+        findings: what is not known of it.
+    """
+
+    shown: str
+    export: Export
+    original: Original
+    resize_mode: ResizeMode
+    threshold: float
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """What its last layer means."""
+        return self.original.facts.task
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it computes in integers."""
+        return self.original.facts.quantization in {"int8", "uint8", "int16", "dynamic-range"}
+
+
+def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, timeout: float) -> Trained:
+    """The original of `engine`'s model.
+
+    Args:
+        engine: with the model's metadata_props.
+        given: an export or a .tflite; None: what the bundle's report names, beside the bundle or in the current folder.
+        worker: the child LiteRT runs in.
+        timeout: seconds one picture may take.
+
+    Raises:
+        InputError: it is not found, cannot be read, or is not what the model was made of.
+        UnsupportedModelError: its outputs are of a kind whose decoding by Edge Impulse is not known.
+    """
+    if engine.model is None:
+        raise InputError(
+            "recorded tensors cannot be compared with Edge Impulse: the pictures they were made of are not there",
+            path=engine.config, hint="simulate pictures",
+        )  # fmt: skip
+    recorded = engine.recorded
+    digest = recorded.source_sha256 or ""
+    report = BundleReport.read(engine.model.parent) if digest else None
+    reported = report and report.model_of(engine.model)
+    source, told = (reported.source, reported.metadata) if reported else ("", Metadata())
+    path = given or _beside(engine.model, source, digest)
+    export, findings = _unpack(path, digest, recorded.task)
+    facts = export.facts
+    if export.format is not ModelFormat.TFLITE:
+        raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
+    if not head(facts.task).is_comparable:
+        raise UnsupportedModelError(
+            f"how Edge Impulse decodes a {facts.task} model is not known here", path=path,
+            hint="classifiers, FOMO, YOLOv5 and SSD can be compared",
+        )  # fmt: skip
+    if len(facts.input.shape) != 4 or None in facts.input.shape:
+        raise InputError("the model takes no pictures", path=path)
+    said = export.metadata
+    mode = said.resize_mode or told.resize_mode
+    if mode in {None, ResizeMode.NONE}:
+        findings = (
+            *findings,
+            rules.RESIZE_UNKNOWN.found(
+                "how Edge Impulse resized pictures is not recorded; squash is assumed", path=path
+            ),
+        )
+    threshold = told.threshold if said.threshold is None else said.threshold
+    if threshold is None:
+        threshold = DETECTOR_THRESHOLD
+        if head(facts.task).detects:
+            findings = (
+                *findings,
+                rules.THRESHOLD_UNKNOWN.found(
+                    f"Edge Impulse's threshold is not recorded; {DETECTOR_THRESHOLD} is assumed", path=path
+                ),
+            )
+    original = Original(
+        path, export.original or export.model, facts, _labels(engine, facts, said, told),
+        said.image_scaling or told.image_scaling or ImageScaling.NONE, worker, timeout,
+        told.nms_iou if said.nms_iou is None else said.nms_iou,
+    )  # fmt: skip
+    return Trained(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
+
+
+def _labels(engine: SimulatedEngine, facts: ModelFacts, said: Metadata, told: Metadata) -> tuple[str, ...]:
+    """Edge Impulse's; where nobody recorded them, those that are shown: then spelling is no cause."""
+    labels = said.labels or told.labels
+    if labels:
+        return labels
+    lines = engine.settings.labels
+    if not head(facts.task).detects and len(lines) == 1:
+        (shown,) = lines
+    else:
+        shown = tuple(line[0] for line in lines)
+    classes = head(facts.task).classes(facts.outputs[0].shape)
+    if classes is None:
+        return shown
+    return (*shown, *(f"class {number}" for number in range(len(shown), classes)))[:classes]
+
+
+def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Finding, ...]]:
+    """The model of `path` with this digest, or THE model where nothing is known of it.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if not digest:
+        export = Unpack(task=task)(path, Path()).artifact
+        message = "the ONNX model does not say what it was made of"
+        return export, (rules.NOT_PROVEN.found(message, path=path, hint=rules.NOT_PROVEN.fix),)
+    with open_source(path) as source:
+        entries = list_models(source.tree, source.focus).entries
+    for entry in entries:
+        candidate = entry.candidate
+        if candidate.facts is not None and digest in _digests(candidate):
+            return Unpack(model=f"#{entry.number}", task=task)(path, Path()).artifact, ()
+    raise InputError(
+        "not the model that the bundle was converted from: what the two say could not be compared",
+        path=path, hint=_GIVE,
+    )  # fmt: skip
+
+
+def _digests(candidate: Candidate) -> tuple[str, ...]:
+    """What an ONNX model made of this one may say of it."""
+    plain = sha256(candidate.data)
+    return (plain,) if candidate.format is ModelFormat.ONNX else (content_digest(candidate.data), plain)
+
+
+def _beside(model: Path, source: str, digest: str) -> Path:
+    """Where the original lies: called as the report says or as the model, near the bundle or in the current folder.
+
+    Raises:
+        InputError: it is nowhere.
+    """
+    folder = model.absolute().parent
+    names = [name for name in (source, f"{model.stem}.tflite", f"{model.stem}.lite") if name]
+    for name in names if digest else ():
+        for beside in (folder, folder.parent, Path()):
+            path = beside / name
+            if path.exists() and path.absolute() != folder and _holds(path, digest):
+                return path
+    where = f" ({source} is neither beside the bundle nor in this folder)" if source else ""
+    raise InputError(f"the original of {model.name} is not found{where}", path=model, hint=_GIVE)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    try:
+        _unpack(path, digest, None)
+    except (InputError, UnsupportedModelError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The primary engine.
+
+    Attributes:
+        expected: what nvinfer should do with a picture's levels, for the model to get what it was trained on.
+        task: of the original.
+        raw: names of the network's own outputs inside the model; empty where there are none.
+        left, top: where in the network's picture that of the original begins: above 0 where the graph crops.
+        limits: of an SSD's own post-processing.
+    """
+
+    loaded: LoadedEngine
+    task: str
+    expected: Preprocessing
+    raw: tuple[str, ...]
+    left: int
+    top: int
+    limits: Limits | None
+    _session: Any = field(repr=False)
+    _tail: Any = field(repr=False)
+
+    @property
+    def score(self) -> str:
+        """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
+        return self.loaded.engine.recorded.score or "product"
+
+    @property
+    def overlap(self) -> float | None:
+        """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
+        return self.loaded.engine.recorded.overlap
+
+    @property
+    def coordinates(self) -> str | None:
+        """What a YOLO's raw boxes are measured in, as the ONNX model records it."""
+        return self.loaded.engine.recorded.coordinates
+
+    def __call__(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Outputs and raw outputs by name, [1,...], for one input without batch.
+
+        Raises:
+            InputError, ValidationError: the model fails.
+        """
+        if self._session is None:
+            return {layer.name: layer.array for layer in self.loaded.infer(tensor[None])}
+        names = (output.name for output in self._session.get_outputs())
+        return dict(zip(names, runtimes.run_onnx(self._session, tensor[None]), strict=True))
+
+    def behind(self, raw: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        """Outputs and raw outputs by name from the original's raw outputs [1,...], which take the network's place.
+
+        Raises:
+            ValidationError: they are not those of such a network.
+        """
+        if self._tail is None:
+            return dict(zip(self.loaded.outputs, raw, strict=False))
+        feeds = {
+            name: np.ascontiguousarray(values)
+            for name, values in zip(self.raw, head(self.task).as_graph(raw), strict=True)
+        }
+        try:
+            shipped = self._tail.run(None, feeds)
+        except Exception as error:  # ONNX Runtime's exceptions share no other base class
+            reason = " ".join(str(error).split())
+            raise ValidationError(f"the end of the ONNX model does not fit the original's outputs: {reason}") from error
+        return {**dict(zip(self.loaded.outputs, shipped, strict=True)), **feeds}
+
+
+def load_shown(loaded: LoadedEngine, trained: Trained) -> Shown:
+    """The model of the engine `loaded`, beside the original.
+
+    Raises:
+        InputError: it takes other pictures than the original, or is of another kind.
+        ValidationError: ONNX Runtime refuses it.
+        PresetError: the original's image scaling does not fit its channels.
+    """
+    engine = loaded.engine
+    assert engine.model is not None
+    detects = engine.settings.network_type is NetworkType.DETECTOR
+    if detects is not head(trained.task).detects:
+        raise InputError(
+            f"network-type={int(engine.settings.network_type)}, and the original is a {trained.task} model",
+            path=engine.config, hint="0 is for detectors, 1 for classifiers",
+        )  # fmt: skip
+    height, width, channels = trained.original.size
+    network = engine.network
+    across, down = network.width - width, network.height - height
+    if network.channels != channels or across < 0 or down < 0:
+        raise InputError(
+            f"the network takes {network.width}x{network.height} pixels with {network.channels} channels, the original "
+            f"{width}x{height} with {channels}",
+            path=engine.model, hint="compare with the original of the same project and version",
+        )  # fmt: skip
+    data = engine.model.read_bytes() if detects else b""
+    raw = raw_names(data) if detects else ()
+    known = replace(trained.export.metadata, image_scaling=trained.original.scaling)
+    expected, _ = preprocessing(replace(trained.export, metadata=known))
+    return Shown(
+        loaded, trained.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, trained),
+        runtimes.load(with_raw(data)) if raw else None,
+        runtimes.load(_tail(data, raw)) if raw else None,
+    )  # fmt: skip
+
+
+def _tail(model: bytes, raw: Sequence[str]) -> bytes:
+    """What stands behind the network's own outputs, as a model."""
+    import onnx  # heavy, and classifiers do without
+    from onnx.utils import Extractor
+
+    proto = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model))
+    tail = Extractor(proto).extract_model(list(raw), [output.name for output in proto.graph.output])
+    return bytes(tail.SerializeToString())
+
+
+def _limits(recorded: Limits | None, trained: Trained) -> Limits | None:
+    """As recorded in the ONNX model, else as the original's last operator says."""
+    own = head(trained.task).limits(trained.original.model)
+    if own is None:
+        return None
+    return recorded or own
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Of the two sides' model."""
+
+    shown: Shown
+    trained: Trained
+
+    def by_original(self, done: frozenset[Cause]) -> bool:
+        """Whether the original's outputs are decoded as they are: nothing of nvinfer's is between them and objects."""
+        scored = Cause.SCORE in done or not head(self.trained.task).by_objectness
+        return {Cause.MODEL, Cause.MERGE} <= done and scored
+
+    def original(self, outputs: Sequence[NDArray[np.float32]], done: frozenset[Cause]) -> tuple[Detection, ...]:
+        """From the original's outputs, by Edge Impulse's rules, in pixels of the network's picture."""
+        judge = replace(self.trained.original, labels=self._numbers())
+        settings = self._settings(done)
+        found = judge.answer(outputs, _lowest(settings), as_sdk=True)["bounding_boxes"]
+        return _kept([self._detection(box, inside=True) for box in found], settings)
+
+    def outputs(self, outputs: Mapping[str, NDArray[Any]], done: frozenset[Cause]) -> tuple[Detection, ...]:
+        """From the ONNX model's outputs, in pixels of the network's picture.
+
+        Raises:
+            InputError: the outputs do not fit the parser.
+        """
+        settings = self._settings(done)
+        if Cause.MERGE in done:
+            return self._merged(outputs, settings, done)
+        shipped = {name: outputs[name] for name in self.shown.loaded.outputs}
+        if Cause.SCORE in done:
+            shipped |= self._by_objectness(outputs)
+        layers = [Layer.of(name, values) for name, values in shipped.items()]
+        (frame,) = decode(settings, self.shown.loaded.engine.network, layers).frames
+        assert isinstance(frame, Detected)
+        return frame.objects
+
+    def attached(
+        self, found: Iterable[Detection], placement: Placement, done: frozenset[Cause]
+    ) -> tuple[Seen, ...]:  # fmt: skip
+        """In pixels of the picture, behind the filters for sizes and regions, best first."""
+        settings = self._settings(done)
+        known = [one for one in found if one.class_id < len(settings.classes)]
+        parent = Rect(placement.left, placement.top, 0, 0)
+        labels = self.trained.original.labels
+        seen = [
+            Seen(
+                one.class_id,
+                labels[one.class_id] if Cause.LABELS in done and one.class_id < len(labels) else one.label or "",
+                one.confidence,
+                Rect(one.left, one.top, one.width, one.height),
+            )
+            for one in attach(settings, placement.view, known, parent=parent)
+        ]
+        return tuple(sorted(seen, key=lambda one: -one.score))
+
+    def _settings(self, done: frozenset[Cause]) -> Settings:
+        settings = self.shown.loaded.engine.settings
+        if Cause.LIMITS in done:
+            settings = without_limits(settings, len(self.trained.original.labels))
+        if Cause.THRESHOLD in done:
+            limit = float(np.float32(self.trained.threshold))
+            classes = tuple(
+                replace(one, pre_cluster_threshold=limit, post_cluster_threshold=0.0) for one in settings.classes
+            )
+            settings = replace(settings, classes=classes)
+        return settings
+
+    def _merged(
+        self, outputs: Mapping[str, NDArray[Any]], settings: Settings, done: frozenset[Cause]
+    ) -> tuple[Detection, ...]:
+        """By Edge Impulse's rules for neighbours and overlaps, with the config's thresholds and limits."""
+        spec = head(self.trained.task)
+        raw = bool(self.shown.raw) and not spec.is_cut
+        if spec.by_objectness and Cause.SCORE not in done and self.shown.score != "objectness":
+            raw = False
+        network = self.shown.loaded.engine.network
+        size = self.trained.original.size[:2] if raw else (network.height, network.width)
+        given = outputs if raw else {name: outputs[name] for name in self.shown.loaded.outputs}
+        rules = Rules(
+            self._numbers(), _lowest(settings), size, self.trained.original.overlap, as_sdk=True,
+            limits=self.shown.limits, coordinates=self.shown.coordinates,
+        )  # fmt: skip
+        boxes = spec.decode_shipped(given, rules)["bounding_boxes"]
+        return _kept([self._detection(box, inside=raw) for box in boxes], settings)
+
+    def _by_objectness(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Scores of a YOLOv5 as the SDK takes them; nothing where the graph has them so, or does not hold them.
+
+        Raises:
+            InputError: the network's outputs are none of a YOLOv5.
+        """
+        rows = outputs.get(RAW)
+        if rows is None or self.shown.score == "objectness":
+            return {}
+        if rows.ndim != 3 or rows.shape[2] < 6:
+            raise InputError(f"the candidates {list(rows.shape)} are not those of a YOLOv5", hint="convert again")
+        return {"detection_scores": np.ascontiguousarray(rows[..., 4])}
+
+    def _numbers(self) -> tuple[str, ...]:
+        """Labels that tell the class, whatever it is called: two may be called the same."""
+        return tuple(map(str, range(len(self.trained.original.labels))))
+
+    def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
+        """`inside`: the box is measured in the original's part of the network's picture."""
+        left, top = (self.shown.left, self.shown.top) if inside else (0, 0)
+        number = int(box["label"])
+        label = self.shown.loaded.engine.settings.label(number)
+        x, y = float(box["x"] + left), float(box["y"] + top)
+        return Detection(number, label, x, y, float(box["width"]), float(box["height"]), float(box["value"]))
+
+
+def without_limits(settings: Settings, classes: int) -> Settings:
+    """Nothing is left out for its size, place, class or number; every one of `classes` has a setting."""
+    known = settings.classes or (ClassSettings(0.2),)
+    padded = (*known, *([known[-1]] * (classes - len(known))))
+    free = tuple(
+        replace(
+            one, topk=-1, detected_min_w=0, detected_min_h=0, detected_max_w=0, detected_max_h=0, roi_top_offset=0,
+            roi_bottom_offset=0,
+        )
+        for one in padded
+    )  # fmt: skip
+    return replace(settings, classes=free, filter_out_class_ids=frozenset(), crop_to_roi=False)
+
+
+def _lowest(settings: Settings) -> float:
+    return min((one.pre_cluster_threshold for one in settings.classes), default=0.0)
+
+
+def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ...]:
+    """Those that pass their class's thresholds and topk."""
+    kept: list[Detection] = []
+    counts: dict[int, int] = {}
+    for one in sorted(found, key=lambda one: -one.confidence):
+        if one.class_id >= len(settings.classes):
+            continue
+        own = settings.classes[one.class_id]
+        after = own.post_cluster_threshold if settings.cluster_mode is ClusterMode.NMS else 0.0
+        if own.pre_cluster_threshold <= one.confidence > after:
+            number = counts[one.class_id] = counts.get(one.class_id, 0) + 1
+            if not 0 <= own.topk < number:
+                kept.append(one)
+    return tuple(kept)
+
+
+_PIXELS = frozenset({Cause.FRAMING, Cause.INTERPOLATION, Cause.LUMA})
+_NETWORK = _PIXELS | {Cause.COLOUR, Cause.SCALING, Cause.MODEL}
+
+
+def causes_of(task: str, channels: int) -> tuple[Cause, ...]:
+    """What can differ for such a model, in the order of the road."""
+    none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
+    if not head(task).detects:
+        none |= {Cause.MERGE, Cause.LIMITS}
+    if not head(task).by_objectness:
+        none.add(Cause.SCORE)
+    return tuple(cause for cause in Cause if cause not in none)
+
+
+@dataclass(frozen=True)
+class Both:
+    """The two sides of a comparison."""
+
+    shown: Shown
+    trained: Trained
+
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes a detector's outputs."""
+        return Decoder(self.shown, self.trained)
+
+    def splits(self, done: frozenset[Cause]) -> bool:
+        """Whether there is such a road: nvinfer's parser needs the outputs of a graph's end, which may not be there."""
+        if not head(self.trained.task).detects or self.shown.raw or Cause.MODEL not in done:
+            return True
+        return self.decoder.by_original(done)
+
+
+@dataclass
+class Mixed:
+    """A picture, uint8 [H,W,3] RGB. Results of the network are kept: decoding again costs nothing."""
+
+    both: Both
+    pixels: NDArray[np.uint8]
+    _levels: dict[frozenset[Cause], tuple[NDArray[np.float32], Placement]] = field(default_factory=dict)
+    _outputs: dict[frozenset[Cause], dict[str, NDArray[Any]]] = field(default_factory=dict)
+    _given: dict[frozenset[Cause], list[NDArray[np.float32]]] = field(default_factory=dict)
+
+    def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
+        """Where the picture lies in the network's.
+
+        Raises:
+            InputError: nvinfer cannot scale it.
+        """
+        height, width = self.pixels.shape[:2]
+        shown = self.both.shown
+        if Cause.FRAMING not in done:
+            prepare = shown.loaded.prepare
+            return place(
+                width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
+            )  # fmt: skip
+        high, wide, _ = self.both.trained.original.size
+        found = place_as_sdk(width, height, (wide, high), self.both.trained.resize_mode)
+        view = found.view
+        return replace(
+            found,
+            view=replace(view, offset_left=view.offset_left + shown.left, offset_top=view.offset_top + shown.top),
+        )
+
+    def answer(self, done: frozenset[Cause]) -> Answer:
+        """What comes out with `done` as Edge Impulse does it.
+
+        Raises:
+            InputError, ValidationError: a model fails, or the picture cannot be scaled.
+        """
+        if not head(self.both.trained.task).detects:
+            return self._classified(done)
+        placement = self._seen(done)[1]
+        decoder = self.both.decoder
+        if decoder.by_original(done):
+            found = decoder.original(self._given_outputs(done, encoded=False), done)
+        else:
+            found = decoder.outputs(self._network(done), done)
+        return Answer(objects=decoder.attached(found, placement, done))
+
+    def _classified(self, done: frozenset[Cause]) -> Answer:
+        outputs, labels = self._network(done), self.both.trained.original.labels
+        settings = self.both.shown.loaded.engine.settings
+        if Cause.LABELS in done:
+            settings = replace(settings, labels=(labels,), classifier_parser="")
+        numbers = next(iter(outputs.values())).reshape(-1)[: len(labels)]
+        scores = tuple(
+            Score(each, settings.attribute_label(0, each) or "", float(number)) for each, number in enumerate(numbers)
+        )
+        if Cause.THRESHOLD in done:  # the highest, whatever it is
+            best = scores[int(np.nan_to_num(numbers, nan=-np.inf).argmax())]
+            return Answer(best.label, best.score if best.label else 0.0, scores)
+        layers = [Layer.of(name, values) for name, values in outputs.items()]
+        (frame,) = decode(settings, self.both.shown.loaded.engine.network, layers).frames
+        assert isinstance(frame, Classified)
+        found = next((one for one in frame.attributes if one.attribute == 0 and one.label), None)
+        return Answer(found.label or "", found.confidence, scores) if found else Answer(scores=scores)
+
+    def _seen(self, done: frozenset[Cause]) -> tuple[NDArray[np.float32], Placement]:
+        """Levels [H,W,C] of the network's picture, RGB or grey, and where in it the picture lies."""
+        key = done & _PIXELS
+        if key not in self._levels:
+            placement = self.placement(key)
+            self._levels[key] = self._scaled(key, placement), placement
+        return self._levels[key]
+
+    def _scaled(self, done: frozenset[Cause], placement: Placement) -> NDArray[np.float32]:
+        network = self.both.shown.loaded.engine.network
+        grey = network.channels == 1 and Cause.LUMA not in done
+        if Cause.INTERPOLATION in done:
+            part = self.pixels[placement.source]
+            part = luma(part)[..., None] if grey else part
+            levels = interpolate(part, placement.width, placement.height)
+        else:
+            levels = scale(self.pixels, placement, self.both.shown.loaded.prepare.scaling_filter, grey=grey)
+        whole = np.zeros((network.height, network.width, network.channels), np.float32)
+        whole[placement.target] = (
+            levels
+            if levels.shape[2] == network.channels
+            else unpack(pack(levels), placement.height, placement.width, network.channels)
+        )
+        return whole
+
+    def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
+        """Outputs by name, the raw ones among them."""
+        key = done & _NETWORK
+        if key not in self._outputs:
+            shown = self.both.shown
+            if Cause.MODEL in done:
+                self._outputs[key] = shown.behind(self._given_outputs(done, encoded=True))
+            else:
+                self._outputs[key] = shown(self._tensor(done))
+        return self._outputs[key]
+
+    def _given_outputs(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
+        """Of the original; of an SSD `encoded` or as its last operator gives them."""
+        original = self.both.trained.original
+        key = done & _NETWORK
+        if encoded and head(self.both.trained.task).is_cut:
+            return original.outputs(self._for_original(done), encoded=True)
+        if key not in self._given:
+            self._given[key] = original.outputs(self._for_original(done))
+        return self._given[key]
+
+    def _tensor(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+        """The network's input, [C,H,W] or [H,W,C]."""
+        levels, _ = self._seen(done)
+        prepare, expected = self.both.shown.loaded.prepare, self.both.shown.expected
+        swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.color is ColorFormat.BGR
+        pixels = levels[..., ::-1] if swapped else levels
+        tensor = np.array(pixels if prepare.channels_last else pixels.transpose(2, 0, 1), np.float32, order="C")
+        if Cause.SCALING not in done:
+            mean, factor = prepare.mean, prepare.scale
+        else:
+            offsets = np.array(expected.offsets or (0,), np.float32)
+            mean = offsets if prepare.channels_last else offsets[:, None, None]
+            factor = np.float32(expected.net_scale_factor)
+        if mean is not None:
+            tensor -= mean
+        tensor *= factor
+        return tensor
+
+    def _for_original(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+        """Levels [h,w,C] that give the original what the ONNX model would get."""
+        high, wide, _ = self.both.trained.original.size
+        shown, prepare = self.both.shown, self.both.shown.loaded.prepare
+        levels, _ = self._seen(done)
+        if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
+            tensor = self._tensor(done)
+            pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
+            offsets = np.array(shown.expected.offsets or (0,), np.float32)
+            pixels = pixels / np.float32(shown.expected.net_scale_factor) + offsets
+            levels = pixels[..., ::-1] if shown.expected.color == "BGR" else pixels
+        return np.ascontiguousarray(levels[shown.top : shown.top + high, shown.left : shown.left + wide])

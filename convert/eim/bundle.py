@@ -1,0 +1,355 @@
+"""A converted bundle as what an .eim holds: the model, its labels, and how pictures and outputs are to be read.
+
+A bundle is the folder that `convert` wrote, or a file that `eim pack` made of one (a zip behind a few lines of script).
+Nothing heavy is imported here: a server must bind its socket before anything else.
+
+What a converted bundle says of itself: the hello answer, with every field eim.cpp of 2026 sends.
+
+Whether official clients can live with what an .eim says of itself.
+
+Makes one executable file of a bundle: a few lines of shell, then a zip of the model and its report.
+
+The lines start this program's own interpreter, or `ei-deepstream` where there is no such interpreter (the file was
+carried to another machine), in place of the shell: the process a client started is the one that answers and gets its
+signals. A zip may have anything in front of it (its directory is at the end), so the file is its own archive. Same
+bundle, same interpreter, same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import struct
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convert import heads
+from convert.eim import findings as rules
+from convert.eim.wire import attach
+from convert.errors import InputError
+from convert.files import Output, sha256, write
+from convert.heads import head
+from convert.report import REPORT, BundleReport
+from convert.types import DETECTOR_THRESHOLD, Preprocessing, ResizeMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.eim.client import Model
+    from convert.eim.wire import Features
+    from convert.findings import Finding
+    from convert.report import ModelReport
+    from convert.types import Metadata
+
+
+__all__ = [
+    "NO_PARAMETER",
+    "Impulse",
+    "bundle_files",
+    "float32",
+    "header",
+    "hello",
+    "hello_findings",
+    "pack",
+    "read_impulse",
+    "slice_size",
+]
+
+
+_BLOCK = 1  # the learn block's id where the export does not tell it
+_LONGEST = 1 << 16  # pixels a side
+_LARGEST = 1 << 30  # bytes of one file of a packed bundle; protobuf cannot hold twice as much
+_HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Impulse:
+    """What answers.
+
+    Attributes:
+        onnx: the model; input float32 [N,channels,height,width].
+        task: decides how outputs are read.
+        labels: in class order, without background.
+        threshold: a detector's, 0..1.
+        block: the learn block's id, by which clients set the threshold.
+        overlap, detections: what the SSD's own last operator dropped, where that was recorded.
+        coordinates: what a YOLO's raw boxes are measured in: "relative" (0..1) or "pixels".
+    """
+
+    name: str
+    onnx: bytes = field(repr=False)
+    task: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    height: int
+    width: int
+    channels: int
+    threshold: float
+    block: int
+    metadata: Metadata
+    overlap: float | None = None
+    detections: int | None = None
+    coordinates: str | None = None
+
+    @property
+    def features(self) -> int:
+        """How many numbers one picture is: one a pixel."""
+        return self.height * self.width
+
+    @property
+    def detects(self) -> bool:
+        """Whether it answers with boxes."""
+        return heads.head(self.task).detects
+
+
+def read_impulse(path: Path) -> Impulse:
+    """The bundle at `path`, folder or packed file.
+
+    Raises:
+        InputError: not a bundle, damaged, or its model is not the one its report describes.
+    """
+    files = bundle_files(path)
+    model = _model(files[REPORT], path)
+    model.verify(sha256(files[model.file]), path)
+    known, head, shape = model.metadata, model.head, model.input_shape
+    match shape:
+        case (_, (1 | 3) as channels, int() as height, int() as width) if (
+            head.labels and 1 <= height <= _LONGEST and 1 <= width <= _LONGEST
+        ):
+            pass
+        case _:
+            raise InputError(f"the bundle's {REPORT} is damaged", path=path, hint="convert again")
+    return Impulse(
+        name=model.name,
+        onnx=files[model.file],
+        task=head.task,
+        labels=head.labels,
+        preprocessing=model.preprocessing,
+        height=height,
+        width=width,
+        channels=channels,
+        threshold=DETECTOR_THRESHOLD if known.threshold is None else known.threshold,
+        block=_BLOCK if known.block_id is None else known.block_id,
+        metadata=known,
+        overlap=head.limits.overlap if head.limits else None,
+        detections=head.limits.detections if head.limits else None,
+        coordinates=head.coordinates,
+    )
+
+
+def bundle_files(path: Path) -> dict[str, bytes]:
+    """`report.json` and the model it names, as they are.
+
+    Raises:
+        InputError: there is no bundle at `path`.
+    """
+    try:
+        if path.is_dir():
+            return _from_folder(path)
+        with zipfile.ZipFile(path) as packed:
+            return _from_zip(packed, path)
+    except zipfile.BadZipFile as error:
+        raise InputError("not a bundle", path=path, hint=_HINT) from error
+    except (OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error) as error:  # all of zipfile's
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"the bundle cannot be read: {reason}", path=path, hint=_HINT) from error
+
+
+def float32(value: float) -> float:
+    """The float nearest to `value` that the executable's `float` can hold: what it prints."""
+    result: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return result
+
+
+def _from_folder(folder: Path) -> dict[str, bytes]:
+    report = folder / REPORT
+    if not report.is_file():
+        raise InputError(f"the folder holds no {REPORT}", path=folder, hint=_HINT)
+    data = report.read_bytes()
+    model = _model(data, folder).file
+    if not (folder / model).is_file():
+        raise InputError(f"the bundle's {model} is missing", path=folder, hint="convert again")
+    return {REPORT: data, model: (folder / model).read_bytes()}
+
+
+def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
+    try:
+        data = _member(packed, REPORT, path)
+        model = _model(data, path).file
+        return {REPORT: data, model: _member(packed, model, path)}
+    except KeyError as error:
+        raise InputError("not a bundle that `eim pack` wrote", path=path, hint=_HINT) from error
+
+
+def _member(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    if packed.getinfo(name).file_size > _LARGEST:
+        raise InputError(f"{name} is too large to be a bundle's", path=path, hint=_HINT)
+    return packed.read(name)
+
+
+def _model(report: bytes, path: Path) -> ModelReport:
+    """The one model of a bundle.
+
+    Raises:
+        InputError: the report is damaged, or that of an app with two models.
+    """
+    models = BundleReport.parse(report, path).models
+    if len(models) != 1:
+        raise InputError(f"the bundle's {REPORT} names no model", path=path, hint="convert again")
+    return models[0]
+
+
+NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"
+"""What an .eim prints when it is started without one."""
+
+_CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
+_SLICES = 4  # EI_CLASSIFIER_SLICES_PER_MODEL_WINDOW
+# There is no number for ONNX Runtime. Clients only look for those that want warming up or special hardware, so what is
+# not one of the two TensorFlow Lite engines on a CPU is called the first of them.
+_ENGINES = {"tflite": 2, "tflite_full": 4}
+
+
+def slice_size(impulse: Impulse) -> int:
+    """Numbers in one `classify_continuous`."""
+    return impulse.features // _SLICES
+
+
+def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
+    """The answer to `{"hello": 1}`, without id.
+
+    Args:
+        impulse: what answers.
+        memory: the shared memory for features, or why there is none.
+    """
+    recorded = impulse.metadata
+    engine = _ENGINES.get((recorded.engine or "").lower(), 2)
+    thresholds = []
+    if impulse.detects:
+        thresholds = [{"id": impulse.block, "type": "object_detection", "min_score": float32(impulse.threshold)}]
+    return {
+        "success": True,
+        "project": {
+            "id": recorded.project_id or 0,
+            "owner": recorded.project_owner or "",
+            "name": recorded.project_name or impulse.name,
+            "deploy_version": recorded.deploy_version or 0,
+            "impulse_id": recorded.impulse_id or 1,
+            "impulse_name": recorded.impulse_name or "Impulse #1",
+        },
+        "model_parameters": {
+            "axis_count": 1,
+            "frequency": 0,
+            "has_anomaly": 0,
+            "has_object_tracking": False,
+            "has_performance_calibration": False,
+            "image_channel_count": impulse.channels,
+            "image_input_frames": 1,
+            "image_input_height": impulse.height,
+            "image_input_width": impulse.width,
+            "image_resize_mode": _resize_mode(impulse),
+            "inferencing_engine": engine,
+            "input_features_count": impulse.features,
+            "interval_ms": 1,
+            "label_count": len(impulse.labels),
+            "labels": list(impulse.labels),
+            "model_type": head(impulse.task).model_type,
+            "sensor": _CAMERA,
+            "slice_size": slice_size(impulse),
+            "thresholds": thresholds,
+            "use_continuous_mode": False,
+        },
+        "inferencing_engine": {"engine_type": engine, "properties": []},
+        **({"features_shm_error": memory} if isinstance(memory, str) else {"features_shm": memory.described()}),
+    }
+
+
+def _resize_mode(impulse: Impulse) -> str:
+    """Never "none": the official Python client raises at it and the Node.js command line dies of it."""
+    mode = impulse.preprocessing.resize_mode
+    return ResizeMode.SQUASH.value if mode is None or mode is ResizeMode.NONE else mode.value
+
+
+def hello_findings(model: Model, path: Path) -> tuple[Finding, ...]:
+    """What the Python and Node.js clients stumble over in a hello answer."""
+    found = []
+    raw = model.raw
+    if not model.features:
+        found.append(rules.BAD_HELLO.found("it does not say how many features it takes", path=path))
+    if not model.labels:
+        found.append(rules.BAD_HELLO.found("it names no labels", path=path))
+    if not isinstance(raw.get("project"), dict):
+        found.append(rules.BAD_HELLO.found("it names no project; the Node.js command line needs it", path=path))
+    if model.width and model.features != model.width * model.height:
+        found.append(
+            rules.BAD_HELLO.found(
+                f"{model.features} features for a picture of {model.width}x{model.height}", path=path
+            )
+        )  # fmt: skip
+    uneven = [label for label in model.labels if label.count("{") != label.count("}")]
+    found += [
+        rules.BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path) for label in uneven
+    ]
+    offered = raw.get("features_shm")
+    if offered is not None:
+        memory = attach(offered) if isinstance(offered, dict) else None
+        if memory is None:
+            found.append(rules.NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
+        else:
+            memory.close()
+    return tuple(found)
+
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold; no file depends on when it was made
+_MODE = 0o644 << 16
+
+
+def pack(bundle: Path, output: Path, *, interpreter: str | None = None) -> Output:
+    """Write the executable.
+
+    Args:
+        bundle: folder (or packed file) to take.
+        output: file to write.
+        interpreter: Python to run it with, where this program is installed; default: the one running now.
+
+    Raises:
+        InputError: there is no sound bundle.
+        OutputError: the file cannot be written.
+    """
+    read_impulse(bundle)  # only what would be served is packed
+    files = bundle_files(bundle)
+    data = io.BytesIO()
+    data.write(header(interpreter or sys.executable))
+    with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as packed:
+        for name in sorted(files, key=lambda name: name == REPORT):  # the report last
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3  # Unix, whatever this runs on
+            member.external_attr = _MODE
+            packed.writestr(member, files[name])
+    return write(output, data.getvalue(), executable=True)
+
+
+def header(interpreter: str) -> bytes:
+    """The shell lines in front of the zip."""
+    return f"""#!/bin/sh
+# An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip of the bundle.
+if [ $# -eq 0 ]; then
+  echo {shlex.quote(NO_PARAMETER)}
+  exit 1
+fi
+python={shlex.quote(interpreter)}
+if [ -x "$python" ]; then
+  exec "$python" -P -m convert.eim "$0" "$1"
+fi
+if command -v ei-deepstream >/dev/null 2>&1; then
+  case $1 in
+    --print-info) exec ei-deepstream eim serve --print-info "$0" ;;
+    *) exec ei-deepstream eim serve -- "$0" "$1" ;;
+  esac
+fi
+echo "ERR: this model needs ei-deepstream: pip install ei-deepstream"
+exit 127
+""".encode()

@@ -1,0 +1,370 @@
+"""Where a message begins and ends, on both sides of the protocol.
+
+A client sends JSON objects with anything between them; the executable counts `{` and `}` without looking at strings and
+takes what lies between the first and the one that balances it (eim.cpp, `socket_main`). It answers with compact JSON,
+a line feed and, on a socket, a NUL. The official Python client waits for that NUL as the last byte of a read; the
+Node.js client counts braces without looking at strings and decodes each read by itself: so answers are ASCII, and
+braces inside strings are escaped.
+
+Shared memory for features, and the removal of what killed servers left.
+
+POSIX shared memory is a file in /dev/shm on Linux. The server that made it holds a lock on the file as long as it
+lives; the kernel takes the lock back even from a process that is killed, so an unlocked file of our name is a leftover.
+
+Unix sockets whose paths may be longer than the 107 bytes that a socket address holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import json
+import math
+import mmap
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convert.errors import InputError, OutputError
+from convert.files import is_running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+__all__ = [
+    "FOLDER",
+    "LIMIT",
+    "PREFIX",
+    "AnswerReader",
+    "Broken",
+    "Features",
+    "RequestReader",
+    "TooLong",
+    "attach",
+    "bound",
+    "connected",
+    "encode",
+    "part_of",
+    "remove_leftovers",
+]
+
+
+LIMIT = 32 * 1024 * 1024  # STDIN_BUFFER_SIZE of eim.cpp since 2025
+_BRACE = re.compile(rb"[{}]")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MARK = re.compile(rb'[{}"]')
+_STRING_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+class TooLong(Exception):
+    """More than `LIMIT` bytes and no whole message."""
+
+
+class Broken(Exception):
+    """Bytes that cannot be an answer."""
+
+
+class RequestReader:
+    """Cuts what a client sends into messages, exactly as eim.cpp does.
+
+    That includes its weakness: after a `}` too many, outside or inside a string, the counts never meet again and every
+    later message is swallowed; it ends with `TooLong`.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._open = self._closed = 0
+
+    @property
+    def amid(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._open > 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that `data` completes.
+
+        Raises:
+            TooLong: `LIMIT` bytes without a whole message; the reader is then of no further use.
+        """
+        messages = []
+        start = 0  # of what is not yet in the buffer
+        for match in _BRACE.finditer(data):
+            here = match.start()
+            if self._open:
+                self._append(data[start : here + 1])
+            else:  # nothing but braces counts outside a message
+                self._append(match[0])
+            start = here + 1
+            if match[0] == b"{":
+                self._open += 1
+                continue
+            self._closed += 1
+            if self._closed == self._open:
+                messages.append(bytes(self._buffer))
+                self._buffer.clear()
+                self._open = self._closed = 0
+        if self._open:
+            self._append(data[start:])
+        return messages
+
+    def _append(self, data: bytes) -> None:
+        if len(self._buffer) + len(data) >= LIMIT:
+            raise TooLong
+        self._buffer += data
+
+
+class AnswerReader:
+    """Cuts what an executable sends into answers: JSON objects, whatever stands between them.
+
+    Braces inside strings are told apart, so labels may hold any. What is outside objects (the banner, what debugging
+    prints, NUL) is skipped.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._at = 0  # everything before is looked at
+        self._depth = 0
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The answers that `data` completes.
+
+        Raises:
+            Broken: an object that is not JSON, or more than `LIMIT` bytes of one.
+        """
+        self._buffer += data
+        answers = []
+        while (end := self._end()) is not None:
+            answers.append(_parse(self._buffer[:end]))
+            del self._buffer[:end]
+            self._at = 0
+        if self._depth == 0:
+            self._buffer.clear()
+            self._at = 0
+        elif len(self._buffer) > LIMIT:
+            raise Broken(f"an answer of more than {LIMIT} bytes")
+        return answers
+
+    def _end(self) -> int | None:
+        """Where the first object of the buffer ends; what is before the object is dropped."""
+        while match := _MARK.search(self._buffer, self._at):
+            mark = match[0]
+            if self._depth == 0:
+                if mark == b"{":
+                    del self._buffer[: match.start()]
+                    self._at, self._depth = 1, 1
+                else:
+                    self._at = match.end()
+            elif mark == b'"':
+                string = _STRING_REST.match(self._buffer, match.end())
+                if string is None:
+                    self._at = match.start()  # looked at again when more has come
+                    return None
+                self._at = string.end()
+            else:
+                self._at = match.end()
+                self._depth += 1 if mark == b"{" else -1
+                if self._depth == 0:
+                    return self._at
+        self._at = len(self._buffer)
+        return None
+
+
+def encode(answer: dict[str, Any], *, indent: int | None = None) -> bytes:
+    """One answer as every official client can read it: ASCII, keys sorted, no brace inside a string.
+
+    Numbers that JSON does not have become null, as in the library eim.cpp uses.
+    """
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(_finite(answer), sort_keys=True, separators=separators, indent=indent, allow_nan=False)
+    return _STRING.sub(_without_braces, text).encode("ascii")
+
+
+def _without_braces(match: re.Match[str]) -> str:
+    return match[0].replace("{", "\\u007b").replace("}", "\\u007d")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _parse(data: bytes | bytearray) -> dict[str, Any]:
+    try:
+        answer = json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise Broken(f"an answer that is not JSON: {error}") from error
+    assert isinstance(answer, dict)  # it begins with a brace
+    return answer
+
+
+FOLDER = Path("/dev/shm")  # noqa: S108 - where glibc's shm_open puts them
+PREFIX = "shm-eids-"
+_FLOAT = 4  # bytes
+
+
+class Features:
+    """float32 [elements] that a client writes and the server reads.
+
+    Raises:
+        OSError: there is no shared memory here, or none left.
+    """
+
+    def __init__(self, elements: int) -> None:
+        self.elements = elements
+        self._file, self.path = _create(elements * _FLOAT)
+        try:
+            self._map = mmap.mmap(self._file, elements * _FLOAT)
+        except OSError:
+            self._remove()
+            raise
+
+    def described(self) -> dict[str, Any]:
+        """The `features_shm` of a hello answer."""
+        return {
+            "name": f"/{self.path.name}",
+            "size_bytes": self.elements * _FLOAT,
+            "type": "float32",
+            "elements": self.elements,
+        }
+
+    def read(self) -> NDArray[np.float32]:
+        """A copy of what is in it: a client may go on writing."""
+        import numpy as np  # the server imports it after binding its socket
+
+        return np.frombuffer(self._map[:], np.float32)
+
+    def clear(self) -> None:
+        """Zero it: the next client shall not read the last one's pictures."""
+        self._map[:] = bytes(len(self._map))
+
+    def close(self) -> None:
+        """Remove it; clients that hold it keep theirs."""
+        self._map.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def attach(described: dict[str, Any]) -> mmap.mmap | None:
+    """The memory a hello answer names, if it exists and is as large as said; else None."""
+    try:
+        name, size = str(described["name"]), int(described["size_bytes"])
+        if "/" in name.removeprefix("/") or size != int(described["elements"]) * _FLOAT:
+            return None
+        file = os.open(FOLDER / name.removeprefix("/"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (KeyError, TypeError, ValueError, OSError):
+        return None
+    try:
+        return mmap.mmap(file, size) if 0 < size <= os.fstat(file).st_size else None
+    finally:
+        os.close(file)
+
+
+def remove_leftovers() -> None:
+    """Remove the memory of servers that were killed."""
+    for path in FOLDER.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(file)
+
+
+def _create(size: int) -> tuple[int, Path]:
+    """A new, locked file of `size` bytes."""
+    while True:
+        path = FOLDER / f"{PREFIX}{secrets.token_hex(6)}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.posix_fallocate(file, 0, size)  # a full /dev/shm is told now, not by SIGBUS later
+            if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
+                return file, path
+        except OSError:
+            path.unlink(missing_ok=True)
+            os.close(file)
+            raise
+        os.close(file)  # another server took it for a leftover before it was locked
+
+
+_LONGEST = 107  # bytes of sun_path, less the NUL (unix(7))
+
+
+@contextlib.contextmanager
+def bound(path: Path) -> Iterator[socket.socket]:
+    """A socket bound to `path`.
+
+    Raises:
+        OutputError: the folder is missing or not writable, or the name is too long.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            with _address(path) as address:
+                listener.bind(address)
+        except OSError as error:
+            raise OutputError(
+                f"cannot make the socket: {error.strerror or error}",
+                path=path, hint="choose a short name in a folder that exists and can be written to",
+            ) from error  # fmt: skip
+        yield listener
+
+
+def connected(path: Path, timeout: float) -> socket.socket:
+    """A socket connected to the server at `path`.
+
+    Raises:
+        OSError: nobody listens there (yet).
+        InputError: the name is too long.
+    """
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(timeout)
+        with _address(path) as address:
+            link.connect(address)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def part_of(path: Path) -> Path:
+    """Where this process binds before it renames into place; what killed ones left there is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = re.fullmatch(r".*\.(\d+)\.part", left.name)
+        if number and not is_running(int(number[1])):
+            with contextlib.suppress(OSError):
+                left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+@contextlib.contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """An address of `path` that is short enough: through a descriptor of its folder where it must be."""
+    if len(os.fsencode(path)) <= _LONGEST:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        short = f"/proc/self/fd/{folder}/{path.name}"
+        if len(os.fsencode(short)) > _LONGEST:
+            raise InputError("the socket's name is too long", path=path, hint="at most 80 bytes behind the last slash")
+        yield short
+    finally:
+        os.close(folder)

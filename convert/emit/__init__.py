@@ -1,0 +1,466 @@
+"""Stage 5: everything Gst-nvinfer needs to run the model, as one folder.
+
+Files are computed in memory, written whole, `report.json` last. They depend on the model and the options only, never on
+the folder, so what is found *in the folder* (an old engine, another model's files) is told to the user but does not
+stand in `report.json`.
+
+Two models in one app: a detector for whole frames, and a model for each object it finds.
+
+The folder holds what `convert.emit` writes for each of the two, in the roles they have, and one app, one script
+and one report for both.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from convert.emit.config import Files, Gie, infer_file, lacks_centred_padding, preset_for
+from convert.emit.files import (
+    SCRIPT,
+    App,
+    EngineBuild,
+    app_file,
+    beside,
+    build_script,
+    bundle_names,
+    label_file,
+    label_findings,
+    stale_engines,
+)
+from convert.emit.findings import (
+    FP16_NOT_MEASURED,
+    NO_CENTRED_PADDING,
+    OPSET,
+    SAMPLE_DETECTOR,
+    SECONDARY_LEFT_OUT,
+    TARGET_NOT_VERIFIED,
+)
+from convert.errors import PresetError
+from convert.files import Output, make_folder, sha256, write_all
+from convert.heads import head
+from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
+from convert.report import REPORT, app_report, dumps, report_document
+from convert.types import Bundle, StageResult, Validated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.findings import Finding
+    from convert.types import Adapted, Framing
+
+
+__all__ = ["PRECISIONS", "ROLES", "Emit", "EmitPair", "ValidatedPair"]
+
+
+ROLES = ("pgie", "sgie", "both")
+PRECISIONS = ("fp32", "fp16")
+
+_MAX_BATCH = 1024  # gstnvinfer_property_parser.cpp refuses more
+_MAX_ID = 2**31 - 1  # read with g_key_file_get_integer
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Write the bundle.
+
+    Attributes:
+        folder: where; made if it does not exist.
+        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both", which is what a model can be.
+        batch_size: 1 to 1024 frames or objects at a time; part of the engine's name.
+        precision: "fp32" or "fp16", of the engine.
+        gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). With
+            role both the secondary one gets the next number.
+        operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
+        target, platform: see `convert.nvinfer.targets.target`.
+        gpu_id: number of the GPU on the target.
+        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+
+    folder: Path
+    role: str = "both"
+    batch_size: int = 1
+    precision: str = "fp32"
+    gie_id: int | None = None
+    operate_on_gie_id: int | None = None
+    target: str = "deepstream-7.1"
+    platform: str = "jetson"
+    gpu_id: int = 0
+    min_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("role", self.role, ROLES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _in_range("batch-size", self.batch_size, 1, _MAX_BATCH)
+        _in_range("gpu-id", self.gpu_id, 0, _MAX_ID)
+        _in_range("min-size", self.min_size, 1, _MAX_ID)
+        trtexec_flags(self.where.tensorrt, self.precision)
+        secondary = self.secondary
+        for option, value in (("gie-id", self.gie_id), ("operate-on-gie-id", self.operate_on_gie_id)):
+            _in_range(option, value, 1, _MAX_ID - 1)
+        if self.role == "pgie" and self.operate_on_gie_id is not None:
+            raise PresetError(
+                "a primary engine looks at whole frames, not at another engine's objects",
+                hint="leave --operate-on-gie-id out, or use --role sgie",
+            )
+        if secondary and secondary.id == secondary.operate_on:
+            raise PresetError(
+                f"the secondary engine {secondary.id} cannot operate on its own objects",
+                hint="choose another --gie-id or --operate-on-gie-id",
+            )
+
+    @property
+    def name(self) -> str:
+        """ "emit"."""
+        return "emit"
+
+    @property
+    def where(self) -> Target:
+        """The target's facts."""
+        return target(self.target, self.platform)
+
+    @property
+    def primary(self) -> Gie | None:
+        """The engine for whole frames, if this role has one."""
+        return None if self.role == "sgie" else Gie(1 if self.gie_id is None else self.gie_id)
+
+    @property
+    def secondary(self) -> Gie | None:
+        """The engine for objects, if this role has one."""
+        if self.role == "pgie":
+            return None
+        if self.primary:
+            own, others = self.primary.id + 1, self.primary.id
+        else:
+            own, others = 2 if self.gie_id is None else self.gie_id, 1
+        if self.operate_on_gie_id is not None:
+            others = self.operate_on_gie_id
+        return Gie(own, others, self.where.min_object_size if self.min_size is None else self.min_size)
+
+    def fitting(self, framing: Framing | None) -> Emit:
+        """This, or for a model that crops whole frames its primary role alone.
+
+        Raises:
+            PresetError: it is to be secondary.
+        """
+        if framing is None or not framing.crops or self.role == "pgie":
+            return self
+        if self.role == "sgie":
+            raise PresetError(
+                f"the model was made for whole frames of {framing.frame}; of the objects a secondary engine looks at "
+                "it would cut off two sides",
+                hint="convert without --frame, or with --role pgie",
+            )
+        return replace(self, role="pgie", operate_on_gie_id=None)
+
+    def plan(self, export_name: str) -> tuple[str, ...]:
+        """Names of the files a bundle of that name gets, in the order they are written."""
+        names = bundle_names(export_name)
+        configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
+        return (names.onnx, names.labels, *configs, names.app, SCRIPT, REPORT)
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Write the folder.
+
+        Raises:
+            InputError: a label cannot be written to a label file.
+            PresetError: the head cannot be expressed for this target.
+            OutputError: the folder cannot be written; files of an earlier run are then intact.
+        """
+        assert isinstance(artifact, Validated)
+        adapted = artifact.adapted
+        framing = adapted.preprocessing.framing
+        fitting = self.fitting(framing)
+        names = bundle_names(adapted.export.name)
+        files = fitting.files(adapted)
+        found = fitting.findings(adapted)
+        if framing and fitting is not self:
+            message = (
+                f"only the config for a primary engine was written: the model crops whole frames of {framing.frame}"
+            )
+            found += (SECONDARY_LEFT_OUT.found(message),)
+        outputs = [Output(name, sha256(data)) for name, data in files.items()]
+        report = report_document(artifact, fitting.options(), outputs, found)
+        files[REPORT] = dumps(report)
+        assert tuple(files) == fitting.plan(adapted.export.name)
+        make_folder(self.folder)
+        around = beside(self.folder, adapted.export.name, files)
+        written = write_all(self.folder, files, executables=frozenset({SCRIPT}))
+        around += stale_engines(self.folder, names.onnx)
+        return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
+
+    def files(self, adapted: Adapted) -> dict[str, bytes]:
+        """Name and content of every file but the report, in the order of `plan`; raises as the stage does."""
+        framing = adapted.preprocessing.framing
+        assert self.fitting(framing) is self
+        names = bundle_names(adapted.export.name)
+        preset = preset_for(adapted.head, self.where)
+        engine = EngineBuild(names.onnx, self.batch_size, self.gpu_id, self.precision)
+        refers_to = Files(engine, names.labels)
+        files = {names.onnx: adapted.onnx.data, names.labels: label_file(adapted.head.labels, preset.labels)}
+        for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
+            if gie:
+                files[name] = infer_file(adapted, preset, self.where, gie, refers_to)
+        app = App(
+            names.app,
+            self.primary,
+            self.secondary,
+            names.primary,
+            names.secondary,
+            preset.secondary_off,
+            frame=framing.frame if framing else None,
+        )
+        files[names.app] = app_file(app, engine, self.where)
+        files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
+        return files
+
+    def findings(self, adapted: Adapted) -> tuple[Finding, ...]:
+        """What is questionable in the files themselves."""
+        where, names = self.where, bundle_names(adapted.export.name)
+        found = list(label_findings(adapted.head.labels, names.labels))
+        if lacks_centred_padding(adapted.preprocessing, where):
+            found.append(
+                NO_CENTRED_PADDING.found(
+                    f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
+                    "bars on both sides",
+                    path=names.primary if self.primary else names.secondary,
+                    hint="use --target deepstream-6.0 or newer",
+                )
+            )
+        lowest, highest = opsets(where.tensorrt)
+        if not lowest <= adapted.onnx.opset <= highest:
+            found.append(
+                OPSET.found(
+                    f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
+                    f"{lowest} to {highest}",
+                    path=names.onnx,
+                    hint=f"--opset {min(max(adapted.onnx.opset, lowest), highest)}",
+                )
+            )
+        if self.precision == "fp16":
+            found.append(
+                FP16_NOT_MEASURED.found(
+                    "the measured differences are those of FP32; the engine will be FP16", path=SCRIPT
+                )
+            )
+        found += [
+            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
+            for cell, why in where.unverified
+            for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
+        ]
+        if not self.primary:
+            found.append(
+                SAMPLE_DETECTOR.found(
+                    f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
+                    path=names.app,
+                    hint="put your own detector into [primary-gie]",
+                )
+            )
+        return tuple(found)
+
+    def options(self) -> dict[str, Any]:
+        """The options as they were understood, without the folder."""
+        primary, secondary = self.primary, self.secondary
+        return {
+            "role": self.role,
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+            "gie_id": {"primary": primary and primary.id, "secondary": secondary and secondary.id},
+            "operate_on_gie_id": secondary and secondary.operate_on,
+            "target": self.where.name,
+            "platform": self.platform,
+            "gpu_id": self.gpu_id,
+            "min_size": secondary and secondary.min_size,
+        }
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
+
+
+def _in_range(option: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise PresetError(f"--{option} {value} is out of range", hint=f"{low} to {high}")
+
+
+_ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id, FP16_NOT_MEASURED.id}
+"""What the secondary model need not say again, or (the SDK's sample detector) what is not so here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedPair:
+    """Two proven models.
+
+    Attributes:
+        primary: a detector.
+        secondary: what looks at its objects, a classifier as a rule.
+    """
+
+    primary: Validated
+    secondary: Validated
+
+
+@dataclass(frozen=True, slots=True)
+class EmitPair:
+    """Write the bundle of two models.
+
+    Attributes:
+        folder: where; made if it does not exist.
+        batch_size: of the primary engine, 1 to 1024 frames at a time.
+        object_batch_size: of the secondary engine, objects at a time. NVIDIA's own cascades have 16.
+        precision: "fp32" or "fp16", of both engines.
+        gie_id: gie-unique-id of the primary engine; the secondary one has the next number.
+        target, platform: see `convert.nvinfer.targets.target`.
+        gpu_id: number of the GPU on the target.
+        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+
+    folder: Path
+    batch_size: int = 1
+    object_batch_size: int = 16
+    precision: str = "fp32"
+    gie_id: int | None = None
+    target: str = "deepstream-7.1"
+    platform: str = "jetson"
+    gpu_id: int = 0
+    min_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.primary, self.secondary  # they check their options
+
+    @property
+    def name(self) -> str:
+        """ "emit"."""
+        return "emit"
+
+    @property
+    def primary(self) -> Emit:
+        """What is written for the detector."""
+        return self._emit("pgie", self.batch_size, self.gie_id)
+
+    @property
+    def secondary(self) -> Emit:
+        """What is written for the model behind it."""
+        first = self.gie_id or 1
+        return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
+
+    def plan(self, primary: str, secondary: str) -> tuple[str, ...]:
+        """Names of the files that two exports of these names get, in the order they are written."""
+        names = self._names(primary, secondary)
+        parts = (_own(self.primary.plan(names[0])), _own(self.secondary.plan(names[1])))
+        return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, REPORT)
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Write the folder for a `Pair`.
+
+        Raises:
+            InputError: a label cannot be written to a label file.
+            PresetError: the first model finds no objects, or a head cannot be expressed for this target.
+            OutputError: the folder cannot be written; files of an earlier run are then intact.
+        """
+        assert isinstance(artifact, ValidatedPair)
+        task = artifact.primary.adapted.head.task
+        if not head(task).detects:
+            raise PresetError(
+                "the primary model is a classifier: it finds no objects that another model could look at",
+                hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one",
+            )
+        exports = (artifact.primary.adapted.export, artifact.secondary.adapted.export)
+        names = self._names(*(export.name for export in exports))
+        pair = ValidatedPair(*map(_renamed, (artifact.primary, artifact.secondary), names))
+        files = self._files(pair)
+        found = self._findings(pair)
+        outputs = [Output(name, sha256(data)) for name, data in files.items()]
+        parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
+        files[REPORT] = dumps(app_report(*parts, outputs, found))
+        assert tuple(files) == self.plan(*(export.name for export in exports))
+        make_folder(self.folder)
+        written = write_all(self.folder, files, executables=frozenset({SCRIPT, *map(_script_name, names)}))
+        stale = (finding for name in names for finding in stale_engines(self.folder, bundle_names(name).onnx))
+        return StageResult(Bundle(str(self.folder), "-".join(names), written), written, (*found, *stale))
+
+    def _emit(self, role: str, batch_size: int, gie_id: int | None) -> Emit:
+        return Emit(
+            self.folder,
+            role=role,
+            batch_size=batch_size,
+            precision=self.precision,
+            gie_id=gie_id,
+            target=self.target,
+            platform=self.platform,
+            gpu_id=self.gpu_id,
+            min_size=self.min_size,
+        )
+
+    def _names(self, primary: str, secondary: str) -> tuple[str, str]:
+        """Two impulses of one project have the same name; files cannot."""
+        return primary, secondary if secondary != primary else f"{secondary}-objects"
+
+    def _files(self, pair: ValidatedPair) -> dict[str, bytes]:
+        """Name and content of every file but the report."""
+        files: dict[str, bytes] = {}
+        scripts: dict[str, bytes] = {}
+        engines = []
+        for emit, validated in ((self.primary, pair.primary), (self.secondary, pair.secondary)):
+            adapted = validated.adapted
+            name = adapted.export.name
+            written = emit.files(adapted)
+            files |= {each: written[each] for each in _own(tuple(written))}
+            engine = EngineBuild(bundle_names(name).onnx, emit.batch_size, emit.gpu_id, emit.precision)
+            script = _script_name(name)
+            scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
+            engines.append(engine)
+        framing = pair.primary.adapted.preprocessing.framing
+        names = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
+        app = App(
+            _app_name(*names),
+            self.primary.primary,
+            self.secondary.secondary,
+            bundle_names(names[0]).primary,
+            bundle_names(names[1]).secondary,
+            secondary_engine=engines[1],
+            frame=framing.frame if framing else None,
+        )
+        files[app.file] = app_file(app, engines[0], self.primary.where)
+        return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode()}
+
+    def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
+        behind = self.secondary.findings(pair.secondary.adapted)
+        return (*self.primary.findings(pair.primary.adapted), *(each for each in behind if each.id not in _ONCE))
+
+
+def _own(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the files of one model those that stay its own: model, labels, config."""
+    return files[:3]
+
+
+def _app_name(primary: str, secondary: str) -> str:
+    return f"deepstream_app_{primary}_{secondary}.txt"
+
+
+def _script_name(name: str) -> str:
+    return f"build_engine_{name}.sh"
+
+
+def _renamed(validated: Validated, name: str) -> Validated:
+    adapted = validated.adapted
+    export = replace(adapted.export, name=name)
+    return replace(validated, adapted=replace(adapted, translated=replace(adapted.translated, export=export)))
+
+
+_BOTH = """\
+#!/usr/bin/env bash
+# Builds both engines of this folder, one after the other; see the scripts it starts.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+"$here"/{}
+"$here"/{}
+"""

@@ -1,0 +1,466 @@
+"""The files of a bundle: their names, and what else may lie in its folder.
+
+deepstream-app's config file: one stream of the SDK's own samples through the bundle's configs.
+
+Groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
+deepstream_app_config_parser.c, compared 5.1 to 9.1). What the app writes into a GIE wins over the GIE's own config:
+process-mode always, batch-size, gpu-id, gie-unique-id and operate-on-gie-id where they are written here.
+
+The TensorRT engine: the name Gst-nvinfer looks for, and the script that builds it on the target.
+
+Label files as Gst-nvinfer reads them: nothing is quoted or escaped there, so some labels cannot be written.
+
+Every non-empty line of a *classifier's* file is one output layer and is split at `;`, so all labels stand in ONE line.
+A *detector's* line i names class i, up to the first `;`; empty lines are skipped, which shifts all classes behind them.
+Nothing is trimmed: a CR or a byte order mark becomes part of a label. (nvdsinfer_context_impl.cpp, parseLabelsFile;
+decided by running it, DeepStream 9.1.)
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from convert.emit.config import Entry, Group, Section, config_file
+from convert.emit.findings import (
+    DUPLICATE_LABEL,
+    LEFT_FROM_ANOTHER_ROLE,
+    LONG_LABEL,
+    OTHER_BUNDLE_IN_FOLDER,
+    STALE_ENGINE,
+)
+from convert.errors import InputError, PresetError
+from convert.nvinfer.targets import sdk_path, sinks, tracker, trtexec_flags, trtexec_note
+from convert.report import REPORT, BundleReport
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from pathlib import Path
+
+    from convert.emit.config import Gie
+    from convert.findings import Finding
+    from convert.nvinfer.targets import Target
+    from convert.types import Frame, Tensor
+
+
+__all__ = [
+    "LABEL_BYTES",
+    "SCRIPT",
+    "App",
+    "EngineBuild",
+    "Names",
+    "app_file",
+    "beside",
+    "build_script",
+    "bundle_names",
+    "label_file",
+    "label_findings",
+    "stale_engines",
+    "trtexec_arguments",
+]
+
+
+SCRIPT = "build_engine.sh"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBuild:
+    """What decides an engine apart from the model.
+
+    Attributes:
+        onnx: file name of the model.
+        batch_size: most frames or objects at a time.
+        gpu_id: number of the GPU.
+        precision: "fp32" or "fp16".
+    """
+
+    onnx: str
+    batch_size: int
+    gpu_id: int
+    precision: str
+
+    @property
+    def file(self) -> str:
+        """The name Gst-nvinfer gives the engine it builds, beside the model, and so the one it must be told.
+
+        `<model>_b<batch>_gpu<id>_<mode>.engine`: nvdsinfer_model_builder.cpp, the same from DeepStream 5.1 to 9.1.
+        """
+        return f"{self.onnx}_b{self.batch_size}_gpu{self.gpu_id}_{self.precision}.engine"
+
+    @property
+    def network_mode(self) -> int:
+        """Gst-nvinfer's network-mode: 0 FP32, 2 FP16 (inputs and outputs stay float32)."""
+        return {"fp32": 0, "fp16": 2}[self.precision]
+
+
+def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) -> tuple[str, ...]:
+    """trtexec's arguments, besides --saveEngine, that build what Gst-nvinfer would build.
+
+    The profile is Gst-nvinfer's: batch 1 to `batch_size`, tuned for `batch_size`. TF32 is left alone, as it leaves it.
+
+    Args:
+        model_input: [N,C,H,W]; with a fixed batch the shapes are left out, because trtexec then refuses them.
+
+    Raises:
+        PresetError: the target's trtexec cannot build at this precision.
+    """
+    batch, *sizes = model_input.shape
+    shapes: list[str] = []
+    if batch is None:
+        rest = "x".join(str(size) for size in sizes)
+        counts = {"min": 1, "opt": engine.batch_size, "max": engine.batch_size}
+        shapes = [f"--{which}Shapes={model_input.name}:{count}x{rest}" for which, count in counts.items()]
+    device = [f"--device={engine.gpu_id}"] if engine.gpu_id else []
+    return (f"--onnx={engine.onnx}", *shapes, *device, *trtexec_flags(target.tensorrt, engine.precision))
+
+
+def build_script(engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT) -> bytes:
+    """The script `name`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
+
+    Raises:
+        PresetError: the target's trtexec cannot build at this precision.
+    """
+    note = trtexec_note(target.tensorrt, engine.precision)
+    return _SCRIPT.format(
+        script=name,
+        release=target.deepstream,
+        platform=target.platform,
+        tensorrt=target.tensorrt,
+        note=f"# Note: {note}.\n" if note else "",
+        trtexec=sdk_path(target, "trtexec"),
+        onnx=shlex.quote(engine.onnx),
+        engine=shlex.quote(engine.file),
+        arguments=" \\\n  ".join(map(shlex.quote, trtexec_arguments(engine, model_input, target))),
+    ).encode()
+
+
+_SCRIPT = """\
+#!/usr/bin/env bash
+# Builds {engine}, the engine that the configs beside this script name.
+#
+# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. Nobody has to run it:
+# without the engine Gst-nvinfer builds the same one when it first starts.
+#
+# For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
+{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
+set -eu
+
+trtexec=${{TRTEXEC:-{trtexec}}}
+onnx={onnx}
+engine={engine}
+
+fail() {{
+  printf '{script}: %s\\n' "$1" >&2
+  exit 1
+}}
+
+# Where the script was started decides what a relative TRTEXEC means; everything else happens in the script's folder.
+case $trtexec in
+  /*) ;;
+  */*) trtexec=$PWD/$trtexec ;;
+  *) trtexec=$(command -v -- "$trtexec" || printf '%s' "$trtexec") ;;
+esac
+if ! [ -f "$trtexec" ] || ! [ -x "$trtexec" ]; then
+  fail "there is no trtexec at $trtexec; install the package libnvinfer-bin, or set TRTEXEC to its path"
+fi
+CDPATH='' cd -- "$(dirname -- "$0")"
+[ -f "$onnx" ] || fail "$onnx is not beside this script"
+[ -w . ] || fail "the folder $PWD is not writable"
+
+# A half-written engine must never have the name that Gst-nvinfer loads.
+part=.$engine.$$.part
+trap 'rm -f -- "$part"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+"$trtexec" \\
+  --saveEngine="$part" \\
+  {arguments} \\
+  || fail "trtexec failed (see above); there is no new engine"
+[ -s "$part" ] || fail "trtexec wrote no engine"
+mv -f -- "$part" "$engine"
+printf '{script}: %s is ready\\n' "$engine"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The files called after the model."""
+
+    onnx: str
+    labels: str
+    primary: str
+    secondary: str
+    app: str
+
+
+def bundle_names(name: str) -> Names:
+    """The files of the bundle `name`.
+
+    Raises:
+        PresetError: the name cannot be part of a file name and of a config.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise PresetError(f"a bundle cannot be called {name!r}", hint="letters, digits, - and _ only")
+    return Names(
+        onnx=f"{name}.onnx",
+        labels=f"{name}_labels.txt",
+        primary=f"config_infer_primary_{name}.txt",
+        secondary=f"config_infer_secondary_{name}.txt",
+        app=f"deepstream_app_{name}.txt",
+    )
+
+
+def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...]:
+    """What lies in `folder` before `files`, the bundle `name`, are written, and is not, or no more, part of it."""
+    names = bundle_names(name)
+    found = [
+        LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
+        for left in (names.primary, names.secondary)
+        if left not in files and (folder / left).exists()
+    ]
+    if (other := _bundle_in(folder)) not in {None, name}:
+        found.append(
+            OTHER_BUNDLE_IN_FOLDER.found(
+                f"the folder held the bundle of {other!r}: its {SCRIPT} and {REPORT} are replaced",
+                path=folder,
+                hint="use one folder per model",
+            )
+        )
+    return tuple(found)
+
+
+def _bundle_in(folder: Path) -> str | None:
+    """The name of the bundle in `folder`; None where no report of ours says so."""
+    try:
+        report = BundleReport.read(folder)
+        return report.models[0].name if report and len(report.models) == 1 else None
+    except InputError:
+        return None
+
+
+def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
+    """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
+    changed = _changed(folder / onnx)
+    return tuple(
+        STALE_ENGINE.found(
+            f"{engine.name} is older than {onnx}; Gst-nvinfer would go on using it",
+            path=engine,
+            hint=f"run {SCRIPT}, or delete the engine",
+        )
+        for engine in sorted(folder.glob(f"{onnx}_b*.engine"))
+        if _changed(engine) < changed
+    )
+
+
+def _changed(path: Path) -> int:
+    """Nanoseconds; of a link itself, which may lead nowhere."""
+    return path.lstat().st_mtime_ns
+
+
+# The sample stream's size, so that frames are not scaled before the model scales them.
+_APP_KEY_WIDTH, _HEIGHT = 1920, 1080
+_WINDOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the app runs.
+
+    Attributes:
+        file: its own name, for the comment that says how to start it.
+        primary, secondary: the bundle's GIEs; at least one of them.
+        primary_file, secondary_file: names of their configs.
+        secondary_off: why the secondary one waits where both are there.
+        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
+        frame: what the primary GIE's model was made for; None: frames of any aspect.
+    """
+
+    file: str
+    primary: Gie | None
+    secondary: Gie | None
+    primary_file: str
+    secondary_file: str
+    secondary_off: str = ""
+    secondary_engine: EngineBuild | None = None
+    frame: Frame | None = None
+
+
+def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
+    """The config file. Raises PresetError where the target's table has no tracker."""
+    gpu = Entry("gpu-id", engine.gpu_id)
+    width, height = app.frame.pixels if app.frame else (_APP_KEY_WIDTH, _HEIGHT)
+    window, shape = (1280, 720), ""
+    if app.frame:
+        window = app.frame.within(*window)
+        shape = (
+            f"The frames' shape, {app.frame}, which the model was converted for (--frame). Pictures of another are "
+            "stretched to it: convert for theirs instead."
+        )
+    groups = [
+        _group("application", Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
+        _group(
+            "tiled-display",
+            *(Entry("enable", 1), Entry("rows", 1), Entry("columns", 1)),
+            *(Entry("width", window[0]), Entry("height", window[1]), gpu),
+        ),
+        _group(
+            "source0",
+            Entry("enable", 1),
+            Entry("type", 3, "3: file or URI, 4: RTSP (then live-source=1 below), 1: V4L2 camera, 5: CSI camera."),
+            Entry("uri", "file://" + sdk_path(target, "sample-stream"), "A sample of the SDK; put your own here."),
+            *(Entry("num-sources", 1), gpu),
+        ),
+        _group(
+            "streammux",
+            gpu,
+            Entry("batch-size", 1, "Number of sources."),
+            *(Entry("batched-push-timeout", 40000), Entry("width", width, shape), Entry("height", height)),
+            Entry("live-source", 0),
+        ),
+        _primary(app, engine, target),
+    ]
+    if app.secondary:
+        groups += [_tracker(engine, target), _secondary(app, app.secondary, engine, target)]
+    groups += [
+        _group("osd", Entry("enable", 1), gpu),
+        _group(
+            "sink0",
+            Entry("enable", 1),
+            Entry("type", _WINDOW, "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(target)) + "."),
+            Entry("sync", 0, "0: as fast as it goes, 1: at the stream's own speed."),
+            *(Entry("source-id", 0), gpu),
+        ),
+    ]
+    header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
+    return config_file(header + "Paths are relative to this file.", tuple(groups))
+
+
+def _group(name: str, *entries: Entry, comment: str = "") -> Group:
+    return Group(name, (Section(entries),), comment)
+
+
+def _primary(app: App, engine: EngineBuild, target: Target) -> Group:
+    enable, gpu = Entry("enable", 1), Entry("gpu-id", engine.gpu_id)
+    if app.primary:
+        return _group(
+            "primary-gie",
+            *(enable, gpu, Entry("gie-unique-id", app.primary.id), Entry("batch-size", engine.batch_size)),
+            Entry("config-file", app.primary_file),
+        )
+    assert app.secondary is not None
+    assert app.secondary.operate_on is not None
+    return _group(
+        "primary-gie",
+        *(enable, gpu, Entry("gie-unique-id", app.secondary.operate_on)),
+        Entry(
+            "config-file",
+            sdk_path(target, "sample-detector"),
+            "The SDK's sample detector: it finds the objects to look at. Put your own here. Its engine is built beside "
+            "its model at the first start, which takes minutes and needs write permission there (sudo, once).",
+        ),
+    )
+
+
+def _secondary(app: App, gie: Gie, engine: EngineBuild, target: Target) -> Group:
+    comment = ""
+    waits = app.primary is not None and app.secondary_engine is None
+    if waits:
+        comment = (
+            f"Off: {app.secondary_off}. To look at objects: put a "
+            f"detector's config into [primary-gie], such as {sdk_path(target, 'sample-detector')}, take its batch-size "
+            f"out, give it gie-unique-id={gie.operate_on}, and set enable=1 here."
+        )
+    return _group(
+        "secondary-gie0",
+        *(Entry("enable", int(not waits)), Entry("gpu-id", engine.gpu_id), Entry("gie-unique-id", gie.id)),
+        Entry("operate-on-gie-id", gie.operate_on or 0),
+        Entry("batch-size", (app.secondary_engine or engine).batch_size),
+        Entry("config-file", app.secondary_file),
+        comment=comment,
+    )
+
+
+def _tracker(engine: EngineBuild, target: Target) -> Group:
+    files = tracker(target)
+    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
+    return _group(
+        "tracker",
+        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384)),
+        *(Entry("gpu-id", engine.gpu_id), Entry("ll-lib-file", sdk_path(target, files.library)), *config),
+        comment="Off: every object is then looked at in every frame. On: each tracked object once (see "
+        "secondary-reinfer-interval).",
+    )
+
+
+LABEL_BYTES = 127
+"""UTF-8 bytes of a label that reach the metadata: MAX_LABEL_SIZE - 1 of DeepStream's nvdsmeta.h."""
+
+_SEPARATORS = {"one-line": ";", "one-per-line": "\n"}
+
+_FORBIDDEN = {
+    ";": "a semicolon, which separates labels",
+    "\n": "a line break",
+    "\r": "a carriage return",
+    "\0": "a null character",
+}
+
+
+def label_file(labels: tuple[str, ...], form: str) -> bytes:
+    """The file's bytes, UTF-8, in class order.
+
+    Args:
+        labels: without background.
+        form: "one-line" for classifiers: `a;b;c` WITHOUT a newline at its end, so that readers that split at `;` and
+            do not trim get the same last label as Gst-nvinfer, which accepts both; "one-per-line" for detectors, each
+            line with its newline.
+
+    Raises:
+        InputError: a label cannot be expressed, or there are none.
+        PresetError: no such form.
+    """
+    if form not in _SEPARATORS:
+        raise PresetError(f"there is no label file form {form!r}", hint="one of: " + ", ".join(_SEPARATORS))
+    if not labels:
+        raise InputError("there are no labels", hint="give them in output order with --labels")
+    for number, label in enumerate(labels, 1):
+        if problem := _problem(label):
+            raise InputError(
+                f"label {number} {label!r} cannot be written to a label file: {problem}",
+                hint="rename it in Edge Impulse, or give all labels in output order with --labels",
+            )
+    text = _SEPARATORS[form].join(labels)
+    return (text if form == "one-line" else text + "\n").encode()
+
+
+def _problem(label: str) -> str:
+    if not label:
+        return "it is empty, and Gst-nvinfer skips empty labels"
+    if label.startswith("\ufeff"):
+        return "it starts with a byte order mark"
+    for character, what in _FORBIDDEN.items():
+        if character in label:
+            return f"it contains {what}"
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    return ""
+
+
+def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
+    """What is questionable in a label file `path` that can be written."""
+    found = [
+        DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
+        for label, count in Counter(labels).items()
+        if count > 1
+    ]
+    found += [
+        LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
+        for number, label in enumerate(labels, 1)
+        if (size := len(label.encode())) > LABEL_BYTES
+    ]
+    return tuple(found)

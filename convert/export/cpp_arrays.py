@@ -1,0 +1,588 @@
+"""Finds the byte arrays in C source and reads them, whatever stands around and inside them.
+
+Edge Impulse stores a model as `const unsigned char NAME[] = { 0x1c, ... }; unsigned int NAME_len = N;`, with macros,
+attributes and a namespace around it that change from year to year, or, since 2025, as `INCBIN(NAME, "FILE")` with the
+bytes in a file beside the header.
+
+Turns the numbers between the braces of a C array into values, ten megabytes of bytes in about ten milliseconds.
+
+`xxd -i` and its imitators write every line alike, `  0x1c, 0x00, ...`, so that a line is checked against the first one
+as 64-bit words with the digits masked out, and the digits are turned into values a few thousand lines at a time
+(`regular_bytes`). Bytes that are not alike are split at commas, and each spelling that occurs is read once
+(`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory small; what numpy's
+reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import InputError
+from convert.export.cpp_declarations import array_name
+from convert.export.cpp_scanner import (
+    Kind,
+    Scanner,
+    Token,
+    evaluate,
+    integer_literal,
+    line_of,
+    real_literal,
+    source_bytes,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+__all__ = [
+    "Array",
+    "Incbin",
+    "NotAByteError",
+    "Source",
+    "array",
+    "byte_values",
+    "check_array",
+    "number",
+    "read_elements",
+    "read_source",
+    "regular_bytes",
+]
+
+
+_CUT_OFF = "the array is not closed: the file is cut off"
+_AGAIN = "export or download the file again"
+
+_BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
+_LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
+_MAX_ARRAYS = 10_000  # an EON file has some hundreds
+_MAX_DECLARATION = 4096  # tokens; a real declarator has about ten
+_END = frozenset({b";", b"{", b"}"})
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A byte array.
+
+    Attributes:
+        name: as declared.
+        namespace: the namespaces around it joined with `::`, or empty.
+        prefix: what stands before the name, blanks normalised: "ALIGN(16) const unsigned char".
+        data: its elements.
+        line: 1-based line of its name.
+        declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
+        declared_by: the name or bound that says so.
+        conditional: it stands only in a branch of `#if` that is not compiled.
+        problem: why its elements could not be read; `data` is empty then.
+    """
+
+    name: str
+    namespace: str
+    prefix: str
+    data: bytes = field(repr=False)
+    line: int
+    declared: int | None = None
+    declared_by: str = ""
+    conditional: bool = False
+    problem: InputError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incbin:
+    """An `INCBIN(name, "file")` line.
+
+    Attributes:
+        name: the pointer declared with what the macro defines (`const unsigned char *NAME = gname_data;`), else the
+            macro's own name without "incbin_".
+        file: relative to the library's root.
+    """
+
+    name: str
+    file: str
+    namespace: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a C file holds.
+
+    Attributes:
+        arrays: byte arrays in order; `names` those of all arrays, of whatever element type.
+        incbins: in order.
+        macros: object-like macros that hold at the end of the file.
+    """
+
+    arrays: tuple[Array, ...]
+    incbins: tuple[Incbin, ...]
+    names: tuple[str, ...]
+    macros: dict[str, str]
+
+
+def read_source(data: bytes) -> Source:
+    """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
+
+    An array that is not closed or holds something else than bytes is returned with its `problem`: it may not be the
+    model.
+
+    Raises:
+        InputError: damaged UTF-16, or more arrays than any header has.
+    """
+    data = source_bytes(data)
+    source = _Reader(data).read()
+    if source.arrays or source.incbins:
+        return source
+    other = _Reader(data, every_branch=True).read()
+    arrays = tuple(replace(array, conditional=True) for array in other.arrays)
+    return replace(other, arrays=arrays, macros=source.macros)
+
+
+def check_array(array: Array) -> None:
+    """Refuse an array that could not be read, or whose number of elements is not what the file says it is.
+
+    Raises:
+        InputError: what was found and on which line; or both numbers.
+    """
+    if array.problem is not None:
+        raise array.problem
+    if array.declared is not None and array.declared != len(array.data):
+        raise InputError(
+            f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}",
+            line=array.line,
+            hint="the header is damaged or was edited: export or download it again",
+        )
+
+
+def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
+    """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
+
+    Args:
+        signed: the element type is a signed (or plain) char: -128..-1 are the bytes 128..255.
+
+    Raises:
+        InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
+    """
+
+    data, start = scanner.data, scanner.position
+    end = data.find(b"}", start)
+    if end < 0:
+        raise InputError(_CUT_OFF, line=line_of(data, start), hint=_AGAIN)
+    regular, scanner.position = regular_bytes(data, start, end)
+    rest = scanner.position
+    text = scanner.plain_text()
+    if text is None:
+        raise InputError(_CUT_OFF, line=line_of(data, scanner.position), hint=_AGAIN)
+    try:
+        return regular + byte_values(text, signed=signed)
+    except NotAByteError as error:
+        raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
+
+
+class _Reader:
+    """Reads the declarations of one file, in order."""
+
+    def __init__(self, data: bytes, *, every_branch: bool = False) -> None:
+        self._data = data
+        self._scanner = Scanner(data, every_branch=every_branch)
+        self._scopes: list[str] = []
+        self._arrays: list[Array] = []
+        self._incbins: list[Incbin] = []
+        self._names: list[str] = []
+        self._lengths: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        self._pointers: list[tuple[str, str]] = []
+        self._counted = (0, 1)
+
+    def read(self) -> Source:
+        tokens: list[Token] = []
+        while token := self._scanner.next():
+            if token.text == b"{" and _is_initialiser(tokens):
+                self._initialiser(tokens)
+            elif token.text == b"{":
+                self._scopes.append(_scope(tokens))
+                tokens = []
+            elif token.text == b"}":
+                if self._scopes:
+                    self._scopes.pop()
+                tokens = []
+            elif token.text == b";":
+                self._scalar(tokens)
+                tokens = []
+            elif len(tokens) < _MAX_DECLARATION:
+                tokens.append(token)
+                if token.text == b")" and (incbin := self._incbin(tokens)):
+                    self._incbins.append(incbin)
+                    tokens = []
+        arrays = tuple(self._with_length(array) for array in self._arrays)
+        incbins = tuple(self._with_pointer(incbin) for incbin in self._incbins)
+        macros = {text_of(name): text_of(value) for name, value in self._scanner.macros.items()}
+        return Source(arrays, incbins, tuple(self._names), macros)
+
+    def _initialiser(self, tokens: list[Token]) -> None:
+        """The scanner stands behind the opening brace of what `tokens` declares."""
+        name = _declared(tokens)
+        if name is None:
+            self._scanner.skip_braces()
+            return
+        if len(self._names) >= _MAX_ARRAYS:
+            raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
+        self._names.append(text_of(name.text))
+        before = tokens[: tokens.index(name)]
+        signed = _byte_type(before)
+        if signed is None:
+            self._scanner.skip_braces()
+            return
+        values, problem, start = b"", None, self._scanner.position
+        try:
+            values = read_elements(self._scanner, signed=signed)
+        except InputError as error:
+            problem, self._scanner.position = error, start
+            self._scanner.skip_braces()
+        bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
+        self._arrays.append(
+            Array(
+                name=text_of(name.text),
+                namespace=self._namespace(),
+                prefix=_joined(before),
+                data=values,
+                line=self._line(name),
+                declared=bound,
+                declared_by=f"its bound [{bound}]" if bound is not None else "",
+                problem=problem,
+            )
+        )
+
+    def _scalar(self, tokens: list[Token]) -> None:
+        """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""
+        at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
+        if not at or tokens[at - 1].kind != Kind.NAME:
+            return
+        name = text_of(tokens[at - 1].text)
+        if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
+            self._pointers.append((name, text_of(tokens[-1].text)))
+        value = integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
+        if (match := _LENGTH.fullmatch(name)) and value is not None:
+            self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
+
+    def _with_length(self, array: Array) -> Array:
+        lengths = self._lengths.get((array.namespace, array.name), [])
+        if lengths:
+            # Where branches of #if each hold an array of this name, each holds its length, too.
+            alike = [item for item in self._arrays if (item.namespace, item.name) == (array.namespace, array.name)]
+            name, length = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
+            return replace(array, declared=length, declared_by=name)
+        for suffix in ("_len", "_size", "_LEN", "_SIZE"):
+            macro = self._scanner.macros.get((array.name + suffix).encode())
+            if macro is not None and (value := evaluate(macro, self._scanner.macros)) is not None:
+                return replace(array, declared=value, declared_by=array.name + suffix)
+        return array
+
+    def _with_pointer(self, incbin: Incbin) -> Incbin:
+        """With the pointer's name: the macro defines `g<name>_data` or `g<name>Data`, as its style says."""
+        ends = (f"{incbin.name}_data", f"{incbin.name}data")
+        names = (name for name, value in self._pointers if value.lower().endswith(tuple(map(str.lower, ends))))
+        return replace(incbin, name=next(names, incbin.name.removeprefix("incbin_")))
+
+    def _incbin(self, tokens: list[Token]) -> Incbin | None:
+        """`INCBIN(name, "file")`, also with a prefix or suffix to the macro's name or an attribute in front."""
+        if len(tokens) < 6 or tokens[-2].kind != Kind.STRING:
+            return None
+        opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
+        call = tokens[opening - 1 :] if opening else []
+        if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
+            return None
+        file = text_of(call[-2].text[1:-1])
+        return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
+
+    def _line(self, token: Token) -> int:
+        """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
+        position, line = self._counted
+        line += self._data.count(b"\n", position, token.start)
+        self._counted = (token.start, line)
+        return line
+
+    def _namespace(self) -> str:
+        return "::".join(scope for scope in self._scopes if scope)
+
+
+def _scope(tokens: list[Token]) -> str:
+    """The name of the namespace that `tokens {` opens; empty for anything else."""
+    words = [token.text for token in tokens]
+    if b"namespace" not in words:
+        return ""
+    return text_of(b"".join(words[words.index(b"namespace") + 1 :]))
+
+
+def _is_initialiser(tokens: list[Token]) -> bool:
+    """Whether a brace behind `tokens` starts the value of a variable."""
+    if not tokens:
+        return False
+    return tokens[-1].text == b"=" or (tokens[-1].text == b"]" and _declared(tokens) is not None)
+
+
+def _declared(tokens: list[Token]) -> Token | None:
+    """The name of the array `tokens` declare, None when they declare none.
+
+    Of a `std::array` it is the last one before `=`.
+    """
+    if name := array_name(tokens):
+        return name
+    words = [token.text for token in tokens]
+    if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == Kind.NAME:
+        return tokens[-2]
+    return None
+
+
+def _byte_type(before: list[Token]) -> bool | None:
+    """Whether elements of the declared type are signed bytes; None when they are no bytes."""
+    words = {token.text for token in before if token.kind == Kind.NAME}
+    if b"*" in {token.text for token in before}:
+        return None
+    if b"char" in words:
+        return b"unsigned" not in words
+    if known := words & _BYTE_TYPES:
+        return bool(known & {b"int8_t", b"int8"})
+    return None
+
+
+def _bound(after: list[Token], scanner: Scanner) -> int | None:
+    """The number in the first brackets."""
+    texts = [token.text for token in after]
+    if b"]" not in texts or texts[0] != b"[":
+        return None
+    inside = after[1 : texts.index(b"]")]
+    known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
+    return evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
+
+
+def _joined(tokens: list[Token]) -> str:
+    text = " ".join(text_of(token.text) for token in tokens)
+    return re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", text)
+
+
+_LINE = re.compile(rb"[ \t]*(?:0[xX][0-9a-fA-F]{2},[ \t]*)+\r?\n")
+_CELLS = re.compile(rb"\s*((?:0[xX][0-9a-fA-F]{2},[ \t]*){16})")
+_CELL = re.compile(rb"0[xX]([0-9a-fA-F]{2})")
+_MAX_LINE = 4096  # bytes
+_LINES = 4096  # lines at a time: 300 kB of the usual 74 bytes stay in a second-level cache
+_WORD = 8  # bytes compared at once; so many lines are always a whole number of words
+_PIECE = 1 << 20  # bytes of text split at commas at a time, so that the parts do not take many times the file's size
+_VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*([+-]?)\s*([0-9][0-9a-zA-Z']*)")
+_WORDS = {b"true": 1, b"false": 0}
+
+
+class NotAByteError(Exception):
+    """A cell that is no byte, on line `line` of its text, counted from 0."""
+
+    def __init__(self, cell: bytes, line: int) -> None:
+        text = cell.strip().decode("utf-8", "replace")
+        what = f"{text[:40]!r} is not a number from 0 to 255" if text else "a number is missing between two commas"
+        super().__init__(what)
+        self.line = line
+
+
+def regular_bytes(data: bytes, start: int, end: int) -> tuple[bytes, int]:
+    """The values of the lines between `start` and `end` that are all alike, and where the first other one starts."""
+    first, line = _pattern(data, start, end)
+    digits = [match.start(1) for match in _CELL.finditer(line)]
+    steps = {b - a for a, b in pairwise(digits)}
+    if not line or len(steps) > 1:
+        return b"", start
+    step = steps.pop() if steps else len(line)
+    cells = slice(digits[0], digits[-1] + 1, step)
+    mask = np.full(len(line), 0xFF, np.uint8)
+    for at in digits:
+        mask[at : at + 2] = 0
+    pattern = np.frombuffer(line, np.uint8) & mask
+    masks = np.tile(mask, _LINES).view(np.uint64)
+    patterns = np.tile(pattern, _LINES).view(np.uint64)
+    values: list[bytes] = []
+    position = first
+    while lines := min(_LINES, (end - position) // len(line)) // _WORD * _WORD:
+        words = np.frombuffer(data, np.uint64, lines * len(line) // _WORD, position)
+        block = np.frombuffer(data, np.uint8, lines * len(line), position).reshape(lines, len(line))
+        if not np.array_equal(words & masks[: words.size], patterns[: words.size]):
+            break
+        high, high_ok = _hexadecimal(block[:, cells])
+        low, low_ok = _hexadecimal(block[:, cells.start + 1 : cells.stop + 1 : cells.step])
+        if not (high_ok and low_ok):
+            break
+        values.append((high << 4 | low).tobytes())
+        position += lines * len(line)
+    return b"".join(values), position
+
+
+def _pattern(data: bytes, start: int, end: int) -> tuple[int, bytes]:
+    """Where the first whole line starts and what it is; without lines, some cells in their place; else nothing."""
+    first = data.find(b"\n", start, end) + 1
+    second = data.find(b"\n", first, min(end, first + _MAX_LINE)) + 1
+    if first and second and not data[start:first].strip() and _LINE.fullmatch(data, first, second):
+        return first, data[first:second]
+    cells = _CELLS.match(data, start, end)
+    return (cells.start(1), cells[1]) if cells else (start, b"")
+
+
+def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
+    """The values 0..15 of ASCII digits, and whether all of them are hexadecimal digits.
+
+    Computed rather than looked up, because numpy does these in vector registers: a letter has bit 6 set and its low
+    four bits count from 1. Whether it was a digit shows when the value is spelled again and compared, in lower case.
+    """
+    digits = np.ascontiguousarray(digits)
+    values = (digits & 0x0F) + 9 * (digits >> 6)
+    spelled = values + np.uint8(ord("0")) + np.uint8(ord("a") - ord("9") - 1) * (values > 9)
+    return values, bool(values.max() < 16) and np.array_equal(spelled, digits | (digits & 0x40) >> 1)
+
+
+def byte_values(text: bytearray, *, signed: bool) -> bytes:
+    """The values in text with nothing but numbers, commas and blanks; each spelling is read once.
+
+    Args:
+        signed: -128..-1 are the bytes 128..255.
+
+    Raises:
+        NotAByteError: with the line of the text, counted from 0.
+    """
+    known: dict[bytes, int] = {}
+    values: list[bytes] = []
+    for start, stop in _pieces(text, _PIECE):
+        cells = bytes(text[start:stop]).split(b",")
+        if stop == len(text) and not cells[-1].strip():
+            cells.pop()
+        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
+            if (value := _byte(cell, signed=signed)) is None:
+                at = text.index(cell, start) + len(cell) - len(cell.lstrip())
+                raise NotAByteError(cell, text.count(b"\n", 0, at))
+            known[cell] = value
+        values.append(bytes(map(known.__getitem__, cells)))
+    return b"".join(values)
+
+
+def _byte(cell: bytes, *, signed: bool) -> int | None:
+    """The byte one cell stands for, None when it is not one."""
+    match = _VALUE.fullmatch(cell.strip())
+    value = integer_literal(match[2]) if match else None
+    if match is None or value is None:
+        return None
+    if match[1] == b"-":
+        return 256 - value if signed and 0 < value <= 128 else 0 if value == 0 else None
+    return value if value <= 255 else None
+
+
+def _pieces(text: bytes | bytearray, size: int) -> Iterator[tuple[int, int]]:
+    """Where parts of about `size` bytes start and stop; between two of them is a comma."""
+    start = 0
+    while start < len(text):
+        stop = text.find(b",", start + size)
+        stop = len(text) if stop < 0 else stop
+        yield start, stop
+        start = stop + 1
+
+
+def array(body: bytes | bytearray, dtype: np.dtype[Any], most: int, *, piece: int = _PIECE) -> NDArray[Any]:
+    """The numbers in `body`, which stood between two braces and holds no comments, as a flat array of `dtype`.
+
+    Args:
+        body: numbers separated by commas; one comma may follow the last.
+        dtype: bool, an integer or a floating type.
+        most: the number of elements beyond which reading stops.
+        piece: bytes of text read at once.
+
+    Raises:
+        ValueError: an element is no number or does not fit `dtype`, or there are more than `most`.
+    """
+    pieces: list[NDArray[Any]] = []
+    count = 0
+    body = body.rstrip()
+    if body.endswith(b",") and body.strip() != b",":
+        body = body[:-1]
+    for start, stop in _pieces(body, piece):
+        pieces.append(_piece(bytes(body[start:stop]), dtype))
+        count += len(pieces[-1])
+        if count > most:
+            raise ValueError(f"there are more than its {most} elements")
+    return np.concatenate(pieces) if pieces else np.empty(0, dtype)
+
+
+def number(token: bytes) -> int | float:
+    """A C number with an optional sign, or `true` or `false`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if token in _WORDS:
+        return _WORDS[token]
+    digits = token.lstrip(b"+-").strip()
+    integer = integer_literal(digits)
+    if integer is not None and len(token) - len(token.lstrip(b"+-")) <= 1:
+        return -integer if token.startswith(b"-") else integer
+    real = real_literal(token)
+    if real is None:
+        shown = token[:40].decode("utf-8", "replace")
+        raise ValueError(f"{shown!r} is not a number" if shown else "a number is missing")
+    return real
+
+
+def _piece(text: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    text = text.strip()
+    # numpy counts a 0 where it expects a number and finds a comma, and does not mind a comma at the end.
+    blank = not text or text.startswith(b",") or text.endswith(b",")
+    values = None if blank or _has_octal(text, dtype) else _fast(text, dtype)
+    return _fit(_slow(text, dtype) if values is None else values, dtype)
+
+
+def _fast(text: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """What numpy makes of `text`; None when it stops before the end or a number may have been cut to 64 bits."""
+    wide = np.dtype(np.float64 if dtype.kind == "f" else np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what numpy 1.26 gives where numpy 2.3 raises
+        try:
+            values = np.fromstring(text, wide, sep=",")
+        except (ValueError, DeprecationWarning):
+            return None
+    limits = np.iinfo(np.int64)
+    may_be_cut = wide.kind == "i" and (values.max() == limits.max or values.min() == limits.min)
+    return None if may_be_cut else values
+
+
+def _has_octal(text: bytes, dtype: np.dtype[Any]) -> bool:
+    """Whether an integer starts with a 0 and goes on: octal in C, decimal to numpy."""
+    if dtype.kind == "f" or len(text) < 2:
+        return False
+    data = np.frombuffer(text, np.uint8)
+    digit = (data >= ord("0")) & (data <= ord("9"))
+    starts = data[:-1] == ord("0")
+    starts[1:] &= ~digit[:-2]
+    return bool((starts & digit[1:]).any())
+
+
+def _slow(text: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    values = [number(token.strip()) for token in text.split(b",")]
+    if dtype.kind == "f":
+        return np.array(values, np.float64)
+    if any(isinstance(value, float) for value in values):
+        raise ValueError("a fraction stands among integers")
+    limits = np.iinfo(np.uint64 if dtype == np.uint64 else np.int64)
+    if not all(limits.min <= value <= limits.max for value in values):
+        raise ValueError(f"a number does not fit {dtype.name}")
+    return np.array(values, limits.dtype)
+
+
+def _fit(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            fitted = values.astype(dtype)
+        if not np.isfinite(fitted).all():
+            raise ValueError(f"a number is not finite or does not fit {dtype.name}")
+        return fitted
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if values.size and (int(values.min()) < low or int(values.max()) > high):
+        raise ValueError(f"a number does not fit {dtype.name}")
+    return values.astype(dtype)

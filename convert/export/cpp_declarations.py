@@ -1,0 +1,252 @@
+"""Reads the variables a generated header declares, with their initialisers as trees.
+
+`model_variables.h` describes an impulse as C++ values that point to one another: an impulse names its learning blocks,
+a block its configuration, that a graph, the graph the model's array or compiled functions. What is read here is that
+much of C++ and no more: declarations with `= { ... }` or `= value;`, with designators, and references (`auto& a = b;`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from convert.errors import InputError
+from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
+
+_MAX_DEPTH: Final = 32  # of braces; the deepest generated initialiser has three
+_MAX_DECLARATIONS: Final = 5_000
+_SIMPLE_ESCAPES: Final = dict(zip((b"n", b"t", b"r", b"a", b"b", b"f", b"v"), b"\n\t\r\a\b\f\v", strict=True))
+_ESCAPE: Final = re.compile(
+    rb"\\(?:x([0-9a-fA-F]+)|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n)|(.))", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of an initialiser: `.name = value`, or a value by position."""
+
+    name: str
+    value: Value
+
+
+Value: TypeAlias = "tuple[Field, ...] | tuple[Token, ...]"
+"""What stands between commas: braces with fields in them, or plain tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A variable.
+
+    Attributes:
+        name: without namespace.
+        type: the words before the name.
+        braced: whether `value` holds fields (else tokens).
+        line: 1-based.
+    """
+
+    name: str
+    type: tuple[str, ...]
+    value: Value = field(repr=False)
+    braced: bool
+    line: int
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The members of a braced initialiser, empty for another."""
+        return tuple(item for item in self.value if isinstance(item, Field))
+
+    def named(self, name: str) -> tuple[Token, ...] | None:
+        """The tokens of the member `.name = ...`, None when there is none."""
+        for item in self.fields:
+            if item.name == name:
+                return tuple(token for token in item.value if isinstance(token, Token))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header declares, by name and in order, its object-like macros, and the files it includes."""
+
+    declarations: Mapping[str, Declaration]
+    macros: Mapping[bytes, bytes]
+    includes: tuple[str, ...]
+
+    def resolved(self, name: str) -> Declaration | None:
+        """The declaration of `name`, references followed (`constexpr auto& name = other;`)."""
+        seen: set[str] = set()
+        while (found := self.declarations.get(name)) is not None and name not in seen:
+            seen.add(name)
+            if found.braced or len(found.value) != 1:
+                return found
+            name = next(iter(names_in(found.value)), "")
+        return found
+
+    def reachable(self, name: str) -> frozenset[str]:
+        """`name` and every name its value leads to, whether declared here or not."""
+        reached: set[str] = set()
+        waiting = [name]
+        while waiting:
+            current = waiting.pop()
+            if current in reached:
+                continue
+            reached.add(current)
+            declaration = self.declarations.get(current)
+            if declaration is not None:
+                waiting += names_in(declaration.value)
+        return frozenset(reached)
+
+
+def read_header(data: bytes, macros: Mapping[bytes, bytes] | None = None) -> Header:
+    """Read a header; `macros` hold where it is included.
+
+    Raises:
+        InputError: braces nested too deeply or never closed, or more declarations than any header has.
+    """
+    return _Reader(source_bytes(data), macros or {}).read()
+
+
+def array_name(words: list[Token]) -> Token | None:
+    """The name before the first bracket that follows one, which leaves out `[[attributes]]`; None: there is none."""
+    return next((name for name, after in pairwise(words) if name.kind == Kind.NAME and after.text == b"["), None)
+
+
+def names_in(value: Value) -> list[str]:
+    """The names in a value, in order; qualified ones also as a whole ("space::name")."""
+    names: list[str] = []
+    tokens = list(_tokens_of(value))
+    for index, token in enumerate(tokens):
+        if token.kind == Kind.NAME:
+            name = text_of(token.text)
+            names.append(name)
+            if index > 1 and tokens[index - 1].text == b"::":
+                names.append(f"{text_of(tokens[index - 2].text)}::{name}")
+    return names
+
+
+def string_of(tokens: tuple[Token, ...]) -> str | None:
+    """The text of adjacent string literals, None when `tokens` are anything else; no UTF-8 is read as Latin-1."""
+    parts = [token for token in tokens if not (token.kind == Kind.NAME and token.text in {b"u8", b"u", b"U", b"L"})]
+    if not parts or any(token.kind != Kind.STRING for token in parts):
+        return None
+    data = b"".join(_ESCAPE.sub(_unescaped, token.text[1:-1]) for token in parts)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    hexadecimal, octal, short, long, newline, simple = match.groups()
+    if hexadecimal or octal:
+        return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 0xFF])
+    if short or long:
+        code = int(short or long, 16)
+        valid = code < 0x110000 and not 0xD800 <= code < 0xE000
+        return (chr(code) if valid else "\ufffd").encode()
+    if newline:
+        return b""
+    return bytes([_SIMPLE_ESCAPES[simple]]) if simple in _SIMPLE_ESCAPES else simple
+
+
+def _tokens_of(value: Value) -> Iterator[Token]:
+    for item in value:
+        if isinstance(item, Field):
+            yield from _tokens_of(item.value)
+        else:
+            yield item
+
+
+class _Reader:
+    """Reads the declarations of one header, in order."""
+
+    def __init__(self, data: bytes, macros: Mapping[bytes, bytes]) -> None:
+        self._data = data
+        self._scanner = Scanner(data)
+        self._scanner.macros.update(macros)
+        self._found: dict[str, Declaration] = {}
+
+    def read(self) -> Header:
+        words: list[Token] = []
+        while token := self._scanner.next():
+            if token.text == b"=" and words:
+                self._declare(words)
+                words = []
+            elif token.text == b"{":
+                if not any(word.text in {b"namespace", b"extern"} for word in words):
+                    self._braces(1)  # a struct, an enumeration or a function: nothing in it is asked for
+                words = []
+            elif token.text in {b";", b"}"}:
+                words = []
+            else:
+                words.append(token)
+        includes = tuple(text_of(name) for name in self._scanner.includes)
+        return Header(self._found, dict(self._scanner.macros), includes)
+
+    def _declare(self, words: list[Token]) -> None:
+        """The scanner stands behind the `=` of the declaration of `words`."""
+        array = array_name(words)
+        names = [array] if array else [word for word in words if word.kind == Kind.NAME][-1:]
+        start = self._scanner.position
+        token = self._scanner.next()
+        braced = token is not None and token.text == b"{"
+        if braced:
+            value: Value = self._braces(1)
+        else:
+            self._scanner.position = start
+            value = self._until_semicolon()
+        if not names:
+            return
+        if len(self._found) >= _MAX_DECLARATIONS:
+            raise InputError(
+                f"it declares more than {_MAX_DECLARATIONS} variables", hint="this is no Edge Impulse file"
+            )
+        name = names[0]
+        kinds = tuple(text_of(word.text) for word in words[: words.index(name)])
+        line = line_of(self._data, name.start)
+        self._found.setdefault(text_of(name.text), Declaration(text_of(name.text), kinds, value, braced, line))
+
+    def _until_semicolon(self) -> tuple[Token, ...]:
+        tokens: list[Token] = []
+        while (token := self._scanner.next()) and token.text != b";":
+            tokens.append(token)
+        return tuple(tokens)
+
+    def _braces(self, depth: int) -> tuple[Field, ...]:
+        """The members up to the closing brace; the scanner stands behind the opening one."""
+        if depth > _MAX_DEPTH:
+            raise InputError("braces are nested too deeply", line=line_of(self._data, self._scanner.position))
+        start = self._scanner.position
+        fields: list[Field] = []
+        tokens: list[Token] = []
+        inner: tuple[Field, ...] | None = None
+        parentheses = 0
+        while token := self._scanner.next():
+            if token.text == b"{":
+                inner = self._braces(depth + 1)
+                continue
+            if (token.text == b"," and parentheses == 0) or token.text == b"}":
+                if tokens or inner is not None:
+                    fields.append(_field(tokens, inner))
+                if token.text == b"}":
+                    return tuple(fields)
+                tokens, inner = [], None
+                continue
+            parentheses += (token.text in {b"(", b"["}) - (token.text in {b")", b"]"})
+            tokens.append(token)
+        line = line_of(self._data, start)
+        raise InputError("a brace is not closed: the file is cut off", line=line, hint="export the library again")
+
+
+def _field(tokens: list[Token], inner: tuple[Field, ...] | None) -> Field:
+    """`.name = tokens`, `.name = { inner }`, `tokens` or `{ inner }`."""
+    name = ""
+    if len(tokens) >= 3 and tokens[0].text == b"." and tokens[2].text == b"=":
+        name, tokens = text_of(tokens[1].text), tokens[3:]
+    return Field(name, inner if inner is not None else tuple(tokens))

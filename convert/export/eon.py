@@ -1,0 +1,507 @@
+"""Rebuilds the TFLite flatbuffer of a model that Edge Impulse's EON compiler turned into C++.
+
+Until February 2024 operators stand in `NodeInfo_t nodeData[]` with their kind as last member, since then in
+`TfLiteNode tflNodes[]` with their kinds in `used_ops[]`. What the members of a row of `TensorInfo_t tensorData[]` mean
+is read from the file's own `struct TensorInfo_t`, because the generator leaves out what all tensors share: the type of
+an all-float model, the quantization of an unquantized one.
+
+Shapes are checked where a damaged file would otherwise only fail in the runtime: for operators with weights, and those
+that keep the number of elements. A public file of August 2023 has its tensors in another order than its nodes count
+them: every reference is valid, and none fits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.errors import InputError
+from convert.export import findings
+from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
+from convert.export.cpp_scanner import line_of, source_bytes
+from convert.export.eon_operators import (
+    CUSTOM,
+    DTYPES,
+    OPERATORS,
+    TYPES,
+    VERSIONS,
+    Graph,
+    Node,
+    Options,
+    Quantization,
+    Tensor,
+    options,
+)
+from convert.export.tflite import operator_codes, pack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+
+__all__ = ["MAX_SIZE", "Rebuilt", "rebuild"]
+
+MAX_SIZE = 128 << 20
+"""Bytes of C++ beyond which a file is refused; the largest public ones have 2 MB."""
+
+
+# The file does not declare TfLiteNode: common.h of TensorFlow Lite without TF_LITE_STATIC_MEMORY.
+_NODE = (
+    *("inputs", "outputs", "intermediates", "temporaries", "user_data", "builtin_data"),
+    *("custom_initial_data", "custom_initial_data_size"),
+)
+
+_NEEDED = ("allocation_type", "data", "dims", "bytes")
+_MAX_RANK = 8  # of TensorFlow Lite's tensors
+_IN_ARENA = {"kTfLiteArenaRw", "kTfLiteArenaRwPersistent"}
+
+_KEEP_COUNT = {
+    "RESHAPE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "SOFTMAX",
+    "LOGISTIC",
+    "TANH",
+    "RELU",
+    "RELU6",
+    "QUANTIZE",
+    "DEQUANTIZE",
+}
+
+_SCHEMA_VERSION = 3
+_DESCRIPTION = "Rebuilt from EON-compiled C++."
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What an EON-compiled file gave.
+
+    Attributes:
+        model: a TFLite flatbuffer: tensors, constants, quantization, operators as in the one that was compiled.
+        findings: EI150.
+    """
+
+    model: bytes = field(repr=False)
+    findings: tuple[Finding, ...]
+
+
+def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt:
+    """Rebuild the flatbuffer that an EON-compiled file was made from.
+
+    Tensors keep index, type, shape, constant bytes and quantization bits; operators keep order and parameters. Tensors
+    are named `tensor_<index>`, the input `x_input`.
+
+    Args:
+        source: the C++ text.
+        path: the file as errors and findings should name it.
+        limit: bytes of C++ that are read.
+
+    Raises:
+        InputError: the file is no EON-compiled model, damaged, or larger than `limit`; it names the line.
+        UnsupportedModelError: an accelerator's commands, control flow, an operator or a type that is not known here.
+    """
+    data = source_bytes(source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source)
+    if len(data) > limit:
+        raise InputError(
+            f"this file has {len(data):,} bytes; of EON-compiled models up to {limit:,} are read",
+            path=path,
+            line=line_of(data, limit),
+            hint="export the model as .tflite, which has no such limit",
+        )
+    graph = _graph(parse(data, path))
+    model = _write(graph)
+    found = findings.REBUILT.found(
+        f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors", path=path
+    )
+    return Rebuilt(model, (found,))
+
+
+def _graph(unit: Unit) -> Graph:
+    """The network that `unit` declares.
+
+    Raises:
+        InputError: something is missing, of the wrong kind, or does not fit.
+        UnsupportedModelError: an accelerator's commands, several subgraphs, or a type we do not know.
+    """
+    _refuse_accelerators(unit)
+    if unit.find("tensorData") is None:
+        raise unit.damaged("this is not an EON-compiled model: it has no tensorData", 0)
+    _refuse_subgraphs(unit)
+    tensors = _tensors(unit)
+    nodes = _nodes(unit, len(tensors))
+    inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
+    outputs = _ends(unit, ("outTensorIndices", "out_tensor_indices"), len(tensors))
+    graph = Graph(unit, tensors, nodes, inputs, outputs)
+    _check_order(graph)
+    _check_shapes(graph)
+    return graph
+
+
+def _refuse_accelerators(unit: Unit) -> None:
+    """Files for Ethos-U may hold one such model for each of its configurations, all of them under conditions."""
+    place = unit.data.find(b"OP_ETHOSU")
+    is_used = "OP_ETHOSU" in unit.enums.get("used_operators_e", ())
+    if is_used or (place >= 0 and unit.find("tensorData") is None):
+        raise unit.unsupported(
+            "this model was compiled for an Arm Ethos-U: its layers are that processor's commands, not a network",
+            place,
+            "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again",
+        )
+
+
+def _refuse_subgraphs(unit: Unit) -> None:
+    for name in ("tflTensors_subgraph_index", "tflNodes_subgraph_index"):
+        found = unit.find(name)
+        if found is not None and isinstance(found.value, np.ndarray) and len(found.value) > 2:
+            raise unit.unsupported(
+                f"this model has {len(found.value) - 1} subgraphs, so it has a loop or a condition",
+                found.at,
+                "export a model without control flow",
+            )
+
+
+def _nodes(unit: Unit, tensors: int) -> tuple[Node, ...]:
+    kinds: list[Value | None]
+    if table := unit.find("nodeData"):
+        rows = unit.rows(table, unit.structs.get(table.type, ()))
+        kinds = [row.get("used_op_index") for _, row in rows]
+    else:
+        rows = unit.rows(unit.need("tflNodes"), _NODE)
+        used = unit.need("used_ops")
+        kinds = list(used.value.items) if isinstance(used.value, Group) else [used.value]
+        if len(kinds) != len(rows):
+            raise unit.damaged(f"used_ops names {len(kinds)} operators for {len(rows)} nodes", used.at)
+    known = unit.enums.get("used_operators_e", ())
+    nodes = []
+    for index, ((at, row), kind) in enumerate(zip(rows, kinds, strict=True)):
+        name = name_of(kind)
+        if name not in known or name == "OP_LAST":
+            raise unit.damaged(f"node {index} has the unknown operator {shown(kind)}", at)
+        operator = name.removeprefix("OP_")
+        nodes.append(_NodeRow(unit, row, operator, f"node {index} ({operator})", at).node(tensors))
+    return tuple(nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class _NodeRow:
+    unit: Unit
+    members: dict[str, Value]
+    operator: str
+    what: str
+    at: int
+
+    def node(self, tensors: int) -> Node:
+        inputs = self._indices("inputs", -1, tensors)
+        outputs = self._indices("outputs", 0, tensors)
+        if not inputs or not outputs:
+            raise self.unit.damaged(f"{self.what} has no input or no output", self.at)
+        parameters, custom = self._variable("builtin_data"), self._variable("custom_initial_data")
+        size = self.members.get("custom_initial_data_size", 0)
+        if custom is None and size != 0:  # in 2022 one member pointed at either
+            parameters, custom = None, parameters
+        if custom is None:
+            return Node(self.operator, inputs, outputs, parameters, None, self.at)
+        value = custom.value
+        if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or size != len(value):
+            raise self.unit.damaged(f"the options of {self.what} are not what they should be", custom.at)
+        return Node(self.operator, inputs, outputs, parameters, value, self.at)
+
+    def _indices(self, end: str, lowest: int, tensors: int) -> tuple[int, ...]:
+        if end not in self.members:
+            raise self.unit.damaged(f"{self.what} has no {end}", self.at)
+        values = self.unit.array(self.members[end], "int32", f"{end} of {self.what}", self.at)
+        return _checked(self.unit, values, lowest, tensors, self.what, self.at)
+
+    def _variable(self, member: str) -> Variable | None:
+        value = self.members.get(member)
+        if value is None or is_null(value):
+            return None
+        return self.unit.follow(value, f"{member} of {self.what}", self.at)
+
+
+def _ends(unit: Unit, spellings: tuple[str, ...], tensors: int) -> tuple[int, ...]:
+    variable = unit.need(*spellings)
+    if not isinstance(variable.value, np.ndarray) or not len(variable.value):
+        raise unit.damaged(f"{variable.name} is not a list of tensors", variable.at)
+    return _checked(unit, variable.value, 0, tensors, variable.name, variable.at)
+
+
+def _checked(unit: Unit, values: NDArray[np.integer], lowest: int, tensors: int, what: str, at: int) -> tuple[int, ...]:
+    if values.size and (int(values.min()) < lowest or int(values.max()) >= tensors):
+        raise unit.damaged(f"{what} names a tensor that does not exist", at)
+    return tuple(int(value) for value in values)
+
+
+def _check_order(graph: Graph) -> None:
+    """Every tensor is known before it is used, and computed once."""
+    known = {index for index, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
+    for number, node in enumerate(graph.nodes):
+        for index in node.inputs:
+            if index >= 0 and index not in known:
+                message = f"node {number} ({node.operator}) uses tensor {index} before it is computed"
+                raise graph.unit.damaged(message, node.at)
+        for index in node.outputs:
+            if index in known:
+                message = f"node {number} ({node.operator}) computes tensor {index} after it is computed"
+                raise graph.unit.damaged(message, node.at)
+            known.add(index)
+    for index in graph.outputs:
+        if index not in known:
+            at = graph.tensors[index].at
+            raise graph.unit.damaged(f"tensor {index}, an output of the model, is never computed", at)
+
+
+def _tensors(unit: Unit) -> tuple[Tensor, ...]:
+    """The tensors, by index.
+
+    Raises:
+        InputError: a row or what it refers to is missing, of the wrong kind, or does not fit.
+        UnsupportedModelError: a type whose tensors are not plain numbers.
+    """
+    table = unit.need("tensorData")
+    fields = unit.structs.get(table.type, ())
+    for member in _NEEDED:
+        if member not in fields:
+            raise unit.damaged(f"struct {table.type} is missing or has no {member}", table.at)
+    return tuple(
+        _TensorRow(unit, row, f"tensor {index}", at).tensor()
+        for index, (at, row) in enumerate(unit.rows(table, fields))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _TensorRow:
+    unit: Unit
+    members: dict[str, Value]
+    what: str
+    at: int
+
+    def tensor(self) -> Tensor:
+        for member in _NEEDED:
+            if member not in self.members:
+                raise self.unit.damaged(f"{self.what} has no {member}", self.at)
+        type_ = self._type()
+        shape = self._shape()
+        size = math.prod(shape) * DTYPES[type_].itemsize
+        if self.members["bytes"] != size:
+            raise self.unit.damaged(
+                f"{self.what} of shape {list(shape)} takes {size} bytes, not {shown(self.members['bytes'])}", self.at
+            )
+        return Tensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
+
+    def _type(self) -> int:
+        value = self.members.get("type")
+        name = name_of(value)
+        if value is None:  # the one type of all tensors is then set in a function
+            shared = sorted(self.unit.types_set & set(TYPES))
+            if len(shared) != 1:
+                raise self.unit.damaged(f"{self.what} has no type", self.at)
+            (name,) = shared
+        if name not in TYPES:
+            raise self.unit.unsupported(
+                f"{self.what} has the type {shown(value)}, which is not known here",
+                self.at,
+                "convert the .tflite of this model instead",
+            )
+        return TYPES[name]
+
+    def _shape(self) -> tuple[int, ...]:
+        dims = self.unit.array(self.members["dims"], "int32", f"the shape of {self.what}", self.at)
+        if dims.size and int(dims.min()) < 0:
+            raise self.unit.damaged(f"the shape of {self.what} has a negative size", self.at)
+        return tuple(int(dim) for dim in dims)
+
+    def _data(self, type_: int, size: int) -> NDArray[Any] | None:
+        allocation, pointer = self.members["allocation_type"], self.members["data"]
+        if name_of(allocation) in _IN_ARENA:
+            return None
+        if name_of(allocation) != "kTfLiteMmapRo":
+            raise self.unit.damaged(f"{self.what} has the unknown allocation {shown(allocation)}", self.at)
+        dtype = DTYPES[type_]
+        if size == 0 and is_null(pointer):
+            return np.empty(0, dtype)
+        variable = self.unit.follow(pointer, f"the data of {self.what}", self.at)
+        values = variable.value
+        if not isinstance(values, np.ndarray):
+            raise self.unit.damaged(f"the data of {self.what} is {variable.name}, which is no array", variable.at)
+        if values.dtype == np.uint8 and dtype != np.uint8 and values.nbytes == size:
+            return values.view(dtype)  # types that the generator has no printer for come as bytes
+        if values.dtype != dtype or values.nbytes != size:
+            raise self.unit.damaged(
+                f"{self.what} takes {size // dtype.itemsize} numbers of type {dtype.name},"
+                f" {variable.name} holds {values.size} of type {values.dtype.name}",
+                variable.at,
+            )
+        return values
+
+    def _quantization(self, shape: tuple[int, ...]) -> Quantization | None:
+        value = self.members.get("quantization")
+        if value is None:
+            return None
+        kind = name_of(value.items[0]) if isinstance(value, Group) and len(value.items) == 2 else ""
+        if kind == "kTfLiteNoQuantization":
+            return None
+        if not isinstance(value, Group) or kind != "kTfLiteAffineQuantization":
+            raise self.unit.damaged(f"{self.what} has an unknown kind of quantization", self.at)
+        variable = self.unit.follow(value.items[1], f"the quantization of {self.what}", self.at)
+        if not isinstance(variable.value, Group) or len(variable.value.items) != 3:
+            raise self.unit.damaged(f"{variable.name} is no quantization", variable.at)
+        scales, zeros, axis = variable.value.items
+        scale = self.unit.array(scales, "float32", f"the scale of {self.what}", variable.at)
+        zero = self.unit.array(zeros, "int32", f"the zero point of {self.what}", variable.at)
+        if len(scale) == 0 and len(zero) == 0:
+            return None
+        per_axis = len(scale) > 1
+        if not isinstance(axis, int) or not 0 <= axis < _MAX_RANK or len(scale) != len(zero):
+            raise self.unit.damaged(f"{variable.name}: scales, zero points and axis do not go together", variable.at)
+        if per_axis and not (axis < len(shape) and shape[axis] == len(scale)):
+            raise self.unit.damaged(
+                f"{variable.name}: {len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}",
+                variable.at,
+            )
+        return Quantization(scale, zero.astype(np.int64), axis)
+
+
+def _check_shapes(graph: Graph) -> None:
+    """Raise for the first node whose tensors do not fit.
+
+    Raises:
+        InputError: at the line of that node.
+    """
+    for number, node in enumerate(graph.nodes):
+        if not _fits(graph, node):
+            shapes = [str(list(graph.tensors[index].shape)) if index >= 0 else "none" for index in node.inputs]
+            results = [str(list(graph.tensors[index].shape)) for index in node.outputs]
+            raise graph.unit.damaged(
+                f"the shapes of node {number} ({node.operator}) do not fit together:"
+                f" {', '.join(shapes)} to {', '.join(results)}",
+                node.at,
+            )
+
+
+def _fits(graph: Graph, node: Node) -> bool:
+    shapes = [graph.tensors[index].shape if index >= 0 else None for index in node.inputs]
+    if not shapes or shapes[0] is None or not node.outputs:
+        return node.operator not in _KEEP_COUNT
+    source, result = shapes[0], graph.tensors[node.outputs[0]].shape
+    if node.operator in _KEEP_COUNT:
+        return math.prod(source) == math.prod(result)
+    weights = shapes[1] if len(shapes) > 1 else None
+    bias = shapes[2] if len(shapes) > 2 else None
+    match node.operator:
+        case "CONV_2D":  # [O,kh,kw,I], and I may be a part of the channels
+            return (
+                weights is not None
+                and len(source) == len(weights) == len(result) == 4
+                and weights[3] > 0
+                and source[3] % weights[3] == 0
+                and result[3] == weights[0]
+                and _is_bias(bias, weights[0])
+            )
+        case "DEPTHWISE_CONV_2D":  # [1,kh,kw,O]
+            return (
+                weights is not None
+                and len(source) == len(weights) == len(result) == 4
+                and result[3] == weights[3]
+                and _is_bias(bias, weights[3])
+            )
+        case "FULLY_CONNECTED":  # [O,I]
+            return (
+                weights is not None
+                and len(weights) == 2
+                and weights[1] > 0
+                and math.prod(source) % weights[1] == 0
+                and math.prod(result) == math.prod(source) // weights[1] * weights[0]
+                and _is_bias(bias, weights[0])
+            )
+    return True
+
+
+def _is_bias(shape: tuple[int, ...] | None, channels: int) -> bool:
+    return shape is None or math.prod(shape) == channels
+
+
+def _write(graph: Graph) -> bytes:
+    """The flatbuffer of `graph`.
+
+    Raises:
+        InputError: parameters of an operator that do not fit it.
+        UnsupportedModelError: an operator or a parameter that is not known here.
+    """
+    model = schema.ModelT()
+    model.version = _SCHEMA_VERSION
+    model.description = _DESCRIPTION
+    model.buffers = [schema.BufferT()]  # by convention the first one is empty
+    model.operatorCodes = []
+    subgraph = schema.SubGraphT()
+    subgraph.name = "main"
+    subgraph.inputs = list(graph.inputs)
+    subgraph.outputs = list(graph.outputs)
+    subgraph.tensors = [_tensor(graph, model, index) for index in range(len(graph.tensors))]
+    codes: dict[tuple[int, str, int], int] = {}
+    subgraph.operators = [_operator(graph, node, codes) for node in graph.nodes]
+    model.operatorCodes = operator_codes(codes)
+    model.subgraphs = [subgraph]
+    return pack(model)
+
+
+def _tensor(graph: Graph, model: schema.ModelT, index: int) -> schema.TensorT:
+    source = graph.tensors[index]
+    tensor = schema.TensorT()
+    tensor.name = _name(graph, index)
+    tensor.type = source.type
+    tensor.shape = np.array(source.shape, np.int32)
+    tensor.hasRank = True
+    tensor.buffer = 0
+    if source.data is not None:
+        tensor.buffer = len(model.buffers)
+        model.buffers.append(schema.BufferT(np.frombuffer(source.data.tobytes(), np.uint8)))
+    if source.quantization is not None:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = source.quantization.scale
+        tensor.quantization.zeroPoint = source.quantization.zero_point
+        tensor.quantization.quantizedDimension = source.quantization.axis
+    return tensor
+
+
+def _name(graph: Graph, index: int) -> str:
+    if index not in graph.inputs:
+        return f"tensor_{index}"
+    place = graph.inputs.index(index)
+    return f"x_input_{place}" if place else "x_input"
+
+
+def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) -> schema.OperatorT:
+    """The call; `codes` gets its operator code, in order of first use, if it does not have it."""
+    call = schema.OperatorT()
+    call.inputs = np.array(node.inputs, np.int32)
+    call.outputs = np.array(node.outputs, np.int32)
+    if custom := CUSTOM.get(node.operator.upper()):
+        code = (schema.BuiltinOperator.CUSTOM, custom, 1)
+        call.customOptions = node.custom
+    elif operator := OPERATORS.get(node.operator):
+        members = options(graph, node, operator)
+        code = (getattr(schema.BuiltinOperator, node.operator), "", VERSIONS.get(node.operator, 1))
+        if members is not None:
+            table = f"{operator.options}Options"
+            call.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+            call.builtinOptions = _table(table, members)
+    else:
+        raise graph.unit.unsupported(
+            f"the operator {node.operator} is not known here",
+            node.at,
+            "convert the .tflite of this model instead, or train one without this layer",
+        )
+    call.opcodeIndex = codes.setdefault(code, len(codes))
+    return call
+
+
+def _table(name: str, members: Options) -> Any:
+    table = getattr(schema, f"{name}T")()
+    for member, value in members.items():
+        setattr(table, member, np.array(value, np.int32) if isinstance(value, list) else value)
+    return table

@@ -1,0 +1,497 @@
+"""What an EON-compiled model consists of, and its operators: their names, C structs and flatbuffer options.
+
+Sources: c_api_types.h (TfLiteType) and builtin_op_data.h (the other enums, the structs) of TensorFlow Lite; new members
+are only ever added at the ends of structs, so a shorter struct is an older one. schema.fbs for the options' members. An
+operator that is not listed is refused.
+
+Parameters come in braces (`{ kTfLitePaddingSame, 2,2, ... }`), or, for operators the generator has no printer for, as
+the raw bytes of the C struct on the little-endian 32-bit processor it was made for: members in order, each at a
+multiple of its size. Where there are none although the operator needs them, they are derived from the shapes if only
+one value is possible; everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from ai_edge_litert.schema_py_generated import TensorType
+
+from convert.export.cpp_parser import Group, name_of, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from convert.export.cpp_parser import Unit, Value, Variable
+
+__all__ = [
+    "CUSTOM",
+    "DTYPES",
+    "OPERATORS",
+    "TYPES",
+    "VERSIONS",
+    "Graph",
+    "Node",
+    "Operator",
+    "Options",
+    "Parameter",
+    "Quantization",
+    "Tensor",
+    "options",
+]
+
+# TfLiteType: enumerator without `kTfLite`, its number, the schema's TensorType, numpy's name. Types whose tensors are
+# more than plain numbers (strings, resources, 4-bit integers) are left out.
+_TYPES = (
+    ("Float32", 1, TensorType.FLOAT32, "<f4"),
+    ("Int32", 2, TensorType.INT32, "<i4"),
+    ("UInt8", 3, TensorType.UINT8, "u1"),
+    ("Int64", 4, TensorType.INT64, "<i8"),
+    ("Bool", 6, TensorType.BOOL, "?"),
+    ("Int16", 7, TensorType.INT16, "<i2"),
+    ("Int8", 9, TensorType.INT8, "i1"),
+    ("Float16", 10, TensorType.FLOAT16, "<f2"),
+    ("Float64", 11, TensorType.FLOAT64, "<f8"),
+    ("UInt64", 13, TensorType.UINT64, "<u8"),
+    ("UInt32", 16, TensorType.UINT32, "<u4"),
+    ("UInt16", 17, TensorType.UINT16, "<u2"),
+)
+
+TYPES: dict[str, int] = {f"kTfLite{name}": type_ for name, _, type_, _ in _TYPES}
+"""TfLiteType's enumerators: the TensorType of each."""
+
+TYPE_NUMBERS: dict[int, int] = {number: type_ for _, number, type_, _ in _TYPES}
+"""TfLiteType's numbers: the TensorType of each."""
+
+DTYPES: dict[int, np.dtype[np.generic]] = {type_: np.dtype(dtype) for *_, type_, dtype in _TYPES}
+"""TensorType: numpy's type."""
+
+_ENUMS = (
+    ("Padding", "Unknown Same Valid"),
+    ("Act", "None Relu ReluN1To1 Relu6 Tanh SignBit Sigmoid"),
+    ("FullyConnectedWeightsFormat", "Default Shuffled4x16Int8"),
+    ("MirrorPadding", "Unknown Reflect Symmetric"),
+)
+
+ENUMERATORS: dict[str, int] = {
+    **{f"kTfLite{enum}{name}": number for enum, names in _ENUMS for number, name in enumerate(names.split())},
+    **{f"kTfLite{name}": number for name, number, *_ in _TYPES},
+    "kTfLiteActRelu1": 2,  # what kTfLiteActReluN1To1 was called until 2020
+    "kTfLiteNoType": 0,
+}
+"""Enumerators that stand in operators' parameters: their numbers in C."""
+
+Options: TypeAlias = "dict[str, int | float | list[int]]"
+"""Members of a flatbuffer options table; what is left out keeps the schema's default."""
+
+_UNKNOWN_HINT = "convert the .tflite of this model instead, or export it without the EON compiler"
+
+_BYTES = {"int[8]": ("8i", 32, 4), "bool": ("?", 1, 1), "float": ("f", 4, 4)}  # struct code, size, alignment
+_INT = ("i", 4, 4)  # also every enum
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """Affine: real = scale * (q - zero_point); one pair, or one for each index along `axis`."""
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor.
+
+    Attributes:
+        type: a TensorType of the TFLite schema.
+        data: a constant's values, flat, little endian; None for what is computed.
+        at: where its row is.
+    """
+
+    type: int
+    shape: tuple[int, ...]
+    data: NDArray[Any] | None
+    quantization: Quantization | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator call.
+
+    Attributes:
+        operator: "CONV_2D": its enumerator in the file without `OP_`.
+        inputs, outputs: tensor indices; -1 for an optional input that is absent.
+        parameters: its C parameters; None where it has none.
+        custom: the options of a custom operator.
+        at: where its row is.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    parameters: Variable | None
+    custom: NDArray[np.uint8] | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network of one subgraph.
+
+    Attributes:
+        inputs, outputs: tensor indices.
+    """
+
+    unit: Unit
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A member of a C struct.
+
+    Attributes:
+        kind: "int", "float", "bool", "int[8]", or the enum: "padding", "activation", "type", "mirror", "weights".
+        option: the options' member it becomes; "" for what the schema does not have.
+    """
+
+    kind: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A builtin operator.
+
+    Attributes:
+        options: the schema's table without `Options`; "" for none.
+        struct: the C type of its parameters; "" for none.
+        parameters: that type's members in order.
+        needed: how many of them the oldest struct has.
+    """
+
+    options: str
+    struct: str
+    parameters: tuple[Parameter, ...]
+    needed: int
+
+
+def _operator(options: str, struct: str, members: str) -> Operator:
+    """From a line such as "padding padding, int strideW | type quantizedBiasType": members after `|` came later."""
+    old, _, new = members.partition("|")
+    parameters = [
+        Parameter(*word.split()) if " " in word.strip() else Parameter(word.strip(), "")
+        for word in f"{old},{new}".split(",")
+        if word.strip()
+    ]
+    needed = sum(bool(word.strip()) for word in old.split(","))
+    return Operator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
+
+
+_ACTIVATION = "activation fusedActivationFunction"
+_STRIDES = "padding padding, int strideW, int strideH"
+_POOL = f"{_STRIDES}, int filterWidth, int filterHeight, {_ACTIVATION} | int, int, int, int"
+_DENSE = (
+    f"{_ACTIVATION}, weights weightsFormat, bool keepNumDims | bool asymmetricQuantizeInputs, type quantizedBiasType"
+)
+_RESIZE = "bool alignCorners | bool halfPixelCenters"
+
+_REDUCERS = ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
+
+_WITH_PARAMETERS = {
+    "ADD": ("Add", "Add", f"{_ACTIVATION} | bool potScaleInt16"),
+    "ARG_MAX": ("ArgMax", "ArgMax", "type outputType"),
+    "ARG_MIN": ("ArgMin", "ArgMin", "type outputType"),
+    "AVERAGE_POOL_2D": ("Pool2D", "Pool", _POOL),
+    "BATCH_MATMUL": ("BatchMatMul", "BatchMatMul", "bool adjX, bool adjY | bool asymmetricQuantizeInputs"),
+    "CAST": ("Cast", "Cast", "type inDataType, type outDataType"),
+    "CONCATENATION": ("Concatenation", "Concatenation", f"int axis, {_ACTIVATION}"),
+    "CONV_2D": (
+        "Conv2D",
+        "Conv",
+        f"{_STRIDES}, {_ACTIVATION}, int dilationWFactor, int dilationHFactor | type quantizedBiasType",
+    ),
+    "CUMSUM": ("Cumsum", "Cumsum", "bool exclusive, bool reverse"),
+    "DEPTHWISE_CONV_2D": (
+        "DepthwiseConv2D",
+        "DepthwiseConv",
+        f"{_STRIDES}, int depthMultiplier, {_ACTIVATION}, int dilationWFactor, int dilationHFactor",
+    ),
+    "DEPTH_TO_SPACE": ("DepthToSpace", "DepthToSpace", "int blockSize"),
+    "DIV": ("Div", "Div", _ACTIVATION),
+    "FULLY_CONNECTED": ("FullyConnected", "FullyConnected", _DENSE),
+    "GATHER": ("Gather", "Gather", "int axis | int batchDims"),
+    "GELU": ("Gelu", "Gelu", "bool approximate"),
+    "L2_NORMALIZATION": ("L2Norm", "L2Norm", _ACTIVATION),
+    "LEAKY_RELU": ("LeakyRelu", "LeakyRelu", "float alpha"),
+    "LOCAL_RESPONSE_NORMALIZATION": (
+        "LocalResponseNormalization",
+        "LocalResponseNorm",
+        "int radius, float bias, float alpha, float beta",
+    ),
+    "MAX_POOL_2D": ("Pool2D", "Pool", _POOL),
+    "MIRROR_PAD": ("MirrorPad", "MirrorPadding", "mirror mode"),
+    "MUL": ("Mul", "Mul", _ACTIVATION),
+    "ONE_HOT": ("OneHot", "OneHot", "int axis"),
+    "PACK": ("Pack", "Pack", "int valuesCount, int axis"),
+    "RESHAPE": ("Reshape", "Reshape", "int[8] newShape, int"),
+    "RESIZE_BILINEAR": ("ResizeBilinear", "ResizeBilinear", _RESIZE),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighbor", "ResizeNearestNeighbor", _RESIZE),
+    "SHAPE": ("Shape", "Shape", "| type outType"),
+    "SOFTMAX": ("Softmax", "Softmax", "float beta"),
+    "SPACE_TO_DEPTH": ("SpaceToDepth", "SpaceToDepth", "int blockSize"),
+    "SPLIT": ("Split", "Split", "int numSplits"),
+    "SPLIT_V": ("SplitV", "SplitV", "int numSplits"),
+    "SQUEEZE": ("Squeeze", "Squeeze", "int[8] squeezeDims, int"),
+    "STRIDED_SLICE": (
+        "StridedSlice",
+        "StridedSlice",
+        "int beginMask, int endMask, int ellipsisMask, int newAxisMask, int shrinkAxisMask | bool offset",
+    ),
+    "SUB": ("Sub", "Sub", f"{_ACTIVATION} | bool potScaleInt16"),
+    "TRANSPOSE_CONV": ("TransposeConv", "TransposeConv", f"{_STRIDES} | {_ACTIVATION}, type quantizedBiasType"),
+    "UNPACK": ("Unpack", "Unpack", "int num, int axis"),
+    **dict.fromkeys(_REDUCERS, ("Reducer", "Reducer", "bool keepDims")),
+}
+
+# Options tables without members need not be there: readers ignore them.
+_WITHOUT_PARAMETERS = """
+    ABS ADD_N BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CEIL COS DEQUANTIZE ELU EQUAL EXP EXPAND_DIMS FILL FLOOR
+    FLOOR_DIV FLOOR_MOD GATHER_ND GREATER GREATER_EQUAL HARD_SWISH LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT
+    LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MINIMUM NEG NOT_EQUAL PAD PADV2 POW PRELU QUANTIZE RANGE RELU RELU6
+    RELU_0_TO_1 RELU_N1_TO_1 REVERSE_V2 ROUND RSQRT SELECT SELECT_V2 SIGN SIN SLICE SPACE_TO_BATCH_ND SQRT SQUARE
+    SQUARED_DIFFERENCE TANH TILE TOPK_V2 TRANSPOSE WHERE ZEROS_LIKE
+"""
+
+OPERATORS: dict[str, Operator] = {
+    **{name: _operator(*line) for name, line in _WITH_PARAMETERS.items()},
+    **{name: _operator("", "", "") for name in _WITHOUT_PARAMETERS.split()},
+}
+"""Builtin operators by their name in the schema (BuiltinOperator)."""
+
+CUSTOM = {
+    "TFLITE_DETECTION_POSTPROCESS": "TFLite_Detection_PostProcess",
+    "DETECTION_POSTPROCESS": "TFLite_Detection_PostProcess",
+}
+"""Custom operators that can be converted: the enumerator in upper case without `OP_`, and their name in TFLite."""
+
+VERSIONS = {"BROADCAST_TO": 2}
+"""The operator versions written where it is not 1.
+
+LiteRT finds a kernel by operator and version, and takes nothing else from the version: kernels read types and options.
+It has version 1 of all operators above but this one, whose first registered version is 2 (register.cc; LiteRT 2.3.0).
+"""
+
+
+def options(graph: Graph, node: Node, operator: Operator) -> Options | None:
+    """The options of `node`, an `operator`; None where it has no table of them.
+
+    Raises:
+        InputError: the parameters are not what this operator has.
+        UnsupportedModelError: a value that the flatbuffer cannot express, or nothing to derive it from.
+    """
+    if not operator.options or (node.operator == "RESHAPE" and len(node.inputs) > 1):
+        return None  # a RESHAPE with the shape as second input has no other parameter
+    if node.parameters is None:
+        return _derived(graph, node)
+    members = _members(graph, node, operator, node.parameters)
+    result: Options = {}
+    for parameter, member in zip(operator.parameters, members, strict=False):
+        if parameter.option:
+            result[parameter.option] = _converted(graph, node, parameter.kind, member)
+    return result | _corrected(graph, node, result, members)
+
+
+def _members(graph: Graph, node: Node, operator: Operator, variable: Variable) -> list[int | float | list[int]]:
+    """The C values in order; trailing ones may be missing."""
+    value = variable.value
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        return _unpacked(graph, node, operator, variable, value.tobytes())
+    if variable.type != operator.struct or not isinstance(value, Group):
+        raise graph.unit.damaged(f"{variable.name} is no {operator.struct} for {node.operator}", variable.at)
+    # `computed padding` of a pool stands in braces of its own; it is computed again anyway.
+    items = [item for item in value.items if not (isinstance(item, Group) and operator.options == "Pool2D")]
+    if not operator.needed <= len(items) <= len(operator.parameters):
+        raise graph.unit.damaged(
+            f"{variable.name} has {len(items)} members, {operator.struct} has {len(operator.parameters)}", variable.at
+        )
+    kinds = [parameter.kind for parameter in operator.parameters]
+    return [_plain(graph, variable, kind, item) for kind, item in zip(kinds, items, strict=False)]
+
+
+def _plain(graph: Graph, variable: Variable, kind: str, value: Value) -> int | float | list[int]:
+    if kind == "int[8]":
+        items = value.items if isinstance(value, Group) else ()
+        numbers = [item for item in items if isinstance(item, int) and _fits(item)]
+        if len(items) == len(numbers) == 8:
+            return numbers
+    elif (isinstance(value, int) or (isinstance(value, float) and kind == "float")) and _fits(value):
+        return value
+    elif name_of(value) in ENUMERATORS:
+        return ENUMERATORS[name_of(value)]
+    raise graph.unit.damaged(f"{variable.name} has the unknown value {shown(value)}", variable.at)
+
+
+def _fits(value: float) -> bool:
+    """Whether this goes into 32 bits, whole or float."""
+    return -(1 << 31) <= value < 1 << 31
+
+
+def _unpacked(
+    graph: Graph, node: Node, operator: Operator, variable: Variable, data: bytes
+) -> list[int | float | list[int]]:
+    """The members that lie within `data`: older structs end earlier."""
+    values: list[int | float | list[int]] = []
+    place, widest = 0, 1
+    for parameter in operator.parameters:
+        code, size, alignment = _BYTES.get(parameter.kind, _INT)
+        place = -(-place // alignment) * alignment
+        widest = max(widest, alignment)
+        if place + size > len(data):
+            break
+        numbers = struct.unpack_from(f"<{code}", data, place)
+        values.append(list(numbers) if parameter.kind == "int[8]" else numbers[0])
+        place += size
+    if len(values) < operator.needed or len(data) > -(-place // widest) * widest:
+        raise graph.unit.unsupported(
+            f"the parameters of {node.operator} come as {len(data)} bytes, which no known {operator.struct} has",
+            variable.at,
+            _UNKNOWN_HINT,
+        )
+    return values
+
+
+def _converted(graph: Graph, node: Node, kind: str, value: float | list[int]) -> int | float | list[int]:
+    """A C value as the schema has it."""
+    match kind, value:
+        case "padding" | "mirror", 1 | 2:  # 1 SAME, 2 VALID; 1 REFLECT, 2 SYMMETRIC; 0 is unknown
+            return value - 1
+        case ("activation", 0 | 1 | 2 | 3 | 4 | 5) | ("weights", 0 | 1):
+            return value
+        case "type", 0:  # kTfLiteNoType: the schema's default
+            return 0
+        case "type", int() if value in TYPE_NUMBERS:
+            return TYPE_NUMBERS[value]
+        case ("bool", int()):
+            return bool(value)
+        case ("int", int()) | ("float", int() | float()) | ("int[8]", list()):
+            return value
+    raise graph.unit.unsupported(
+        f"{node.operator} has the {kind} {value}, which is not known here", node.at, _UNKNOWN_HINT
+    )
+
+
+def _corrected(graph: Graph, node: Node, result: Options, members: list[int | float | list[int]]) -> Options:
+    """What the C struct does not say as the flatbuffer does."""
+    match node.operator:
+        case "RESHAPE":
+            shape, count = result["newShape"], members[1] if len(members) > 1 else 0
+            assert isinstance(shape, list)
+            return {"newShape": shape[:count]} if isinstance(count, int) and 0 < count <= 8 else _derived(graph, node)
+        case "SQUEEZE":
+            dims, count = result["squeezeDims"], members[1] if len(members) > 1 else 0
+            assert isinstance(dims, list)
+            if not isinstance(count, int) or not 0 <= count <= len(dims):
+                raise graph.unit.damaged(f"{node.operator} has {count} dimensions", node.at)
+            return {"squeezeDims": dims[:count]}
+        case "ADD" | "SUB" if "potScaleInt16" not in result and _dtype(graph, node.inputs[0]) == "int16":
+            return {"potScaleInt16": False}  # what C makes of a member that is not given
+        case "CAST" | "SHAPE" | "ARG_MAX" | "ARG_MIN":
+            return _derived(graph, node)
+    return {}
+
+
+def _dtype(graph: Graph, index: int) -> str:
+    return DTYPES[graph.tensors[index].type].name if index >= 0 else ""
+
+
+def _derived(graph: Graph, node: Node) -> Options:
+    """The options of `node`, where shapes and types leave only one value.
+
+    Raises:
+        UnsupportedModelError: they do not.
+    """
+    inputs = [graph.tensors[index] for index in node.inputs if index >= 0]
+    outputs = [graph.tensors[index] for index in node.outputs]
+    rule = _DERIVED.get(node.operator)
+    options = rule(inputs, outputs) if rule and inputs and outputs else None
+    if options is None:
+        raise graph.unit.unsupported(
+            f"the parameters of {node.operator} are missing and cannot be derived", node.at, _UNKNOWN_HINT
+        )
+    return options
+
+
+def _reshape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
+    return {"newShape": list(outputs[0].shape)}
+
+
+def _cast(inputs: list[Tensor], outputs: list[Tensor]) -> Options:
+    return {"inDataType": inputs[0].type, "outDataType": outputs[0].type}
+
+
+def _shape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
+    return {"outType": outputs[0].type}
+
+
+def _arg(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
+    return {"outputType": outputs[0].type}
+
+
+def _reduce(inputs: list[Tensor], outputs: list[Tensor]) -> Options:
+    return {"keepDims": len(inputs[0].shape) == len(outputs[0].shape)}
+
+
+def _split(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
+    return {"numSplits": len(outputs)}
+
+
+def _block(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
+    before, after = inputs[0].shape, outputs[0].shape
+    if len(before) != 4 or len(after) != 4:
+        return None
+    small, large = sorted((before[1], after[1]))
+    return {"blockSize": large // small} if small and large % small == 0 else None
+
+
+def _squeeze(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
+    """Without a list, all sizes of 1 go."""
+    return {"squeezeDims": []} if tuple(size for size in inputs[0].shape if size != 1) == outputs[0].shape else None
+
+
+def _pack(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
+    before, after = inputs[0].shape, outputs[0].shape
+    axes = [i for i, size in enumerate(after) if size == len(inputs) and (*after[:i], *after[i + 1 :]) == before]
+    return {"valuesCount": len(inputs), "axis": axes[0]} if len(axes) == 1 else None
+
+
+_DERIVED: dict[str, Callable[[list[Tensor], list[Tensor]], Options | None]] = {
+    "ARG_MAX": _arg,
+    "ARG_MIN": _arg,
+    "CAST": _cast,
+    "DEPTH_TO_SPACE": _block,
+    "MEAN": _reduce,
+    "PACK": _pack,
+    "REDUCE_ALL": _reduce,
+    "REDUCE_ANY": _reduce,
+    "REDUCE_MAX": _reduce,
+    "REDUCE_MIN": _reduce,
+    "REDUCE_PROD": _reduce,
+    "RESHAPE": _reshape,
+    "SHAPE": _shape,
+    "SPACE_TO_DEPTH": _block,
+    "SPLIT": _split,
+    "SPLIT_V": _split,
+    "SQUEEZE": _squeeze,
+    "SUM": _reduce,
+}

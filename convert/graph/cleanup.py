@@ -1,0 +1,248 @@
+"""Takes out what computes nothing: Constant and Identity nodes, nodes of constants, doubles, what no output needs.
+
+Brings all that only gives memory another shape into one form, Reshape with a constant target, and few of them.
+
+Reshape, Flatten, Squeeze, Unsqueeze and a Transpose that moves only dimensions of size 1 do not touch the data. A chain
+of them is one Reshape, and one to the shape its input already has is nothing. Exact at batch 1, which is what tf2onnx
+makes; `convert.graph.batch` then puts the batch into the few that are left.
+
+Writes Resize nodes so that they hold for any batch and mean the same in every TensorRT.
+
+Target sizes would hold the batch; scales do not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX
+took out again in opset 13, reads pixel floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale),
+which is `asymmetric`.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from convert.errors import TranslationError
+from convert.graph.graph import GraphEditor, Shapes, attribute, infer, opset_of, set_attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto, NodeProto
+
+
+__all__ = [
+    "clean",
+    "fold",
+    "merge_reshapes",
+    "moves_nothing",
+    "only_real_inputs",
+    "perm_of",
+    "plain_resizes",
+    "positive_axes",
+]
+
+
+_LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more than any engine here holds
+
+# A quantized model's scales are read from these nodes, not from the constants they would make.
+_KEPT = {"QuantizeLinear", "DequantizeLinear"}
+
+_CONSTANT_ATTRIBUTES: dict[str, Callable[[Any], NDArray[Any]]] = {
+    "value": numpy_helper.to_array,
+    "value_float": lambda value: np.array(value, np.float32),
+    "value_floats": lambda value: np.array(value, np.float32),
+    "value_int": lambda value: np.array(value, np.int64),
+    "value_ints": lambda value: np.array(value, np.int64),
+}
+
+
+def only_real_inputs(model: ModelProto) -> ModelProto:
+    """Take initializers out of the graph's inputs, where IR version 3 (opset 7 and 8) had to list them."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    real = [value for value in model.graph.input if value.name not in initializers]
+    old = len(model.graph.input)
+    if len(real) < old:
+        model.graph.input.extend(real)
+        del model.graph.input[:old]
+        model.ir_version = max(model.ir_version, 4)
+    return model
+
+
+def positive_axes(model: ModelProto) -> ModelProto:
+    """Count axes from the front before opset 11, which is the first to allow counting from the back; tf2onnx does."""
+    if opset_of(model) >= 11:
+        return model
+    wiring = GraphEditor(model)
+    shapes = Shapes(wiring)
+    for node in wiring.nodes():
+        source = node.input[0] if node.input else ""
+        axis = attribute(node, "axis")
+        if isinstance(axis, int) and axis < 0 and source in shapes:
+            set_attribute(node, "axis", axis + len(shapes[source]))
+        shapes.add(node)
+    wiring.store()
+    return model
+
+
+def clean(model: ModelProto) -> ModelProto:
+    """Constant nodes become initializers; Identity nodes, equal constants and what no output needs go."""
+    wiring = GraphEditor(model)
+    for node in wiring.nodes():
+        if node.op_type == "Constant":
+            (item,) = node.attribute
+            if item.name not in _CONSTANT_ATTRIBUTES:  # text, or sparse: nothing here works on those
+                continue
+            value = _CONSTANT_ATTRIBUTES[item.name](helper.get_attribute_value(item))
+            wiring.replace(node, wiring.add_constant(value))
+        elif node.op_type == "Identity":
+            wiring.replace(node, node.input[0])
+    _merge_equal(wiring)
+    wiring.store()
+    return model
+
+
+def fold(model: ModelProto) -> ModelProto:
+    """Compute every node that has constant inputs only, and every Shape or Size of a tensor of known shape.
+
+    Shapes that a graph computes for itself become constants here; `convert.graph.batch` then finds the batch in them.
+    """
+    wiring = GraphEditor(model)
+    shapes = Shapes(wiring)
+    for node in wiring.nodes():
+        source = node.input[0] if node.input else ""
+        if node.op_type in {"Shape", "Size"} and source in shapes:
+            value = _shape_value(node, shapes[source])
+        else:
+            shapes.add(node)
+            if not _is_constant(wiring, node) or (shapes.size(node.output[0]) or _LARGEST + 1) > _LARGEST:
+                continue
+            value = _evaluate(wiring, node, opset_of(model))
+        wiring.replace(node, wiring.add_constant(value))
+    wiring.store()
+    return model
+
+
+def _is_constant(wiring: GraphEditor, node: NodeProto) -> bool:
+    return (
+        bool(node.input)
+        and len(node.output) == 1
+        and node.op_type not in _KEPT
+        and all(not name or wiring.constant(name) is not None for name in node.input)
+    )
+
+
+def _shape_value(node: NodeProto, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    if node.op_type == "Size":
+        return np.array(prod(shape), np.int64)
+    limits = {item.name: item.i for item in node.attribute}  # `start` and `end` exist since opset 15
+    return np.array(shape[limits.get("start") : limits.get("end")], np.int64)
+
+
+def _evaluate(wiring: GraphEditor, node: NodeProto, opset: int) -> NDArray[Any]:
+    """The node's value, by ONNX's reference implementation."""
+    from onnx.reference import ReferenceEvaluator  # slow to import, rarely needed
+
+    values = {name: wiring.constant(name) for name in node.input if name}
+    graph = helper.make_graph(
+        [node],
+        "constant",
+        [helper.make_empty_tensor_value_info(name) for name in values],
+        [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.output],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    try:
+        (value,) = ReferenceEvaluator(model).run(None, values)
+    except Exception as error:
+        raise TranslationError(
+            f"a constant of this model cannot be computed ({node.op_type}): {error}",
+            hint="check that the file is whole",
+        ) from error
+    return np.asarray(value)
+
+
+def _merge_equal(wiring: GraphEditor) -> None:
+    """One initializer for each value: its first user's."""
+    first: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    for node in wiring.nodes():
+        names = []
+        for name in node.input:
+            value = wiring.constant(name)
+            if value is None or value.dtype.hasobject:
+                names.append(name)
+            else:
+                names.append(first.setdefault((value.dtype.str, value.shape, value.tobytes()), name))
+        if names != list(node.input):
+            wiring.set_inputs(node, names)
+
+
+_KINDS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+
+
+def merge_reshapes(model: ModelProto) -> ModelProto:
+    """Replace every chain of reshaping nodes by at most one Reshape."""
+    wiring = GraphEditor(model)
+    shapes = Shapes(wiring)
+    for node in wiring.nodes():
+        shapes.add(node)
+        source, target = node.input[0] if node.input else "", node.output[0]
+        if source not in shapes or target not in shapes or not _is_reshape(node, shapes):
+            continue
+        before = wiring.producer(source)
+        if before is not None and before.op_type == "Reshape":
+            source = before.input[0]
+        if shapes[source] == shapes[target]:
+            wiring.replace(node, source)
+            continue
+        constant = wiring.add_constant(np.array(shapes[target], np.int64))
+        wiring.remove(node)
+        shapes.add(wiring.add("Reshape", [source, constant], target))
+    wiring.store()
+    return model
+
+
+def perm_of(transpose: NodeProto, rank: int) -> list[int]:
+    """Where each dimension of the output comes from; ONNX turns all of them round where it is not said."""
+    perm = attribute(transpose, "perm")
+    return list(range(rank))[::-1] if perm is None else list(perm)
+
+
+def moves_nothing(perm: list[int], shape: tuple[int, ...]) -> bool:
+    """Whether a Transpose of `shape` by `perm` leaves the data where it is: sizes above 1 keep their order."""
+    moved = [axis for axis in perm if shape[axis] != 1]
+    return moved == sorted(moved)
+
+
+def _is_reshape(node: NodeProto, shapes: Shapes) -> bool:
+    if node.op_type == "Transpose":
+        shape = shapes[node.input[0]]
+        return moves_nothing(perm_of(node, len(shape)), shape)
+    return node.op_type in _KINDS
+
+
+def plain_resizes(model: ModelProto) -> ModelProto:
+    """A pass: sizes become scales where these give the same sizes, and the deprecated coordinates go where they can."""
+    wiring = GraphEditor(model)
+    resizes = [node for node in wiring.nodes() if node.op_type == "Resize"]
+    if not resizes:
+        return model
+    shapes = infer(wiring)
+    for node in resizes:
+        before = np.array(shapes[node.input[0]])
+        if len(node.input) > 3 and node.input[3] and node.output[0] in shapes and not attribute(node, "axes"):
+            scales = (np.array(shapes[node.output[0]]) / before).astype(np.float32)
+            # Every runtime multiplies in float32 and rounds down.
+            if np.array_equal(np.floor(before.astype(np.float32) * scales), shapes[node.output[0]]):
+                wiring.set_inputs(node, [*node.input[:2], wiring.add_constant(scales)])
+        nearest = attribute(node, "mode", b"nearest") == b"nearest"
+        half_pixel = attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"
+        if nearest and half_pixel and len(node.input) > 2 and _whole_scales(wiring, node.input[2]):
+            set_attribute(node, "coordinate_transformation_mode", "asymmetric")
+            set_attribute(node, "nearest_mode", "floor")
+    wiring.store()
+    return model
+
+
+def _whole_scales(wiring: GraphEditor, name: str) -> bool:
+    scales = wiring.constant(name)
+    return scales is not None and scales.size > 0 and bool(np.all(scales == np.floor(scales)))

@@ -1,0 +1,380 @@
+"""Reading and rewiring a ModelProto: the few things every pass needs.
+
+A pass is a callable `ModelProto -> ModelProto` that may change the model it is given: `convert.graph.adapt` owns it.
+
+Classes of ONNX operators that more than one pass goes by.
+
+The shape of every tensor, by ONNX's own inference, one node at a time.
+
+Node by node because passes change nodes while they walk, need several batch sizes, and must name the node that does not
+fit; it is also three times as fast as inference on the whole model, which copies the weights.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnx.defs
+from google.protobuf.message import DecodeError
+from onnx import NodeProto, helper, numpy_helper, shape_inference
+
+from convert.errors import InputError, TranslationError
+from convert.onnx_header import STANDARD_DOMAINS
+from convert.types import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
+
+
+__all__ = [
+    "PICTURES_FIRST",
+    "POINTWISE",
+    "REDUCTIONS",
+    "GraphEditor",
+    "Shapes",
+    "attribute",
+    "has_subgraphs",
+    "infer",
+    "load_model",
+    "opset_of",
+    "set_attribute",
+    "shape_of",
+    "signature",
+]
+
+
+def load_model(data: bytes) -> ModelProto:
+    """A serialised model.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise InputError("the ONNX model is damaged", hint="export it again") from error
+
+
+def opset_of(model: ModelProto) -> int:
+    """The version of ONNX's own operator set."""
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """The value of an attribute: int, float, bytes, list or TensorProto; `default` where it is absent."""
+    for item in node.attribute:
+        if item.name == name:
+            return helper.get_attribute_value(item)
+    return default
+
+
+def set_attribute(node: NodeProto, name: str, value: Any) -> None:
+    """Set or replace an attribute."""
+    kept = [item for item in node.attribute if item.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+
+def has_subgraphs(node: NodeProto) -> bool:
+    """Whether it is a Loop, If or Scan."""
+    return any(item.HasField("g") or item.graphs for item in node.attribute)
+
+
+def shape_of(kind: TypeProto) -> tuple[int | None, ...] | None:
+    """The dimensions of a tensor type; None for one that is not a number, None alone where there is no shape."""
+    if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(int(dim.dim_value) if dim.HasField("dim_value") else None for dim in kind.tensor_type.shape.dim)
+
+
+def signature(value: ValueInfoProto) -> Tensor:
+    """A graph input or output as the artifacts have it; () where no shape is known."""
+    element = value.type.tensor_type.elem_type
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(element)).name if element else "unknown"
+    return Tensor(value.name, shape_of(value.type) or (), dtype)
+
+
+class GraphEditor:
+    """Who makes and who takes each tensor of a graph, kept right while nodes come and go.
+
+    Graphs with subgraphs (Loop, If, Scan) are refused before any pass (`convert.translate.worker`), so every use of a
+    tensor is an input of a node here. `store` puts the changes back.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        self.model = model
+        self.outputs = {value.name for value in model.graph.output}
+        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._makers: dict[str, NodeProto] = {}
+        self._takers: dict[str, list[NodeProto]] = {}
+        self._nodes: dict[int, NodeProto] = {}
+        for node in model.graph.node:
+            self._enter(node)
+        self._names = {value.name for value in model.graph.input} | set(self._tensors) | set(self._makers)
+
+    def nodes(self) -> list[NodeProto]:
+        """All nodes an output needs, makers before takers.
+
+        Depth first from the outputs, inputs in their order: it depends on the graph alone, not on how it was stored.
+        """
+        done: set[int] = set()
+        ordered: list[NodeProto] = []
+        names = [value.name for value in self.model.graph.output]
+        stack = [(self._makers[name], False) for name in reversed(names) if name in self._makers]
+        while stack:
+            node, inputs_done = stack.pop()
+            if id(node) in done:
+                continue
+            if inputs_done:
+                done.add(id(node))
+                ordered.append(node)
+                continue
+            stack.append((node, True))
+            stack += [(self._makers[name], False) for name in reversed(node.input) if name in self._makers]
+        return ordered
+
+    def producer(self, name: str) -> NodeProto | None:
+        """The node that makes `name`; None for an input or a constant."""
+        return self._makers.get(name)
+
+    def consumers(self, name: str) -> list[NodeProto]:
+        """The nodes that take `name`, each once."""
+        return list(self._takers.get(name, ()))
+
+    def only_consumer(self, name: str) -> NodeProto | None:
+        """The one node that takes `name`; None when there are several, none, or it is an output of the graph."""
+        takers = self._takers.get(name, ())
+        return takers[0] if len(takers) == 1 and name not in self.outputs else None
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """The value of an initializer; None for anything else. Not to be written to."""
+        if name not in self._arrays and name in self._tensors:
+            self._arrays[name] = numpy_helper.to_array(self._tensors[name])
+        return self._arrays.get(name)
+
+    def tensor(self, name: str) -> TensorProto | None:
+        """An initializer as it is stored; None for anything else."""
+        return self._tensors.get(name)
+
+    def add_constant(self, value: NDArray[Any]) -> str:
+        """A new initializer; returns its name."""
+        name = self._fresh("constant")
+        self._tensors[name] = numpy_helper.from_array(value, name)
+        return name
+
+    def add(
+        self, operator: str, inputs: Iterable[str], output: str | None = None, *, outputs: int = 1, **attributes: Any
+    ) -> NodeProto:
+        """A new node; its first output is called `output` or something new, the others something new."""
+        names = [output or self._fresh(operator), *(self._fresh(operator) for _ in range(outputs - 1))]
+        node = helper.make_node(operator, list(inputs), names, **attributes)
+        self._enter(node)
+        return node
+
+    def add_like(self, node: NodeProto, inputs: Iterable[str]) -> NodeProto:
+        """`node` once more, on other inputs and with new outputs."""
+        again = NodeProto()
+        again.CopyFrom(node)
+        again.input[:] = list(inputs)
+        again.output[:] = [self._fresh(node.op_type) if name else "" for name in node.output]
+        self._enter(again)
+        return again
+
+    def remove(self, node: NodeProto) -> None:
+        """Take `node` out."""
+        del self._nodes[id(node)]
+        for name in node.output:
+            if self._makers.get(name) is node:
+                del self._makers[name]
+        for name in set(node.input):
+            self._takers[name] = [taker for taker in self._takers[name] if taker is not node]
+
+    def set_inputs(self, node: NodeProto, names: Iterable[str]) -> None:
+        """Let `node` take other inputs."""
+        for name in set(node.input):
+            self._takers[name] = [taker for taker in self._takers[name] if taker is not node]
+        node.input[:] = list(names)
+        for name in dict.fromkeys(node.input):
+            self._takers.setdefault(name, []).append(node)
+
+    def replace(self, node: NodeProto, name: str) -> None:
+        """Take out `node`, which has one output; whoever took that takes `name`.
+
+        An output of the graph keeps its name: the maker of `name` gets it, or an Identity where that cannot be.
+        """
+        (output,) = node.output
+        self.remove(node)
+        self._redirect(output, name)
+        if output not in self.outputs:
+            return
+        maker = self._makers.get(name)
+        if maker is None or name in self.outputs:
+            self.add("Identity", [name], output)
+            return
+        maker.output[list(maker.output).index(name)] = output
+        self._makers[output] = self._makers.pop(name)
+        self._redirect(name, output)
+
+    def _redirect(self, old: str, new: str) -> None:
+        for taker in self.consumers(old):
+            self.set_inputs(taker, [new if name == old else name for name in taker.input])
+
+    def store(self) -> None:
+        """Put nodes and constants back into the model, without what no output needs."""
+        graph = self.model.graph
+        ordered = self.nodes()
+        old = len(graph.node)
+        graph.node.extend(ordered)  # copies; the old ones must live until then
+        del graph.node[:old]
+        used = {name for node in ordered for name in node.input} | self.outputs
+        tensors = [tensor for name, tensor in self._tensors.items() if name in used]
+        old = len(graph.initializer)
+        graph.initializer.extend(tensors)
+        del graph.initializer[:old]
+        del graph.value_info[:]
+
+    def _enter(self, node: NodeProto) -> None:
+        self._nodes[id(node)] = node
+        for name in node.output:
+            if name:
+                self._makers[name] = node
+        for name in dict.fromkeys(node.input):
+            self._takers.setdefault(name, []).append(node)
+
+    def _fresh(self, stem: str) -> str:
+        number = len(self._names)
+        while (name := f"{stem}__{number}") in self._names:
+            number += 1
+        self._names.add(name)
+        return name
+
+
+PICTURES_FIRST = frozenset(
+    {
+        "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
+        "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
+        "SpaceToDepth", "Upsample",
+    }
+)  # fmt: skip
+"""Each entry of the first dimension on its own, the same for all."""
+
+POINTWISE = frozenset(
+    {
+        "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "Cast", "Ceil", "Celu",
+        "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "HardSigmoid",
+        "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min",
+        "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+        "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tan", "Tanh",
+        "ThresholdedRelu", "Where", "Xor",
+    }
+)  # fmt: skip
+"""Value by value, with broadcasting from the right: they commute with Transpose."""
+
+REDUCTIONS = frozenset(
+    {
+        "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+        "ReduceSum", "ReduceSumSquare",
+    }
+)  # fmt: skip
+"""Over `axes`, an attribute or (ReduceSum since opset 13, all since 18) a second input."""
+
+
+_LARGEST_DATA = 1024  # elements; targets of Reshape, Slice, Pad, Resize and the like are far below
+
+
+class Shapes:
+    """Types of the tensors seen so far.
+
+    Args:
+        wiring: of the graph.
+        batch: the first dimension of the graph's input; None keeps what the model says.
+    """
+
+    def __init__(self, wiring: GraphEditor, batch: int | None = None) -> None:
+        self._wiring = wiring
+        self._opsets = list(wiring.model.opset_import)
+        self._opset = opset_of(wiring.model)
+        self._types: dict[str, TypeProto] = {}
+        for value in wiring.model.graph.input:
+            kind = onnx.TypeProto()
+            kind.CopyFrom(value.type)
+            if batch is not None and kind.tensor_type.shape.dim:
+                kind.tensor_type.shape.dim[0].dim_value = batch
+            self._types[value.name] = kind
+
+    def __getitem__(self, name: str) -> tuple[int, ...]:
+        """The shape of `name`; KeyError where it is not known in full."""
+        shape = shape_of(self.type(name))
+        if shape is None or None in shape:
+            raise KeyError(name)
+        return tuple(size for size in shape if size is not None)
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self[name]
+        except KeyError:
+            return False
+        return True
+
+    def size(self, name: str) -> int | None:
+        """How many elements `name` has; None where its shape is not known."""
+        return prod(self[name]) if name in self else None
+
+    def type(self, name: str) -> TypeProto:
+        """The type of an input, a constant, or the output of a node that was added; KeyError for anything else."""
+        if name not in self._types:
+            tensor = self._wiring.tensor(name)
+            if tensor is None:
+                raise KeyError(name)
+            self._types[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        return self._types[name]
+
+    def add(self, node: NodeProto) -> None:
+        """Infer the outputs of `node`.
+
+        Raises:
+            TranslationError: its inputs do not fit together.
+        """
+        types, data = {}, {}
+        for name in node.input:
+            if name:
+                types[name] = self.type(name)
+                tensor = self._wiring.tensor(name)
+                if tensor is not None and prod(tensor.dims) <= _LARGEST_DATA:
+                    data[name] = tensor
+        try:
+            schema = onnx.defs.get_schema(node.op_type, self._opset, node.domain)
+            found = shape_inference.infer_node_outputs(
+                schema,
+                node,
+                types,
+                input_data=data,
+                opset_imports=self._opsets,
+                ir_version=self._wiring.model.ir_version,
+            )
+        except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise TranslationError(
+                f"the translation does not fit together at a {node.op_type} node: {reason}",
+                hint="this is a fault of the translation, not of the model: please report it",
+            ) from error
+        self._types.update(found)
+
+
+def infer(wiring: GraphEditor, batch: int | None = None) -> Shapes:
+    """The shapes of a whole graph.
+
+    Raises:
+        TranslationError: a node's inputs do not fit together.
+    """
+    shapes = Shapes(wiring, batch)
+    for node in wiring.nodes():
+        shapes.add(node)
+    return shapes

@@ -1,0 +1,366 @@
+"""Scaling of 8-bit pictures as Gst-nvinfer's and as Edge Impulse's.
+
+Gst-nvinfer scales with NvBufSurfTransform (`scale`), a closed library. Source positions are those NVIDIA documents for
+its image library's resize (NPP, "ResizeSqrPixel"): the centre of pixel i of n lies at (i + 0.5) * size / n - 0.5.
+Nearest takes the pixel that covers that point; bilinear mixes the two beside it, no others, however small the picture
+becomes; outside the border the border is repeated. Results are rounded to whole levels, halves up, because the scaled
+picture has 8 bits. The weights are fractions with a small common denominator (six, where 320 pixels become 96), so
+everything is computed in integers, and exactly.
+
+Edge Impulse's C++ SDK (`interpolate`; dsp/image/processing.cpp) interpolates bilinearly in fixed point with 14 bits:
+pixel i of n comes from position i * floor(size * 2^14 / n), without the half pixel, and each of the three
+interpolations is rounded to a byte, halves up. Where a picture is enlarged, the SDK reads one pixel behind the last of
+a row; here that is the last one again.
+
+Which part of a frame the network sees, and where it lies in the network's picture, in whole pixels.
+
+Gst-nvinfer (`place`; `get_converted_buffer` in gstnvinfer.cpp, DeepStream 9.1): positions are rounded up to even
+numbers, sizes down; with maintain-aspect-ratio the scaled size is cut, not rounded, to whole pixels; the padding is at
+the right or at the bottom, or on both sides with symmetric-padding, the smaller half first.
+
+Edge Impulse's C++ SDK (`place_as_sdk`): "fit longest axis" scales by the aspect in float32, cuts to whole pixels and
+pads both sides; "fit shortest axis" crops the centre first (`convert.types.centre_crop`; the SDK itself takes the
+side to crop from width > height, which leaves the picture where the model is not square).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.errors import InputError
+from convert.types import ResizeMode, centre_crop
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+__all__ = [
+    "Network",
+    "Placement",
+    "Rect",
+    "ScalingFilter",
+    "View",
+    "approximation",
+    "fit_shortest",
+    "interpolate",
+    "luma",
+    "place",
+    "place_as_sdk",
+    "scale",
+    "whole_network",
+]
+
+
+_LUMA = (19595, 38470, 7471)  # JPEG's and BT.601's 0.299, 0.587 and 0.114 of red, green and blue, times 65536
+_BLOCK = 2**16  # numbers of a result that are computed at a time: they stay in the processor's cache
+_BITS = 14  # of the SDK's fixed point
+
+
+class ScalingFilter(IntEnum):
+    """scaling-filter, named after what the GPU does (nvbufsurftransform.h)."""
+
+    NEAREST = 0
+    BILINEAR = 1
+    CUBIC = 2
+    SUPER = 3
+    LANCZOS = 4
+    NICEST = 5
+    DEFAULT = 6
+
+
+_APPROXIMATED = {  # what is said, and the name of Pillow's filter
+    ScalingFilter.CUBIC: ("cubic (GPU) or 5-tap (VIC) is approximated by Pillow's bicubic", "BICUBIC"),
+    ScalingFilter.SUPER: (
+        "super-sampling (GPU) or 10-tap (VIC) is approximated by the mean of the covered pixels",
+        "BOX",
+    ),
+    ScalingFilter.LANCZOS: ("Lanczos (GPU) or smart (VIC) is approximated by Pillow's Lanczos", "LANCZOS"),
+    ScalingFilter.NICEST: ("nicest (VIC; the GPU ignores it) is approximated by Pillow's bicubic", "BICUBIC"),
+}
+
+
+def approximation(scaling_filter: ScalingFilter) -> str:
+    """How a filter whose arithmetic is not known is replaced; "" for nearest and bilinear."""
+    if scaling_filter not in _APPROXIMATED:
+        return ""
+    return f"scaling-filter={int(scaling_filter)}: {_APPROXIMATED[scaling_filter][0]}"
+
+
+def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey levels [...] of RGB levels [..., 3], halves rounded up."""
+    red, green, blue = (pixels[..., one].astype(np.uint32) * np.uint32(weight) for one, weight in enumerate(_LUMA))
+    levels: NDArray[np.uint8] = ((red + green + blue + np.uint32(2**15)) >> np.uint32(16)).astype(np.uint8)
+    return levels
+
+
+def scale(
+    picture: NDArray[np.uint8], placement: Placement, scaling_filter: ScalingFilter, *, grey: bool = False
+) -> NDArray[np.uint8]:
+    """The part of a frame that `placement` names, scaled as Gst-nvinfer does it.
+
+    Args:
+        picture: the frame, uint8 [H,W,C], RGB or grey.
+        placement: the part, and its size in the network's picture.
+        scaling_filter: nearest and bilinear are exact; of the others see `approximation`.
+        grey: whether the network takes grey pictures: the luma of RGB pixels is taken before they are scaled.
+
+    Returns:
+        uint8 [h,w,C] of the placement's size; C is 1 for a grey network, else the picture's.
+    """
+    grey = grey and picture.shape[2] == 3
+    if scaling_filter in _APPROXIMATED:
+        return _scaled_by_pillow(picture, placement, scaling_filter, grey=grey)
+    bilinear = scaling_filter is ScalingFilter.BILINEAR
+    high, wide, channels = picture.shape
+    above, below, down, down_whole = _axis(placement.source_height, placement.height, bilinear=bilinear)
+    left, right, across, across_whole = _axis(placement.source_width, placement.width, bilinear=bilinear)
+    whole = down_whole * across_whole  # the weights of the up to four pixels add up to it
+    dtype = np.min_scalar_type(255 * whole + whole // 2)
+    number = dtype.type
+    across, down = across.astype(dtype)[:, None], down.astype(dtype)[:, None, None]
+    flat = picture.reshape(-1, channels)
+
+    def line(rows: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
+        """Rows [n], of which the columns are mixed: [n,w,C], times `across_whole`."""
+        first = np.minimum(rows + placement.top, high - 1)[:, None] * wide
+        pixels = flat.take(first + np.minimum(left + placement.left, wide - 1), axis=0)
+        mixed = (luma(pixels)[..., None] if grey else pixels).astype(dtype)
+        if across_whole > 1:
+            pixels = flat.take(first + np.minimum(right + placement.left, wide - 1), axis=0)
+            mixed *= number(across_whole) - across
+            mixed += (luma(pixels)[..., None] if grey else pixels) * across
+        return mixed
+
+    levels = np.empty((placement.height, placement.width, 1 if grey else channels), np.uint8)
+    step = max(_BLOCK // (placement.width * channels), 1)
+    for start in range(0, placement.height, step):
+        rows = slice(start, start + step)
+        total = line(above[rows])
+        if down_whole > 1:
+            total *= number(down_whole) - down[rows]
+            total += line(below[rows]) * down[rows]
+        total += number(whole // 2)
+        levels[rows] = total // number(whole)
+    return levels
+
+
+@lru_cache(maxsize=64)
+def _axis(size: int, count: int, *, bilinear: bool) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]:
+    """For each of `count` pixels of a line the two of `size` that are mixed, the second's weight, and the weights' sum.
+
+    The sum is 1 where there is nothing to mix: all points are centres of pixels, as where 480 become 96.
+    """
+    position = (2 * np.arange(count) + 1) * size  # of the points, in parts of 2 * count
+    if not bilinear:
+        index = position // (2 * count)
+        return index, index, np.zeros_like(index), 1
+    first, weight = np.divmod(position - count, 2 * count)
+    common = int(np.gcd.reduce(weight, initial=2 * count))
+    return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), weight // common, 2 * count // common
+
+
+def _scaled_by_pillow(
+    picture: NDArray[np.uint8], placement: Placement, scaling_filter: ScalingFilter, *, grey: bool
+) -> NDArray[np.uint8]:
+    """Pillow's filters mix all source pixels that are covered."""
+    from PIL import Image  # heavy, and few configs ask for these filters
+
+    part = picture[placement.source]
+    if grey:
+        part = luma(part)[..., None]
+    image = Image.fromarray(part[..., 0] if part.shape[2] == 1 else part)
+    method = Image.Resampling[_APPROXIMATED[scaling_filter][1]]
+    pixels = np.asarray(image.resize((placement.width, placement.height), method))
+    return pixels.reshape(placement.height, placement.width, -1)
+
+
+def fit_shortest(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """The centre of `frame` [H,W,C] as uint8 [height,width,C], as the SDK crops and scales for "fit shortest axis"."""
+    left, top, wide, high = centre_crop(frame.shape[1], frame.shape[0], (width, height))
+    return interpolate(frame[top : top + high, left : left + wide], width, height)
+
+
+def interpolate(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """`picture` [H,W,C] as uint8 [height,width,C], as the SDK scales it."""
+    upper, lower, down = _sdk_axis(picture.shape[0], height)
+    first, second, across = _sdk_axis(picture.shape[1], width)
+    across = across[:, None]
+    top, bottom = (_mixed(picture[rows][:, first], picture[rows][:, second], across) for rows in (upper, lower))
+    return _mixed(top, bottom, down[:, None, None]).astype(np.uint8)
+
+
+@lru_cache(maxsize=64)
+def _sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """For each of `count` pixels of a line the two of `size` that are mixed, and the second's weight in 2^14ths."""
+    position = np.arange(count, dtype=np.int64) * ((size << _BITS) // count)
+    first = np.minimum(position >> _BITS, size - 1)
+    return first, np.minimum(first + 1, size - 1), position & (2**_BITS - 1)
+
+
+def _mixed(one: NDArray[np.generic], other: NDArray[np.generic], weight: NDArray[np.int64]) -> NDArray[np.int64]:
+    total = one.astype(np.int64) * (2**_BITS - weight) + other.astype(np.int64) * weight
+    rounded: NDArray[np.int64] = (total + 2 ** (_BITS - 1)) >> _BITS
+    return rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network's input picture. InputError unless all three are positive."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.height, self.width) < 1:
+            raise InputError(
+                f"the network input {self.channels}x{self.height}x{self.width} (channels, height, width) is empty",
+                hint="infer-dims, where it is given, is channels;height;width",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle in pixels of the source frame, as float32 numbers (NvOSD_RectParams)."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Maps boxes of the network's picture back to the frame.
+
+    Attributes:
+        frame_width, frame_height: the source frame, pixels.
+        scale_x, scale_y: network pixels per pixel of the frame (doubles, as in the element).
+        offset_left, offset_top: network pixels of padding in front of the picture.
+    """
+
+    frame_width: int
+    frame_height: int
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    offset_left: int = 0
+    offset_top: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What is cut out of a frame, and where it lies in the network's picture.
+
+    Attributes:
+        left, top, source_width, source_height: the part of the frame, in pixels, after rounding. A crop can end one
+            pixel outside a frame of odd size.
+        width, height: the size of the part in the network's picture.
+        view: how coordinates are mapped back to the frame.
+    """
+
+    left: int
+    top: int
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    view: View
+
+    @property
+    def source(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame."""
+        return slice(self.top, self.top + self.source_height), slice(self.left, self.left + self.source_width)
+
+    @property
+    def target(self) -> tuple[slice, slice]:
+        """Rows and columns of the network's picture."""
+        top, left = self.view.offset_top, self.view.offset_left
+        return slice(top, top + self.height), slice(left, left + self.width)
+
+
+def place(
+    frame_width: int,
+    frame_height: int,
+    network: Network,
+    *,
+    keep_aspect: bool = False,
+    symmetric: bool = False,
+    crop: Rect | None = None,
+) -> Placement:
+    """Where Gst-nvinfer puts a frame, or the object `crop` of it, in the network's picture.
+
+    Args:
+        frame_width, frame_height: pixels.
+        network: its input.
+        keep_aspect: maintain-aspect-ratio.
+        symmetric: symmetric-padding; without `keep_aspect` it changes nothing.
+        crop: an object in the frame (process-mode 2), its left and top not negative.
+
+    Raises:
+        InputError: less than one pixel would remain of the picture, before or after scaling.
+    """
+    left, top, width, height = 0, 0, frame_width, frame_height
+    if crop is not None:
+        left, top, width, height = map(_unsigned, (crop.left, crop.top, crop.width, crop.height))
+    left, top = left + left % 2, top + top % 2
+    width, height = width - width % 2, height - height % 2
+    if width < 1 or height < 1:
+        raise InputError(
+            "a picture narrower or lower than 2 pixels cannot be scaled: Gst-nvinfer rounds its size down to even",
+            hint="leave out small objects with input-object-min-width and input-object-min-height",
+        )
+    if left >= frame_width or top >= frame_height:
+        raise InputError(f"the object at {left},{top} lies outside of the {frame_width}x{frame_height} frame")
+    to_width, to_height = network.width, network.height
+    if keep_aspect:
+        wanted = network.width * height / width
+        if wanted <= network.height:
+            to_height = int(wanted)
+        else:
+            to_width = int(network.height * width / height)
+        if to_width < 1 or to_height < 1:
+            raise InputError(
+                f"a {width}x{height} picture is less than one pixel wide or high in a "
+                f"{network.width}x{network.height} network",
+                hint="its aspect is too extreme for maintain-aspect-ratio=1",
+            )
+    offset_left = (network.width - to_width) // 2 if symmetric else 0
+    offset_top = (network.height - to_height) // 2 if symmetric else 0
+    view = View(frame_width, frame_height, to_width / width, to_height / height, offset_left, offset_top)
+    return Placement(left, top, width, height, to_width, to_height, view)
+
+
+def place_as_sdk(width: int, height: int, model: tuple[int, int], mode: ResizeMode) -> Placement:
+    """Where Edge Impulse puts a picture of `width` x `height` in a model's input of that width and height.
+
+    `none` is taken as squash, as Edge Impulse's clients do.
+    """
+    to_width, to_height = model
+    left, top, part_width, part_height = 0, 0, width, height
+    if mode is ResizeMode.FIT_SHORTEST:
+        left, top, part_width, part_height = centre_crop(width, height, model)
+    elif mode is ResizeMode.FIT_LONGEST:
+        aspect = np.float32(width) / np.float32(height)
+        if aspect > np.float32(to_width) / np.float32(to_height):
+            to_height = max(1, int(np.float32(to_width) / aspect))
+        else:
+            to_width = max(1, int(np.float32(to_height) * aspect))
+    offset_left, offset_top = (model[0] - to_width) // 2, (model[1] - to_height) // 2
+    view = View(width, height, to_width / part_width, to_height / part_height, offset_left, offset_top)
+    return Placement(left, top, part_width, part_height, to_width, to_height, view)
+
+
+def _unsigned(value: float) -> int:
+    """C's conversion of a float to `unsigned int`, as x86-64 does it: cut; NaN and infinities give 0."""
+    return int(value) % 2**32 if math.isfinite(value) else 0
+
+
+def whole_network(network: Network) -> View:
+    """A frame of the network's own size: boxes stay as they are."""
+    return View(network.width, network.height)

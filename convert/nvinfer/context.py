@@ -1,0 +1,621 @@
+"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine; and its first frame.
+
+The steps and their order are those of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
+(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it.
+Building or loading the engine is not part of it: an engine is taken to be there when the config names something to make
+it from.
+
+Label files as Gst-nvinfer reads them (nvdsinfer_context_impl.cpp, parseLabelsFile).
+
+Every line that is not empty is one entry, split at `;`; nothing is trimmed, so a carriage return or a byte order mark
+becomes part of a label, and an empty line shifts what follows. A detector takes the first label of entry i for class i,
+a classifier the labels of entry i for the classes of output i.
+
+Which functions the library behind custom-lib-path has, without running any of its code.
+
+The stock parser library is known for each release (`configs/targets.toml`), so a config for it can be checked on a
+machine without DeepStream. Of any other library only what its file says is known: nvinfer opens it with dlopen and
+looks functions up by name with dlsym.
+
+What Gst-nvinfer's output parsers do with the first frame, as far as the outputs' names, types and shapes decide it.
+
+Built-in parsers: nvdsinfer_context_impl_output_parsing.cpp; the stock library's: nvdsinfer_customparser (both
+DeepStream 9.1, compiled without assertions). A frame of zeros is assumed. What a library of somebody else does is not
+known, and counts as success.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+from convert.errors import InputError
+from convert.nvinfer.config_state import Parsed, Problem, Reason, printable
+from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, version
+from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer.targets import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+__all__ = [
+    "MOST_LABEL_BYTES",
+    "Engine",
+    "Initialised",
+    "LabelLine",
+    "Library",
+    "Network",
+    "Outcome",
+    "Status",
+    "Tensor",
+    "built_in_boxes",
+    "built_in_segments",
+    "initialise",
+    "library_of",
+    "read_labels",
+    "split_labels",
+    "stock_parser",
+]
+
+
+MOST_LABEL_BYTES: Final = 64 * 2**20
+"""A larger file is not read; the largest public label lists have a few hundred kilobytes."""
+
+
+class LabelLine(NamedTuple):
+    """One entry: its line in the file, from 1, and its labels, never empty. Empty lines have none."""
+
+    line: int
+    labels: tuple[str, ...]
+
+
+def read_labels(path: Path | str) -> tuple[LabelLine, ...]:
+    """The entries of a label file.
+
+    Raises:
+        InputError: nvinfer cannot read it either: missing, a folder, unreadable; or no ordinary file, or too large.
+    """
+    return split_labels(read_ordinary(path, "label file", MOST_LABEL_BYTES))
+
+
+def split_labels(data: bytes) -> tuple[LabelLine, ...]:
+    """The entries of a label file with these bytes. A label ends at a NUL, as the C strings it is copied into do."""
+    return tuple(
+        LabelLine(line, tuple(_label(label) for label in text.split(b";")))
+        for line, text in enumerate(data.split(b"\n"), start=1)
+        if text
+    )
+
+
+def _label(text: bytes) -> str:
+    return text.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+_STOCK: Final = re.compile(r"/opt/nvidia/deepstream/deepstream(?:-[0-9.]+)?/lib/libnvds_infercustomparser\.so")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library that can be opened. `functions` is None where only the file at `path` can tell."""
+
+    path: str
+    functions: frozenset[str] | None = None
+
+    @property
+    def stock(self) -> bool:
+        """Whether it is NVIDIA's parser library."""
+        return self.functions is not None
+
+    def has(self, function: str) -> bool:
+        """Whether dlsym finds `function`: for a file, whether its name stands among its strings as a whole."""
+        if self.functions is not None:
+            return function in self.functions
+        with Path(self.path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(b"\0" + function.encode() + b"\0") >= 0
+
+
+def library_of(parsed: Parsed) -> Library | None:
+    """The library an accepted config names; None where nvinfer could not open it on this machine.
+
+    NVIDIA's parser library counts as installed.
+    """
+    entry = parsed.entry("custom-lib-path")
+    written = "" if entry is None else entry.text
+    if _STOCK.fullmatch(written):
+        return Library(written, _stock_functions(parsed.release))
+    path = Path(parsed.files.get("custom-lib-path", ""))
+    try:
+        # Not a FIFO, which would keep us waiting.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            opens = file.read(4) == b"\x7fELF"
+    except (OSError, ValueError):
+        return None
+    return Library(str(path)) if opens else None
+
+
+def _stock_functions(release: str) -> frozenset[str]:
+    return frozenset(
+        each.function
+        for each in catalogue().parsers
+        if version(each.since or "0") <= version(release) <= version(each.until or "999")
+    )
+
+
+SIGSEGV: Final = 11
+SIGFPE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of an engine. `dims` without the batch; `dtype`: float, half, int8, int32, int64, uint8."""
+
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+
+    def dim(self, index: int) -> int:
+        """The dimension nvinfer finds at `index`; 0 behind the last one."""
+        return self.dims[index] if index < len(self.dims) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`failed`: the parser gives up on every frame, and says `message`. `signal`: the process dies of it."""
+
+    failed: bool = False
+    message: str = ""
+    signal: int | None = None
+
+
+_FINE: Final = Outcome()
+
+
+def _fails(message: str) -> Outcome:
+    return Outcome(failed=True, message=message)
+
+
+def built_in_boxes(outputs: Sequence[Tensor]) -> Outcome:
+    """The detector parser that needs no library: the last output with "cov" and the last with "bbox" in its name."""
+    cov = [each for each in outputs if "cov" in each.name]
+    boxes = [each for each in outputs if "bbox" in each.name]
+    names = ", ".join(each.name for each in outputs)
+    if not cov:
+        return _fails(f"no output has “cov” in its name ({names}): the built-in parser finds no coverage layer")
+    if not boxes:
+        return _fails(f"no output has “bbox” in its name ({names}): the built-in parser finds no box layer")
+    if not (boxes[-1].dim(1) and boxes[-1].dim(2)):
+        message = f"output {boxes[-1].name} has fewer than three dimensions: the built-in parser divides by zero"
+        return Outcome(message=message, signal=SIGFPE)
+    return _FINE
+
+
+def built_in_segments(outputs: Sequence[Tensor], classes: int, order: int) -> Outcome:
+    """The segmentation parser that needs no library. `order`: segmentation-output-order, 0 NCHW or 1 NHWC."""
+    for each in outputs:
+        if each.dtype != "float":
+            return _fails(f"output {each.name} is {each.dtype}; the built-in segmentation parser reads float only")
+    channels = outputs[0].dim(2 if order else 0) if outputs else 0
+    if channels != classes:
+        return _fails(f"num-detected-classes is {classes}, but output {outputs[0].name} has {channels} channels")
+    return _FINE
+
+
+def stock_parser(function: str, outputs: Sequence[Tensor], classes: int, network: tuple[int, int]) -> Outcome:
+    """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width).
+
+    Functions that read the threshold of class 0 unasked crash when there are no classes.
+    """
+    check = _CHECKS.get(function)
+    failed = None if check is None else check(outputs, network)
+    if failed is not None:
+        return _fails(f"{function}: {failed}")
+    if not classes and function in _READ_CLASS_0:
+        return Outcome(message=f"{function} reads the threshold of class 0, and there are no classes", signal=SIGSEGV)
+    return _FINE
+
+
+_Check = Callable[[Sequence[Tensor], tuple[int, int]], str | None]
+
+
+def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
+    """Float outputs of these names must be there, and have the rank that is asked for."""
+
+    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+        del network
+        floats = {each.name: each for each in outputs if each.dtype == "float"}
+        missing = [name for name in names if name not in floats]
+        if missing:
+            return f"there is no float output called {' or '.join(missing)}"
+        for name, wanted in (rank or {}).items():
+            if len(floats[name].dims) != wanted:
+                return f"output {name} has {len(floats[name].dims)} dimensions, not {wanted}"
+        return None
+
+    return check
+
+
+def _resnet(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+    del network
+    names = {each.name for each in outputs}
+    missing = [name for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0") if name not in names]
+    return f"there is no output called {missing[0]}" if missing else None
+
+
+def _count(wanted: int) -> _Check:
+    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+        del network
+        return None if len(outputs) == wanted else f"there are {len(outputs)} outputs, not {wanted}"
+
+    return check
+
+
+def _oriented(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+    del network
+    if len(outputs) != 1:
+        return f"there are {len(outputs)} outputs, not 1"
+    dims = outputs[0].dims
+    values = dims[0] if len(dims) == 2 else (dims[2] or 6) if len(dims) == 3 else 0
+    return None if values >= 5 else f"output {outputs[0].name} does not have the shape of oriented boxes"
+
+
+def _people(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+    found = [each for each in outputs if each.name == "argmax_1" and each.dtype in {"int32", "int64"}]
+    if not found:
+        return "there is no int32 or int64 output called argmax_1"
+    wanted = (*network, 1)
+    return None if found[0].dims == wanted else f"output argmax_1 is {found[0].dims}, not {wanted}"
+
+
+_CHECKS: Final[dict[str, _Check]] = {
+    "NvDsInferParseCustomResnet": _resnet,
+    "NvDsInferParseCustomTfSSD": _named("detection_scores", "detection_classes", "detection_boxes"),
+    "NvDsInferParseCustomNMSTLT": _count(2),
+    "NvDsInferParseCustomBatchedNMSTLT": _count(4),
+    "NvDsInferParseYoloV5CustomBatchedNMSTLT": _count(4),
+    "NvDsInferParseCustomEfficientDetTAO": _count(4),
+    "NvDsInferParseCustomDDETRTAO": _named("pred_boxes", "pred_logits"),
+    "NvDsInferParseCustomRTDETRTAO": _named("pred_boxes", "pred_logits"),
+    "NvDsInferParseCustomYoloV11OBB": _oriented,
+    "NvDsInferParseCustomMrcnnTLT": _named(
+        "generate_detections", "mask_head/mask_fcn_logits/BiasAdd", rank={"mask_head/mask_fcn_logits/BiasAdd": 4}
+    ),
+    "NvDsInferParseCustomMrcnnTLTV2": _named(
+        "generate_detections", "mask_fcn_logits/BiasAdd", rank={"mask_fcn_logits/BiasAdd": 4}
+    ),
+    "NvDsInferParseCustomPeopleSemSegNet": _people,
+}
+_READ_CLASS_0: Final = frozenset(
+    {
+        "NvDsInferParseCustomNMSTLT",
+        "NvDsInferParseCustomBatchedNMSTLT",
+        "NvDsInferParseYoloV5CustomBatchedNMSTLT",
+        "NvDsInferParseCustomEfficientDetTAO",
+        "NvDsInferParseCustomRTDETRTAO",
+        "NvDsInferParseCustomYoloV11OBB",
+        "NvDsInferParseCustomMrcnnTLT",
+        "NvDsInferParseCustomMrcnnTLTV2",
+    }
+)
+
+
+_GRAY: Final = 2
+# magic, width, height and largest value of a PPM picture, as iostreams read them: no comments, one character between.
+_PPM: Final = re.compile(rb"\s*(\S+)\s+([0-9]+)\s+([0-9]+)\s+\S+")
+
+
+class Status(StrEnum):
+    """NvDsInferStatus (nvdsinfer.h), as far as it is reached here."""
+
+    CONFIG_FAILED = "NVDSINFER_CONFIG_FAILED"
+    CUSTOM_LIB_FAILED = "NVDSINFER_CUSTOM_LIB_FAILED"
+    TENSORRT_ERROR = "NVDSINFER_TENSORRT_ERROR"
+    RESOURCE_ERROR = "NVDSINFER_RESOURCE_ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What TensorRT's engine will look like. `max_batch`: frames at once; the image input comes first."""
+
+    max_batch: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> Engine:
+        """From {"max-batch": n, "inputs": [{"name", "dtype", "dims"}], "outputs": [...]}, `dims` without the batch."""
+
+        def tensors(name: str) -> tuple[Tensor, ...]:
+            return tuple(Tensor(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
+
+        return cls(description["max-batch"], tensors("inputs"), tensors("outputs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The picture the network sees, in pixels."""
+
+    width: int
+    height: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What comes of it.
+
+    Attributes:
+        verdict: "ok"; "refused", with `status` (None: the element itself refuses); "aborts", with `signal`.
+        network: the input size in use, where the context was made.
+        cluster_mode: the one in use: 0 becomes 2 for a detector.
+        output_parser_failed: the context was made, but no frame will ever have a result.
+        problems: what nvinfer complains about, in its order.
+    """
+
+    verdict: str
+    status: Status | None = None
+    signal: int | None = None
+    network: Network | None = None
+    cluster_mode: int | None = None
+    output_parser_failed: bool = False
+    problems: tuple[Problem, ...] = ()
+
+
+class _Refused(Exception):
+    def __init__(self, status: Status | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _Dies(Exception):
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+def initialise(parsed: Parsed, engine: Engine) -> Initialised:
+    """What becomes of the accepted config `parsed` with `engine`.
+
+    Label file, mean file and custom library are looked at on this machine; NVIDIA's parser library counts as installed.
+
+    Raises:
+        ValueError: the config was not accepted.
+    """
+    if not parsed.accepted:
+        raise ValueError("only an accepted config can be initialised")
+    start = _Start(parsed, engine)
+    try:
+        start.element()
+        network = start.context()
+        failed = start.first_frame(network)
+    except _Refused as refused:
+        return Initialised("refused", status=refused.status, problems=tuple(start.problems))
+    except _Dies as dies:
+        return Initialised("aborts", signal=dies.signal, problems=tuple(start.problems))
+    return Initialised(
+        "ok",
+        network=network,
+        cluster_mode=start.cluster_mode,
+        output_parser_failed=failed,
+        problems=tuple(start.problems),
+    )
+
+
+class _Start:
+    def __init__(self, parsed: Parsed, engine: Engine) -> None:
+        self.parsed = parsed
+        self.values = parsed.values
+        self.engine = engine
+        self.kind: int = self.values["network-type"]
+        self.cluster_mode: int = self.values["cluster-mode"]
+        self.library: Library | None = None
+        self.problems: list[Problem] = []
+
+    def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
+        entry = self.parsed.entry(key)
+        line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
+        self.problems.append(Problem(reason, printable(message), "property", key, line, column, fatal))
+
+    def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
+        self.say(reason, key, message, fatal=True)
+        raise _Refused(status)
+
+    def dies(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
+        self.say(reason, key, message, fatal=True)
+        raise _Dies(signal)
+
+    # The element
+
+    def element(self) -> None:
+        if self.values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
+            message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
+            self.refuse(Reason.RANGE, "output-instance-mask", message, None)
+
+    # The context
+
+    def context(self) -> Network:
+        values = self.values
+        if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
+            self.cluster_mode = ClusterMode.NMS
+            message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
+            self.say(Reason.NOTE, "cluster-mode", message)
+        if values["gie-unique-id"] == 0:
+            self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
+        self.open_library()
+        self.check_engine()
+        network = self.network()
+        from_meta = bool(values.get("input-tensor-from-meta"))
+        if not from_meta:
+            self.preprocessing(network)
+        self.postprocessing()
+        if len(self.engine.inputs) > 1 and not (self.library and self.library.has("NvDsInferInitializeInputLayers")):
+            message = "the model has more than one input, and no library to fill the others"
+            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+        return network
+
+    def open_library(self) -> None:
+        if not self.values["custom-lib-path"]:
+            return
+        self.library = library_of(self.parsed)
+        if self.library is None:
+            message = f"the library {self.values['custom-lib-path']} cannot be opened"
+            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+
+    def check_engine(self) -> None:
+        """Something to make the engine from, and an engine that fits (checkBackendParams)."""
+        values, engine = self.values, self.engine
+        if not values["model-engine-file"]:
+            self.check_builder()
+        if engine.max_batch < values["batch-size"]:
+            message = f"batch-size is {values['batch-size']}, the engine takes {engine.max_batch}"
+            self.refuse(Reason.MODEL, "batch-size", message)
+        if all(values["infer-dims"]):
+            channels, height, width = values["infer-dims"]
+            nhwc = values.get("network-input-order") == 1
+            wanted = (height, width, channels) if nhwc else (channels, height, width)
+            dims = engine.inputs[0].dims if engine.inputs else ()
+            if dims != wanted:
+                shown = " and ".join("x".join(str(each) for each in shape) for shape in (wanted, dims))
+                self.refuse(
+                    Reason.MODEL, "infer-dims", f"infer-dims asks for an input other than the engine's: {shown}"
+                )
+        outputs = {each.name for each in engine.outputs}
+        for name in values["output-blob-names"]:
+            if name not in outputs:
+                self.say(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
+
+    def check_builder(self) -> None:
+        """TrtModelBuilder::buildModel: an engine function, a TAO model, a model parser of the library, or ONNX."""
+        values = self.values
+        function = values["engine-create-func-name"]
+        if self.library and function:
+            if not self.library.has(function):
+                self.refuse(Reason.LIBRARY, "engine-create-func-name", f"the library has no function {function}")
+            return
+        if self.library and self.library.has("NvDsInferCudaEngineGet"):
+            return
+        if values["tlt-encoded-model"] or values["onnx-file"]:
+            return
+        if not (self.library and self.library.has("NvDsInferCreateModelParser")):
+            message = "neither model-engine-file nor onnx-file is given: there is nothing to make an engine from"
+            self.refuse(Reason.MODEL, "onnx-file", message)
+
+    def network(self) -> Network:
+        """The input size: infer-dims, or the engine's own (initInferenceInfo)."""
+        if not self.engine.inputs:
+            self.refuse(Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
+        dims = self.engine.inputs[0].dims
+        if len(dims) != 3 and not self.values.get("input-tensor-from-meta"):
+            message = f"the model's input has {len(dims)} dimensions behind the batch, not channels, height and width"
+            self.refuse(Reason.MODEL, "onnx-file", message, Status.TENSORRT_ERROR)
+        if all(self.values["infer-dims"]):
+            dims = tuple(self.values["infer-dims"])
+        if len(dims) != 3:
+            dims = (0, 0, 0)
+        channels, height, width = dims
+        return Network(width, height, channels)
+
+    def preprocessing(self, network: Network) -> None:
+        values = self.values
+        gray = values["model-color-format"] == _GRAY
+        if network.channels != (1 if gray else 3):
+            name = "GRAY needs 1 channel" if gray else "RGB and BGR need 3 channels"
+            message = f"model-color-format {name}, the network has {network.channels}"
+            self.refuse(Reason.MODEL, "model-color-format", message)
+        scale = values["net-scale-factor"]
+        offsets = len(values["offsets"])
+        # Not a number, and minus infinity, are no more than 0.
+        positive = scale == "inf" or (not isinstance(scale, str) and scale > 0)
+        if positive and offsets not in {0, network.channels}:
+            message = f"there are {offsets} offsets for {network.channels} channels"
+            self.refuse(Reason.MODEL, "offsets", message)
+        if values["mean-file"]:
+            self.mean_file(network)
+
+    def mean_file(self, network: Network) -> None:
+        size = network.width * network.height * network.channels
+        try:
+            with Path(self.parsed.files["mean-file"]).open("rb") as file:
+                # The numbers in front have far fewer characters than this.
+                data = file.read(size + 4096)
+        except OSError:
+            self.refuse(Reason.PATH, "mean-file", "the mean file cannot be read")
+        header = _PPM.match(data)
+        if header is None or header[1] not in {b"P3", b"P6"}:
+            self.refuse(Reason.MODEL, "mean-file", "the mean file is no PPM picture (P3 or P6)")
+        if header[2].lstrip(b"0") != b"%d" % network.width or header[3].lstrip(b"0") != b"%d" % network.height:
+            message = f"the mean file is not {network.width} x {network.height}, the size of the network's input"
+            self.refuse(Reason.MODEL, "mean-file", message)
+        if len(data) - header.end() - 1 < size:
+            self.refuse(Reason.MODEL, "mean-file", f"the mean file has fewer than {size} bytes of picture")
+
+    def postprocessing(self) -> None:
+        """Labels and the parse function (initResource of the network type's postprocessor); "other" has neither."""
+        if self.kind == NetworkType.OTHER:
+            return
+        overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
+        if overwrites and not self.values["op-tensor-files"]:
+            message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
+            self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+        if self.values["labelfile-path"]:
+            try:
+                read_labels(self.parsed.files["labelfile-path"])
+            except InputError as error:
+                self.refuse(Reason.PATH, "labelfile-path", error.message)
+        if self.kind == NetworkType.INSTANCE_SEGMENTATION and self.cluster_mode != ClusterMode.NONE:
+            message = f"instance segmentation needs cluster-mode=4, not {self.cluster_mode}"
+            self.refuse(Reason.RANGE, "cluster-mode", message)
+        key = FUNCTIONS[self.kind]
+        function = self.function
+        if self.library and function and not self.library.has(function):
+            self.refuse(Reason.LIBRARY, key, f"the library has no function {function}", Status.CUSTOM_LIB_FAILED)
+        if self.kind == NetworkType.INSTANCE_SEGMENTATION and not (self.library and function):
+            message = f"instance segmentation needs custom-lib-path and {key}"
+            self.refuse(Reason.LIBRARY, key, message, Status.RESOURCE_ERROR)
+
+    @property
+    def function(self) -> str:
+        """The parse function in the config; older releases have no key for segmentation."""
+        return str(self.values.get(FUNCTIONS[self.kind], ""))
+
+    # The first frame
+
+    def first_frame(self, network: Network) -> bool:
+        """Whether the output parser gives up."""
+        if self.kind == NetworkType.OTHER:
+            return False
+        classes = self.values["num-detected-classes"]
+        outcome = self.parse(network, classes)
+        key = FUNCTIONS[self.kind]
+        if outcome.signal is not None:
+            self.dies(Reason.MODEL, key, outcome.message, outcome.signal)
+        if outcome.failed:
+            self.say(Reason.MODEL, key, outcome.message)
+            return True
+        if (
+            self.kind == NetworkType.DETECTOR
+            and not classes
+            and self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
+        ):
+            message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
+            self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
+        return False
+
+    def parse(self, network: Network, classes: int) -> Outcome:
+        outputs = self.engine.outputs
+        if self.library and self.function:
+            # What a library of somebody else makes of the outputs is its own affair.
+            size = (network.height, network.width)
+            return stock_parser(self.function, outputs, classes, size) if self.library.stock else Outcome()
+        if self.kind == NetworkType.DETECTOR:
+            return built_in_boxes(outputs)
+        if self.kind == NetworkType.SEGMENTATION:
+            return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
+        return Outcome()

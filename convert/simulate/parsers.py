@@ -1,0 +1,754 @@
+"""Boxes on their way through decoding, as arrays, and the record of those that fall out and why.
+
+The DetectNet parsers: a coverage and a box for each cell of a grid, in units of 35 network pixels.
+
+The built-in one is `DetectPostprocessor::parseBoundingBox` (nvdsinfer_context_impl_output_parsing.cpp), which also
+decodes FOMO heat maps; the stock library's is `NvDsInferParseCustomResnet` (nvdsinfer_custombboxparser.cpp). Every
+step is a float32 operation in NVIDIA's order, so results are equal to the last bit on x86-64.
+
+NvDsInferParseCustomTfSSD: normalised boxes, scores and classes by the names of TensorFlow's detection API.
+
+The rules are those of nvdsinfer_custombboxparser.cpp; unlike the other parsers this one looks at the outputs' types.
+YOLO and SSD heads end in these three outputs too.
+
+The stock parsers of TAO models whose NMS runs in the engine: outputs by position, a count first or last.
+
+The rules, quirks included, are those of nvdsinfer_custombboxparser.cpp: the threshold is that of class 0 for every
+class, counts are read as int32 and boxes as float32 whatever the outputs' types, and some asserts are compiled in.
+
+The engine's outputs as NVIDIA's C++ code sees them: a name, dimensions, and bytes read as whatever it expects.
+
+nvinfer never looks at an output's type before it reads numbers (nvdsinfer_context_impl_output_parsing.cpp,
+nvdsinfer_custombboxparser.cpp; the exception is said where it is one). The bytes are given out the same way here; what
+nvinfer would read behind a frame's own numbers is not known to be anything, so that is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from convert.images.scaling import Network
+
+
+__all__ = [
+    "DTYPES",
+    "Boxes",
+    "Drop",
+    "Dropped",
+    "Layer",
+    "ParserFailed",
+    "batched_nms",
+    "builtin",
+    "clip",
+    "efficientdet",
+    "float_to_int32",
+    "float_to_uint32",
+    "nms",
+    "resnet",
+    "tf_ssd",
+    "yolov5_batched_nms",
+]
+
+
+# What is said for a key; {value} is the candidate's number, {limit} the key's.
+_WORDS = {
+    "num-detected-classes": "class {value} is not below num-detected-classes={limit}",
+    "num_detections": "number {value}, and num_detections is {limit}",
+    "box": "the box is empty or lies outside of the network's picture",
+    "keep_top_k": "number {value}; the parser stops at {limit}",
+    "pre-cluster-threshold": "confidence {value} is below pre-cluster-threshold={limit}",
+    "post-cluster-threshold": "confidence {value} is not above post-cluster-threshold={limit}",
+    "nms-iou-threshold": "a better box overlaps by {value}, nms-iou-threshold={limit}",
+    "topk": "number {value} of its class, topk={limit}",
+    "filter-out-class-ids": "class {value} is in filter-out-class-ids",
+    "detected-min-w": "{value} pixels wide, detected-min-w={limit}",
+    "detected-min-h": "{value} pixels high, detected-min-h={limit}",
+    "detected-max-w": "{value} pixels wide, detected-max-w={limit}",
+    "detected-max-h": "{value} pixels high, detected-max-h={limit}",
+    "roi-top-offset": "its top {value} is above roi-top-offset={limit}",
+    "roi-bottom-offset": "its bottom {value} is below {limit}: the frame's height less roi-bottom-offset",
+    "classifier-threshold": "probability {value} is not above classifier-threshold={limit}",
+    "labelfile-path": "the label file has no label for class {value} in line {limit}",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Candidates or objects in list order: class ids (uint32), left, top, width, height and confidence (float32)."""
+
+    class_id: NDArray[np.uint32]
+    left: NDArray[np.float32]
+    top: NDArray[np.float32]
+    width: NDArray[np.float32]
+    height: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+    @classmethod
+    def none(cls) -> Boxes:
+        """No boxes."""
+        nothing = np.zeros(0, np.float32)
+        return cls(np.zeros(0, np.uint32), nothing, nothing, nothing, nothing, nothing)
+
+    @classmethod
+    def joined(cls, parts: list[Boxes]) -> Boxes:
+        """One behind the other."""
+        if not parts:
+            return cls.none()
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.class_id for part in parts]),
+            np.concatenate([part.left for part in parts]),
+            np.concatenate([part.top for part in parts]),
+            np.concatenate([part.width for part in parts]),
+            np.concatenate([part.height for part in parts]),
+            np.concatenate([part.confidence for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Boxes:
+        """Those of a mask, or at these positions, in this order."""
+        return Boxes(
+            self.class_id[index],
+            self.left[index],
+            self.top[index],
+            self.width[index],
+            self.height[index],
+            self.confidence[index],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One candidate that was not shown.
+
+    Attributes:
+        key: the key of the config that decided, or what else did: "box" (no area), "num_detections" (the model's own
+            count), "keep_top_k" (a constant of the parser).
+        value: the candidate's number the key was compared with; `limit`: the key's.
+        class_id, confidence: of the candidate.
+        left, top, width, height: its box, in network pixels when decoding dropped it, in pixels of the frame when
+            attaching did; 0 for a classifier's.
+    """
+
+    key: str
+    value: float
+    limit: float
+    class_id: int
+    confidence: float
+    left: float = 0.0
+    top: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+    @property
+    def why(self) -> str:
+        """`confidence 0.18 is below pre-cluster-threshold=0.2`."""
+        return _WORDS[self.key].format(value=f"{self.value:.6g}", limit=f"{self.limit:.6g}")
+
+
+@dataclass(slots=True)
+class Dropped:
+    """Collects what falls out of one frame. Parsers and filters get one only when somebody asks why."""
+
+    _groups: list[tuple[str, Boxes, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
+
+    def add(
+        self, key: str, boxes: Boxes, value: NDArray[np.generic] | float, limit: NDArray[np.generic] | float
+    ) -> None:
+        """`boxes` fell out because of `key`; `value` and `limit` are single numbers or one for each box."""
+        if len(boxes):
+            values = np.broadcast_to(np.asarray(value, np.float64), len(boxes))
+            limits = np.broadcast_to(np.asarray(limit, np.float64), len(boxes))
+            self._groups.append((key, boxes, values, limits))
+
+    def __len__(self) -> int:
+        return sum(len(boxes) for _, boxes, _, _ in self._groups)
+
+    def best(
+        self, count: int = 10, *, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None
+    ) -> tuple[Drop, ...]:
+        """The `count` most confident ones, best first; among equals the one that came further.
+
+        `without` and `only` are keys that are left out, or alone looked at.
+        """
+        found = [
+            Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *_numbers(boxes, i))
+            for key, boxes, value, limit in reversed(self._groups)
+            if key not in without and (only is None or key in only)
+            for i in _most_confident(boxes.confidence, count)
+        ]
+        return tuple(sorted(found, key=_rank)[:count])
+
+    def keys(self) -> dict[str, int]:
+        """How many fell out by each key, in the order of the steps."""
+        counts: dict[str, int] = {}
+        for key, boxes, _, _ in self._groups:
+            counts[key] = counts.get(key, 0) + len(boxes)
+        return counts
+
+
+def _most_confident(confidence: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")[:count]  # NaN last
+    return order
+
+
+def _numbers(boxes: Boxes, i: int) -> tuple[float, float, float, float, float]:
+    return (
+        float(boxes.confidence[i]),
+        float(boxes.left[i]),
+        float(boxes.top[i]),
+        float(boxes.width[i]),
+        float(boxes.height[i]),
+    )
+
+
+def _rank(drop: Drop) -> tuple[bool, float]:
+    return drop.confidence != drop.confidence, -drop.confidence  # NaN last
+
+
+DTYPES = ("float32", "float16", "int8", "int32", "int64", "uint8")
+"""What TensorRT hands out: the types of NvDsInferDataType (nvdsinfer.h), named as numpy does."""
+
+
+_DTYPES = frozenset(map(np.dtype, DTYPES))
+_FLOAT = np.dtype(np.float32)
+
+
+class ParserFailed(Exception):
+    """NVIDIA's parser function returns false: every frame fails. The message says why; never leaves this package."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One output of the engine for all frames of a batch.
+
+    Attributes:
+        name: as in the model.
+        array: [frames, *dims], one of DTYPES, C order.
+    """
+
+    name: str
+    array: NDArray[Any]
+
+    @classmethod
+    def of(cls, name: str, array: NDArray[Any]) -> Layer:
+        """Check `array` and put it in C order.
+
+        Raises:
+            InputError: a type TensorRT does not have, no batch dimension, or a dimension of 0.
+        """
+        if array.dtype not in _DTYPES:
+            raise InputError(
+                f"output {name!r} is {array.dtype.name}: TensorRT has no such outputs",
+                hint="one of " + ", ".join(DTYPES),
+            )
+        if not array.ndim or 0 in array.shape:
+            raise InputError(
+                f"output {name!r} has the shape {list(array.shape)}: it needs a batch dimension and at least one number"
+            )
+        return cls(name, np.ascontiguousarray(array))
+
+    @property
+    def frames(self) -> int:
+        """The batch dimension."""
+        return int(self.array.shape[0])
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Without the batch; a single number for each frame counts as [1] (SplitFullDims)."""
+        return tuple(self.array.shape[1:]) or (1,)
+
+    @property
+    def is_float(self) -> bool:
+        """Type FLOAT."""
+        return self.array.dtype == _FLOAT
+
+    def floats(self, frame: int, count: int = 0) -> NDArray[np.float32]:
+        """The frame's bytes as float32 numbers, flat; InputError unless there are `count`."""
+        if self.is_float:
+            numbers: NDArray[np.float32] = self.array[frame].reshape(-1)
+            if len(numbers) >= count:
+                return numbers
+        return self._read(frame, count, _FLOAT)
+
+    def ints(self, frame: int, count: int = 0) -> NDArray[np.int32]:
+        """The frame's bytes as int32 numbers, flat; InputError unless there are `count`."""
+        return self._read(frame, count, np.dtype(np.int32))
+
+    def _read(self, frame: int, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        raw = self.array[frame].reshape(-1).view(np.uint8)
+        found = len(raw) // dtype.itemsize
+        if found < count:
+            raise InputError(
+                f"output {self.name!r} holds {found} {dtype.name} numbers for each frame ({self.array.dtype.name} "
+                f"{list(self.dims)}), and nvinfer reads {count}: what lies behind is not known",
+                hint="the parser does not fit this model's outputs; compare their order, dimensions and types",
+            )
+        numbers: NDArray[Any] = raw[: found * dtype.itemsize].view(dtype)
+        return numbers
+
+
+def clip(numbers: NDArray[np.float32], high: float) -> NDArray[np.float32]:
+    """The CLIP macro of nvdsinfer_custombboxparser.cpp from 0 to `high`; NaN becomes `high`."""
+    below = np.where(numbers < high, numbers, np.float32(high))
+    return np.where(below > 0, below, np.float32(0))
+
+
+def float_to_uint32(numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """C's conversion of float to `unsigned int`, as x86-64 does it.
+
+    The C++ standard leaves it open outside of 0..2^32-1. GCC on x86-64 converts to 64 bits and keeps the lower half:
+    NaN, infinities and 2^32 give 0, -1 gives 4294967295. (A Jetson saturates instead: -1 gives 0.)
+    """
+    return _to_int64(numbers).astype(np.uint32)
+
+
+def float_to_int32(numbers: NDArray[np.float32]) -> NDArray[np.int32]:
+    """C's conversion of float to `int`, as x86-64 does it: what does not fit, and NaN, gives -2147483648."""
+    wide = _to_int64(numbers)
+    return np.where((wide < -(2**31)) | (wide >= 2**31), -(2**31), wide).astype(np.int32)
+
+
+def _to_int64(numbers: NDArray[np.float32]) -> NDArray[np.int64]:
+    fits = np.abs(numbers) < 2.0**63  # False for NaN
+    return np.where(fits, np.where(fits, numbers, 0).astype(np.int64), np.iinfo(np.int64).min)
+
+
+_NORM = np.float32(35)
+
+
+def builtin(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """What nvinfer does without a parser function.
+
+    The outputs are the last ones with "cov" and with "bbox" in their names: [C,H,W] and [4*C,H,W]. Of the C classes
+    only the configured ones are read.
+
+    Args:
+        outputs: in engine order.
+        frame: of the batch.
+        network: its input.
+        thresholds: pre-cluster-threshold of each class, float32.
+        dropped: collects cells that give no box.
+
+    Raises:
+        ParserFailed: one of the outputs is missing.
+        InputError: they have too few dimensions, or a box would be read behind the output's end.
+    """
+    chosen: dict[str, Layer] = {}
+    for layer in outputs:
+        for part in ("bbox", "cov"):
+            if part in layer.name:
+                chosen[part] = layer
+    for part, name in (("cov", "coverage"), ("bbox", "bbox")):
+        if part not in chosen:
+            raise ParserFailed(f"Could not find output {name} layer for parsing objects")
+    grid = _Grid.of(chosen["cov"], chosen["bbox"], frame, network, len(thresholds))
+    below = grid.coverage < thresholds[: grid.classes, None]  # False for NaN: kept
+    if dropped is not None:
+        _report_detectnet(grid, below, thresholds, dropped)
+    boxes, edges = grid.boxes(np.flatnonzero(~below))
+    right, bottom = np.float32(network.width), np.float32(network.height)
+    x1, x2 = (_bounded(edge, right) for edge in (edges[0], edges[2]))
+    y1, y2 = (_bounded(edge, bottom) for edge in (edges[1], edges[3]))
+    boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
+    inside_out = (boxes.width < 0) | (boxes.height < 0)
+    if not inside_out.any():
+        return boxes
+    if dropped is not None:
+        dropped.add("box", boxes[inside_out], 0, 0)
+    return boxes[~inside_out]
+
+
+def resnet(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """NvDsInferParseCustomResnet: exact names, boxes one pixel wider and higher, none dropped for having no area.
+
+    Arguments and errors as for `builtin`. (The C++ function keeps the first model's layer numbers and dimensions for
+    the life of the process; a second model with others in the same process is not reproduced.)
+    """
+    found = {layer.name: layer for layer in reversed(outputs)}  # the first of a name
+    for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0"):
+        if name not in found:
+            raise ParserFailed("Could not find bbox layer buffer while parsing")
+    layers = found["output_cov/Sigmoid:0"], found["output_bbox/BiasAdd:0"]
+    grid = _Grid.of(*layers, frame, network, len(thresholds))
+    below = ~(grid.coverage >= thresholds[: grid.classes, None])  # True for NaN: not kept
+    if dropped is not None:
+        _report_detectnet(grid, below, thresholds, dropped)
+    boxes, edges = grid.boxes(np.flatnonzero(~below))
+    x1, x2 = (clip(edge, network.width - 1) for edge in (edges[0], edges[2]))
+    y1, y2 = (clip(edge, network.height - 1) for edge in (edges[1], edges[3]))
+    one = np.float32(1)
+    return Boxes(boxes.class_id, x1, y1, x2 - x1 + one, y2 - y1 + one, boxes.confidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """Coverage [classes, cells] of the configured classes, the cells' centres / 35, and the numbers of the boxes."""
+
+    coverage: NDArray[np.float32]
+    rest: NDArray[np.float32]
+    columns: int
+    stride_between_classes: int
+    centre_x: NDArray[np.float32]
+    centre_y: NDArray[np.float32]
+    box: Layer
+    frame: int
+
+    @classmethod
+    def of(cls, cov: Layer, bbox: Layer, frame: int, network: Network, configured: int) -> _Grid:
+        for layer in (cov, bbox):
+            if len(layer.dims) < 3:
+                raise InputError(
+                    f"output {layer.name!r} has the dimensions {list(layer.dims)}, the DetectNet parser needs three",
+                    hint="[classes, rows, columns] and [4 * classes, rows, columns] for each frame",
+                )
+        channels, rows, columns = cov.dims[:3]
+        box_rows, box_columns = bbox.dims[1:3]
+        cells = rows * columns
+        coverage = cov.floats(frame, channels * cells)[: channels * cells].reshape(channels, cells)
+        classes = min(channels, configured)
+        return cls(
+            coverage[:classes],
+            coverage[classes:],
+            columns,
+            4 * box_rows * box_columns,
+            _centres(columns, -(-network.width // box_columns)),
+            _centres(rows, -(-network.height // box_rows)),
+            bbox,
+            frame,
+        )
+
+    @property
+    def classes(self) -> int:
+        return len(self.coverage)
+
+    def boxes(self, which: NDArray[np.intp]) -> tuple[Boxes, tuple[NDArray[np.float32], ...]]:
+        """Class and confidence of cells counted through all classes, and their left, top, right and bottom edges."""
+        cells = self.coverage.shape[1]
+        class_id, cell = np.divmod(which, cells)
+        first = class_id * self.stride_between_classes + cell
+        numbers = self.box.floats(self.frame, int(first.max()) + 3 * cells + 1 if len(first) else 0)
+        row, column = np.divmod(cell, self.columns)
+        x, y = self.centre_x[column], self.centre_y[row]
+        edges = (
+            (numbers[first] - x) * -_NORM,
+            (numbers[first + cells] - y) * -_NORM,
+            (numbers[first + 2 * cells] + x) * _NORM,
+            (numbers[first + 3 * cells] + y) * _NORM,
+        )
+        confidence = self.coverage.reshape(-1)[which]
+        return Boxes(class_id.astype(np.uint32), *edges, confidence), edges
+
+    def readable(self, which: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those whose box stands in the output: nvinfer reads no others, and neither does the record of the dropped."""
+        cells = self.coverage.shape[1]
+        class_id, cell = np.divmod(which, cells)
+        last = class_id * self.stride_between_classes + cell + 3 * cells
+        there: NDArray[np.intp] = which[last < len(self.box.floats(self.frame))]
+        return there
+
+
+def _centres(count: int, stride: int) -> NDArray[np.float32]:
+    """(float)(i * stride + 0.5) / 35; the sum is a double, the quotient a float."""
+    return (np.arange(count) * stride + 0.5).astype(np.float32) / _NORM
+
+
+def _bounded(edge: NDArray[np.float32], end: np.float32) -> NDArray[np.float32]:
+    """At or behind the end: one pixel before it, though not just in front of it; below 0: 0; NaN stays."""
+    edge = np.where(edge >= end, end - np.float32(1), edge)
+    return np.where(edge < 0, np.float32(0), edge)
+
+
+def _report_detectnet(grid: _Grid, below: NDArray[np.bool_], thresholds: NDArray[np.float32], dropped: Dropped) -> None:
+    which = grid.readable(np.flatnonzero(below))
+    boxes, edges = grid.boxes(which)
+    x1, y1, x2, y2 = edges
+    boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
+    dropped.add("pre-cluster-threshold", boxes, boxes.confidence, thresholds[boxes.class_id])
+    if grid.rest.size:
+        class_id = np.repeat(np.arange(len(grid.rest), dtype=np.uint32) + grid.classes, grid.rest.shape[1])
+        zero = np.zeros(grid.rest.size, np.float32)
+        boxes = Boxes(class_id, zero, zero, zero, zero, grid.rest.reshape(-1))
+        dropped.add("num-detected-classes", boxes, class_id, grid.classes)
+
+
+def tf_ssd(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """float32 detection_boxes [M,4] (y1, x1, y2, x2 in 0..1), detection_scores [M], detection_classes [M].
+
+    num_detections [1], where it is a float32 output, says how many count; negative numbers and those above M count as
+    M. M is the first dimension of detection_classes. Edges are cut at 0 and at one pixel before the end.
+
+    Args:
+        outputs: in engine order.
+        frame: of the batch.
+        network: its input.
+        thresholds: pre-cluster-threshold of each class, float32.
+        dropped: collects candidates that give no box.
+
+    Raises:
+        ParserFailed: one of the three is missing or not float32.
+        InputError: numbers would be read behind an output's end.
+    """
+    found = {layer.name: layer for layer in reversed(outputs) if layer.is_float}  # the first of a name
+    try:
+        scores, classes, boxes = (found[f"detection_{name}"] for name in ("scores", "classes", "boxes"))
+    except KeyError:
+        raise ParserFailed("some layers missing or unsupported data types in output tensors") from None
+    most = classes.dims[0]
+    count = most
+    if "num_detections" in found:
+        count = int(float_to_int32(found["num_detections"].floats(frame, 1)[:1])[0])
+        if not 0 <= count <= most:  # it becomes unsigned, then is compared
+            count = most
+    confidence = scores.floats(frame, count)[:count]
+    class_id = float_to_uint32(classes.floats(frame, count)[:count])
+    unknown = class_id >= len(thresholds)
+    limit = np.zeros(count, np.float32)
+    limit[~unknown] = thresholds[class_id[~unknown]]
+    below = ~unknown & (confidence < limit)  # False for NaN: kept
+    if dropped is not None:
+        _report_ssd(
+            unknown, below, limit, _boxes(boxes, frame, network, class_id, confidence), len(thresholds), dropped
+        )
+    kept = np.flatnonzero(~(unknown | below))
+    boxes.floats(frame, 4 * (int(kept[-1]) + 1) if len(kept) else 0)  # nvinfer reads the boxes of no others
+    candidates = _boxes(boxes, frame, network, class_id, confidence)[kept]
+    empty = ~((candidates.width > 0) & (candidates.height > 0))
+    if dropped is not None:
+        dropped.add("box", candidates[empty], 0, 0)
+    return candidates[~empty]
+
+
+def _boxes(
+    layer: Layer, frame: int, network: Network, class_id: NDArray[np.uint32], confidence: NDArray[np.float32]
+) -> Boxes:
+    """The candidates with their boxes; 0 where the output has none."""
+    count = len(class_id)
+    numbers = layer.floats(frame)[: 4 * count]
+    edges = np.zeros(4 * count, np.float32)
+    edges[: len(numbers)] = numbers
+    y1, x1, y2, x2 = (edges.reshape(count, 4) * np.array([network.height, network.width] * 2, np.float32)).T
+    x1, x2 = (clip(edge, network.width - 1) for edge in (x1, x2))
+    y1, y2 = (clip(edge, network.height - 1) for edge in (y1, y2))
+    return Boxes(class_id, x1, y1, x2 - x1, y2 - y1, confidence)
+
+
+def _report_ssd(
+    unknown: NDArray[np.bool_],
+    below: NDArray[np.bool_],
+    limit: NDArray[np.float32],
+    candidates: Boxes,
+    configured: int,
+    dropped: Dropped,
+) -> None:
+    dropped.add("num-detected-classes", candidates[unknown], candidates.class_id[unknown], configured)
+    dropped.add("pre-cluster-threshold", candidates[below], candidates.confidence[below], limit[below])
+
+
+_KEEP_TOP_K = 200  # the loop ends once there are more
+
+
+def nms(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """NvDsInferParseCustomNMSTLT: float32 [K,7] (image, class, confidence, x1, y1, x2, y2 in 0..1), int32 count.
+
+    Args:
+        outputs: in engine order; exactly two.
+        frame: of the batch.
+        network: its input.
+        thresholds: pre-cluster-threshold of each class, float32.
+        dropped: collects candidates that give no box.
+
+    Raises:
+        ParserFailed: not two outputs.
+        InputError: the count is more than the output holds, or an assert ends the process.
+    """
+    _expect(outputs, 2)
+    count = max(int(outputs[1].ints(frame, 1)[0]), 0)
+    rows = outputs[0].floats(frame, 7 * count)[: 7 * count].reshape(count, 7)
+    _, label, confidence, x1, y1, x2, y2 = rows.T
+    width, height = np.float32(network.width), np.float32(network.height)
+    candidates = Boxes(
+        float_to_int32(label).astype(np.uint32),
+        clip(x1 * width, network.width - 1),
+        clip(y1 * height, network.height - 1),
+        clip((x2 - x1) * width, network.width - 1),
+        clip((y2 - y1) * height, network.height - 1),
+        confidence,
+    )
+    kept = _above(candidates, thresholds, dropped)
+    _assert_classes(float_to_uint32(label[kept]), len(thresholds))
+    return candidates[kept]
+
+
+def batched_nms(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """NvDsInferParseCustomBatchedNMSTLT: int32 count, boxes x1, y1, x2, y2 in 0..1, scores, float32 classes.
+
+    At most 201 boxes come out. Arguments and errors as for `nms`, with four outputs and no assert.
+    """
+    return _batched(outputs, frame, network, thresholds, dropped, np.float32(network.width), np.float32(network.height))
+
+
+def yolov5_batched_nms(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """NvDsInferParseYoloV5CustomBatchedNMSTLT: as `batched_nms`, boxes in network pixels."""
+    return _batched(outputs, frame, network, thresholds, dropped, np.float32(1), np.float32(1))
+
+
+def efficientdet(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None = None,
+) -> Boxes:
+    """NvDsInferParseCustomEfficientDetTAO: int32 count, boxes y1, x1, y2, x2 in network pixels, scores, classes.
+
+    Sizes are taken before the corner is cut. Arguments and errors as for `nms`, with four outputs; a second assert
+    wants one number of at least 2 among the boxes.
+    """
+    _expect(outputs, 4)
+    count = max(int(outputs[0].ints(frame, 1)[0]), 0)
+    if not count:
+        return Boxes.none()
+    numbers = outputs[1].floats(frame, 4 * count)
+    if not (numbers >= 2).any():
+        raise InputError(
+            "nvinfer's process ends here: NvDsInferParseCustomEfficientDetTAO asserts that boxes are in pixels",
+            hint="this model's boxes are normalised to 0..1; another parser is needed",
+        )
+    y1, x1, y2, x2 = numbers[: 4 * count].reshape(count, 4).T
+    confidence, label = (outputs[i].floats(frame, count)[:count] for i in (2, 3))
+    candidates = Boxes(
+        float_to_int32(label).astype(np.uint32),
+        clip(x1, network.width - 1),
+        clip(y1, network.height - 1),
+        clip(x2 - x1, network.width - 1),
+        clip(y2 - y1, network.height - 1),
+        confidence,
+    )
+    kept = _above(candidates, thresholds, dropped)
+    _assert_classes(float_to_uint32(label[kept]), len(thresholds))
+    inside_out = kept & ((y2 < y1) | (x2 < x1))
+    if dropped is not None:
+        dropped.add("box", candidates[inside_out], 0, 0)
+    return candidates[kept & ~inside_out]
+
+
+def _batched(
+    outputs: Sequence[Layer],
+    frame: int,
+    network: Network,
+    thresholds: NDArray[np.float32],
+    dropped: Dropped | None,
+    width: np.float32,
+    height: np.float32,
+) -> Boxes:
+    _expect(outputs, 4)
+    count = max(int(outputs[0].ints(frame, 1)[0]), 0)
+    # what is there is looked at first: the loop may end before it reaches numbers that are not
+    there = min(count, len(outputs[1].floats(frame)) // 4, *(len(outputs[i].floats(frame)) for i in (2, 3)))
+    edges = outputs[1].floats(frame)[: 4 * there].reshape(there, 4)
+    confidence, label = (outputs[i].floats(frame)[:there] for i in (2, 3))
+    x1, y1, x2, y2 = edges.T
+    left, top = clip(x1 * width, network.width - 1), clip(y1 * height, network.height - 1)
+    candidates = Boxes(
+        float_to_int32(label).astype(np.uint32),
+        left,
+        top,
+        clip(x2 * width, network.width - 1) - left,
+        clip(y2 * height, network.height - 1) - top,
+        confidence,
+    )
+    kept = _above(candidates, thresholds, dropped)
+    configured = float_to_uint32(label) < len(thresholds)
+    inside_out = (x2 < x1) | (y2 < y1) | (candidates.width < 0) | (candidates.height < 0)
+    if dropped is not None:
+        unknown = kept & ~configured
+        dropped.add("num-detected-classes", candidates[unknown], candidates.class_id[unknown], len(thresholds))
+        dropped.add("box", candidates[kept & configured & inside_out], 0, 0)
+    taken = np.flatnonzero(kept & configured & ~inside_out)
+    if len(taken) <= _KEEP_TOP_K and count > there:
+        for layer, numbers in zip(outputs[1:], (4, 1, 1), strict=True):
+            layer.floats(frame, numbers * count)  # says which one is too short
+    if dropped is not None:
+        late = taken[_KEEP_TOP_K + 1 :]
+        dropped.add("keep_top_k", candidates[late], late + 1, _KEEP_TOP_K)
+    return candidates[taken[: _KEEP_TOP_K + 1]]
+
+
+def _expect(outputs: Sequence[Layer], count: int) -> None:
+    if len(outputs) != count:
+        raise ParserFailed(
+            f"Mismatch in the number of output buffers. Expected {count} output buffers, "
+            f"detected in the network: {len(outputs)}"
+        )
+
+
+def _above(boxes: Boxes, thresholds: NDArray[np.float32], dropped: Dropped | None) -> NDArray[np.bool_]:
+    """Those not below the threshold of class 0; NaN is not below."""
+    if not len(thresholds):
+        raise InputError(
+            "num-detected-classes is 0, and the parser reads the threshold of class 0",
+            hint="set num-detected-classes to the number of classes of the model",
+        )
+    below: NDArray[np.bool_] = boxes.confidence < thresholds[0]
+    if dropped is not None:
+        dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], float(thresholds[0]))
+    return ~below
+
+
+def _assert_classes(class_id: NDArray[np.uint32], configured: int) -> None:
+    if (class_id >= configured).any():
+        raise InputError(
+            "nvinfer's process ends here: the parser asserts that classes are below "
+            f"num-detected-classes={configured}, and the model gives class {int(class_id.max())}",
+            hint="set num-detected-classes to the number of classes of the model, background included",
+        )

@@ -1,0 +1,576 @@
+"""What was simulated, as values: which engines looked at which pictures, what each shows, and what it left out.
+
+Made by the simulation, read by everything that tells about it (pictures, JSON, KITTI, the page, the terminal). Boxes
+are in pixels of the picture; numbers are float32 values, as NvDsObjectMeta holds them.
+
+What a simulation found as JSON values: `objects.json`.
+
+Per frame `objects` (a detector's, network pixels, behind clustering) and `metadata` (all that reaches the frame, pixels
+of the picture), or `label`, `attributes` and `metadata attached` for a primary classifier, as recorded decisions of
+nvinfer have them; numbers are float32 values with nine digits, "nan" and "inf" are texts. Nothing in it depends on the
+time or on the machine.
+
+KITTI text as deepstream-app writes it with gie-kitti-output-dir.
+
+`write_kitti_output` (deepstream_app.c) runs behind the primary engine: one line for each of its objects, the edges as
+float32 sums, six decimals, zeros for what KITTI has and a detector does not. What secondary engines find or say is not
+in it. A primary classifier's object, the whole frame, has no label there and no confidence: its text is elsewhere in
+the metadata.
+
+What is found by looking at a whole simulation: frames that are not what the model or the app was made for.
+
+Candidates that are not shown, in pixels of the picture, the best first.
+
+EI700 to EI749: what a simulation tells besides its results.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.findings import Level, Rule
+from convert.images.scaling import Rect
+from convert.report import SCHEMA_VERSION, OnnxMetadata
+from convert.simulate.decode import Detection
+from convert.simulate.settings import NetworkType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from convert.findings import Finding
+    from convert.images.scaling import Network, Placement, View
+    from convert.simulate.decode import Classified
+    from convert.simulate.parsers import Drop, Dropped
+    from convert.simulate.settings import Settings
+
+
+__all__ = [
+    "ASPECT",
+    "CONVERSION",
+    "MOST_DROPPED",
+    "NOBODY",
+    "PARSER",
+    "PICTURE",
+    "RULES",
+    "STREAMMUX",
+    "SUSPECT",
+    "Classification",
+    "DetectedObject",
+    "DroppedCandidate",
+    "FrameResult",
+    "SimulatedEngine",
+    "Simulation",
+    "best",
+    "frame_checks",
+    "kitti",
+    "objects_document",
+    "of_classifier",
+    "of_detector",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedEngine:
+    """One config with its model.
+
+    Attributes:
+        config: the file, as the user gave it.
+        model: the ONNX file; None when recorded tensors were decoded.
+        settings: what nvinfer computes with.
+        network: the model's input.
+        approximated: what of its arithmetic is only near to a device's, in words; empty for nothing.
+        metadata: the model's metadata_props.
+        failure: why NVIDIA's parser gives up on every frame, "" where it does not; nothing is shown then.
+    """
+
+    config: Path
+    model: Path | None
+    settings: Settings
+    network: Network
+    approximated: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+
+    @property
+    def recorded(self) -> OnnxMetadata:
+        """What `ei-deepstream convert` recorded in the model."""
+        return OnnxMetadata.parse(dict(self.metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What one output of a classifier says of a picture or of an object.
+
+    Attributes:
+        engine: gie-unique-id.
+        attribute: which output, in engine order.
+        label: None where the label file has none.
+    """
+
+    engine: int
+    attribute: int
+    class_id: int
+    confidence: float
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCandidate:
+    """A candidate that is not shown, and what decided so.
+
+    Attributes:
+        engine: gie-unique-id.
+        key: the key of the config (or "box", "num_detections", "keep_top_k", see `convert.simulate.parsers.Drop`).
+        why: in words, with both numbers.
+        label: of its class, None without one.
+        box: in pixels of the picture; None for a classifier's.
+        of: the object in `Frame.objects` it was said of; None for the whole picture.
+    """
+
+    engine: int
+    key: str
+    why: str
+    class_id: int
+    confidence: float
+    label: str | None
+    box: Rect | None = None
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedObject:
+    """An object as it reaches the display.
+
+    Attributes:
+        engine: gie-unique-id of the detector.
+        label: as nvinfer stores it; "" without one.
+        said: what the classifiers behind say of it, in the order of the engines.
+        unseen: why a classifier did not look at it, one sentence for each such engine.
+        parent: the object (index in `Frame.objects`) it was found in; None for the whole picture.
+    """
+
+    engine: int
+    class_id: int
+    label: str
+    confidence: float
+    box: Rect
+    said: tuple[Classification, ...] = ()
+    unseen: tuple[str, ...] = ()
+    parent: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What the display shows above the box: the label, then a blank and the labels of each classifier behind it.
+
+        (attach_metadata_classifier in gstnvinfer_meta_utils.cpp appends to display_text; blanks at the end are cut.)
+        """
+        return " ".join([self.label, *(one.label for one in self.said if one.label)]).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """One picture.
+
+    Attributes:
+        name: short and unique among the pictures; file names are made of it.
+        source: the file it came from.
+        width, height: pixels, behind EXIF rotation.
+        placement: how the primary engine's input was cut out of it.
+        objects: of all detectors, in nvinfer's order.
+        said: by a primary classifier, and by classifiers that look at the object it makes of the whole picture.
+        label: a primary classifier's text for the whole picture, as nvinfer attaches it (every label followed by a
+            blank); "" for none.
+        decoded: a primary detector's objects behind clustering, in network pixels, before anything is attached.
+        lost: the best candidates that are not shown, best first.
+        notes: what else a user must know of this picture, one sentence each.
+    """
+
+    name: str
+    source: Path
+    width: int
+    height: int
+    placement: Placement | None
+    objects: tuple[DetectedObject, ...] = ()
+    said: tuple[Classification, ...] = ()
+    label: str = ""
+    lost: tuple[DroppedCandidate, ...] = ()
+    notes: tuple[str, ...] = ()
+    decoded: tuple[Detection, ...] = ()
+
+    @property
+    def shows(self) -> bool:
+        """Whether anything is seen on the screen."""
+        return bool(self.objects or self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """All pictures through all engines.
+
+    Attributes:
+        engines: the primary first.
+        seconds: wall time spent in each part ("decode pictures", "preprocess", "infer", "decode"); never written to a
+            file whose bytes are to be the same twice.
+    """
+
+    engines: tuple[SimulatedEngine, ...]
+    frames: tuple[FrameResult, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def objects_document(simulation: Simulation) -> dict[str, Any]:
+    """The whole of `objects.json`."""
+    primary = simulation.engines[0]
+    failures = [engine.failure for engine in simulation.engines if engine.failure]
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "status": "NVDSINFER_SUCCESS",
+        "output parser failed": bool(failures),
+        "messages": failures,
+    }
+    if primary.settings.network_type is NetworkType.DETECTOR:
+        document["cluster-mode in use"] = int(primary.settings.cluster_mode)
+    document["engines"] = [_engine(engine) for engine in simulation.engines]
+    several = len(simulation.engines) > 1
+    document["frames"] = [_frame(frame, primary, several=several) for frame in simulation.frames]
+    return document
+
+
+def _engine(engine: SimulatedEngine) -> dict[str, Any]:
+    settings, network = engine.settings, engine.network
+    return {
+        "gie-unique-id": settings.unique_id,
+        "config": text(engine.config.name),
+        "model": None if engine.model is None else text(engine.model.name),
+        "network": {"channels": network.channels, "height": network.height, "width": network.width},
+        "network-type": int(settings.network_type),
+        "process-mode": 2 if settings.on_objects else 1,
+        "approximated": list(engine.approximated),
+    }
+
+
+def _frame(frame: FrameResult, primary: SimulatedEngine, *, several: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": frame.name,
+        "source": text(str(frame.source)),
+        "width": frame.width,
+        "height": frame.height,
+        "placement": None if frame.placement is None else _placement(frame.placement),
+    }
+    own = primary.settings.unique_id
+    if primary.settings.network_type is NetworkType.DETECTOR:
+        document["objects"] = [object_document(one) for one in frame.decoded]
+    else:
+        document["label"] = text(frame.label)
+        document["metadata attached"] = bool(frame.label)
+        document["attributes"] = [_attribute(one) for one in frame.said if one.engine == own]
+    if several or frame.objects or "objects" in document:
+        document["metadata"] = [_found(one, several=several) for one in frame.objects]
+    if several:
+        document["classifiers"] = _classifiers([one for one in frame.said if one.engine != own])
+    document["lost"] = [_dropped_document(one) for one in frame.lost]
+    document["notes"] = [text(note) for note in frame.notes]
+    return document
+
+
+def _found(found: DetectedObject, *, several: bool) -> dict[str, Any]:
+    box = found.box
+    document = object_document(
+        Detection(found.class_id, found.label, box.left, box.top, box.width, box.height, found.confidence)
+    )
+    if several:
+        document |= {
+            "engine": found.engine,
+            "parent": found.parent,
+            "text": text(found.text),
+            "classifiers": _classifiers(found.said),
+            "passed over": [text(why) for why in found.unseen],
+        }
+    return document
+
+
+def _classifiers(said: tuple[Classification, ...] | list[Classification]) -> list[dict[str, Any]]:
+    engines = dict.fromkeys(one.engine for one in said)
+    return [
+        {"engine": engine, "attributes": [_attribute(one) for one in said if one.engine == engine]}
+        for engine in engines
+    ]
+
+
+def _attribute(said: Classification) -> dict[str, Any]:
+    return {
+        "attribute": said.attribute,
+        "class": said.class_id,
+        "confidence": number(said.confidence),
+        "label": text(said.label),
+    }
+
+
+def _dropped_document(lost: DroppedCandidate) -> dict[str, Any]:
+    return {
+        "engine": lost.engine,
+        "object": lost.of,
+        "key": lost.key,
+        "why": lost.why,
+        "class": lost.class_id,
+        "label": text(lost.label),
+        "confidence": number(lost.confidence),
+        "box": None if lost.box is None else _rect(lost.box),
+    }
+
+
+def _rect(box: Rect) -> dict[str, Any]:
+    return {
+        "left": number(box.left),
+        "top": number(box.top),
+        "width": number(box.width),
+        "height": number(box.height),
+    }
+
+
+def _placement(placement: Placement) -> dict[str, Any]:
+    view = placement.view
+    return {
+        "scale_ratio_x": view.scale_x,
+        "scale_ratio_y": view.scale_y,
+        "offset_left": view.offset_left,
+        "offset_top": view.offset_top,
+    }
+
+
+def object_document(one: Detection) -> dict[str, Any]:
+    """Class, label, box and confidence."""
+    return {
+        "class": one.class_id,
+        "label": text(one.label),
+        "left": number(one.left),
+        "top": number(one.top),
+        "width": number(one.width),
+        "height": number(one.height),
+        "confidence": number(one.confidence),
+    }
+
+
+def number(value: float) -> float | str:
+    """Nine digits tell every float32 from every other."""
+    if math.isfinite(value):
+        return float(f"{value:.9g}")
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def text(value: str | None) -> str | None:
+    """JSON is UTF-8; a label file need not be."""
+    return None if value is None else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def kitti(frame: FrameResult, primary: SimulatedEngine) -> bytes:
+    """The file of one frame; empty where nothing was found."""
+    rows = [
+        (found.label, found.box.left, found.box.top, found.box.width, found.box.height, found.confidence)
+        for found in frame.objects
+        if found.engine == primary.settings.unique_id
+    ]
+    if frame.label:
+        rows.append(("", 0.0, 0.0, frame.width, frame.height, 0.0))
+    return "".join(_line(*row) for row in rows).encode("utf-8", "surrogateescape")
+
+
+def _line(label: str, left: float, top: float, width: float, height: float, confidence: float) -> str:
+    with np.errstate(over="ignore", invalid="ignore"):
+        right, bottom = (float(np.float32(start) + np.float32(size)) for start, size in ((left, width), (top, height)))
+    edges = " ".join(f"{edge:f}" for edge in (left, top, right, bottom))
+    return f"{label} 0.0 0 0.0 {edges} 0.0 0.0 0.0 0.0 0.0 0.0 0.0 {confidence:f}\n"
+
+
+PICTURE = Rule(
+    "EI700",
+    Level.ERROR,
+    "a picture was left out of the simulation",
+    why="It is no picture, damaged, larger than the simulation takes, or too small or too narrow for nvinfer to scale. "
+    "Nothing is known of what DeepStream would show on it; the other pictures are not affected.",
+    fix="save the picture again in a usual format, or leave it out",
+)
+
+ASPECT = Rule(
+    "EI701",
+    Level.WARNING,
+    "pictures have another aspect than the frames the model was converted for",
+    why="The model's input has the aspect of one kind of frame, and its first node cuts the centre out of it. A frame "
+    "of another aspect is squeezed or stretched before, so the model sees other proportions than it was trained on.",
+    fix="use pictures of the camera's own size, or convert for their aspect",
+)
+
+PARSER = Rule(
+    "EI702",
+    Level.ERROR,
+    "nvinfer's output parser gives up on every frame",
+    why="nvinfer goes on with results it never wrote: on a device anything may be shown, usually nothing. The model's "
+    "outputs are not what the parser looks for by name, number or type.",
+    fix="choose the parse function that fits the model's outputs; ei-deepstream check says what it looks for",
+)
+
+CONVERSION = Rule(
+    "EI703",
+    Level.WARNING,
+    "an object is too small to be cut out",
+    why="nvinfer rounds the width and height of an object down to even numbers, and keeps its aspect where "
+    "maintain-aspect-ratio is set: nothing may be left of it. The conversion then fails (“Buffer conversion failed”), "
+    "which ends the pipeline.",
+    fix="set input-object-min-width and input-object-min-height of the secondary engine to 2 or more",
+)
+
+NOBODY = Rule(
+    "EI704",
+    Level.WARNING,
+    "a secondary engine looked at no object of any picture",
+    why="Its operate-on-gie-id, operate-on-class-ids and input-object-min/max sizes leave every object out, or no "
+    "engine in front of it found any.",
+    fix="compare the keys with the objects; objects.json says for each of them why it was passed over",
+)
+
+STREAMMUX = Rule(
+    "EI705",
+    Level.NOTE,
+    "the app scales frames to another aspect before any engine sees them",
+    why="nvstreammux stretches every frame to [streammux] width and height (or pads it, with enable-padding). The "
+    "simulation takes the pictures as they are.",
+    fix="give [streammux] the camera's aspect, or simulate with pictures of that size",
+)
+
+SUSPECT = Rule(
+    "EI706",
+    Level.NOTE,
+    "ei-deepstream check has more to say about a config",
+    why="The simulation runs what nvinfer computes. Whether the engine is built, found again and fits the target is "
+    "what `ei-deepstream check` looks at.",
+    fix="run ei-deepstream check with the config",
+)
+
+RULES = (PICTURE, ASPECT, PARSER, CONVERSION, NOBODY, STREAMMUX, SUSPECT)
+
+
+_TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
+_SHOWN = 3
+
+
+def frame_checks(
+    simulation: Simulation, *, app: Path | None = None, muxer: tuple[int, int] | None = None
+) -> Iterator[Finding]:
+    """Findings of a simulation that ran.
+
+    Args:
+        simulation: all of it.
+        app: deepstream-app's config, where the engines were read from one, and `muxer`: its frames' size.
+    """
+    primary = simulation.engines[0]
+    wanted = primary.recorded.frame
+    if wanted and (others := _others(simulation, float(wanted.aspect))):
+        yield ASPECT.found(
+            f"the model takes frames of {wanted}, and {_named(others)}",
+            path=primary.config,
+            hint=f"use pictures of {wanted}, or convert again with --frame",
+        )
+    if muxer and (others := _others(simulation, muxer[0] / muxer[1])):
+        yield STREAMMUX.found(
+            f"[streammux] makes frames of {muxer[0]}x{muxer[1]}, and {_named(others)}",
+            path=app,
+            hint="the pictures are taken as they are; the app would stretch them first",
+        )
+
+
+def _others(simulation: Simulation, aspect: float) -> list[FrameResult]:
+    return [frame for frame in simulation.frames if abs(frame.width / frame.height / aspect - 1) > _TOLERANCE]
+
+
+def _named(frames: list[FrameResult]) -> str:
+    """ "2 pictures are not: a (640x480), b (320x240)"."""
+    shown = ", ".join(f"{frame.name} ({frame.width}x{frame.height})" for frame in frames[:_SHOWN])
+    more = f" and {len(frames) - _SHOWN} more" if len(frames) > _SHOWN else ""
+    return f"{len(frames)} {'picture has' if len(frames) == 1 else 'pictures have'} another aspect: {shown}{more}"
+
+
+MOST_DROPPED = 10
+"""Candidates told of one picture: enough to see a threshold that is too high, few enough to read."""
+
+_DOUBLES = frozenset({"nms-iou-threshold"})
+_MOST_DOUBLES = 3
+
+
+def of_detector(
+    settings: Settings,
+    view: View,
+    decoding: Dropped | None,
+    attaching: Dropped,
+    *,
+    parent: Rect | None = None,
+    of: int | None = None,
+) -> list[DroppedCandidate]:
+    """What a detector's picture lost.
+
+    Args:
+        settings: of the engine.
+        view: how the picture was scaled.
+        decoding: what parser and clustering left out, in network pixels.
+        attaching: what was not attached, in pixels of the picture, the parent's corner not yet added.
+        parent: the object that was looked at, and `of` its number.
+    """
+    # Doubles of what is shown (or lost for another reason) would leave no room for anything else.
+    decoded = () if decoding is None else (
+        *decoding.best(MOST_DROPPED, without=_DOUBLES), *decoding.best(_MOST_DOUBLES, only=_DOUBLES)
+    )  # fmt: skip
+    found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]
+    corner = parent or Rect(0, 0, 0, 0)
+    for drop in attaching.best(MOST_DROPPED):
+        box = Rect(drop.left + corner.left, drop.top + corner.top, drop.width, drop.height)
+        found.append(_dropped(settings, drop, box, of))
+    return found
+
+
+def of_classifier(
+    settings: Settings, classified: Classified, outputs: int, of: int | None = None
+) -> list[DroppedCandidate]:
+    """What a classifier's outputs gave that is not shown."""
+    shown = {one.attribute for one in classified.attributes if one.label is not None}
+    silent = [number for number in range(outputs) if number not in shown]
+    return [
+        DroppedCandidate(
+            settings.unique_id,
+            drop.key,
+            drop.why,
+            drop.class_id,
+            drop.confidence,
+            settings.attribute_label(attribute, drop.class_id),
+            None,
+            of,
+        )
+        for attribute, drop in zip(silent, classified.dropped, strict=True)
+    ]
+
+
+def best(lost: Iterable[DroppedCandidate]) -> tuple[DroppedCandidate, ...]:
+    """The MOST most confident ones, NaN last; those of confidence 0 only where there is nothing else, and one."""
+    ordered = sorted(lost, key=lambda one: (one.confidence != one.confidence, -one.confidence))
+    return tuple([one for one in ordered if one.confidence][:MOST_DROPPED] or ordered[:1])
+
+
+def _dropped(settings: Settings, drop: Drop, box: Rect | None, of: int | None) -> DroppedCandidate:
+    label = settings.label(drop.class_id)
+    return DroppedCandidate(settings.unique_id, drop.key, drop.why, drop.class_id, drop.confidence, label, box, of)
+
+
+def _in_picture(drop: Drop, view: View, parent: Rect | None) -> Rect | None:
+    """None for a candidate whose box was never computed."""
+    if not (drop.width or drop.height):
+        return None
+    left, top = (parent.left, parent.top) if parent else (0.0, 0.0)
+    return Rect(
+        (drop.left - view.offset_left) / view.scale_x + left,
+        (drop.top - view.offset_top) / view.scale_y + top,
+        drop.width / view.scale_x,
+        drop.height / view.scale_y,
+    )

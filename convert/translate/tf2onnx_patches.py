@@ -1,0 +1,248 @@
+"""The names of TensorFlow that tf2onnx 1.17.0 asks for on its TFLite path, so that TensorFlow need not be installed.
+
+tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to read tensor shapes from the TFLite
+interpreter and to decode constant buffers. Here the interpreter is LiteRT's (`ai_edge_litert`, the same C++ code) and
+the decoding is numpy's. Found by reading tf2onnx 1.17.0 and running it: whatever else it may ask for raises an
+AttributeError that names it, so nothing wrong can be answered. `tests/graph/test_standin.py` holds this against the
+real TensorFlow, byte by byte.
+
+`install` changes `sys.modules` for the whole process: only the worker process may call it.
+
+Mistakes of tf2onnx 1.17.0 on its TFLite path, put right before it is used.
+
+Dense layers (`TflFullyConnectedOp.to_tf`): where the input has more than two dimensions and `keep_num_dims` is not set,
+tf2onnx flattens it and forgets the bias in doing so. It converts without a word and computes something else.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+__all__ = ["Missing", "TensorProto", "install", "is_installed", "make_ndarray", "patch_tf2onnx"]
+
+
+# tensorflow/core/framework/types.proto, enum DataType; the dtypes are those of tensorflow/python/framework/dtypes.py.
+_TYPES: dict[str, tuple[int, type[np.generic] | None]] = {
+    "DT_FLOAT": (1, np.float32),
+    "DT_DOUBLE": (2, np.float64),
+    "DT_INT32": (3, np.int32),
+    "DT_UINT8": (4, np.uint8),
+    "DT_INT16": (5, np.int16),
+    "DT_INT8": (6, np.int8),
+    "DT_STRING": (7, None),
+    "DT_COMPLEX64": (8, np.complex64),
+    "DT_INT64": (9, np.int64),
+    "DT_BOOL": (10, np.bool_),
+    "DT_QUINT8": (12, None),
+    "DT_BFLOAT16": (14, None),
+    "DT_UINT16": (17, np.uint16),
+    "DT_COMPLEX128": (18, np.complex128),
+    "DT_HALF": (19, np.float16),
+    "DT_RESOURCE": (20, None),
+    "DT_VARIANT": (21, None),
+    "DT_UINT32": (22, np.uint32),
+    "DT_UINT64": (23, np.uint64),
+}
+_DTYPES = {number: dtype for number, dtype in _TYPES.values() if dtype is not None}
+
+
+class Missing(AttributeError):
+    """tf2onnx asked for a part of TensorFlow that its TFLite path does not need."""
+
+
+class _Module(ModuleType):
+    """A module that says what it lacks."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Missing(
+            f"tf2onnx asked for {self.__name__}.{name}, which the stand-in for TensorFlow does not provide: "
+            "this model needs the real one"
+        )
+
+
+class _Dimension:
+    """TensorShapeProto.Dim."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+class _Dimensions(list[_Dimension]):
+    """A repeated TensorShapeProto.Dim."""
+
+    def add(self) -> _Dimension:
+        dimension = _Dimension()
+        self.append(dimension)
+        return dimension
+
+
+class _Shape:
+    """TensorShapeProto."""
+
+    __slots__ = ("dim",)
+
+    def __init__(self) -> None:
+        self.dim = _Dimensions()
+
+
+class TensorProto:
+    """The three fields of tensorflow.TensorProto that tf2onnx fills in: raw bytes, shape, type."""
+
+    __slots__ = ("dtype", "tensor_content", "tensor_shape")
+
+    def __init__(self) -> None:
+        self.dtype = 0
+        self.tensor_content = b""
+        self.tensor_shape = _Shape()
+
+
+def make_ndarray(tensor: TensorProto) -> np.ndarray[Any, Any]:
+    """What tensor_util.MakeNdarray returns for a TensorProto with raw content: a fresh, writable, little-endian array.
+
+    Without content TensorFlow returns zeros of the shape.
+
+    Raises:
+        TypeError: a type without a numpy dtype.
+        ValueError: the content does not fill the shape.
+    """
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    dtype = _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise TypeError(f"Unsupported tensor type: {tensor.dtype}")
+    if not tensor.tensor_content:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(tensor.tensor_content, dtype=dtype).copy().reshape(shape)
+
+
+class _Lite:
+    """tf.lite."""
+
+    @staticmethod
+    def Interpreter(model_path: str) -> Any:  # noqa: N802 - TensorFlow's name
+        """LiteRT's interpreter, without the XNNPACK delegate.
+
+        tf2onnx only reads shapes from it, and those are computed before a delegate is applied; packing the weights for
+        one would cost time and memory.
+        """
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # tf2onnx asks for it late
+
+        return Interpreter(
+            model_path=model_path,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+
+
+class _NodeDef:
+    """NodeDef: only Flex operators (TensorFlow inside TFLite) need it, and those are refused long before."""
+
+    def __init__(self) -> None:
+        raise Missing("this model holds TensorFlow (Flex) operators: the stand-in for TensorFlow cannot read them")
+
+
+class _Unused:
+    """A name that tf2onnx imports but that the TFLite path never calls."""
+
+    used_by: ClassVar[str] = "tf2onnx's TensorFlow.js and download code"
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        raise Missing(f"only {self.used_by} needs this")
+
+
+class _ApiDefMap:
+    """c_api_util.ApiDefMap: made when tf2onnx.tfjs_utils is imported, used for TensorFlow.js only."""
+
+
+def install() -> None:
+    """Put the stand-in where `import tensorflow` finds it; a second call does nothing.
+
+    Also stands in for `requests` and `urllib3`: tf2onnx imports them for a function that downloads its test models,
+    which costs a tenth of the worker's start and has no place in a converter.
+
+    Raises:
+        RuntimeError: the real TensorFlow, or tf2onnx, is already imported in this process.
+    """
+    if is_installed():
+        return
+    if taken := {"tensorflow", "tf2onnx"} & set(sys.modules):
+        raise RuntimeError(f"{', '.join(sorted(taken))} is already imported in this process")
+    types = {name: number for name, (number, _) in _TYPES.items()}
+    ours: dict[str, dict[str, Any]] = {
+        # 2.x is all that tf2onnx asks of the version on this path.
+        "tensorflow": {"__version__": "2.0.0", "lite": _Lite, "string": types["DT_STRING"]},
+        "tensorflow.core": {},
+        "tensorflow.core.framework": {},
+        "tensorflow.core.framework.node_def_pb2": {"NodeDef": _NodeDef},
+        "tensorflow.core.framework.tensor_pb2": {"TensorProto": TensorProto},
+        "tensorflow.core.framework.types_pb2": types,
+        "tensorflow.python": {},
+        "tensorflow.python.framework": {},
+        "tensorflow.python.framework.c_api_util": {"ApiDefMap": _ApiDefMap},
+        "tensorflow.python.framework.tensor_util": {"MakeNdarray": make_ndarray},
+    }
+    for name, names in ours.items():
+        _add(name, names)
+    unused: dict[str, dict[str, Any]] = {
+        "requests": {},
+        "requests.adapters": {"HTTPAdapter": _Unused},
+        "urllib3": {},
+        "urllib3.util": {},
+        "urllib3.util.retry": {"Retry": _Unused},
+    }
+    for name, names in unused.items():
+        if name not in sys.modules:
+            _add(name, names)
+
+
+def is_installed() -> bool:
+    """Whether `import tensorflow` gives the stand-in in this process."""
+    return isinstance(sys.modules.get("tensorflow"), _Module)
+
+
+def _add(name: str, names: dict[str, Any]) -> None:
+    module = _Module(name)
+    vars(module).update(
+        names, __path__=[]
+    )  # every one may be a package: `from a.b import c` then asks for an attribute
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
+
+
+_DENSE = "TFL_FULLY_CONNECTED"
+
+
+def patch_tf2onnx() -> None:
+    """Wrap what is wrong; a second call does nothing. tf2onnx must be importable (`convert.translate.tf2onnx_patches`)."""
+    from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
+
+    mapping = tfl_op.create_tfl_to_tf_mapping()
+    original, options = mapping[_DENSE]
+    if getattr(original, "repaired", False):
+        return
+
+    def dense(ctx: Any, node: Any, **words: Any) -> None:
+        """Flatten the input here, bias and all, so that tf2onnx has nothing left to flatten."""
+        weights = ctx.get_shape(node.input[1])
+        if node.attr["keep_num_dims"].i == 0 and ctx.get_rank(node.input[0]) != 2 and weights and weights[-1] > 0:
+            name = f"{node.name}_rows"
+            shape = ctx.make_const(f"{name}_shape", np.array([-1, weights[-1]], np.int64))
+            rows = ctx.make_node(
+                "Reshape",
+                [node.input[0], shape.output[0]],
+                name=name,
+                shapes=[[-1, weights[-1]]],
+                dtypes=[ctx.get_dtype(node.input[0])],
+            )
+            rows.skip_conversion = True
+            ctx.replace_inputs(node, [rows.output[0], *node.input[1:]])
+        original(ctx, node, **words)
+
+    dense.repaired = True  # type: ignore[attr-defined]
+    mapping[_DENSE] = (dense, options)

@@ -1,0 +1,499 @@
+"""What the worker process runs: tf2onnx's TFLite path on one model, and the first look at what came out of it.
+
+It does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs time
+without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24 optimiser
+runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that are not
+there, and writing the model to disk and reading it back. `tests/graph/test_standin.py` holds the graphs equal. Damaged
+models can crash or hang it: call it through `convert.isolation` only.
+
+What must hold of tf2onnx's result, because tf2onnx says "Successfully converted" over anything.
+
+It leaves operators it does not know in the graph under their TFLite or TensorFlow name, ignores an unknown
+--inputs-as-nchw name, and keeps shapes that contradict the nodes. Runs in the worker process: the checker is C++ that
+reads what was made from a foreign file.
+
+Gives the tensors of a flatbuffer names that differ, because tf2onnx tells tensors apart by name.
+
+TFLite goes by index: names may be missing or repeated (`lite/schema/schema.fbs`: "for debugging purposes"), and tf2onnx
+would then wire the wrong tensors together without a word. A file with good names is left as it is.
+
+Takes an export that is ONNX already through the stage that others are translated in: NCHW input, batch 1, asserted.
+
+Runs in the worker process: the checker, shape inference and the opset converter are C++ that reads a foreign file. The
+graph itself is not touched, but for a Transpose behind an NHWC input (TensorRT deployments of Edge Impulse have one).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import logging
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import onnx
+import onnx.checker
+import onnx.defs
+from onnx import TensorProto, helper, version_converter
+
+from convert.errors import MissingDependencyError, TranslationError
+from convert.graph.graph import has_subgraphs, load_model, opset_of, signature
+from convert.onnx_header import STANDARD_DOMAINS
+from convert.translate import tf2onnx_patches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from onnx import ModelProto, ValueInfoProto
+
+    from convert.types import Tensor
+
+
+__all__ = ["Result", "accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
+
+
+_UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
+_NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose that tf2onnx puts behind an input that becomes NCHW
+
+
+# Optimisers that look at nothing but nodes of these kinds, which no other one makes.
+_ONLY_FOR = {
+    "const_dequantize_optimizer": ("DequantizeLinear",),
+    "einsum_optimizer": ("Einsum",),
+    "loop_optimizer": ("Loop",),
+    "q_dq_optimizer": ("QuantizeLinear", "DequantizeLinear"),
+    "remove_redundant_upsample": ("Upsample",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a translation gives.
+
+    Attributes:
+        data: the serialised ModelProto, asserted (`convert.translate.worker`).
+        input, outputs: its signature.
+        warnings: what tf2onnx logged at level WARNING or above, one line each.
+        opset: of the model.
+    """
+
+    data: bytes
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    warnings: tuple[str, ...]
+    opset: int
+
+
+def translate(
+    model: bytes,
+    shape: tuple[int, ...],
+    outputs: int,
+    opset: int,
+    tensorflow: bool = False,  # noqa: FBT001, FBT002 - called by position, across processes
+) -> Result:
+    """Translate the flatbuffer `model` to ONNX with an NCHW input.
+
+    Args:
+        model: a TFLite flatbuffer with one subgraph and one input.
+        shape: of that input, as the flatbuffer has it: [1,H,W,C].
+        outputs: how many outputs the flatbuffer has.
+        opset: of the result.
+        tensorflow: use the installed TensorFlow instead of the stand-in.
+
+    Raises:
+        TranslationError: tf2onnx refused the model or what it made breaks a rule of `convert.translate.worker`.
+        MissingDependencyError: `tensorflow` was asked for and cannot be imported.
+    """
+    _choose(tensorflow=tensorflow)
+
+    with _as_translation_error(), _no_collection(), _Log() as log:
+        model = unique_names(model)
+        name = input_name(model)
+        proto = _convert(model, name, opset, same_sizes=len(set(shape[1:])) == 1)
+        for line in log.lines:
+            if line.startswith(_UNLOADABLE):
+                raise TranslationError(
+                    f"LiteRT cannot load this model: {line.removeprefix(_UNLOADABLE)}",
+                    hint="the file is damaged, or holds an operator LiteRT does not know: download the export again",
+                )
+        fix_batch(proto, name)
+        assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset)
+        (source,) = (value for value in proto.graph.input if value.name == name)
+        return Result(
+            proto.SerializeToString(deterministic=True),
+            signature(source),
+            tuple(map(signature, proto.graph.output)),
+            tuple(log.lines),
+            opset,
+        )
+
+
+def _choose(*, tensorflow: bool) -> None:
+    """Have `import tensorflow` give what was asked for."""
+    if not tensorflow:
+        tf2onnx_patches.install()
+        return
+    if tf2onnx_patches.is_installed():
+        raise RuntimeError("this worker already uses the stand-in for TensorFlow")
+    try:
+        importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"TensorFlow cannot be imported: {error}", hint="pip install 'ei-deepstream[tensorflow]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _as_translation_error() -> Iterator[None]:
+    """Whatever tf2onnx or the flatbuffer reader raises ends this model, in one line."""
+    try:
+        yield
+    except TranslationError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TranslationError(
+            f"tf2onnx cannot translate this model: {reason}",
+            hint="check that the file is whole; if it is, it uses something tf2onnx does not know",
+        ) from error
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Reference counting is enough for a graph of a few hundred nodes; looking for cycles meanwhile costs 6 %."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
+    from tf2onnx.tfonnx import process_tf_graph  # only after _choose
+
+    from convert.translate.tf2onnx_patches import patch_tf2onnx  # brings tf2onnx
+
+    patch_tf2onnx()
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(model)
+        file.flush()
+
+        def processed() -> Any:
+            # continue_on_error=False: an operator's handler that fails must not leave half a graph.
+            return process_tf_graph(
+                None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=file.name
+            )
+
+        graph = processed()
+        if same_sizes:
+            _assert_transposed(graph, name)
+        return _optimised(graph, processed).make_model("")
+
+
+def _assert_transposed(graph: Any, name: str) -> None:
+    """Where H = W = C the shape does not show whether the input was made NCHW; the graph before optimisation does."""
+    consumers = graph.find_output_consumers(name)
+    if not all(node.type == "Transpose" and list(node.get_attr("perm").ints) == _NCHW_TO_NHWC for node in consumers):
+        raise TranslationError(
+            "tf2onnx left the input NHWC", hint="this is a fault of the translation, not of the model: please report it"
+        )
+
+
+def _optimised(graph: Any, again: Any) -> Any:
+    """`graph` after tf2onnx's optimisers.
+
+    tf2onnx copies the whole graph before each optimiser so as to go on without one that fails. That happens so rarely
+    that we start over, in its own way, only when it does.
+    """
+    from tf2onnx.optimizer import _get_optimizers, optimize_graph  # only after _choose
+
+    operators = graph.dump_node_statistics(include_subgraphs=True)
+    useful = [
+        optimizer
+        for name, optimizer in _get_optimizers().items()
+        if name not in _ONLY_FOR or any(operators[kind] for kind in _ONLY_FOR[name])
+    ]
+    try:
+        return _in_turns(graph, useful)
+    except Exception:  # noqa: BLE001 - the second run logs the failing optimiser, which becomes a finding
+        return optimize_graph(again(), catch_errors=True)
+
+
+def _in_turns(graph: Any, optimizers: list[Any]) -> Any:
+    """`optimize_graph` and `GraphOptimizerBase.optimize` of tf2onnx, less counting nodes for the log and writing every
+    node into its protobuf message each time, which `make_model` does again.
+    """
+    changed, iteration = True, 0
+    while changed:
+        changed = False
+        for kind in optimizers:
+            optimizer = kind()
+            optimizer.opt_iteration = iteration
+            graph = optimizer._optimize(graph)  # noqa: SLF001 - tf2onnx is pinned
+            graph.delete_unused_nodes(graph.outputs)
+            changed = changed or optimizer.graph_been_opt
+        iteration += 1
+    graph.topological_sort(graph.get_nodes())
+    return graph
+
+
+class _Log(logging.Handler):
+    """Collects what tf2onnx says at level WARNING or above, without tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = " ".join(record.getMessage().split())
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def __enter__(self) -> Self:
+        logger = logging.getLogger("tf2onnx")
+        logger.addHandler(self)
+        logger.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("tf2onnx").removeHandler(self)
+
+
+def preload() -> None:
+    """Imports all that a translation needs, with the TensorFlow stub in place: a worker calls it as it starts."""
+    tf2onnx_patches.install()
+    import tf2onnx.optimizer
+    import tf2onnx.tfonnx  # noqa: F401
+
+
+_NEWEST = 18  # the last opset tf2onnx writes
+_OURS = "this is a fault of the translation, not of the model: please report it"
+
+
+def fix_batch(proto: ModelProto, input_name: str) -> None:
+    """Say 1 where the flatbuffer leaves the batch of its input open.
+
+    Keras models converted by hand have the shape signature [-1,H,W,C]; LiteRT runs them at batch 1, and so does
+    everything here until `convert.graph.batch` opens it again.
+    """
+    for value in proto.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name == input_name and dims and not dims[0].HasField("dim_value"):
+            dims[0].dim_value = 1
+
+
+def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ...], outputs: int, opset: int) -> None:
+    """Refuse a translation that is not what was asked for.
+
+    Args:
+        proto: what tf2onnx made.
+        input_name: of the flatbuffer's input.
+        nhwc: its shape, [1,H,W,C].
+        outputs: how many outputs the flatbuffer has.
+        opset: that was asked for.
+
+    Raises:
+        TranslationError: an operator ONNX does not know at this opset, another operator domain, a loop, an input that
+            is not the float32 [1,C,H,W] of `nhwc`, a different number of outputs, or a graph the ONNX checker refuses.
+    """
+    _assert_opset(proto, opset)
+    _assert_operators(proto, opset)
+    _assert_input(proto, input_name, nhwc)
+    if len(proto.graph.output) != outputs:
+        raise TranslationError(
+            f"the model has {outputs} outputs, its translation {len(proto.graph.output)}", hint=_OURS
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TranslationError(f"tf2onnx made an invalid ONNX model: {first}", hint="try another --opset") from error
+
+
+def _assert_opset(proto: ModelProto, opset: int) -> None:
+    for entry in proto.opset_import:
+        if entry.domain in STANDARD_DOMAINS and entry.version != opset:
+            raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
+
+
+def _assert_operators(proto: ModelProto, opset: int) -> None:
+    control = sorted({node.op_type for node in proto.graph.node if has_subgraphs(node)})
+    if control:
+        raise TranslationError(
+            f"the model decides while it runs ({', '.join(control)}), which cannot be given a batch",
+            hint="export it without loops and conditions",
+        )
+    unknown: Counter[str] = Counter()
+    for node in proto.graph.node:
+        try:
+            known = node.domain in STANDARD_DOMAINS and not onnx.defs.get_schema(node.op_type, opset, "").deprecated
+        except onnx.defs.SchemaError:
+            known = False
+        if not known:
+            unknown[f"{node.domain}.{node.op_type}".removeprefix(".")] += 1
+    if unknown:
+        names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
+        raise TranslationError(
+            f"tf2onnx has no ONNX for these operators at opset {opset}: {names}", hint=_way_out(list(unknown))
+        )
+
+
+def _way_out(operators: list[str]) -> str:
+    """A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14)."""
+    try:
+        needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in operators)
+    except onnx.defs.SchemaError:
+        return "there is no way to run these in Gst-nvinfer: retrain with other layers"
+    return f"opset {needed} has them: --opset {needed}"
+
+
+def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
+    initializers = {tensor.name for tensor in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in initializers]
+    if [value.name for value in inputs] != [name]:
+        raise TranslationError(
+            f"the model's input is {name}, its translation has {', '.join(value.name for value in inputs) or 'none'}",
+            hint=_OURS,
+        )
+    tensor = signature(inputs[0])
+    batch, height, width, channels = nhwc
+    if tensor.shape != (batch, channels, height, width):
+        raise TranslationError(
+            f"the translated input is {list(tensor.shape)} instead of NCHW {[batch, channels, height, width]}",
+            hint=_OURS,
+        )
+    if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise TranslationError(f"the translated input is {tensor.dtype}, not float32", hint=_OURS)
+
+
+def input_name(model: bytes) -> str:
+    """The name of the first input of the first subgraph."""
+    from tf2onnx.tflite.Model import Model  # the worker decides what tf2onnx's TensorFlow is first
+
+    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    name: bytes = graph.Tensors(graph.Inputs(0)).Name()
+    return name.decode()
+
+
+def unique_names(model: bytes) -> bytes:
+    """`model`, or a copy of it whose tensors are called t0, t1, ... when a name was missing, repeated or not UTF-8."""
+    from tf2onnx.tflite.Model import Model  # as above
+
+    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    names: list[bytes] = [graph.Tensors(index).Name() or b"" for index in range(graph.TensorsLength())]
+    if all(names) and len(set(names)) == len(names) and all(map(_is_utf8, names)):
+        return model
+    return _renamed(model)
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _renamed(model: bytes) -> bytes:
+    import flatbuffers  # rarely needed, and the schema takes a while to import
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(model, 0)
+    for index, tensor in enumerate(tree.subgraphs[0].tensors):
+        tensor.name = f"t{index}"
+    tree.signatureDefs = None  # they hold names, and nothing here reads them
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+_TO_ROWS = [0, 2, 3, 1]
+_DAMAGED = "the file is damaged: export the model again"
+
+
+def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Result:
+    """The model with a float32 input [1,C,H,W].
+
+    Args:
+        model: a serialised ModelProto with one input.
+        shape: of that input, as a flatbuffer would have it: [1,H,W,C].
+        outputs: how many outputs it has.
+        opsets: the oldest and the newest that are known here; a newer model is converted to the newest.
+
+    Raises:
+        InputError: the model is damaged.
+        TranslationError: the model is invalid, uses what ONNX does not know, or cannot be brought to such an opset.
+    """
+    proto = _converted(load_model(model), *opsets)
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    (source,) = (value for value in proto.graph.input if value.name not in constants)
+    _, height, width, channels = shape
+    dims = source.type.tensor_type.shape.dim
+    is_nchw = [dim.dim_value for dim in dims[1:]] == [channels, height, width]
+    dims[0].dim_value = 1
+    # What was declared may hold an open batch; the passes infer for themselves.
+    del proto.graph.value_info[:]
+    if not is_nchw:
+        _transpose(proto, source, (channels, height, width))
+    opset = opset_of(proto)
+    _assert_valid(proto)
+    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset)
+    return Result(
+        proto.SerializeToString(deterministic=True),
+        signature(source),
+        tuple(map(signature, proto.graph.output)),
+        warnings=(),
+        opset=opset,
+    )
+
+
+def _assert_valid(proto: ModelProto) -> None:
+    """In words of their own: `assert_translated` speaks of tf2onnx, which made nothing here."""
+    foreign = sorted(
+        {f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in STANDARD_DOMAINS}
+    )
+    if foreign:
+        raise TranslationError(
+            f"the ONNX model holds operators that only its own runtime knows: {', '.join(foreign)}",
+            hint="export it with standard operators only, or give the TensorFlow Lite model",
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
+
+
+def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
+    try:
+        opset = opset_of(proto)
+    except StopIteration:
+        raise TranslationError("the ONNX model does not say its opset", hint=_DAMAGED) from None
+    if opset < oldest:
+        raise TranslationError(f"the ONNX model has opset {opset}", hint=f"export it with opset {oldest} to {newest}")
+    if opset <= newest:
+        return proto
+    try:
+        return version_converter.convert_version(proto, newest)
+    except Exception as error:  # its C++ exceptions share no other base class
+        reason = " ".join(str(error).split())
+        raise TranslationError(
+            f"the ONNX model has opset {opset}, which cannot be brought to {newest}: {reason}",
+            hint=f"export it with opset {newest}, or better 13",
+        ) from error
+
+
+def _transpose(proto: ModelProto, source: ValueInfoProto, nchw: tuple[int, ...]) -> None:
+    """Turn the input round, and put a Transpose behind it that gives its takers what they had."""
+    inside = f"{source.name}__nhwc"
+    for node in proto.graph.node:
+        for number, name in enumerate(node.input):
+            if name == source.name:
+                node.input[number] = inside
+    proto.graph.node.insert(0, helper.make_node("Transpose", [source.name], [inside], perm=_TO_ROWS))
+    element = source.type.tensor_type.elem_type
+    source.type.CopyFrom(helper.make_tensor_type_proto(element, [1, *nchw]))
+    assert element == TensorProto.FLOAT  # refuse_unsupported

@@ -1,0 +1,595 @@
+"""What travels between the stages: plain frozen values, no behaviour that needs a library.
+
+    Export -> Translated -> Adapted -> Validated -> Bundle
+
+Each one holds the one before, so that a stage sees all it may need and nothing is looked up twice.
+
+Edge Impulse's words: colours, resize modes, image scalings, as enumerations whose values go into files.
+
+Which part of a camera's frame a model that was trained on cropped pictures is shown, in whole pixels.
+
+Edge Impulse's "fit shortest axis": of a W x H picture a w x h model gets the centre, (w*H//h, H) where the picture is
+the wider of the two and (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the network is given the frame's aspect:
+as high as the model (as wide, where the frame is the narrower), the other side as near to the frame's aspect as a
+number can be that is even where the model's is, so that the centre is exact. Scaling a whole frame to it then is plain
+scaling, but for a stretch of half a pixel in that side at most either way, and the model is cut out of the middle.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from convert.errors import PresetError
+from convert.files import sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.files import Output
+    from convert.findings import Finding
+
+
+__all__ = [
+    "DETECTOR_THRESHOLD",
+    "IMAGENET_MEAN_BGR",
+    "INPUT_NAME",
+    "TORCH_MEAN",
+    "TORCH_STD",
+    "Adapted",
+    "Agreement",
+    "BatchParity",
+    "Bundle",
+    "Color",
+    "Evidence",
+    "Export",
+    "Frame",
+    "FrameEffect",
+    "Framing",
+    "Head",
+    "ImageScaling",
+    "Int8Agreement",
+    "Limits",
+    "Metadata",
+    "ModelFacts",
+    "ModelFormat",
+    "OnnxModel",
+    "Parity",
+    "Preprocessing",
+    "ResizeMode",
+    "Stage",
+    "StageResult",
+    "Tensor",
+    "Translated",
+    "Validated",
+    "centre_crop",
+    "parse_frame",
+    "slug",
+]
+
+
+INPUT_NAME: Final = "x_input"
+"""Of the one input of every ONNX model that is shipped."""
+
+DETECTOR_THRESHOLD: Final = 0.5
+"""The confidence threshold that Studio gives a detector where nobody chose another, 0..1."""
+
+TORCH_MEAN: Final = (0.485, 0.456, 0.406)
+TORCH_STD: Final = (0.229, 0.224, 0.225)
+"""Of ImageNet, RGB, in 0..1: `ImageScaling.TORCH` is (value - mean) / std (Edge Impulse's SDK, ei_image_scaling.h)."""
+
+IMAGENET_MEAN_BGR: Final = (103.939, 116.779, 123.68)
+"""Of ImageNet, in 0..255: `ImageScaling.BGR_MINUS_IMAGENET_MEAN` subtracts them (same file)."""
+
+
+class Color(StrEnum):
+    """Channel order of the model's input."""
+
+    RGB = "RGB"
+    GRAY = "GRAY"
+
+
+class ModelFormat(StrEnum):
+    """How the bytes of an export's model are to be read."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class ResizeMode(StrEnum):
+    """How Edge Impulse brought pictures to the model's size (EI_CLASSIFIER_RESIZE_*)."""
+
+    NONE = "none"
+    FIT_SHORTEST = "fit-shortest"
+    FIT_LONGEST = "fit-longest"
+    SQUASH = "squash"
+
+
+class ImageScaling(StrEnum):
+    """What is done to pixel/255 before the model sees it (EI_CLASSIFIER_IMAGE_SCALING_*)."""
+
+    NONE = "none"
+    FROM_0_TO_255 = "0_255"
+    TORCH = "torch"
+    MINUS_1_TO_1 = "min1_1"
+    MINUS_128_TO_127 = "min128_127"
+    BGR_MINUS_IMAGENET_MEAN = "bgr_subtract_imagenet_mean"
+
+
+_LARGEST = 65535  # pixels a side; no camera, decoder or muxer has more
+_WIDEST = 8  # times as wide as high, or the other way round; panoramas of four cameras side by side are 7.1
+_SHORT_SIDE = 1080  # pixels of a frame of which only the aspect is known: that of the SDK's sample streams
+_HINT = "what the camera gives: 16:9, 4:3, 9:16, or pixels such as 1280x720"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frames a bundle is made for.
+
+    Attributes:
+        width, height: in pixels, or only in proportion.
+        in_pixels: which of the two.
+
+    Raises:
+        PresetError: no frame is like that.
+    """
+
+    width: int
+    height: int
+    in_pixels: bool = False
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.width <= _LARGEST and 1 <= self.height <= _LARGEST):
+            raise PresetError(f"a frame of {self} does not exist: a side is 1 to {_LARGEST}", hint=_HINT)
+        if not Fraction(1, _WIDEST) <= self.aspect <= _WIDEST:
+            raise PresetError(f"a frame of {self} is more than {_WIDEST} times as long as it is wide", hint=_HINT)
+
+    def __str__(self) -> str:
+        """As it is given on the command line."""
+        return f"{self.width}{'x' if self.in_pixels else ':'}{self.height}"
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width over height."""
+        return Fraction(self.width, self.height)
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height; of a proportion those whose shorter side is 1080, both even."""
+        if self.in_pixels:
+            return self.width, self.height
+        if self.aspect >= 1:
+            return _nearest(_SHORT_SIDE * self.aspect, 0), _SHORT_SIDE
+        return _SHORT_SIDE, _nearest(_SHORT_SIDE / self.aspect, 0)
+
+    def within(self, width: int, height: int) -> tuple[int, int]:
+        """The largest width and height of this aspect, even, inside the even sides `width` and `height`."""
+        if self.aspect * height >= width:
+            return width, min(height, _nearest(width / self.aspect, 0))
+        return min(width, _nearest(height * self.aspect, 0)), height
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """A model with an input of the frame's aspect.
+
+    Attributes:
+        frame: what is scaled to `network`.
+        model: width and height of the picture the model was trained on.
+    """
+
+    frame: Frame
+    model: tuple[int, int]
+
+    @property
+    def network(self) -> tuple[int, int]:
+        """Width and height of the input."""
+        width, height = self.model
+        if self.frame.aspect * height >= width:
+            return _nearest(height * self.frame.aspect, width), height
+        return width, _nearest(width / self.frame.aspect, height)
+
+    @property
+    def left(self) -> int:
+        """Columns of the input in front of the model's."""
+        return (self.network[0] - self.model[0]) // 2
+
+    @property
+    def top(self) -> int:
+        """Rows of the input above the model's."""
+        return (self.network[1] - self.model[1]) // 2
+
+    @property
+    def crops(self) -> bool:
+        """Whether anything is cut off; not where the model has the frame's aspect already."""
+        return self.network != self.model
+
+    @property
+    def stretch(self) -> float:
+        """How much wider than in the frame everything is, as a share; negative: narrower."""
+        width, height = self.network
+        return float(Fraction(width, height) / self.frame.aspect - 1)
+
+    @property
+    def seen(self) -> float:
+        """The share of the frame that the model sees."""
+        return self.model[0] * self.model[1] / (self.network[0] * self.network[1])
+
+
+def parse_frame(text: str) -> Frame:
+    """`16:9` or `1280x720`.
+
+    Raises:
+        PresetError: neither.
+    """
+    found = re.fullmatch(r"\s*([0-9]{1,5})\s*([:xX×])\s*([0-9]{1,5})\s*", text, re.ASCII)  # noqa: RUF001 - a times sign
+    if found is None:
+        raise PresetError(f"{text!r} is no frame", hint=_HINT)
+    return Frame(int(found[1]), int(found[3]), in_pixels=found[2] != ":")
+
+
+def centre_crop(width: int, height: int, model: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what Edge Impulse cuts out of a picture for a model of that width and height."""
+    wide, high = model
+    if width * high >= height * wide:
+        kept = max(1, wide * height // high), height
+    else:
+        kept = width, max(1, high * width // wide)
+    return (width - kept[0]) // 2, (height - kept[1]) // 2, *kept
+
+
+def _nearest(size: Fraction, like: int) -> int:
+    """The whole number nearest to `size` that is even if `like` is; of two the smaller, but not less than 1."""
+    parity = like % 2
+    steps = -((-(size - parity) / 2 + Fraction(1, 2)) // 1)
+    return max(parity or 2, parity + 2 * int(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A graph input or output.
+
+    Attributes:
+        name: as it stands in the file.
+        shape: one entry a dimension; None where it is not fixed.
+        dtype: numpy's name ("float32", "int8", ...).
+        scale, zero_point: per-tensor quantization, where there is one.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What `model-parameters/` (or a file beside the model) recorded. None: not recorded.
+
+    Attributes:
+        labels: in output order; detectors' lists do not contain background.
+        width, height: pixels of the model's input; `channels` 1 or 3.
+        threshold, nms_iou: a detector's confidence threshold and NMS overlap, 0..1.
+        task: what the macros say the last layer is.
+    """
+
+    labels: tuple[str, ...] | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    color: Color | None = None
+    resize_mode: ResizeMode | None = None
+    image_scaling: ImageScaling | None = None
+    threshold: float | None = None
+    nms_iou: float | None = None
+    task: str | None = None
+    sensor: str | None = None
+    has_anomaly: bool | None = None
+    quantized: bool | None = None
+    compiled: bool | None = None
+    engine: str | None = None
+    project_id: int | None = None
+    project_name: str | None = None
+    project_owner: str | None = None
+    deploy_version: int | None = None
+    impulse_id: int | None = None
+    impulse_name: str | None = None
+    block_id: int | None = None
+    studio_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the flatbuffer says of itself.
+
+    Attributes:
+        input: the one graph input, NHWC.
+        outputs: in graph order.
+        operators: names of the operators used, sorted, without repeats; custom ones by their custom code.
+        quantization: "float32", "float16-weights", "int8", "uint8", "int16", or "dynamic-range" (float activations,
+            int8 weights).
+        task: what input, outputs and operators show it to be.
+    """
+
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    operators: tuple[str, ...]
+    quantization: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """THE model of an export and what is known of it.
+
+    Attributes:
+        model: the flatbuffer (or ONNX file, see `format`), verified.
+        name: short, [a-z0-9_-], what the bundle's files are called after.
+        form: how the model was stored: "F1", "F2", "F2m", "F3", "F3b", "F4", "flatbuffer", "openmv", ...
+        source: the export's file name as the user gave it, without folders.
+        member: where the model was inside it, with `/`; empty when the source is the model.
+        original: the quantized flatbuffer, where `model` is its rewriting in float32 (`--dequantize`).
+        content: a digest of what the model computes, names aside (`convert.export.tflite`); of `original` where there
+            is one. Empty: not taken.
+        format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
+        agreement: of `original` and `model`, where it was measured (`convert.agreement`).
+    """
+
+    model: bytes = field(repr=False)
+    name: str
+    form: str
+    source: str
+    member: str
+    metadata: Metadata
+    facts: ModelFacts
+    format: ModelFormat = ModelFormat.TFLITE
+    original: bytes | None = field(default=None, repr=False)
+    content: str = ""
+    agreement: Int8Agreement | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model as it was found: the same whatever it was wrapped in, also where it was rewritten."""
+        return sha256(self.original or self.model)
+
+    @property
+    def provenance(self) -> str:
+        """What an ONNX model says it was made from: the same for a flatbuffer and the C++ it was compiled to."""
+        return self.content or self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A serialised ONNX model and its signature."""
+
+    data: bytes = field(repr=False)
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    opset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """tf2onnx's result: NCHW input, batch still 1, tf2onnx's names."""
+
+    export: Export
+    onnx: OnnxModel
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What Gst-nvinfer must do to a frame: y = net_scale_factor * (x - offset), x in 0..255, then what the graph does.
+
+    Attributes:
+        offsets: one a channel in network order, or empty.
+        color: "RGB", "BGR" or "GRAY".
+        maintain_aspect_ratio, symmetric_padding: the letterbox keys.
+        folded: what was moved into the graph ("torch"), empty when nothing.
+        resize_mode: the export's, after options; None when neither says.
+        framing: how the graph cuts the model's picture out of a whole frame, where it was made for frames.
+    """
+
+    net_scale_factor: float
+    offsets: tuple[float, ...]
+    color: str
+    maintain_aspect_ratio: bool
+    symmetric_padding: bool
+    folded: str
+    resize_mode: ResizeMode | None
+    framing: Framing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a model's own post-processing keeps, which nvinfer's clustering has to do instead.
+
+    Attributes:
+        detections: at most so many objects.
+        score: objects below this are never reported, 0..1.
+        overlap: of two boxes with a larger intersection over union one is dropped, 0..1.
+    """
+
+    detections: int
+    score: float
+    overlap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What nvinfer has to decode, and how the graph's end made it from the network's raw outputs.
+
+    What does not apply to the task is None.
+
+    Attributes:
+        task: decides network-type and parser.
+        labels: in class order, without background; never empty after `adapt`.
+        merge: FOMO: "none", or "peak" where of neighbouring cells only the highest is kept.
+        score: heads with an objectness: "product" (objectness * class) or "objectness".
+        coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
+        limits: of the post-processing that was cut off, where there was one.
+        overlap: intersection over union from which on the graph itself drops the weaker of two boxes, whatever their
+            classes, 0..1; None where that is left to nvinfer.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    merge: str | None = None
+    score: str | None = None
+    coordinates: str | None = None
+    limits: Limits | None = None
+    overlap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """The model as it will be shipped: `x_input` float32 [N,C,H,W], dynamic N, everything else static."""
+
+    translated: Translated
+    onnx: OnnxModel
+    head: Head
+    preprocessing: Preprocessing
+
+    @property
+    def export(self) -> Export:
+        """Where it came from."""
+        return self.translated.export
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The original against the ONNX model on the same inputs; differences are absolute, in output units."""
+
+    max_abs_diff: float
+    mean_abs_diff: float
+    top1: float
+    inputs: int
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchParity:
+    """Batches against the same inputs one at a time; `max_abs_diff` over all `sizes`."""
+
+    sizes: tuple[int, ...]
+    max_abs_diff: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How alike two ways to run a model decide on the same image-like inputs.
+
+    Attributes:
+        top1: the share of equal decisions, 0..1.
+        mean_abs_diff, max_abs_diff: absolute, in output units.
+    """
+
+    top1: float
+    mean_abs_diff: float
+    max_abs_diff: float
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Agreement(Agreement):
+    """Of a quantized model and its rewriting in float32.
+
+    Attributes:
+        rounded: how many activations, the first ones, keep the rounding of the quantized model.
+    """
+
+    rounded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameEffect:
+    """What it changes that nvinfer scales frames where Edge Impulse crops them (`convert.validate` has what is compared).
+
+    Attributes:
+        frames: aspects of the frames, in turn.
+        crop: the original on the frame as Edge Impulse crops and resizes it, against the shipped model on the whole
+            frame, scaled; None where it does not crop.
+        squash: the same, against the original on the whole frame, scaled to the model's size.
+    """
+
+    frames: tuple[str, ...]
+    crop: Agreement | None
+    squash: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured. None: not measured.
+
+    Attributes:
+        parity: of a detector, on the network's raw outputs: what its graph makes of them has steps (the best class,
+            the highest cell), which no tolerance suits.
+        decoding: a detector's outputs against an independent decoding of the same raw outputs, largest absolute
+            difference; boxes in shares of the picture, FOMO's in 35 pixels.
+        int8_agreement: of a model that was converted with `--dequantize`: the original against its rewriting in
+            float32, both in LiteRT.
+        framing: of a model that was trained on cropped pictures.
+    """
+
+    parity: Parity | None = None
+    batch: BatchParity | None = None
+    tensorrt: str | None = None
+    decoding: float | None = None
+    int8_agreement: Int8Agreement | None = None
+    framing: FrameEffect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """An adapted model, the evidence for it, and everything found so far (the runner fills that in)."""
+
+    adapted: Adapted
+    evidence: Evidence
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The folder, written.
+
+    Attributes:
+        folder: its path; `name`: what the files are called after.
+        files: with their digests, in the order they were written.
+        findings: of all stages; `convert.convert` fills that in, and the evidence.
+        evidence: what was measured; of two exports for the first, `secondary_evidence` for the second.
+    """
+
+    folder: str
+    name: str
+    files: tuple[Output, ...]
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence | None = None
+    secondary_evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage returns: the next artifact, the files it wrote, what it found."""
+
+    artifact: Any
+    outputs: tuple[Output, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Stage(Protocol):
+    """A step of the pipeline: a frozen dataclass whose fields are its options."""
+
+    @property
+    def name(self) -> str:
+        """One verb: "unpack", "translate", "adapt", "validate", "emit"."""
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """Do it. `workdir` is scratch space that is removed afterwards."""
+
+
+def slug(text: str) -> str:
+    """`text` as a short file name: lower case ASCII letters, digits, `-` and `_`; "model" when nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "model"

@@ -1,0 +1,436 @@
+"""Runs the original `.tflite` in LiteRT, inside the isolated child, because a damaged model can crash the process.
+
+One thread and the default kernels (XNNPACK for what it knows), which is what Edge Impulse's Linux runtimes use: three
+times as fast as the built-in kernels, and the same bits each time on the same machine.
+
+ONNX Runtime, quiet and repeatable: one thread, no log lines, no telemetry.
+
+One thread gives the same bits each time and leaves the other cores to other conversions; at the sizes Edge Impulse
+trains for it costs little.
+
+Runs an original that is ONNX itself, unchanged, in ONNX Runtime; in the isolated child, as LiteRT runs others.
+
+An optional gate: NVIDIA's own ONNX parser and engine builder, on the CPU.
+
+TensorRT-RTX (`pip install tensorrt-rtx`) needs neither GPU nor driver to parse and to build. It is not the TensorRT
+that nvinfer loads, so a pass is a good sign and no proof; what it refuses TensorRT refuses too. The network is prepared
+as nvinfer does it (docs/nvinfer.md, d): the batch dimension of the input is overwritten by -1, and the profile is
+min 1, opt = max = batch-size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convert.errors import MissingDependencyError, ValidationError
+from convert.heads import ssd
+from convert.isolation import Died, Failed, Worker
+from convert.onnx_header import read_header
+from convert.validate.inputs import as_edge_impulse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.heads.decoding import Anchors
+    from convert.types import ImageScaling
+
+
+__all__ = [
+    "anchors",
+    "available",
+    "build",
+    "died",
+    "load",
+    "onnx_outputs",
+    "outputs",
+    "read_whole",
+    "require",
+    "run_onnx",
+    "run_onnx_reference",
+    "run_tflite",
+]
+
+
+_DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
+
+
+def outputs(
+    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, worker: Worker, timeout: float
+) -> list[NDArray[np.float32]]:
+    """What `run` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: LiteRT refuses the model, crashes, or takes too long.
+    """
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.runtimes:run", worker, timeout, model, pictures, scaling
+    )
+    return result
+
+
+def onnx_outputs(
+    model: bytes,
+    pictures: NDArray[np.uint8],
+    scaling: ImageScaling,
+    shapes: Sequence[tuple[int | None, ...]],
+    worker: Worker,
+    timeout: float,
+) -> list[NDArray[np.float32]]:
+    """What `convert.validate.runtimes.run_onnx_reference` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
+    """
+    arguments = (model, pictures, scaling, tuple(shapes))
+    result: list[NDArray[np.float32]] = _call(
+        "convert.validate.runtimes:run", worker, timeout, *arguments, engine="ONNX Runtime"
+    )
+    return result
+
+
+def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
+    """What `convert.heads.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: as `outputs`.
+    """
+    result: Anchors = _call("convert.heads.ssd:anchors", worker, timeout, model)
+    return result
+
+
+def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
+    try:
+        return worker.call(function, *arguments, timeout=timeout)
+    except Died as error:
+        raise died(error, engine) from error
+    except Failed as error:
+        raise ValidationError(f"{engine} cannot run the original model: {error}", hint=_DAMAGED) from error
+
+
+def died(death: Died, engine: str = "LiteRT") -> ValidationError:
+    """What the end of a process that was running the original in `engine` means."""
+    if death.reason.startswith("ran longer"):
+        return ValidationError(f"the original model {death.reason} in {engine}", hint="allow more time with --timeout")
+    return ValidationError(f"{engine} crashed on the original model ({death.reason})", hint=_DAMAGED)
+
+
+def run_tflite(
+    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, *, whole: bool = False
+) -> list[NDArray[np.float32]]:
+    """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
+
+    Of an SSD the encoded boxes and the scores that go into its last operator, as nvinfer does what that one does; with
+    `whole` what comes out of it.
+
+    Args:
+        model: a TFLite flatbuffer with one input of n = 1.
+        pictures: uint8 [n,H,W,C].
+        scaling: what the model's input scale is.
+
+    Raises:
+        ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
+    """
+    from ai_edge_litert.interpreter import Interpreter  # the parent does without
+
+    inside = None if whole else ssd.inputs(model)
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise _refused(error) from error
+    sources = interpreter.get_input_details()
+    if len(sources) != 1:
+        raise ValidationError(f"the original model has {len(sources)} inputs instead of one")
+    (source,) = sources
+    if pictures[0].size != np.prod(source["shape"]):
+        height, width, channels = pictures.shape[1:]
+        shape = ",".join(str(size) for size in source["shape"])
+        raise ValidationError(
+            f"the original's input [{shape}] does not hold one picture of {width}x{height} with {channels} channels",
+            hint="give validate the .tflite that this ONNX model was made from",
+        )
+    wanted = interpreter.get_output_details()
+    if inside:
+        details = {each["index"]: each for each in interpreter.get_tensor_details()}
+        wanted = [details[index] for index in inside[:2]]
+    rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
+    try:
+        for number in range(len(pictures)):
+            packed = _quantize(as_edge_impulse(pictures[number : number + 1], scaling), source)
+            interpreter.set_tensor(source["index"], packed.reshape(source["shape"]))
+            interpreter.invoke()
+            for row, output in zip(rows, wanted, strict=True):
+                row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
+    except (RuntimeError, ValueError) as error:
+        raise _refused(error) from error
+    return [_stack(row) for row in rows]
+
+
+def _refused(error: Exception) -> ValidationError:
+    reason = " ".join(str(error).split())
+    return ValidationError(f"LiteRT cannot run the original model: {reason}", hint=_DAMAGED)
+
+
+def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One array [n, ...] from outputs that carry a batch dimension of 1, or none."""
+    return np.concatenate(rows) if rows[0].ndim and rows[0].shape[0] == 1 else np.stack(rows)
+
+
+def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
+    """As the SDK does: round(value / scale) + zero point, halves away from zero, clamped."""
+    dtype = np.dtype(tensor["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    scale, zero_point = tensor["quantization"]
+    if dtype.kind not in "iu" or not scale:
+        raise ValidationError(f"the original's input is {dtype.name} without a scale: pictures cannot be fed to it")
+    scaled = values / np.float32(scale)
+    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)) + zero_point
+    limits = np.iinfo(dtype)
+    quantized: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
+    return quantized
+
+
+_FATAL = 4  # ONNX Runtime's severities: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
+
+
+def read_whole(path: Path) -> bytes:
+    """The ONNX file `path` with the weights that lie in other files.
+
+    Raises:
+        ValidationError: it, or such a file, cannot be read.
+    """
+    try:
+        if not read_header(path).external:
+            return path.read_bytes()
+        import onnx  # heavy, and only such models need it
+
+        return bytes(onnx.load_model(path).SerializeToString())
+    except Exception as error:  # onnx and protobuf raise what they meet
+        raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
+
+
+def load(model: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model.
+    """
+    with _silence():
+        import onnxruntime  # 20 MB; only this stage needs it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime does not load the model: {_reason(error)}",
+            hint="convert with another --opset, or report the model",
+        ) from error
+
+
+def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """Every output of the model for its one input [n,C,H,W], in graph order.
+
+    Raises:
+        ValidationError: the model fails on this input.
+    """
+    try:
+        outputs: list[NDArray[Any]] = session.run(None, {session.get_inputs()[0].name: values})
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime fails on a batch of {len(values)}: {_reason(error)}",
+            hint="the graph does not fit its declared shapes: convert the export again",
+        ) from error
+    return outputs
+
+
+def _reason(error: Exception) -> str:
+    """One line, without the code in front: "[ONNXRuntimeError] : 1 : FAIL : ..."."""
+    text = " ".join(str(error).split())
+    return text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the import quiet and private.
+
+    While its library loads, ONNX Runtime looks for GPUs and on many machines (WSL2, Raspberry Pi, containers) writes a
+    warning straight to file descriptor 2, before any logging option can be set. Its recent Linux wheels
+    also hold a telemetry uploader that starts with the library, unless this variable is set (Privacy.md in the wheel).
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "onnxruntime" in sys.modules:
+        yield
+        return
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def run_onnx_reference(
+    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, shapes: Sequence[tuple[int | None, ...]]
+) -> list[NDArray[np.float32]]:
+    """Every output, in graph order, as float32 [n, ...], in a flatbuffer's layout.
+
+    Args:
+        model: a serialised ModelProto with one input, NCHW or NHWC.
+        pictures: uint8 [n,H,W,C].
+        scaling: what the model's input scale is.
+        shapes: of the outputs as a flatbuffer would have them: grids NHWC.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model, or its input cannot hold such a picture.
+    """
+    session = load(model)
+    _, *size = session.get_inputs()[0].shape
+    values = as_edge_impulse(pictures, scaling)
+    height, width, channels = values.shape[1:]
+    if size == [channels, height, width]:
+        values = values.transpose(0, 3, 1, 2)
+    elif size != [height, width, channels]:
+        raise ValidationError(
+            f"the original's input {size} does not hold a picture [{','.join(map(str, pictures.shape[1:]))}]",
+            hint="give validate the model that this ONNX model was made from",
+        )
+    rows = [run_onnx(session, np.ascontiguousarray(values[n : n + 1])) for n in range(len(values))]
+    outputs = [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*rows, strict=True)]
+    return [_rows(output, shape) for output, shape in zip(outputs, shapes, strict=True)]
+
+
+def _rows(output: NDArray[np.float32], shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    """A grid [n,K,h,w] as [n,h,w,K], where that is the shape."""
+    if output.ndim != 4 or output.shape[1:] == shape[1:]:
+        return output
+    turned = output.transpose(0, 2, 3, 1)
+    return turned if turned.shape[1:] == shape[1:] else output
+
+
+_MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # the second is what early releases installed alone
+_HINT = "pip install 'ei-deepstream[tensorrt]'"
+_OTHER = "try another release of tensorrt-rtx, or report the model"
+
+
+def available() -> bool:
+    """Whether the package is installed; nothing is imported."""
+    return any(find_spec(name) for name in _MODULES)
+
+
+def require() -> None:
+    """Say so early when it is not.
+
+    Raises:
+        MissingDependencyError: tensorrt-rtx is not installed.
+    """
+    if not available():
+        raise MissingDependencyError("the TensorRT gate needs the package tensorrt-rtx", hint=_HINT)
+
+
+def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, timeout: float = 300.0) -> str:
+    """Parse `model` and build an engine from it, in a process of its own.
+
+    Args:
+        model: an ONNX model with one input [N,C,H,W].
+        shape: (C, H, W).
+        batch_size: nvinfer's batch-size.
+        timeout: seconds.
+
+    Returns:
+        What was done and by which release, for a report.
+
+    Raises:
+        MissingDependencyError: tensorrt-rtx is not installed, or its libraries do not load.
+        ValidationError: NVIDIA's parser or builder refuses the model, crashes or takes too long.
+    """
+    require()
+    try:
+        with Worker() as worker:
+            result: str = worker.call("convert.validate.runtimes:_build", model, shape, batch_size, timeout=timeout)
+    except Died as error:
+        if error.reason.startswith("ran longer"):
+            raise ValidationError(f"TensorRT {error.reason}", hint="allow more time with --timeout") from error
+        raise ValidationError(f"TensorRT crashed ({error.reason})", hint=_OTHER) from error
+    except Failed as error:
+        raise ValidationError(f"TensorRT failed: {error}", hint=_OTHER) from error
+    return result
+
+
+def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
+    """`build`, in the child."""
+    trt = _import()
+    messages: list[str] = []
+    logger = _logger(trt, messages)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        errors = "; ".join(_explain(parser.get_error(number)) for number in range(parser.num_errors))
+        raise ValidationError(f"TensorRT's ONNX parser refuses the model: {errors or 'no reason given'}")
+    if network.num_inputs != 1:
+        raise ValidationError(f"TensorRT sees {network.num_inputs} inputs instead of one")
+    source = network.get_input(0)
+    source.shape = (-1, *shape)
+    profile = builder.create_optimization_profile()
+    profile.set_shape(source.name, (1, *shape), (batch_size, *shape), (batch_size, *shape))
+    config = builder.create_builder_config()
+    config.add_optimization_profile(profile)
+    if builder.build_serialized_network(network, config) is None:
+        reason = "; ".join(dict.fromkeys(messages)) or "no reason given"
+        raise ValidationError(f"TensorRT cannot build an engine for batches of 1 to {batch_size}: {reason}")
+    return f"tensorrt-rtx {trt.__version__}: parsed and built, profile 1/{batch_size}/{batch_size}"
+
+
+def _import() -> Any:
+    name = next(name for name in _MODULES if find_spec(name))
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
+
+
+def _logger(trt: Any, messages: list[str]) -> Any:
+    """A TensorRT logger that keeps errors, one line each."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        """Errors only; TensorRT calls this from its own threads."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, text: str) -> None:
+            """Keep it."""
+            if severity in {trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR}:
+                messages.append(" ".join(text.split()))
+
+    return Logger()
+
+
+def _explain(error: Any) -> str:
+    """A parser error: which node, and why. The parser quotes C++ conditions; a bare `false` says nothing."""
+    reason = " ".join(error.desc().split())
+    if reason == "false":
+        reason = "not implemented"
+    if not (operator := error.node_operator()):
+        return reason
+    name = f" {error.node_name()!r}" if error.node_name() else ""
+    return f"node {error.node()}{name}, operator {operator}: {reason}"
