@@ -66,7 +66,7 @@ class Worker:
     """A child process that calls functions by name.
 
     Args:
-        preload: modules the child imports, or `module:function`s it calls, as soon as it starts, while the caller goes on.
+        preload: modules the child imports, or `module:function`s it calls, as soon as it starts.
     """
 
     preload: Sequence[str] = ()
@@ -302,7 +302,7 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent(parent)
     requests = sys.stdin.buffer
-    import convert.isolation as imported  # noqa: , PLW0406 - this file once more, see `_parent`
+    import convert.isolation as imported  # noqa: PLW0406 - this file once more, see `_parent`
 
     imported._parent = answers  # noqa: SLF001
     for name in preload:

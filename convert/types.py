@@ -506,7 +506,7 @@ class Int8Agreement(Agreement):
 
 @dataclass(frozen=True, slots=True)
 class FrameEffect:
-    """What it changes that nvinfer scales frames where Edge Impulse crops them (`convert.validate` has what is compared).
+    """What it changes that nvinfer scales frames where Edge Impulse crops them (see `convert.validate`).
 
     Attributes:
         frames: aspects of the frames, in turn.

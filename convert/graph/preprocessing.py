@@ -55,7 +55,7 @@ _ROWS = {
     ImageScaling.MINUS_128_TO_127: _Row(1.0, (128.0,)),
     # Edge Impulse swaps to BGR and subtracts ImageNet's means of B, G and R.
     ImageScaling.BGR_MINUS_IMAGENET_MEAN: _Row(1.0, IMAGENET_MEAN_BGR, "BGR"),
-    # One factor cannot be three deviations: `convert.graph.preprocessing` puts this one into the graph, behind pixel/255.
+    # One factor cannot be three deviations: `Scale` puts this one into the graph, behind pixel/255.
     ImageScaling.TORCH: _Row(1 / 255, folded="torch"),
 }
 _CROPS = (

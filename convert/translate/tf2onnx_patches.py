@@ -3,7 +3,7 @@
 tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to read tensor shapes from the TFLite
 interpreter and to decode constant buffers. Here the interpreter is LiteRT's (`ai_edge_litert`, the same C++ code) and
 the decoding is numpy's. Found by reading tf2onnx 1.17.0 and running it: whatever else it may ask for raises an
-AttributeError that names it, so nothing wrong can be answered. `tests/graph/test_standin.py` holds this against the
+AttributeError that names it, so nothing wrong can be answered. `tests/translate/test_stub.py` holds this against the
 real TensorFlow, byte by byte.
 
 `install` changes `sys.modules` for the whole process: only the worker process may call it.
@@ -219,7 +219,7 @@ _DENSE = "TFL_FULLY_CONNECTED"
 
 
 def patch_tf2onnx() -> None:
-    """Wrap what is wrong; a second call does nothing. tf2onnx must be importable (`convert.translate.tf2onnx_patches`)."""
+    """Wrap what is wrong; a second call does nothing. tf2onnx must be importable (`install`)."""
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
 
     mapping = tfl_op.create_tfl_to_tf_mapping()

@@ -3,7 +3,7 @@
 It does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs time
 without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24 optimiser
 runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that are not
-there, and writing the model to disk and reading it back. `tests/graph/test_standin.py` holds the graphs equal. Damaged
+there, and writing the model to disk and reading it back. `tests/translate/test_stub.py` holds the graphs equal. Damaged
 models can crash or hang it: call it through `convert.isolation` only.
 
 What must hold of tf2onnx's result, because tf2onnx says "Successfully converted" over anything.

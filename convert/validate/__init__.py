@@ -229,7 +229,7 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, network, original, seen  # noqa:
+        from convert.validate.comparison import agreement, network, original, seen
 
         export, framing = adapted.export, adapted.preprocessing.framing
         model = _size(export)
@@ -280,7 +280,7 @@ def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bo
     """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
     import numpy as np  # importing this module must stay light
 
-    from convert.images.scaling import Network, ScalingFilter, place, scale  # noqa:
+    from convert.images.scaling import Network, ScalingFilter, place, scale
 
     high, wide, channels = frame.shape
     placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)

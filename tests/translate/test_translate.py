@@ -86,7 +86,7 @@ def test_with_tensorflow(export: Callable[..., Export], worker: Worker) -> None:
 
 
 def damaged_worker() -> Worker:
-    return Worker(("tests.graph.crashing",))
+    return Worker(("tests.translate.crashing",))
 
 
 def test_a_crash_is_an_error_of_this_model(export: Callable[..., Export]) -> None:
@@ -213,7 +213,7 @@ def test_square_pictures_of_three(export: Callable[..., Export], worker: Worker)
 @pytest.mark.parametrize(("height", "message"), [(3, "left the input NHWC"), (5, "instead of NCHW")])
 def test_an_input_that_was_not_turned_is_noticed(height: int, message: str) -> None:
     with Worker() as worker, pytest.raises(TranslationError, match=message):
-        worker.call("tests.graph.raw:forgetful", classifier(height=height, width=3), (1, height, 3, 3), timeout=60)
+        worker.call("tests.translate.raw:forgetful", classifier(height=height, width=3), (1, height, 3, 3), timeout=60)
 
 
 def test_what_cannot_be_converted_is_not_tried(export: Callable[..., Export]) -> None:

@@ -3,7 +3,7 @@
 `tests/cases/<rule>/` has `bad.*`, `good.*` and `expected.json`, and the files they name; `tests/cases/common/` has what
 most of them share. A model stands there as text (`*.onnxtxt`, the language of onnx.parser) and is made when needed.
 
-`python -m tests.nvinfer.rules.cases [RULE...]` writes what the check now says into expected.json: read the difference
+`python -m tests.check.rules.cases [RULE...]` writes what the check now says into expected.json: read the difference
 before it is committed.
 """
 

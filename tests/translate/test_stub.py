@@ -54,7 +54,7 @@ def child_with_tensorflow() -> Iterator[Worker]:
 
 
 def translated(worker: Worker, model: bytes, *, tensorflow: bool = False, copying: bool = False) -> bytes:
-    result = worker.call("tests.graph.raw:canonical", model, tensorflow, copying, timeout=200)
+    result = worker.call("tests.translate.raw:canonical", model, tensorflow, copying, timeout=200)
     assert isinstance(result, bytes)
     return result
 
@@ -69,8 +69,8 @@ def test_translates_as_tf2onnx_does(name: str, models: Path, child: Worker, chil
     """Byte by byte what tf2onnx makes with TensorFlow, every optimiser, and a copy of the graph before each."""
     model = (models / name).read_bytes()
     assert translated(child, model) == translated(child_with_tensorflow, model, tensorflow=True, copying=True)
-    assert child.call("tests.graph.raw:versions", timeout=10) == "2.0.0"
-    assert child_with_tensorflow.call("tests.graph.raw:versions", timeout=10) != "2.0.0"
+    assert child.call("tests.translate.raw:versions", timeout=10) == "2.0.0"
+    assert child_with_tensorflow.call("tests.translate.raw:versions", timeout=10) != "2.0.0"
 
 
 def test_neither_copies_nor_idle_optimisers_are_needed(child: Worker) -> None:
@@ -147,6 +147,7 @@ def test_a_second_install_does_nothing() -> None:
 
 def test_nothing_but_the_worker_is_touched() -> None:
     out = python(
-        "import sys, convert.translate.worker as w; w.preload(); print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)"
+        "import sys, convert.translate.worker as worker; worker.preload();"
+        "print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)"
     )
     assert out == "False False\n"

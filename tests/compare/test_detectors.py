@@ -11,7 +11,7 @@ import pytest
 from convert.compare import Cause, Verdict
 from convert.compare.run import Telling
 from convert.images.scaling import interpolate
-from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
+from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

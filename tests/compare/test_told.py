@@ -16,7 +16,7 @@ from convert.findings import Level, rulebook
 from convert.images.scaling import Rect
 from convert.render.simulation import show_against
 from convert.report import dumps
-from tests.against.bundles import SAMPLES, config_of
+from tests.compare.bundles import SAMPLES, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.against.bundles import SAMPLES
+from tests.compare.bundles import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from convert.compare import Answer, Cause, Score, Verdict
 from convert.compare.run import Measure, Telling, why
 from convert.compare.sides import Mixed
-from tests.against.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
+from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.types import ResizeMode
-from tests.against.bundles import SAMPLES, changed, compared, config_of, judged, photo
+from tests.compare.bundles import SAMPLES, changed, compared, config_of, judged, photo
 from tests.export.eon.writer import FORMS, write
 
 if TYPE_CHECKING:

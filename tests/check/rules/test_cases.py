@@ -8,7 +8,7 @@ import pytest
 
 from convert.check.rules import RULES
 from convert.validate.runtimes import available
-from tests.nvinfer.rules.cases import case_folders, config, expected, lay_out, said
+from tests.check.rules.cases import case_folders, config, expected, lay_out, said
 
 if TYPE_CHECKING:
     from pathlib import Path
