@@ -14,7 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convert.agreement import TIMEOUT, WithAgreement
 from convert.emit import Emit, EmitPair, ValidatedPair
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
@@ -116,6 +115,8 @@ def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage
     unpack = Unpack(**pick(Unpack, options))
     if not unpack.dequantize:
         return unpack
+    from convert.agreement import TIMEOUT, WithAgreement  # float32 models do without
+
     return WithAgreement(unpack, max(TIMEOUT, options.get("timeout", TIMEOUT)), worker)
 
 
@@ -191,8 +192,7 @@ def run(
 
 def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResult:
     """What `stage` would do, as far as can be said without doing it; the export is handed on unchanged."""
-    if isinstance(stage, WithAgreement):
-        stage = stage.unpack
+    stage = getattr(stage, "unpack", stage)  # of `WithAgreement`
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
     assert isinstance(artifact, Export)

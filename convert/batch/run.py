@@ -293,7 +293,7 @@ class _Progress:
         if function.startswith(("convert.validate.", "convert.heads.")):
             from convert.validate.runtimes import died as crashed  # brings numpy
 
-            return crashed(death, "ONNX Runtime" if ".onnxreference:" in function else "LiteRT")
+            return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")
         return ConvertError(
             f"the conversion crashed {where} ({death.reason})",
             hint="if it was killed, memory may have run out: try fewer --jobs; otherwise report the model",

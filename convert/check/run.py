@@ -35,7 +35,6 @@ from convert.isolation import Died, Failed, Worker
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.config_state import Verdict
 from convert.nvinfer.numbers import read_ordinary
-from convert.validate import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -451,13 +450,15 @@ def _load(path: str, timeout: float) -> None:
 
 def load(path: str) -> None:
     """`_load`, in the child; raises ValidationError when ONNX Runtime refuses the model."""
+    from convert.validate import runtimes  # brings numpy
+
     runtimes.load(runtimes.read_whole(Path(path)))
 
 
 def _build(path: str, shape: tuple[int, int, int], batch: int, timeout: float) -> None:
-    from convert.validate.runtimes import build  # only when asked for
+    from convert.validate.runtimes import build, read_whole  # only when asked for
 
-    build(runtimes.read_whole(Path(path)), shape, batch, timeout=timeout)
+    build(read_whole(Path(path)), shape, batch, timeout=timeout)
 
 
 def select_rules(select: Collection[str], ignore: Collection[str]) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from convert.errors import InputError
 from convert.findings import Level
 from convert.nvinfer.numbers import read_ordinary
-from convert.render.text import Paint, paint_for
+from convert.render.reference import Paint, paint_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

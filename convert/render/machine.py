@@ -21,10 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
-
 from convert import __version__
-from convert.batch.plan import GOOD, State
 from convert.findings import rulebook
 from convert.report import (
     SCHEMA_VERSION,
@@ -39,6 +36,8 @@ from convert.types import Adapted, Bundle, Export, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from junitparser import TestCase, TestSuite
 
     from convert.batch.plan import Job, Outcome
     from convert.batch.run import Report
@@ -119,6 +118,8 @@ def batch_document(report: Report, output: Path) -> dict[str, Any]:
     """`{schema_version, counts, models[]}`: the same whether models were converted now, before, or by a run that was
     killed in between. Paths of files are relative to `output`.
     """
+    from convert.batch.plan import State  # few runs need it
+
     models = [_model(job, outcome, output) for job, outcome in zip(report.jobs, report.outcomes, strict=True)]
     states = ("done", State.WRONG.value, State.FAILED.value)
     counts = {state: sum(model["state"] == state for model in models) for state in states}
@@ -149,6 +150,8 @@ def batch_output_document(report: Report, output: Path, exit_code: int) -> dict[
 
 
 def _model(job: Job, outcome: Outcome, output: Path) -> dict[str, Any]:
+    from convert.batch.plan import GOOD  # few runs need it
+
     return {
         "name": job.name,
         "export": str(job.export),
@@ -216,6 +219,8 @@ def check_junit(report: CheckReport, fail_on: Level) -> bytes:
 
 def batch_junit(report: BatchReport, fail_on: Level) -> bytes:
     """The document. An error is an error; findings at or above `fail_on` fail their case, others are its output."""
+    from junitparser import TestCase, TestSuite  # for this format only
+
     suite = TestSuite("models")
     for job, outcome in zip(report.jobs, report.outcomes, strict=True):
         suite.add_testcase(_model_case(str(job.export), outcome, fail_on))
@@ -227,6 +232,8 @@ def batch_junit(report: BatchReport, fail_on: Level) -> bytes:
 
 
 def _document(name: str, suites: Iterable[TestSuite]) -> bytes:
+    from junitparser import JUnitXml  # for this format only
+
     document = JUnitXml(name=name)
     for suite in suites:
         document.add_testsuite(suite)
@@ -236,6 +243,8 @@ def _document(name: str, suites: Iterable[TestSuite]) -> bytes:
 
 
 def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
+    from junitparser import Error, TestCase, TestSuite  # for this format only
+
     suite = TestSuite(_text(file.path))
     if file.error:
         case = TestCase("read", classname=_text(file.path))
@@ -252,6 +261,8 @@ def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
 
 
 def _rule_case(path: str, name: str, found: list[Finding], fail_on: Level) -> TestCase:
+    from junitparser import Failure, TestCase  # for this format only
+
     case = TestCase(_text(name), classname=_text(path))
     failing = [finding for finding in found if finding.level.rank >= fail_on.rank]
     results = []
@@ -267,6 +278,8 @@ def _rule_case(path: str, name: str, found: list[Finding], fail_on: Level) -> Te
 
 
 def _model_case(export: str, outcome: Outcome, fail_on: Level) -> TestCase:
+    from junitparser import Error, TestCase  # for this format only
+
     case = TestCase(_text(outcome.name), classname=_text(export), time=round(outcome.seconds, 3))
     _tell(case, outcome.findings, fail_on)
     if outcome.error:
@@ -278,6 +291,8 @@ def _model_case(export: str, outcome: Outcome, fail_on: Level) -> TestCase:
 
 def _tell(case: TestCase, findings: tuple[Finding, ...], fail_on: Level) -> None:
     """One failure a case, whatever it is made of: readers show no more failures than cases."""
+    from junitparser import Failure  # for this format only
+
     failing = [finding for finding in findings if finding.level.rank >= fail_on.rank]
     if failing:
         more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""

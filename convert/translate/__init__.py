@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from convert.translate.worker import Result
+    from convert.types import Tensor
 
 
 __all__ = ["OPSETS", "Translate", "describe", "died", "refuse_unsupported"]
@@ -137,6 +137,24 @@ _TENSORFLOW = "pip install 'ei-deepstream[tensorflow]'"
 
 
 @dataclass(frozen=True, slots=True)
+class Translation:
+    """What a translation gives.
+
+    Attributes:
+        data: the serialised ModelProto, asserted (`convert.translate.worker`).
+        input, outputs: its signature.
+        warnings: what tf2onnx logged at level WARNING or above, one line each.
+        opset: of the model.
+    """
+
+    data: bytes
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    warnings: tuple[str, ...]
+    opset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Translate:
     """Run tf2onnx.
 
@@ -185,11 +203,11 @@ class Translate:
         onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
         return StageResult(Translated(artifact, onnx), findings=findings)
 
-    def _call(self, export: Export) -> Result:
+    def _call(self, export: Export) -> Translation:
         function, arguments = self._task(export)
         with self._worker() as worker:
             try:
-                result: Result = worker.call(function, *arguments, timeout=self.timeout)
+                result: Translation = worker.call(function, *arguments, timeout=self.timeout)
             except Died as death:
                 raise died(death) from death
         return result

@@ -31,7 +31,6 @@ import importlib
 import logging
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import onnx
@@ -42,17 +41,15 @@ from onnx import TensorProto, helper, version_converter
 from convert.errors import MissingDependencyError, TranslationError
 from convert.graph.graph import has_subgraphs, load_model, opset_of, signature
 from convert.onnx_header import STANDARD_DOMAINS
-from convert.translate import tf2onnx_patches
+from convert.translate import Translation, tf2onnx_patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from onnx import ModelProto, ValueInfoProto
 
-    from convert.types import Tensor
 
-
-__all__ = ["Result", "accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
+__all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
 
 
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
@@ -69,31 +66,13 @@ _ONLY_FOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a translation gives.
-
-    Attributes:
-        data: the serialised ModelProto, asserted (`convert.translate.worker`).
-        input, outputs: its signature.
-        warnings: what tf2onnx logged at level WARNING or above, one line each.
-        opset: of the model.
-    """
-
-    data: bytes
-    input: Tensor
-    outputs: tuple[Tensor, ...]
-    warnings: tuple[str, ...]
-    opset: int
-
-
 def translate(
     model: bytes,
     shape: tuple[int, ...],
     outputs: int,
     opset: int,
     tensorflow: bool = False,  # noqa: FBT001, FBT002 - called by position, across processes
-) -> Result:
+) -> Translation:
     """Translate the flatbuffer `model` to ONNX with an NCHW input.
 
     Args:
@@ -122,7 +101,7 @@ def translate(
         fix_batch(proto, name)
         assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset)
         (source,) = (value for value in proto.graph.input if value.name == name)
-        return Result(
+        return Translation(
             proto.SerializeToString(deterministic=True),
             signature(source),
             tuple(map(signature, proto.graph.output)),
@@ -414,7 +393,7 @@ _TO_ROWS = [0, 2, 3, 1]
 _DAMAGED = "the file is damaged: export the model again"
 
 
-def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Result:
+def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Translation:
     """The model with a float32 input [1,C,H,W].
 
     Args:
@@ -441,7 +420,7 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     opset = opset_of(proto)
     _assert_valid(proto)
     assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset)
-    return Result(
+    return Translation(
         proto.SerializeToString(deterministic=True),
         signature(source),
         tuple(map(signature, proto.graph.output)),

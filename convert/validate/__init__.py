@@ -92,13 +92,12 @@ class Validate:
             InputError: a picture in `images` cannot be read.
             MissingDependencyError: `tensorrt` without tensorrt-rtx.
         """
-        from convert.images.read import find  # they bring numpy
         from convert.validate import inputs, runtimes
 
         assert isinstance(artifact, Adapted)
         if self.tensorrt:
             runtimes.require()
-        files = find([self.images], videos=False) if self.images else ()
+        files = self._files()
         findings = inputs.check(artifact.onnx.data)
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
@@ -114,13 +113,21 @@ class Validate:
         self, files: tuple[Path, ...], adapted: Adapted, channels: int, height: int, width: int
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """(name, uint8 [H,W,C]): the generated ones, then the user's."""
-        from convert.images.read import read_fitted  # they bring numpy
-        from convert.validate import inputs
+        from convert.validate import inputs  # brings numpy
 
         yield from inputs.pictures(self.inputs, height, width, channels)
-        for path in files:
+        if files:
+            from convert.images.read import read_fitted  # few runs need it
+
             mode = adapted.preprocessing.resize_mode
-            yield path.name, read_fitted(path, height, width, channels, mode)
+            yield from ((path.name, read_fitted(path, height, width, channels, mode)) for path in files)
+
+    def _files(self) -> tuple[Path, ...]:
+        if not self.images:
+            return ()
+        from convert.images.read import find  # few runs need it
+
+        return tuple(find([self.images], videos=False))
 
     def _measure(
         self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]

@@ -67,13 +67,13 @@ _DAMAGED = "the model is damaged, or holds an operator that is not known: downlo
 def outputs(
     model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, worker: Worker, timeout: float
 ) -> list[NDArray[np.float32]]:
-    """What `run` returns, computed in `worker` in at most `timeout` seconds.
+    """What `run_tflite` returns, computed in `worker` in at most `timeout` seconds.
 
     Raises:
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
     result: list[NDArray[np.float32]] = _call(
-        "convert.validate.runtimes:run", worker, timeout, model, pictures, scaling
+        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling
     )
     return result
 
@@ -93,7 +93,7 @@ def onnx_outputs(
     """
     arguments = (model, pictures, scaling, tuple(shapes))
     result: list[NDArray[np.float32]] = _call(
-        "convert.validate.runtimes:run", worker, timeout, *arguments, engine="ONNX Runtime"
+        "convert.validate.runtimes:run_onnx_reference", worker, timeout, *arguments, engine="ONNX Runtime"
     )
     return result
 

@@ -10,7 +10,7 @@ from convert.check.context import check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.findings import Finding, Level
 from convert.render.check import lines, printable, show_report, summary
-from convert.render.text import paint_for
+from convert.render.reference import paint_for
 
 if TYPE_CHECKING:
     from pathlib import Path

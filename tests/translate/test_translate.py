@@ -169,10 +169,8 @@ def test_what_tf2onnx_raises_is_said_in_one_line(export: Callable[..., Export], 
 
 
 def test_remarks_become_notes(export: Callable[..., Export], worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convert.translate.worker import Result  # only here
-
     whole = translate(export(classifier()), worker)
-    result = Result(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",), 13)
+    result = Translation(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",), 13)
     monkeypatch.setattr(Worker, "call", lambda *_, **__: result)
     (finding,) = Translate()(export(classifier()), Path()).findings
     assert finding.id == TF2ONNX_WARNED.id
