@@ -162,10 +162,7 @@ def most_inputs(shape: tuple[int, int, int]) -> int:
 
 def _fed(inputs: int, shape: tuple[int, int, int], scaling: ImageScaling) -> Iterator[NDArray[np.float32]]:
 
-    from convert.validate.inputs import (
-        as_edge_impulse,
-        image_like,
-    )
+    from convert.validate.inputs import as_edge_impulse, image_like
 
     for picture in image_like(inputs, *shape):
         yield as_edge_impulse(picture[np.newaxis], scaling)

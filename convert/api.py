@@ -198,10 +198,7 @@ def check(
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
     from convert.check.context import check_target
-    from convert.check.run import (
-        Checker,
-        select_rules,
-    )
+    from convert.check.run import Checker, select_rules
 
     given = defaults(CheckOptions) | checked(CheckOptions, options)
     wanted = select_rules(given["select"], given["ignore"])

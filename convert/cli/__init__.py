@@ -69,10 +69,7 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
     if not value or ctx.resilient_parsing:
         return
     if parameter.name == "make_include":
-        from convert.files import (
-            configs,
-            include_path,
-        )
+        from convert.files import configs, include_path
 
         click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
         ctx.exit()

@@ -118,11 +118,11 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
             raise PresetError(f"there is no rule {rule!r}", hint=hint)
     found = [book[rule] for rule in wanted] or list(book.values())
     if format_ == "json":
-        from convert.render.reference import rules_document  # only for this format
+        from convert.render.check import rules_document  # only for this format
 
         write_json(rules_document(found))
     else:
-        from convert.render.reference import explanation, listing
+        from convert.render.check import explanation, listing
 
         sys.stdout.write("\n".join(map(explanation, found)) if wanted else listing(found))
     return 0
@@ -146,11 +146,11 @@ def targets(release: str | None, *, platform: str | None, format_: str) -> int:
         number = target(release, platform or platforms()[0]).deepstream
         found = [each for each in found if each.deepstream == number]
     if format_ == "json":
-        from convert.render.reference import targets_document  # only for this format
+        from convert.render.check import targets_document  # only for this format
 
         write_json(targets_document(found))
     else:
-        from convert.render.reference import details, table
+        from convert.render.check import details, table
 
         sys.stdout.write("\n".join(map(details, found)) if release else table(found))
     return 0

@@ -233,10 +233,7 @@ def depfile_option(function: _F) -> _F:
 
 
 def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:
-    from convert.files import (
-        rule,
-        write,
-    )
+    from convert.files import rule, write
 
     reads.folders += [
         str(value)

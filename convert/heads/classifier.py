@@ -58,10 +58,7 @@ class _Classifier(HeadSpec):
             InputError: the number of labels is not the number of outputs.
             TranslationError: the output has no fixed size.
         """
-        from convert.graph.graph import (
-            GraphEditor,
-            infer,
-        )
+        from convert.graph.graph import GraphEditor, infer
 
         wiring = GraphEditor(model)
         shapes = infer(wiring)

@@ -1,26 +1,259 @@
-"""What a check found, for people: each finding with its line and a caret, and a summary."""
+"""What a check found, for people: each finding with its line and a caret, and a summary.
+
+Rules and targets as tables and documents; colour without rich.
+
+`python -m convert.render.check [README.md]`: writes the table of rules into README.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from convert.errors import InputError
-from convert.findings import Level
+from convert.check.fixes import FIXABLE
+from convert.errors import InputError, PresetError
+from convert.files import write
+from convert.findings import Level, rulebook
 from convert.nvinfer.numbers import read_ordinary
-from convert.render.reference import Paint, paint_for
+from convert.nvinfer.targets import (
+    between,
+    catalogue,
+    key_works_until,
+    opsets,
+    parsers,
+    sdk_path,
+    sinks,
+    tracker,
+    trtexec_accepts,
+    trtexec_flags,
+    trtexec_note,
+)
+from convert.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import IO
 
     from convert.check.run import CheckedFile, CheckReport
-    from convert.findings import Finding
+    from convert.findings import Finding, Rule
+    from convert.nvinfer.targets import Target
 
-__all__ = ["lines", "show_report", "summary"]
 
-_COLOURS: Final[Mapping[Level, str]] = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
+__all__ = [
+    "Paint",
+    "details",
+    "explanation",
+    "lines",
+    "listing",
+    "main",
+    "paint_for",
+    "readme_table",
+    "rules_document",
+    "show_report",
+    "summary",
+    "table",
+    "targets_document",
+]
+
+
+Paint: TypeAlias = "Callable[[str, str], str]"
+"""Text and an SGR code ("1;31") -> the text in that colour, or as it is."""
+
+
+def paint_for(stream: IO[str]) -> Paint:
+    """How to colour text that goes to `stream`."""
+    if os.environ.get("NO_COLOR"):
+        return _plain
+    if os.environ.get("FORCE_COLOR") or (stream.isatty() and os.environ.get("TERM") != "dumb"):
+        return _coloured
+    return _plain
+
+
+def _plain(text: str, code: str) -> str:  # noqa: ARG001 - the signature of Paint
+    return text
+
+
+def _coloured(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+_WIDTH: Final = 100
+_COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
+_MARKERS = re.compile(r"(?<=<!-- rules -->\n).*?(?=<!-- /rules -->)", re.DOTALL)
+
+
+def explanation(rule: Rule) -> str:
+    """A rule at length."""
+    paint = paint_for(sys.stdout)
+    parts = [f"{paint(rule.id, '1')} {paint(rule.level.value, _COLOURS[rule.level])}: {paint(rule.title, '1')}"]
+    for head, text in (("What happens", rule.why), ("What to do", rule.fix)):
+        if text:
+            body = fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            parts.append(f"{head}\n{body}")
+    if rule.id in FIXABLE:
+        parts.append("  `ei-deepstream check --fix` does it where that is mechanical.")
+    if rule.id.startswith("NVI"):
+        parts.append(f"To have it so: a line `# check: ignore {rule.id}` above the line it is about.")
+    return "\n\n".join(parts) + "\n"
+
+
+def listing(rules: Iterable[Rule]) -> str:
+    """A line a rule."""
+    paint = paint_for(sys.stdout)
+    lines = [f"{rule.id:<6}  {paint(f'{rule.level.value:<7}', _COLOURS[rule.level])}  {rule.title}" for rule in rules]
+    return "\n".join([*lines, "", "`ei-deepstream explain NVI014` says more about one."]) + "\n"
+
+
+def rules_document(rules: Iterable[Rule]) -> dict[str, Any]:
+    """`{schema_version, rules: [{id, level, title, why, fix, fixable}]}`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rules": [
+            {
+                "id": rule.id,
+                "level": rule.level.value,
+                "title": rule.title,
+                "why": rule.why,
+                "fix": rule.fix,
+                "fixable": rule.id in FIXABLE,
+            }
+            for rule in rules
+        ],
+    }
+
+
+def readme_table(readme: str, rules: Iterable[Rule]) -> str:
+    """README with the table of all rules between its markers.
+
+    Raises:
+        ValueError: the markers are not there.
+    """
+    rows = [f"| {rule.id} | {rule.level.value} | {rule.title.replace('|', chr(92) + '|')} |" for rule in rules]
+    table = "\n".join(["| rule | level | what |", "|---|---|---|", *rows]) + "\n"
+    if not _MARKERS.search(readme):
+        raise ValueError("README has no <!-- rules --> and <!-- /rules -->")
+    return _MARKERS.sub(lambda _: table, readme)
+
+
+def main(path: Path) -> None:
+    """Bring the table in the file `path` up to date."""
+    write(path, readme_table(path.read_text(encoding="utf-8"), rulebook().values()).encode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "README.md"))
+
+
+_CELLS: Final = (
+    "deepstream",
+    "platform",
+    "tensorrt",
+    "cuda",
+    "jetpack",
+    "l4t",
+    "ubuntu",
+    "gstreamer",
+    "released",
+    "families",
+)
+
+
+def table(found: Sequence[Target]) -> str:
+    """A row a target; * behind what is not verified, - where nothing is known."""
+    rows = [[cell.replace("deepstream", "DeepStream") for cell in _CELLS]]
+    rows += [[_cell(target, cell) for cell in _CELLS] for target in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_CELLS))]
+    head, *body = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    paint = paint_for(sys.stdout)
+    notes = "* not verified; - not known or not there. `ei-deepstream targets deepstream-7.1` says more about one."
+    return "\n".join([paint(head, "1"), *body, "", notes]) + "\n"
+
+
+def details(target: Target) -> str:
+    """One target: its versions, and what nvinfer, trtexec and deepstream-app of that release know."""
+    paint = paint_for(sys.stdout)
+    facts = {cell: _cell(target, cell) for cell in _CELLS[2:]}
+    facts |= {
+        name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in _known(target).items()
+    }
+    lines = [paint(f"{target.name}, {target.platform}", "1")]
+    for name, value in facts.items():
+        if value and value != "-":
+            text = fill(value, _WIDTH, initial_indent=f"  {name.replace('_', ' '):<20} ", subsequent_indent=" " * 23,
+                        break_on_hyphens=False)  # fmt: skip
+            lines.append(text)
+    lines += [f"  * {cell}: {why}" for cell, why in target.unverified]
+    return "\n".join(lines) + "\n"
+
+
+def targets_document(found: Sequence[Target]) -> dict[str, Any]:
+    """`{schema_version, targets: [...]}`; `not_verified` maps a cell to the reason."""
+    return {"schema_version": SCHEMA_VERSION, "targets": [_document(target) for target in found]}
+
+
+def _document(target: Target) -> dict[str, Any]:
+    cells = {cell: getattr(target, cell) for cell in _CELLS[:-1]}
+    return {
+        "name": target.name,
+        **cells,
+        "families": list(target.families),
+        "root": target.root,
+        "min_object_size": target.min_object_size,
+        **_known(target),
+        "not_verified": dict(target.unverified),
+    }
+
+
+def _known(target: Target) -> dict[str, Any]:
+    """What the programs of a release know that others do not."""
+    release, rows = target.deepstream, catalogue()
+    low, high = opsets(target.tensorrt)
+    return {
+        "keys_it_lacks": sorted(key for key, since in rows.keys_since.items() if not between(release, since, None)),
+        "keys_without_effect": sorted(
+            key for key in rows.keys_work_until if not between(release, None, key_works_until(key))
+        ),
+        "parse_functions": [each.function for each in parsers(target)],
+        "parser_library": sdk_path(target, "parser-library"),
+        "onnx_opsets": f"{low} to {high}",
+        "trtexec": sdk_path(target, "trtexec"),
+        "trtexec_fp32": " ".join(trtexec_flags(target.tensorrt, "fp32")),
+        "trtexec_fp16": _fp16(target),
+        "trtexec_lacks": sorted(flag for flag in rows.flags if not trtexec_accepts(flag, target.tensorrt)),
+        "sinks": [f"{sink.type}: {sink.what}" for sink in sinks(target)],
+        "tracker": _tracker(target),
+    }
+
+
+def _fp16(target: Target) -> str | None:
+    try:
+        flags = " ".join(trtexec_flags(target.tensorrt, "fp16"))
+    except PresetError:
+        return None
+    note = trtexec_note(target.tensorrt, "fp16")
+    return f"{flags} ({note})" if note else flags
+
+
+def _tracker(target: Target) -> str | None:
+    try:
+        return sdk_path(target, tracker(target).library)
+    except PresetError:
+        return None
+
+
+def _cell(target: Target, cell: str) -> str:
+    value = getattr(target, cell)
+    text = ", ".join(value) if isinstance(value, tuple) else value or ""
+    doubtful = any(name == cell for name, _ in target.unverified)
+    return f"{text}*" if doubtful and text else text or "-"
+
+
 _DIM, _BLUE, _GREEN, _RED, _BOLD = "2", "1;34", "32", "1;31", "1"
 _WIDEST: Final = 160  # characters of a line that are shown
 _MOST_BYTES: Final = 2**20  # of another file whose lines are shown

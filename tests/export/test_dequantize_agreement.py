@@ -8,8 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert import agreement
 from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
-from convert.export.dequantize import Rewriter, dequantize
-from convert.export.dequantize_tensors import finish
+from convert.export.dequantize import Rewriter, dequantize, finish
 from convert.export.tflite import pack, unpack
 from convert.types import Agreement
 from convert.validate.inputs import pictures
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.export.dequantize_tensors import Range
+    from convert.export.dequantize import Range
 
 PICTURES = np.stack([picture for _, picture in pictures(40, 8, 8, 3)])
 

@@ -9,8 +9,7 @@ import pytest
 from convert.check.context import check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.findings import Finding, Level
-from convert.render.check import lines, printable, show_report, summary
-from convert.render.reference import paint_for
+from convert.render.check import lines, paint_for, printable, show_report, summary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from convert.check.rules import RULES
 from convert.findings import rulebook
 from convert.nvinfer.targets import targets
-from convert.render.reference import (
+from convert.render.check import (
     details,
     explanation,
     listing,
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_readme_is_current() -> None:
     text = (ROOT / "README.md").read_text()
-    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.reference"
+    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.check"
 
 
 def test_the_table_is_put_between_the_markers(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.isolation import Worker
-from convert.translate import Translate
+from convert.translate import Translate, Translation
 from convert.types import Export, Metadata, ModelFacts, Tensor, Translated
 from tests.examples import examples
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, softmax
