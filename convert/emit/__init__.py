@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.emit.config import Files, Gie, infer_file, lacks_centred_padding, preset_for
+from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
     SCRIPT,
     App,
@@ -40,7 +40,7 @@ from convert.emit.findings import (
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
-from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
+from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.report import REPORT, app_report, dumps, report_document
 from convert.types import Bundle, StageResult, Validated
 
@@ -81,6 +81,8 @@ class Emit:
         PresetError: options that do not exist or do not fit together.
     """
 
+    name: ClassVar = "emit"
+
     folder: Path
     role: str = "both"
     batch_size: int = 1
@@ -93,15 +95,20 @@ class Emit:
     min_size: int | None = None
 
     def __post_init__(self) -> None:
-        _one_of("role", self.role, ROLES)
-        _one_of("precision", self.precision, PRECISIONS)
-        _in_range("batch-size", self.batch_size, 1, _MAX_BATCH)
-        _in_range("gpu-id", self.gpu_id, 0, _MAX_ID)
-        _in_range("min-size", self.min_size, 1, _MAX_ID)
+        for option, value, known in (("role", self.role, ROLES), ("precision", self.precision, PRECISIONS)):
+            if value not in known:
+                raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
         trtexec_flags(self.where.tensorrt, self.precision)
+        for option, number, low, high in (
+            ("batch-size", self.batch_size, 1, _MAX_BATCH),
+            ("gpu-id", self.gpu_id, 0, _MAX_ID),
+            ("min-size", self.min_size, 1, _MAX_ID),
+            ("gie-id", self.gie_id, 1, _MAX_ID - 1),
+            ("operate-on-gie-id", self.operate_on_gie_id, 1, _MAX_ID - 1),
+        ):
+            if number is not None and not low <= number <= high:
+                raise PresetError(f"--{option} {number} is out of range", hint=f"{low} to {high}")
         secondary = self.secondary
-        for option, value in (("gie-id", self.gie_id), ("operate-on-gie-id", self.operate_on_gie_id)):
-            _in_range(option, value, 1, _MAX_ID - 1)
         if self.role == "pgie" and self.operate_on_gie_id is not None:
             raise PresetError(
                 "a primary engine looks at whole frames, not at another engine's objects",
@@ -112,11 +119,6 @@ class Emit:
                 f"the secondary engine {secondary.id} cannot operate on its own objects",
                 hint="choose another --gie-id or --operate-on-gie-id",
             )
-
-    @property
-    def name(self) -> str:
-        """ "emit"."""
-        return "emit"
 
     @property
     def where(self) -> Target:
@@ -200,11 +202,10 @@ class Emit:
         names = bundle_names(adapted.export.name)
         preset = preset_for(adapted.head, self.where)
         engine = EngineBuild(names.onnx, self.batch_size, self.gpu_id, self.precision)
-        refers_to = Files(engine, names.labels)
         files = {names.onnx: adapted.onnx.data, names.labels: label_file(adapted.head.labels, preset.labels)}
         for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
             if gie:
-                files[name] = infer_file(adapted, preset, self.where, gie, refers_to)
+                files[name] = infer_file(adapted, preset, self.where, gie, engine, names.labels)
         app = App(
             names.app,
             self.primary,
@@ -222,7 +223,8 @@ class Emit:
         """What is questionable in the files themselves."""
         where, names = self.where, bundle_names(adapted.export.name)
         found = list(label_findings(adapted.head.labels, names.labels))
-        if lacks_centred_padding(adapted.preprocessing, where):
+        before = adapted.preprocessing
+        if before.maintain_aspect_ratio and before.symmetric_padding and not reads_key(where, "symmetric-padding"):
             found.append(
                 NO_CENTRED_PADDING.found(
                     f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
@@ -278,16 +280,6 @@ class Emit:
         }
 
 
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
-
-
-def _in_range(option: str, value: int | None, low: int, high: int) -> None:
-    if value is not None and not low <= value <= high:
-        raise PresetError(f"--{option} {value} is out of range", hint=f"{low} to {high}")
-
-
 _ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id, FP16_NOT_MEASURED.id}
 """What the secondary model need not say again, or (the SDK's sample detector) what is not so here."""
 
@@ -323,6 +315,8 @@ class EmitPair:
         PresetError: options that do not exist or do not fit together.
     """
 
+    name: ClassVar = "emit"
+
     folder: Path
     batch_size: int = 1
     object_batch_size: int = 16
@@ -335,11 +329,6 @@ class EmitPair:
 
     def __post_init__(self) -> None:
         _ = self.primary, self.secondary  # they check their options
-
-    @property
-    def name(self) -> str:
-        """ "emit"."""
-        return "emit"
 
     @property
     def primary(self) -> Emit:

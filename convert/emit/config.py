@@ -1,12 +1,9 @@
-r"""Gst-nvinfer's own config file, for whole frames (primary) or for another engine's objects (secondary).
+r"""The Gst-nvinfer config of a bundle: `configs/heads/<task>.toml` with the model's facts filled in, as INI text.
 
-INI text that GLib's GKeyFile, which DeepStream reads its configs with, reads back as exactly the values meant.
-
-GKeyFile knows full-line `#` comments only, strips blanks in front of a value but not behind it, and takes `\` for an
-escape (`\s` blank, `\t`, `\n`, `\r`, `\\`, and `\;` inside lists). So there is never a comment or a blank behind a
-value here. (GLib, gkeyfile.c: g_key_file_parse_value_as_string, g_key_file_parse_key_value_pair.)
-
-What is emitted per head: `configs/heads/<task>.toml`, with the model's facts filled in.
+DeepStream reads its configs with GLib's GKeyFile. It knows full-line `#` comments only, strips blanks in front of a
+value but not behind it, and takes `\` for an escape (`\s` blank, `\t`, `\n`, `\r`, `\\`, and `\;` inside lists). So
+there is never a comment or a blank behind a value. (GLib, gkeyfile.c: g_key_file_parse_value_as_string,
+g_key_file_parse_key_value_pair.)
 """
 
 from __future__ import annotations
@@ -25,33 +22,17 @@ from convert.nvinfer.keys import version
 from convert.nvinfer.targets import parsers, reads_key, sdk_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from convert.emit.files import EngineBuild
     from convert.nvinfer.targets import Target
-    from convert.types import Adapted, Head, Preprocessing
+    from convert.types import Adapted, Head
 
 
 __all__ = [
-    "Entry",
-    "Files",
-    "Gie",
-    "Group",
-    "HeadPreset",
-    "Scalar",
-    "Section",
-    "Value",
-    "check_keys",
-    "config_file",
-    "encode",
-    "facts",
-    "fill",
-    "head_entries",
-    "head_preset",
-    "infer_file",
-    "lacks_centred_padding",
-    "preset_for",
-]
+    "Entry", "Gie", "Group", "HeadPreset", "Value", "config_file", "encode", "facts", "head_entries", "head_preset",
+    "infer_file", "preset_for",
+]  # fmt: skip
 
 
 Scalar = bool | int | float | str
@@ -73,18 +54,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """Entries that belong together, separated from the next by an empty line."""
-
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
-    """`[name]` and what it holds."""
+    """`[name]` and its sections: entries that belong together, an empty line between two sections."""
 
     name: str
-    sections: tuple[Section, ...]
+    sections: tuple[tuple[Entry, ...], ...]
     comment: str = ""
 
 
@@ -95,8 +69,13 @@ def config_file(header: str, groups: tuple[Group, ...]) -> bytes:
         lines = [*_comment(group.comment), f"[{group.name}]"]
         for number, section in enumerate(group.sections):
             lines += [""] if number else []
-            for entry in section.entries:
-                lines += [*_comment(entry.comment), _line(entry)]
+            for entry in section:
+                if not re.fullmatch(r"[A-Za-z0-9_-]+", entry.key):
+                    raise PresetError(f"not a key: {entry.key!r}", hint="letters, digits, - and _ only")
+                try:
+                    lines += [*_comment(entry.comment), f"{entry.key}={encode(entry.value)}"]
+                except ValueError as error:
+                    raise PresetError(f"{entry.key}: {error}") from error
         blocks.append(lines)
     return ("\n\n".join("\n".join(block) for block in blocks) + "\n").encode()
 
@@ -107,15 +86,6 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for part in lines for line in part]
 
 
-def _line(entry: Entry) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", entry.key):
-        raise PresetError(f"not a key: {entry.key!r}", hint="letters, digits, - and _ only")
-    try:
-        return f"{entry.key}={encode(entry.value)}"
-    except ValueError as error:
-        raise PresetError(f"{entry.key}: {error}") from error
-
-
 def encode(value: Value) -> str:
     """`value` as it stands behind the `=`.
 
@@ -123,23 +93,15 @@ def encode(value: Value) -> str:
         ValueError: GKeyFile cannot read it back: a null character, not Unicode, NaN, an empty list, a form feed in
             front.
     """
-    if not isinstance(value, tuple):
-        return _format_scalar(value)
-    if not value:
-        raise ValueError("an empty list cannot be told from an empty value")
-    # The separator may end a list; behind an empty last element it must, or that element is lost.
-    return ";".join(_format_scalar(item).replace(";", "\\;") for item in value) + (";" if value[-1] == "" else "")
-
-
-def _format_scalar(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
+    if isinstance(value, tuple):
+        if not value:
+            raise ValueError("an empty list cannot be told from an empty value")
+        # The separator may end a list; behind an empty last element it must, or that element is lost.
+        return ";".join(encode(item).replace(";", "\\;") for item in value) + (";" if value[-1] == "" else "")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"not a finite number: {value}")
-    return _text(value) if isinstance(value, str) else repr(value)
-
-
-def _text(value: str) -> str:
+    if not isinstance(value, str):
+        return repr(int(value) if isinstance(value, bool) else value)
     if "\0" in value:
         raise ValueError(f"a value cannot contain a null character: {value!r}")
     value.encode()
@@ -191,9 +153,10 @@ def head_preset(task: str) -> HeadPreset:
     data = _load(task)
     if "same-as" in data:
         base = _load(str(data["same-as"]))
-        own = {name: _merged(base.get(name), value) for name, value in data.items() if name != "same-as"}
-        data = {**base, **own}
-    return _reader(task).row(HeadPreset, data, "the file")
+        both = [name for name, value in data.items() if isinstance(value, dict) and isinstance(base.get(name), dict)]
+        data = {**base, **data, **{name: {**base[name], **data[name]} for name in both}}
+        del data["same-as"]
+    return TableReader(configs() / "heads" / f"{task}.toml", PresetError, dashes=True).row(HeadPreset, data, "the file")
 
 
 def preset_for(head: Head, target: Target) -> HeadPreset:
@@ -205,28 +168,24 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     preset = head_preset(head.task)
     if head.overlap is None:
         return preset
-    instead = _reader(head.task).row(_Suppressed, preset.suppressed, "suppressed")
+    reader = TableReader(configs() / "heads" / f"{head.task}.toml", PresetError, dashes=True)
+    instead = reader.row(_Suppressed, preset.suppressed, "suppressed")
     if version(target.tensorrt) < version(instead.tensorrt):
         raise PresetError(
             f"a graph that drops boxes over all classes needs TensorRT {instead.tensorrt}; DeepStream "
             f"{target.deepstream} has {target.tensorrt} on {target.platform}",
             hint="choose a newer --target, or --yolo-score product",
         )
-    tables = (
-        {key: value for key, value in table.items() if key not in instead.without}
-        for table in (preset.property, preset.class_attrs_all, preset.comments)
+    tables = (preset.property, preset.class_attrs_all, preset.comments)
+    properties, attributes, comments = (
+        {key: value for key, value in table.items() if key not in instead.without} for table in tables
     )
-    properties, attributes, comments = tables
     return replace(
         preset,
         property=properties | instead.property,
         class_attrs_all=attributes,
         comments=comments | instead.comments,
     )
-
-
-def _reader(task: str) -> TableReader:
-    return TableReader(configs() / "heads" / f"{task}.toml", PresetError, dashes=True)
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -238,11 +197,6 @@ def _load(name: str) -> dict[str, Any]:
         raise PresetError(f"nothing is known to emit for {name}", hint=f"known heads: {known}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"not TOML: {error}", path=path, hint="undo the last edit of that file") from error
-
-
-def _merged(base: object, value: object) -> object:
-    """A table's entries join those of `base`; anything else stands for itself."""
-    return {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value
 
 
 def facts(preset: HeadPreset, adapted: Adapted, target: Target) -> dict[str, Value]:
@@ -264,72 +218,37 @@ def facts(preset: HeadPreset, adapted: Adapted, target: Target) -> dict[str, Val
 def head_entries(
     preset: HeadPreset, table: Mapping[str, Any], known: Mapping[str, Value], target: Target
 ) -> tuple[Entry, ...]:
-    """`table` ([property] or [class-attrs-all] of `preset`) as entries for `target`, `known` filled in.
+    """`table` ([property] or [class-attrs-all] of `preset`) with `known` filled in, without what `target` may lack.
 
     Raises:
-        PresetError: the target is older than a key that is not optional, or its stock parser library lacks the
-            function; a placeholder that does not exist; a value that no config can hold.
+        PresetError: a placeholder that does not exist; a value that no config can hold.
     """
     filled = {key: _fill(key, value, known) for key, value in table.items()}
-    kept = {key: value for key, value in filled.items() if reads_key(target, key) or key not in preset.optional}
-    check_keys(kept, target)
-    _check_parser(kept, target)
-    return tuple(Entry(key, value, preset.comments.get(key, "")) for key, value in kept.items())
-
-
-def check_keys(keys: Iterable[str], target: Target) -> None:
-    """No key may be newer than the release, which would only warn about it and go on.
-
-    Raises:
-        PresetError: one is.
-    """
-    if late := [key for key in keys if not reads_key(target, key)]:
-        raise PresetError(
-            f"DeepStream {target.deepstream} does not know the key {late[0]!r}, which this head needs",
-            hint="choose a newer --target",
-        )
-
-
-def _check_parser(entries: Mapping[str, Value], target: Target) -> None:
-    if entries.get("custom-lib-path") != sdk_path(target, "parser-library"):
-        return
-    there = {each.function for each in parsers(target)}
-    for key, value in entries.items():
-        if re.fullmatch(r"parse-.*-func-name", key) and value not in there:
-            raise PresetError(
-                f"the parser library of DeepStream {target.deepstream} has no {value}",
-                hint="choose another --target; `ei-deepstream targets` lists the functions of each",
-            )
+    return tuple(
+        Entry(key, value, preset.comments.get(key, ""))
+        for key, value in filled.items()
+        if key not in preset.optional or reads_key(target, key)
+    )
 
 
 def _fill(key: str, value: object, known: Mapping[str, Value]) -> Value:
-    """A placeholder alone keeps its type (`{classes}` is a number); inside text it becomes text."""
+    """`value` of `key` with every `{placeholder}` filled in; one alone keeps its type (`{classes}` is a number)."""
+    if isinstance(value, str):
+        names = re.findall(r"\{([^{}]*)\}", value)
+        if unknown := [name for name in names if name not in known]:
+            raise PresetError(
+                f"{key}: nothing is called {unknown[0]!r} here", hint="there are: " + ", ".join(sorted(known))
+            )
+        if value == f"{{{''.join(names)}}}":
+            return known[names[0]]
+        for name in names:
+            value = value.replace(f"{{{name}}}", str(known[name]))
+        return value
     if isinstance(value, list):
-        return tuple(_checked_scalar(_fill(key, item, known), key) for item in value)
-    if not isinstance(value, str):
-        return _checked_scalar(value, key)
-    whole = re.fullmatch(r"\{([^{}]*)\}", value)
-    return known[whole[1]] if whole and whole[1] in known else fill(key, value, known)
-
-
-def fill(key: str, text: str, known: Mapping[str, Value]) -> str:
-    """`text` with every `{placeholder}` filled in; `key` is what it is for.
-
-    Raises:
-        PresetError: a placeholder does not exist.
-    """
-    names = re.findall(r"\{([^{}]*)\}", text)
-    if unknown := [name for name in names if name not in known]:
-        raise PresetError(
-            f"{key}: nothing is called {unknown[0]!r} here", hint="there are: " + ", ".join(sorted(known))
-        )
-    for name in names:
-        text = text.replace(f"{{{name}}}", str(known[name]))
-    return text
-
-
-def _checked_scalar(value: object, key: str) -> Scalar:
-    if isinstance(value, bool | int | float | str):
+        items = tuple(_fill(key, item, known) for item in value)
+        if not any(isinstance(item, tuple) for item in items):
+            return items  # type: ignore[return-value] # what mypy does not conclude
+    if isinstance(value, bool | int | float):
         return value
     raise PresetError(f"{key} cannot be {value!r}", hint="a number, text, true or false, or a list of these")
 
@@ -353,36 +272,66 @@ class Gie:
     min_size: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Names of the files a config refers to, all in its own folder."""
-
-    engine: EngineBuild
-    labels: str
-
-
-def infer_file(adapted: Adapted, preset: HeadPreset, target: Target, gie: Gie, files: Files) -> bytes:
-    """The config file.
+def infer_file(
+    adapted: Adapted, preset: HeadPreset, target: Target, gie: Gie, engine: EngineBuild, labels: str
+) -> bytes:
+    """The config file. `engine` and the label file `labels` are in the same folder.
 
     Raises:
-        PresetError: the head cannot be expressed for this target.
+        PresetError: the head cannot be expressed for this target: it is older than a key that is not optional, or its
+            stock parser library lacks the function.
     """
     known = {**facts(preset, adapted, target), "operate-on": gie.operate_on or 0}
-    head = head_entries(preset, preset.property, known, target)
-    sections = (
-        Section(_place(gie)),
-        Section(_model(files)),
-        Section(_input(adapted, target)),
-        Section((Entry("output-blob-names", tuple(each.name for each in adapted.onnx.outputs)), *head)),
+    pipeline = [
+        Entry("gie-unique-id", gie.id, "Different for every GIE of a pipeline."),
+        Entry("process-mode", 1 if gie.operate_on is None else 2, "1: whole frames, 2: objects of another GIE."),
+    ]
+    if gie.operate_on is None:
+        pipeline.append(Entry("interval", 0, "Frames to skip between two that are looked at."))
+    else:
+        smaller = "Smaller objects are passed over (on Jetson, less than 16 always)."
+        pipeline += [
+            Entry("operate-on-gie-id", gie.operate_on, "The gie-unique-id of the GIE whose objects are looked at."),
+            Entry("input-object-min-width", gie.min_size, smaller),
+            Entry("input-object-min-height", gie.min_size),
+        ]
+    model = (
+        Entry("onnx-file", engine.onnx),
+        Entry(
+            "model-engine-file",
+            engine.file,
+            "The name Gst-nvinfer gives the engine it builds: onnx-file, batch-size, gpu-id, network-mode.",
+        ),
+        Entry("labelfile-path", labels),
+        Entry("batch-size", engine.batch_size),
+        Entry("network-mode", {"fp32": 0, "fp16": 2}[engine.precision], "0: FP32, 2: FP16."),
+        Entry("gpu-id", engine.gpu_id),
     )
-    keys = [entry.key for section in sections for entry in section.entries]
+    head = head_entries(preset, preset.property, known, target)
+    outputs = Entry("output-blob-names", tuple(each.name for each in adapted.onnx.outputs))
+    sections = (tuple(pipeline), model, _input(adapted, target), (outputs, *head))
+    keys = [entry.key for section in sections for entry in section]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise PresetError(f"the head repeats a key that is written by itself: {', '.join(sorted(twice))}")
-    check_keys(keys, target)
     groups = [Group("property", sections)]
     if preset.class_attrs_all:
-        groups.append(Group("class-attrs-all", (Section(head_entries(preset, preset.class_attrs_all, known, target)),)))
-    does = fill("the header", preset.primary if gie.operate_on is None else preset.secondary, known)
+        attributes = head_entries(preset, preset.class_attrs_all, known, target)
+        groups.append(Group("class-attrs-all", (attributes,)))
+        keys += [entry.key for entry in attributes]
+    if late := [key for key in keys if not reads_key(target, key)]:  # it would only warn about it and go on
+        raise PresetError(
+            f"DeepStream {target.deepstream} does not know the key {late[0]!r}, which this head needs",
+            hint="choose a newer --target",
+        )
+    if any(each.key == "custom-lib-path" and each.value == known["parser-library"] for each in head):
+        there = {each.function for each in parsers(target)}
+        for entry in head:
+            if re.fullmatch(r"parse-.*-func-name", entry.key) and entry.value not in there:
+                raise PresetError(
+                    f"the parser library of DeepStream {target.deepstream} has no {entry.value}",
+                    hint="choose another --target; `ei-deepstream targets` lists the functions of each",
+                )
+    does = _fill("the header", preset.primary if gie.operate_on is None else preset.secondary, known)
     header = (
         f"Gst-nvinfer config for DeepStream {target.deepstream} ({target.platform}): {preset.title}.\n"
         f"It {does}.\n"
@@ -391,50 +340,21 @@ def infer_file(adapted: Adapted, preset: HeadPreset, target: Target, gie: Gie, f
     return config_file(header, tuple(groups))
 
 
-def _place(gie: Gie) -> tuple[Entry, ...]:
-    unique = Entry("gie-unique-id", gie.id, "Different for every GIE of a pipeline.")
-    if gie.operate_on is None:
-        return (
-            unique,
-            Entry("process-mode", 1, "1: whole frames, 2: objects of another GIE."),
-            Entry("interval", 0, "Frames to skip between two that are looked at."),
-        )
-    return (
-        unique,
-        Entry("process-mode", 2, "1: whole frames, 2: objects of another GIE."),
-        Entry("operate-on-gie-id", gie.operate_on, "The gie-unique-id of the GIE whose objects are looked at."),
-        Entry(
-            "input-object-min-width", gie.min_size, "Smaller objects are passed over (on Jetson, less than 16 always)."
-        ),
-        Entry("input-object-min-height", gie.min_size),
-    )
-
-
-def _model(files: Files) -> tuple[Entry, ...]:
-    engine = files.engine
-    return (
-        Entry("onnx-file", engine.onnx),
-        Entry(
-            "model-engine-file",
-            engine.file,
-            "The name Gst-nvinfer gives the engine it builds: onnx-file, batch-size, gpu-id, network-mode.",
-        ),
-        Entry("labelfile-path", files.labels),
-        Entry("batch-size", engine.batch_size),
-        Entry("network-mode", engine.network_mode, "0: FP32, 2: FP16."),
-        Entry("gpu-id", engine.gpu_id),
-    )
-
-
 def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
     preprocessing = adapted.preprocessing
-    channels, height, width = _dimensions(adapted)
+    match adapted.onnx.input.shape:
+        case (_, int() as channels, int() as height, int() as width):
+            pass
+        case shape:
+            raise PresetError(f"Gst-nvinfer needs an image input [N,C,H,W], not {shape}")
     framing = preprocessing.framing
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
     if framing is not None and framing.crops:
-        dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {_by(framing.model)} out of it."
-        aspect = f"0: the whole frame, scaled to {_by(framing.network)}, which has its shape. With 1 the crop is off."
+        part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
+        dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {part} out of it."
+        aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 the crop is off."
     entries = [
+        # C, H, W whatever network-input-order says (gstnvinfer_property_parser.cpp)
         Entry("infer-dims", (channels, height, width), dims),
         Entry("model-color-format", _COLOR_FORMATS[preprocessing.color], "0: RGB, 1: BGR, 2: GRAY."),
         Entry(
@@ -447,38 +367,14 @@ def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
         # Any other number of them ends the element's start (nvdsinfer_context_impl.cpp).
         assert len(preprocessing.offsets) == channels
         entries.append(Entry("offsets", preprocessing.offsets, "One per channel, in the order of model-color-format."))
-    entries.append(
-        Entry(
-            "maintain-aspect-ratio",
-            preprocessing.maintain_aspect_ratio,
-            aspect,
-        )
-    )
-    if _wants_centred_padding(preprocessing) and reads_key(target, "symmetric-padding"):
+    entries.append(Entry("maintain-aspect-ratio", preprocessing.maintain_aspect_ratio, aspect))
+    if (
+        preprocessing.maintain_aspect_ratio
+        and preprocessing.symmetric_padding
+        and reads_key(target, "symmetric-padding")
+    ):
         entries.append(Entry("symmetric-padding", value=True, comment="Black on both sides, as in training."))
     entries.append(
         Entry("scaling-filter", _BILINEAR, "1: bilinear, as Edge Impulse resizes; left out it would be nearest.")
     )
     return tuple(entries)
-
-
-def _by(size: tuple[int, int]) -> str:
-    return "x".join(map(str, size))
-
-
-def _dimensions(adapted: Adapted) -> tuple[int, int, int]:
-    """C, H, W: the order of infer-dims whatever network-input-order says (gstnvinfer_property_parser.cpp)."""
-    match adapted.onnx.input.shape:
-        case (_, int() as channels, int() as height, int() as width):
-            return channels, height, width
-        case shape:
-            raise PresetError(f"Gst-nvinfer needs an image input [N,C,H,W], not {shape}")
-
-
-def _wants_centred_padding(preprocessing: Preprocessing) -> bool:
-    return preprocessing.maintain_aspect_ratio and preprocessing.symmetric_padding
-
-
-def lacks_centred_padding(preprocessing: Preprocessing, target: Target) -> bool:
-    """Whether the model was trained with bars on both sides and this release cannot do that."""
-    return _wants_centred_padding(preprocessing) and not reads_key(target, "symmetric-padding")

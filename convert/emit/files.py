@@ -1,19 +1,14 @@
-"""The files of a bundle: their names, and what else may lie in its folder.
+"""The files of a bundle besides the config of Gst-nvinfer: app, labels, the script that builds the engine; their names.
 
-deepstream-app's config file: one stream of the SDK's own samples through the bundle's configs.
-
-Groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
+deepstream-app: groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
 deepstream_app_config_parser.c, compared 5.1 to 9.1). What the app writes into a GIE wins over the GIE's own config:
 process-mode always, batch-size, gpu-id, gie-unique-id and operate-on-gie-id where they are written here.
 
-The TensorRT engine: the name Gst-nvinfer looks for, and the script that builds it on the target.
-
-Label files as Gst-nvinfer reads them: nothing is quoted or escaped there, so some labels cannot be written.
-
-Every non-empty line of a *classifier's* file is one output layer and is split at `;`, so all labels stand in ONE line.
-A *detector's* line i names class i, up to the first `;`; empty lines are skipped, which shifts all classes behind them.
-Nothing is trimmed: a CR or a byte order mark becomes part of a label. (nvdsinfer_context_impl.cpp, parseLabelsFile;
-decided by running it, DeepStream 9.1.)
+Labels: nothing is quoted or escaped in a label file, so some labels cannot be written. Every non-empty line of a
+*classifier's* file is one output layer and is split at `;`, so all labels stand in ONE line. A *detector's* line i
+names class i, up to the first `;`; empty lines are skipped, which shifts all classes behind them. Nothing is trimmed: a
+CR or a byte order mark becomes part of a label. (nvdsinfer_context_impl.cpp, parseLabelsFile; decided by running it,
+DeepStream 9.1.)
 """
 
 from __future__ import annotations
@@ -24,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.emit.config import Entry, Group, Section, config_file
+from convert.emit.config import Entry, Group, config_file
 from convert.emit.findings import (
     DUPLICATE_LABEL,
     LEFT_FROM_ANOTHER_ROLE,
@@ -89,11 +84,6 @@ class EngineBuild:
         `<model>_b<batch>_gpu<id>_<mode>.engine`: nvdsinfer_model_builder.cpp, the same from DeepStream 5.1 to 9.1.
         """
         return f"{self.onnx}_b{self.batch_size}_gpu{self.gpu_id}_{self.precision}.engine"
-
-    @property
-    def network_mode(self) -> int:
-        """Gst-nvinfer's network-mode: 0 FP32, 2 FP16 (inputs and outputs stay float32)."""
-        return {"fp32": 0, "fp16": 2}[self.precision]
 
 
 def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) -> tuple[str, ...]:
@@ -222,7 +212,12 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         for left in (names.primary, names.secondary)
         if left not in files and (folder / left).exists()
     ]
-    if (other := _bundle_in(folder)) not in {None, name}:
+    try:
+        report = BundleReport.read(folder)
+        other = report.models[0].name if report and len(report.models) == 1 else None
+    except InputError:  # no report of ours
+        other = None
+    if other not in {None, name}:
         found.append(
             OTHER_BUNDLE_IN_FOLDER.found(
                 f"the folder held the bundle of {other!r}: its {SCRIPT} and {REPORT} are replaced",
@@ -233,18 +228,9 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     return tuple(found)
 
 
-def _bundle_in(folder: Path) -> str | None:
-    """The name of the bundle in `folder`; None where no report of ours says so."""
-    try:
-        report = BundleReport.read(folder)
-        return report.models[0].name if report and len(report.models) == 1 else None
-    except InputError:
-        return None
-
-
 def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
     """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
-    changed = _changed(folder / onnx)
+    changed = (folder / onnx).lstat().st_mtime_ns
     return tuple(
         STALE_ENGINE.found(
             f"{engine.name} is older than {onnx}; Gst-nvinfer would go on using it",
@@ -252,13 +238,8 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
             hint=f"run {SCRIPT}, or delete the engine",
         )
         for engine in sorted(folder.glob(f"{onnx}_b*.engine"))
-        if _changed(engine) < changed
+        if engine.lstat().st_mtime_ns < changed  # of a link itself, which may lead nowhere
     )
-
-
-def _changed(path: Path) -> int:
-    """Nanoseconds; of a link itself, which may lead nowhere."""
-    return path.lstat().st_mtime_ns
 
 
 # The sample stream's size, so that frames are not scaled before the model scales them.
@@ -324,7 +305,18 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
         _primary(app, engine, target),
     ]
     if app.secondary:
-        groups += [_tracker(engine, target), _secondary(app, app.secondary, engine, target)]
+        files = tracker(target)
+        config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
+        groups += [
+            _group(
+                "tracker",
+                *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
+                *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
+                comment="Off: every object is then looked at in every frame. On: each tracked object once (see "
+                "secondary-reinfer-interval).",
+            ),
+            _secondary(app, app.secondary, engine, target),
+        ]
     groups += [
         _group("osd", Entry("enable", 1), gpu),
         _group(
@@ -340,7 +332,7 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
 
 
 def _group(name: str, *entries: Entry, comment: str = "") -> Group:
-    return Group(name, (Section(entries),), comment)
+    return Group(name, (entries,), comment)
 
 
 def _primary(app: App, engine: EngineBuild, target: Target) -> Group:
@@ -381,18 +373,6 @@ def _secondary(app: App, gie: Gie, engine: EngineBuild, target: Target) -> Group
         Entry("batch-size", (app.secondary_engine or engine).batch_size),
         Entry("config-file", app.secondary_file),
         comment=comment,
-    )
-
-
-def _tracker(engine: EngineBuild, target: Target) -> Group:
-    files = tracker(target)
-    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
-    return _group(
-        "tracker",
-        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384)),
-        *(Entry("gpu-id", engine.gpu_id), Entry("ll-lib-file", sdk_path(target, files.library)), *config),
-        comment="Off: every object is then looked at in every frame. On: each tracked object once (see "
-        "secondary-reinfer-interval).",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.emit import config
-from convert.emit.config import Files, Gie, HeadPreset, facts, head_preset, infer_file
+from convert.emit.config import Gie, HeadPreset, facts, head_preset, infer_file
 from convert.emit.files import EngineBuild
 from convert.errors import PresetError
 from convert.files import TableReader, configs
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from convert.types import Validated
 
-FILES = Files(EngineBuild("fruit.onnx", 1, 0, "fp32"), "fruit_labels.txt")
+FILES = (EngineBuild("fruit.onnx", 1, 0, "fp32"), "fruit_labels.txt")
 DETECTOR = """
 title = "invented detector"
 labels = "one-per-line"
@@ -64,7 +64,7 @@ def model(invent: Callable[..., Validated]) -> Validated:
 
 
 def emitted(model: Validated, preset: HeadPreset, release: str = "7.1") -> bytes:
-    return infer_file(model.adapted, preset, target(release, "jetson"), Gie(1), FILES)
+    return infer_file(model.adapted, preset, target(release, "jetson"), Gie(1), *FILES)
 
 
 def test_every_head_that_ships_is_readable() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from convert.emit.config import Entry, Group, Section, config_file, encode
+from convert.emit.config import Entry, Group, config_file, encode
 from convert.errors import PresetError
 from tests.examples import examples
 
@@ -24,7 +24,7 @@ texts = st.one_of(st.text(st.sampled_from(" \t\n\r\f\v\\;#=[]\"'sntrx\0é€🙂
 
 
 def written(value: Any) -> bytes:
-    return config_file("A file.", (Group("property", (Section((Entry("key", value, "what it is"),)),)),))
+    return config_file("A file.", (Group("property", ((Entry("key", value, "what it is"),),)),))
 
 
 @FAST
@@ -94,7 +94,7 @@ def test_what_cannot_be_written_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("key", ["", "a b", "a=b", "a]", "#a", "a\n", " a"])
 def test_what_is_no_key_is_refused(key: str) -> None:
     with pytest.raises(PresetError, match="not a key"):
-        config_file("", (Group("property", (Section((Entry(key, 1),)),)),))
+        config_file("", (Group("property", ((Entry(key, 1),),)),))
 
 
 def test_long_comments_are_wrapped_but_paths_are_not_broken() -> None:
