@@ -1,21 +1,17 @@
-"""Every file we write lands whole or not at all: written beside its place, flushed, then renamed.
+"""Files: written whole or not at all, recorded as a rule for make, found in `configs/`, read into dataclasses.
 
-A run that is killed leaves at most a hidden `.NAME.PID.part` file, which the next write into that folder removes.
+A file is written beside its place, flushed, then renamed. A run that is killed leaves at most a hidden `.NAME.PID.part`
+file, which the next write into that folder removes.
 
-Where `configs/` is: beside the package in a source tree, inside it in an installed wheel.
+`--depfile` writes what a run has read as a rule for make, as compilers have `-MMD -MP`. The interpreter itself reports
+what is opened and listed (sys.addaudithook, PEP 578), so that nothing that decides a result can be forgotten here; what
+was written is reported by `write_all` in the same way. How make reads names was tried with GNU make 4.3: a backslash
+protects a blank and `# : * ? [`; `$` is doubled; `=` would make the rule a variable unless it comes out of a function;
+a name that ends in `)` is a member of an archive. The rest (`; | &`, backslashes, line ends, tabs, a blank at the end)
+cannot be expressed, and such a file is refused.
 
-What a run has read, and that as a rule for make: `--depfile`, as compilers have `-MMD -MP`.
-
-The interpreter itself tells what is opened and listed (sys.addaudithook, PEP 578), so that nothing that decides a
-result can be forgotten here. What was written is told by `convert.files`, through the same door.
-
-How make reads names was tried with GNU make 4.3: a backslash protects a blank and `# : * ? [`; `$` is doubled; `=`
-would make the rule a variable unless it comes out of a function; a name that ends in `)` is a member of an archive. For
-the rest (`; | &`, backslashes, line ends, tabs, a blank at the end) there is no way, and such a file is refused.
-
-Parsed JSON and TOML as frozen dataclasses, and dataclasses as JSON values.
-
-What does not fit is refused with its file, its place in the file and its key.
+`TableReader` makes frozen dataclasses of parsed JSON and TOML. What does not fit is refused with its file, its place in
+the file and its key.
 """
 
 from __future__ import annotations
@@ -198,16 +194,11 @@ def is_running(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return pid != os.getpid() and not _is_dead(pid)
-
-
-def _is_dead(pid: int) -> bool:
-    """Whether it was killed and only waits for its parent to take note (proc(5), stat: state Z or X)."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return False
-    return state in {"Z", "X"}
+        state = ""
+    return pid != os.getpid() and state not in {"Z", "X"}  # proc(5), stat: a zombie, dead
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> OutputError:
@@ -430,14 +421,15 @@ class TableReader:
     def row(self, kind: type[_T], values: object, where: str) -> _T:
         """`values` as the dataclass `kind`; an entry that is unknown, missing or of another type is refused."""
         table = self.table(values, where)
-        known = {self._spelt(field.name): field for field in fields(kind)}  # type: ignore[arg-type]
+        known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+        if self.dashes:
+            known = {name.replace("_", "-"): field for name, field in known.items()}
         if not self.open and (unknown := sorted(set(table) - set(known))):
             raise self.fail(f"{where}: unknown entry {unknown[0]!r}", "known: " + ", ".join(known))
         found = {}
         for spelling, field in known.items():
             if spelling in table:
-                hint = _hints(kind)[field.name]  # type: ignore[arg-type]  # a class is hashable
-                found[field.name] = self.value(hint, table[spelling], f"{where}: {spelling}")
+                found[field.name] = self.value(_hints(kind)[field.name], table[spelling], f"{where}: {spelling}")
             elif field.default is MISSING and field.default_factory is MISSING:
                 raise self.fail(f"{where}: the entry {spelling!r} is missing")
         return kind(**found)
@@ -457,19 +449,16 @@ class TableReader:
         if dataclasses.is_dataclass(kind):
             return self.row(kind, value, where)  # type: ignore[arg-type]
         if get_origin(kind) is tuple:
-            return self._items(get_args(kind)[0], value, where)
+            item = get_args(kind)[0]
+            if dataclasses.is_dataclass(item):
+                return self.rows(item, value, where)  # type: ignore[arg-type]
+            if not isinstance(value, list):
+                raise self.fail(f"{where} must be list of {'text' if item is str else item.__name__}, not {value!r}")
+            return tuple(self.value(item, one, f"{where}, entry {number}") for number, one in enumerate(value, 1))
         if get_origin(kind) is dict:
             item = get_args(kind)[1]
             return {name: self.value(item, one, f"{where}.{name}") for name, one in self.table(value, where).items()}
         return self._single(kind, value, where)
-
-    def _items(self, item: Any, values: object, where: str) -> tuple[Any, ...]:
-        if dataclasses.is_dataclass(item):
-            return self.rows(item, values, where)  # type: ignore[arg-type]
-        if not isinstance(values, list):
-            name = "text" if item is str else item.__name__
-            raise self.fail(f"{where} must be list of {name}, not {values!r}")
-        return tuple(self.value(item, one, f"{where}, entry {number}") for number, one in enumerate(values, 1))
 
     def _single(self, kind: Any, value: Any, where: str) -> Any:
         if kind is Any:
@@ -484,14 +473,8 @@ class TableReader:
             return value
         raise self.fail(f"{where} must be {kind.__name__}, not {value!r}")
 
-    def _spelt(self, name: str) -> str:
-        return name.replace("_", "-") if self.dashes else name
 
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Field name -> type; asked for once a class, because each annotation is compiled."""
-    return get_type_hints(kind)
+_hints = cache(get_type_hints)  # asked for once a class, because each annotation is compiled
 
 
 def plain(value: object) -> Any:

@@ -36,7 +36,7 @@ __all__ = ["Died", "Failed", "Worker", "answer", "tell"]
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
-_GLANCE = 0.05  # seconds between two looks at the child's memory: at most some 100 MiB are filled meanwhile
+_MEMORY_INTERVAL = 0.05  # seconds between two checks of the child's memory: some 100 MiB can be filled meanwhile
 
 
 class Died(Exception):
@@ -191,7 +191,8 @@ class Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_WRITE)
             while view:
-                self._wait(selector, limit)
+                if broken := limit.wait(selector):  # an answer that comes too late is too late
+                    raise Died(broken, self._tail())
                 view = view[os.write(pipe, view[: 1 << 20]) :]
 
     def _read(self, length: int, limit: _Limit) -> bytes:
@@ -199,20 +200,13 @@ class Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while len(data) < length:
-                self._wait(selector, limit)
+                if broken := limit.wait(selector):  # an answer that comes too late is too late
+                    raise Died(broken, self._tail())
                 chunk = os.read(self._answers, min(1 << 20, length - len(data)))
                 if not chunk:
                     raise self._dead()
                 data += chunk
         return bytes(data)
-
-    def _wait(self, selector: selectors.BaseSelector, limit: _Limit) -> None:
-        """Until the pipe is ready; an answer that comes too late is too late."""
-        ready = False
-        while not ready:
-            ready = bool(selector.select(limit.glance()))
-            if broken := limit.broken():
-                raise Died(broken, self._tail())
 
     def _dead(self) -> Died:
         assert self._process is not None
@@ -241,19 +235,19 @@ class _Limit:
         """From now on so long, besides the limit of the whole call."""
         self._inner = (seconds, time.monotonic() + seconds)
 
-    def glance(self) -> float:
-        """Seconds to wait before looking at the limits; 0 when one is over."""
-        left = min(self._start + self.seconds, self._inner[1]) - time.monotonic()
-        return max(0.0, left if self.memory is None else min(left, _GLANCE))
-
-    def broken(self) -> str:
-        """Which limit is over, in words; empty when none is."""
-        now = time.monotonic()
-        for seconds, deadline in ((self.seconds, self._start + self.seconds), self._inner):
-            if now >= deadline:
-                return f"ran longer than {seconds:g} s"
-        if self.memory is not None and _resident(self.pid) > self.memory:
-            return f"used more than {self.memory / (1 << 20):.0f} MiB"
+    def wait(self, selector: selectors.BaseSelector) -> str:
+        """Wait until a file is ready. Returns which limit is over, in words; empty when none is."""
+        deadlines = ((self.seconds, self._start + self.seconds), self._inner)
+        ready = False
+        while not ready:
+            left = max(0.0, min(deadline for _, deadline in deadlines) - time.monotonic())
+            ready = bool(selector.select(left if self.memory is None else min(left, _MEMORY_INTERVAL)))
+            now = time.monotonic()
+            for seconds, deadline in deadlines:
+                if now >= deadline:
+                    return f"ran longer than {seconds:g} s"
+            if self.memory is not None and _resident(self.pid) > self.memory:
+                return f"used more than {self.memory / (1 << 20):.0f} MiB"
         return ""
 
 

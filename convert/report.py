@@ -1,8 +1,7 @@
-"""What a run records: report.json, metadata.json, evidence.json, and the ONNX model's metadata_props.
+"""report.json, metadata.json, evidence.json and the ONNX model's metadata_props: written and read here.
 
-All of them are written and read here, with one set of names, which `--format json` has too. Nothing written depends on
-the time, the machine or the folder a run happened in: the same input and options give the same bytes. Reading needs
-neither numpy nor onnx.
+All four use one set of names, which `--format json` has too. Nothing written depends on the time, the machine or the
+folder of a run: the same input and options give the same bytes. Reading needs neither numpy nor onnx.
 """
 
 from __future__ import annotations
@@ -117,29 +116,16 @@ def framing_document(framing: Framing) -> dict[str, Any]:
     }
 
 
-def evidence_document(evidence: Evidence) -> dict[str, Any]:
-    """The measured numbers; what was not measured is null."""
-    document: dict[str, Any] = plain(evidence)
-    return document
-
-
-def finding_document(finding: Finding) -> dict[str, Any]:
-    """A finding, every key always present."""
-    document: dict[str, Any] = plain(finding)
-    return document
+evidence_document = finding_document = output_document = plain
+"""An `Evidence`, a `Finding`, an `Output` as a JSON object: every key always present, null where there is nothing."""
 
 
 def _reported(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """Findings as a file of the bundle holds them: of a path only its last part, so that no user's folder is in it."""
     return [
-        finding_document(replace(finding, path=None if finding.path is None else PurePath(finding.path).name))
+        plain(replace(finding, path=None if finding.path is None else PurePath(finding.path).name))
         for finding in findings
     ]
-
-
-def output_document(output: Output) -> dict[str, Any]:
-    """A file and its SHA-256 (null in a dry run)."""
-    return {"path": output.path, "sha256": output.sha256}
 
 
 def tensor_document(tensor: Tensor) -> dict[str, Any]:
@@ -150,14 +136,17 @@ def tensor_document(tensor: Tensor) -> dict[str, Any]:
     return document
 
 
+_WRITTEN_BY: Final = {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
+
+
 def report_document(
     validated: Validated, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
 ) -> dict[str, Any]:
     """The whole of a bundle's `report.json`; `files` are named relative to the bundle."""
     return {
-        **_written_by(),
+        **_WRITTEN_BY,
         **_model_part(validated, options),
-        "files": [output_document(file) for file in files],
+        "files": plain(list(files)),
         "findings": _reported((*validated.findings, *findings)),
     }
 
@@ -170,25 +159,21 @@ def app_report(
 ) -> dict[str, Any]:
     """The whole of `report.json` of two models in one app, each with its options."""
     return {
-        **_written_by(),
+        **_WRITTEN_BY,
         **{
             role: {**_model_part(*part), "findings": _reported(part[0].findings)}
             for role, part in (("primary", primary), ("secondary", secondary))
         },
-        "files": [output_document(file) for file in files],
+        "files": plain(list(files)),
         "findings": _reported(findings),
     }
-
-
-def _written_by() -> dict[str, Any]:
-    return {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
 
 
 def _model_part(validated: Validated, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "export": export_document(validated.adapted.export),
         "model": model_document(validated.adapted),
-        "evidence": evidence_document(validated.evidence),
+        "evidence": plain(validated.evidence),
         "options": options,
     }
 
@@ -200,7 +185,7 @@ def metadata_json(export: Export, findings: Iterable[Finding]) -> bytes:
             "schema_version": SCHEMA_VERSION,
             **export_document(export),
             "sha256": sha256(export.model),  # of the file beside it, also where the model was rewritten
-            "findings": [finding_document(finding) for finding in findings],
+            "findings": plain(list(findings)),
         }
     )
 
@@ -211,7 +196,7 @@ def evidence_json(validated: Validated) -> bytes:
         {
             "schema_version": SCHEMA_VERSION,
             "model_sha256": sha256(validated.adapted.onnx.data),
-            **evidence_document(validated.evidence),
+            **plain(validated.evidence),
         }
     )
 
@@ -279,7 +264,7 @@ class BundleReport:
     def digest(self, file: str) -> str | None:
         """SHA-256 of the file of that name as it was written; None where the report has none."""
         reader = _damaged(self.path)
-        files = reader.rows(_File, self.document.get("files"), f"{_DAMAGED}: files")
+        files = reader.rows(Output, self.document.get("files"), f"{_DAMAGED}: files")
         return {each.path: each.sha256 for each in files}.get(file)
 
     def model_of(self, onnx: Path) -> ModelReport | None:
@@ -303,12 +288,6 @@ _DAMAGED: Final = f"the bundle's {REPORT} is damaged"
 
 def _damaged(path: Path) -> TableReader:
     return TableReader(path, hint="convert again", open=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,14 +498,14 @@ class OnnxMetadata:
 
     def properties(self) -> dict[str, str]:
         """Key and text of all that is recorded."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {_PREFIX + name: _property(value) for name, value in values.items() if value is not None}
-
-
-def _property(value: object) -> str:
-    if isinstance(value, Limits):
-        return f"{value.detections};{value.score!r};{value.overlap!r}"
-    return ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        found = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Limits):
+                value = (value.detections, value.score, value.overlap)
+            if value is not None:
+                found[_PREFIX + field.name] = ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return found
 
 
 def _limits(text: str) -> Limits:

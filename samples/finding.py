@@ -212,7 +212,7 @@ def _close_ups(side: int, seed: tuple[int, int]) -> list[tuple[Array, int]]:
             wide, high, off = frame[0] / 12, frame[0] / 12, 0.55
         x, y = (at + random.uniform(-off, off) * long for at, long in zip(thing.middle, (wide, high), strict=True))
         wide, high = wide * random.uniform(0.88, 1.15), high * random.uniform(0.88, 1.15)
-        corners = tuple(round(at) for at in (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2))
-        seen = Image.fromarray(picture).crop(corners).resize((side, side), Image.Resampling.BILINEAR)
-        found.append((np.asarray(seen, np.float32) / 255, list(FRUIT).index(thing.label)))
+        left, top, right, low = (round(at) for at in (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2))
+        part = Image.fromarray(picture).crop((left, top, right, low)).resize((side, side), Image.Resampling.BILINEAR)
+        found.append((np.asarray(part, np.float32) / 255, list(FRUIT).index(thing.label)))
     return found

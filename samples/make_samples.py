@@ -134,7 +134,8 @@ def main() -> None:
 def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
     """Write `models/`, `exports/`, `pictures/` and `overview.jpg` below `out`."""
     if retrain:
-        samples, detectors = SAMPLES, DETECTORS
+        samples: tuple[Sample, ...] = SAMPLES
+        detectors: tuple[Detector, ...] = DETECTORS
         if quick:
             samples = tuple(
                 replace(s, per_class=8, held_out=2, epochs=1, close_ups=min(s.close_ups, 12)) for s in samples
@@ -163,8 +164,8 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
 def train(samples: Sequence[Sample], detectors: Sequence[Detector]) -> dict[str, bytes]:
     """The trained flatbuffers by name."""
     data: dict[str, Any] = {sample.name: training_set(sample) for sample in samples}
-    for each in detectors:
-        data[each.name] = finding.draw(each.size[0], each.trained_on, seed=1, rows=not each.is_fomo)
+    for detector in detectors:
+        data[detector.name] = finding.draw(detector.size[0], detector.trained_on, seed=1, rows=not detector.is_fomo)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its sums depend on the processor
     from samples import networks  # TensorFlow: slow, and not needed to lay out what is there

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from convert.errors import PresetError
 from convert.findings import Level, worst
-from convert.options import ConvertOptions, Option, table
+from convert.options import ConvertOptions, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,13 +52,7 @@ EXISTING = click.Path(exists=True, path_type=Path)
 
 def stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
     """Several options as one decorator, shown in the order given."""
-
-    def decorate(function: _F) -> _F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
+    return lambda function: functools.reduce(lambda made, add: add(made), reversed(decorators), function)
 
 
 def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -66,10 +60,6 @@ def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str
     if isinstance(ctx.obj, dict):
         ctx.obj["format"] = value
     return value
-
-
-def _level(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Level:
-    return Level(value)
 
 
 def format_option(*formats: str) -> Callable[[_F], _F]:
@@ -95,25 +85,11 @@ def reporting(*formats: str) -> Callable[[_F], _F]:
             type=click.Choice([level.value for level in Level]),
             default=Level.ERROR.value,
             show_default=True,
-            callback=_level,
+            callback=lambda _ctx, _parameter, value: Level(value),
             help="Exit with 1 when there is a finding of this level or worse.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON)."),
     )
-
-
-class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
-    """What `Option.parse` reads."""
-
-    def __init__(self, option: Option) -> None:
-        self.name = option.name
-        self._option = option
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self._option.value(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def declaration(declared: Any, name: str) -> dict[str, Any]:
@@ -126,7 +102,13 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
         return {"is_flag": True, "help": option.help}
     kind: Any = click.STRING
     if option.parse:
-        kind = _Parsed(option)
+
+        def kind(text: str) -> Any:
+            try:
+                return option.value(text)
+            except ValueError as error:
+                raise click.BadParameter(str(error)) from error
+
     elif option.choices:
         kind = click.Choice([str(choice) for choice in option.choices])
     elif option.type is Path:

@@ -188,7 +188,6 @@ class Emit:
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         report = report_document(artifact, fitting.options(), outputs, found)
         files[REPORT] = dumps(report)
-        assert tuple(files) == fitting.plan(adapted.export.name)
         make_folder(self.folder)
         around = beside(self.folder, adapted.export.name, files)
         written = write_all(self.folder, files, executables=frozenset({SCRIPT}))
@@ -370,7 +369,6 @@ class EmitPair:
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
         files[REPORT] = dumps(app_report(*parts, outputs, found))
-        assert tuple(files) == self.plan(*(export.name for export in exports))
         make_folder(self.folder)
         written = write_all(self.folder, files, executables=frozenset({SCRIPT, *map(_script_name, names)}))
         stale = (finding for name in names for finding in stale_engines(self.folder, bundle_names(name).onnx))

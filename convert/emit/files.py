@@ -272,7 +272,7 @@ class App:
 
 def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
     """The config file. Raises PresetError where the target's table has no tracker."""
-    gpu = Entry("gpu-id", engine.gpu_id)
+    enable, gpu = Entry("enable", 1), Entry("gpu-id", engine.gpu_id)
     width, height = app.frame.pixels if app.frame else (_APP_KEY_WIDTH, _HEIGHT)
     window, shape = (1280, 720), ""
     if app.frame:
@@ -281,84 +281,63 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
             f"The frames' shape, {app.frame}, which the model was converted for (--frame). Pictures of another are "
             "stretched to it: convert for theirs instead."
         )
-    groups = [
-        _group("application", Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
-        _group(
-            "tiled-display",
-            *(Entry("enable", 1), Entry("rows", 1), Entry("columns", 1)),
+    detector: tuple[Entry, ...]
+    if app.primary:
+        detector = (
+            Entry("gie-unique-id", app.primary.id),
+            Entry("batch-size", engine.batch_size),
+            Entry("config-file", app.primary_file),
+        )
+    else:
+        assert app.secondary is not None
+        assert app.secondary.operate_on is not None
+        comment = (
+            "The SDK's sample detector: it finds the objects to look at. Put your own here. Its engine is built beside "
+            "its model at the first start, which takes minutes and needs write permission there (sudo, once)."
+        )
+        detector = (
+            Entry("gie-unique-id", app.secondary.operate_on),
+            Entry("config-file", sdk_path(target, "sample-detector"), comment),
+        )
+    sections = {
+        "application": (Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
+        "tiled-display": (
+            *(enable, Entry("rows", 1), Entry("columns", 1)),
             *(Entry("width", window[0]), Entry("height", window[1]), gpu),
         ),
-        _group(
-            "source0",
-            Entry("enable", 1),
+        "source0": (
+            enable,
             Entry("type", 3, "3: file or URI, 4: RTSP (then live-source=1 below), 1: V4L2 camera, 5: CSI camera."),
             Entry("uri", "file://" + sdk_path(target, "sample-stream"), "A sample of the SDK; put your own here."),
             *(Entry("num-sources", 1), gpu),
         ),
-        _group(
-            "streammux",
+        "streammux": (
             gpu,
             Entry("batch-size", 1, "Number of sources."),
             *(Entry("batched-push-timeout", 40000), Entry("width", width, shape), Entry("height", height)),
             Entry("live-source", 0),
         ),
-        _primary(app, engine, target),
-    ]
+        "primary-gie": (enable, gpu, *detector),
+    }
+    groups = [Group(name, (section,)) for name, section in sections.items()]
     if app.secondary:
-        files = tracker(target)
-        config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
-        groups += [
-            _group(
-                "tracker",
-                *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
-                *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
-                comment="Off: every object is then looked at in every frame. On: each tracked object once (see "
-                "secondary-reinfer-interval).",
-            ),
-            _secondary(app, app.secondary, engine, target),
-        ]
-    groups += [
-        _group("osd", Entry("enable", 1), gpu),
-        _group(
-            "sink0",
-            Entry("enable", 1),
-            Entry("type", _WINDOW, "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(target)) + "."),
-            Entry("sync", 0, "0: as fast as it goes, 1: at the stream's own speed."),
-            *(Entry("source-id", 0), gpu),
-        ),
-    ]
+        groups += _second_engine(app, app.secondary, engine, target)
+    types = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(target)) + "."
+    speed = Entry("sync", 0, "0: as fast as it goes, 1: at the stream's own speed.")
+    groups.append(Group("osd", ((enable, gpu),)))
+    groups.append(Group("sink0", ((enable, Entry("type", _WINDOW, types), speed, Entry("source-id", 0), gpu),)))
     header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
     return config_file(header + "Paths are relative to this file.", tuple(groups))
 
 
-def _group(name: str, *entries: Entry, comment: str = "") -> Group:
-    return Group(name, (entries,), comment)
-
-
-def _primary(app: App, engine: EngineBuild, target: Target) -> Group:
-    enable, gpu = Entry("enable", 1), Entry("gpu-id", engine.gpu_id)
-    if app.primary:
-        return _group(
-            "primary-gie",
-            *(enable, gpu, Entry("gie-unique-id", app.primary.id), Entry("batch-size", engine.batch_size)),
-            Entry("config-file", app.primary_file),
-        )
-    assert app.secondary is not None
-    assert app.secondary.operate_on is not None
-    return _group(
-        "primary-gie",
-        *(enable, gpu, Entry("gie-unique-id", app.secondary.operate_on)),
-        Entry(
-            "config-file",
-            sdk_path(target, "sample-detector"),
-            "The SDK's sample detector: it finds the objects to look at. Put your own here. Its engine is built beside "
-            "its model at the first start, which takes minutes and needs write permission there (sudo, once).",
-        ),
+def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> tuple[Group, Group]:
+    """The tracker and the secondary engine."""
+    gpu, files, comment = Entry("gpu-id", engine.gpu_id), tracker(target), ""
+    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
+    track = (
+        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
+        *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
     )
-
-
-def _secondary(app: App, gie: Gie, engine: EngineBuild, target: Target) -> Group:
-    comment = ""
     waits = app.primary is not None and app.secondary_engine is None
     if waits:
         comment = (
@@ -366,13 +345,16 @@ def _secondary(app: App, gie: Gie, engine: EngineBuild, target: Target) -> Group
             f"detector's config into [primary-gie], such as {sdk_path(target, 'sample-detector')}, take its batch-size "
             f"out, give it gie-unique-id={gie.operate_on}, and set enable=1 here."
         )
-    return _group(
-        "secondary-gie0",
-        *(Entry("enable", int(not waits)), Entry("gpu-id", engine.gpu_id), Entry("gie-unique-id", gie.id)),
+    classify = (
+        *(Entry("enable", int(not waits)), gpu, Entry("gie-unique-id", gie.id)),
         Entry("operate-on-gie-id", gie.operate_on or 0),
         Entry("batch-size", (app.secondary_engine or engine).batch_size),
         Entry("config-file", app.secondary_file),
-        comment=comment,
+    )
+    off = "Off: every object is then looked at in every frame. On: each tracked object once (see "
+    return (
+        Group("tracker", (track,), off + "secondary-reinfer-interval)."),
+        Group("secondary-gie0", (classify,), comment),
     )
 
 

@@ -263,7 +263,7 @@ def test_a_full_disk_leaves_earlier_files_whole(say: Callable[..., Said], export
     (out / "build_engine.sh").write_text("changed by hand")
     before = _files(out)
     code = (
-        "import resource, sys; from convert import writing; real = writing.write_all\n"
+        "import resource, sys; from convert import files; real = files.write_all\n"
         "def limited(*a, **k):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); return real(*a, **k)\n"
         "import convert.emit as emit; emit.write_all = limited\n"

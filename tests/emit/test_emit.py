@@ -276,6 +276,6 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, classifie
 
 
 def test_rules_are_complete() -> None:
-    assert [rule.id for rule in RULES] == [f"EI{500 + number}" for number in range(len(RULES))]
+    assert [rule.id for rule in RULES] == [*(f"EI{500 + number}" for number in range(len(RULES) - 1)), "EI550"]
     assert len({rule.title for rule in RULES}) == len(RULES)
     assert all(rule.title and rule.why and rule.fix for rule in RULES)

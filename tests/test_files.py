@@ -171,15 +171,15 @@ def test_killed_half_way(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from pathlib import Path
-        from convert import writing
-        flush = writing.os.fsync
+        from convert import files
+        flush = files.os.fsync
         def fsync(descriptor, calls=[]):
             calls.append(descriptor)
             if len(calls) == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
             flush(descriptor)
-        writing.os.fsync = fsync
-        writing.write_all(Path(sys.argv[1]), {"first": b"new", "second": b"new"})
+        files.os.fsync = fsync
+        files.write_all(Path(sys.argv[1]), {"first": b"new", "second": b"new"})
         """,
         tmp_path,
     )
