@@ -16,8 +16,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# ONNX Runtime's Linux wheels from 1.31 on report usage to their maker unless told not to before they are imported. A
-# converter has no business doing that; whoever wants it can set the variable to 0.
+# ONNX Runtime's Linux wheels from 1.31 on report usage to Microsoft unless this is set before they are imported. A
+# converter should not do that; set the variable to 0 to allow it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # NumPy's BLAS starts a thread for every core as it is imported, which costs each of our processes 0.1 s of CPU time;

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
         # The reader of our standard output went away (`| head`): not an error of this program.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except Exception:  # noqa: BLE001 - the one place where a bug of ours is told from a user's error
+    except Exception:  # noqa: BLE001 - the one place that separates a bug of ours from a user's error
         traceback.print_exc()
         print("this is a bug in ei-deepstream; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 70

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["batch", "check", "convert", "inspect", "run_batch", "run_conversion", "simulate"]
 
 
-def ignore(*_told: object) -> None:
+def ignore(*_events: object) -> None:
     """No-op observer."""
 
 
@@ -85,7 +85,7 @@ def convert(
         output: the folder to write; made if it does not exist.
         sgie: a second export, the model for each object that the first one, a detector, finds; both go into one app.
         dry_run: write nothing; `Bundle.files` are what would be written, without digests.
-        observer: is told of each stage that starts and ends, with its name, status and seconds.
+        observer: is called with the name, status and seconds of each stage, when it starts and when it ends.
         options: see `ConvertOptions`.
 
     Returns:
@@ -185,7 +185,7 @@ def check(
     Args:
         paths: Gst-nvinfer configs (.txt, .yml), configs of deepstream-app, bundles, or folders of them. Labels, the
             header of the ONNX model and the configs an app leads to are looked at, too.
-        observer: is told of every file that `fix` is about to change.
+        observer: is called with every file that `fix` is about to change.
         options: see `CheckOptions`.
 
     Returns:
@@ -242,7 +242,7 @@ def simulate(
         config: a Gst-nvinfer config whose onnx-file is on this machine; None where the option `app` names the engines.
         pictures: files and folders: frames as the camera gives them, not cropped. With `tensors` it may be empty.
         output: the folder for objects.json, drawn/, kitti/ and report.html; made if it does not exist.
-        observer: is told the number of pictures (None: not known) once, then 1 for each that is done.
+        observer: is called once with the number of pictures (None: not known), then with 1 for each that is done.
         options: see `SimulateOptions`.
 
     Returns:
@@ -317,7 +317,7 @@ def batch(
     Args:
         paths: manifests (.toml), exports, globs and folders of exports.
         output: the folder of all bundles; each model gets a folder in it, and batch.json says what became of all.
-        observer: is told of every stage of a model and of every outcome, in the calling thread.
+        observer: is called with every stage of a model and every outcome, in the calling thread.
         options: see `BatchOptions`; they hold for all models, whatever a manifest says.
 
     Returns:
@@ -343,7 +343,7 @@ def run_batch(
 
     Args:
         watching: makes the observer when the jobs are known.
-        waiting: is told of the output folder when another batch is writing into it.
+        waiting: is called with the output folder when another batch is writing into it.
     """
     from convert.batch.cache import Cache, cache_folder, locked  # `--help` does without
     from convert.batch.plan import models_of, plan

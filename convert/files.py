@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from convert.errors import ConvertError, InputError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 __all__ = [
@@ -474,7 +474,9 @@ class TableReader:
         raise self.fail(f"{where} must be {kind.__name__}, not {value!r}")
 
 
-_hints = cache(get_type_hints)  # asked for once a class, because each annotation is compiled
+_hints: Callable[[Any], dict[str, Any]] = cache(
+    get_type_hints
+)  # asked for once a class, because each annotation is compiled
 
 
 def plain(value: object) -> Any:

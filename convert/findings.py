@@ -1,10 +1,9 @@
-"""What a user must know but what does not end a run: rules and findings.
+"""Findings: what a user must know but what does not end a run, and the rules they are findings of.
 
 A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
 `EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `EI7xx` simulate, `EI8xx`
-batch, `NVIxxx` check.
-
-Every rule of every room, in the order of their ids: for `explain`, SARIF and README's table.
+batch, `NVIxxx` check. `rulebook` lists the rules of all rooms in the order of their ids, for `explain`, SARIF and
+README's table.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Runs one function in a child process, because tf2onnx and LiteRT can crash or hang on a damaged model.
+"""Calls functions in a child process, because tf2onnx and LiteRT can crash or hang on a damaged model.
 
-The child is `python -m convert.isolation`; it takes (function name, arguments) on standard input and answers with
-(result | error) on its own pipe, so that what libraries print on stdout or stderr never mixes with the answer.
-A `Worker` keeps its child between calls: imports are done once. When the child dies or runs too long the call ends in
-the error the caller names, and the next call starts a new child.
-What a function has to say before it is done it says with `tell`.
+The child is `python -m convert.isolation`. It reads (function name, arguments) from standard input and writes the result
+or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A `Worker`
+uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises `Died` and
+the next call starts a new child. A function reports progress to the caller with `tell`.
 """
 
 from __future__ import annotations

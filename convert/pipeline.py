@@ -1,8 +1,8 @@
 """Runs the stages in order: unpack, translate, adapt, validate, emit.
 
-`stages` builds the one tuple of an export from options; `run` executes it or, in a dry run, plans it: what can be read
-without work is read, what will be refused is refused. `convert` does either for one export, or for two that go into one
-app: a detector for whole frames and a model for the objects it finds, each with evidence of its own.
+`stages` makes the tuple of stages from options. `run` executes it or, in a dry run, plans it: the export is read and
+refusals are real, but nothing is translated, measured or written. `convert` does either for one export, or for two that
+go into one app: a detector for whole frames and a model for the objects it finds, each with evidence of its own.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Record:
 
 
 Event = Record
-"""What an observer is told: a record with status `started`, then one with what became of the stage."""
+"""What an observer gets: a record with status `started`, then one with the outcome of the stage."""
 
 
 @dataclass
@@ -172,7 +172,7 @@ def run(
             else:
                 observer(Record(stage.name, Status.STARTED))
                 item = result.artifacts[-1]
-                if isinstance(item, Validated):  # what goes into the bundle's report learns everything found so far
+                if isinstance(item, Validated):  # the bundle's report lists the findings of all stages
                     item = replace(item, findings=result.findings)
                 start = time.perf_counter()
                 try:
@@ -191,7 +191,7 @@ def run(
 
 
 def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResult:
-    """What `stage` would do, as far as can be said without doing it; the export is handed on unchanged."""
+    """The result of `stage` as far as it is known without running it; the export is handed on unchanged."""
     stage = getattr(stage, "unpack", stage)  # of `WithAgreement`
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
@@ -233,9 +233,9 @@ def convert(
     """
     if len(exports) == 1:
         return run(stages(output, options, worker), exports[0], observer, dry=dry)
-    behind = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
-    behind["labels"] = options.get("sgie_labels")
-    proofs = [stages(None, each, worker) for each in (options, behind)]
+    second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
+    second_options["labels"] = options.get("sgie_labels")
+    proofs = [stages(None, each, worker) for each in (options, second_options)]
     emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):

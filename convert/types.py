@@ -1,18 +1,16 @@
-"""What travels between the stages: plain frozen values, no behaviour that needs a library.
+"""The artifacts that stages hand on, as frozen dataclasses, and the enumerations and frames they hold.
 
     Export -> Translated -> Adapted -> Validated -> Bundle
 
-Each one holds the one before, so that a stage sees all it may need and nothing is looked up twice.
+Each artifact holds the one before. No library is needed. The values of the enumerations (Edge Impulse's colours, resize
+modes and image scalings) are written into files.
 
-Edge Impulse's words: colours, resize modes, image scalings, as enumerations whose values go into files.
-
-Which part of a camera's frame a model that was trained on cropped pictures is shown, in whole pixels.
-
-Edge Impulse's "fit shortest axis": of a W x H picture a w x h model gets the centre, (w*H//h, H) where the picture is
-the wider of the two and (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the network is given the frame's aspect:
-as high as the model (as wide, where the frame is the narrower), the other side as near to the frame's aspect as a
-number can be that is even where the model's is, so that the centre is exact. Scaling a whole frame to it then is plain
-scaling, but for a stretch of half a pixel in that side at most either way, and the model is cut out of the middle.
+`Framing` says which part of a camera's frame a model that was trained on cropped pictures gets, in whole pixels. Edge
+Impulse's "fit shortest axis" gives a w x h model the centre of a W x H picture: (w*H//h, H) where the picture is the
+wider of the two, (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the network gets the frame's aspect: as high as
+the model (as wide, where the frame is the narrower), and the other side as near to the frame's aspect as a number
+can be that is even where the model's is, so that the centre is exact. A whole frame is then scaled to it, stretched by
+at most half a pixel in that side, and the graph cuts the model's picture out of the middle.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def _close_ups(side: int, seed: tuple[int, int]) -> list[tuple[Array, int]]:
     frame = _CLOSE[seed[1] // 2 % len(_CLOSE)]
     picture, things = table(seed, frame)
     random = np.random.default_rng((*seed, 1))
-    found = []
+    found: list[tuple[Array, int]] = []
     for thing in things:
         wide, high, off = thing.width, thing.height, 0.06
         if seed[1] % 2:

@@ -242,23 +242,23 @@ class _PickUpAdapted:
 
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
-        said = recorded(model, self.onnx)
-        digest = said.source_sha256 or ""
+        properties = recorded(model, self.onnx)
+        digest = properties.source_sha256 or ""
         if digest != artifact.provenance:
             raise InputError(
                 f"made from another model ({digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        before, findings = preprocessing(artifact, said.frame)
+        before, findings = preprocessing(artifact, properties.frame)
         _, _, height, width = model.input.shape
-        if said.frame is not None and (before.framing is None or before.framing.network != (width, height)):
+        if properties.frame is not None and (before.framing is None or before.framing.network != (width, height)):
             raise InputError(
-                f"made for frames of {said.frame}, cropped to the centre; {artifact.source} says otherwise",
+                f"made for frames of {properties.frame}, cropped to the centre; {artifact.source} says otherwise",
                 path=self.onnx,
                 hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
             )
-        head, unnamed = read_head(said, artifact)
+        head, unnamed = read_head(properties, artifact)
         return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
 
 

@@ -1,13 +1,9 @@
-"""Stage 5: everything Gst-nvinfer needs to run the model, as one folder.
+"""Stage 5: writes the bundle, one folder with all that Gst-nvinfer needs; for one model, or for two in one app.
 
-Files are computed in memory, written whole, `report.json` last. They depend on the model and the options only, never on
-the folder, so what is found *in the folder* (an old engine, another model's files) is told to the user but does not
-stand in `report.json`.
-
-Two models in one app: a detector for whole frames, and a model for each object it finds.
-
-The folder holds what `convert.emit` writes for each of the two, in the roles they have, and one app, one script
-and one report for both.
+Files are computed in memory and written whole, `report.json` last. They depend on the model and the options only, never
+on the folder: what is found *in the folder* (an old engine, another model's files) is a finding of the run that
+`report.json` does not hold. Of two models, a detector for whole frames and a model for the objects it finds, the folder
+holds the files of each in its role, and one app, one script and one report for both.
 """
 
 from __future__ import annotations
@@ -280,16 +276,16 @@ class Emit:
 
 
 _ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id, FP16_NOT_MEASURED.id}
-"""What the secondary model need not say again, or (the SDK's sample detector) what is not so here."""
+"""Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatedPair:
-    """Two proven models.
+    """Two validated models.
 
     Attributes:
         primary: a detector.
-        secondary: what looks at its objects, a classifier as a rule.
+        secondary: the model for its objects, a classifier as a rule.
     """
 
     primary: Validated
@@ -331,12 +327,12 @@ class EmitPair:
 
     @property
     def primary(self) -> Emit:
-        """What is written for the detector."""
+        """The stage of the detector alone."""
         return self._emit("pgie", self.batch_size, self.gie_id)
 
     @property
     def secondary(self) -> Emit:
-        """What is written for the model behind it."""
+        """The stage of the model for its objects alone."""
         first = self.gie_id or 1
         return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
 
@@ -347,7 +343,7 @@ class EmitPair:
         return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
-        """Write the folder for a `Pair`.
+        """Write the folder for a `ValidatedPair`.
 
         Raises:
             InputError: a label cannot be written to a label file.
@@ -420,8 +416,8 @@ class EmitPair:
         return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode()}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
-        behind = self.secondary.findings(pair.secondary.adapted)
-        return (*self.primary.findings(pair.primary.adapted), *(each for each in behind if each.id not in _ONCE))
+        second = self.secondary.findings(pair.secondary.adapted)
+        return (*self.primary.findings(pair.primary.adapted), *(each for each in second if each.id not in _ONCE))
 
 
 def _own(files: tuple[str, ...]) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ _WIDTH = 110
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`key=value`, with a comment above it for the person who reads the file."""
+    """`key=value`, with a comment above it."""
 
     key: str
     value: Value
@@ -87,7 +87,7 @@ def _comment(text: str) -> list[str]:
 
 
 def encode(value: Value) -> str:
-    """`value` as it stands behind the `=`.
+    """`value` as it is written after the `=`.
 
     Raises:
         ValueError: GKeyFile cannot read it back: a null character, not Unicode, NaN, an empty list, a form feed in

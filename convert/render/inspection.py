@@ -1,8 +1,6 @@
-"""What `inspect` found, as text and as JSON.
+"""The result of `inspect` as text and as JSON; `Framing`s as text and as SVG.
 
-Draws what of a camera's frame a model sees, as text and as SVG: frame, the network's input, the model's picture.
-
-Both are pure functions of a `Framing`. What report.json says of one (`d`) is enough to have it again:
+The drawing functions depend on nothing but a `Framing`. What report.json holds of one (`d`) is enough to make it again:
 `Framing(parse_frame(d["frame"]), tuple(d["model"]))`.
 """
 
@@ -276,9 +274,8 @@ def _recorded(metadata: Metadata) -> list[str]:
         "colour": metadata.color,
         "threshold": metadata.threshold,
     }
-    if said := ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None):
-        lines.append(said)
-    return lines
+    known = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    return [*lines, known] if known else lines
 
 
 def _takes_pictures(model: Found) -> bool:

@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: progress on standard error, a run and what it found, an error."""
+"""Text for the terminal: progress on standard error, a run with its findings, an error."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def show_run(run: Run) -> None:
     out = console()
     _show_subject(run, out)
     if run.secondary:
-        theirs = {id(record) for record in run.secondary.records}
-        place = next((at for at, record in enumerate(run.records) if id(record) in theirs), len(run.records))
-        behind = [record for record in run.records[place:] if id(record) not in theirs]
+        second = {id(record) for record in run.secondary.records}
+        place = next((at for at, record in enumerate(run.records) if id(record) in second), len(run.records))
+        after = [record for record in run.records[place:] if id(record) not in second]
         show_findings(_found(run.records[:place]), out)
         _show_subject(run.secondary, out)
-        show_findings(_found([*run.secondary.records, *behind]), out)
+        show_findings(_found([*run.secondary.records, *after]), out)
     else:
         show_findings(run.findings, out)
     if run.outputs:

@@ -27,7 +27,7 @@ from tests.eim import bundles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ROADS = (("socket, shared memory", False, True), ("socket, JSON", False, False), ("stdin, JSON", True, False))
+_TRANSPORTS = (("socket, shared memory", False, True), ("socket, JSON", False, False), ("stdin, JSON", True, False))
 
 
 def main(times: int = 300) -> None:
@@ -39,7 +39,7 @@ def main(times: int = 300) -> None:
             pack(bundle, model)
             rows += _latencies(name, bundle, model, times)
             starts.append([name, *_starts(model, Path(folder))])
-    head = ["model", "road", "client sees", "bare call", "overhead", "p99"]
+    head = ["model", "transport", "client sees", "bare call", "overhead", "p99"]
     table("one classification, median milliseconds", head, rows)
     table("start of a packed .eim, milliseconds", ["model", "socket is there", "first answer"], starts)
 
@@ -61,7 +61,7 @@ def _latencies(name: str, bundle: Path, model: Path, times: int) -> list[list[st
     tensor = np.random.default_rng(0).random((1, impulse.channels, impulse.height, impulse.width), np.float32)
     Loaded(impulse).classify(features, impulse.threshold)
     rows = []
-    for road, stdio, shared in _ROADS:
+    for transport, stdio, shared in _TRANSPORTS:
         with talk(model, stdio=stdio, shared=shared) as client:
             # In turn, so that a busy moment hits both.
             pairs = [
@@ -70,7 +70,7 @@ def _latencies(name: str, bundle: Path, model: Path, times: int) -> list[list[st
             ]
         bare, seen = (statistics.median(column) for column in zip(*pairs, strict=True))
         worst = sorted(pair[1] for pair in pairs)[int(times * 0.99)]
-        rows.append([name, road, f"{seen:.2f}", f"{bare:.2f}", f"{seen - bare:.2f}", f"{worst:.2f}"])
+        rows.append([name, transport, f"{seen:.2f}", f"{bare:.2f}", f"{seen - bare:.2f}", f"{worst:.2f}"])
     return rows
 
 

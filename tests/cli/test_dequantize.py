@@ -1,4 +1,4 @@
-"""`--dequantize` on every road: whole, in steps, in batches, from EON-compiled C++."""
+"""`--dequantize` in every form: whole, in steps, in batches, from EON-compiled C++."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors and quantized models through the whole road."""
+"""Detectors and quantized models through the whole pipeline."""
 
 from __future__ import annotations
 
