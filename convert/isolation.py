@@ -1,9 +1,9 @@
 """Calls functions in a child process, because tf2onnx and LiteRT can crash or hang on a damaged model.
 
-The child is `python -m convert.isolation`. It reads (function name, arguments) from standard input and writes the result
-or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A `Worker`
-uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises `Died` and
-the next call starts a new child. A function reports progress to the caller with `tell`.
+The child is `python -m convert.isolation`. It reads (function name, arguments) from standard input and writes the
+result or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A
+`Worker` uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises
+`Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How large the code is, and how much of it the main job enters: `python -m tests.measure_code`.
 
 Code lines hold code: no comments, docstrings or blanks. One conversion of a sample, a float32 classifier, is profiled
-in the parent process. Two numbers come out, each code object counted once: the functions and methods it calls, and those
-together with the bodies of the classes that are defined on the way, because their modules are imported only then.
+in the parent process. Two numbers come out, each code object counted once: the functions and methods it calls, and
+those together with the bodies of the classes that are defined on the way, because their modules are imported only then.
 Lambdas, comprehensions and module bodies are in neither; what `convert.__main__` imports by itself is not profiled.
 """
 

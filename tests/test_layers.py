@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.measure_code import Size, size_of
@@ -15,6 +17,16 @@ def test_modules_say_what_they_are_for() -> None:
     texts = {path: path.read_text() for path in (ROOT / "convert").rglob("*.py")}
     assert texts
     assert [path for path, text in texts.items() if text.strip() and not text.startswith(('"""', 'r"""'))] == []
+
+
+def test_every_module_has_its_layer_and_its_description() -> None:
+    parts = {
+        path.stem for path in (ROOT / "convert").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert {each for layer in layers for each in re.findall(r"convert\.(\w+)", layer)} == parts - {"__init__"}
+    rooms = (ROOT / "CONTRIBUTING.md").read_text().partition("## Rooms")[2].partition("## How to add")[0]
+    assert {each.rstrip("/") for each in re.findall(r"`(\w+/?)`", rooms)} >= parts - {"__main__"}
 
 
 def test_help_imports_nothing_heavy() -> None:

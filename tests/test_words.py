@@ -1,21 +1,50 @@
-"""The values of Edge Impulse's enumerations stand in reports and ONNX metadata: they are a promise."""
+"""CONTRIBUTING's list of words: names that only this project used stay out of code, messages and documents."""
 
 from __future__ import annotations
 
-from convert.heads import HEADS
-from convert.types import Color, ImageScaling, ModelFormat, ResizeMode
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PATHS = (*sorted((ROOT / "convert").rglob("*.py")), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+FORBIDDEN = re.compile(
+    r"(?i:\broads?\b(?! signs)|warm_worker|\bhasten|nobody watches|\bwiring\b|\bparcels?\b|stand-?in\b|\bslots?\b(?!=))"
+    r"|\bMixed\b"
+)
 
 
-def test_values_that_stand_in_files() -> None:
-    assert {each.id for each in HEADS} == {
-        "classifier", "fomo", "ssd", "end-to-end", "yolov2", "yolov5", "yolov5-drpai", "yolox", "yolov7", "yolo-pro",
-        "yolov11", "yolov11-abs", "tao-retinanet", "tao-ssd", "tao-yolov3", "tao-yolov4", "anomaly", "not-image",
-        "unknown",
-    }  # fmt: skip
-    assert [color.value for color in Color] == ["RGB", "GRAY"]
-    assert [form.value for form in ModelFormat] == ["tflite", "onnx"]
-    assert [mode.value for mode in ResizeMode] == ["none", "fit-shortest", "fit-longest", "squash"]
-    assert {scaling.name: scaling.value for scaling in ImageScaling} == {
-        "NONE": "none", "FROM_0_TO_255": "0_255", "TORCH": "torch", "MINUS_1_TO_1": "min1_1",
-        "MINUS_128_TO_127": "min128_127", "BGR_MINUS_IMAGENET_MEAN": "bgr_subtract_imagenet_mean",
-    }  # fmt: skip
+def private_words(text: str) -> list[tuple[int, str]]:
+    """Line numbers and words. The rows of tables do not count: CONTRIBUTING's list names what not to use."""
+    rows = [(number, line) for number, line in enumerate(text.splitlines(), 1) if not line.startswith("| ")]
+    return [(number, word) for number, line in rows for word in FORBIDDEN.findall(line)]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_private_words(path: Path) -> None:
+    assert private_words(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the whole road",
+        "warm_worker()",
+        "Nobody watches.",
+        "class Mixed:",
+        "Wiring(x)",
+        "a parcel",
+        "a stand-in",
+        "slot",
+    ],
+)
+def test_a_private_word_is_noticed(text: str) -> None:
+    assert private_words(f"one\n{text}")[0][0] == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["slots=True", "persons and road signs", "CMYK is mixed to RGB", "standing", "| a | b | road |"]
+)
+def test_ordinary_words_are_none(text: str) -> None:
+    assert private_words(text) == []

@@ -79,7 +79,7 @@ class EngineBuild:
 
     @property
     def file(self) -> str:
-        """The name Gst-nvinfer gives the engine it builds, beside the model, and so the one to give in model-engine-file.
+        """The name Gst-nvinfer gives the engine it builds, beside the model, and so the value of model-engine-file.
 
         `<model>_b<batch>_gpu<id>_<mode>.engine`: nvdsinfer_model_builder.cpp, the same from DeepStream 5.1 to 9.1.
         """
