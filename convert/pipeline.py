@@ -18,20 +18,18 @@ from convert.emit import Emit, EmitPair, ValidatedPair
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.files import Output
-from convert.findings import Level, worst
+from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.options import refuse_contradictions, refuse_unknown
 from convert.translate import Translate, refuse_unsupported
-from convert.types import Export, StageResult, Validated
+from convert.types import Export, Stage, StageResult, Validated
 from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.findings import Finding
     from convert.isolation import Worker
-    from convert.types import Stage
 
 _T = TypeVar("_T")
 

@@ -17,13 +17,26 @@ from convert import __version__
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
 from convert.heads import HEADS, head
-from convert.types import Evidence, Frame, Head, Limits, Metadata, Preprocessing, ResizeMode, parse_frame
+from convert.types import (
+    Adapted,
+    Evidence,
+    Export,
+    Frame,
+    Framing,
+    Head,
+    Limits,
+    Metadata,
+    Preprocessing,
+    ResizeMode,
+    Tensor,
+    Validated,
+    parse_frame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from convert.findings import Finding
-    from convert.types import Adapted, Export, Framing, Tensor, Validated
 
 __all__ = [
     "EVIDENCE_SUFFIX",

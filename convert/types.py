@@ -22,12 +22,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convert.errors import PresetError
-from convert.files import sha256
+from convert.files import Output, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.files import Output
     from convert.findings import Finding
 
 

@@ -12,14 +12,13 @@ import click
 from click.core import ParameterSource
 
 from convert.errors import PresetError
-from convert.findings import Level, worst
+from convert.findings import Finding, Level, worst
 from convert.options import ConvertOptions, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from convert.files import Reads
-    from convert.findings import Finding
     from convert.pipeline import Run
 
 __all__ = [

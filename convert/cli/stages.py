@@ -22,14 +22,13 @@ from convert.cli.options import (
     validating,
 )
 from convert.errors import InputError
-from convert.files import write
+from convert.files import Output, write
 from convert.options import ConvertOptions, checked
 from convert.types import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.files import Output
     from convert.findings import Level
 
 __all__ = ["adapt", "emit", "translate", "unpack", "validate"]

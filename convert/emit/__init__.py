@@ -38,13 +38,12 @@ from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
 from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.report import REPORT, app_report, dumps, report_document
-from convert.types import Bundle, StageResult, Validated
+from convert.types import Adapted, Bundle, Framing, StageResult, Validated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.types import Adapted, Framing
 
 
 __all__ = ["PRECISIONS", "ROLES", "Emit", "EmitPair", "ValidatedPair"]

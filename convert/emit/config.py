@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer.keys import version
-from convert.nvinfer.targets import parsers, reads_key, sdk_path
+from convert.nvinfer.targets import Target, parsers, reads_key, sdk_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from convert.emit.files import EngineBuild
-    from convert.nvinfer.targets import Target
     from convert.types import Adapted, Head
 
 

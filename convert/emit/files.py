@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.emit.config import Entry, Group, config_file
+from convert.emit.config import Entry, Gie, Group, config_file
 from convert.emit.findings import (
     DUPLICATE_LABEL,
     LEFT_FROM_ANOTHER_ROLE,
@@ -28,16 +28,14 @@ from convert.emit.findings import (
     STALE_ENGINE,
 )
 from convert.errors import InputError, PresetError
-from convert.nvinfer.targets import sdk_path, sinks, tracker, trtexec_flags, trtexec_note
+from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
 from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
-    from convert.emit.config import Gie
     from convert.findings import Finding
-    from convert.nvinfer.targets import Target
     from convert.types import Frame, Tensor
 
 

@@ -11,17 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.render.machine import dumps, failure_document
-from convert.types import Adapted, Bundle, Export, Validated
+from convert.types import Adapted, Bundle, Evidence, Export, FrameEffect, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from convert.errors import ConvertError
-    from convert.findings import Finding
     from convert.pipeline import Event, Record, Run
-    from convert.types import Evidence, FrameEffect
 
 
 __all__ = ["MARKS", "console", "error_lines", "percent", "progress", "show_error", "show_findings", "show_run"]
