@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -105,7 +105,7 @@ def ignore(_event: Event) -> None:
 
 def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `options` that are fields of the stage `kind`."""
-    return {name: options[name] for name in kind.__dataclass_fields__ if name in options}
+    return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
 def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
@@ -144,7 +144,7 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
 
 
 _KNOWN = frozenset(
-    name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for name in kind.__dataclass_fields__
+    each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
 ) - {"folder", "worker"} | {"sgie_labels"}
 
 
