@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -69,14 +69,10 @@ class WithAgreement:
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
+    name: ClassVar[str] = "unpack"
     unpack: Stage
     timeout: float = TIMEOUT
     worker: Worker | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The stage's verb."""
-        return self.unpack.name
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Unpack, then compare.

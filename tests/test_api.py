@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -348,9 +349,9 @@ def test_the_stages_have_the_same_defaults() -> None:
     """But for the time limit, which one option sets for translation and validation."""
     options = table(ConvertOptions)
     for stage in (Translate, Adapt, Validate, Emit, EmitPair):
-        for name, field in stage.__dataclass_fields__.items():
-            if name in options and (stage, name) != (Validate, "timeout"):
-                assert field.default == options[name].default, (stage, name)
+        for field in fields(stage):
+            if field.name in options and (stage, field.name) != (Validate, "timeout"):
+                assert field.default == options[field.name].default, (stage, field.name)
 
 
 def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

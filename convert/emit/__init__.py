@@ -76,7 +76,7 @@ class Emit:
         PresetError: options that do not exist or do not fit together.
     """
 
-    name: ClassVar = "emit"
+    name: ClassVar[str] = "emit"
 
     folder: Path
     role: str = "both"
@@ -309,7 +309,7 @@ class EmitPair:
         PresetError: options that do not exist or do not fit together.
     """
 
-    name: ClassVar = "emit"
+    name: ClassVar[str] = "emit"
 
     folder: Path
     batch_size: int = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from convert.errors import ConvertError, PresetError
 from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
@@ -50,6 +50,7 @@ class Unpack:
         PresetError: no head is called `task`.
     """
 
+    name: ClassVar[str] = "unpack"
     model: str | None = None
     bundle_name: str | None = None
     labels: tuple[str, ...] | None = None
@@ -61,11 +62,6 @@ class Unpack:
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in {each.id for each in HEADS}:
             raise PresetError(f"there is no --task {self.task!r}", hint="one of: " + ", ".join(CONVERTIBLE))
-
-    @property
-    def name(self) -> str:
-        """The stage's name."""
-        return "unpack"
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - nothing is written to disk
         """The `Export` of the zip, folder or file `artifact` (a path).

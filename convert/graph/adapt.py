@@ -16,7 +16,7 @@ An ONNX file as the artifacts have it: what the commands for single stages start
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
@@ -70,6 +70,7 @@ class Adapt:
         PresetError: an option that does not exist.
     """
 
+    name: ClassVar[str] = "adapt"
     fomo_merge: str = "none"
     yolo_score: str = "product"
     frame: Frame | None = None
@@ -81,11 +82,6 @@ class Adapt:
         ):
             if value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
-
-    @property
-    def name(self) -> str:
-        """The stage's verb."""
-        return "adapt"
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
         """Adapt a `Translated`.

@@ -15,7 +15,7 @@ import contextlib
 import importlib.util
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from convert.errors import MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
@@ -168,6 +168,7 @@ class Translate:
         PresetError: an opset outside 7 to 18, or a time limit that is not positive.
     """
 
+    name: ClassVar[str] = "translate"
     opset: int = 13
     timeout: float = 120.0
     tensorflow: bool = False
@@ -180,11 +181,6 @@ class Translate:
             )
         if not self.timeout > 0:
             raise PresetError(f"a time limit of {self.timeout:g} s leaves no time", hint="give a number above 0")
-
-    @property
-    def name(self) -> str:
-        """The stage's verb."""
-        return "translate"
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
         """Translate an `Export`.

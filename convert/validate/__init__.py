@@ -16,7 +16,7 @@ import itertools
 import math
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
 from convert.findings import Level, worst
@@ -61,6 +61,7 @@ class Validate:
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
+    name: ClassVar[str] = "validate"
     images: Path | None = None
     tolerance: float = 1e-4
     inputs: int = 32
@@ -78,11 +79,6 @@ class Validate:
             )
         if not self.batches or min(self.batches) < 1:
             raise PresetError("batch sizes must be 1 or more", hint="leave them at 1, 2, 8")
-
-    @property
-    def name(self) -> str:
-        """The stage's verb."""
-        return "validate"
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Measure; what is wrong is a finding of level error.
@@ -200,15 +196,11 @@ class WithFraming:
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
+    name: ClassVar[str] = "validate"
     validate: Stage
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The stage's verb."""
-        return self.validate.name
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then measure; nothing is measured of a model that is wrong already.
