@@ -42,31 +42,11 @@ if TYPE_CHECKING:
     from convert.types import Bundle, Evidence, Frame, ImageScaling, ResizeMode
 
 __all__ = [
-    "BatchOptions",
-    "Bundle",
-    "CheckOptions",
-    "ConvertError",
-    "ConvertOptions",
-    "Evidence",
-    "Finding",
-    "Frame",
-    "ImageScaling",
-    "InputError",
-    "Level",
-    "MissingDependencyError",
-    "OutputError",
-    "PresetError",
-    "ResizeMode",
-    "SimulateOptions",
-    "TranslationError",
-    "UnsupportedModelError",
-    "ValidationError",
-    "batch",
-    "check",
-    "convert",
-    "inspect",
-    "simulate",
-]
+    "BatchOptions", "Bundle", "CheckOptions", "ConvertError", "ConvertOptions", "Evidence", "Finding", "Frame",
+    "ImageScaling", "InputError", "Level", "MissingDependencyError", "OutputError", "PresetError", "ResizeMode",
+    "SimulateOptions", "TranslationError", "UnsupportedModelError", "ValidationError", "batch", "check", "convert",
+    "inspect", "simulate",
+]  # fmt: skip
 
 __version__: str
 

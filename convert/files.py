@@ -40,22 +40,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "WRITES",
-    "Output",
-    "Reads",
-    "TableReader",
-    "configs",
-    "include_path",
-    "is_running",
-    "load_toml",
-    "make_folder",
-    "plain",
-    "recording",
-    "rule",
-    "sha256",
-    "write",
-    "write_all",
-]
+    "WRITES", "Output", "Reads", "TableReader", "configs", "include_path", "is_running", "load_toml", "make_folder",
+    "plain", "recording", "rule", "sha256", "write", "write_all",
+]  # fmt: skip
 
 
 WRITES = "ei-deepstream.writes"

@@ -20,22 +20,10 @@ from convert.heads import CONVERTIBLE
 from convert.types import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
-    "BatchOptions",
-    "CheckOptions",
-    "CommonOptions",
-    "ConvertOptions",
-    "Option",
-    "SimulateOptions",
-    "checked",
-    "defaults",
-    "parse_labels",
-    "parse_scaling",
-    "parse_size",
-    "refuse_contradictions",
-    "refuse_simulation",
-    "refuse_unknown",
-    "table",
-]
+    "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option", "SimulateOptions", "checked",
+    "defaults", "parse_labels", "parse_scaling", "parse_size", "refuse_contradictions", "refuse_simulation",
+    "refuse_unknown", "table",
+]  # fmt: skip
 
 # Edge Impulse's API and documentation spell the scalings differently from the SDK's enumerators; both are understood.
 _SCALINGS = {

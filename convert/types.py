@@ -31,41 +31,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "DETECTOR_THRESHOLD",
-    "IMAGENET_MEAN_BGR",
-    "INPUT_NAME",
-    "TORCH_MEAN",
-    "TORCH_STD",
-    "Adapted",
-    "Agreement",
-    "BatchParity",
-    "Bundle",
-    "Color",
-    "Evidence",
-    "Export",
-    "Frame",
-    "FrameEffect",
-    "Framing",
-    "Head",
-    "ImageScaling",
-    "Int8Agreement",
-    "Limits",
-    "Metadata",
-    "ModelFacts",
-    "ModelFormat",
-    "OnnxModel",
-    "Parity",
-    "Preprocessing",
-    "ResizeMode",
-    "Stage",
-    "StageResult",
-    "Tensor",
-    "Translated",
-    "Validated",
-    "centre_crop",
-    "parse_frame",
-    "slug",
-]
+    "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
+    "BatchParity", "Bundle", "Color", "Evidence", "Export", "Frame", "FrameEffect", "Framing", "Head", "ImageScaling",
+    "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "OnnxModel", "Parity", "Preprocessing",
+    "ResizeMode", "Stage", "StageResult", "Tensor", "Translated", "Validated", "centre_crop", "parse_frame", "slug",
+]  # fmt: skip
 
 
 INPUT_NAME: Final = "x_input"

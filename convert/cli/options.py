@@ -22,27 +22,10 @@ if TYPE_CHECKING:
     from convert.pipeline import Run
 
 __all__ = [
-    "EXISTING",
-    "adapting",
-    "as_usage",
-    "common",
-    "declaration",
-    "depfile_option",
-    "emitting",
-    "exit_code",
-    "finish",
-    "folder_option",
-    "format_option",
-    "given",
-    "options",
-    "reporting",
-    "stack",
-    "tflite_option",
-    "translating",
-    "unpacking",
-    "validating",
-    "write_json",
-]
+    "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
+    "folder_option", "format_option", "given", "options", "reporting", "stack", "tflite_option", "translating",
+    "unpacking", "validating", "write_json",
+]  # fmt: skip
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 

@@ -40,20 +40,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LABEL_BYTES",
-    "SCRIPT",
-    "App",
-    "EngineBuild",
-    "Names",
-    "app_file",
-    "beside",
-    "build_script",
-    "bundle_names",
-    "label_file",
-    "label_findings",
-    "stale_engines",
-    "trtexec_arguments",
-]
+    "LABEL_BYTES", "SCRIPT", "App", "EngineBuild", "Names", "app_file", "beside", "build_script", "bundle_names",
+    "label_file", "label_findings", "stale_engines", "trtexec_arguments",
+]  # fmt: skip
 
 
 SCRIPT = "build_engine.sh"
