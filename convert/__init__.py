@@ -55,7 +55,6 @@ _MODULES = (  # what is light first
     "convert.findings",
     "convert.types",
     "convert.options",
-    "convert.types",
     "convert.api",
 )
 
