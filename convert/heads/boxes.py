@@ -205,7 +205,7 @@ class RowsHead(Boxes):
     def _rows(self, end: GraphEnd) -> tuple[str, int, int]:
         """The one output [1,A,K] (or [1,K,A]): its name, A and K."""
         shapes = end.shapes()
-        names = [value.name for value in end.wiring.model.graph.output]
+        names = [value.name for value in end.editor.model.graph.output]
         said = " and ".join(str(list(shapes[name])) for name in names)
         way = "column" if self.is_turned else "row"
         refused = UnsupportedModelError(

@@ -120,16 +120,16 @@ def _class_count(end: GraphEnd, name: str) -> int | None:
     from convert.graph.graph import attribute  # brings onnx
 
     shapes = end.shapes()
-    node = end.wiring.producer(name)
+    node = end.editor.producers.get(name)
     while node is not None:
         if node.op_type == "ArgMax":
             return int(shapes[node.input[0]][attribute(node, "axis", 0)])
         if node.op_type == "Mod":  # of a place among all scores, row by row
-            divisor = end.wiring.constant(node.input[1])
+            divisor = end.editor.constant(node.input[1])
             return int(divisor.flat[0]) if divisor is not None and divisor.size == 1 else None
         if node.op_type not in _PASSED_ON:
             return None
-        node = end.wiring.producer(node.input[-1 if node.op_type == "Concat" else 0])
+        node = end.editor.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
     return None
 
 

@@ -200,8 +200,8 @@ def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.fl
 
 def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
     """The model's one output with channels in front."""
-    wiring = end.wiring
-    names = [value.name for value in wiring.model.graph.output]
+    editor = end.editor
+    names = [value.name for value in editor.model.graph.output]
     shape = end.shapes()[names[0]]
     if len(names) != 1 or len(shape) != 4:
         raise UnsupportedModelError(
@@ -214,9 +214,9 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
     from convert.graph.graph import attribute  # brings onnx
 
     grid = _Grid(name, shape[3], shape[1], shape[2])
-    maker = wiring.producer(name)
-    if maker is not None and maker.op_type == "Transpose" and list(attribute(maker, "perm", [])) == _TO_ROWS:
-        return _Grid(maker.input[0], grid.channels, grid.rows, grid.columns)
+    producer = editor.producers.get(name)
+    if producer is not None and producer.op_type == "Transpose" and list(attribute(producer, "perm", [])) == _TO_ROWS:
+        return _Grid(producer.input[0], grid.channels, grid.rows, grid.columns)
     return _Grid(end("Transpose", name, perm=[0, 3, 1, 2]), grid.channels, grid.rows, grid.columns)
 
 
@@ -235,10 +235,10 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     last, first = fits(*shape[1:3]), fits(*shape[2:4])
     if last != first:
         return last
-    maker = end.wiring.producer(name)
-    if maker is not None and maker.op_type == "Softmax":
-        return int(attribute(maker, "axis", -1)) in {-1, 3}
-    return maker is None or maker.op_type != "Transpose" or list(attribute(maker, "perm", [])) != [0, 3, 1, 2]
+    producer = end.editor.producers.get(name)
+    if producer is not None and producer.op_type == "Softmax":
+        return int(attribute(producer, "axis", -1)) in {-1, 3}
+    return producer is None or producer.op_type != "Transpose" or list(attribute(producer, "perm", [])) != [0, 3, 1, 2]
 
 
 def _peaks(end: GraphEnd, coverage: str, grid: _Grid) -> str:

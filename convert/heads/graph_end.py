@@ -83,21 +83,21 @@ class GraphEnd:
     """Nodes are added to `model` one at a time; `finish` makes the last ones its outputs."""
 
     def __init__(self, model: ModelProto) -> None:
-        self.wiring = GraphEditor(model)
+        self.editor = GraphEditor(model)
         self.opset = opset_of(model)
 
     def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """A node; returns its output."""
-        (output,) = self.wiring.add(operator, inputs, **attributes).output
+        (output,) = self.editor.add(operator, inputs, **attributes).output
         return str(output)
 
     def shapes(self) -> Shapes:
         """The inferred shape of every tensor by name."""
-        return infer(self.wiring)
+        return infer(self.editor)
 
     def constant(self, values: ArrayLike) -> str:
         """A float32 constant."""
-        return self.wiring.add_constant(np.asarray(values, np.float32))
+        return self.editor.add_constant(np.asarray(values, np.float32))
 
     def part(self, name: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to before `end` of one axis."""
@@ -113,7 +113,7 @@ class GraphEnd:
 
     def order(self, name: str, axis: int, count: int) -> str:
         """Where along `axis` the `count` largest values are, largest first, as int64 (opset 10)."""
-        return str(self.wiring.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
+        return str(self.editor.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
 
     def where_largest(self, name: str, axis: int) -> str:
         """The place of the (first) largest value along `axis`, which goes, as float32: parsers read nothing else."""
@@ -151,20 +151,20 @@ class GraphEnd:
 
     def finish(self, *outputs: str) -> ModelProto:
         """The model, which has these outputs and no others."""
-        model = self.wiring.model
+        model = self.editor.model
         del model.graph.output[:]
         # infer() walks what the outputs need
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-        shapes = infer(self.wiring)
+        shapes = infer(self.editor)
         for value in model.graph.output:
-            value.type.CopyFrom(shapes.type(value.name))
-        self.wiring.outputs = set(outputs)
-        self.wiring.store()
+            value.type.CopyFrom(shapes.types[value.name])
+        self.editor.outputs = set(outputs)
+        self.editor.store()
         return model
 
     def indices(self, values: Sequence[int]) -> str:
         """An int64 constant."""
-        return self.wiring.add_constant(np.array(values, np.int64))
+        return self.editor.add_constant(np.array(values, np.int64))
 
 
 def detections(
@@ -292,12 +292,12 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    wiring = GraphEditor(copy)
-    shapes = infer(wiring)
-    for node in wiring.nodes():
+    editor = GraphEditor(copy)
+    shapes = infer(editor)
+    for node in editor.nodes():
         if node.op_type in _LAYERS:
-            wiring.replace(node, wiring.add_constant(np.zeros(shapes[node.output[0]], np.float32)))
-    wiring.store()
+            editor.replace(node, editor.add_constant(np.zeros(shapes[node.output[0]], np.float32)))
+    editor.store()
     source = copy.graph.input[0].name
     refused = UnsupportedModelError(
         "it cannot be seen how this model's boxes follow from its layers", hint="report the model"

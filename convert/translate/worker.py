@@ -466,7 +466,7 @@ def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
 
 
 def _transpose(proto: ModelProto, source: ValueInfoProto, nchw: tuple[int, ...]) -> None:
-    """Turn the input round, and put a Transpose behind it that gives its takers what they had."""
+    """Turn the input round, and put a Transpose behind it that gives its consumers what they had."""
     inside = f"{source.name}__nhwc"
     for node in proto.graph.node:
         for number, name in enumerate(node.input):
