@@ -8,7 +8,7 @@ over sets, so its bytes differ from run to run; TFLite names hold `;` and `:`, w
 `canonical` orders nodes depth first from the outputs and names tensors by their place in that order; nothing of the
 container, the labels, the project or the time goes in.
 
-`read_onnx`, `recorded` and `read_head` read an ONNX file that an earlier stage wrote, for the commands of single stages.
+`read_onnx`, `recorded` and `read_head` read an ONNX file that an earlier stage wrote, for commands of single stages.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 nvinfer overwrites the batch dimension of every ONNX input with -1 (nvdsinfer_model_builder.cpp), whatever the file
 says; a 1 baked into a Reshape target, a Slice or a constant then fails on the device or mixes pictures. The rule kept
 here: a tensor that depends on the input has the batch in exactly one dimension, as N * factor, N outermost. Shapes are
-inferred at batch 1 and at an odd large batch, which tells the batch from every other size; every shape comes from ONNX's
+inferred at batch 1 and at an odd large batch, which tells the batch from every other size. All of them come from ONNX's
 own inference.
 
 For each operator that takes a tensor with the batch in it there is a rule. It may rewrite the node and put others

@@ -103,9 +103,9 @@ def clean(model: ModelProto) -> ModelProto:
     for node in editor.nodes():
         names = list(node.input)
         for number, name in enumerate(names):
-            value = editor.constant(name)
-            if value is not None and not value.dtype.hasobject:
-                names[number] = first.setdefault((value.dtype.str, value.shape, value.tobytes()), name)
+            array = editor.constant(name)
+            if array is not None and not array.dtype.hasobject:
+                names[number] = first.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
         if names != list(node.input):
             editor.set_inputs(node, names)
     editor.store()

@@ -89,7 +89,15 @@ class _Classifier(HeadSpec):
             )
             findings = (*findings, doubt)
         if shape != (1, classes):
-            _reshape_output(editor, name, classes)
+            import numpy as np  # recognising a classifier does without
+
+            (value,) = model.graph.output
+            (value.name,) = editor.add("Reshape", [name, editor.add_constant(np.array([1, classes], np.int64))]).output
+            editor.outputs = {value.name}
+            dims = value.type.tensor_type.shape.dim
+            del dims[:]
+            for size in (1, classes):
+                dims.add().dim_value = size
             editor.store()
         return Fitted(model, Head(self.id, labels), (_OUTPUT,), findings)
 
@@ -128,17 +136,3 @@ def _gives_probabilities(editor: GraphEditor, name: str) -> bool:
             return False
         todo += node.input if node.op_type == "Concat" else node.input[:1]
     return True
-
-
-def _reshape_output(editor: GraphEditor, name: str, classes: int) -> None:
-    """Put a Reshape to [1, classes] behind the output, which gets a new name."""
-    import numpy as np  # recognising a classifier does without
-
-    (value,) = editor.model.graph.output
-    target = editor.add_constant(np.array([1, classes], np.int64))
-    (value.name,) = editor.add("Reshape", [name, target]).output
-    editor.outputs = {value.name}
-    dims = value.type.tensor_type.shape.dim
-    del dims[:]
-    for size in (1, classes):
-        dims.add().dim_value = size

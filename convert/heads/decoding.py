@@ -1,14 +1,14 @@
-"""What a detector's raw outputs mean, a second time: NumPy on float32, for comparison with the graph only.
+"""What a detector's outputs mean, in NumPy on float32, in two independent parts.
 
-The ends of graphs are built from ONNX operators. The references (`read` of each head, and what they share here) are
-written from the sources, Edge Impulse's SDK and TFLite's post-processing operator, without looking at the graph: what
-the shipped model gives must be what this gives on the same raw outputs.
+**Reference decoders** (`Network`, `Detections`): for the comparison with the graph only. The ends of graphs are built
+from ONNX operators; the references, `read` of each head and what they share here, are written from the sources (Edge
+Impulse's SDK and TFLite's post-processing operator), and share nothing with the graph: the shipped model must give what
+they give on the same raw outputs.
 
-How Edge Impulse's SDK turns a model's outputs into results: its own post-processing.
-
-The rules are those of its C++ SDK (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the
-threshold, merged with the ones of their label they touch; YOLOv5 by objectness with a non-maximum suppression over all
-labels; SSD as its last operator gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
+**Edge Impulse's own decoding** (from `Box` on): how its C++ SDK turns a model's outputs into results
+(ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the threshold, merged with the ones of
+their label they touch; YOLOv5 by objectness with a non-maximum suppression over all labels; SSD as its last operator
+gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convert.errors import InputError
-from convert.heads.base import Decoded
 from convert.heads.boxes import OUTPUTS, OVERLAP
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ __all__ = [
     "ROUNDS",
     "Anchors",
     "Box",
+    "Decoded",
     "Detections",
     "Network",
     "answer",
@@ -53,7 +53,27 @@ __all__ = [
 
 
 ROUNDS = 16
-"""How often a graph that drops boxes itself looks which of them are still there to drop others."""
+"""How often a graph that suppresses boxes itself computes which of them are still there to suppress others."""
+
+
+# Reference decoders
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Raw outputs by the reference, beside what the graph made of them.
+
+    Attributes:
+        wanted, found: arrays [n, ...] in pairs, of the reference and of the graph.
+        labels: how many of the candidates' classes differ.
+        middles: [n,2], the median of all candidates' centres (y, x) in shares of the picture; empty where they are
+            fixed.
+    """
+
+    wanted: list[NDArray[Any]]
+    found: list[NDArray[Any]]
+    labels: int = 0
+    middles: tuple[NDArray[Any], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +127,11 @@ class Network:
         low, high = corners
         return (low / self.size, high / self.size) if self.head.coordinates == "pixels" else (low, high)
 
-    @staticmethod
-    def detections(
-        low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
-    ) -> Detections:
-        """Corners as (x, y), in shares; `objectness` [n,A,1] counts."""
+    def detections(self, low: Float, high: Float, classes: Float, objectness: Float | None = None) -> Detections:
+        """Of corners as (x, y), in shares, [n,A,2], `classes` [n,A,C] and `objectness` [n,A,1], both 0..1."""
         score = classes.max(axis=2)
         if objectness is not None:
-            score = objectness[..., 0] if by_objectness else objectness[..., 0] * score
+            score = objectness[..., 0] if self.head.score == "objectness" else objectness[..., 0] * score
         boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
         return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
 
@@ -237,6 +254,9 @@ def _overlaps(boxes: Float) -> Float:
     area = (bottom - top) * (right - left)
     share: Float = np.divide(common, area[:, None] + area - common, out=np.zeros_like(common), where=common > 0)
     return share
+
+
+# Edge Impulse's own decoding
 
 
 class Box(NamedTuple):

@@ -7,12 +7,12 @@ The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in De
 
 and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
 cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
-early, because float rounding decides whether an edge *at* the end is behind it. Where the model sees only a part of a
+early, because float rounding decides whether an edge *at* the end is behind it. Where the model gets only a part of a
 frame (`convert.types`), size and s are the frame's, and the cells cover that part.
 
 Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
-as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object: what the model
-says, and more objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
+as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object, which are more
+objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
 for its 122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box
 is always one cell, the highest, and a large object with two maxima is two.
 """
@@ -20,12 +20,11 @@ is always one cell, the highest, and a large object with two maxima is two.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
-from convert.heads.base import Decoded, Fit, Fitted, HeadSpec, detector_labels
+from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
 from convert.types import Head
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import Decoded, Network
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export, Framing
 
@@ -51,16 +50,6 @@ _REDUCTIONS = (4, 8, 16, 32)
 _UNIT = 35.0  # the parser's box unit in pixels (bboxNorm)
 _SHORT = 0.01  # pixels
 _TO_ROWS = [0, 2, 3, 1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """The heat map [1, 1+C, rows, columns], and the picture it is for."""
-
-    name: str
-    channels: int
-    rows: int
-    columns: int
 
 
 class _Fomo(HeadSpec):
@@ -89,8 +78,8 @@ class _Fomo(HeadSpec):
 
         end = GraphEnd(model)
         _, _, height, width = end.shapes()[model.graph.input[0].name]
-        grid = _heat_map(end, height, width)
-        classes = grid.channels - 1
+        grid, (channels, rows, columns) = _heat_map(end, height, width)
+        classes = channels - 1
         if classes < 1:
             raise UnsupportedModelError(
                 "the heat map has no class besides background", hint="train the model with at least one label"
@@ -99,16 +88,16 @@ class _Fomo(HeadSpec):
         if options.fomo_merge == "none":
             message = "every cell above the threshold is an object; an object that spans several cells gives several"
             findings += (CELLS.found(message, hint="--fomo-merge peak keeps the highest of neighbouring cells only"),)
-        coverage = end.part(grid.name, 1, 1, grid.channels)
+        coverage = end.part(grid, 1, 1, channels)
         # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
         nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
-        places = cell_boxes(height, width, grid.rows, grid.columns, options.framing)
+        places = cell_boxes(height, width, rows, columns, options.framing)
         boxes = end.constant(np.tile(places, (1, classes, 1, 1)))
         boxes = end("Add", end("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
         if options.fomo_merge == "peak":
-            coverage = _peaks(end, coverage, grid)
+            coverage = _peaks(end, coverage, rows, columns)
         head = Head(self.id, labels, merge=options.fomo_merge)
-        return Fitted(end.finish(coverage, boxes, grid.name), head, (COVERAGE, BOXES), findings, self.raw)
+        return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
 
     def as_original(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [values.transpose(0, 2, 3, 1) for values in raw]
@@ -121,6 +110,8 @@ class _Fomo(HeadSpec):
 
     def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
         import numpy as np
+
+        from convert.heads.decoding import Decoded
 
         (maps,), (cover, boxes) = raw, shipped
         wanted = heat(maps, network.head.merge)
@@ -198,8 +189,10 @@ def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.fl
     return centre - begin, np.minimum(end, whole - _SHORT) - centre
 
 
-def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
-    """The model's one output with channels in front."""
+def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, ...]]:
+    """The model's one output with channels in front: its name, and its size [1 + classes, rows, columns]."""
+    from convert.graph.graph import attribute  # brings onnx
+
     editor = end.editor
     names = [value.name for value in editor.model.graph.output]
     shape = end.shapes()[names[0]]
@@ -210,14 +203,12 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
         )
     (name,) = names
     if not _channels_last(end, name, shape, height, width):
-        return _Grid(name, shape[1], shape[2], shape[3])
-    from convert.graph.graph import attribute  # brings onnx
-
-    grid = _Grid(name, shape[3], shape[1], shape[2])
+        return name, shape[1:]
+    size = shape[3], *shape[1:3]
     producer = editor.producers.get(name)
     if producer is not None and producer.op_type == "Transpose" and list(attribute(producer, "perm", [])) == _TO_ROWS:
-        return _Grid(producer.input[0], grid.channels, grid.rows, grid.columns)
-    return _Grid(end("Transpose", name, perm=[0, 3, 1, 2]), grid.channels, grid.rows, grid.columns)
+        return producer.input[0], size
+    return end("Transpose", name, perm=[0, 3, 1, 2]), size
 
 
 def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int, width: int) -> bool:
@@ -241,15 +232,15 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     return producer is None or producer.op_type != "Transpose" or list(attribute(producer, "perm", [])) != [0, 3, 1, 2]
 
 
-def _peaks(end: GraphEnd, coverage: str, grid: _Grid) -> str:
+def _peaks(end: GraphEnd, coverage: str, rows: int, columns: int) -> str:
     """Zero where a neighbour (diagonals too) of the same class is higher, or equal and earlier in reading order.
 
     Of two equal neighbours exactly one stays: saturated scores are equal, and those of int8 models often are.
     """
     around = end("MaxPool", coverage, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     in_row = end("MaxPool", coverage, kernel_shape=[1, 3], pads=[0, 1, 0, 1])
-    above = end.part(end.padded(in_row, [0, 0, 1, 0]), 2, 0, grid.rows)
-    beside = end.part(end.padded(coverage, [0, 0, 0, 1]), 3, 0, grid.columns)
+    above = end.part(end.padded(in_row, [0, 0, 1, 0]), 2, 0, rows)
+    beside = end.part(end.padded(coverage, [0, 0, 0, 1]), 3, 0, columns)
     highest = end("Not", end("Less", coverage, around))
     first = end("Greater", coverage, end("Max", above, beside))
     kept = end("Cast", end("And", highest, first), to=1)  # float32; Where is younger than the oldest opset here

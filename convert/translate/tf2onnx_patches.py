@@ -1,17 +1,16 @@
-"""The names of TensorFlow that tf2onnx 1.17.0 asks for on its TFLite path, so that TensorFlow need not be installed.
+"""Lets tf2onnx 1.17.0 run on its TFLite path without TensorFlow, and corrects a mistake of it.
 
-tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to read tensor shapes from the TFLite
-interpreter and to decode constant buffers. Here the interpreter is LiteRT's (`ai_edge_litert`, the same C++ code) and
-the decoding is numpy's. Found by reading tf2onnx 1.17.0 and running it: whatever else it may ask for raises an
-AttributeError that names it, so nothing wrong can be answered. `tests/translate/test_stub.py` holds this against the
-real TensorFlow, byte by byte.
+**TensorFlow stub** (`install`): tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to
+read tensor shapes from the TFLite interpreter and to decode constant buffers. Here the interpreter is LiteRT's
+(`ai_edge_litert`, the same C++ code) and the decoding is numpy's. Whatever else it asks for raises an AttributeError
+that names it, so that nothing wrong can be answered. Found by reading tf2onnx 1.17.0 and running it;
+`tests/translate/test_stub.py` compares the results with those of the real TensorFlow, byte by byte.
 
 `install` changes `sys.modules` for the whole process: only the worker process may call it.
 
-Mistakes of tf2onnx 1.17.0 on its TFLite path, put right before it is used.
-
-Dense layers (`TflFullyConnectedOp.to_tf`): where the input has more than two dimensions and `keep_num_dims` is not set,
-tf2onnx flattens it and forgets the bias in doing so. It converts without a word and computes something else.
+**Patch** (`patch_tf2onnx`), of dense layers (`TflFullyConnectedOp.to_tf`): where the input has more than two dimensions
+and `keep_num_dims` is not set, tf2onnx flattens it and drops the bias in doing so. It converts without a message and
+computes something else.
 """
 
 from __future__ import annotations
@@ -55,11 +54,11 @@ class Missing(AttributeError):
 
 
 class _Module(ModuleType):
-    """A module that says what it lacks."""
+    """A module whose missing names raise `Missing`."""
 
     def __getattr__(self, name: str) -> Any:
         raise Missing(
-            f"tf2onnx asked for {self.__name__}.{name}, which the stand-in for TensorFlow does not provide: "
+            f"tf2onnx asked for {self.__name__}.{name}, which the stub for TensorFlow does not provide: "
             "this model needs the real one"
         )
 
@@ -142,7 +141,7 @@ class _NodeDef:
     """NodeDef: only Flex operators (TensorFlow inside TFLite) need it, and those are refused long before."""
 
     def __init__(self) -> None:
-        raise Missing("this model holds TensorFlow (Flex) operators: the stand-in for TensorFlow cannot read them")
+        raise Missing("this model holds TensorFlow (Flex) operators: the stub for TensorFlow cannot read them")
 
 
 class _Unused:
@@ -159,9 +158,9 @@ class _ApiDefMap:
 
 
 def install() -> None:
-    """Put the stand-in where `import tensorflow` finds it; a second call does nothing.
+    """Put the stub where `import tensorflow` finds it; a second call does nothing.
 
-    Also stands in for `requests` and `urllib3`: tf2onnx imports them for a function that downloads its test models,
+    Also replaces `requests` and `urllib3`: tf2onnx imports them for a function that downloads its test models,
     which costs a tenth of the worker's start and has no place in a converter.
 
     Raises:
@@ -200,7 +199,7 @@ def install() -> None:
 
 
 def is_installed() -> bool:
-    """Whether `import tensorflow` gives the stand-in in this process."""
+    """Whether `import tensorflow` gives the stub in this process."""
     return isinstance(sys.modules.get("tensorflow"), _Module)
 
 
@@ -223,11 +222,11 @@ def patch_tf2onnx() -> None:
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
 
     mapping = tfl_op.create_tfl_to_tf_mapping()
-    original, options = mapping[_DENSE]
+    original, settings = mapping[_DENSE]
     if getattr(original, "repaired", False):
         return
 
-    def dense(ctx: Any, node: Any, **words: Any) -> None:
+    def dense(ctx: Any, node: Any, **options: Any) -> None:
         """Flatten the input here, bias and all, so that tf2onnx has nothing left to flatten."""
         weights = ctx.get_shape(node.input[1])
         if node.attr["keep_num_dims"].i == 0 and ctx.get_rank(node.input[0]) != 2 and weights and weights[-1] > 0:
@@ -242,7 +241,7 @@ def patch_tf2onnx() -> None:
             )
             rows.skip_conversion = True
             ctx.replace_inputs(node, [rows.output[0], *node.input[1:]])
-        original(ctx, node, **words)
+        original(ctx, node, **options)
 
     dense.repaired = True  # type: ignore[attr-defined]
-    mapping[_DENSE] = (dense, options)
+    mapping[_DENSE] = (dense, settings)

@@ -1,26 +1,23 @@
-"""What the worker process runs: tf2onnx's TFLite path on one model, and the first look at what came out of it.
+"""What the worker process runs to make an asserted ONNX model with an NCHW input, of a flatbuffer or of an ONNX file.
 
-It does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs time
-without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24 optimiser
-runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that are not
-there, and writing the model to disk and reading it back. `tests/translate/test_stub.py` holds the graphs equal. Damaged
-models can crash or hang it: call it through `convert.isolation` only.
+Damaged models can crash or hang it: call it through `convert.isolation` only. The ONNX checker, shape inference and
+the opset converter are C++, too, that reads what was made from a foreign file.
 
-What must hold of tf2onnx's result, because tf2onnx says "Successfully converted" over anything.
+`translate` does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs
+time without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24
+optimiser runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that
+are not there, and writing the model to disk and reading it back. `tests/translate/test_stub.py` compares the graphs.
 
-It leaves operators it does not know in the graph under their TFLite or TensorFlow name, ignores an unknown
---inputs-as-nchw name, and keeps shapes that contradict the nodes. Runs in the worker process: the checker is C++ that
-reads what was made from a foreign file.
+tf2onnx logs "Successfully converted" over anything: it leaves operators it does not know in the graph under their
+TFLite or TensorFlow name, ignores an unknown --inputs-as-nchw name, and keeps shapes that contradict the nodes.
+`assert_translated` refuses all that.
 
-Gives the tensors of a flatbuffer names that differ, because tf2onnx tells tensors apart by name.
+tf2onnx tells tensors apart by name, TFLite by index: names may be missing or repeated (`lite/schema/schema.fbs`: "for
+debugging purposes"), and tf2onnx would then connect the wrong tensors without a message. `unique_names` renames the
+tensors of such a file.
 
-TFLite goes by index: names may be missing or repeated (`lite/schema/schema.fbs`: "for debugging purposes"), and tf2onnx
-would then wire the wrong tensors together without a word. A file with good names is left as it is.
-
-Takes an export that is ONNX already through the stage that others are translated in: NCHW input, batch 1, asserted.
-
-Runs in the worker process: the checker, shape inference and the opset converter are C++ that reads a foreign file. The
-graph itself is not touched, but for a Transpose behind an NHWC input (TensorRT deployments of Edge Impulse have one).
+`accept` brings an export that is ONNX already to NCHW input and batch 1. The graph itself is not touched, but for a
+Transpose behind an NHWC input (TensorRT deployments of Edge Impulse have one).
 """
 
 from __future__ import annotations
@@ -80,7 +77,7 @@ def translate(
         shape: of that input, as the flatbuffer has it: [1,H,W,C].
         outputs: how many outputs the flatbuffer has.
         opset: of the result.
-        tensorflow: use the installed TensorFlow instead of the stand-in.
+        tensorflow: use the installed TensorFlow instead of the stub.
 
     Raises:
         TranslationError: tf2onnx refused the model or what it made breaks a rule of `convert.translate.worker`.
@@ -116,7 +113,7 @@ def _choose(*, tensorflow: bool) -> None:
         tf2onnx_patches.install()
         return
     if tf2onnx_patches.is_installed():
-        raise RuntimeError("this worker already uses the stand-in for TensorFlow")
+        raise RuntimeError("this worker already uses the stub for TensorFlow")
     try:
         importlib.import_module("tensorflow")
     except ImportError as error:
@@ -466,7 +463,7 @@ def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
 
 
 def _transpose(proto: ModelProto, source: ValueInfoProto, nchw: tuple[int, ...]) -> None:
-    """Turn the input round, and put a Transpose behind it that gives its consumers what they had."""
+    """Make the input NCHW, and put a Transpose behind it so that its consumers get what they got."""
     inside = f"{source.name}__nhwc"
     for node in proto.graph.node:
         for number, name in enumerate(node.input):

@@ -1,26 +1,21 @@
-"""Runs the original `.tflite` in LiteRT, inside the isolated child, because a damaged model can crash the process.
+"""Runs models: the original in the isolated child, the ONNX model in ONNX Runtime, and optionally TensorRT-RTX.
 
-One thread and the default kernels (XNNPACK for what it knows), which is what Edge Impulse's Linux runtimes use: three
-times as fast as the built-in kernels, and the same bits each time on the same machine.
+The original runs in the child because a damaged model can crash the process: a `.tflite` in LiteRT, one that is ONNX
+itself, unchanged, in ONNX Runtime. LiteRT gets one thread and its default kernels (XNNPACK for what it knows), which is
+what Edge Impulse's Linux runtimes use: three times as fast as the built-in kernels, and the same bits each time on the
+same machine.
 
-ONNX Runtime, quiet and repeatable: one thread, no log lines, no telemetry.
+ONNX Runtime, too, gets one thread: the same bits each time, and the other cores are left to other conversions. At the
+sizes Edge Impulse trains for it costs little. It writes no log lines and sends no telemetry.
 
-One thread gives the same bits each time and leaves the other cores to other conversions; at the sizes Edge Impulse
-trains for it costs little.
-
-Runs an original that is ONNX itself, unchanged, in ONNX Runtime; in the isolated child, as LiteRT runs others.
-
-An optional gate: NVIDIA's own ONNX parser and engine builder, on the CPU.
-
-TensorRT-RTX (`pip install tensorrt-rtx`) needs neither GPU nor driver to parse and to build. It is not the TensorRT
-that nvinfer loads, so a pass is a good sign and no proof; what it refuses TensorRT refuses too. The network is prepared
-as nvinfer does it (docs/nvinfer.md, d): the batch dimension of the input is overwritten by -1, and the profile is
-min 1, opt = max = batch-size.
+TensorRT-RTX (`pip install tensorrt-rtx`) is NVIDIA's own ONNX parser and engine builder; to parse and to build it
+needs neither GPU nor driver. It is not the TensorRT that nvinfer loads, so a pass is a good sign and no proof; what it
+refuses TensorRT refuses too. The network is prepared as nvinfer does it: the batch dimension of the input is
+overwritten by -1, and the profile is min 1, opt = max = batch-size.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -36,7 +31,7 @@ from convert.onnx_header import read_header
 from convert.validate.inputs import as_edge_impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -86,7 +81,7 @@ def onnx_outputs(
     worker: Worker,
     timeout: float,
 ) -> list[NDArray[np.float32]]:
-    """What `convert.validate.runtimes.run_onnx_reference` returns, computed in `worker` in at most `timeout` seconds.
+    """What `run_onnx_reference` returns, computed in `worker` in at most `timeout` seconds.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
@@ -226,8 +221,22 @@ def load(model: bytes) -> Any:
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
-    with _silence():
-        import onnxruntime  # 20 MB; only this stage needs it
+    # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
+    # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
+    # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
+    # (Privacy.md in the wheel).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "onnxruntime" not in sys.modules:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
+                os.dup2(nowhere.fileno(), 2)
+            importlib.import_module("onnxruntime")
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+    import onnxruntime  # 20 MB; only this stage needs it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -263,29 +272,6 @@ def _reason(error: Exception) -> str:
     """One line, without the code in front: "[ONNXRuntimeError] : 1 : FAIL : ..."."""
     text = " ".join(str(error).split())
     return text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the import quiet and private.
-
-    While its library loads, ONNX Runtime looks for GPUs and on many machines (WSL2, Raspberry Pi, containers) writes a
-    warning straight to file descriptor 2, before any logging option can be set. Its recent Linux wheels
-    also hold a telemetry uploader that starts with the library, unless this variable is set (Privacy.md in the wheel).
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    if "onnxruntime" in sys.modules:
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def run_onnx_reference(
@@ -337,7 +323,7 @@ def available() -> bool:
 
 
 def require() -> None:
-    """Say so early when it is not.
+    """Check early that the package is installed.
 
     Raises:
         MissingDependencyError: tensorrt-rtx is not installed.
@@ -418,7 +404,7 @@ def _logger(trt: Any, messages: list[str]) -> Any:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, text: str) -> None:
-            """Keep it."""
+            """Add an error to the messages."""
             if severity in {trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR}:
                 messages.append(" ".join(text.split()))
 

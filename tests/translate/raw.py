@@ -1,4 +1,4 @@
-"""Run in a worker process by test_standin: tf2onnx's graph under canonical names, in several ways of getting it."""
+"""Run in a worker process by test_stub: tf2onnx's graph under canonical names, in several ways of getting it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
     """Every byte of the translation that does not depend on chance.
 
     Args:
-        tensorflow: the real one, not the stand-in.
+        tensorflow: the real one, not the stub.
         copying: let tf2onnx copy the graph before each optimiser, as it does itself.
     """
     worker._choose(tensorflow=tensorflow)
