@@ -36,7 +36,6 @@ __all__ = [
     "GraphEditor",
     "Shapes",
     "attribute",
-    "has_subgraphs",
     "infer",
     "load_model",
     "opset_of",
@@ -106,11 +105,6 @@ def set_attribute(node: NodeProto, name: str, value: Any) -> None:
     kept = [item for item in node.attribute if item.name != name]
     del node.attribute[:]
     node.attribute.extend([*kept, helper.make_attribute(name, value)])
-
-
-def has_subgraphs(node: NodeProto) -> bool:
-    """Whether it is a Loop, If or Scan."""
-    return any(item.HasField("g") or item.graphs for item in node.attribute)
 
 
 def shape_of(kind: TypeProto) -> tuple[int | None, ...] | None:
