@@ -86,7 +86,7 @@ class Adapt:
 
         Raises:
             TranslationError: the model cannot have a dynamic batch.
-            UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
+            UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
             InputError: the labels do not fit the outputs.
             PresetError: the image scaling does not fit the channels.
         """

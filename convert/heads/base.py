@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.findings import Finding
-    from convert.heads.decoding import Decoded, Network
+    from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.types import Export, Framing, Head, Limits
 
 __all__ = ["Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
@@ -88,7 +88,7 @@ class Options:
             the highest is.
         yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5; of that
             the graph then gives what the SDK reports.
-        framing: boxes are given in the picture of this larger network, of which the model sees a part.
+        framing: boxes are given in the picture of this larger network, of which the model gets a part.
     """
 
     fomo_merge: str = "none"
@@ -194,7 +194,7 @@ class HeadSpec:
         return Fit.ALSO if self.gives_grid and layer.is_grid else Fit.NO
 
     def classes(self, output: Sequence[int | None]) -> int | None:  # noqa: ARG002
-        """How many classes an output of this shape has, without background; None: the shape does not say."""
+        """How many classes an output of this shape has, without background; None: the shape does not show it."""
         return None
 
     # Converting
@@ -240,21 +240,25 @@ class HeadSpec:
         """The original's raw outputs in the layout of the shipped graph."""
         return list(raw)
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
+    def comparable(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]]
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
         """What parity compares of a detector: arrays of numbers from 0 to 1, and which are classes' [n, ..., C]."""
         raise NotImplementedError
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
         """What the raw outputs (here in the graph's layout) mean, beside what the graph gives."""
         raise NotImplementedError
 
     def prediction(
-        self, network: Network | None, raw: Sequence[NDArray[Any]]
+        self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The highest score of each class [n,C], and where the highest of all is.
 
         Args:
-            network: None for a classifier.
+            decoder: None for a classifier.
 
         Returns:
             The places are [n,4], left, top, right, bottom in shares of the model's picture; None for a classifier.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Decoded, Detections, Network
+    from convert.heads.decoding import Decoded, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export
 
@@ -100,19 +100,25 @@ class BoxTensors:
 class Boxes(HeadSpec):
     """A head whose graph ends in `OUTPUTS`."""
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[Float]) -> Detections:
         """What the raw outputs [n, ...] mean, by the reference, which shares nothing with the graph."""
         raise NotImplementedError
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
-        return self.read(network, raw).comparable()
+    def comparable(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]]
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
+        return self.read(decoder, raw).comparable()
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
-        return network.decoded(self.read(network, raw), shipped)
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
+        return decoder.decoded(self.read(decoder, raw), shipped)
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        assert network is not None
-        return self.read(network, raw).prediction()
+    def prediction(
+        self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        assert decoder is not None
+        return self.read(decoder, raw).prediction()
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import decoding  # brings numpy
@@ -142,7 +148,7 @@ class RowsHead(Boxes):
 
     raw: tuple[str, ...] = (RAW,)
     build: Callable[[GraphEnd, Rows], BoxTensors] | None = None
-    reference: Callable[[Network, Float], Detections] | None = None
+    reference: Callable[[ReferenceDecoder, Float], Detections] | None = None
     columns: str = ""
     others: int = 0
     unit: str = "relative"
@@ -225,9 +231,9 @@ class RowsHead(Boxes):
         head = Head(self.id, labels, score=score, coordinates=unit, overlap=overlap)
         return Fitted(end.finish(boxes, scores, classes, raw), head, OUTPUTS, findings, self.raw)
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[Float]) -> Detections:
         assert self.reference is not None  # a head that is refused gets no model
-        return self.reference(network, raw[0].transpose(0, 2, 1) if self.is_turned else raw[0])
+        return self.reference(decoder, raw[0].transpose(0, 2, 1) if self.is_turned else raw[0])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """YOLOv5's rows; of the others it is not known (`is_comparable`)."""
@@ -268,13 +274,13 @@ def _build_centres(end: GraphEnd, rows: Rows, first: int) -> BoxTensors:
     return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=end.swapped(size))
 
 
-def _read_centres(network: Network, rows: Float, first: int) -> Detections:
-    corners = network.around(rows[..., :2], rows[..., 2:4])
-    low, high = network.in_shares(corners)
+def _read_centres(decoder: ReferenceDecoder, rows: Float, first: int) -> Detections:
+    corners = decoder.around(rows[..., :2], rows[..., 2:4])
+    low, high = decoder.in_shares(corners)
     if first == 4:
-        return network.detections(low, high, rows[..., 4:])
-    found = network.detections(low, high, rows[..., 5:], rows[..., 4:5])
-    return replace(found, compared=network.compared(corners[0], rows[..., 2:4]))
+        return decoder.detections(low, high, rows[..., 4:])
+    found = decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
+    return replace(found, compared=decoder.compared(corners[0], rows[..., 2:4]))
 
 
 def _build_yolox(end: GraphEnd, rows: Rows) -> BoxTensors:
@@ -303,23 +309,23 @@ def _build_yolox(end: GraphEnd, rows: Rows) -> BoxTensors:
     return BoxTensors(low, high, classes, objectness, in_pixels=True)
 
 
-def _read_yolox(network: Network, rows: Float) -> Detections:
+def _read_yolox(decoder: ReferenceDecoder, rows: Float) -> Detections:
     """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
-    if network.head.coordinates != "cells":
-        return _read_centres(network, rows, 5)
+    if decoder.head.coordinates != "cells":
+        return _read_centres(decoder, rows, 5)
     import numpy as np
 
     cells = [
         (x, y, stride)
         for stride in (8, 16, 32)
-        for y in range(network.height // stride)
-        for x in range(network.width // stride)
+        for y in range(decoder.height // stride)
+        for x in range(decoder.width // stride)
     ]
     table = np.array(cells, np.float32)
     centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
     size = np.exp(rows[..., 2:4]) * table[:, 2:]
-    low, high = (corner / network.size for corner in network.around(centre, size))
-    return network.detections(low, high, rows[..., 5:], rows[..., 4:5])
+    low, high = (corner / decoder.size for corner in decoder.around(centre, size))
+    return decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
 
 
 # Rows of left, top, right, bottom, classes (YOLO-Pro)
@@ -330,8 +336,8 @@ def _build_corners(end: GraphEnd, rows: Rows) -> BoxTensors:
     return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns))
 
 
-def _read_corners(network: Network, rows: Float) -> Detections:
-    return network.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
+def _read_corners(decoder: ReferenceDecoder, rows: Float) -> Detections:
+    return decoder.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
 
 
 # TAO's RetinaNet and SSD: background, classes, then, counted from the end, offsets, the anchor's corners, variances
@@ -350,7 +356,7 @@ def _build_anchored(end: GraphEnd, rows: Rows) -> BoxTensors:
     return BoxTensors(low, high, end.part(rows.name, 2, 1, rows.columns - 12))
 
 
-def _read_anchored(network: Network, rows: Float) -> Detections:
+def _read_anchored(decoder: ReferenceDecoder, rows: Float) -> Detections:
     """The last twelve columns are cx cy w h, the anchor's corners, four variances."""
     import numpy as np
 
@@ -360,7 +366,7 @@ def _read_anchored(network: Network, rows: Float) -> Detections:
     anchor, middle = stop - begin, (stop + begin) * np.float32(0.5)
     centre = prediction[..., :2] * variance[..., :2] * anchor + middle
     size = np.exp(prediction[..., 2:] * variance[..., 2:]) * anchor
-    return network.detections(*network.around(centre, size), rows[..., 1:-12])
+    return decoder.detections(*decoder.around(centre, size), rows[..., 1:-12])
 
 
 # TAO's YOLOv3 and YOLOv4: five (y, x) pairs, then objectness and classes before their sigmoid
@@ -378,7 +384,7 @@ def _build_tao_yolo(end: GraphEnd, rows: Rows, largest_log: float | None = None)
     return BoxTensors(low, high, classes, objectness, are_logits=True)
 
 
-def _read_tao_yolo(network: Network, rows: Float, *, is_clamped: bool = False) -> Detections:
+def _read_tao_yolo(decoder: ReferenceDecoder, rows: Float, *, is_clamped: bool = False) -> Detections:
     """cy cx ph pw step_y step_x, then predictions y x h w; YOLOv4 limits the size to e^8 anchors."""
     import numpy as np
 
@@ -386,9 +392,9 @@ def _read_tao_yolo(network: Network, rows: Float, *, is_clamped: bool = False) -
     place, anchor, step, offset, log_size = (flipped[..., number, :] for number in range(5))
     if is_clamped:
         log_size = np.minimum(log_size, np.float32(8))
-    centre = place + network.sigmoid(offset) * step
-    low, high = network.around(centre, np.exp(log_size) * anchor)
-    found = network.detections(low, high, network.sigmoid(rows[..., 11:]), network.sigmoid(rows[..., 10:11]))
+    centre = place + decoder.sigmoid(offset) * step
+    low, high = decoder.around(centre, np.exp(log_size) * anchor)
+    found = decoder.detections(low, high, decoder.sigmoid(rows[..., 11:]), decoder.sigmoid(rows[..., 10:11]))
     # Far out the sigmoid is 1 for several classes; which is best shows before it.
     return replace(found, labels=rows[..., 11:].argmax(axis=2).astype(np.float32))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.graph import GraphEditor
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import ReferenceDecoder
     from convert.types import Export
 
 __all__ = ["CLASSIFIER"]
@@ -101,7 +101,7 @@ class _Classifier(HeadSpec):
             editor.store()
         return Fitted(model, Head(self.id, labels), (_OUTPUT,), findings)
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
+    def prediction(self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
         return raw[0].reshape(len(raw[0]), -1), None
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What a detector's outputs mean, in NumPy on float32, in two independent parts.
 
-**Reference decoders** (`Network`, `Detections`): for the comparison with the graph only. The ends of graphs are built
-from ONNX operators; the references, `read` of each head and what they share here, are written from the sources (Edge
-Impulse's SDK and TFLite's post-processing operator), and share nothing with the graph: the shipped model must give what
-they give on the same raw outputs.
+**Reference decoders** (`ReferenceDecoder`, `Detections`): for the comparison with the graph only. The ends of graphs are
+built from ONNX operators; the references, `read` of each head and what they share here, are written from the sources
+(Edge Impulse's SDK and TFLite's post-processing operator), and share nothing with the graph: the shipped model must
+give what they give on the same raw outputs.
 
 **Edge Impulse's own decoding** (from `Box` on): how its C++ SDK turns a model's outputs into results
 (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the threshold, merged with the ones of
@@ -38,7 +38,7 @@ __all__ = [
     "Box",
     "Decoded",
     "Detections",
-    "Network",
+    "ReferenceDecoder",
     "answer",
     "best",
     "boxes",
@@ -85,8 +85,8 @@ class Anchors:
 
 
 @dataclass(frozen=True)
-class Network:
-    """What decides the arithmetic.
+class ReferenceDecoder:
+    """What heads' references share, and what their arithmetic depends on.
 
     Attributes:
         head: what the outputs mean.
@@ -203,7 +203,7 @@ class Detections:
         boxes: [n,A,4], top, left, bottom, right in shares of the picture.
         scores: [n,A], what is reported.
         labels: [n,A], the best class.
-        of_classes: [n,A,C], what the network says of each class, 0..1.
+        of_classes: [n,A,C], the network's score of each class, 0..1.
         objectness: [n,A,1]; None where there is none.
         compared: [n,A,4], top, left, bottom, right in pixels of the original's picture, as Edge Impulse's SDK
             compares and reports them; None where it does not score by objectness.
@@ -219,7 +219,7 @@ class Detections:
     def comparable(self) -> tuple[list[NDArray[Any]], list[bool]]:
         """What parity compares, and which of it are classes'.
 
-        What the network says of each class and of there being an object, and its boxes, decoded, in shares of the
+        The network's scores of each class and of there being an object, and its boxes, decoded, in shares of the
         picture and clipped to it. Decoding has no steps; before it numbers have units of all kinds, and a box may be
         nine pictures wide, where LiteRT's own kernels differ by 1.7e-4 (yolov5-160x160x3-f16 on white) or more (1e-3
         in the codes of ssd-320x320x3-int8).
@@ -366,14 +366,14 @@ def _merged_late(found: list[_Cells]) -> list[_Cells]:
 
 
 def _dropped_late(found: list[_Cells]) -> list[_Cells]:
-    """The SDK's second look: a later box that touches an earlier one is left out; the earlier is already written."""
-    seen: list[_Cells] = []
+    """As the SDK's second pass: a later box that touches an earlier one is dropped; the earlier is already written."""
+    earlier: list[_Cells] = []
     kept: list[_Cells] = []
     for box in found:
-        home = next((other for other in seen if other.label == box.label and other.touches(box)), None)
+        home = next((other for other in earlier if other.label == box.label and other.touches(box)), None)
         if home is None:
             kept.append(_Cells(box.label, box.left, box.top, box.right, box.bottom, box.value))
-            seen.append(box)
+            earlier.append(box)
         else:
             home.take(box, as_sdk=True)
     return kept

@@ -5,7 +5,7 @@ The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in De
 
     left = centre - 35*b0, top = centre - 35*b1, right = centre + 35*b2, bottom = centre + 35*b3
 
-and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
+and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that hold where each
 cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
 early, because float rounding decides whether an edge *at* the end is behind it. Where the model gets only a part of a
 frame (`convert.types`), size and s are the frame's, and the cells cover that part.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Decoded, Network
+    from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export, Framing
 
@@ -105,24 +105,34 @@ class _Fomo(HeadSpec):
     def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [values.transpose(0, 3, 1, 2) for values in raw]
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:  # noqa: ARG002
+    def comparable(
+        self,
+        decoder: ReferenceDecoder,  # noqa: ARG002
+        raw: Sequence[NDArray[Any]],
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
         return list(raw), [True]
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
         import numpy as np
 
         from convert.heads.decoding import Decoded
 
         (maps,), (cover, boxes) = raw, shipped
-        wanted = heat(maps, network.head.merge)
-        places, middle = cells(network, *maps.shape[2:]), centres(network, *maps.shape[2:])
+        wanted = heat(maps, decoder.head.merge)
+        places, middle = cells(decoder, *maps.shape[2:]), centres(decoder, *maps.shape[2:])
         # as the parser reads them: back from the centre, or on from it
         unit = np.float32(35)  # pixels that the parser measures boxes in; not the graph's constant: it could be wrong
         numbers = boxes.reshape(len(boxes), -1, 4, *maps.shape[2:])
         edges = np.concatenate([middle - numbers[:, :, :2] * unit, middle + numbers[:, :, 2:] * unit], axis=2)
         return Decoded([wanted, np.broadcast_to(places / unit, edges.shape)], [cover, edges / unit])
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ARG002
+    def prediction(
+        self,
+        decoder: ReferenceDecoder | None,  # noqa: ARG002
+        raw: Sequence[NDArray[Any]],
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         import numpy as np
 
         scores = raw[0][..., 1:]
@@ -214,7 +224,7 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, .
 def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int, width: int) -> bool:
     """Whether the output is [1,h,w,K]: that of a flatbuffer always is, that of an ONNX model need not be.
 
-    A grid has the picture's proportions and is coarser; where both readings have, softmax tells, which works along K.
+    A grid has the picture's proportions and is coarser; where both readings fit, the softmax, along K, decides.
     """
 
     from convert.graph.graph import attribute
@@ -270,30 +280,30 @@ def heat(raw: NDArray[np.float32], merge: str | None) -> NDArray[np.float32]:
     return np.where(keep, cover, np.float32(0))
 
 
-def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
+def cells(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.float64]:
     """Left, top, right and bottom edge of every cell in pixels, [1,1,4,rows,columns].
 
     The last column and row end 0.01 before nvinfer's picture does, where it would cut off a whole pixel.
     """
     import numpy as np
 
-    x, y = (network.framing.left, network.framing.top) if network.framing else (0, 0)
+    x, y = (decoder.framing.left, decoder.framing.top) if decoder.framing else (0, 0)
     upright, level = (np.arange(count + 1) / count for count in (columns, rows))
-    upright, level = x + network.width * upright, y + network.height * level
+    upright, level = x + decoder.width * upright, y + decoder.height * level
     left, top = upright[:-1], level[:-1]
-    right, bottom = np.minimum(upright[1:], network.whole[0] - 0.01), np.minimum(level[1:], network.whole[1] - 0.01)
+    right, bottom = np.minimum(upright[1:], decoder.whole[0] - 0.01), np.minimum(level[1:], decoder.whole[1] - 0.01)
     across, down = np.ones((rows, 1)), np.ones((1, columns))
     edges = [left * across, top[:, None] * down, right * across, bottom[:, None] * down]
     return np.stack(edges)[None, None]
 
 
-def centres(network: Network, rows: int, columns: int) -> NDArray[np.float32]:
+def centres(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.float32]:
     """What DetectNet's parser takes for the middle of every cell, (x, y) in pixels, [1,1,2,rows,columns].
 
     Its stride is rounded up, so these are off where the grid does not divide the picture.
     """
     import numpy as np
 
-    x = np.arange(columns) * math.ceil(network.whole[0] / columns) + 0.5
-    y = np.arange(rows) * math.ceil(network.whole[1] / rows) + 0.5
+    x = np.arange(columns) * math.ceil(decoder.whole[0] / columns) + 0.5
+    y = np.arange(rows) * math.ceil(decoder.whole[1] / rows) + 0.5
     return np.stack(np.meshgrid(x, y)).astype(np.float32)[None, None]

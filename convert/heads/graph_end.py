@@ -1,4 +1,4 @@
-"""Builds the end of a detector's graph: what makes of the network's raw outputs the tensors a stock parser reads.
+"""Builds the end of a detector's graph: nodes that turn the network's raw outputs into what a stock parser reads.
 
 Only operators that TensorRT has had since 7 (for the suppression below 8.2), each on float32. Matrices are multiplied
 only of zeros and ones: TensorRT does that in TF32 by default, whose ten bits of mantissa would move a box by a pixel.
@@ -8,8 +8,8 @@ Suppression of boxes over all classes, as Edge Impulse's SDK does it
 best score first; one whose intersection over union with a box that was kept is the threshold *or more* goes, whatever
 the classes. Boxes are compared, and reported, in pixels of the model's picture: the left and top edge not below 0, then
 these, width and height cut to whole pixels. So a box that reaches over the left or top edge ends too far right or down,
-by as much as was cut off: the SDK's fault, repeated here, where what the SDK says is asked for. A box without area
-overlaps nothing.
+by as much as was cut off: the SDK's fault, repeated here, because the SDK's own results are asked for. A box without
+area overlaps nothing.
 
 The graph has no loop and no NonMaxSuppression, whose outputs have as many rows as there are objects, which nvinfer
 cannot read. The `CANDIDATES` best rows are picked (TopK), and what is kept is the fixed point of
@@ -153,7 +153,7 @@ class GraphEnd:
         """The model, which has these outputs and no others."""
         model = self.editor.model
         del model.graph.output[:]
-        # infer() walks what the outputs need
+        # infer() covers what the outputs need
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
         shapes = infer(self.editor)
         for value in model.graph.output:
@@ -205,7 +205,7 @@ def best_rows(end: GraphEnd, rows: Rows, column: int) -> Rows:
     """The `CANDIDATES` rows with the highest number in `column`, highest first; of equal ones the first first.
 
     Raises:
-        UnsupportedModelError: the opset cannot say that.
+        UnsupportedModelError: the opset lacks the operators.
     """
     if end.opset < _OLDEST:
         raise UnsupportedModelError(
@@ -281,9 +281,9 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
     """The model's one output where every layer with weights gives 0.
 
     YOLO exports differ in the unit of their rows and nothing records it: TensorFlow's give shares of the picture,
-    PyTorch's ONNX pixels, and some leave the decoding to the reader. With every convolution at 0 the network says
-    nothing, and what is left are the places of its cells: evenly spread over the picture, in the unit of the rows. No
-    picture and no runtime is needed.
+    PyTorch's ONNX pixels, and some leave the decoding to the reader. With every convolution at 0 the picture
+    has no effect, and what is left are the places of the cells: evenly spread over the picture, in the unit of the
+    rows. No picture and no runtime is needed.
 
     Raises:
         UnsupportedModelError: the output does not come from such layers.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import ReferenceDecoder
     from convert.types import Export, Framing, Stage
 
 
@@ -211,7 +211,7 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, network, original, predictions
+        from convert.validate.comparison import agreement, original, predictions, reference_decoder
 
         export, framing = adapted.export, adapted.preprocessing.framing
         _, height, width, _ = export.facts.input.shape
@@ -226,9 +226,9 @@ class WithFraming:
             high, wide = frame.shape[:2]
             places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
         task = adapted.head.task
-        means = network(adapted, worker, self.timeout) if head(task).detects else None
+        decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
         trained, plain = (
-            predictions(task, means, original(export, np.stack(pictures), worker, self.timeout))
+            predictions(task, decoder, original(export, np.stack(pictures), worker, self.timeout))
             for pictures in (cropped, squashed)
         )
         trained = trained.placed(np.array(places))
@@ -236,7 +236,7 @@ class WithFraming:
         if framing is not None:
             whole = framing.network
             place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
-            crop = agreement(trained, predictions(task, means, shipped(adapted, shown, means)).placed(place))
+            crop = agreement(trained, predictions(task, decoder, shipped(adapted, shown, decoder)).placed(place))
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
@@ -274,11 +274,13 @@ def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bo
     return picture
 
 
-def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Network | None) -> list[NDArray[Any]]:
+def shipped(
+    adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], decoder: ReferenceDecoder | None
+) -> list[NDArray[Any]]:
     """Outputs [n, ...] of the shipped model for `pictures` [H,W,C] of its size; of a detector the raw ones.
 
     Args:
-        network: of a detector, whose outputs are returned in the original's layout; None of a classifier.
+        decoder: of a detector, whose outputs are returned in the original's layout; None of a classifier.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -289,10 +291,10 @@ def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Ne
     from convert.validate.comparison import with_raw
     from convert.validate.inputs import as_nvinfer
 
-    session = runtimes.load(adapted.onnx.data if network is None else with_raw(adapted.onnx.data))
+    session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
     rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
     outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    return outputs if network is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
+    return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 
 def _findings(effect: FrameEffect) -> tuple[Finding, ...]:

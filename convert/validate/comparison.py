@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
     from convert.types import Adapted, Export
 
@@ -50,10 +50,10 @@ __all__ = [
     "agreement",
     "align",
     "measure",
-    "network",
     "original",
     "predictions",
     "raw_names",
+    "reference_decoder",
     "with_raw",
 ]
 
@@ -225,7 +225,7 @@ def with_raw(model: bytes) -> bytes:
 class Decoding:
     """What is known after any number of inputs."""
 
-    network: Network
+    decoder: ReferenceDecoder
     difference: float = field(default=0.0, init=False)
     _where: str = field(default="", init=False)
     _labels: int = field(default=0, init=False)
@@ -234,7 +234,7 @@ class Decoding:
     def add(self, names: Sequence[str], raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> None:
         """The outputs [n, ...] of one model for the n inputs called `names`: `raw` ones and those `shipped`."""
         with np.errstate(over="ignore", invalid="ignore"):  # infinite raw outputs are parity's to find
-            decoded = head(self.network.head.task).decoded(self.network, raw, shipped)
+            decoded = head(self.decoder.head.task).decoded(self.decoder, raw, shipped)
             self._labels += decoded.labels
             self._middles += decoded.middles
             for left, right in zip(decoded.wanted, decoded.found, strict=True):
@@ -295,7 +295,7 @@ class Comparison:
         self.decoding: Decoding | None = None
         if raw_names(adapted.onnx.data):
             self._session = runtimes.load(with_raw(adapted.onnx.data))
-            self.decoding = Decoding(network(adapted, worker, timeout))
+            self.decoding = Decoding(reference_decoder(adapted, worker, timeout))
         if adapted.head.overlap is not None:
             self.session = self._session
 
@@ -325,8 +325,8 @@ class Comparison:
             self.decoding.add(names, raw, shipped)
             spec = head(self._adapted.head.task)
             with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-                reference, self.tally.ranked = spec.comparable(self.decoding.network, wanted)
-                candidate, _ = spec.comparable(self.decoding.network, spec.as_original(raw))
+                reference, self.tally.ranked = spec.comparable(self.decoding.decoder, wanted)
+                candidate, _ = spec.comparable(self.decoding.decoder, spec.as_original(raw))
             self.tally.add(names, reference, candidate)
         if self.first is None:
             few = slice(self._first_size)
@@ -358,13 +358,13 @@ def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeou
     return runtimes.outputs(export.model, pictures, scaling, worker, timeout)
 
 
-def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
-    """What the meaning of a detector's raw outputs depends on.
+def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
+    """The reference decoder of a detector's raw outputs.
 
     Raises:
         ValidationError: the anchors of an SSD cannot be read.
     """
-    from convert.heads.decoding import Network  # a classifier does without
+    from convert.heads.decoding import ReferenceDecoder  # a classifier does without
 
     _, _, height, width = adapted.onnx.input.shape
     framing = adapted.preprocessing.framing
@@ -375,7 +375,7 @@ def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
     anchors = None
     if head(adapted.head.task).is_cut:
         anchors = runtimes.anchors(adapted.export.model, worker, timeout)
-    return Network(adapted.head, width, height, anchors, framing)
+    return ReferenceDecoder(adapted.head, width, height, anchors, framing)
 
 
 def measure(
@@ -392,7 +392,7 @@ def measure(
         values: float32 [k,C,H,W]; repeated from the start where a batch needs more.
         alone: every output for `values` run one at a time, [k, ...].
         sizes: how many at a time.
-        decoded: gets the outputs of each batch, judges some itself, and says how many at the front these were: of
+        decoded: gets the outputs of each batch, judges some itself, and returns how many of the first these were: of
             candidates in the order of their scores the last bit of a float decides which comes first.
 
     Returns:
@@ -463,14 +463,14 @@ class Predictions:
         return Predictions(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
 
 
-def predictions(task: str, network: Network | None, raw: Sequence[NDArray[Any]]) -> Predictions:
+def predictions(task: str, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> Predictions:
     """The predictions of (raw) outputs [n, ...] in the original's layout, that is with heat maps NHWC.
 
     Args:
-        network: what a detector's mean; None for a classifier.
+        decoder: of a detector; None for a classifier.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-        scores, boxes = head(task).prediction(network, raw)
+        scores, boxes = head(task).prediction(decoder, raw)
     return Predictions(scores, scores.argmax(axis=1), boxes)
 
 

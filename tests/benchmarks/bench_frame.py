@@ -22,7 +22,7 @@ from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Agreement, ResizeMode, centre_crop, parse_frame
 from convert.validate import scaled, shipped
-from convert.validate.comparison import Predictions, agreement, network, original, predictions
+from convert.validate.comparison import Predictions, agreement, original, predictions, reference_decoder
 from convert.validate.inputs import image_like
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
@@ -51,7 +51,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     adapted = _adapted(path, worker)
     framing = adapted.preprocessing.framing
     assert framing is not None
-    means = None if adapted.head.task == "classifier" else network(adapted, worker, 600)
+    means = None if adapted.head.task == "classifier" else reference_decoder(adapted, worker, 600)
     channels = adapted.export.facts.input.shape[-1] or 3
     frames = image_like(count, FRAME.height, FRAME.width, channels)
     wide, high = framing.model

@@ -196,7 +196,7 @@ def test_the_order_of_equally_good_objects_is_no_difference() -> None:
     rows = np.random.default_rng(0).random((1, 30, 6)).astype(np.float32)
     rows[..., 5] = np.arange(30) % 3
     head = synthetic.adapt(model := end_to_end(), export_of(model), Options()).head
-    network = decoding.Network(head, SIZE[1], SIZE[0])
+    network = decoding.ReferenceDecoder(head, SIZE[1], SIZE[0])
     one, other = (END_TO_END.comparable(network, [each])[0] for each in (rows, rows[:, ::-1]))
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.heads.decoding import Network
+from convert.heads.decoding import ReferenceDecoder
 from convert.types import Head
 from convert.validate.comparison import Predictions, agreement, predictions
 
@@ -22,7 +22,7 @@ def test_fomo_means_a_cell_and_its_neighbours() -> None:
     heat = np.zeros((1, 4, 8, 3), np.float32)
     heat[0, 1, 6] = (0.1, 0.3, 0.6)
     heat[0, 3, 0] = (0.5, 0.5, 0.0)
-    found = predictions("fomo", Network(Head("fomo", ("a", "b"), merge="none"), 64, 32), [heat])
+    found = predictions("fomo", ReferenceDecoder(Head("fomo", ("a", "b"), merge="none"), 64, 32), [heat])
     np.testing.assert_allclose(found.scores, [[0.5, 0.6]])
     assert found.boxes is not None
     np.testing.assert_allclose(found.boxes, [[5 / 8, 0, 1, 3 / 4]])
@@ -32,7 +32,7 @@ def test_fomo_means_a_cell_and_its_neighbours() -> None:
 def test_a_yolo() -> None:
     rows = np.array([[[0.5, 0.5, 0.2, 0.4, 0.9, 0.1, 0.8], [0.1, 0.1, 0.2, 0.2, 0.3, 0.9, 0.1]]], np.float32)
     head = Head("yolov5", ("a", "b"), score="product", coordinates="relative")
-    found = predictions("yolov5", Network(head, 64, 32), [rows])
+    found = predictions("yolov5", ReferenceDecoder(head, 64, 32), [rows])
     np.testing.assert_allclose(found.scores, [[0.27, 0.72]], atol=1e-6)
     assert found.boxes is not None
     np.testing.assert_allclose(found.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)
