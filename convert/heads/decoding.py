@@ -1,6 +1,6 @@
 """What a detector's outputs mean, in NumPy on float32, in two independent parts.
 
-**Reference decoders** (`ReferenceDecoder`, `Detections`): for the comparison with the graph only. The ends of graphs are
+**Reference decoders** (`ReferenceDecoder`, `Detections`), for the comparison with the graph only. Ends of graphs are
 built from ONNX operators; the references, `read` of each head and what they share here, are written from the sources
 (Edge Impulse's SDK and TFLite's post-processing operator), and share nothing with the graph: the shipped model must
 give what they give on the same raw outputs.
