@@ -16,8 +16,8 @@ computes something else.
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import Any, ClassVar
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -63,31 +63,12 @@ class _Module(ModuleType):
         )
 
 
-class _Dimension:
-    """TensorShapeProto.Dim."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-
-class _Dimensions(list[_Dimension]):
+class _Dimensions(list[SimpleNamespace]):
     """A repeated TensorShapeProto.Dim."""
 
-    def add(self) -> _Dimension:
-        dimension = _Dimension()
-        self.append(dimension)
-        return dimension
-
-
-class _Shape:
-    """TensorShapeProto."""
-
-    __slots__ = ("dim",)
-
-    def __init__(self) -> None:
-        self.dim = _Dimensions()
+    def add(self) -> SimpleNamespace:
+        self.append(SimpleNamespace(size=0))
+        return self[-1]
 
 
 class TensorProto:
@@ -98,7 +79,7 @@ class TensorProto:
     def __init__(self) -> None:
         self.dtype = 0
         self.tensor_content = b""
-        self.tensor_shape = _Shape()
+        self.tensor_shape = SimpleNamespace(dim=_Dimensions())
 
 
 def make_ndarray(tensor: TensorProto) -> np.ndarray[Any, Any]:
@@ -147,10 +128,8 @@ class _NodeDef:
 class _Unused:
     """A name that tf2onnx imports but that the TFLite path never calls."""
 
-    used_by: ClassVar[str] = "tf2onnx's TensorFlow.js and download code"
-
     def __init__(self, *_arguments: Any, **_options: Any) -> None:
-        raise Missing(f"only {self.used_by} needs this")
+        raise Missing("only tf2onnx's TensorFlow.js and download code needs this")
 
 
 class _ApiDefMap:
@@ -184,8 +163,6 @@ def install() -> None:
         "tensorflow.python.framework.c_api_util": {"ApiDefMap": _ApiDefMap},
         "tensorflow.python.framework.tensor_util": {"MakeNdarray": make_ndarray},
     }
-    for name, names in ours.items():
-        _add(name, names)
     unused: dict[str, dict[str, Any]] = {
         "requests": {},
         "requests.adapters": {"HTTPAdapter": _Unused},
@@ -193,25 +170,19 @@ def install() -> None:
         "urllib3.util": {},
         "urllib3.util.retry": {"Retry": _Unused},
     }
-    for name, names in unused.items():
-        if name not in sys.modules:
-            _add(name, names)
+    for name, names in (ours | {name: names for name, names in unused.items() if name not in sys.modules}).items():
+        module = _Module(name)
+        # Each may be a package: `from a.b import c` then asks for an attribute.
+        vars(module).update(names, __path__=[])
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, module)
 
 
 def is_installed() -> bool:
     """Whether `import tensorflow` gives the stub in this process."""
     return isinstance(sys.modules.get("tensorflow"), _Module)
-
-
-def _add(name: str, names: dict[str, Any]) -> None:
-    module = _Module(name)
-    vars(module).update(
-        names, __path__=[]
-    )  # every one may be a package: `from a.b import c` then asks for an attribute
-    sys.modules[name] = module
-    parent, _, child = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], child, module)
 
 
 _DENSE = "TFL_FULLY_CONNECTED"

@@ -69,29 +69,25 @@ def image_like(count: int, height: int, width: int, channels: int) -> Iterator[P
 
 
 def _edges(height: int, width: int, channels: int) -> list[tuple[str, Picture]]:
-    black = np.zeros((height, width, channels), np.uint8)
     rows, columns = np.mgrid[:height, :width]
-    pixel = black.copy()
-    pixel[height // 2, width // 2] = 255
-    edges = [
-        ("black", black),
-        ("white", black + np.uint8(255)),
-        ("checker", _spread((rows + columns) % 2, channels)),
-        ("single bright pixel", pixel),
-    ]
-    if channels == 1:
-        half = _spread(columns < width // 2, channels)
-        return [*edges, ("stripes", _spread(rows // 2 % 2, channels)), ("half", half), ("other half", 255 - half)]
-    for channel in range(channels):
-        only = black.copy()
-        only[..., channel] = 255
-        edges.append((f"channel {channel} alone", only))
-    return [*edges, ("stripes", _spread(rows // 2 % 2, channels))]
-
-
-def _spread(mask: NDArray[np.generic], channels: int) -> Picture:
-    """0 and 1 as black and white, in every channel."""
-    return np.repeat(mask.astype(np.uint8)[..., np.newaxis] * np.uint8(255), channels, axis=2)
+    left = columns < width // 2
+    middle = (rows == height // 2) & (columns == width // 2)
+    grey = {
+        "black": rows < 0, "white": rows >= 0, "checker": (rows + columns) % 2, "single bright pixel": middle,
+        "stripes": rows // 2 % 2, "half": left, "other half": ~left,
+    }  # fmt: skip
+    edges = {
+        name: np.repeat(mask.astype(np.uint8)[..., np.newaxis] * np.uint8(255), channels, axis=2)
+        for name, mask in grey.items()
+    }
+    if channels > 1:
+        del edges["half"], edges["other half"]
+        stripes = edges.pop("stripes")
+        for channel in range(channels):
+            edges[f"channel {channel} alone"] = edges["black"].copy()
+            edges[f"channel {channel} alone"][..., channel] = 255
+        edges["stripes"] = stripes
+    return list(edges.items())
 
 
 def _field(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:

@@ -168,17 +168,13 @@ def run_tflite(
                 row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
-    return [_stack(row) for row in rows]
+    # Outputs carry a batch dimension of 1, or none.
+    return [np.concatenate(row) if row[0].shape[:1] == (1,) else np.stack(row) for row in rows]
 
 
 def _refused(error: Exception) -> ValidationError:
     reason = " ".join(str(error).split())
     return ValidationError(f"LiteRT cannot run the original model: {reason}", hint=_DAMAGED)
-
-
-def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One array [n, ...] from outputs that carry a batch dimension of 1, or none."""
-    return np.concatenate(rows) if rows[0].ndim and rows[0].shape[0] == 1 else np.stack(rows)
 
 
 def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
@@ -301,15 +297,11 @@ def run_onnx_reference(
         )
     rows = [run_onnx(session, np.ascontiguousarray(values[n : n + 1])) for n in range(len(values))]
     outputs = [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*rows, strict=True)]
-    return [_rows(output, shape) for output, shape in zip(outputs, shapes, strict=True)]
-
-
-def _rows(output: NDArray[np.float32], shape: tuple[int | None, ...]) -> NDArray[np.float32]:
-    """A grid [n,K,h,w] as [n,h,w,K], where that is the shape."""
-    if output.ndim != 4 or output.shape[1:] == shape[1:]:
-        return output
-    turned = output.transpose(0, 2, 3, 1)
-    return turned if turned.shape[1:] == shape[1:] else output
+    for number, (output, shape) in enumerate(zip(outputs, shapes, strict=True)):
+        if output.ndim == 4 and output.shape[1:] != shape[1:]:
+            grid = output.transpose(0, 2, 3, 1)  # [n,K,h,w] as [n,h,w,K], where that is the shape
+            outputs[number] = grid if grid.shape[1:] == shape[1:] else output
+    return outputs
 
 
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # the second is what early releases installed alone
@@ -363,7 +355,11 @@ def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, tim
 
 def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
     """`build`, in the child."""
-    trt = _import()
+    name = next(name for name in _MODULES if find_spec(name))
+    try:
+        trt = importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
     messages: list[str] = []
     logger = _logger(trt, messages)
     builder = trt.Builder(logger)
@@ -384,14 +380,6 @@ def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
         reason = "; ".join(dict.fromkeys(messages)) or "no reason given"
         raise ValidationError(f"TensorRT cannot build an engine for batches of 1 to {batch_size}: {reason}")
     return f"tensorrt-rtx {trt.__version__}: parsed and built, profile 1/{batch_size}/{batch_size}"
-
-
-def _import() -> Any:
-    name = next(name for name in _MODULES if find_spec(name))
-    try:
-        return importlib.import_module(name)
-    except (ImportError, OSError) as error:
-        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
 
 
 def _logger(trt: Any, messages: list[str]) -> Any:
