@@ -153,7 +153,7 @@ class HeadSpec:
        Import numpy and onnx inside these functions: recognising a head does without.
     2. Write its preset `configs/heads/<id>.toml`: which parser reads the outputs, and the thresholds.
     3. Enter it in `convert.heads.HEADS`. Everything else asks the registry, `--task` and the reports included.
-    4. Write tests in `tests/heads`: a small model that ends as the head's do, against a second decoding of it.
+    4. Write tests in `tests/heads`: a small model that ends as the head's do, compared with a second decoding of it.
 
     Attributes:
         id: the task as reports, `--task` and `configs/heads/<id>.toml` have it.

@@ -321,7 +321,7 @@ def require() -> None:
         MissingDependencyError: tensorrt-rtx is not installed.
     """
     if not available():
-        raise MissingDependencyError("the TensorRT gate needs the package tensorrt-rtx", hint=_HINT)
+        raise MissingDependencyError("the check with TensorRT needs the package tensorrt-rtx", hint=_HINT)
 
 
 def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, timeout: float = 300.0) -> str:
