@@ -1,21 +1,21 @@
 """Stage 3: tf2onnx's graph becomes the model that is shipped.
 
-All passes in their order, and what must hold of the model at the end.
+`Adapt` runs all passes in their order. After each one the ONNX checker reads the model, so that a pass that breaks it
+is found where it was made.
 
-After each pass the ONNX checker reads the model: a pass that breaks it is a bug of ours, found where it was made.
+The model's bytes depend on nothing but what it computes. tf2onnx numbers tensors by a process-wide counter and iterates
+over sets, so its bytes differ from run to run; TFLite names hold `;` and `:`, which break nvinfer's key files.
+`canonical` orders nodes depth first from the outputs and names tensors by their place in that order; nothing of the
+container, the labels, the project or the time goes in.
 
-Makes the model's bytes depend on nothing but what it computes: order, names, storage, header.
-
-tf2onnx numbers tensors by a process-wide counter and iterates over sets, so its bytes differ from run to run; TFLite
-names hold `;` and `:`, which break nvinfer's key files. Here nodes come depth first from the outputs, tensors are
-called after their place in that order, and nothing of the container, the labels, the project or the time goes in.
-
-An ONNX file as the artifacts have it: what the commands for single stages start from.
+`read_onnx`, `recorded` and `read_head` read an ONNX file that an earlier stage wrote, for commands of single stages.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import onnx
@@ -27,7 +27,7 @@ from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
 from convert.graph.findings import TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature
-from convert.graph.preprocessing import Crop, Scale, preprocessing
+from convert.graph.preprocessing import crop, preprocessing, scale
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
@@ -36,16 +36,16 @@ from convert.report import OnnxMetadata
 from convert.types import INPUT_NAME, TORCH_MEAN, TORCH_STD, Adapted, Head, OnnxModel, StageResult, Tensor, Translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from onnx import ModelProto, NodeProto, ValueInfoProto
+    from onnx import ModelProto, NodeProto
 
     from convert.findings import Finding
-    from convert.types import Export, Frame, Preprocessing
+    from convert.types import Export, Frame
 
 
-__all__ = ["FOMO_MERGES", "PREPARE", "YOLO_SCORES", "Adapt", "Canonical", "read_head", "read_onnx", "recorded", "ship"]
+__all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded"]
 
 
 FOMO_MERGES = ("none", "peak")
@@ -57,14 +57,13 @@ class Adapt:
     """Canonical names and order, dynamic batch, outputs nvinfer can decode.
 
     Attributes:
-        fomo_merge: what becomes of neighbouring cells in which FOMO sees the same: "none": each is an object, as the
-            model says; "peak": only the highest of them is (`convert.heads.fomo` compares it with Edge
-            Impulse's SDK).
-        yolo_score: what YOLOs that have an objectness report: "product" of it and the best class, as their authors
-            mean it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; of that the graph then gives what
-            the SDK reports (`convert.heads.graph_end`).
-        frame: what a model that was trained on cropped pictures is shown: it then takes frames of this aspect and crops
-            them itself. Of no meaning for other resize modes.
+        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
+            the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
+        yolo_score: the score of YOLOs that have an objectness: its "product" with the best class, as their authors
+            define it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; the graph then gives what the
+            SDK reports (`convert.heads.graph_end`).
+        frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
+            frames and crops them itself. Of no effect with other resize modes.
 
     Raises:
         PresetError: an option that does not exist.
@@ -88,149 +87,44 @@ class Adapt:
 
         Raises:
             TranslationError: the model cannot have a dynamic batch.
-            UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
+            UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
             InputError: the labels do not fit the outputs.
             PresetError: the image scaling does not fit the channels.
         """
-
         assert isinstance(artifact, Translated)
         export = artifact.export
         before, findings = preprocessing(export, self.frame)
-        options = Options(self.fomo_merge, self.yolo_score)
-        shipped, head, found = ship(artifact.onnx.data, export, before, options)
-        return StageResult(Adapted(artifact, shipped, head, before), findings=(*findings, *found))
-
-
-_PRODUCER = "ei-deepstream"
-_OLDEST_IR = 4  # the first that lets constants stand outside the inputs
-
-
-@dataclass(frozen=True, slots=True)
-class Canonical:
-    """A pass: canonical names, order and storage.
-
-    Attributes:
-        outputs: the graph's outputs, in order.
-        metadata: written to metadata_props, sorted by key.
-    """
-
-    outputs: tuple[str, ...]
-    metadata: Mapping[str, str]
-
-    def __call__(self, model: ModelProto) -> ModelProto:
-        """A new model; the input is called `x_input`."""
-        wiring = GraphEditor(model)
-        nodes = wiring.nodes()
-        names = self._names(model, nodes)
-        graph = helper.make_graph(
-            [_renamed(node, number, names) for number, node in enumerate(nodes)],
-            _PRODUCER,
-            [_value(model.graph.input[0], INPUT_NAME)],
-            [_value(value, name) for value, name in zip(model.graph.output, self.outputs, strict=True)],
-            # from_array stores raw bytes, whatever field the values were in before.
-            [
-                numpy_helper.from_array(value, names[name])
-                for name in names
-                if (value := wiring.constant(name)) is not None
-            ],
+        spec = head(export.facts.task)
+        if spec.refused:
+            raise UnsupportedModelError(
+                f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
+                hint="can be converted: " + ", ".join(CONVERTIBLE),
+            )
+        model = _run(load_model(artifact.onnx.data), *_PREPARE)
+        fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
+        metadata = OnnxMetadata.of(export, fitted.head, before).properties()
+        passes: list[Callable[[ModelProto], ModelProto]] = []
+        if before.folded:
+            passes.append(partial(scale, mean=TORCH_MEAN, std=TORCH_STD))
+        if before.framing is not None:  # the last pass that adds a node in front: its node comes first
+            passes.append(partial(crop, framing=before.framing))
+        finish = partial(canonical, outputs=(*fitted.outputs, *fitted.raw), metadata=metadata)
+        model = _run(fitted.model, *passes, dynamic_batch, clean, finish)
+        del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
+        _assert_shippable(model)
+        if left := transposes(model):
+            count = "one Transpose is" if left == 1 else f"{left} Transposes are"
+            findings = (*findings, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
+        shipped = OnnxModel(
+            model.SerializeToString(deterministic=True),
+            signature(model.graph.input[0]),
+            tuple(map(signature, model.graph.output)),
+            opset_of(model),
         )
-        opset = helper.make_opsetid("", opset_of(model))
-        result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
-        # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
-        result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
-        helper.set_model_props(result, dict(sorted(self.metadata.items())))
-        return result
-
-    def _names(self, model: ModelProto, nodes: list[NodeProto]) -> dict[str, str]:
-        """New name of every tensor, constants in the order of their first use."""
-        names = {model.graph.input[0].name: INPUT_NAME, "": ""}
-        names |= {value.name: name for value, name in zip(model.graph.output, self.outputs, strict=True)}
-        constants = tensors = 0
-        for node in nodes:
-            for name in node.input:
-                if name not in names:  # makers come before takers, so this is a constant
-                    names[name] = f"c{constants}"
-                    constants += 1
-            for name in node.output:
-                if name not in names:
-                    names[name] = f"t{tensors}"
-                    tensors += 1
-        return names
+        return StageResult(Adapted(artifact, shipped, fitted.head, before), findings=(*findings, *fitted.findings))
 
 
-def _renamed(node: NodeProto, number: int, names: Mapping[str, str]) -> NodeProto:
-    result = helper.make_node(
-        node.op_type,
-        [names[name] for name in node.input],
-        [names[name] for name in node.output],
-        name=f"{node.op_type}_{number}",
-    )
-    result.attribute.extend(sorted(node.attribute, key=lambda item: item.name))
-    for item in result.attribute:
-        item.doc_string = ""
-    return result
-
-
-def _value(value: ValueInfoProto, name: str) -> ValueInfoProto:
-    result = onnx.ValueInfoProto(name=name)
-    result.type.CopyFrom(value.type)
-    return result
-
-
-PREPARE = (
-    only_real_inputs,
-    positive_axes,
-    clean,
-    fold,
-    plain_resizes,
-    merge_reshapes,
-    remove_transposes,
-)
-"""What happens to every graph before its head is fitted."""
-
-_FOLDED = {"": (), "torch": (Scale(TORCH_MEAN, TORCH_STD),)}
-
-
-def ship(
-    data: bytes, export: Export, before: Preprocessing, options: Options
-) -> tuple[OnnxModel, Head, tuple[Finding, ...]]:
-    """The model of a translation as it is shipped, what nvinfer has to decode, and what was found.
-
-    Args:
-        data: tf2onnx's ModelProto for `export`, NCHW, batch 1.
-        before: what of it goes into the graph: `folded` and `framing`.
-        options: of detectors' heads; their framing is that of `before`.
-
-    Raises:
-        InputError: `data` is damaged, or the labels do not fit the outputs.
-        TranslationError: the model cannot have a dynamic batch.
-        UnsupportedModelError: there is no head for its task, or its outputs are not what the task says.
-    """
-    model = _run(load_model(data), *PREPARE)
-    spec = head(export.facts.task)
-    if spec.refused:
-        raise UnsupportedModelError(
-            f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
-            hint="can be converted: " + ", ".join(CONVERTIBLE),
-        )
-    fitted = spec.adapt(model, export, replace(options, framing=before.framing))
-    metadata = OnnxMetadata.of(export, fitted.head, before).properties()
-    canonical = Canonical((*fitted.outputs, *fitted.raw), metadata)
-    crop = () if before.framing is None else (Crop(before.framing),)  # the last pass in front comes first in the graph
-    model = _run(fitted.model, *_FOLDED[before.folded], *crop, dynamic_batch, clean, canonical)
-    del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
-    _assert_shippable(model)
-    findings = fitted.findings
-    if left := transposes(model):
-        count = "one Transpose is" if left == 1 else f"{left} Transposes are"
-        findings = (TRANSPOSES_LEFT.found(f"{count} left in the graph"), *findings)
-    shipped = OnnxModel(
-        model.SerializeToString(deterministic=True),
-        signature(model.graph.input[0]),
-        tuple(map(signature, model.graph.output)),
-        opset_of(model),
-    )
-    return shipped, fitted.head, findings
+_PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
@@ -239,6 +133,49 @@ def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> Mode
         model = step(model)
         onnx.checker.check_model(model)
     return model
+
+
+_PRODUCER = "ei-deepstream"
+_OLDEST_IR = 4  # the first that lets constants stand outside the inputs
+
+
+def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str]) -> ModelProto:
+    """A pass: a new model with canonical names, order and storage; its input is called `x_input`.
+
+    Args:
+        outputs: names for the graph's outputs, in order.
+        metadata: written to metadata_props, sorted by key.
+    """
+    editor = GraphEditor(model)
+    source = model.graph.input[0]
+    names = {source.name: INPUT_NAME, "": ""}
+    names |= {value.name: name for value, name in zip(model.graph.output, outputs, strict=True)}
+    nodes: list[NodeProto] = []
+    constants: list[TensorProto] = []  # in the order of their first use
+    tensors = 0
+    for number, node in enumerate(editor.nodes()):
+        for name in node.input:
+            if name not in names:  # producers come before consumers, so this is a constant
+                names[name] = f"c{len(constants)}"
+                # from_array stores raw bytes, whatever field the values were in before.
+                constants.append(numpy_helper.from_array(editor.constant(name), names[name]))
+        for name in node.output:
+            if name not in names:
+                names[name] = f"t{tensors}"
+                tensors += 1
+        inputs, results = ([names[name] for name in side] for side in (node.input, node.output))
+        nodes.append(helper.make_node(node.op_type, inputs, results, name=f"{node.op_type}_{number}"))
+        nodes[-1].attribute.extend(sorted(node.attribute, key=lambda item: item.name))
+        for item in nodes[-1].attribute:
+            item.doc_string = ""
+    values = [onnx.ValueInfoProto(name=names[value.name], type=value.type) for value in (source, *model.graph.output)]
+    graph = helper.make_graph(nodes, _PRODUCER, values[:1], values[1:], constants)
+    opset = helper.make_opsetid("", editor.opset)
+    result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
+    # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
+    result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
+    helper.set_model_props(result, dict(sorted(metadata.items())))
+    return result
 
 
 def _assert_shippable(model: ModelProto) -> None:

@@ -1,16 +1,14 @@
-"""Takes out what computes nothing: Constant and Identity nodes, nodes of constants, doubles, what no output needs.
+"""Brings every graph into one plain form, before its head is fitted.
 
-Brings all that only gives memory another shape into one form, Reshape with a constant target, and few of them.
+Constant and Identity nodes, nodes of constants, equal constants and what no output needs go.
 
 Reshape, Flatten, Squeeze, Unsqueeze and a Transpose that moves only dimensions of size 1 do not touch the data. A chain
-of them is one Reshape, and one to the shape its input already has is nothing. Exact at batch 1, which is what tf2onnx
-makes; `convert.graph.batch` then puts the batch into the few that are left.
+of them becomes one Reshape with a constant target, and one to the shape its input already has goes. This is exact at
+batch 1, which is what tf2onnx makes; `convert.graph.batch` then puts the batch into the few that are left.
 
-Writes Resize nodes so that they hold for any batch and mean the same in every TensorRT.
-
-Target sizes would hold the batch; scales do not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX
-took out again in opset 13, reads pixel floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale),
-which is `asymmetric`.
+Resize nodes must hold for any batch and mean the same in every TensorRT. Target sizes would hold the batch; scales do
+not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX took out again in opset 13, reads pixel
+floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale), which is `asymmetric`.
 """
 
 from __future__ import annotations
@@ -48,6 +46,10 @@ _LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more th
 # A quantized model's scales are read from these nodes, not from the constants they would make.
 _KEPT = {"QuantizeLinear", "DequantizeLinear"}
 
+_RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+
+_RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+
 _CONSTANT_ATTRIBUTES: dict[str, Callable[[Any], NDArray[Any]]] = {
     "value": numpy_helper.to_array,
     "value_float": lambda value: np.array(value, np.float32),
@@ -73,32 +75,40 @@ def positive_axes(model: ModelProto) -> ModelProto:
     """Count axes from the front before opset 11, which is the first to allow counting from the back; tf2onnx does."""
     if opset_of(model) >= 11:
         return model
-    wiring = GraphEditor(model)
-    shapes = Shapes(wiring)
-    for node in wiring.nodes():
+    editor = GraphEditor(model)
+    shapes = Shapes(editor)
+    for node in editor.nodes():
         source = node.input[0] if node.input else ""
         axis = attribute(node, "axis")
         if isinstance(axis, int) and axis < 0 and source in shapes:
             set_attribute(node, "axis", axis + len(shapes[source]))
         shapes.add(node)
-    wiring.store()
+    editor.store()
     return model
 
 
 def clean(model: ModelProto) -> ModelProto:
     """Constant nodes become initializers; Identity nodes, equal constants and what no output needs go."""
-    wiring = GraphEditor(model)
-    for node in wiring.nodes():
+    editor = GraphEditor(model)
+    for node in editor.nodes():
         if node.op_type == "Constant":
             (item,) = node.attribute
             if item.name not in _CONSTANT_ATTRIBUTES:  # text, or sparse: nothing here works on those
                 continue
             value = _CONSTANT_ATTRIBUTES[item.name](helper.get_attribute_value(item))
-            wiring.replace(node, wiring.add_constant(value))
+            editor.replace(node, editor.add_constant(value))
         elif node.op_type == "Identity":
-            wiring.replace(node, node.input[0])
-    _merge_equal(wiring)
-    wiring.store()
+            editor.replace(node, node.input[0])
+    first: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # of equal constants, the one that is used first
+    for node in editor.nodes():
+        names = list(node.input)
+        for number, name in enumerate(names):
+            array = editor.constant(name)
+            if array is not None and not array.dtype.hasobject:
+                names[number] = first.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+        if names != list(node.input):
+            editor.set_inputs(node, names)
+    editor.store()
     return model
 
 
@@ -107,50 +117,42 @@ def fold(model: ModelProto) -> ModelProto:
 
     Shapes that a graph computes for itself become constants here; `convert.graph.batch` then finds the batch in them.
     """
-    wiring = GraphEditor(model)
-    shapes = Shapes(wiring)
-    for node in wiring.nodes():
-        source = node.input[0] if node.input else ""
+    editor = GraphEditor(model)
+    shapes = Shapes(editor)
+    for node in editor.nodes():
+        source, target = node.input[0] if node.input else "", node.output[0]
         if node.op_type in {"Shape", "Size"} and source in shapes:
-            value = _shape_value(node, shapes[source])
+            # `start` and `end` exist since opset 15
+            shape = shapes[source][slice(attribute(node, "start"), attribute(node, "end"))]
+            value: NDArray[Any] = np.array(prod(shape) if node.op_type == "Size" else shape, np.int64)
         else:
             shapes.add(node)
-            if not _is_constant(wiring, node) or (shapes.size(node.output[0]) or _LARGEST + 1) > _LARGEST:
+            is_constant = (
+                bool(node.input)
+                and len(node.output) == 1
+                and node.op_type not in _KEPT
+                and all(not name or editor.constant(name) is not None for name in node.input)
+            )
+            if not is_constant or not 0 < prod(shapes.get(target, (0,))) <= _LARGEST:
                 continue
-            value = _evaluate(wiring, node, opset_of(model))
-        wiring.replace(node, wiring.add_constant(value))
-    wiring.store()
+            value = _evaluate(editor, node)
+        editor.replace(node, editor.add_constant(value))
+    editor.store()
     return model
 
 
-def _is_constant(wiring: GraphEditor, node: NodeProto) -> bool:
-    return (
-        bool(node.input)
-        and len(node.output) == 1
-        and node.op_type not in _KEPT
-        and all(not name or wiring.constant(name) is not None for name in node.input)
-    )
-
-
-def _shape_value(node: NodeProto, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    if node.op_type == "Size":
-        return np.array(prod(shape), np.int64)
-    limits = {item.name: item.i for item in node.attribute}  # `start` and `end` exist since opset 15
-    return np.array(shape[limits.get("start") : limits.get("end")], np.int64)
-
-
-def _evaluate(wiring: GraphEditor, node: NodeProto, opset: int) -> NDArray[Any]:
+def _evaluate(editor: GraphEditor, node: NodeProto) -> NDArray[Any]:
     """The node's value, by ONNX's reference implementation."""
     from onnx.reference import ReferenceEvaluator  # slow to import, rarely needed
 
-    values = {name: wiring.constant(name) for name in node.input if name}
+    values = {name: editor.constant(name) for name in node.input if name}
     graph = helper.make_graph(
         [node],
         "constant",
         [helper.make_empty_tensor_value_info(name) for name in values],
         [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in node.output],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", editor.opset)])
     try:
         (value,) = ReferenceEvaluator(model).run(None, values)
     except Exception as error:
@@ -161,48 +163,35 @@ def _evaluate(wiring: GraphEditor, node: NodeProto, opset: int) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _merge_equal(wiring: GraphEditor) -> None:
-    """One initializer for each value: its first user's."""
-    first: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-    for node in wiring.nodes():
-        names = []
-        for name in node.input:
-            value = wiring.constant(name)
-            if value is None or value.dtype.hasobject:
-                names.append(name)
-            else:
-                names.append(first.setdefault((value.dtype.str, value.shape, value.tobytes()), name))
-        if names != list(node.input):
-            wiring.set_inputs(node, names)
-
-
-_KINDS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
-
-
 def merge_reshapes(model: ModelProto) -> ModelProto:
     """Replace every chain of reshaping nodes by at most one Reshape."""
-    wiring = GraphEditor(model)
-    shapes = Shapes(wiring)
-    for node in wiring.nodes():
+    editor = GraphEditor(model)
+    shapes = Shapes(editor)
+    for node in editor.nodes():
         shapes.add(node)
         source, target = node.input[0] if node.input else "", node.output[0]
-        if source not in shapes or target not in shapes or not _is_reshape(node, shapes):
+        if source not in shapes or target not in shapes:
             continue
-        before = wiring.producer(source)
+        if node.op_type == "Transpose":
+            if not moves_nothing(perm_of(node, len(shapes[source])), shapes[source]):
+                continue
+        elif node.op_type not in _RESHAPES:
+            continue
+        before = editor.producers.get(source)
         if before is not None and before.op_type == "Reshape":
             source = before.input[0]
         if shapes[source] == shapes[target]:
-            wiring.replace(node, source)
+            editor.replace(node, source)
             continue
-        constant = wiring.add_constant(np.array(shapes[target], np.int64))
-        wiring.remove(node)
-        shapes.add(wiring.add("Reshape", [source, constant], target))
-    wiring.store()
+        constant = editor.add_constant(np.array(shapes[target], np.int64))
+        editor.remove(node)
+        shapes.add(editor.add("Reshape", [source, constant], target))
+    editor.store()
     return model
 
 
 def perm_of(transpose: NodeProto, rank: int) -> list[int]:
-    """Where each dimension of the output comes from; ONNX turns all of them round where it is not said."""
+    """Where each dimension of the output comes from; without `perm` ONNX reverses them."""
     perm = attribute(transpose, "perm")
     return list(range(rank))[::-1] if perm is None else list(perm)
 
@@ -213,36 +202,26 @@ def moves_nothing(perm: list[int], shape: tuple[int, ...]) -> bool:
     return moved == sorted(moved)
 
 
-def _is_reshape(node: NodeProto, shapes: Shapes) -> bool:
-    if node.op_type == "Transpose":
-        shape = shapes[node.input[0]]
-        return moves_nothing(perm_of(node, len(shape)), shape)
-    return node.op_type in _KINDS
-
-
 def plain_resizes(model: ModelProto) -> ModelProto:
     """A pass: sizes become scales where these give the same sizes, and the deprecated coordinates go where they can."""
-    wiring = GraphEditor(model)
-    resizes = [node for node in wiring.nodes() if node.op_type == "Resize"]
+    editor = GraphEditor(model)
+    resizes = [node for node in editor.nodes() if node.op_type == "Resize"]
     if not resizes:
         return model
-    shapes = infer(wiring)
+    shapes = infer(editor)
     for node in resizes:
         before = np.array(shapes[node.input[0]])
         if len(node.input) > 3 and node.input[3] and node.output[0] in shapes and not attribute(node, "axes"):
             scales = (np.array(shapes[node.output[0]]) / before).astype(np.float32)
             # Every runtime multiplies in float32 and rounds down.
             if np.array_equal(np.floor(before.astype(np.float32) * scales), shapes[node.output[0]]):
-                wiring.set_inputs(node, [*node.input[:2], wiring.add_constant(scales)])
+                editor.set_inputs(node, [*node.input[:2], editor.add_constant(scales)])
         nearest = attribute(node, "mode", b"nearest") == b"nearest"
         half_pixel = attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"
-        if nearest and half_pixel and len(node.input) > 2 and _whole_scales(wiring, node.input[2]):
+        given = editor.constant(node.input[2]) if len(node.input) > 2 else None
+        is_whole = given is not None and given.size > 0 and bool(np.all(given == np.floor(given)))
+        if nearest and half_pixel and is_whole:
             set_attribute(node, "coordinate_transformation_mode", "asymmetric")
             set_attribute(node, "nearest_mode", "floor")
-    wiring.store()
+    editor.store()
     return model
-
-
-def _whole_scales(wiring: GraphEditor, name: str) -> bool:
-    scales = wiring.constant(name)
-    return scales is not None and scales.size > 0 and bool(np.all(scales == np.floor(scales)))

@@ -1,13 +1,10 @@
-"""Reading and rewiring a ModelProto: the few things every pass needs.
+"""Reads and edits the graph of a ModelProto: what every pass needs.
 
 A pass is a callable `ModelProto -> ModelProto` that may change the model it is given: `convert.graph.adapt` owns it.
 
-Classes of ONNX operators that more than one pass goes by.
-
-The shape of every tensor, by ONNX's own inference, one node at a time.
-
-Node by node because passes change nodes while they walk, need several batch sizes, and must name the node that does not
-fit; it is also three times as fast as inference on the whole model, which copies the weights.
+Shapes come from ONNX's own inference, one node at a time: passes change nodes while they run, need two batch sizes, and
+must name the node that does not fit. It is also three times as fast as inference on the whole model, which copies the
+weights.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, TensorProto, TypeProto, ValueInfoProto
+    from onnx import ModelProto, TypeProto, ValueInfoProto
 
 
 __all__ = [
@@ -39,7 +36,6 @@ __all__ = [
     "GraphEditor",
     "Shapes",
     "attribute",
-    "has_subgraphs",
     "infer",
     "load_model",
     "opset_of",
@@ -47,6 +43,36 @@ __all__ = [
     "shape_of",
     "signature",
 ]
+
+
+PICTURES_FIRST = frozenset(
+    {
+        "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
+        "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
+        "SpaceToDepth", "Upsample",
+    }
+)  # fmt: skip
+"""Each entry of the first dimension on its own, the same for all."""
+
+POINTWISE = frozenset(
+    {
+        "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "Cast", "Ceil", "Celu",
+        "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "HardSigmoid",
+        "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min",
+        "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+        "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tan", "Tanh",
+        "ThresholdedRelu", "Where", "Xor",
+    }
+)  # fmt: skip
+"""Value by value, with broadcasting from the right: they commute with Transpose."""
+
+REDUCTIONS = frozenset(
+    {
+        "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+        "ReduceSum", "ReduceSumSquare",
+    }
+)  # fmt: skip
+"""Over `axes`, an attribute or (ReduceSum since opset 13, all since 18) a second input."""
 
 
 def load_model(data: bytes) -> ModelProto:
@@ -81,11 +107,6 @@ def set_attribute(node: NodeProto, name: str, value: Any) -> None:
     node.attribute.extend([*kept, helper.make_attribute(name, value)])
 
 
-def has_subgraphs(node: NodeProto) -> bool:
-    """Whether it is a Loop, If or Scan."""
-    return any(item.HasField("g") or item.graphs for item in node.attribute)
-
-
 def shape_of(kind: TypeProto) -> tuple[int | None, ...] | None:
     """The dimensions of a tensor type; None for one that is not a number, None alone where there is no shape."""
     if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
@@ -101,33 +122,40 @@ def signature(value: ValueInfoProto) -> Tensor:
 
 
 class GraphEditor:
-    """Who makes and who takes each tensor of a graph, kept right while nodes come and go.
+    """Which node produces each tensor of a graph and which consume it, kept up to date while nodes come and go.
 
     Graphs with subgraphs (Loop, If, Scan) are refused before any pass (`convert.translate.worker`), so every use of a
-    tensor is an input of a node here. `store` puts the changes back.
+    tensor is an input of a node here. `store` writes the changes to the model.
+
+    Attributes:
+        opset: of the model.
+        outputs: names of the graph's outputs.
+        tensors: initializers by name, as they are stored.
+        producers: the node that makes a tensor, by the tensor's name; inputs and constants have none.
     """
 
     def __init__(self, model: ModelProto) -> None:
         self.model = model
+        self.opset = opset_of(model)
         self.outputs = {value.name for value in model.graph.output}
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.producers: dict[str, NodeProto] = {}
         self._arrays: dict[str, NDArray[Any]] = {}
-        self._makers: dict[str, NodeProto] = {}
-        self._takers: dict[str, list[NodeProto]] = {}
-        self._nodes: dict[int, NodeProto] = {}
+        self._consumers: dict[str, list[NodeProto]] = {}
         for node in model.graph.node:
             self._enter(node)
-        self._names = {value.name for value in model.graph.input} | set(self._tensors) | set(self._makers)
+        self._names = {value.name for value in model.graph.input} | set(self.tensors) | set(self.producers)
 
     def nodes(self) -> list[NodeProto]:
-        """All nodes an output needs, makers before takers.
+        """All nodes an output needs, producers before consumers.
 
         Depth first from the outputs, inputs in their order: it depends on the graph alone, not on how it was stored.
         """
         done: set[int] = set()
         ordered: list[NodeProto] = []
+        producers = self.producers
         names = [value.name for value in self.model.graph.output]
-        stack = [(self._makers[name], False) for name in reversed(names) if name in self._makers]
+        stack = [(producers[name], False) for name in reversed(names) if name in producers]
         while stack:
             node, inputs_done = stack.pop()
             if id(node) in done:
@@ -137,43 +165,31 @@ class GraphEditor:
                 ordered.append(node)
                 continue
             stack.append((node, True))
-            stack += [(self._makers[name], False) for name in reversed(node.input) if name in self._makers]
+            stack += [(producers[name], False) for name in reversed(node.input) if name in producers]
         return ordered
-
-    def producer(self, name: str) -> NodeProto | None:
-        """The node that makes `name`; None for an input or a constant."""
-        return self._makers.get(name)
-
-    def consumers(self, name: str) -> list[NodeProto]:
-        """The nodes that take `name`, each once."""
-        return list(self._takers.get(name, ()))
 
     def only_consumer(self, name: str) -> NodeProto | None:
         """The one node that takes `name`; None when there are several, none, or it is an output of the graph."""
-        takers = self._takers.get(name, ())
-        return takers[0] if len(takers) == 1 and name not in self.outputs else None
+        consumers = self._consumers.get(name, ())
+        return consumers[0] if len(consumers) == 1 and name not in self.outputs else None
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The value of an initializer; None for anything else. Not to be written to."""
-        if name not in self._arrays and name in self._tensors:
-            self._arrays[name] = numpy_helper.to_array(self._tensors[name])
+        if name not in self._arrays and name in self.tensors:
+            self._arrays[name] = numpy_helper.to_array(self.tensors[name])
         return self._arrays.get(name)
-
-    def tensor(self, name: str) -> TensorProto | None:
-        """An initializer as it is stored; None for anything else."""
-        return self._tensors.get(name)
 
     def add_constant(self, value: NDArray[Any]) -> str:
         """A new initializer; returns its name."""
-        name = self._fresh("constant")
-        self._tensors[name] = numpy_helper.from_array(value, name)
+        name = self.new_name("constant")
+        self.tensors[name] = numpy_helper.from_array(value, name)
         return name
 
     def add(
         self, operator: str, inputs: Iterable[str], output: str | None = None, *, outputs: int = 1, **attributes: Any
     ) -> NodeProto:
         """A new node; its first output is called `output` or something new, the others something new."""
-        names = [output or self._fresh(operator), *(self._fresh(operator) for _ in range(outputs - 1))]
+        names = [output or self.new_name(operator), *(self.new_name(operator) for _ in range(outputs - 1))]
         node = helper.make_node(operator, list(inputs), names, **attributes)
         self._enter(node)
         return node
@@ -183,158 +199,106 @@ class GraphEditor:
         again = NodeProto()
         again.CopyFrom(node)
         again.input[:] = list(inputs)
-        again.output[:] = [self._fresh(node.op_type) if name else "" for name in node.output]
+        again.output[:] = [self.new_name(node.op_type) if name else "" for name in node.output]
         self._enter(again)
         return again
 
     def remove(self, node: NodeProto) -> None:
         """Take `node` out."""
-        del self._nodes[id(node)]
         for name in node.output:
-            if self._makers.get(name) is node:
-                del self._makers[name]
+            if self.producers.get(name) is node:
+                del self.producers[name]
         for name in set(node.input):
-            self._takers[name] = [taker for taker in self._takers[name] if taker is not node]
+            self._consumers[name] = [each for each in self._consumers[name] if each is not node]
 
     def set_inputs(self, node: NodeProto, names: Iterable[str]) -> None:
         """Let `node` take other inputs."""
         for name in set(node.input):
-            self._takers[name] = [taker for taker in self._takers[name] if taker is not node]
+            self._consumers[name] = [each for each in self._consumers[name] if each is not node]
         node.input[:] = list(names)
         for name in dict.fromkeys(node.input):
-            self._takers.setdefault(name, []).append(node)
+            self._consumers.setdefault(name, []).append(node)
+
+    def redirect(self, old: str, new: str) -> None:
+        """Let all consumers of `old` take `new`."""
+        for node in list(self._consumers.get(old, ())):
+            self.set_inputs(node, [new if name == old else name for name in node.input])
 
     def replace(self, node: NodeProto, name: str) -> None:
-        """Take out `node`, which has one output; whoever took that takes `name`.
+        """Take out `node`, which has one output; its consumers take `name`.
 
-        An output of the graph keeps its name: the maker of `name` gets it, or an Identity where that cannot be.
+        An output of the graph keeps its name: the producer of `name` gets it, or an Identity where that cannot be.
         """
         (output,) = node.output
         self.remove(node)
-        self._redirect(output, name)
+        self.redirect(output, name)
         if output not in self.outputs:
             return
-        maker = self._makers.get(name)
-        if maker is None or name in self.outputs:
+        producer = self.producers.get(name)
+        if producer is None or name in self.outputs:
             self.add("Identity", [name], output)
             return
-        maker.output[list(maker.output).index(name)] = output
-        self._makers[output] = self._makers.pop(name)
-        self._redirect(name, output)
+        producer.output[list(producer.output).index(name)] = output
+        self.producers[output] = self.producers.pop(name)
+        self.redirect(name, output)
 
-    def _redirect(self, old: str, new: str) -> None:
-        for taker in self.consumers(old):
-            self.set_inputs(taker, [new if name == old else name for name in taker.input])
-
-    def store(self) -> None:
-        """Put nodes and constants back into the model, without what no output needs."""
-        graph = self.model.graph
-        ordered = self.nodes()
-        old = len(graph.node)
-        graph.node.extend(ordered)  # copies; the old ones must live until then
-        del graph.node[:old]
-        used = {name for node in ordered for name in node.input} | self.outputs
-        tensors = [tensor for name, tensor in self._tensors.items() if name in used]
-        old = len(graph.initializer)
-        graph.initializer.extend(tensors)
-        del graph.initializer[:old]
-        del graph.value_info[:]
-
-    def _enter(self, node: NodeProto) -> None:
-        self._nodes[id(node)] = node
-        for name in node.output:
-            if name:
-                self._makers[name] = node
-        for name in dict.fromkeys(node.input):
-            self._takers.setdefault(name, []).append(node)
-
-    def _fresh(self, stem: str) -> str:
+    def new_name(self, stem: str) -> str:
+        """A name that no tensor has."""
         number = len(self._names)
         while (name := f"{stem}__{number}") in self._names:
             number += 1
         self._names.add(name)
         return name
 
+    def store(self) -> None:
+        """Write nodes and constants to the model, without what no output needs."""
+        graph = self.model.graph
+        ordered = self.nodes()
+        old = len(graph.node)
+        graph.node.extend(ordered)  # copies; the old ones must live until then
+        del graph.node[:old]
+        used = {name for node in ordered for name in node.input} | self.outputs
+        tensors = [tensor for name, tensor in self.tensors.items() if name in used]
+        old = len(graph.initializer)
+        graph.initializer.extend(tensors)
+        del graph.initializer[:old]
+        del graph.value_info[:]
 
-PICTURES_FIRST = frozenset(
-    {
-        "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
-        "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
-        "SpaceToDepth", "Upsample",
-    }
-)  # fmt: skip
-"""Each entry of the first dimension on its own, the same for all."""
-
-POINTWISE = frozenset(
-    {
-        "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "Cast", "Ceil", "Celu",
-        "Clip", "Cos", "Cosh", "Div", "Elu", "Equal", "Erf", "Exp", "Floor", "Greater", "GreaterOrEqual", "HardSigmoid",
-        "HardSwish", "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min",
-        "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
-        "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tan", "Tanh",
-        "ThresholdedRelu", "Where", "Xor",
-    }
-)  # fmt: skip
-"""Value by value, with broadcasting from the right: they commute with Transpose."""
-
-REDUCTIONS = frozenset(
-    {
-        "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-        "ReduceSum", "ReduceSumSquare",
-    }
-)  # fmt: skip
-"""Over `axes`, an attribute or (ReduceSum since opset 13, all since 18) a second input."""
+    def _enter(self, node: NodeProto) -> None:
+        for name in node.output:
+            if name:
+                self.producers[name] = node
+        for name in dict.fromkeys(node.input):
+            self._consumers.setdefault(name, []).append(node)
 
 
 _LARGEST_DATA = 1024  # elements; targets of Reshape, Slice, Pad, Resize and the like are far below
 
 
-class Shapes:
-    """Types of the tensors seen so far.
+class Shapes(dict[str, tuple[int, ...]]):
+    """The shape of each tensor by name, where it is known in full: of inputs, constants and the nodes that were added.
 
     Args:
-        wiring: of the graph.
-        batch: the first dimension of the graph's input; None keeps what the model says.
+        editor: of the graph.
+        batch: the first dimension of the graph's input; None: as the model has it.
+
+    Attributes:
+        types: of the same tensors and of those whose shape is not known in full.
     """
 
-    def __init__(self, wiring: GraphEditor, batch: int | None = None) -> None:
-        self._wiring = wiring
-        self._opsets = list(wiring.model.opset_import)
-        self._opset = opset_of(wiring.model)
-        self._types: dict[str, TypeProto] = {}
-        for value in wiring.model.graph.input:
+    def __init__(self, editor: GraphEditor, batch: int | None = None) -> None:
+        super().__init__()
+        self.types: dict[str, TypeProto] = {}
+        self._editor = editor
+        self._opsets = list(editor.model.opset_import)
+        for value in editor.model.graph.input:
             kind = onnx.TypeProto()
             kind.CopyFrom(value.type)
             if batch is not None and kind.tensor_type.shape.dim:
                 kind.tensor_type.shape.dim[0].dim_value = batch
-            self._types[value.name] = kind
-
-    def __getitem__(self, name: str) -> tuple[int, ...]:
-        """The shape of `name`; KeyError where it is not known in full."""
-        shape = shape_of(self.type(name))
-        if shape is None or None in shape:
-            raise KeyError(name)
-        return tuple(size for size in shape if size is not None)
-
-    def __contains__(self, name: str) -> bool:
-        try:
-            self[name]
-        except KeyError:
-            return False
-        return True
-
-    def size(self, name: str) -> int | None:
-        """How many elements `name` has; None where its shape is not known."""
-        return prod(self[name]) if name in self else None
-
-    def type(self, name: str) -> TypeProto:
-        """The type of an input, a constant, or the output of a node that was added; KeyError for anything else."""
-        if name not in self._types:
-            tensor = self._wiring.tensor(name)
-            if tensor is None:
-                raise KeyError(name)
-            self._types[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
-        return self._types[name]
+            self._set(value.name, kind)
+        for name, tensor in editor.tensors.items():
+            self._set(name, helper.make_tensor_type_proto(tensor.data_type, tensor.dims))
 
     def add(self, node: NodeProto) -> None:
         """Infer the outputs of `node`.
@@ -345,19 +309,20 @@ class Shapes:
         types, data = {}, {}
         for name in node.input:
             if name:
-                types[name] = self.type(name)
-                tensor = self._wiring.tensor(name)
+                tensor = self._editor.tensors.get(name)
+                if tensor is not None and name not in self.types:
+                    self._set(name, helper.make_tensor_type_proto(tensor.data_type, tensor.dims))
+                types[name] = self.types[name]
                 if tensor is not None and prod(tensor.dims) <= _LARGEST_DATA:
                     data[name] = tensor
         try:
-            schema = onnx.defs.get_schema(node.op_type, self._opset, node.domain)
-            found = shape_inference.infer_node_outputs(
-                schema,
+            inferred = shape_inference.infer_node_outputs(
+                onnx.defs.get_schema(node.op_type, self._editor.opset, node.domain),
                 node,
                 types,
                 input_data=data,
                 opset_imports=self._opsets,
-                ir_version=self._wiring.model.ir_version,
+                ir_version=self._editor.model.ir_version,
             )
         except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
             reason = str(error).strip().splitlines()[-1]
@@ -365,16 +330,25 @@ class Shapes:
                 f"the translation does not fit together at a {node.op_type} node: {reason}",
                 hint="this is a fault of the translation, not of the model: please report it",
             ) from error
-        self._types.update(found)
+        for name, kind in inferred.items():
+            self._set(name, kind)
+
+    def _set(self, name: str, kind: TypeProto) -> None:
+        self.types[name] = kind
+        shape = shape_of(kind)
+        if shape is None or None in shape:
+            self.pop(name, None)
+        else:
+            self[name] = shape  # type: ignore[assignment]
 
 
-def infer(wiring: GraphEditor, batch: int | None = None) -> Shapes:
+def infer(editor: GraphEditor) -> Shapes:
     """The shapes of a whole graph.
 
     Raises:
         TranslationError: a node's inputs do not fit together.
     """
-    shapes = Shapes(wiring, batch)
-    for node in wiring.nodes():
+    shapes = Shapes(editor)
+    for node in editor.nodes():
         shapes.add(node)
     return shapes

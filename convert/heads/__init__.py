@@ -1,6 +1,6 @@
 """The registry of heads: every kind of last layer, in one tuple.
 
-A new head is a module with its `HeadSpec`, its entry below, and a preset `configs/heads/<id>.toml`.
+`convert.heads.base.HeadSpec` says how to add one.
 """
 
 from __future__ import annotations
@@ -28,22 +28,16 @@ CLASSIFIER, FOMO, SSD = classifier.CLASSIFIER.id, fomo.FOMO.id, ssd.SSD.id
 ANOMALY, NOT_IMAGE, UNKNOWN = "anomaly", "not-image", "unknown"
 
 
-class _Anomaly(HeadSpec):
-    """Edge Impulse's visual anomaly detectors give a grid, as FOMO does."""
-
-    def fit(self, layer: LastLayer) -> Fit:
-        return Fit.ALSO if layer.is_grid else Fit.NO
-
-
 HEADS: tuple[HeadSpec, ...] = (
     classifier.CLASSIFIER,
     fomo.FOMO,
     ssd.SSD,
     end_to_end.END_TO_END,
     *boxes.HEADS,
-    _Anomaly(
+    HeadSpec(
         ANOMALY,
         "anomaly detector",
+        gives_grid=True,  # Edge Impulse's visual anomaly detectors give one, as FOMO does
         refused="Gst-nvinfer has no anomaly detector; if the impulse has a classifier, too, choose it with --model",
     ),
     HeadSpec(

@@ -1,7 +1,7 @@
-"""The head object: what a kind of last layer is called, how it is recognised, converted, proven and compared.
+"""The head object: how a kind of last layer is named, recognised, converted, proven and compared.
 
-Gst-nvinfer needs outputs that one of its parsers reads. A head says what its network's raw outputs mean, ends the ONNX
-graph in such outputs, and decodes the raw outputs a second time, in NumPy and written from their sources, so that
+Gst-nvinfer needs outputs that one of its parsers reads. A head defines what its network's raw outputs mean, ends the
+ONNX graph in such outputs, and decodes the raw outputs a second time, in NumPy and written from their sources, so that
 `validate` can prove the graph. Everything that depends on the kind of model asks the head. `convert.heads` lists them.
 
 Importing a head imports neither numpy nor onnx.
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.findings import Finding
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.types import Export, Framing, Head, Limits
 
-__all__ = ["Decoded", "Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
+__all__ = ["Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
 
 _BACKGROUND = {"background", "__background__", "_background_", "_background"}
 _STRIDES = (8, 16, 32)  # input pixels a cell in the three grids of every YOLO from version 3
@@ -46,7 +46,7 @@ class Fit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LastLayer:
-    """What a model of one picture shows of its end.
+    """What is known of the end of a model for one picture.
 
     Attributes:
         height, width: pixels of the input.
@@ -88,7 +88,7 @@ class Options:
             the highest is.
         yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5; of that
             the graph then gives what the SDK reports.
-        framing: boxes are given in the picture of this larger network, of which the model sees a part.
+        framing: boxes are given in the picture of this larger network, of which the model gets a part.
     """
 
     fomo_merge: str = "none"
@@ -112,23 +112,6 @@ class Fitted:
     outputs: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     raw: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Raw outputs by the reference, beside what the graph made of them.
-
-    Attributes:
-        wanted, found: arrays [n, ...] in pairs, of the reference and of the graph.
-        labels: how many of the candidates' classes differ.
-        middles: [n,2], the median of all candidates' centres (y, x) in shares of the picture; empty where they are
-            fixed.
-    """
-
-    wanted: list[NDArray[Any]]
-    found: list[NDArray[Any]]
-    labels: int = 0
-    middles: tuple[NDArray[Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +139,21 @@ class Rules:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A kind of last layer. This class is one that cannot be converted; a head that can overrides the methods.
+    """A kind of last layer. An instance of this class itself is one that cannot be converted.
+
+    To add a head:
+
+    1. Write one module `convert/heads/<name>.py`, or add to the one of its family: a subclass, or for rows of
+       candidates an instance of `convert.heads.boxes.RowsHead`.
+       - `fit` and `classes` recognise it by the shape of its output;
+       - `adapt` ends the graph in outputs that a parser of Gst-nvinfer reads, through `convert.heads.graph_end`;
+       - `comparable`, `decoded` and `prediction` are its reference in NumPy: written from the sources, not from the
+         graph, so that `validate` can prove the graph with it;
+       - `decode_original` and `decode_shipped` are Edge Impulse's own decoding, where it is known (`is_comparable`).
+       Import numpy and onnx inside these functions: recognising a head does without.
+    2. Write its preset `configs/heads/<id>.toml`: which parser reads the outputs, and the thresholds.
+    3. Enter it in `convert.heads.HEADS`. Everything else asks the registry, `--task` and the reports included.
+    4. Write tests in `tests/heads`: a small model that ends as the head's do, compared with a second decoding of it.
 
     Attributes:
         id: the task as reports, `--task` and `configs/heads/<id>.toml` have it.
@@ -170,6 +167,7 @@ class HeadSpec:
         model_type: what an .eim calls it.
         by_objectness: Edge Impulse's SDK scores by objectness and suppresses boxes over all classes.
         merges_cells: Edge Impulse's SDK joins neighbouring cells into one box.
+        gives_grid: its output is a grid [1,rows,columns,K], by which nothing more than that is recognised.
         is_cut: the original ends in an operator that decodes and suppresses, which is cut off for the translation.
         is_comparable: how Edge Impulse's SDK decodes the original's outputs is known (`decode_original`).
     """
@@ -185,17 +183,18 @@ class HeadSpec:
     model_type: str = "object_detection"
     by_objectness: bool = False
     merges_cells: bool = False
+    gives_grid: bool = field(default=False, kw_only=True)
     is_cut: bool = False
     is_comparable: bool = False
 
     # Recognising
 
-    def fit(self, layer: LastLayer) -> Fit:  # noqa: ARG002 - for those that override it
+    def fit(self, layer: LastLayer) -> Fit:
         """How well the head fits this last layer."""
-        return Fit.NO
+        return Fit.ALSO if self.gives_grid and layer.is_grid else Fit.NO
 
     def classes(self, output: Sequence[int | None]) -> int | None:  # noqa: ARG002
-        """How many classes an output of this shape has, without background; None: the shape does not say."""
+        """How many classes an output of this shape has, without background; None: the shape does not show it."""
         return None
 
     # Converting
@@ -241,21 +240,25 @@ class HeadSpec:
         """The original's raw outputs in the layout of the shipped graph."""
         return list(raw)
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
+    def comparable(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]]
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
         """What parity compares of a detector: arrays of numbers from 0 to 1, and which are classes' [n, ..., C]."""
         raise NotImplementedError
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
         """What the raw outputs (here in the graph's layout) mean, beside what the graph gives."""
         raise NotImplementedError
 
     def prediction(
-        self, network: Network | None, raw: Sequence[NDArray[Any]]
+        self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The highest score of each class [n,C], and where the highest of all is.
 
         Args:
-            network: None for a classifier.
+            decoder: None for a classifier.
 
         Returns:
             The places are [n,4], left, top, right, bottom in shares of the model's picture; None for a classifier.
@@ -297,7 +300,7 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
         return generic, (GENERIC_LABELS.found(message, hint=_MADE_UP),)
     if len(labels) != classes:
         raise InputError(
-            f"the export has {_counted(labels)} ({', '.join(labels)}), the model has {classes} outputs",
+            f"the export has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs",
             hint="give the labels of this model, in the order of training, with --labels",
         )
     return labels, ()
@@ -311,7 +314,7 @@ def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tupl
 
     Args:
         export: its metadata has the labels, if any.
-        classes: what the model tells apart, without background; at least 1.
+        classes: of the model, without background; at least 1.
 
     Raises:
         InputError: there are more, or fewer, labels than classes.
@@ -330,11 +333,11 @@ def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tupl
     if len(labels) == classes + 1 and any(label.strip().lower() in _BACKGROUND for label in labels):
         background = "; background belongs in front of the others, or nowhere"
     raise InputError(
-        f"the export has {_counted(labels)} ({', '.join(labels)}), the model detects "
+        f"the export has {_count(labels)} ({', '.join(labels)}), the model detects "
         f"{classes} {'class' if classes == 1 else 'classes'}",
         hint=f"give the labels of this model, in the order of training, with --labels{background}",
     )
 
 
-def _counted(labels: tuple[str, ...]) -> str:
+def _count(labels: tuple[str, ...]) -> str:
     return "1 label" if len(labels) == 1 else f"{len(labels)} labels"

@@ -1,24 +1,26 @@
-"""Detectors that give one row a candidate box, for NvDsInferParseCustomTfSSD, which every DeepStream has.
+"""Detectors that give one row for each candidate box, for NvDsInferParseCustomTfSSD, which every DeepStream has.
 
 That function (nvdsinfer_custombboxparser.cpp; in the stock parser library since 5.0) takes, by name and as float32,
 `detection_boxes` [A,4] (top, left, bottom, right in shares of the picture), `detection_scores` [A] and
 `detection_classes` [A]. It clips edges and drops empty boxes and scores below pre-cluster-threshold; of overlapping
-boxes of a class nvinfer's cluster-mode 2 then keeps the best. Every candidate keeps its best class only; all sizes are
-fixed, and there is no NMS in the graph: except where scores are to be what Edge Impulse's SDK reports, and the SDK
-drops boxes over all classes, which nvinfer cannot do (`convert.heads.graph_end`).
+boxes of a class nvinfer's cluster-mode 2 then keeps the best. Every candidate keeps its best class only, and all sizes
+are fixed. There is no NMS in the graph, except where scores are to be what Edge Impulse's SDK reports: the SDK drops
+boxes over all classes, which nvinfer cannot do (`convert.heads.graph_end`).
 
 What stands in a row was read in Edge Impulse's SDK (classifier/postprocessing/ei_postprocessing_common.h, version
 1.93), which has one routine a kind. Its faults are not repeated: it swaps width and height of YOLOX's grids, and moves
 the right edge of a YOLOv5 box whose left one is clipped (`convert.heads.graph_end` does, where the SDK's own answer is
-asked for). YOLOv2 (grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its own, so many as
+asked for). YOLOv2 (grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its own, as many as
 there are objects) cannot be converted.
 
-Each head has the arithmetic twice: `decode` adds it to the graph, `read` is the NumPy reference.
+Each family has the arithmetic twice: a function that adds it to the graph, and below it a reference in NumPy that was
+written from the sources and shares nothing with the graph's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UnsupportedModelError
@@ -27,14 +29,14 @@ from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
 from convert.types import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.heads.base import Decoded, LastLayer, Options, Rules
-    from convert.heads.decoding import Detections, Network
+    from convert.heads.base import LastLayer, Options, Rules
+    from convert.heads.decoding import Decoded, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export
 
@@ -51,7 +53,6 @@ OVERLAP = 0.2
 
 _UNITS = {"relative": "shares of the picture", "pixels": "pixels", "cells": "cells of a grid"}
 _STRIDES = (8, 16, 32)  # pixels a cell of YOLOX's three grids
-_LARGEST_LOG = 8.0  # TAO's YOLOv4: a box is at most e^8 anchors wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +100,25 @@ class BoxTensors:
 class Boxes(HeadSpec):
     """A head whose graph ends in `OUTPUTS`."""
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """What the raw outputs [n, ...] say: the reference, which knows nothing of the graph."""
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[Float]) -> Detections:
+        """What the raw outputs [n, ...] mean, by the reference, which shares nothing with the graph."""
         raise NotImplementedError
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
-        return self.read(network, raw).comparable()
+    def comparable(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]]
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
+        return self.read(decoder, raw).comparable()
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
-        return network.decoded(self.read(network, raw), shipped)
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
+        return decoder.decoded(self.read(decoder, raw), shipped)
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
-        assert network is not None
-        return self.read(network, raw).prediction()
+    def prediction(
+        self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        assert decoder is not None
+        return self.read(decoder, raw).prediction()
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import decoding  # brings numpy
@@ -124,37 +131,46 @@ class RowsHead(Boxes):
     """A detector whose one output is [1,A,K], one row a candidate.
 
     Attributes:
-        columns: what stands in a row, for people.
-        others: how many columns are no class.
+        build: adds the decoding of the rows to the graph; None of a head that is refused.
+        reference: what rows [n,A,K] mean, in NumPy; None of a head that is refused.
+        columns: what a row holds, for messages.
+        others: the number of columns that are no class.
         unit: what the SDK takes coordinates for.
-        is_measured: the model is asked for the unit (`convert.heads.graph_end.neutral`).
+        is_measured: the unit is read off the model (`convert.heads.graph_end.neutral`).
         is_turned: the output is [1,K,A].
-        has_objectness: whether scores can be made in two ways; the column before the classes.
-        in_cell: candidates in each cell of the three grids, for a head that is known by their number.
-        least: columns from which on it is.
-        is_usual: that number is this head's, not only another's, too.
+        has_objectness: whether scores can be made in two ways; it is the column before the classes.
+        has_anchors: rows hold their anchors, so that any number of them is possible.
+        in_cell: candidates in each cell of the three grids.
+        least: the smallest number of columns.
+        is_usual: the number of rows and columns is this head's, not only another's, too.
+        with_nms: shapes of an output that follows a built-in NMS.
     """
 
     raw: tuple[str, ...] = (RAW,)
+    build: Callable[[GraphEnd, Rows], BoxTensors] | None = None
+    reference: Callable[[ReferenceDecoder, Float], Detections] | None = None
     columns: str = ""
     others: int = 0
     unit: str = "relative"
     is_measured: bool = False
     is_turned: bool = False
     has_objectness: bool = False
+    has_anchors: bool = False
     in_cell: int = 1
     least: int = 5
     is_usual: bool = False
-
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        """What the rows mean, as nodes of the graph."""
-        raise NotImplementedError
+    with_nms: tuple[tuple[int, ...], ...] = ()
 
     def fit(self, layer: LastLayer) -> Fit:
+        if layer.output in self.with_nms:
+            return Fit.ALSO
         if layer.rows is None:
             return Fit.NO
         rows, columns, cells = layer.rows
-        if self.is_turned and columns == cells and rows > 4:
+        is_turned = columns == cells and rows > 4
+        if self.has_anchors:
+            return Fit.ALSO if columns >= self.least and not is_turned else Fit.NO
+        if self.is_turned and is_turned:
             return Fit.LIKELY
         if rows != self.in_cell * cells or columns < self.least:
             return Fit.POSSIBLE
@@ -162,7 +178,7 @@ class RowsHead(Boxes):
 
     def classes(self, output: Sequence[int | None]) -> int | None:
         size = output[1 if self.is_turned else 2] if len(output) == 3 else None
-        return None if size is None else size - self.others
+        return None if size is None or self.refused else size - self.others
 
     def adapt(self, model: ModelProto, export: Export, options: Options) -> Fitted:
         """Decode the rows.
@@ -173,9 +189,22 @@ class RowsHead(Boxes):
         """
         from convert.heads import graph_end as ends  # brings onnx
 
+        assert self.build is not None  # a head that is refused gets no model
         end = ends.GraphEnd(model)
-        _, _, height, width = end.shapes()[model.graph.input[0].name]
-        raw, count, columns = self._rows(end)
+        shapes = end.shapes()
+        _, _, height, width = shapes[model.graph.input[0].name]
+        names = [value.name for value in model.graph.output]
+        raw, shape = names[0], shapes[names[0]]
+        count, columns = (shape[:0:-1] if self.is_turned else shape[1:]) if len(shape) == 3 else (0, 0)
+        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or columns < self.others:
+            given = " and ".join(str(list(shapes[name])) for name in names)
+            line = "column" if self.is_turned else "row"
+            raise UnsupportedModelError(
+                f"this kind of detector gives one {line} ({self.columns}) for each candidate box, this model {given}",
+                hint="give the real --task, or another model",
+            )
+        if columns == self.others:
+            raise UnsupportedModelError("the model detects no class", hint="train it with at least one label")
         labels, findings = detector_labels(export, columns - self.others)
         unit = self.unit
         if self.is_measured:
@@ -191,7 +220,7 @@ class RowsHead(Boxes):
         if score == "objectness" and self.by_objectness:
             overlap = OVERLAP if export.metadata.nms_iou is None else export.metadata.nms_iou
             rows = ends.best_rows(end, rows, self.others - 1)
-        found = self.decode(end, rows)
+        found = self.build(end, rows)
         if overlap is not None:
             found = ends.as_reported(end, found, rows)
         boxes, scores, classes = ends.detections(
@@ -202,56 +231,13 @@ class RowsHead(Boxes):
         head = Head(self.id, labels, score=score, coordinates=unit, overlap=overlap)
         return Fitted(end.finish(boxes, scores, classes, raw), head, OUTPUTS, findings, self.raw)
 
-    def _rows(self, end: GraphEnd) -> tuple[str, int, int]:
-        """The one output [1,A,K] (or [1,K,A]): its name, A and K."""
-        shapes = end.shapes()
-        names = [value.name for value in end.wiring.model.graph.output]
-        said = " and ".join(str(list(shapes[name])) for name in names)
-        way = "column" if self.is_turned else "row"
-        refused = UnsupportedModelError(
-            f"this kind of detector gives one {way} ({self.columns}) for each candidate box, this model {said}",
-            hint="give the real --task, or another model",
-        )
-        shape = shapes[names[0]]
-        if len(names) != 1 or len(shape) != 3 or shape[0] != 1:
-            raise refused
-        count, columns = shape[:0:-1] if self.is_turned else shape[1:]
-        if columns < self.others:
-            raise refused
-        if columns == self.others:
-            raise UnsupportedModelError("the model detects no class", hint="train it with at least one label")
-        return names[0], count, columns
-
-
-def _corners(end: GraphEnd, rows: Rows) -> tuple[str, str]:
-    """Of rows that begin with x, y of the centre, width, height."""
-    if rows.unit == "cells":
-        raise UnsupportedModelError(
-            "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
-            hint="export it with its decoding (Edge Impulse's own exports have it)",
-        )
-    low, high = end.centred(end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4))
-    return end.swapped(low), end.swapped(high)
-
-
-class _YoloV5(RowsHead):
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        low, high = _corners(end, rows)
-        objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
-        size = end.swapped(end.part(rows.name, 2, 2, 4))
-        return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=size)
-
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """xc, yc, w, h, objectness, classes."""
-        (rows,) = raw
-        corners = network.around(rows[..., :2], rows[..., 2:4])
-        low, high = network.in_shares(corners)
-        by_objectness = network.head.score == "objectness"
-        found = network.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
-        return replace(found, compared=network.compared(corners[0], rows[..., 2:4]))
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[Float]) -> Detections:
+        assert self.reference is not None  # a head that is refused gets no model
+        return self.reference(decoder, raw[0].transpose(0, 2, 1) if self.is_turned else raw[0])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        from convert.heads import decoding
+        """YOLOv5's rows; of the others it is not known (`is_comparable`)."""
+        from convert.heads import decoding  # brings numpy
 
         (rows,) = outputs
         return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
@@ -271,210 +257,209 @@ class _YoloV5(RowsHead):
         return self.decode_original([rows], rules)
 
 
-class _YoloX(_YoloV5):
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        """Centres in cells from the cell's corner, sizes as logarithms of cells; three grids, row by row."""
-        if rows.unit != "cells":
-            return super().decode(end, rows)
-        import numpy as np
-
-        places, strides = [], []
-        for stride in _STRIDES:
-            down, right = rows.height // stride, rows.width // stride
-            y, x = np.mgrid[:down, :right]
-            places.append(np.stack([x.ravel(), y.ravel()], axis=1))
-            strides.append(np.full((down * right, 1), stride))
-        place = np.concatenate(places)
-        if rows.count != len(place):
-            raise UnsupportedModelError(
-                f"YOLOX has {len(place)} candidates in a picture of {rows.width}x{rows.height}, this model "
-                f"{rows.count}",
-                hint="give the real --task",
-            )
-        step = end.constant(np.concatenate(strides)[np.newaxis])
-        centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
-        size = end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
-        low, high = (end.swapped(corner) for corner in end.centred(centre, size))
-        objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
-        return BoxTensors(low, high, classes, objectness, in_pixels=True)
-
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
-        if network.head.coordinates != "cells":
-            return super().read(network, raw)
-        import numpy as np
-
-        (rows,) = raw
-        cells = [
-            (x, y, stride)
-            for stride in (8, 16, 32)
-            for y in range(network.height // stride)
-            for x in range(network.width // stride)
-        ]
-        table = np.array(cells, np.float32)
-        centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
-        size = np.exp(rows[..., 2:4]) * table[:, 2:]
-        low, high = (corner / network.size for corner in network.around(centre, size))
-        by_objectness = network.head.score == "objectness"
-        return network.detections(low, high, rows[..., 5:], rows[..., 4:5], by_objectness=by_objectness)
+# Rows of x and y of the centre, width, height (YOLOv5, YOLOX, YOLOv11); with an objectness before the classes or not
 
 
-class _YoloV7(HeadSpec):
-    def fit(self, layer: LastLayer) -> Fit:
-        if layer.output in {(1, 7), (1, 1, 1, 7)}:  # it comes with its NMS: seven numbers a box
-            return Fit.ALSO
-        if layer.rows is None:
-            return Fit.NO
-        rows, columns, cells = layer.rows
-        return Fit.ALSO if rows == 3 * cells and columns > 5 else Fit.POSSIBLE
-
-
-class _YoloV11(RowsHead):
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        low, high = _corners(end, rows)
-        return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns), in_pixels=rows.unit == "pixels")
-
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """xc, yc, w, h, classes; one column a candidate."""
-        rows = raw[0].transpose(0, 2, 1)
-        corners = network.around(rows[..., :2], rows[..., 2:4])
-        low, high = network.in_shares(corners)
-        return network.detections(low, high, rows[..., 4:])
-
-
-class _YoloPro(RowsHead):
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        low, high = (end.swapped(end.part(rows.name, 2, start, start + 2)) for start in (0, 2))
-        return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns))
-
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """xmin, ymin, xmax, ymax, classes."""
-        (rows,) = raw
-        return network.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
-
-
-class _Tao(RowsHead):
-    def fit(self, layer: LastLayer) -> Fit:
-        """Rows hold their anchors, so any number of them may fit."""
-        if layer.rows is None:
-            return Fit.NO
-        rows, columns, cells = layer.rows
-        return Fit.ALSO if columns > 11 and not (columns == cells and rows > 4) else Fit.NO
-
-
-class _TaoAnchored(_Tao):
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        """Background, classes, then (x, y) pairs: offset, log size, the anchor's corners, variances of both."""
-        offset, log_size, begin, stop, of_offset, of_size = (
-            end.part(rows.name, 2, rows.columns - back, rows.columns - back + 2) for back in range(12, 0, -2)
+def _build_centres(end: GraphEnd, rows: Rows, first: int) -> BoxTensors:
+    """`first` is the column of the first class."""
+    if rows.unit == "cells":
+        raise UnsupportedModelError(
+            "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
+            hint="export it with its decoding (Edge Impulse's own exports have it)",
         )
-        anchor = end("Sub", stop, begin)
-        middle = end("Mul", end("Add", stop, begin), end.constant(0.5))
-        centre = end("Add", end("Mul", end("Mul", offset, of_offset), anchor), middle)
-        size = end("Mul", end("Exp", end("Mul", log_size, of_size)), anchor)
-        low, high = (end.swapped(corner) for corner in end.centred(centre, size))
-        return BoxTensors(low, high, end.part(rows.name, 2, 1, rows.columns - 12))
+    centre, size = end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4)
+    low, high = (end.swapped(corner) for corner in end.centred(centre, size))
+    objectness = end.part(rows.name, 2, 4, 5) if first == 5 else ""
+    classes = end.part(rows.name, 2, first, rows.columns)
+    return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=end.swapped(size))
 
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """Background, classes; then, counted from the end, cx cy w h, the anchor's corners, four variances."""
-        import numpy as np
 
-        (rows,) = raw
-        prediction, begin, stop, variance = (
-            rows[..., at : (at + size) or None] for at, size in ((-12, 4), (-8, 2), (-6, 2), (-4, 4))
+def _read_centres(decoder: ReferenceDecoder, rows: Float, first: int) -> Detections:
+    corners = decoder.around(rows[..., :2], rows[..., 2:4])
+    low, high = decoder.in_shares(corners)
+    if first == 4:
+        return decoder.detections(low, high, rows[..., 4:])
+    found = decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
+    return replace(found, compared=decoder.compared(corners[0], rows[..., 2:4]))
+
+
+def _build_yolox(end: GraphEnd, rows: Rows) -> BoxTensors:
+    """Centres in cells from the cell's corner, sizes as logarithms of cells; three grids, row by row."""
+    if rows.unit != "cells":
+        return _build_centres(end, rows, 5)
+    import numpy as np  # recognising a head does without
+
+    places, strides = [], []
+    for stride in _STRIDES:
+        down, right = rows.height // stride, rows.width // stride
+        y, x = np.mgrid[:down, :right]
+        places.append(np.stack([x.ravel(), y.ravel()], axis=1))
+        strides.append(np.full((down * right, 1), stride))
+    place = np.concatenate(places)
+    if rows.count != len(place):
+        raise UnsupportedModelError(
+            f"YOLOX has {len(place)} candidates in a picture of {rows.width}x{rows.height}, this model {rows.count}",
+            hint="give the real --task",
         )
-        anchor, middle = stop - begin, (stop + begin) * np.float32(0.5)
-        centre = prediction[..., :2] * variance[..., :2] * anchor + middle
-        size = np.exp(prediction[..., 2:] * variance[..., 2:]) * anchor
-        return network.detections(*network.around(centre, size), rows[..., 1:-12])
+    step = end.constant(np.concatenate(strides)[np.newaxis])
+    centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
+    size = end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
+    low, high = (end.swapped(corner) for corner in end.centred(centre, size))
+    objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
+    return BoxTensors(low, high, classes, objectness, in_pixels=True)
 
 
-@dataclass(frozen=True)
-class _TaoYolo(_Tao):
-    """`is_clamped`: the size is limited, as YOLOv4's is."""
+def _read_yolox(decoder: ReferenceDecoder, rows: Float) -> Detections:
+    """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
+    if decoder.head.coordinates != "cells":
+        return _read_centres(decoder, rows, 5)
+    import numpy as np
 
-    is_clamped: bool = False
-
-    def decode(self, end: GraphEnd, rows: Rows) -> BoxTensors:
-        """(y, x) pairs: the cell's place, the anchor's size, the cell's size, offset, log size; objectness, classes."""
-        place, anchor, step, offset, log_size = (end.part(rows.name, 2, start, start + 2) for start in range(0, 10, 2))
-        if self.is_clamped:
-            # Clip changed its form in opset 11; Min did not
-            log_size = end("Min", log_size, end.constant(_LARGEST_LOG))
-        centre = end("Add", place, end("Mul", end("Sigmoid", offset), step))
-        low, high = end.centred(centre, end("Mul", anchor, end("Exp", log_size)))
-        objectness, classes = end.part(rows.name, 2, 10, 11), end.part(rows.name, 2, 11, rows.columns)
-        return BoxTensors(low, high, classes, objectness, are_logits=True)
-
-    def read(self, network: Network, raw: Sequence[Float]) -> Detections:
-        """cy cx ph pw step_y step_x, then predictions y x h w, objectness and classes before their sigmoid."""
-        import numpy as np
-
-        (rows,) = raw
-        flipped = rows[..., :10].reshape(*rows.shape[:2], 5, 2)[..., ::-1]  # every pair as (x, y)
-        place, anchor, step, offset, log_size = (flipped[..., number, :] for number in range(5))
-        if self.is_clamped:
-            log_size = np.minimum(log_size, np.float32(8))
-        centre = place + network.sigmoid(offset) * step
-        low, high = network.around(centre, np.exp(log_size) * anchor)
-        scores, objectness = network.sigmoid(rows[..., 11:]), network.sigmoid(rows[..., 10:11])
-        by_objectness = network.head.score == "objectness"
-        found = network.detections(low, high, scores, objectness, by_objectness=by_objectness)
-        # Far out the sigmoid is 1 for several classes; which is best shows before it.
-        return replace(found, labels=rows[..., 11:].argmax(axis=2).astype(np.float32))
+    cells = [
+        (x, y, stride)
+        for stride in (8, 16, 32)
+        for y in range(decoder.height // stride)
+        for x in range(decoder.width // stride)
+    ]
+    table = np.array(cells, np.float32)
+    centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
+    size = np.exp(rows[..., 2:4]) * table[:, 2:]
+    low, high = (corner / decoder.size for corner in decoder.around(centre, size))
+    return decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
 
 
-class _YoloV2(HeadSpec):
-    def fit(self, layer: LastLayer) -> Fit:
-        return Fit.ALSO if layer.is_grid else Fit.NO
+# Rows of left, top, right, bottom, classes (YOLO-Pro)
+
+
+def _build_corners(end: GraphEnd, rows: Rows) -> BoxTensors:
+    low, high = (end.swapped(end.part(rows.name, 2, start, start + 2)) for start in (0, 2))
+    return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns))
+
+
+def _read_corners(decoder: ReferenceDecoder, rows: Float) -> Detections:
+    return decoder.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
+
+
+# TAO's RetinaNet and SSD: background, classes, then, counted from the end, offsets, the anchor's corners, variances
+
+
+def _build_anchored(end: GraphEnd, rows: Rows) -> BoxTensors:
+    """The last twelve columns are (x, y) pairs: offset, log size, two corners of the anchor, variances of both."""
+    offset, log_size, begin, stop, of_offset, of_size = (
+        end.part(rows.name, 2, rows.columns - back, rows.columns - back + 2) for back in range(12, 0, -2)
+    )
+    anchor = end("Sub", stop, begin)
+    middle = end("Mul", end("Add", stop, begin), end.constant(0.5))
+    centre = end("Add", end("Mul", end("Mul", offset, of_offset), anchor), middle)
+    size = end("Mul", end("Exp", end("Mul", log_size, of_size)), anchor)
+    low, high = (end.swapped(corner) for corner in end.centred(centre, size))
+    return BoxTensors(low, high, end.part(rows.name, 2, 1, rows.columns - 12))
+
+
+def _read_anchored(decoder: ReferenceDecoder, rows: Float) -> Detections:
+    """The last twelve columns are cx cy w h, the anchor's corners, four variances."""
+    import numpy as np
+
+    prediction, begin, stop, variance = (
+        rows[..., at : (at + size) or None] for at, size in ((-12, 4), (-8, 2), (-6, 2), (-4, 4))
+    )
+    anchor, middle = stop - begin, (stop + begin) * np.float32(0.5)
+    centre = prediction[..., :2] * variance[..., :2] * anchor + middle
+    size = np.exp(prediction[..., 2:] * variance[..., 2:]) * anchor
+    return decoder.detections(*decoder.around(centre, size), rows[..., 1:-12])
+
+
+# TAO's YOLOv3 and YOLOv4: five (y, x) pairs, then objectness and classes before their sigmoid
+
+
+def _build_tao_yolo(end: GraphEnd, rows: Rows, largest_log: float | None = None) -> BoxTensors:
+    """The pairs are the cell's place, the anchor's size, the cell's size, offset, log size (`largest_log` at most)."""
+    place, anchor, step, offset, log_size = (end.part(rows.name, 2, start, start + 2) for start in range(0, 10, 2))
+    if largest_log is not None:
+        # Clip changed its form in opset 11; Min did not
+        log_size = end("Min", log_size, end.constant(largest_log))
+    centre = end("Add", place, end("Mul", end("Sigmoid", offset), step))
+    low, high = end.centred(centre, end("Mul", anchor, end("Exp", log_size)))
+    objectness, classes = end.part(rows.name, 2, 10, 11), end.part(rows.name, 2, 11, rows.columns)
+    return BoxTensors(low, high, classes, objectness, are_logits=True)
+
+
+def _read_tao_yolo(decoder: ReferenceDecoder, rows: Float, *, is_clamped: bool = False) -> Detections:
+    """cy cx ph pw step_y step_x, then predictions y x h w; YOLOv4 limits the size to e^8 anchors."""
+    import numpy as np
+
+    flipped = rows[..., :10].reshape(*rows.shape[:2], 5, 2)[..., ::-1]  # every pair as (x, y)
+    place, anchor, step, offset, log_size = (flipped[..., number, :] for number in range(5))
+    if is_clamped:
+        log_size = np.minimum(log_size, np.float32(8))
+    centre = place + decoder.sigmoid(offset) * step
+    low, high = decoder.around(centre, np.exp(log_size) * anchor)
+    found = decoder.detections(low, high, decoder.sigmoid(rows[..., 11:]), decoder.sigmoid(rows[..., 10:11]))
+    # Far out the sigmoid is 1 for several classes; which is best shows before it.
+    return replace(found, labels=rows[..., 11:].argmax(axis=2).astype(np.float32))
 
 
 _XYWH = "x and y of the centre, width, height"
-_YOLOV5: dict[str, Any] = {
+_WITH_OBJECTNESS: dict[str, Any] = {
     "columns": f"{_XYWH}, objectness, classes", "others": 5, "is_measured": True, "has_objectness": True,
     "is_usual": True,
 }  # fmt: skip
+_YOLOV5: dict[str, Any] = {
+    "build": partial(_build_centres, first=5), "reference": partial(_read_centres, first=5), "by_objectness": True,
+    "in_cell": 3, "least": 6, **_WITH_OBJECTNESS,
+}  # fmt: skip
 _YOLOV11: dict[str, Any] = {
+    "build": partial(_build_centres, first=4), "reference": partial(_read_centres, first=4),
     "columns": f"{_XYWH}, classes", "others": 4, "is_measured": True, "is_turned": True,
 }  # fmt: skip
-_ANCHORED: dict[str, Any] = {"columns": "background, classes, offsets, anchors, variances", "others": 13}
+_ANCHORED: dict[str, Any] = {
+    "build": _build_anchored, "reference": _read_anchored, "has_anchors": True, "least": 12,
+    "columns": "background, classes, offsets, anchors, variances", "others": 13,
+}  # fmt: skip
 _TAO_YOLO: dict[str, Any] = {
-    "columns": "cell, anchor, step, offsets, objectness, classes", "others": 11, "has_objectness": True,
+    "has_anchors": True, "least": 12, "columns": "cell, anchor, step, offsets, objectness, classes", "others": 11,
+    "has_objectness": True,
 }  # fmt: skip
 
 HEADS: tuple[HeadSpec, ...] = (
-    _YoloV5(
-        "yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5", by_objectness=True, is_comparable=True,
-        in_cell=3, least=6, **_YOLOV5,
+    RowsHead("yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5", is_comparable=True, **_YOLOV5),
+    RowsHead(
+        "yolov5-drpai", "YOLOv5 object detector for DRP-AI", (5, "YOLOV5_V5_DRPAI"), "yolov5_drpai", unit="pixels",
+        **_YOLOV5,
     ),
-    _YoloV5(
-        "yolov5-drpai", "YOLOv5 object detector for DRP-AI", (5, "YOLOV5_V5_DRPAI"), "yolov5_drpai",
-        by_objectness=True, unit="pixels", in_cell=3, least=6, **_YOLOV5,
+    RowsHead(
+        "yolox", "YOLOX object detector", (4, "YOLOX"), "yolox", build=_build_yolox, reference=_read_yolox,
+        unit="cells", **_WITH_OBJECTNESS,
     ),
-    _YoloX("yolox", "YOLOX object detector", (4, "YOLOX"), "yolox", unit="cells", **_YOLOV5),
-    _YoloPro(
-        "yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro",
-        columns="left, top, right, bottom, classes", others=4,
+    RowsHead(
+        "yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro", build=_build_corners,
+        reference=_read_corners, columns="left, top, right, bottom, classes", others=4,
     ),
-    _YoloV2(
-        "yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2",
+    HeadSpec(
+        "yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2", gives_grid=True,
         refused="it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
     ),
-    _YoloV7(
-        "yolov7", "YOLOv7 object detector", (6, "YOLOV7"), "yolov7",
+    RowsHead(
+        "yolov7", "YOLOv7 object detector", (6, "YOLOV7"), "yolov7", in_cell=3, least=6,
+        with_nms=((1, 7), (1, 1, 1, 7)),
         refused="its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
         "fixed size: export it without its NMS, or train another detector",
     ),
-    _YoloV11("yolov11", "YOLOv11 object detector", (13, "YOLOV11"), "yolov11", **_YOLOV11),
-    _YoloV11(
+    RowsHead("yolov11", "YOLOv11 object detector", (13, "YOLOV11"), "yolov11", **_YOLOV11),
+    RowsHead(
         "yolov11-abs", "YOLOv11 object detector with absolute boxes", (14, "YOLOV11_ABS"), "yolov11_abs",
         unit="pixels", **_YOLOV11,
     ),
-    _TaoAnchored("tao-retinanet", "TAO RetinaNet object detector", (7, "TAO_RETINANET"), "tao_retinanet", **_ANCHORED),
-    _TaoAnchored("tao-ssd", "TAO SSD object detector", (8, "TAO_SSD"), "tao_ssd", **_ANCHORED),
-    _TaoYolo("tao-yolov3", "TAO YOLOv3 object detector", (9, "TAO_YOLOV3"), "tao_yolov3", **_TAO_YOLO),
-    _TaoYolo(
-        "tao-yolov4", "TAO YOLOv4 object detector", (10, "TAO_YOLOV4"), "tao_yolov4", is_clamped=True, **_TAO_YOLO
+    RowsHead("tao-retinanet", "TAO RetinaNet object detector", (7, "TAO_RETINANET"), "tao_retinanet", **_ANCHORED),
+    RowsHead("tao-ssd", "TAO SSD object detector", (8, "TAO_SSD"), "tao_ssd", **_ANCHORED),
+    RowsHead(
+        "tao-yolov3", "TAO YOLOv3 object detector", (9, "TAO_YOLOV3"), "tao_yolov3", build=_build_tao_yolo,
+        reference=_read_tao_yolo, **_TAO_YOLO,
+    ),
+    RowsHead(
+        "tao-yolov4", "TAO YOLOv4 object detector", (10, "TAO_YOLOV4"), "tao_yolov4",
+        build=partial(_build_tao_yolo, largest_log=8.0), reference=partial(_read_tao_yolo, is_clamped=True),
+        **_TAO_YOLO,
     ),
 )  # fmt: skip
 """The detectors of the families of YOLO and NVIDIA TAO."""

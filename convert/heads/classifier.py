@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.graph import GraphEditor
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import ReferenceDecoder
     from convert.types import Export
 
 __all__ = ["CLASSIFIER"]
@@ -60,8 +60,8 @@ class _Classifier(HeadSpec):
         """
         from convert.graph.graph import GraphEditor, infer
 
-        wiring = GraphEditor(model)
-        shapes = infer(wiring)
+        editor = GraphEditor(model)
+        shapes = infer(editor)
         outputs = [value.name for value in model.graph.output]
         if len(outputs) != 1:
             raise UnsupportedModelError(
@@ -82,18 +82,26 @@ class _Classifier(HeadSpec):
             )
         classes = large[0] if large else 1
         labels, findings = class_labels(export, classes)
-        if not _gives_probabilities(wiring, name):
+        if not _gives_probabilities(editor, name):
             doubt = NOT_PROBABILITIES.found(
                 "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
                 hint="set classifier-threshold in the config to a value of this model's range",
             )
             findings = (*findings, doubt)
         if shape != (1, classes):
-            _reshape_output(wiring, name, classes)
-            wiring.store()
+            import numpy as np  # recognising a classifier does without
+
+            (value,) = model.graph.output
+            (value.name,) = editor.add("Reshape", [name, editor.add_constant(np.array([1, classes], np.int64))]).output
+            editor.outputs = {value.name}
+            dims = value.type.tensor_type.shape.dim
+            del dims[:]
+            for size in (1, classes):
+                dims.add().dim_value = size
+            editor.store()
         return Fitted(model, Head(self.id, labels), (_OUTPUT,), findings)
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
+    def prediction(self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
         return raw[0].reshape(len(raw[0]), -1), None
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
@@ -115,11 +123,11 @@ CLASSIFIER = _Classifier(
 )
 
 
-def _gives_probabilities(wiring: GraphEditor, name: str) -> bool:
+def _gives_probabilities(editor: GraphEditor, name: str) -> bool:
     """Whether every value of `name` comes out of a Softmax or sigmoid, moved about at most."""
     todo = [name]
     while todo:
-        node = wiring.producer(todo.pop())
+        node = editor.producers.get(todo.pop())
         if node is None:
             return False
         if node.op_type in _PROBABILITIES:
@@ -128,17 +136,3 @@ def _gives_probabilities(wiring: GraphEditor, name: str) -> bool:
             return False
         todo += node.input if node.op_type == "Concat" else node.input[:1]
     return True
-
-
-def _reshape_output(wiring: GraphEditor, name: str, classes: int) -> None:
-    """Put a Reshape to [1, classes] behind the output, which gets a new name."""
-    import numpy as np  # recognising a classifier does without
-
-    (value,) = wiring.model.graph.output
-    target = wiring.add_constant(np.array([1, classes], np.int64))
-    (value.name,) = wiring.add("Reshape", [name, target]).output
-    wiring.outputs = {value.name}
-    dims = value.type.tensor_type.shape.dim
-    del dims[:]
-    for size in (1, classes):
-        dims.add().dim_value = size

@@ -1,14 +1,14 @@
-"""What a detector's raw outputs mean, a second time: NumPy on float32, for comparison with the graph only.
+"""What a detector's outputs mean, in NumPy on float32, in two independent parts.
 
-The ends of graphs are built from ONNX operators. The references (`read` of each head, and what they share here) are
-written from the sources, Edge Impulse's SDK and TFLite's post-processing operator, without looking at the graph: what
-the shipped model gives must be what this gives on the same raw outputs.
+**Reference decoders** (`ReferenceDecoder`, `Detections`), for the comparison with the graph only. Ends of graphs are
+built from ONNX operators; the references, `read` of each head and what they share here, are written from the sources
+(Edge Impulse's SDK and TFLite's post-processing operator), and share nothing with the graph: the shipped model must
+give what they give on the same raw outputs.
 
-How Edge Impulse's SDK turns a model's outputs into results: its own post-processing.
-
-The rules are those of its C++ SDK (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the
-threshold, merged with the ones of their label they touch; YOLOv5 by objectness with a non-maximum suppression over all
-labels; SSD as its last operator gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
+**Edge Impulse's own decoding** (from `Box` on): how its C++ SDK turns a model's outputs into results
+(ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the threshold, merged with the ones of
+their label they touch; YOLOv5 by objectness with a non-maximum suppression over all labels; SSD as its last operator
+gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convert.errors import InputError
-from convert.heads.base import Decoded
 from convert.heads.boxes import OUTPUTS, OVERLAP
 
 if TYPE_CHECKING:
@@ -37,8 +36,9 @@ __all__ = [
     "ROUNDS",
     "Anchors",
     "Box",
+    "Decoded",
     "Detections",
-    "Network",
+    "ReferenceDecoder",
     "answer",
     "best",
     "boxes",
@@ -53,7 +53,27 @@ __all__ = [
 
 
 ROUNDS = 16
-"""How often a graph that drops boxes itself looks which of them are still there to drop others."""
+"""How often a graph that suppresses boxes itself computes which of them are still there to suppress others."""
+
+
+# Reference decoders
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Raw outputs by the reference, beside what the graph made of them.
+
+    Attributes:
+        wanted, found: arrays [n, ...] in pairs, of the reference and of the graph.
+        labels: how many of the candidates' classes differ.
+        middles: [n,2], the median of all candidates' centres (y, x) in shares of the picture; empty where they are
+            fixed.
+    """
+
+    wanted: list[NDArray[Any]]
+    found: list[NDArray[Any]]
+    labels: int = 0
+    middles: tuple[NDArray[Any], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +85,8 @@ class Anchors:
 
 
 @dataclass(frozen=True)
-class Network:
-    """What decides the arithmetic.
+class ReferenceDecoder:
+    """What heads' references share, and what their arithmetic depends on.
 
     Attributes:
         head: what the outputs mean.
@@ -107,14 +127,11 @@ class Network:
         low, high = corners
         return (low / self.size, high / self.size) if self.head.coordinates == "pixels" else (low, high)
 
-    @staticmethod
-    def detections(
-        low: Float, high: Float, classes: Float, objectness: Float | None = None, *, by_objectness: bool = False
-    ) -> Detections:
-        """Corners as (x, y), in shares; `objectness` [n,A,1] counts."""
+    def detections(self, low: Float, high: Float, classes: Float, objectness: Float | None = None) -> Detections:
+        """Of corners as (x, y), in shares, [n,A,2], `classes` [n,A,C] and `objectness` [n,A,1], both 0..1."""
         score = classes.max(axis=2)
         if objectness is not None:
-            score = objectness[..., 0] if by_objectness else objectness[..., 0] * score
+            score = objectness[..., 0] if self.head.score == "objectness" else objectness[..., 0] * score
         boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
         return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
 
@@ -186,7 +203,7 @@ class Detections:
         boxes: [n,A,4], top, left, bottom, right in shares of the picture.
         scores: [n,A], what is reported.
         labels: [n,A], the best class.
-        of_classes: [n,A,C], what the network says of each class, 0..1.
+        of_classes: [n,A,C], the network's score of each class, 0..1.
         objectness: [n,A,1]; None where there is none.
         compared: [n,A,4], top, left, bottom, right in pixels of the original's picture, as Edge Impulse's SDK
             compares and reports them; None where it does not score by objectness.
@@ -202,7 +219,7 @@ class Detections:
     def comparable(self) -> tuple[list[NDArray[Any]], list[bool]]:
         """What parity compares, and which of it are classes'.
 
-        What the network says of each class and of there being an object, and its boxes, decoded, in shares of the
+        The network's scores of each class and of there being an object, and its boxes, decoded, in shares of the
         picture and clipped to it. Decoding has no steps; before it numbers have units of all kinds, and a box may be
         nine pictures wide, where LiteRT's own kernels differ by 1.7e-4 (yolov5-160x160x3-f16 on white) or more (1e-3
         in the codes of ssd-320x320x3-int8).
@@ -237,6 +254,9 @@ def _overlaps(boxes: Float) -> Float:
     area = (bottom - top) * (right - left)
     share: Float = np.divide(common, area[:, None] + area - common, out=np.zeros_like(common), where=common > 0)
     return share
+
+
+# Edge Impulse's own decoding
 
 
 class Box(NamedTuple):
@@ -346,14 +366,14 @@ def _merged_late(found: list[_Cells]) -> list[_Cells]:
 
 
 def _dropped_late(found: list[_Cells]) -> list[_Cells]:
-    """The SDK's second look: a later box that touches an earlier one is left out; the earlier is already written."""
-    seen: list[_Cells] = []
+    """As the SDK's second pass: a later box that touches an earlier one is dropped; the earlier is already written."""
+    earlier: list[_Cells] = []
     kept: list[_Cells] = []
     for box in found:
-        home = next((other for other in seen if other.label == box.label and other.touches(box)), None)
+        home = next((other for other in earlier if other.label == box.label and other.touches(box)), None)
         if home is None:
             kept.append(_Cells(box.label, box.left, box.top, box.right, box.bottom, box.value))
-            seen.append(box)
+            earlier.append(box)
         else:
             home.take(box, as_sdk=True)
     return kept

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Detections, Network
+    from convert.heads.decoding import Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export
 
@@ -82,7 +82,7 @@ class _EndToEnd(Boxes):
         head = Head(self.id, labels, coordinates=unit)
         return Fitted(end.finish(*outputs, raw), head, OUTPUTS, findings, self.raw)
 
-    def read(self, network: Network, raw: Sequence[NDArray[np.float32]]) -> Detections:
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[NDArray[np.float32]]) -> Detections:
         """Left, top, right, bottom, score, class."""
         import numpy as np  # recognising a head does without
 
@@ -90,19 +90,21 @@ class _EndToEnd(Boxes):
 
         (rows,) = raw
         boxes, scores, labels = rows[..., [1, 0, 3, 2]], rows[..., 4], rows[..., 5]
-        if network.head.coordinates == "pixels":
-            boxes = np.divide(boxes, np.tile(network.size[::-1], 2), dtype=np.float32)
-        of_classes = np.where(labels[..., None] == np.arange(len(network.head.labels)), scores[..., None], 0)
+        if decoder.head.coordinates == "pixels":
+            boxes = np.divide(boxes, np.tile(decoder.size[::-1], 2), dtype=np.float32)
+        of_classes = np.where(labels[..., None] == np.arange(len(decoder.head.labels)), scores[..., None], 0)
         return Detections(boxes, scores, labels, of_classes.astype(np.float32), None)
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:
+    def comparable(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]]
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
         """Each number of the rows in order of size: which of two equally good objects comes first has no meaning.
 
         Boxes count by their score, so that the weakest, which another may replace, hardly do.
         """
         import numpy as np
 
-        found = self.read(network, raw)
+        found = self.read(decoder, raw)
         boxes = found.boxes.clip(0, 1) * found.scores[..., None]
         return [np.sort(boxes, axis=1), np.sort(found.of_classes, axis=1)], [False, True]
 
@@ -120,16 +122,16 @@ def _class_count(end: GraphEnd, name: str) -> int | None:
     from convert.graph.graph import attribute  # brings onnx
 
     shapes = end.shapes()
-    node = end.wiring.producer(name)
+    node = end.editor.producers.get(name)
     while node is not None:
         if node.op_type == "ArgMax":
             return int(shapes[node.input[0]][attribute(node, "axis", 0)])
         if node.op_type == "Mod":  # of a place among all scores, row by row
-            divisor = end.wiring.constant(node.input[1])
+            divisor = end.editor.constant(node.input[1])
             return int(divisor.flat[0]) if divisor is not None and divisor.size == 1 else None
         if node.op_type not in _PASSED_ON:
             return None
-        node = end.wiring.producer(node.input[-1 if node.op_type == "Concat" else 0])
+        node = end.editor.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
     return None
 
 

@@ -5,14 +5,14 @@ The parser (nvdsinfer_context_impl_output_parsing.cpp; the same arithmetic in De
 
     left = centre - 35*b0, top = centre - 35*b1, right = centre + 35*b2, bottom = centre + 35*b3
 
-and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that say where each
+and an edge at or behind the picture's end is put one pixel before it. So b0 to b3 are constants that hold where each
 cell lies, whatever the grid: cell i of n covers i*size/n to (i+1)*size/n. The last column and row end 0.01 pixels
-early, because float rounding decides whether an edge *at* the end is behind it. Where the model sees only a part of a
+early, because float rounding decides whether an edge *at* the end is behind it. Where the model gets only a part of a
 frame (`convert.types`), size and s are the frame's, and the cells cover that part.
 
 Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
-as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object: what the model
-says, and more objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
+as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object, which are more
+objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
 for its 122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box
 is always one cell, the highest, and a large object with two maxima is two.
 """
@@ -20,12 +20,11 @@ is always one cell, the highest, and a large object with two maxima is two.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
-from convert.heads.base import Decoded, Fit, Fitted, HeadSpec, detector_labels
+from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
 from convert.types import Head
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import LastLayer, Options, Rules
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export, Framing
 
@@ -51,16 +50,6 @@ _REDUCTIONS = (4, 8, 16, 32)
 _UNIT = 35.0  # the parser's box unit in pixels (bboxNorm)
 _SHORT = 0.01  # pixels
 _TO_ROWS = [0, 2, 3, 1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """The heat map [1, 1+C, rows, columns], and the picture it is for."""
-
-    name: str
-    channels: int
-    rows: int
-    columns: int
 
 
 class _Fomo(HeadSpec):
@@ -89,8 +78,8 @@ class _Fomo(HeadSpec):
 
         end = GraphEnd(model)
         _, _, height, width = end.shapes()[model.graph.input[0].name]
-        grid = _heat_map(end, height, width)
-        classes = grid.channels - 1
+        grid, (channels, rows, columns) = _heat_map(end, height, width)
+        classes = channels - 1
         if classes < 1:
             raise UnsupportedModelError(
                 "the heat map has no class besides background", hint="train the model with at least one label"
@@ -99,16 +88,16 @@ class _Fomo(HeadSpec):
         if options.fomo_merge == "none":
             message = "every cell above the threshold is an object; an object that spans several cells gives several"
             findings += (CELLS.found(message, hint="--fomo-merge peak keeps the highest of neighbouring cells only"),)
-        coverage = end.part(grid.name, 1, 1, grid.channels)
+        coverage = end.part(grid, 1, 1, channels)
         # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
         nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
-        places = cell_boxes(height, width, grid.rows, grid.columns, options.framing)
+        places = cell_boxes(height, width, rows, columns, options.framing)
         boxes = end.constant(np.tile(places, (1, classes, 1, 1)))
         boxes = end("Add", end("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
         if options.fomo_merge == "peak":
-            coverage = _peaks(end, coverage, grid)
+            coverage = _peaks(end, coverage, rows, columns)
         head = Head(self.id, labels, merge=options.fomo_merge)
-        return Fitted(end.finish(coverage, boxes, grid.name), head, (COVERAGE, BOXES), findings, self.raw)
+        return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
 
     def as_original(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [values.transpose(0, 2, 3, 1) for values in raw]
@@ -116,22 +105,34 @@ class _Fomo(HeadSpec):
     def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [values.transpose(0, 3, 1, 2) for values in raw]
 
-    def comparable(self, network: Network, raw: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[bool]]:  # noqa: ARG002
+    def comparable(
+        self,
+        decoder: ReferenceDecoder,  # noqa: ARG002
+        raw: Sequence[NDArray[Any]],
+    ) -> tuple[list[NDArray[Any]], list[bool]]:
         return list(raw), [True]
 
-    def decoded(self, network: Network, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> Decoded:
+    def decoded(
+        self, decoder: ReferenceDecoder, raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]
+    ) -> Decoded:
         import numpy as np
 
+        from convert.heads.decoding import Decoded
+
         (maps,), (cover, boxes) = raw, shipped
-        wanted = heat(maps, network.head.merge)
-        places, middle = cells(network, *maps.shape[2:]), centres(network, *maps.shape[2:])
+        wanted = heat(maps, decoder.head.merge)
+        places, middle = cells(decoder, *maps.shape[2:]), centres(decoder, *maps.shape[2:])
         # as the parser reads them: back from the centre, or on from it
         unit = np.float32(35)  # pixels that the parser measures boxes in; not the graph's constant: it could be wrong
         numbers = boxes.reshape(len(boxes), -1, 4, *maps.shape[2:])
         edges = np.concatenate([middle - numbers[:, :, :2] * unit, middle + numbers[:, :, 2:] * unit], axis=2)
         return Decoded([wanted, np.broadcast_to(places / unit, edges.shape)], [cover, edges / unit])
 
-    def prediction(self, network: Network | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ARG002
+    def prediction(
+        self,
+        decoder: ReferenceDecoder | None,  # noqa: ARG002
+        raw: Sequence[NDArray[Any]],
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         import numpy as np
 
         scores = raw[0][..., 1:]
@@ -198,10 +199,12 @@ def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.fl
     return centre - begin, np.minimum(end, whole - _SHORT) - centre
 
 
-def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
-    """The model's one output with channels in front."""
-    wiring = end.wiring
-    names = [value.name for value in wiring.model.graph.output]
+def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, ...]]:
+    """The model's one output with channels in front: its name, and its size [1 + classes, rows, columns]."""
+    from convert.graph.graph import attribute  # brings onnx
+
+    editor = end.editor
+    names = [value.name for value in editor.model.graph.output]
     shape = end.shapes()[names[0]]
     if len(names) != 1 or len(shape) != 4:
         raise UnsupportedModelError(
@@ -210,20 +213,18 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> _Grid:
         )
     (name,) = names
     if not _channels_last(end, name, shape, height, width):
-        return _Grid(name, shape[1], shape[2], shape[3])
-    from convert.graph.graph import attribute  # brings onnx
-
-    grid = _Grid(name, shape[3], shape[1], shape[2])
-    maker = wiring.producer(name)
-    if maker is not None and maker.op_type == "Transpose" and list(attribute(maker, "perm", [])) == _TO_ROWS:
-        return _Grid(maker.input[0], grid.channels, grid.rows, grid.columns)
-    return _Grid(end("Transpose", name, perm=[0, 3, 1, 2]), grid.channels, grid.rows, grid.columns)
+        return name, shape[1:]
+    size = shape[3], *shape[1:3]
+    producer = editor.producers.get(name)
+    if producer is not None and producer.op_type == "Transpose" and list(attribute(producer, "perm", [])) == _TO_ROWS:
+        return producer.input[0], size
+    return end("Transpose", name, perm=[0, 3, 1, 2]), size
 
 
 def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int, width: int) -> bool:
     """Whether the output is [1,h,w,K]: that of a flatbuffer always is, that of an ONNX model need not be.
 
-    A grid has the picture's proportions and is coarser; where both readings have, softmax tells, which works along K.
+    A grid has the picture's proportions and is coarser; where both readings fit, the softmax, along K, decides.
     """
 
     from convert.graph.graph import attribute
@@ -235,21 +236,21 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     last, first = fits(*shape[1:3]), fits(*shape[2:4])
     if last != first:
         return last
-    maker = end.wiring.producer(name)
-    if maker is not None and maker.op_type == "Softmax":
-        return int(attribute(maker, "axis", -1)) in {-1, 3}
-    return maker is None or maker.op_type != "Transpose" or list(attribute(maker, "perm", [])) != [0, 3, 1, 2]
+    producer = end.editor.producers.get(name)
+    if producer is not None and producer.op_type == "Softmax":
+        return int(attribute(producer, "axis", -1)) in {-1, 3}
+    return producer is None or producer.op_type != "Transpose" or list(attribute(producer, "perm", [])) != [0, 3, 1, 2]
 
 
-def _peaks(end: GraphEnd, coverage: str, grid: _Grid) -> str:
+def _peaks(end: GraphEnd, coverage: str, rows: int, columns: int) -> str:
     """Zero where a neighbour (diagonals too) of the same class is higher, or equal and earlier in reading order.
 
     Of two equal neighbours exactly one stays: saturated scores are equal, and those of int8 models often are.
     """
     around = end("MaxPool", coverage, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     in_row = end("MaxPool", coverage, kernel_shape=[1, 3], pads=[0, 1, 0, 1])
-    above = end.part(end.padded(in_row, [0, 0, 1, 0]), 2, 0, grid.rows)
-    beside = end.part(end.padded(coverage, [0, 0, 0, 1]), 3, 0, grid.columns)
+    above = end.part(end.padded(in_row, [0, 0, 1, 0]), 2, 0, rows)
+    beside = end.part(end.padded(coverage, [0, 0, 0, 1]), 3, 0, columns)
     highest = end("Not", end("Less", coverage, around))
     first = end("Greater", coverage, end("Max", above, beside))
     kept = end("Cast", end("And", highest, first), to=1)  # float32; Where is younger than the oldest opset here
@@ -279,30 +280,30 @@ def heat(raw: NDArray[np.float32], merge: str | None) -> NDArray[np.float32]:
     return np.where(keep, cover, np.float32(0))
 
 
-def cells(network: Network, rows: int, columns: int) -> NDArray[np.float64]:
+def cells(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.float64]:
     """Left, top, right and bottom edge of every cell in pixels, [1,1,4,rows,columns].
 
     The last column and row end 0.01 before nvinfer's picture does, where it would cut off a whole pixel.
     """
     import numpy as np
 
-    x, y = (network.framing.left, network.framing.top) if network.framing else (0, 0)
+    x, y = (decoder.framing.left, decoder.framing.top) if decoder.framing else (0, 0)
     upright, level = (np.arange(count + 1) / count for count in (columns, rows))
-    upright, level = x + network.width * upright, y + network.height * level
+    upright, level = x + decoder.width * upright, y + decoder.height * level
     left, top = upright[:-1], level[:-1]
-    right, bottom = np.minimum(upright[1:], network.whole[0] - 0.01), np.minimum(level[1:], network.whole[1] - 0.01)
+    right, bottom = np.minimum(upright[1:], decoder.whole[0] - 0.01), np.minimum(level[1:], decoder.whole[1] - 0.01)
     across, down = np.ones((rows, 1)), np.ones((1, columns))
     edges = [left * across, top[:, None] * down, right * across, bottom[:, None] * down]
     return np.stack(edges)[None, None]
 
 
-def centres(network: Network, rows: int, columns: int) -> NDArray[np.float32]:
+def centres(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.float32]:
     """What DetectNet's parser takes for the middle of every cell, (x, y) in pixels, [1,1,2,rows,columns].
 
     Its stride is rounded up, so these are off where the grid does not divide the picture.
     """
     import numpy as np
 
-    x = np.arange(columns) * math.ceil(network.whole[0] / columns) + 0.5
-    y = np.arange(rows) * math.ceil(network.whole[1] / rows) + 0.5
+    x = np.arange(columns) * math.ceil(decoder.whole[0] / columns) + 0.5
+    y = np.arange(rows) * math.ceil(decoder.whole[1] / rows) + 0.5
     return np.stack(np.meshgrid(x, y)).astype(np.float32)[None, None]

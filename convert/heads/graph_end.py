@@ -1,4 +1,4 @@
-"""Builds the end of a detector's graph: what makes of the network's raw outputs the tensors a stock parser reads.
+"""Builds the end of a detector's graph: nodes that turn the network's raw outputs into what a stock parser reads.
 
 Only operators that TensorRT has had since 7 (for the suppression below 8.2), each on float32. Matrices are multiplied
 only of zeros and ones: TensorRT does that in TF32 by default, whose ten bits of mantissa would move a box by a pixel.
@@ -8,8 +8,8 @@ Suppression of boxes over all classes, as Edge Impulse's SDK does it
 best score first; one whose intersection over union with a box that was kept is the threshold *or more* goes, whatever
 the classes. Boxes are compared, and reported, in pixels of the model's picture: the left and top edge not below 0, then
 these, width and height cut to whole pixels. So a box that reaches over the left or top edge ends too far right or down,
-by as much as was cut off: the SDK's fault, repeated here, where what the SDK says is asked for. A box without area
-overlaps nothing.
+by as much as was cut off: the SDK's fault, repeated here, because the SDK's own results are asked for. A box without
+area overlaps nothing.
 
 The graph has no loop and no NonMaxSuppression, whose outputs have as many rows as there are objects, which nvinfer
 cannot read. The `CANDIDATES` best rows are picked (TopK), and what is kept is the fixed point of
@@ -83,21 +83,21 @@ class GraphEnd:
     """Nodes are added to `model` one at a time; `finish` makes the last ones its outputs."""
 
     def __init__(self, model: ModelProto) -> None:
-        self.wiring = GraphEditor(model)
+        self.editor = GraphEditor(model)
         self.opset = opset_of(model)
 
     def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """A node; returns its output."""
-        (output,) = self.wiring.add(operator, inputs, **attributes).output
+        (output,) = self.editor.add(operator, inputs, **attributes).output
         return str(output)
 
     def shapes(self) -> Shapes:
         """The inferred shape of every tensor by name."""
-        return infer(self.wiring)
+        return infer(self.editor)
 
     def constant(self, values: ArrayLike) -> str:
         """A float32 constant."""
-        return self.wiring.add_constant(np.asarray(values, np.float32))
+        return self.editor.add_constant(np.asarray(values, np.float32))
 
     def part(self, name: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to before `end` of one axis."""
@@ -113,7 +113,7 @@ class GraphEnd:
 
     def order(self, name: str, axis: int, count: int) -> str:
         """Where along `axis` the `count` largest values are, largest first, as int64 (opset 10)."""
-        return str(self.wiring.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
+        return str(self.editor.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
 
     def where_largest(self, name: str, axis: int) -> str:
         """The place of the (first) largest value along `axis`, which goes, as float32: parsers read nothing else."""
@@ -151,20 +151,20 @@ class GraphEnd:
 
     def finish(self, *outputs: str) -> ModelProto:
         """The model, which has these outputs and no others."""
-        model = self.wiring.model
+        model = self.editor.model
         del model.graph.output[:]
-        # infer() walks what the outputs need
+        # infer() covers what the outputs need
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-        shapes = infer(self.wiring)
+        shapes = infer(self.editor)
         for value in model.graph.output:
-            value.type.CopyFrom(shapes.type(value.name))
-        self.wiring.outputs = set(outputs)
-        self.wiring.store()
+            value.type.CopyFrom(shapes.types[value.name])
+        self.editor.outputs = set(outputs)
+        self.editor.store()
         return model
 
     def indices(self, values: Sequence[int]) -> str:
         """An int64 constant."""
-        return self.wiring.add_constant(np.array(values, np.int64))
+        return self.editor.add_constant(np.array(values, np.int64))
 
 
 def detections(
@@ -205,7 +205,7 @@ def best_rows(end: GraphEnd, rows: Rows, column: int) -> Rows:
     """The `CANDIDATES` rows with the highest number in `column`, highest first; of equal ones the first first.
 
     Raises:
-        UnsupportedModelError: the opset cannot say that.
+        UnsupportedModelError: the opset lacks the operators.
     """
     if end.opset < _OLDEST:
         raise UnsupportedModelError(
@@ -281,9 +281,9 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
     """The model's one output where every layer with weights gives 0.
 
     YOLO exports differ in the unit of their rows and nothing records it: TensorFlow's give shares of the picture,
-    PyTorch's ONNX pixels, and some leave the decoding to the reader. With every convolution at 0 the network says
-    nothing, and what is left are the places of its cells: evenly spread over the picture, in the unit of the rows. No
-    picture and no runtime is needed.
+    PyTorch's ONNX pixels, and some leave the decoding to the reader. With every convolution at 0 the picture
+    has no effect, and what is left are the places of the cells: evenly spread over the picture, in the unit of the
+    rows. No picture and no runtime is needed.
 
     Raises:
         UnsupportedModelError: the output does not come from such layers.
@@ -292,12 +292,12 @@ def neutral(model: ModelProto) -> NDArray[np.float32]:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    wiring = GraphEditor(copy)
-    shapes = infer(wiring)
-    for node in wiring.nodes():
+    editor = GraphEditor(copy)
+    shapes = infer(editor)
+    for node in editor.nodes():
         if node.op_type in _LAYERS:
-            wiring.replace(node, wiring.add_constant(np.zeros(shapes[node.output[0]], np.float32)))
-    wiring.store()
+            editor.replace(node, editor.add_constant(np.zeros(shapes[node.output[0]], np.float32)))
+    editor.store()
     source = copy.graph.input[0].name
     refused = UnsupportedModelError(
         "it cannot be seen how this model's boxes follow from its layers", hint="report the model"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.base import Options, Rules
-    from convert.heads.decoding import Anchors, Detections, Network
+    from convert.heads.decoding import Anchors, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.types import Export
 
@@ -81,18 +81,18 @@ class _Ssd(Boxes):
     def limits(self, model: bytes) -> Limits | None:
         return read_postprocess(model).limits
 
-    def read(self, network: Network, raw: Sequence[NDArray[np.float32]]) -> Detections:
+    def read(self, decoder: ReferenceDecoder, raw: Sequence[NDArray[np.float32]]) -> Detections:
         """y x h w of each anchor's box, in the anchor's size and by the operator's scales; background first."""
         import numpy as np  # recognising a head does without
 
         codes, scores = raw
-        assert network.anchors is not None
-        scaled = np.divide(codes[..., :4], np.array(network.anchors.scales, np.float32), dtype=np.float32)
-        place, size = network.anchors.places[:, :2], network.anchors.places[:, 2:]
+        assert decoder.anchors is not None
+        scaled = np.divide(codes[..., :4], np.array(decoder.anchors.scales, np.float32), dtype=np.float32)
+        place, size = decoder.anchors.places[:, :2], decoder.anchors.places[:, 2:]
         centre = scaled[..., :2] * size + place
-        low, high = network.around(centre, np.exp(scaled[..., 2:]) * size)
-        count = len(network.head.labels)
-        return network.detections(low[..., ::-1], high[..., ::-1], scores[..., -count:])
+        low, high = decoder.around(centre, np.exp(scaled[..., 2:]) * size)
+        count = len(decoder.head.labels)
+        return decoder.detections(low[..., ::-1], high[..., ::-1], scores[..., -count:])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From boxes, classes, scores and count, what the last operator gives."""
@@ -153,13 +153,13 @@ def _decode(end: GraphEnd, codes: str, classes: str, process: PostProcess, colum
 
 @dataclass(frozen=True, eq=False)
 class PostProcess:
-    """What the operator knows.
+    """The parameters of the operator.
 
     Attributes:
         anchors: float32 [A,4], y and x of the centre, height, width, in shares of the picture.
         scales: y, x, h, w; encoded values are divided by them.
         classes: without background.
-        limits: what it keeps.
+        limits: of its results.
     """
 
     anchors: NDArray[np.float32]
@@ -178,18 +178,18 @@ def read_postprocess(model: bytes) -> PostProcess:
     import numpy as np  # recognising a head does without
 
     tree, operator = _ends_in_it(model)
-    said = _parameters(operator)
+    options = _parameters(operator)
     anchors = _anchors(tree, operator.Inputs(2))
-    numbers = {name: said.get(name) for name in (*_INTEGERS, *_FRACTIONS, *_SCALES)}
+    numbers = {name: options.get(name) for name in (*_INTEGERS, *_FRACTIONS, *_SCALES)}
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             raise _damaged(f"{name} is {'missing' if value is None else repr(value)}")
         if (name in _SCALES or name in _INTEGERS) and value <= 0:
             raise _damaged(f"{name} is {value}")
-    y, x, h, w = (float(said[name]) for name in _SCALES)
-    # float32 in the file: 0.6 there is 0.60000002384 as a double, which nobody wants to read in a config
-    score, overlap = (min(max(float(str(np.float32(said[name]))), 0.0), 1.0) for name in _FRACTIONS)
-    detections, classes = (int(said[name]) for name in _INTEGERS)
+    y, x, h, w = (float(options[name]) for name in _SCALES)
+    # float32 in the file: 0.6 there is 0.60000002384 as a double
+    score, overlap = (min(max(float(str(np.float32(options[name]))), 0.0), 1.0) for name in _FRACTIONS)
+    detections, classes = (int(options[name]) for name in _INTEGERS)
     return PostProcess(anchors, (y, x, h, w), classes, Limits(detections, score, overlap))
 
 
@@ -229,7 +229,7 @@ def output_order(model: bytes) -> list[int]:
 
 
 def anchors(model: bytes) -> Anchors:
-    """The anchors and scales of an SSD as LiteRT sees them, for the reference; runs in the isolated child.
+    """The anchors and scales of an SSD as LiteRT has them, for the reference; runs in the isolated child.
 
     Raises:
         ValidationError: LiteRT refuses the model, or it is none.
@@ -252,13 +252,13 @@ def anchors(model: bytes) -> Anchors:
     except (RuntimeError, ValueError) as error:
         raise ValidationError(f"LiteRT cannot run the original model: {error}") from error
     detail = next(each for each in interpreter.get_tensor_details() if each["index"] == indices[2])
-    said = flexbuffers.Loads(bytes(_last_operator(model)[1].CustomOptionsAsNumpy()))
-    scales = (float(said[f"{axis}_scale"]) for axis in "yxhw")
+    options = flexbuffers.Loads(bytes(_last_operator(model)[1].CustomOptionsAsNumpy()))
+    scales = (float(options[f"{axis}_scale"]) for axis in "yxhw")
     return Anchors(dequantized(interpreter.get_tensor(indices[2]), detail), tuple(scales))  # type: ignore[arg-type]
 
 
 def dequantized(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
-    """What `values` stand for; `tensor` is what LiteRT says of them."""
+    """The real numbers of `values`; `tensor` is LiteRT's details of them."""
     import numpy as np
 
     scale, zero_point = tensor["quantization"]
@@ -299,12 +299,12 @@ def _parameters(operator: Any) -> dict[str, Any]:
 
     data = bytes(operator.CustomOptionsAsNumpy()) if operator.CustomOptionsLength() else b""
     try:
-        said = flexbuffers.Loads(data)
+        options = flexbuffers.Loads(data)
     except Exception as error:  # its reader raises whatever the bytes lead it to
         raise _damaged("they cannot be read") from error
-    if not isinstance(said, dict):
+    if not isinstance(options, dict):
         raise _damaged("they are no map")
-    return said
+    return options
 
 
 def _anchors(tree: Any, index: int) -> NDArray[np.float32]:

@@ -1,12 +1,9 @@
 """Stage 2: the export's model becomes ONNX with an NCHW input, in a child process that may crash or hang without harm.
 
-A flatbuffer is translated; a model that is ONNX already is only brought into the form that translations have.
-
-Which models there is a way for, and what to say of the others.
-
-A number format that becomes convertible loses its row here; heads say so themselves (`convert.heads`).
-
-From flatbuffer to the ONNX model that is shipped: translate (tf2onnx, in a child process) and adapt (our passes).
+A flatbuffer is translated by tf2onnx; a model that is ONNX already is only brought into the form that translations have
+(`convert.translate.worker` does both). `refuse_unsupported` says beforehand which models cannot be converted and what
+to do instead. A number format that becomes convertible loses its row in `_QUANTIZED`; heads say so themselves
+(`convert.heads`).
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ from convert.isolation import Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from convert.types import Tensor
@@ -40,7 +36,7 @@ _DOWNLOAD = (
     "download the float32 model instead: Edge Impulse Studio, Dashboard, Download block output, "
     "TensorFlow Lite (float32); in a deployment choose Unoptimized (float32) and no EON compiler"
 )
-# A float16 model on the CPU is 4e-4 away from itself in float32, as nvinfer would feed it: no gate could hold it.
+# A float16 model on the CPU is 4e-4 away from itself in float32, as nvinfer would feed it: no tolerance could hold it.
 _FLOAT_ONNX = (
     "export it in float32, inputs and outputs too (nvinfer feeds and reads nothing else; TensorRT makes FP16 of it on "
     "the device: --precision fp16), or give the TensorFlow Lite model"
@@ -69,37 +65,29 @@ def describe(export: Export) -> str:
 
 
 def refuse_unsupported(export: Export) -> None:
-    """Refuse a model there is no way for, before any work is done.
+    """Refuse a model that cannot be converted, before any work is done.
 
     Raises:
-        UnsupportedModelError: it says what the model is, what is in the way, and what to do.
+        UnsupportedModelError: with what the model is, why it cannot be converted, and what to do.
     """
     facts = export.facts
     is_onnx = export.format is ModelFormat.ONNX
     for operator in () if is_onnx else facts.operators:
-        if reason := _custom(operator):
+        # TFLite's own have names in upper case.
+        if not _BUILTIN.fullmatch(operator) and operator not in _OF_HEADS:
+            known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
+            reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
             raise _refused(export, reason, _DOWNLOAD)
     spec = head(facts.task)
+    as_head = f"it is {'an' if spec.title[0] in 'aeio' else 'a'} {spec.title}"
     if spec.id in {NOT_IMAGE, ANOMALY}:
-        raise _refused(export, f"it is {_article(spec.title)}", spec.refused)
+        raise _refused(export, as_head, spec.refused)
     if facts.quantization not in _FLOAT:
         reason = f"it is {_QUANTIZED.get(facts.quantization, facts.quantization)}"
         raise _refused(export, reason, _FLOAT_ONNX if is_onnx else f"convert it with --dequantize, or {_DOWNLOAD}")
     if spec.refused:
-        raise _refused(export, f"it is {_article(spec.title)}", spec.refused)
-    _refuse_shape(export)
-
-
-def _custom(operator: str) -> str | None:
-    """What is in the way when `operator` is none of TFLite's own, whose names are upper case."""
-    if _BUILTIN.fullmatch(operator) or operator in _OF_HEADS:
-        return None
-    known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
-    return f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
-
-
-def _refuse_shape(export: Export) -> None:
-    shape = export.facts.input.shape
+        raise _refused(export, as_head, spec.refused)
+    shape = facts.input.shape
     if len(shape) != 4 or None in shape:
         raise _refused(export, "its input is no picture of a fixed size", "export the model with a fixed input size")
     batch, _, _, channels = shape
@@ -108,26 +96,20 @@ def _refuse_shape(export: Export) -> None:
     if channels not in {1, 3} and shape[1] in {1, 3}:  # what PyTorch's own converters write
         raise _refused(export, "its input has the channels first", "give its ONNX model, where that is usual")
     if channels not in {1, 3}:
-        raise _refused(
-            export, f"its input has {channels} channels", "Gst-nvinfer feeds 1 (grey) or 3 (colour) channels, no other"
-        )
+        hint = "Gst-nvinfer feeds 1 (grey) or 3 (colour) channels, no other"
+        raise _refused(export, f"its input has {channels} channels", hint)
     # Gst-nvinfer writes and reads float32 without looking at the type (nvdsinfer_context_impl.cpp).
-    if (dtype := export.facts.input.dtype) != "float32":
+    if (dtype := facts.input.dtype) != "float32":
         raise _refused(export, f"its input is {dtype}", "export the model with a float32 input")
-    if others := sorted({output.dtype for output in export.facts.outputs} - {"float32"}):
-        raise _refused(
-            export, f"it gives {', '.join(others)}", "export the model with its scores, in float32, as output"
-        )
+    if others := sorted({output.dtype for output in facts.outputs} - {"float32"}):
+        hint = "export the model with its scores, in float32, as output"
+        raise _refused(export, f"it gives {', '.join(others)}", hint)
 
 
 def _refused(export: Export, reason: str, hint: str) -> UnsupportedModelError:
     return UnsupportedModelError(
         f"this model cannot be converted: {reason} ({describe(export)})", hint=hint, path=export.member or export.source
     )
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
 OPSETS = range(7, 19)
@@ -161,8 +143,8 @@ class Translate:
     Attributes:
         opset: of the ONNX model; TensorRT 8 and everything after it reads 13. An export that is ONNX keeps its own.
         timeout: seconds the translation may take.
-        tensorflow: use the installed TensorFlow instead of the stand-in (always in a process of its own).
-        worker: a warm one (`convert.translate.PRELOAD`); None starts one for this call.
+        tensorflow: use the installed TensorFlow instead of the stub (always in a process of its own).
+        worker: the process tf2onnx runs in, started with `PRELOAD`; None starts one for this call.
 
     Raises:
         PresetError: an opset outside 7 to 18, or a time limit that is not positive.
@@ -194,36 +176,26 @@ class Translate:
         refuse_unsupported(artifact)
         if self.tensorflow and importlib.util.find_spec("tensorflow") is None:
             raise MissingDependencyError("TensorFlow is not installed", hint=_TENSORFLOW)
-        result = self._call(artifact)
-        findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
-        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
-        return StageResult(Translated(artifact, onnx), findings=findings)
-
-    def _call(self, export: Export) -> Translation:
-        function, arguments = self._task(export)
-        with self._worker() as worker:
+        facts = artifact.facts
+        model, shape, outputs = artifact.model, facts.input.shape, len(facts.outputs)
+        if artifact.format is ModelFormat.ONNX:
+            function = "convert.translate.worker:accept"
+            arguments: tuple[object, ...] = (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
+        else:
+            model, outputs = head(facts.task).before_translation(model, outputs)
+            function = "convert.translate.worker:translate"
+            arguments = (model, shape, outputs, self.opset, self.tensorflow)
+        with contextlib.ExitStack() as stack:
+            # The owner of a worker that is given closes it.
+            given = None if self.tensorflow else self.worker
+            worker = stack.enter_context(Worker()) if given is None else given
             try:
                 result: Translation = worker.call(function, *arguments, timeout=self.timeout)
             except Died as death:
                 raise died(death) from death
-        return result
-
-    def _task(self, export: Export) -> tuple[str, tuple[object, ...]]:
-        """What the worker is to do."""
-        facts = export.facts
-        model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
-        if export.format is ModelFormat.ONNX:
-            return "convert.translate.worker:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
-        model, outputs = head(facts.task).before_translation(model, outputs)
-        return "convert.translate.worker:translate", (model, shape, outputs, self.opset, self.tensorflow)
-
-    @contextlib.contextmanager
-    def _worker(self) -> Iterator[Worker]:
-        if self.worker is not None and not self.tensorflow:
-            yield self.worker  # its owner closes it
-            return
-        with Worker() as worker:
-            yield worker
+        findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
+        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
+        return StageResult(Translated(artifact, onnx), findings=findings)
 
 
 def died(death: Died) -> TranslationError:

@@ -1,24 +1,23 @@
-"""The names of TensorFlow that tf2onnx 1.17.0 asks for on its TFLite path, so that TensorFlow need not be installed.
+"""Lets tf2onnx 1.17.0 run on its TFLite path without TensorFlow, and corrects a mistake of it.
 
-tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to read tensor shapes from the TFLite
-interpreter and to decode constant buffers. Here the interpreter is LiteRT's (`ai_edge_litert`, the same C++ code) and
-the decoding is numpy's. Found by reading tf2onnx 1.17.0 and running it: whatever else it may ask for raises an
-AttributeError that names it, so nothing wrong can be answered. `tests/translate/test_stub.py` holds this against the
-real TensorFlow, byte by byte.
+**TensorFlow stub** (`install`): tf2onnx imports TensorFlow at its own import, but for a `.tflite` it only uses it to
+read tensor shapes from the TFLite interpreter and to decode constant buffers. Here the interpreter is LiteRT's
+(`ai_edge_litert`, the same C++ code) and the decoding is numpy's. Whatever else it asks for raises an AttributeError
+that names it, so that nothing wrong can be answered. Found by reading tf2onnx 1.17.0 and running it;
+`tests/translate/test_stub.py` compares the results with those of the real TensorFlow, byte by byte.
 
 `install` changes `sys.modules` for the whole process: only the worker process may call it.
 
-Mistakes of tf2onnx 1.17.0 on its TFLite path, put right before it is used.
-
-Dense layers (`TflFullyConnectedOp.to_tf`): where the input has more than two dimensions and `keep_num_dims` is not set,
-tf2onnx flattens it and forgets the bias in doing so. It converts without a word and computes something else.
+**Patch** (`patch_tf2onnx`), of dense layers (`TflFullyConnectedOp.to_tf`): where the input has more than two dimensions
+and `keep_num_dims` is not set, tf2onnx flattens it and drops the bias in doing so. It converts without a message and
+computes something else.
 """
 
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import Any, ClassVar
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -55,40 +54,21 @@ class Missing(AttributeError):
 
 
 class _Module(ModuleType):
-    """A module that says what it lacks."""
+    """A module whose missing names raise `Missing`."""
 
     def __getattr__(self, name: str) -> Any:
         raise Missing(
-            f"tf2onnx asked for {self.__name__}.{name}, which the stand-in for TensorFlow does not provide: "
+            f"tf2onnx asked for {self.__name__}.{name}, which the stub for TensorFlow does not provide: "
             "this model needs the real one"
         )
 
 
-class _Dimension:
-    """TensorShapeProto.Dim."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-
-class _Dimensions(list[_Dimension]):
+class _Dimensions(list[SimpleNamespace]):
     """A repeated TensorShapeProto.Dim."""
 
-    def add(self) -> _Dimension:
-        dimension = _Dimension()
-        self.append(dimension)
-        return dimension
-
-
-class _Shape:
-    """TensorShapeProto."""
-
-    __slots__ = ("dim",)
-
-    def __init__(self) -> None:
-        self.dim = _Dimensions()
+    def add(self) -> SimpleNamespace:
+        self.append(SimpleNamespace(size=0))
+        return self[-1]
 
 
 class TensorProto:
@@ -99,7 +79,7 @@ class TensorProto:
     def __init__(self) -> None:
         self.dtype = 0
         self.tensor_content = b""
-        self.tensor_shape = _Shape()
+        self.tensor_shape = SimpleNamespace(dim=_Dimensions())
 
 
 def make_ndarray(tensor: TensorProto) -> np.ndarray[Any, Any]:
@@ -142,16 +122,14 @@ class _NodeDef:
     """NodeDef: only Flex operators (TensorFlow inside TFLite) need it, and those are refused long before."""
 
     def __init__(self) -> None:
-        raise Missing("this model holds TensorFlow (Flex) operators: the stand-in for TensorFlow cannot read them")
+        raise Missing("this model holds TensorFlow (Flex) operators: the stub for TensorFlow cannot read them")
 
 
 class _Unused:
     """A name that tf2onnx imports but that the TFLite path never calls."""
 
-    used_by: ClassVar[str] = "tf2onnx's TensorFlow.js and download code"
-
     def __init__(self, *_arguments: Any, **_options: Any) -> None:
-        raise Missing(f"only {self.used_by} needs this")
+        raise Missing("only tf2onnx's TensorFlow.js and download code needs this")
 
 
 class _ApiDefMap:
@@ -159,9 +137,9 @@ class _ApiDefMap:
 
 
 def install() -> None:
-    """Put the stand-in where `import tensorflow` finds it; a second call does nothing.
+    """Put the stub where `import tensorflow` finds it; a second call does nothing.
 
-    Also stands in for `requests` and `urllib3`: tf2onnx imports them for a function that downloads its test models,
+    Also replaces `requests` and `urllib3`: tf2onnx imports them for a function that downloads its test models,
     which costs a tenth of the worker's start and has no place in a converter.
 
     Raises:
@@ -185,8 +163,6 @@ def install() -> None:
         "tensorflow.python.framework.c_api_util": {"ApiDefMap": _ApiDefMap},
         "tensorflow.python.framework.tensor_util": {"MakeNdarray": make_ndarray},
     }
-    for name, names in ours.items():
-        _add(name, names)
     unused: dict[str, dict[str, Any]] = {
         "requests": {},
         "requests.adapters": {"HTTPAdapter": _Unused},
@@ -194,25 +170,19 @@ def install() -> None:
         "urllib3.util": {},
         "urllib3.util.retry": {"Retry": _Unused},
     }
-    for name, names in unused.items():
-        if name not in sys.modules:
-            _add(name, names)
+    for name, names in (ours | {name: names for name, names in unused.items() if name not in sys.modules}).items():
+        module = _Module(name)
+        # Each may be a package: `from a.b import c` then asks for an attribute.
+        vars(module).update(names, __path__=[])
+        sys.modules[name] = module
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], child, module)
 
 
 def is_installed() -> bool:
-    """Whether `import tensorflow` gives the stand-in in this process."""
+    """Whether `import tensorflow` gives the stub in this process."""
     return isinstance(sys.modules.get("tensorflow"), _Module)
-
-
-def _add(name: str, names: dict[str, Any]) -> None:
-    module = _Module(name)
-    vars(module).update(
-        names, __path__=[]
-    )  # every one may be a package: `from a.b import c` then asks for an attribute
-    sys.modules[name] = module
-    parent, _, child = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], child, module)
 
 
 _DENSE = "TFL_FULLY_CONNECTED"
@@ -223,11 +193,11 @@ def patch_tf2onnx() -> None:
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
 
     mapping = tfl_op.create_tfl_to_tf_mapping()
-    original, options = mapping[_DENSE]
+    original, settings = mapping[_DENSE]
     if getattr(original, "repaired", False):
         return
 
-    def dense(ctx: Any, node: Any, **words: Any) -> None:
+    def dense(ctx: Any, node: Any, **options: Any) -> None:
         """Flatten the input here, bias and all, so that tf2onnx has nothing left to flatten."""
         weights = ctx.get_shape(node.input[1])
         if node.attr["keep_num_dims"].i == 0 and ctx.get_rank(node.input[0]) != 2 and weights and weights[-1] > 0:
@@ -242,7 +212,7 @@ def patch_tf2onnx() -> None:
             )
             rows.skip_conversion = True
             ctx.replace_inputs(node, [rows.output[0], *node.input[1:]])
-        original(ctx, node, **words)
+        original(ctx, node, **options)
 
     dense.repaired = True  # type: ignore[attr-defined]
-    mapping[_DENSE] = (dense, options)
+    mapping[_DENSE] = (dense, settings)

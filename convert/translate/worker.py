@@ -1,26 +1,23 @@
-"""What the worker process runs: tf2onnx's TFLite path on one model, and the first look at what came out of it.
+"""What the worker process runs to make an asserted ONNX model with an NCHW input, of a flatbuffer or of an ONNX file.
 
-It does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs time
-without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24 optimiser
-runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that are not
-there, and writing the model to disk and reading it back. `tests/translate/test_stub.py` holds the graphs equal. Damaged
-models can crash or hang it: call it through `convert.isolation` only.
+Damaged models can crash or hang it: call it through `convert.isolation` only. The ONNX checker, shape inference and
+the opset converter are C++, too, that reads what was made from a foreign file.
 
-What must hold of tf2onnx's result, because tf2onnx says "Successfully converted" over anything.
+`translate` does what `tf2onnx.convert.from_tflite` does (process_tf_graph, optimize_graph, make_model), less what costs
+time without changing the graph: that module's own imports, a deep copy of the whole graph before each of the 24
+optimiser runs (half the time; only made when an optimiser has failed, see `_optimised`), optimisers for operators that
+are not there, and writing the model to disk and reading it back. `tests/translate/test_stub.py` compares the graphs.
 
-It leaves operators it does not know in the graph under their TFLite or TensorFlow name, ignores an unknown
---inputs-as-nchw name, and keeps shapes that contradict the nodes. Runs in the worker process: the checker is C++ that
-reads what was made from a foreign file.
+tf2onnx logs "Successfully converted" over anything: it leaves operators it does not know in the graph under their
+TFLite or TensorFlow name, ignores an unknown --inputs-as-nchw name, and keeps shapes that contradict the nodes.
+`assert_translated` refuses all that.
 
-Gives the tensors of a flatbuffer names that differ, because tf2onnx tells tensors apart by name.
+tf2onnx tells tensors apart by name, TFLite by index: names may be missing or repeated (`lite/schema/schema.fbs`: "for
+debugging purposes"), and tf2onnx would then connect the wrong tensors without a message. `unique_names` renames the
+tensors of such a file.
 
-TFLite goes by index: names may be missing or repeated (`lite/schema/schema.fbs`: "for debugging purposes"), and tf2onnx
-would then wire the wrong tensors together without a word. A file with good names is left as it is.
-
-Takes an export that is ONNX already through the stage that others are translated in: NCHW input, batch 1, asserted.
-
-Runs in the worker process: the checker, shape inference and the opset converter are C++ that reads a foreign file. The
-graph itself is not touched, but for a Transpose behind an NHWC input (TensorRT deployments of Edge Impulse have one).
+`accept` brings an export that is ONNX already to NCHW input and batch 1. The graph itself is not touched, but for a
+Transpose behind an NHWC input (TensorRT deployments of Edge Impulse have one).
 """
 
 from __future__ import annotations
@@ -39,21 +36,22 @@ import onnx.defs
 from onnx import TensorProto, helper, version_converter
 
 from convert.errors import MissingDependencyError, TranslationError
-from convert.graph.graph import has_subgraphs, load_model, opset_of, signature
+from convert.graph.graph import load_model, opset_of, signature
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from onnx import ModelProto, ValueInfoProto
+    from onnx import ModelProto
 
 
 __all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
 
 
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
-_NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose that tf2onnx puts behind an input that becomes NCHW
+_NEWEST = 18  # the last opset tf2onnx writes
+_OURS = "this is a fault of the translation, not of the model: please report it"
+_DAMAGED = "the file is damaged: export the model again"
+_NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose behind an input that becomes NCHW
 
 
 # Optimisers that look at nothing but nodes of these kinds, which no other one makes.
@@ -80,21 +78,22 @@ def translate(
         shape: of that input, as the flatbuffer has it: [1,H,W,C].
         outputs: how many outputs the flatbuffer has.
         opset: of the result.
-        tensorflow: use the installed TensorFlow instead of the stand-in.
+        tensorflow: use the installed TensorFlow instead of the stub.
 
     Raises:
         TranslationError: tf2onnx refused the model or what it made breaks a rule of `convert.translate.worker`.
         MissingDependencyError: `tensorflow` was asked for and cannot be imported.
     """
     _choose(tensorflow=tensorflow)
-
-    with _as_translation_error(), _no_collection(), _Log() as log:
-        model = unique_names(model)
-        name = input_name(model)
-        proto = _convert(model, name, opset, same_sizes=len(set(shape[1:])) == 1)
+    gc.disable()  # reference counting is enough for a graph of a few hundred nodes; looking for cycles costs 6 %
+    try:
+        with _Log() as log:
+            model = unique_names(model)
+            name = input_name(model)
+            proto = _convert(model, name, opset, same_sizes=len(set(shape[1:])) == 1)
         for line in log.lines:
             if line.startswith(_UNLOADABLE):
-                raise TranslationError(
+                raise TranslationError(  # noqa: TRY301 - as those of the functions called here
                     f"LiteRT cannot load this model: {line.removeprefix(_UNLOADABLE)}",
                     hint="the file is damaged, or holds an operator LiteRT does not know: download the export again",
                 )
@@ -108,6 +107,16 @@ def translate(
             tuple(log.lines),
             opset,
         )
+    except TranslationError:
+        raise
+    except Exception as error:  # whatever tf2onnx or the flatbuffer reader raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TranslationError(
+            f"tf2onnx cannot translate this model: {reason}",
+            hint="check that the file is whole; if it is, it uses something tf2onnx does not know",
+        ) from error
+    finally:
+        gc.enable()
 
 
 def _choose(*, tensorflow: bool) -> None:
@@ -116,38 +125,13 @@ def _choose(*, tensorflow: bool) -> None:
         tf2onnx_patches.install()
         return
     if tf2onnx_patches.is_installed():
-        raise RuntimeError("this worker already uses the stand-in for TensorFlow")
+        raise RuntimeError("this worker already uses the stub for TensorFlow")
     try:
         importlib.import_module("tensorflow")
     except ImportError as error:
         raise MissingDependencyError(
             f"TensorFlow cannot be imported: {error}", hint="pip install 'ei-deepstream[tensorflow]'"
         ) from error
-
-
-@contextlib.contextmanager
-def _as_translation_error() -> Iterator[None]:
-    """Whatever tf2onnx or the flatbuffer reader raises ends this model, in one line."""
-    try:
-        yield
-    except TranslationError:
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise TranslationError(
-            f"tf2onnx cannot translate this model: {reason}",
-            hint="check that the file is whole; if it is, it uses something tf2onnx does not know",
-        ) from error
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Reference counting is enough for a graph of a few hundred nodes; looking for cycles meanwhile costs 6 %."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
@@ -167,60 +151,50 @@ def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelP
             )
 
         graph = processed()
-        if same_sizes:
-            _assert_transposed(graph, name)
+        # Where H = W = C the shape does not show whether the input was made NCHW; the graph before optimisation does.
+        if same_sizes and not all(
+            node.type == "Transpose" and list(node.get_attr("perm").ints) == _NCHW_TO_NHWC
+            for node in graph.find_output_consumers(name)
+        ):
+            raise TranslationError("tf2onnx left the input NHWC", hint=_OURS)
         return _optimised(graph, processed).make_model("")
-
-
-def _assert_transposed(graph: Any, name: str) -> None:
-    """Where H = W = C the shape does not show whether the input was made NCHW; the graph before optimisation does."""
-    consumers = graph.find_output_consumers(name)
-    if not all(node.type == "Transpose" and list(node.get_attr("perm").ints) == _NCHW_TO_NHWC for node in consumers):
-        raise TranslationError(
-            "tf2onnx left the input NHWC", hint="this is a fault of the translation, not of the model: please report it"
-        )
 
 
 def _optimised(graph: Any, again: Any) -> Any:
     """`graph` after tf2onnx's optimisers.
 
     tf2onnx copies the whole graph before each optimiser so as to go on without one that fails. That happens so rarely
-    that we start over, in its own way, only when it does.
+    that we start over, as it does it, only when one fails. This is `optimize_graph` and `GraphOptimizerBase.optimize`,
+    less counting nodes for the log and writing every node into its protobuf message each time, which `make_model` does
+    again.
     """
     from tf2onnx.optimizer import _get_optimizers, optimize_graph  # only after _choose
 
     operators = graph.dump_node_statistics(include_subgraphs=True)
-    useful = [
+    optimizers = [
         optimizer
         for name, optimizer in _get_optimizers().items()
         if name not in _ONLY_FOR or any(operators[kind] for kind in _ONLY_FOR[name])
     ]
+    changed, iteration = True, 0
     try:
-        return _in_turns(graph, useful)
+        while changed:
+            changed = False
+            for kind in optimizers:
+                optimizer = kind()
+                optimizer.opt_iteration = iteration
+                graph = optimizer._optimize(graph)  # noqa: SLF001 - tf2onnx is pinned
+                graph.delete_unused_nodes(graph.outputs)
+                changed = changed or optimizer.graph_been_opt
+            iteration += 1
+        graph.topological_sort(graph.get_nodes())
     except Exception:  # noqa: BLE001 - the second run logs the failing optimiser, which becomes a finding
         return optimize_graph(again(), catch_errors=True)
-
-
-def _in_turns(graph: Any, optimizers: list[Any]) -> Any:
-    """`optimize_graph` and `GraphOptimizerBase.optimize` of tf2onnx, less counting nodes for the log and writing every
-    node into its protobuf message each time, which `make_model` does again.
-    """
-    changed, iteration = True, 0
-    while changed:
-        changed = False
-        for kind in optimizers:
-            optimizer = kind()
-            optimizer.opt_iteration = iteration
-            graph = optimizer._optimize(graph)  # noqa: SLF001 - tf2onnx is pinned
-            graph.delete_unused_nodes(graph.outputs)
-            changed = changed or optimizer.graph_been_opt
-        iteration += 1
-    graph.topological_sort(graph.get_nodes())
     return graph
 
 
 class _Log(logging.Handler):
-    """Collects what tf2onnx says at level WARNING or above, without tracebacks."""
+    """Collects what tf2onnx logs at level WARNING or above, without tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -248,12 +222,8 @@ def preload() -> None:
     import tf2onnx.tfonnx  # noqa: F401
 
 
-_NEWEST = 18  # the last opset tf2onnx writes
-_OURS = "this is a fault of the translation, not of the model: please report it"
-
-
 def fix_batch(proto: ModelProto, input_name: str) -> None:
-    """Say 1 where the flatbuffer leaves the batch of its input open.
+    """Set the batch of the input to 1 where the flatbuffer leaves it open.
 
     Keras models converted by hand have the shape signature [-1,H,W,C]; LiteRT runs them at batch 1, and so does
     everything here until `convert.graph.batch` opens it again.
@@ -278,7 +248,9 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
         TranslationError: an operator ONNX does not know at this opset, another operator domain, a loop, an input that
             is not the float32 [1,C,H,W] of `nhwc`, a different number of outputs, or a graph the ONNX checker refuses.
     """
-    _assert_opset(proto, opset)
+    for entry in proto.opset_import:
+        if entry.domain in STANDARD_DOMAINS and entry.version != opset:
+            raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
     _assert_operators(proto, opset)
     _assert_input(proto, input_name, nhwc)
     if len(proto.graph.output) != outputs:
@@ -292,14 +264,10 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
         raise TranslationError(f"tf2onnx made an invalid ONNX model: {first}", hint="try another --opset") from error
 
 
-def _assert_opset(proto: ModelProto, opset: int) -> None:
-    for entry in proto.opset_import:
-        if entry.domain in STANDARD_DOMAINS and entry.version != opset:
-            raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
-
-
 def _assert_operators(proto: ModelProto, opset: int) -> None:
-    control = sorted({node.op_type for node in proto.graph.node if has_subgraphs(node)})
+    control = sorted(
+        {node.op_type for node in proto.graph.node for item in node.attribute if item.HasField("g") or item.graphs}
+    )
     if control:
         raise TranslationError(
             f"the model decides while it runs ({', '.join(control)}), which cannot be given a batch",
@@ -315,18 +283,13 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
             unknown[f"{node.domain}.{node.op_type}".removeprefix(".")] += 1
     if unknown:
         names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
-        raise TranslationError(
-            f"tf2onnx has no ONNX for these operators at opset {opset}: {names}", hint=_way_out(list(unknown))
-        )
-
-
-def _way_out(operators: list[str]) -> str:
-    """A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14)."""
-    try:
-        needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in operators)
-    except onnx.defs.SchemaError:
-        return "there is no way to run these in Gst-nvinfer: retrain with other layers"
-    return f"opset {needed} has them: --opset {needed}"
+        try:
+            # A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14).
+            needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in unknown)
+            hint = f"opset {needed} has them: --opset {needed}"
+        except onnx.defs.SchemaError:
+            hint = "there is no way to run these in Gst-nvinfer: retrain with other layers"
+        raise TranslationError(f"tf2onnx has no ONNX for these operators at opset {opset}: {names}", hint=hint)
 
 
 def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
@@ -363,20 +326,9 @@ def unique_names(model: bytes) -> bytes:
 
     graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
     names: list[bytes] = [graph.Tensors(index).Name() or b"" for index in range(graph.TensorsLength())]
-    if all(names) and len(set(names)) == len(names) and all(map(_is_utf8, names)):
-        return model
-    return _renamed(model)
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _renamed(model: bytes) -> bytes:
+    with contextlib.suppress(UnicodeDecodeError):
+        if all(name.decode() for name in names) and len(set(names)) == len(names):
+            return model
     import flatbuffers  # rarely needed, and the schema takes a while to import
     from ai_edge_litert import schema_py_generated as schema
 
@@ -387,10 +339,6 @@ def _renamed(model: bytes) -> bytes:
     builder = flatbuffers.Builder(len(model))
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
-
-
-_TO_ROWS = [0, 2, 3, 1]
-_DAMAGED = "the file is damaged: export the model again"
 
 
 def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Translation:
@@ -416,9 +364,27 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     # What was declared may hold an open batch; the passes infer for themselves.
     del proto.graph.value_info[:]
     if not is_nchw:
-        _transpose(proto, source, (channels, height, width))
+        # The input becomes NCHW; a Transpose behind it gives its consumers what they got.
+        inside = f"{source.name}__nhwc"
+        for node in proto.graph.node:
+            node.input[:] = [inside if name == source.name else name for name in node.input]
+        proto.graph.node.insert(0, helper.make_node("Transpose", [source.name], [inside], perm=_NCHW_TO_NHWC))
+        element = source.type.tensor_type.elem_type
+        source.type.CopyFrom(helper.make_tensor_type_proto(element, [1, channels, height, width]))
+        assert element == TensorProto.FLOAT  # refuse_unsupported
     opset = opset_of(proto)
-    _assert_valid(proto)
+    # Before `assert_translated`, whose messages are about tf2onnx.
+    foreign = {f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in STANDARD_DOMAINS}
+    if foreign:
+        raise TranslationError(
+            f"the ONNX model holds operators that only its own runtime knows: {', '.join(sorted(foreign))}",
+            hint="export it with standard operators only, or give the TensorFlow Lite model",
+        )
+    try:
+        onnx.checker.check_model(proto)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
     assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset)
     return Translation(
         proto.SerializeToString(deterministic=True),
@@ -427,23 +393,6 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
         warnings=(),
         opset=opset,
     )
-
-
-def _assert_valid(proto: ModelProto) -> None:
-    """In words of their own: `assert_translated` speaks of tf2onnx, which made nothing here."""
-    foreign = sorted(
-        {f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in STANDARD_DOMAINS}
-    )
-    if foreign:
-        raise TranslationError(
-            f"the ONNX model holds operators that only its own runtime knows: {', '.join(foreign)}",
-            hint="export it with standard operators only, or give the TensorFlow Lite model",
-        )
-    try:
-        onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        first = str(error).strip().splitlines()[0]
-        raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
 
 
 def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
@@ -463,16 +412,3 @@ def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
             f"the ONNX model has opset {opset}, which cannot be brought to {newest}: {reason}",
             hint=f"export it with opset {newest}, or better 13",
         ) from error
-
-
-def _transpose(proto: ModelProto, source: ValueInfoProto, nchw: tuple[int, ...]) -> None:
-    """Turn the input round, and put a Transpose behind it that gives its takers what they had."""
-    inside = f"{source.name}__nhwc"
-    for node in proto.graph.node:
-        for number, name in enumerate(node.input):
-            if name == source.name:
-                node.input[number] = inside
-    proto.graph.node.insert(0, helper.make_node("Transpose", [source.name], [inside], perm=_TO_ROWS))
-    element = source.type.tensor_type.elem_type
-    source.type.CopyFrom(helper.make_tensor_type_proto(element, [1, *nchw]))
-    assert element == TensorProto.FLOAT  # refuse_unsupported

@@ -1,18 +1,16 @@
-"""Measures whether the ONNX model is valid, is what Gst-nvinfer can take, and computes what the original computes.
+"""Stage 4: is the ONNX model valid, can Gst-nvinfer take it, and does it compute what the original computes?
 
-The fourth stage: is the model valid, can Gst-nvinfer take it, and does it compute what the original computes?
+`WithFraming` validates a model that was trained on cropped pictures: as any other, and it measures what nvinfer's
+scaling changes. Whole frames are scaled as Gst-nvinfer does it, and cropped and then resized as Edge Impulse's SDK does
+it (`convert.images.scaling` has both). A model that crops frames itself differs from the SDK by the interpolation and
+by less than a pixel of stretch; one that gets the whole frame, squashed, differs by the content of the picture.
 
-Validates a model that was trained on cropped pictures: as any other, and what nvinfer's scaling changes.
-
-Whole frames are scaled as Gst-nvinfer does it, and cropped and then resized as Edge Impulse's SDK does it
-(`convert.images.scaling` has both). A model that crops frames itself differs from the SDK by the interpolation and by
-less than a pixel of stretch; one that gets the whole frame, squashed, differs by what is in the picture.
+Importing this module brings neither numpy nor onnx.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -33,9 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.heads.decoding import Network
+    from convert.heads.decoding import ReferenceDecoder
     from convert.types import Export, Framing, Stage
-    from convert.validate.comparison import Comparison
 
 
 __all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
@@ -93,7 +90,11 @@ class Validate:
         assert isinstance(artifact, Adapted)
         if self.tensorrt:
             runtimes.require()
-        files = self._files()
+        files: Sequence[Path] = ()
+        if self.images:
+            from convert.images.read import find  # few runs need it
+
+            files = tuple(find([self.images], videos=False))  # before any work: the folder may be missing
         findings = inputs.check(artifact.onnx.data)
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
@@ -106,7 +107,7 @@ class Validate:
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
 
     def _pictures(
-        self, files: tuple[Path, ...], adapted: Adapted, channels: int, height: int, width: int
+        self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """(name, uint8 [H,W,C]): the generated ones, then the user's."""
         from convert.validate import inputs  # brings numpy
@@ -118,39 +119,34 @@ class Validate:
             mode = adapted.preprocessing.resize_mode
             yield from ((path.name, read_fitted(path, height, width, channels, mode)) for path in files)
 
-    def _files(self) -> tuple[Path, ...]:
-        if not self.images:
-            return ()
-        from convert.images.read import find  # few runs need it
-
-        return tuple(find([self.images], videos=False))
-
     def _measure(
         self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Parity on all `pictures`, batch parity on the first of them."""
-        from convert.validate import comparison as batch  # heavy; importing this module must stay light
+        import numpy as np  # heavy, as the next two: importing this module must stay light
+
+        from convert.validate.comparison import Comparison, measure
         from convert.validate.inputs import as_nvinfer
 
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
-            comparison = self._comparison(adapted, session, worker)
-            for names, stacked in _chunks(pictures):
+            size = max(self.batches)
+            comparison = Comparison(adapted, session, worker, self.timeout, self.tolerance, first_size=size)
+            while chunk := tuple(islice(pictures, _CHUNK)):
+                names, arrays = zip(*chunk, strict=True)
+                stacked = np.stack(arrays)
+                del chunk, arrays  # megabytes, while the models run
                 comparison.add(names, stacked)
-        parity = comparison.parity()
+        parity = comparison.tally.parity()
         if parity is None or comparison.first is None:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         if self.worker is not None and few.size > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         values = as_nvinfer(few, adapted.preprocessing)
-        measured, mixed = batch.measure(comparison.session, values, alone, self.batches, comparison.decode)
-        return Evidence(parity, measured, decoding=comparison.decoded), (*comparison.findings(), *mixed)
-
-    def _comparison(self, adapted: Adapted, session: Any, worker: Worker) -> Comparison:
-        from convert.validate.comparison import Comparison  # as above
-
-        return Comparison(adapted, session, worker, self.timeout, self.tolerance, keep=max(self.batches))
+        measured, found = measure(comparison.session, values, alone, self.batches, comparison.decode)
+        decoded = comparison.decoding.difference if comparison.decoding else None
+        return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)
 
     def _build(self, model: bytes, channels: int, height: int, width: int) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
@@ -161,24 +157,11 @@ class Validate:
             return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
 
 
-def _chunks(
-    pictures: Iterator[tuple[str, NDArray[np.uint8]]],
-) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
-    """The pictures, stacked to [n,H,W,C], with their names."""
-    import numpy as np  # heavy; importing this module must stay light
-
-    while chunk := tuple(itertools.islice(pictures, _CHUNK)):
-        names, arrays = zip(*chunk, strict=True)
-        stacked = np.stack(arrays)
-        del chunk, arrays  # megabytes, while the consumer works
-        yield names, stacked
-
-
 INPUTS = 20
-"""Frames: enough to see what squashing does, and about a second."""
+"""Frames: enough to measure what squashing does, in about a second."""
 
 SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
-"""What is squashed where nobody said what the camera gives: the usual cameras, and objects of about that shape."""
+"""Of the frames where the camera's aspect is not given: usual cameras', and objects of about that shape."""
 
 _MOST = 200  # of the user's pictures, the first: more would only take memory and time
 
@@ -228,10 +211,13 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, network, original, seen
+        from convert.validate.comparison import agreement, original, predictions, reference_decoder
 
         export, framing = adapted.export, adapted.preprocessing.framing
-        model = _size(export)
+        _, height, width, _ = export.facts.input.shape
+        assert height is not None
+        assert width is not None
+        model = width, height
         cropped, squashed, shown, places = [], [], [], []
         for frame in islice(self._frames(export, framing), _MOST):
             cropped.append(fit_shortest(frame, *model))
@@ -240,9 +226,9 @@ class WithFraming:
             high, wide = frame.shape[:2]
             places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
         task = adapted.head.task
-        means = network(adapted, worker, self.timeout) if head(task).detects else None
+        decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
         trained, plain = (
-            seen(task, means, original(export, np.stack(pictures), worker, self.timeout))
+            predictions(task, decoder, original(export, np.stack(pictures), worker, self.timeout))
             for pictures in (cropped, squashed)
         )
         trained = trained.placed(np.array(places))
@@ -250,7 +236,7 @@ class WithFraming:
         if framing is not None:
             whole = framing.network
             place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
-            crop = agreement(trained, seen(task, means, shipped(adapted, shown, means)).placed(place))
+            crop = agreement(trained, predictions(task, decoder, shipped(adapted, shown, decoder)).placed(place))
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
@@ -288,11 +274,13 @@ def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bo
     return picture
 
 
-def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Network | None) -> list[NDArray[Any]]:
-    """What the shipped model gives for `pictures` [H,W,C] of its size, [n, ...]: a detector its raw outputs.
+def shipped(
+    adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], decoder: ReferenceDecoder | None
+) -> list[NDArray[Any]]:
+    """Outputs [n, ...] of the shipped model for `pictures` [H,W,C] of its size; of a detector the raw ones.
 
     Args:
-        network: what a detector's outputs mean; they are returned in the original's layout.
+        decoder: of a detector, whose outputs are returned in the original's layout; None of a classifier.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -303,18 +291,10 @@ def shipped(adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], network: Ne
     from convert.validate.comparison import with_raw
     from convert.validate.inputs import as_nvinfer
 
-    session = runtimes.load(adapted.onnx.data if network is None else with_raw(adapted.onnx.data))
+    session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
     rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
     outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    return outputs if network is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
-
-
-def _size(export: Export) -> tuple[int, int]:
-    """Width and height of what the original takes."""
-    _, height, width, _ = export.facts.input.shape
-    assert height is not None
-    assert width is not None
-    return width, height
+    return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 
 def _findings(effect: FrameEffect) -> tuple[Finding, ...]:

@@ -1,21 +1,18 @@
-"""The original and the ONNX model on the same pictures, side by side: what parity is made of.
+"""Compares the original and the ONNX model on the same pictures.
 
-Compares the original's outputs with the ONNX model's, and says what the numbers mean.
+Parity (`Tally`): differences are absolute, in output units. For probabilities 1e-4 is a hundredth of a percent, and the
+kernels of LiteRT alone spread by 3e-5. Of a detector the raw outputs are compared, which stay inside the graph under
+the names of `HeadSpec.raw`: what comes behind them has steps (the best class, the highest cell), across which no
+tolerance makes sense.
 
-Differences are absolute, in output units: for probabilities 1e-4 is a hundredth of a percent, and the kernels of LiteRT
-alone spread by 3e-5.
+Decoding (`Decoding`): what comes behind the raw outputs is compared with the head's reference (`convert.heads`) on the
+same raw values, so that only the last bits of exp and sigmoid may differ.
 
-Compares batches with the same pictures one at a time: nvinfer runs batches whatever the file says.
+Batches (`measure`): nvinfer runs batches whatever the file says, so batches are compared with the same pictures one at
+a time.
 
-Holds a detector's shipped outputs against its raw ones, which stay inside the graph under the names below.
-
-Parity is measured on the raw outputs: what comes behind them has steps (the best class, the highest cell), across
-which no tolerance makes sense. What comes behind them is compared with the head's reference (`convert.heads`) instead,
-on the same raw values, so that only the last bits of exp and sigmoid may differ.
-
-What a model sees in a picture, whatever its kind: how sure it is of each class, which one it would name, and where.
-
-Differently framed pictures of the same scene cannot be compared cell by cell or candidate by candidate; this can.
+Predictions (`Predictions`): the score of each class, the best class and its box, for models of any kind. Differently
+framed pictures of the same scene cannot be compared cell by cell or candidate by candidate; predictions can.
 """
 
 from __future__ import annotations
@@ -27,7 +24,6 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.heads import HEADS, head
-from convert.heads.decoding import Network
 from convert.onnx_header import parse_header
 from convert.types import Agreement, BatchParity, ImageScaling, ModelFormat, Parity
 from convert.validate import runtimes
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+    from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
     from convert.types import Adapted, Export
 
@@ -48,15 +45,15 @@ __all__ = [
     "TOLERANCE",
     "Comparison",
     "Decoding",
-    "Seen",
+    "Predictions",
     "Tally",
     "agreement",
     "align",
     "measure",
-    "network",
     "original",
+    "predictions",
     "raw_names",
-    "seen",
+    "reference_decoder",
     "with_raw",
 ]
 
@@ -124,7 +121,12 @@ class Tally:
         self.inputs += len(names)
         for number, (left, right) in enumerate(zip(reference, candidate, strict=True)):
             self._compare(names, left, align(left, right), ranked=self.ranked is None or self.ranked[number])
-            self._stretch(number, left)
+            low, high = left.min(axis=0), left.max(axis=0)
+            if number == len(self._range):
+                self._range.append((low, high))
+            else:
+                known = self._range[number]
+                self._range[number] = (np.minimum(low, known[0]), np.maximum(high, known[1]))
 
     def parity(self) -> Parity | None:
         """The numbers; None where NaN or infinity makes them meaningless."""
@@ -139,11 +141,30 @@ class Tally:
             return tuple(NOT_FINITE.found(text, hint=NOT_FINITE.fix) for text in self._broken.values())
         found = []
         if self._worst > self.tolerance:
-            found.append(PARITY.found(self._over_tolerance(), hint=self._advice()))
+            message = (
+                f"outputs differ by up to {self._worst:.3g} (mean {self._sum / self._values:.3g}) from the original's "
+                f"over {self.inputs} inputs, most on {self._where!r}; the tolerance is {self.tolerance:g}"
+            )
+            hint = "check --image-scaling; otherwise report the model"
+            # Float32 keeps about seven digits: of numbers far above 1 no converter keeps four decimals.
+            if self._worst <= self.tolerance * self._largest:
+                hint = (
+                    f"the outputs are no probabilities, they reach {self._largest:.3g}: "
+                    f"--tolerance {1.1 * self.tolerance * self._largest:.2g} asks for the same precision"
+                )
+            found.append(PARITY.found(message, hint=hint))
         if self._agreed < self._ranked:
             missed = self._ranked - self._agreed
             found.append(TOP1.found(f"top-1 differs in {missed} of {self._ranked} answers", hint=TOP1.fix))
-        found.extend(self._constant())
+        for number, (low, high) in enumerate(self._range):
+            # A constant in the middle of the range is off by half the range at most.
+            spread = float((high - low).max(initial=0.0))
+            if self.inputs >= 2 and spread <= 2 * self.tolerance:
+                message = (
+                    f"output {number} of the original moves by {spread:.2g} over {self.inputs} inputs, which a "
+                    f"tolerance of {self.tolerance:g} cannot tell from a constant"
+                )
+                found.append(CONSTANT.found(message, hint=CONSTANT.fix))
         return tuple(found)
 
     def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any], *, ranked: bool) -> None:
@@ -165,55 +186,17 @@ class Tally:
         self._largest = max(self._largest, float(np.abs(left).max()))
         classes = left.shape[-1]
         if ranked and classes > 1:
-            self._rank(left.reshape(-1, classes), right.reshape(-1, classes))
-
-    def _rank(self, left: NDArray[np.float32], right: NDArray[Any]) -> None:
-        """Count where the class the ONNX model ranks first is first, or as good as first, in the original."""
-        chosen = np.take_along_axis(left, right.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
-        self._agreed += int((left.max(axis=1) - chosen <= self.tolerance).sum())
-        self._ranked += len(left)
-
-    def _stretch(self, number: int, values: NDArray[np.float32]) -> None:
-        low, high = values.min(axis=0), values.max(axis=0)
-        if number == len(self._range):
-            self._range.append((low, high))
-        else:
-            known = self._range[number]
-            self._range[number] = (np.minimum(low, known[0]), np.maximum(high, known[1]))
-
-    def _constant(self) -> list[Finding]:
-        """Outputs that a constant could stand in for: half way, it is off by half the range at most."""
-        if self.inputs < 2:
-            return []
-        spreads = [float((high - low).max(initial=0.0)) for low, high in self._range]
-        return [
-            CONSTANT.found(
-                f"output {number} of the original moves by {spread:.2g} over {self.inputs} inputs, which a tolerance "
-                f"of {self.tolerance:g} cannot tell from a constant",
-                hint=CONSTANT.fix,
-            )
-            for number, spread in enumerate(spreads)
-            if spread <= 2 * self.tolerance
-        ]
-
-    def _over_tolerance(self) -> str:
-        mean = self._sum / self._values
-        return (
-            f"outputs differ by up to {self._worst:.3g} (mean {mean:.3g}) from the original's over {self.inputs} "
-            f"inputs, most on {self._where!r}; the tolerance is {self.tolerance:g}"
-        )
-
-    def _advice(self) -> str | None:
-        # Float32 keeps about seven digits: of numbers far above 1 no converter keeps four decimals.
-        if self._worst <= self.tolerance * self._largest:
-            return (
-                f"the outputs are no probabilities, they reach {self._largest:.3g}: "
-                f"--tolerance {1.1 * self.tolerance * self._largest:.2g} asks for the same precision"
-            )
-        return "check --image-scaling; otherwise report the model"
+            # Where the class the ONNX model ranks first is first, or as good as first, in the original.
+            left, right = left.reshape(-1, classes), right.reshape(-1, classes)
+            chosen = np.take_along_axis(left, right.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+            self._agreed += int((left.max(axis=1) - chosen <= self.tolerance).sum())
+            self._ranked += len(left)
 
 
-"""Times the value, where that is above 1: a few units in the last place of float32."""
+TOLERANCE = 1e-5
+"""Of decoding and batches, times the largest value where that is above 1. Kernels may sum in another order for another
+batch, which moves float32 by a few units in the last place (1e-7 of the largest value); mixed pictures move it by far
+more."""
 
 _RAW = dict.fromkeys(name for each in HEADS for name in each.raw)
 # Where the middle of all candidates' centres can be, in shares of the picture: about 0.5, unless pixels are taken for
@@ -242,7 +225,7 @@ def with_raw(model: bytes) -> bytes:
 class Decoding:
     """What is known after any number of inputs."""
 
-    network: Network
+    decoder: ReferenceDecoder
     difference: float = field(default=0.0, init=False)
     _where: str = field(default="", init=False)
     _labels: int = field(default=0, init=False)
@@ -251,7 +234,7 @@ class Decoding:
     def add(self, names: Sequence[str], raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> None:
         """The outputs [n, ...] of one model for the n inputs called `names`: `raw` ones and those `shipped`."""
         with np.errstate(over="ignore", invalid="ignore"):  # infinite raw outputs are parity's to find
-            decoded = head(self.network.head.task).decoded(self.network, raw, shipped)
+            decoded = head(self.decoder.head.task).decoded(self.decoder, raw, shipped)
             self._labels += decoded.labels
             self._middles += decoded.middles
             for left, right in zip(decoded.wanted, decoded.found, strict=True):
@@ -290,8 +273,11 @@ class Comparison:
     """Pictures are added in chunks, so that memory stays small.
 
     Attributes:
-        first: of the first chunk, `keep` pictures at most: [k,H,W,C], and the outputs of `session` for each, [k, ...].
-        session: of the shipped model; where its outputs stand in the order of scores, with the raw ones behind them.
+        tally: of the outputs, a detector's raw ones.
+        decoding: of a detector's shipped outputs; None for a classifier.
+        first: of the first chunk, `first_size` pictures at most: [k,H,W,C], and the outputs of `session` for each,
+            [k, ...].
+        session: of the shipped model; where its outputs are in the order of scores, with the raw ones behind them.
 
     Args:
         session: of the shipped model.
@@ -300,28 +286,31 @@ class Comparison:
     """
 
     def __init__(
-        self, adapted: Adapted, session: Any, worker: Worker, timeout: float, tolerance: float, *, keep: int
+        self, adapted: Adapted, session: Any, worker: Worker, timeout: float, tolerance: float, *, first_size: int
     ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
-        self._adapted, self._worker, self._timeout, self._keep = adapted, worker, timeout, keep
-        self.session, self._session, self._tally = session, session, Tally(tolerance)
+        self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
+        self.session, self._session, self.tally = session, session, Tally(tolerance)
         self._shipped = len(session.get_outputs())
-        self._decoding: Decoding | None = None
+        self.decoding: Decoding | None = None
         if raw_names(adapted.onnx.data):
             self._session = runtimes.load(with_raw(adapted.onnx.data))
-            self._decoding = Decoding(network(adapted, worker, timeout))
+            self.decoding = Decoding(reference_decoder(adapted, worker, timeout))
         if adapted.head.overlap is not None:
             self.session = self._session
 
-    @property
-    def decoded(self) -> float | None:
-        """How far a detector's outputs are from what its raw ones mean; None for a classifier."""
-        return None if self._decoding is None else self._decoding.difference
-
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
-        """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original gets its part of them."""
-        decoding = self._decoding
-        wanted = self._original(pictures)
+        """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original of one that crops: on the middle.
+
+        Raises:
+            ValidationError: one of them cannot be run, or their outputs cannot be compared.
+        """
+        inside = pictures
+        if framing := self._adapted.preprocessing.framing:
+            width, height = framing.model
+            left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
+            inside = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
+        wanted = original(self._adapted.export, inside, self._worker, self._timeout)
         # One at a time, as the original: a batch of all would need many times the memory.
         rows = [
             runtimes.run_onnx(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
@@ -329,44 +318,31 @@ class Comparison:
         ]
         outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
         shipped = outputs[: self._shipped]
-        if decoding is None:
-            self._tally.add(names, wanted, shipped)
+        if self.decoding is None:
+            self.tally.add(names, wanted, shipped)
         else:
             raw = outputs[self._shipped :]
-            decoding.add(names, raw, shipped)
+            self.decoding.add(names, raw, shipped)
             spec = head(self._adapted.head.task)
             with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-                left, self._tally.ranked = spec.comparable(decoding.network, wanted)
-                right, _ = spec.comparable(decoding.network, spec.as_original(raw))
-            self._tally.add(names, left, right)
+                reference, self.tally.ranked = spec.comparable(self.decoding.decoder, wanted)
+                candidate, _ = spec.comparable(self.decoding.decoder, spec.as_original(raw))
+            self.tally.add(names, reference, candidate)
         if self.first is None:
-            few = slice(self._keep)
+            few = slice(self._first_size)
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
 
     def decode(self, outputs: Sequence[NDArray[Any]]) -> int:
-        """Hold the shipped outputs of a batch against its raw ones, where `session` gives these too; their number."""
-        if self._decoding is None or len(outputs) == self._shipped:
+        """Compare the shipped outputs of a batch with its raw ones, where `session` gives these too; their number."""
+        if self.decoding is None or len(outputs) == self._shipped:
             return 0
         names = [f"picture {number + 1} of a batch of {len(outputs[0])}" for number in range(len(outputs[0]))]
-        self._decoding.add(names, outputs[self._shipped :], outputs[: self._shipped])
+        self.decoding.add(names, outputs[self._shipped :], outputs[: self._shipped])
         return self._shipped
-
-    def _original(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        """What the original gives for each picture: of a model that crops, for the middle of it."""
-        export = self._adapted.export
-        if framing := self._adapted.preprocessing.framing:
-            width, height = framing.model
-            left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
-            pictures = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
-        return original(export, pictures, self._worker, self._timeout)
-
-    def parity(self) -> Parity | None:
-        """The numbers; None where NaN or infinity makes them meaningless."""
-        return self._tally.parity()
 
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, worst first."""
-        return (*self._tally.findings(), *(self._decoding.findings() if self._decoding else ()))
+        return (*self.tally.findings(), *(self.decoding.findings() if self.decoding else ()))
 
 
 def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
@@ -382,12 +358,14 @@ def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeou
     return runtimes.outputs(export.model, pictures, scaling, worker, timeout)
 
 
-def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
-    """What decides what a detector's raw outputs mean.
+def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
+    """The reference decoder of a detector's raw outputs.
 
     Raises:
         ValidationError: the anchors of an SSD cannot be read.
     """
+    from convert.heads.decoding import ReferenceDecoder  # a classifier does without
+
     _, _, height, width = adapted.onnx.input.shape
     framing = adapted.preprocessing.framing
     if framing is not None:
@@ -397,12 +375,7 @@ def network(adapted: Adapted, worker: Worker, timeout: float) -> Network:
     anchors = None
     if head(adapted.head.task).is_cut:
         anchors = runtimes.anchors(adapted.export.model, worker, timeout)
-    return Network(adapted.head, width, height, anchors, framing)
-
-
-TOLERANCE = 1e-5
-"""Times the largest output, where that is above 1. Kernels may sum in another order for another batch, which moves
-float32 by a few units in the last place (1e-7 of the largest value); pictures that mix move it by far more."""
+    return ReferenceDecoder(adapted.head, width, height, anchors, framing)
 
 
 def measure(
@@ -419,7 +392,7 @@ def measure(
         values: float32 [k,C,H,W]; repeated from the start where a batch needs more.
         alone: every output for `values` run one at a time, [k, ...].
         sizes: how many at a time.
-        decoded: gets the outputs of each batch, judges some itself, and says how many at the front these were: of
+        decoded: gets the outputs of each batch, judges some itself, and returns how many of the first these were: of
             candidates in the order of their scores the last bit of a float decides which comes first.
 
     Returns:
@@ -464,8 +437,8 @@ _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for 
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """In n pictures.
+class Predictions:
+    """A model's predictions for n pictures.
 
     Attributes:
         scores: [n,C], the highest of each class.
@@ -478,7 +451,7 @@ class Seen:
     labels: NDArray[Any]
     boxes: NDArray[Any] | None = None
 
-    def placed(self, places: NDArray[Any]) -> Seen:
+    def placed(self, places: NDArray[Any]) -> Predictions:
         """The same with boxes in shares of the frame around the model's picture.
 
         Args:
@@ -487,24 +460,24 @@ class Seen:
         if self.boxes is None:
             return self
         start, size = np.tile(places[:, :2], 2), np.tile(places[:, 2:], 2)
-        return Seen(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
+        return Predictions(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
 
 
-def seen(task: str, network: Network | None, raw: Sequence[NDArray[Any]]) -> Seen:
-    """Of the (raw) outputs [n, ...] of the original, or in its layout, that is with heat maps NHWC.
+def predictions(task: str, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> Predictions:
+    """The predictions of (raw) outputs [n, ...] in the original's layout, that is with heat maps NHWC.
 
     Args:
-        network: what a detector's mean; None for a classifier.
+        decoder: of a detector; None for a classifier.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-        scores, boxes = head(task).prediction(network, raw)
-    return Seen(scores, scores.argmax(axis=1), boxes)
+        scores, boxes = head(task).prediction(decoder, raw)
+    return Predictions(scores, scores.argmax(axis=1), boxes)
 
 
-def agreement(left: Seen, right: Seen) -> Agreement:
-    """How alike two models see the same pictures; boxes in shares of the same frame.
+def agreement(left: Predictions, right: Predictions) -> Agreement:
+    """How far two models' predictions for the same pictures agree; boxes in shares of the same frame.
 
-    They agree on a picture where they would name the same class and, detectors, mean the same object by it.
+    They agree on a picture where they predict the same class and, detectors, their boxes overlap by half.
     """
     same = left.labels == right.labels
     if left.boxes is not None and right.boxes is not None:

@@ -1,18 +1,16 @@
-"""Pictures to measure on, made from nothing but their number: the same on every machine.
+"""What models are measured on and how it reaches them, and whether a model's signature is what Gst-nvinfer takes.
 
-They must move a network of any training: smooth scenes and textures (what cameras give), noise (every weight counts)
-and edges (the ends of the range, single pixels, one channel alone: what shows a wrong offset, padding or colour order).
-Everything is integer arithmetic, so no rounding differs between processors.
+Pictures are made from nothing but their number: the same on every machine. They must move a network of any training:
+smooth scenes and textures (what cameras give), noise (every weight counts) and edges (the ends of the range, single
+pixels, one channel alone: what shows a wrong offset, padding or colour order). Everything is integer arithmetic, so no
+rounding differs between processors.
 
-The two ways a picture becomes a tensor: as Edge Impulse packs it, and as Gst-nvinfer does.
+A picture becomes a tensor in two ways: as Edge Impulse packs it, and as Gst-nvinfer does. Both start from the same
+uint8 picture, so that equal outputs prove preprocessing and graph together. Edge Impulse's arithmetic is that of its
+C++ SDK (pixel / 255, then the image scaling of the block), nvinfer's that of its conversion kernels,
+y = net-scale-factor * (x - offset), all in float32.
 
-Both start from the same uint8 picture, so that equal outputs prove preprocessing and graph together. Edge Impulse's
-arithmetic is that of its C++ SDK (pixel / 255, then the image scaling of the block), nvinfer's that of its conversion
-kernels, y = net-scale-factor * (x - offset), all in float32.
-
-Whether an ONNX model is valid, and whether its signature is what Gst-nvinfer takes (docs/nvinfer.md, c and d).
-
-nvinfer checks little of this itself: it writes float32 without looking at the input's type, reads float32 without
+`check`: nvinfer checks little itself. It writes float32 without looking at the input's type, reads float32 without
 looking at the output's, overwrites the batch dimension and sizes its output buffers once.
 """
 
@@ -53,7 +51,11 @@ def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tup
         if kind == 0 and turn < len(edges):
             yield edges[turn]
         elif kind == 1:
-            yield f"noise {number}", _noise(random, (height, width, channels), faint=turn % 2 == 1)
+            shape = height, width, channels
+            if turn % 2:  # faint: within 16 of a middle value
+                yield f"noise {number}", random.integers(0, 33, shape, np.uint8) + np.uint8(random.integers(32, 192))
+            else:
+                yield f"noise {number}", random.integers(0, 256, shape, np.uint8)
         else:
             name, make = _SCENES[(2 * turn + kind) % len(_SCENES)]
             yield f"{name} {number}", make(random, height, width, channels)
@@ -67,52 +69,36 @@ def image_like(count: int, height: int, width: int, channels: int) -> Iterator[P
 
 
 def _edges(height: int, width: int, channels: int) -> list[tuple[str, Picture]]:
-    black = np.zeros((height, width, channels), np.uint8)
     rows, columns = np.mgrid[:height, :width]
-    pixel = black.copy()
-    pixel[height // 2, width // 2] = 255
-    edges = [
-        ("black", black),
-        ("white", black + np.uint8(255)),
-        ("checker", _spread((rows + columns) % 2, channels)),
-        ("single bright pixel", pixel),
-    ]
-    if channels == 1:
-        half = _spread(columns < width // 2, channels)
-        return [*edges, ("stripes", _spread(rows // 2 % 2, channels)), ("half", half), ("other half", 255 - half)]
-    for channel in range(channels):
-        only = black.copy()
-        only[..., channel] = 255
-        edges.append((f"channel {channel} alone", only))
-    return [*edges, ("stripes", _spread(rows // 2 % 2, channels))]
-
-
-def _spread(mask: NDArray[np.generic], channels: int) -> Picture:
-    """0 and 1 as black and white, in every channel."""
-    return np.repeat(mask.astype(np.uint8)[..., np.newaxis] * np.uint8(255), channels, axis=2)
-
-
-def _noise(random: np.random.Generator, shape: tuple[int, int, int], *, faint: bool) -> Picture:
-    """Every value by chance; or, `faint`, within 16 of a middle one."""
-    if faint:
-        return random.integers(0, 33, shape, np.uint8) + np.uint8(random.integers(32, 192))
-    return random.integers(0, 256, shape, np.uint8)
+    left = columns < width // 2
+    middle = (rows == height // 2) & (columns == width // 2)
+    grey = {
+        "black": rows < 0, "white": rows >= 0, "checker": (rows + columns) % 2, "single bright pixel": middle,
+        "stripes": rows // 2 % 2, "half": left, "other half": ~left,
+    }  # fmt: skip
+    edges = {
+        name: np.repeat(mask.astype(np.uint8)[..., np.newaxis] * np.uint8(255), channels, axis=2)
+        for name, mask in grey.items()
+    }
+    if channels > 1:
+        del edges["half"], edges["other half"]
+        stripes = edges.pop("stripes")
+        for channel in range(channels):
+            edges[f"channel {channel} alone"] = edges["black"].copy()
+            edges[f"channel {channel} alone"][..., channel] = 255
+        edges["stripes"] = stripes
+    return list(edges.items())
 
 
 def _field(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
     """A smooth field: a coarse grid of random values, interpolated."""
     cells = int(random.integers(2, 9))
     grid = random.integers(0, 256, (cells + 1, cells + 1, channels), np.uint16)
-    rows = _interpolate(grid, height)
-    return _interpolate(rows.swapaxes(0, 1), width).swapaxes(0, 1).astype(np.uint8)
-
-
-def _interpolate(grid: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
-    """`grid` [n, ...] of values up to 255, linearly to [size, ...] in steps of 1/256."""
-    place = np.arange(size) * (len(grid) - 1) * 256 // size
-    low, part = place >> 8, (place & 255).astype(np.uint16).reshape(-1, *[1] * (grid.ndim - 1))
-    between: NDArray[np.uint16] = (grid[low] * (256 - part) + grid[low + 1] * part) >> 8
-    return between
+    for size in (height, width):  # of values up to 255, linearly in steps of 1/256
+        place = np.arange(size) * cells * 256 // size
+        low, part = place >> 8, (place & 255).astype(np.uint16).reshape(-1, 1, 1)
+        grid = ((grid[low] * (256 - part) + grid[low + 1] * part) >> 8).swapaxes(0, 1)
+    return grid.astype(np.uint8)
 
 
 def _gradient(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
@@ -206,12 +192,6 @@ def check(model: bytes) -> tuple[Finding, ...]:
         ValidationError: not a valid ONNX model: it does not parse, onnx's full checker or strict shape inference
             refuses it, or weights are missing.
     """
-    graph = _inferred(model).graph
-    return (*_input(graph), *_outputs(graph), *_domains(graph))
-
-
-def _inferred(model: bytes) -> Any:
-    """The model with the shapes that follow from its input, as an `onnx.ModelProto`."""
     import onnx  # heavy; importing this module must stay light
     from google.protobuf.message import DecodeError
 
@@ -227,10 +207,16 @@ def _inferred(model: bytes) -> Any:
         )
     try:
         onnx.checker.check_model(model, full_check=True)
-        return onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+        graph = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True).graph
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValidationError(f"the ONNX model is invalid: {reason}", hint=_BROKEN) from error
+    foreign = {(node.domain, node.op_type) for node in graph.node if node.domain not in STANDARD_DOMAINS}
+    domains = (
+        DOMAIN.found(f"operator {operator} belongs to {domain}, not to ai.onnx", hint=DOMAIN.fix)
+        for domain, operator in sorted(foreign)
+    )
+    return (*_input(graph), *_outputs(graph), *domains)
 
 
 def _input(graph: Any) -> Iterator[Finding]:
@@ -241,71 +227,57 @@ def _input(graph: Any) -> Iterator[Finding]:
         yield INPUT.found(f"the model has {len(inputs)} inputs instead of one: {names}", hint=INPUT.fix)
         return
     (value,) = inputs
-    shape = _shape(value)
+    shape, text, kind = _signature(value)
     if value.name != INPUT_NAME:
         yield INPUT.found(f"the input is named {value.name!r} instead of {INPUT_NAME!r}", hint=INPUT.fix)
-    if (kind := _type(value)) != "float32":
+    if kind != "float32":
         yield INPUT.found(f"the input is {kind}, and nvinfer writes float32 into it", hint=INPUT.fix)
     if len(shape) != 4:
-        yield INPUT.found(f"the input is {_text(shape)} instead of [N,C,H,W]", hint=INPUT.fix)
+        yield INPUT.found(f"the input is {text} instead of [N,C,H,W]", hint=INPUT.fix)
         return
     if isinstance(shape[0], int):
-        yield INPUT.found(
-            f"the batch dimension of the input {_text(shape)} is fixed; nvinfer overwrites it", hint=INPUT.fix
-        )
+        yield INPUT.found(f"the batch dimension of the input {text} is fixed; nvinfer overwrites it", hint=INPUT.fix)
     if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
-        yield INPUT.found(f"channels, height and width of the input {_text(shape)} are not fixed", hint=INPUT.fix)
+        yield INPUT.found(f"channels, height and width of the input {text} are not fixed", hint=INPUT.fix)
     elif shape[1] not in {1, 3}:
         last = " (the last dimension looks like them: NHWC)" if shape[3] in {1, 3} else ""
-        yield INPUT.found(
-            f"the input {_text(shape)} has {shape[1]} channels; nvinfer feeds 1 or 3{last}", hint=INPUT.fix
-        )
+        yield INPUT.found(f"the input {text} has {shape[1]} channels; nvinfer feeds 1 or 3{last}", hint=INPUT.fix)
 
 
 def _outputs(graph: Any) -> Iterator[Finding]:
     if not graph.output:
         yield OUTPUT.found("the model has no output", hint=OUTPUT.fix)
     for value in graph.output:
-        shape = _shape(value)
-        if (kind := _type(value)) != "float32":
+        shape, text, kind = _signature(value)
+        if kind != "float32":
             yield OUTPUT.found(f"output {value.name!r} is {kind}, and nvinfer reads float32", hint=OUTPUT.fix)
         if len(shape) < 2:
             yield OUTPUT.found(
-                f"output {value.name!r} is {_text(shape)}: nothing is left behind the batch dimension", hint=OUTPUT.fix
+                f"output {value.name!r} is {text}: nothing is left behind the batch dimension", hint=OUTPUT.fix
             )
             continue
         if isinstance(shape[0], int):
-            yield OUTPUT.found(f"the batch dimension of output {value.name!r} {_text(shape)} is fixed", hint=OUTPUT.fix)
+            yield OUTPUT.found(f"the batch dimension of output {value.name!r} {text} is fixed", hint=OUTPUT.fix)
         if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
             yield OUTPUT.found(
-                f"output {value.name!r} {_text(shape)} has a dimension besides the batch that is not fixed",
+                f"output {value.name!r} {text} has a dimension besides the batch that is not fixed",
                 hint=OUTPUT.fix,
             )
 
 
-def _domains(graph: Any) -> Iterator[Finding]:
-    foreign = {(node.domain, node.op_type) for node in graph.node if node.domain not in STANDARD_DOMAINS}
-    for domain, operator in sorted(foreign):
-        yield DOMAIN.found(f"operator {operator} belongs to {domain}, not to ai.onnx", hint=DOMAIN.fix)
+def _signature(value: Any) -> tuple[tuple[int | str, ...], str, str]:
+    """Of an input or output: one entry a dimension, the same as text, and numpy's (or ONNX's) name of the type.
 
+    A dimension that is not fixed is its name, "?" without one.
+    """
+    import onnx
 
-def _shape(value: Any) -> tuple[int | str, ...]:
-    """One entry a dimension: its size, or the name of what is not fixed ("?" without one)."""
-    return tuple(
+    shape = tuple(
         dimension.dim_value if dimension.HasField("dim_value") else dimension.dim_param or "?"
         for dimension in value.type.tensor_type.shape.dim
     )
-
-
-def _text(shape: tuple[int | str, ...]) -> str:
-    return "[" + ",".join(str(size) for size in shape) + "]"
-
-
-def _type(value: Any) -> str:
-    """numpy's name of the element type, or onnx's where numpy has none."""
-    import onnx
-
-    if not value.type.HasField("tensor_type"):
-        return str(value.type.WhichOneof("value"))
-    name: str = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
-    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())
+    kind = str(value.type.WhichOneof("value"))
+    if value.type.HasField("tensor_type"):
+        kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        kind = {"FLOAT": "float32", "DOUBLE": "float64"}.get(kind, kind.lower())
+    return shape, "[" + ",".join(map(str, shape)) + "]", kind

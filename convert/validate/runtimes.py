@@ -1,26 +1,21 @@
-"""Runs the original `.tflite` in LiteRT, inside the isolated child, because a damaged model can crash the process.
+"""Runs models: the original in the isolated child, the ONNX model in ONNX Runtime, and optionally TensorRT-RTX.
 
-One thread and the default kernels (XNNPACK for what it knows), which is what Edge Impulse's Linux runtimes use: three
-times as fast as the built-in kernels, and the same bits each time on the same machine.
+The original runs in the child because a damaged model can crash the process: a `.tflite` in LiteRT, one that is ONNX
+itself, unchanged, in ONNX Runtime. LiteRT gets one thread and its default kernels (XNNPACK for what it knows), which is
+what Edge Impulse's Linux runtimes use: three times as fast as the built-in kernels, and the same bits each time on the
+same machine.
 
-ONNX Runtime, quiet and repeatable: one thread, no log lines, no telemetry.
+ONNX Runtime, too, gets one thread: the same bits each time, and the other cores are left to other conversions. At the
+sizes Edge Impulse trains for it costs little. It writes no log lines and sends no telemetry.
 
-One thread gives the same bits each time and leaves the other cores to other conversions; at the sizes Edge Impulse
-trains for it costs little.
-
-Runs an original that is ONNX itself, unchanged, in ONNX Runtime; in the isolated child, as LiteRT runs others.
-
-An optional gate: NVIDIA's own ONNX parser and engine builder, on the CPU.
-
-TensorRT-RTX (`pip install tensorrt-rtx`) needs neither GPU nor driver to parse and to build. It is not the TensorRT
-that nvinfer loads, so a pass is a good sign and no proof; what it refuses TensorRT refuses too. The network is prepared
-as nvinfer does it (docs/nvinfer.md, d): the batch dimension of the input is overwritten by -1, and the profile is
-min 1, opt = max = batch-size.
+TensorRT-RTX (`pip install tensorrt-rtx`) is NVIDIA's own ONNX parser and engine builder; to parse and to build it
+needs neither GPU nor driver. It is not the TensorRT that nvinfer loads, so a pass is a good sign and no proof; what it
+refuses TensorRT refuses too. The network is prepared as nvinfer does it: the batch dimension of the input is
+overwritten by -1, and the profile is min 1, opt = max = batch-size.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import sys
@@ -36,7 +31,7 @@ from convert.onnx_header import read_header
 from convert.validate.inputs import as_edge_impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -86,7 +81,7 @@ def onnx_outputs(
     worker: Worker,
     timeout: float,
 ) -> list[NDArray[np.float32]]:
-    """What `convert.validate.runtimes.run_onnx_reference` returns, computed in `worker` in at most `timeout` seconds.
+    """What `run_onnx_reference` returns, computed in `worker` in at most `timeout` seconds.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
@@ -173,17 +168,13 @@ def run_tflite(
                 row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
-    return [_stack(row) for row in rows]
+    # Outputs carry a batch dimension of 1, or none.
+    return [np.concatenate(row) if row[0].shape[:1] == (1,) else np.stack(row) for row in rows]
 
 
 def _refused(error: Exception) -> ValidationError:
     reason = " ".join(str(error).split())
     return ValidationError(f"LiteRT cannot run the original model: {reason}", hint=_DAMAGED)
-
-
-def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """One array [n, ...] from outputs that carry a batch dimension of 1, or none."""
-    return np.concatenate(rows) if rows[0].ndim and rows[0].shape[0] == 1 else np.stack(rows)
 
 
 def _quantize(values: NDArray[np.float32], tensor: dict[str, Any]) -> NDArray[Any]:
@@ -226,8 +217,22 @@ def load(model: bytes) -> Any:
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
-    with _silence():
-        import onnxruntime  # 20 MB; only this stage needs it
+    # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
+    # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
+    # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
+    # (Privacy.md in the wheel).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    if "onnxruntime" not in sys.modules:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
+                os.dup2(nowhere.fileno(), 2)
+            importlib.import_module("onnxruntime")
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+    import onnxruntime  # 20 MB; only this stage needs it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -265,29 +270,6 @@ def _reason(error: Exception) -> str:
     return text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError]") else text
 
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the import quiet and private.
-
-    While its library loads, ONNX Runtime looks for GPUs and on many machines (WSL2, Raspberry Pi, containers) writes a
-    warning straight to file descriptor 2, before any logging option can be set. Its recent Linux wheels
-    also hold a telemetry uploader that starts with the library, unless this variable is set (Privacy.md in the wheel).
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    if "onnxruntime" in sys.modules:
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
 def run_onnx_reference(
     model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, shapes: Sequence[tuple[int | None, ...]]
 ) -> list[NDArray[np.float32]]:
@@ -315,15 +297,11 @@ def run_onnx_reference(
         )
     rows = [run_onnx(session, np.ascontiguousarray(values[n : n + 1])) for n in range(len(values))]
     outputs = [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*rows, strict=True)]
-    return [_rows(output, shape) for output, shape in zip(outputs, shapes, strict=True)]
-
-
-def _rows(output: NDArray[np.float32], shape: tuple[int | None, ...]) -> NDArray[np.float32]:
-    """A grid [n,K,h,w] as [n,h,w,K], where that is the shape."""
-    if output.ndim != 4 or output.shape[1:] == shape[1:]:
-        return output
-    turned = output.transpose(0, 2, 3, 1)
-    return turned if turned.shape[1:] == shape[1:] else output
+    for number, (output, shape) in enumerate(zip(outputs, shapes, strict=True)):
+        if output.ndim == 4 and output.shape[1:] != shape[1:]:
+            grid = output.transpose(0, 2, 3, 1)  # [n,K,h,w] as [n,h,w,K], where that is the shape
+            outputs[number] = grid if grid.shape[1:] == shape[1:] else output
+    return outputs
 
 
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # the second is what early releases installed alone
@@ -337,13 +315,13 @@ def available() -> bool:
 
 
 def require() -> None:
-    """Say so early when it is not.
+    """Check early that the package is installed.
 
     Raises:
         MissingDependencyError: tensorrt-rtx is not installed.
     """
     if not available():
-        raise MissingDependencyError("the TensorRT gate needs the package tensorrt-rtx", hint=_HINT)
+        raise MissingDependencyError("the check with TensorRT needs the package tensorrt-rtx", hint=_HINT)
 
 
 def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, timeout: float = 300.0) -> str:
@@ -377,7 +355,11 @@ def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, tim
 
 def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
     """`build`, in the child."""
-    trt = _import()
+    name = next(name for name in _MODULES if find_spec(name))
+    try:
+        trt = importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
     messages: list[str] = []
     logger = _logger(trt, messages)
     builder = trt.Builder(logger)
@@ -400,14 +382,6 @@ def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
     return f"tensorrt-rtx {trt.__version__}: parsed and built, profile 1/{batch_size}/{batch_size}"
 
 
-def _import() -> Any:
-    name = next(name for name in _MODULES if find_spec(name))
-    try:
-        return importlib.import_module(name)
-    except (ImportError, OSError) as error:
-        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
-
-
 def _logger(trt: Any, messages: list[str]) -> Any:
     """A TensorRT logger that keeps errors, one line each."""
 
@@ -418,7 +392,7 @@ def _logger(trt: Any, messages: list[str]) -> Any:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, text: str) -> None:
-            """Keep it."""
+            """Add an error to the messages."""
             if severity in {trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR}:
                 messages.append(" ".join(text.split()))
 

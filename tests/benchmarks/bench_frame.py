@@ -22,8 +22,7 @@ from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Agreement, ResizeMode, centre_crop, parse_frame
 from convert.validate import scaled, shipped
-from convert.validate.comparison import Seen, agreement, network, original
-from convert.validate.comparison import seen as seen_in
+from convert.validate.comparison import Predictions, agreement, original, predictions, reference_decoder
 from convert.validate.inputs import image_like
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
@@ -52,7 +51,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     adapted = _adapted(path, worker)
     framing = adapted.preprocessing.framing
     assert framing is not None
-    means = None if adapted.head.task == "classifier" else network(adapted, worker, 600)
+    means = None if adapted.head.task == "classifier" else reference_decoder(adapted, worker, 600)
     channels = adapted.export.facts.input.shape[-1] or 3
     frames = image_like(count, FRAME.height, FRAME.width, channels)
     wide, high = framing.model
@@ -61,10 +60,10 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     bars = np.array([_barred(wide, high)])
     everything = np.array([[0.0, 0.0, 1.0, 1.0]])
 
-    def seen(outputs: list[NDArray[Any]], place: NDArray[Any]) -> Seen:
-        return seen_in(adapted.head.task, means, outputs).placed(place)
+    def seen(outputs: list[NDArray[Any]], place: NDArray[Any]) -> Predictions:
+        return predictions(adapted.head.task, means, outputs).placed(place)
 
-    def trained(pictures: Sequence[NDArray[np.uint8]], place: NDArray[Any]) -> Seen:
+    def trained(pictures: Sequence[NDArray[np.uint8]], place: NDArray[Any]) -> Predictions:
         return seen(original(adapted.export, np.stack(pictures), worker, 600), place)
 
     found: list[tuple[Agreement, ...]] = []

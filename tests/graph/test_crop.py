@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
-from convert.graph.preprocessing import Crop, crop_to, preprocessing
+from convert.graph.preprocessing import crop, crop_to, preprocessing
 from convert.types import Adapted, Export, Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
@@ -43,7 +43,7 @@ def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int) ->
     framing = Framing(Frame(*frame, in_pixels=True), size)
     width, height = size
     whole = model(_BODY, f"1,2,{height},{width}", f"1,{2 * height * width}", opset)
-    cropping = Crop(framing)(whole)
+    cropping = crop(whole, framing)
     onnx.checker.check_model(cropping, full_check=True)
     assert (operators(cropping)[0] == "Slice") == framing.crops
     pictures = np.random.default_rng(0).random((3, 2, *framing.network[::-1]), np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -12,12 +13,12 @@ import onnx.parser
 import pytest
 
 import convert
-from convert.graph.adapt import Canonical
+from convert.graph import adapt
 from convert.graph.cleanup import clean
 from tests.graph.proof import model, operators
 
 ROOT = Path(__file__).resolve().parents[2]
-CANONICAL = Canonical(("scores",), {"b": "2", "a": "1"})
+CANONICAL = partial(adapt.canonical, outputs=("scores",), metadata={"b": "2", "a": "1"})
 
 
 def canonical(text: onnx.ModelProto) -> onnx.ModelProto:
@@ -76,6 +77,7 @@ def test_nodes_with_several_outputs() -> None:
 
 _RUN = """
 import sys
+from functools import partial
 from pathlib import Path
 from convert.types import Export, Metadata
 from convert.export.facts import facts

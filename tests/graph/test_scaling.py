@@ -6,7 +6,7 @@ import numpy as np
 
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleanup import clean
-from convert.graph.preprocessing import Scale
+from convert.graph.preprocessing import scale
 from convert.types import TORCH_MEAN, TORCH_STD
 from tests.graph.proof import model, onnxruntime, operators
 
@@ -16,7 +16,7 @@ def test_torch_scaling_is_bit_exact() -> None:
     values = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
     mean, std = (np.array(numbers, np.float32).reshape(3, 1, 1) for numbers in (TORCH_MEAN, TORCH_STD))
     wanted = [onnxruntime(before.SerializeToString(), ((value - mean) / std)[np.newaxis])[0] for value in values]
-    after = dynamic_batch(Scale(TORCH_MEAN, TORCH_STD)(before))
+    after = dynamic_batch(scale(before, TORCH_MEAN, TORCH_STD))
     assert operators(after)[:2] == ["Sub", "Div"]
     (found,) = onnxruntime(after.SerializeToString(), values)
     assert found.tobytes() == np.concatenate(wanted).tobytes()

@@ -1,4 +1,4 @@
-"""What one candidate of each kind of detector means: scalars, one at a time, as its makers describe it.
+"""What one candidate of each kind of detector means: scalars, one at a time, as its producers describe it.
 
 Written from the descriptions in Edge Impulse's SDK, for comparison; nothing of the product is used here.
 """

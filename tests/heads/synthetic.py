@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from convert.heads.base import Fitted, Options
 
 
-ROWS = {each.id: each for each in boxes.HEADS if isinstance(each, RowsHead)}
+ROWS = {each.id: each for each in boxes.HEADS if isinstance(each, RowsHead) and not each.refused}
 """Heads with one row a candidate."""
 
 

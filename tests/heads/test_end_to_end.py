@@ -17,7 +17,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
 from convert.graph.batch import dynamic_batch
-from convert.graph.preprocessing import Crop
+from convert.graph.preprocessing import crop
 from convert.heads import LastLayer, decoding, possible_heads
 from convert.heads.base import Options, Rules
 from convert.heads.boxes import OUTPUTS
@@ -155,7 +155,7 @@ def test_boxes_of_a_model_that_crops(unit: str) -> None:
         for each in (None, framing)
     ]
     plain = onnxruntime(models[0].SerializeToString(), np.ascontiguousarray(part))
-    cropping = onnxruntime(Crop(framing)(models[1]).SerializeToString(), frames)
+    cropping = onnxruntime(crop(models[1], framing).SerializeToString(), frames)
     high, wide = framing.network[::-1]
     scale = np.array([*SIZE, *SIZE]) / [high, wide, high, wide]
     start = np.array([framing.top, framing.left] * 2) / [high, wide, high, wide]
@@ -182,11 +182,11 @@ def test_validate_sees_columns_that_are_mixed_up(swap: tuple[int, int], worker: 
     order = list(range(6))
     order[swap[0]], order[swap[1]] = order[swap[1]], order[swap[0]]
     model.graph.initializer.append(numpy_helper.from_array(np.array(order, np.int64), "order"))
-    takers = [node for node in model.graph.node if "raw_candidates" in node.input]
-    for node in takers:
+    consumers = [node for node in model.graph.node if "raw_candidates" in node.input]
+    for node in consumers:
         node.input[list(node.input).index("raw_candidates")] = "mixed"
-    maker = next(number for number, node in enumerate(model.graph.node) if "raw_candidates" in node.output)
-    model.graph.node.insert(maker + 1, helper.make_node("Gather", ["raw_candidates", "order"], ["mixed"], axis=2))
+    producer = next(number for number, node in enumerate(model.graph.node) if "raw_candidates" in node.output)
+    model.graph.node.insert(producer + 1, helper.make_node("Gather", ["raw_candidates", "order"], ["mixed"], axis=2))
     broken = replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
     found = Validate(inputs=2, worker=worker)(broken, Path()).findings
     assert "EI440" in {finding.id for finding in found}
@@ -196,7 +196,7 @@ def test_the_order_of_equally_good_objects_is_no_difference() -> None:
     rows = np.random.default_rng(0).random((1, 30, 6)).astype(np.float32)
     rows[..., 5] = np.arange(30) % 3
     head = synthetic.adapt(model := end_to_end(), export_of(model), Options()).head
-    network = decoding.Network(head, SIZE[1], SIZE[0])
+    network = decoding.ReferenceDecoder(head, SIZE[1], SIZE[0])
     one, other = (END_TO_END.comparable(network, [each])[0] for each in (rows, rows[:, ::-1]))
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.graph.adapt import Adapt
-from convert.graph.preprocessing import Crop
+from convert.graph.preprocessing import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
@@ -86,7 +86,7 @@ def test_a_whole_fomo() -> None:
     framing = Framing(parse_frame("1280x720"), (64, 32))
     export = synthetic.fake_export("fomo", ("a", "b"))
     plain = FOMO.adapt(synthetic.heat_map(32, 64, 3), export, Options()).model
-    cropping = Crop(framing)(FOMO.adapt(synthetic.heat_map(32, 64, 3), export, Options(framing=framing)).model)
+    cropping = crop(FOMO.adapt(synthetic.heat_map(32, 64, 3), export, Options(framing=framing)).model, framing)
     pictures = np.random.default_rng(1).random((1, 3, *framing.network[::-1]), np.float32)
     part = pictures[:, :, framing.top : framing.top + 32, framing.left : framing.left + 64]
     before, after = (
@@ -112,7 +112,7 @@ def test_candidates(task: str, frame: str) -> None:
     pictures = np.random.default_rng(1).random((1, 3, *framing.network[::-1]), np.float32)
     part = pictures[:, :, framing.top : framing.top + 32, framing.left : framing.left + 64]
     plain = onnxruntime(fitted(task, None).SerializeToString(), np.ascontiguousarray(part))
-    cropping = onnxruntime(Crop(framing)(fitted(task, framing)).SerializeToString(), pictures)
+    cropping = onnxruntime(crop(fitted(task, framing), framing).SerializeToString(), pictures)
     for left, right in zip(plain[1:], cropping[1:], strict=True):
         np.testing.assert_array_equal(left, right)
     boxes = plain[0][0][:, [1, 0, 3, 2]] * [64, 32, 64, 32]
@@ -130,7 +130,7 @@ def test_candidates_as_edge_impulse_reports_them(task: str) -> None:
     pictures = np.random.default_rng(1).random((1, 3, *framing.network[::-1]), np.float32)
     part = pictures[:, :, framing.top : framing.top + 32, framing.left : framing.left + 64]
     plain = onnxruntime(fitted(task, None, score="objectness").SerializeToString(), np.ascontiguousarray(part))
-    model = Crop(framing)(fitted(task, framing, score="objectness"))
+    model = crop(fitted(task, framing, score="objectness"), framing)
     cropping = onnxruntime(model.SerializeToString(), pictures)
     for left, right in zip(plain[1:], cropping[1:], strict=True):
         np.testing.assert_array_equal(left, right)
@@ -145,8 +145,8 @@ def test_candidates_as_edge_impulse_reports_them(task: str) -> None:
 def test_every_opset(opset: int) -> None:
     framing = Framing(parse_frame("16:9"), (64, 32))
     pictures = np.random.default_rng(2).random((1, 3, *framing.network[::-1]), np.float32)
-    newest = onnxruntime(Crop(framing)(fitted("yolov5", framing)).SerializeToString(), pictures)
-    found = onnxruntime(Crop(framing)(fitted("yolov5", framing, opset)).SerializeToString(), pictures)
+    newest = onnxruntime(crop(fitted("yolov5", framing), framing).SerializeToString(), pictures)
+    found = onnxruntime(crop(fitted("yolov5", framing, opset), framing).SerializeToString(), pictures)
     for left, right in zip(found, newest, strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
 

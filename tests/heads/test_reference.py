@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.heads.decoding import Anchors, Network
+from convert.heads.decoding import Anchors, ReferenceDecoder
 from convert.heads.fomo import cells, centres, heat
 from convert.heads.ssd import SSD
 from convert.types import Head
@@ -39,7 +39,7 @@ def rows_of(task: str, count: int = 42, classes: int = 3) -> NDArray[np.float32]
 def test_every_row_means_what_its_makers_say(task: str, unit: str, score: str) -> None:
     raw = rows_of(task)
     head = Head(task, ("a", "b", "c"), score=score, coordinates=unit)
-    found = ROWS[task].read(Network(head, WIDTH, HEIGHT), [raw])
+    found = ROWS[task].read(ReferenceDecoder(head, WIDTH, HEIGHT), [raw])
     # a YOLOX that has decoded by itself is read as YOLOv5 is
     like = "yolov5" if task == "yolox" and unit == "pixels" else task
     for number, picture in enumerate(raw):
@@ -58,7 +58,7 @@ def test_the_best_without_those_that_overlap_better_ones(unit: str) -> None:
     scale = np.array([WIDTH, HEIGHT, WIDTH, HEIGHT] if unit == "pixels" else [1] * 4, np.float32)
     raw[..., :4] *= scale * np.array([1, 1, 0.5, 0.5], np.float32)
     head = Head("yolov5", ("a", "b", "c"), score="objectness", coordinates=unit, overlap=0.3)
-    network = Network(head, WIDTH, HEIGHT)
+    network = ReferenceDecoder(head, WIDTH, HEIGHT)
     everything = ROWS["yolov5"].read(network, [raw])
     found = network.shipped(everything, 30)
     for number, picture in enumerate(raw):
@@ -75,7 +75,9 @@ def test_the_best_without_those_that_overlap_better_ones(unit: str) -> None:
 
 
 def test_where_nvinfer_drops_boxes_everything_is_shipped() -> None:
-    network = Network(Head("yolov5", ("a", "b", "c"), score="objectness", coordinates="relative"), WIDTH, HEIGHT)
+    network = ReferenceDecoder(
+        Head("yolov5", ("a", "b", "c"), score="objectness", coordinates="relative"), WIDTH, HEIGHT
+    )
     found = ROWS["yolov5"].read(network, [rows_of("yolov5")])
     assert network.shipped(found, 30) is found
 
@@ -84,7 +86,7 @@ def test_an_ssd() -> None:
     codes = np.array([[[0, 0, 0, 0], [10, -10, 5, 0]]], np.float32)
     scores = np.array([[[0.9, 0.1, 0.05], [0.1, 0.2, 0.7]]], np.float32)
     anchors = Anchors(np.array([[0.5, 0.25, 0.2, 0.1], [0.5, 0.5, 0.2, 0.4]], np.float32), (10, 10, 5, 5))
-    found = SSD.read(Network(Head("ssd", ("a", "b")), WIDTH, HEIGHT, anchors), [codes, scores])
+    found = SSD.read(ReferenceDecoder(Head("ssd", ("a", "b")), WIDTH, HEIGHT, anchors), [codes, scores])
     e = np.e
     expected = [[0.4, 0.2, 0.6, 0.3], [0.7 - 0.1 * e, 0.1 - 0.2, 0.7 + 0.1 * e, 0.1 + 0.2]]
     np.testing.assert_allclose(found.boxes[0], expected, atol=1e-6)
@@ -93,7 +95,7 @@ def test_an_ssd() -> None:
 
 
 def test_cells_and_the_parsers_centres() -> None:
-    network = Network(Head("fomo", ("a",)), width=100, height=40)
+    network = ReferenceDecoder(Head("fomo", ("a",)), width=100, height=40)
     left, top, right, bottom = cells(network, 5, 13)[0, 0]
     assert (left[0, 0], top[0, 0]) == (0, 0)
     assert left[2, 1] == right[2, 0] == pytest.approx(100 / 13)

@@ -16,7 +16,7 @@ from convert.errors import UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.heads import graph_end
 from convert.heads.boxes import Rows
-from convert.heads.decoding import ROUNDS, Network
+from convert.heads.decoding import ROUNDS, ReferenceDecoder
 from convert.heads.graph_end import GraphEnd, detections
 from convert.types import Head
 from convert.validate.comparison import Decoding
@@ -124,7 +124,9 @@ def test_the_proof_knows_it(values: NDArray[np.float32], unit: str) -> None:
     """The reference, a third writing, says the same of boxes and classes, too."""
     if unit == "pixels":
         values = values * np.array([WIDTH, HEIGHT, WIDTH, HEIGHT, 1, 1, 1], np.float32)
-    network = Network(Head("yolov5", ("a", "b"), score="objectness", coordinates=unit, overlap=0.2), WIDTH, HEIGHT)
+    network = ReferenceDecoder(
+        Head("yolov5", ("a", "b"), score="objectness", coordinates=unit, overlap=0.2), WIDTH, HEIGHT
+    )
     found = network.shipped(ROWS["yolov5"].read(network, [values]), COUNT)
     for left, right in zip((found.boxes, found.scores, found.labels), run(values, unit), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-6, atol=1e-6)
@@ -195,7 +197,7 @@ def test_the_proof_knows_where_the_rounds_end() -> None:
     length = ROUNDS + 5
     values = np.array([[one(2 * number, 0, 3, 8, 1 - number / 64) for number in range(length)]], np.float32)
     head = Head("yolov5", ("a", "b"), score="objectness", coordinates="relative", overlap=0.2)
-    network = Network(head, WIDTH, HEIGHT)
+    network = ReferenceDecoder(head, WIDTH, HEIGHT)
     found = network.shipped(ROWS["yolov5"].read(network, [values]), length)
     np.testing.assert_array_equal(np.isnan(found.scores[0]), [number > ROUNDS for number in range(length)])
     judge = Decoding(network)

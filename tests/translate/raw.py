@@ -1,4 +1,4 @@
-"""Run in a worker process by test_standin: tf2onnx's graph under canonical names, in several ways of getting it."""
+"""Run in a worker process by test_stub: tf2onnx's graph under canonical names, in several ways of getting it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import tempfile
 from typing import TYPE_CHECKING
 
-from convert.graph.adapt import Canonical
+from convert.graph import adapt
 from convert.translate import worker
 from convert.translate.tf2onnx_patches import patch_tf2onnx
 from convert.translate.worker import input_name
@@ -19,7 +19,7 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
     """Every byte of the translation that does not depend on chance.
 
     Args:
-        tensorflow: the real one, not the stand-in.
+        tensorflow: the real one, not the stub.
         copying: let tf2onnx copy the graph before each optimiser, as it does itself.
     """
     worker._choose(tensorflow=tensorflow)
@@ -29,7 +29,7 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
             if dim.dim_param:  # tf2onnx numbers open dimensions by a counter of the process
                 dim.dim_param = "open"
     outputs = tuple(f"output{number}" for number in range(len(proto.graph.output)))
-    return bytes(Canonical(outputs, {})(proto).SerializeToString(deterministic=True))
+    return bytes(adapt.canonical(proto, outputs, {}).SerializeToString(deterministic=True))
 
 
 def _as_tf2onnx_does(model: bytes) -> ModelProto:

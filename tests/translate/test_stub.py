@@ -1,4 +1,4 @@
-"""The stand-in for TensorFlow answers what tf2onnx asks exactly as TensorFlow does, and nothing else."""
+"""The stub for TensorFlow answers what tf2onnx asks exactly as TensorFlow does, and nothing else."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_refuses_to_stand_in_where_tf2onnx_is_already_imported(monkeypatch: pyte
 
 
 def python(code: str) -> str:
-    words = [sys.executable, "-c", "from convert.translate import standin; standin.install()\n" + code]
+    words = [sys.executable, "-c", "from convert.translate import tf2onnx_patches as stub; stub.install()\n" + code]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
@@ -131,7 +131,7 @@ def test_whatever_else_is_asked_for_is_named() -> None:
         "except ImportError as error: print(error)\n"
     )
     lines = out.splitlines()
-    assert lines[0].startswith("tf2onnx asked for tensorflow.keras, which the stand-in")
+    assert lines[0].startswith("tf2onnx asked for tensorflow.keras, which the stub")
     assert "TFLiteConverter" in lines[1]
     assert "requests.get" in lines[2]
     assert "Flex" in lines[3]
@@ -140,7 +140,7 @@ def test_whatever_else_is_asked_for_is_named() -> None:
 
 
 def test_a_second_install_does_nothing() -> None:
-    assert python("import tensorflow; standin.install(); import tensorflow as again; print(again is tensorflow)") == (
+    assert python("import tensorflow; stub.install(); import tensorflow as again; print(again is tensorflow)") == (
         "True\n"
     )
 

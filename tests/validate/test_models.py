@@ -1,4 +1,4 @@
-"""Real Edge Impulse classifiers, translated and adapted, then measured: the gate must open for all of them."""
+"""Real Edge Impulse classifiers, translated and adapted, then measured: all of them must pass."""
 
 from __future__ import annotations
 

@@ -197,8 +197,8 @@ def test_onnx_runtime_loads_quietly_and_sends_nothing(tmp_path: Path) -> None:
     script = """
         import os, sys
         from pathlib import Path
-        from convert.validate import runtime
-        runtime.load(Path(sys.argv[1]).read_bytes())
+        from convert.validate import runtimes
+        runtimes.load(Path(sys.argv[1]).read_bytes())
         os.write(2, b"after")
         links = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
         print([link for link in links if link.endswith((".db", ".db-wal"))])
