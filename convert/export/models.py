@@ -23,7 +23,7 @@ from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
 from convert.export.findings import CONTRADICTION
 from convert.export.parameters import Block, File, Recorded, read_recorded
-from convert.export.tflite import is_tflite, read_graph
+from convert.export.tflite import IDENTIFIER, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFormat
 
@@ -251,7 +251,7 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
     meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member.path))
     for array in source.arrays:
-        if is_tflite(array.data) or _is_model_name(array.name) or meant:
+        if array.data[4:8] == IDENTIFIER or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
     for incbin in source.incbins:
         yield _incbin(tree, member, incbin)
