@@ -17,6 +17,7 @@ Numbers and names are those of the SDK's `ei_constants.h` and of older `model_me
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import InputError, UnsupportedModelError
@@ -255,37 +256,32 @@ def _tasks(
     return tasks, outputs
 
 
+@dataclass(frozen=True, slots=True)
 class Enumeration:
-    """One enumeration.
+    """One of Edge Impulse's enumerations.
 
-    Args:
+    Attributes:
         prefix: what its enumerators' names start with.
-        values: name without prefix -> what we call it.
-        numbers: number -> name without prefix.
+        names: number -> name without prefix.
+        values: name without prefix -> our value, where that is not the name in lower case.
     """
 
-    def __init__(self, prefix: str, values: Mapping[str, str], numbers: Mapping[int, str]) -> None:
-        self.prefix = prefix
-        self._values = values
-        self._numbers = numbers
+    prefix: str
+    names: Mapping[int, str]
+    values: Mapping[str, str] = field(default_factory=dict)
 
-    def by_name(self, name: str) -> str | None:
+    def value(self, name: str) -> str | None:
         """Our value of the enumerator `name` (with prefix), None for an unknown one."""
-        return self._values.get(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
-
-    def by_number(self, number: int) -> str | None:
-        """Our value of `number`, None for an unknown one."""
-        return self._values.get(self._numbers.get(number, ""))
-
-
-def _numbered(prefix: str, names: Mapping[int, str]) -> Enumeration:
-    return Enumeration(prefix, {name: name.lower() for name in names.values()}, names)
+        short = name.removeprefix(self.prefix)
+        if short == name or short not in self.names.values():
+            return None
+        return self.values.get(short, short.lower())
 
 
 RESIZE: Final = Enumeration(
     "EI_CLASSIFIER_RESIZE_",
-    {mode.name: mode.value for mode in ResizeMode},
     dict(enumerate(mode.name for mode in ResizeMode)),
+    {mode.name: mode.value for mode in ResizeMode},
 )
 """Studio 1.57.2 and later: none 0, fit-shortest 1, fit-longest 2, squash 3."""
 
@@ -297,7 +293,7 @@ _SCALINGS: Final = {
     "MIN128_127": ImageScaling.MINUS_128_TO_127,
     "BGR_SUBTRACT_IMAGENET_MEAN": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
 }
-SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", _SCALINGS, dict(enumerate(_SCALINGS)))
+SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", dict(enumerate(_SCALINGS)), _SCALINGS)
 
 _LAST_LAYERS: Final = {
     -1: ("UNKNOWN", UNKNOWN),
@@ -305,12 +301,12 @@ _LAST_LAYERS: Final = {
 }
 LAST_LAYER: Final = Enumeration(
     "EI_CLASSIFIER_LAST_LAYER_",
-    dict(_LAST_LAYERS.values()),
     {number: name for number, (name, _) in _LAST_LAYERS.items()},
+    dict(_LAST_LAYERS.values()),
 )
 
 _SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")
-SENSOR: Final = _numbered("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
+SENSOR: Final = Enumeration("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
 
 NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
 """Sensors whose samples are no pictures, whatever shape a processing block gives them; "fusion" may hold a camera."""
@@ -319,12 +315,12 @@ _ENGINES: Final = (
     *("UTENSOR", "TFLITE", "CUBEAI", "TFLITE_FULL", "TENSAIFLOW", "TENSORRT", "DRPAI", "TFLITE_TIDL", "AKIDA"),
     *("SYNTIANT", "ONNX_TIDL", "MEMRYX", "ETHOS_LINUX", "ATON", "CEVA_NPN"),
 )
-ENGINE: Final = _numbered("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
+ENGINE: Final = Enumeration("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
 
-DATATYPE: Final = _numbered("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
+DATATYPE: Final = Enumeration("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
 """TensorFlow Lite's own numbers (`TfLiteType`)."""
 
-ANOMALY_TYPES: Final = _numbered(
+ANOMALY_TYPES: Final = Enumeration(
     "EI_ANOMALY_TYPE_", {0: "UNKNOWN", 1: "KMEANS", 2: "GMM", 3: "VISUAL_GMM", 4: "VISUAL_PATCHCORE"}
 )
 VISUAL_ANOMALY: Final = frozenset({"visual_gmm", "visual_patchcore"})
