@@ -30,7 +30,7 @@ from convert.types import Metadata, ModelFormat
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from convert.export.archive import Member, Tree
+    from convert.export.archive import Tree
     from convert.findings import Finding
     from convert.types import ModelFacts
 
@@ -137,119 +137,113 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
         InputError: `focus` holds no model.
     """
     if focus is not None:
-        return tuple(_file(tree, tree.members[focus]))
-    found = list(_found(tree, [member for member in tree.members.values() if _is_likely(member)]))
-    if not found:
-        found = list(_found(tree, [member for member in tree.members.values() if _is_possible(tree, member)]))
-    # Edge Impulse's example for PCs has a Makefile.tflite. Text is worth a word only where nothing else is.
-    found = [candidate for candidate in found if not _is_text(candidate)] or found
+        return tuple(_file(tree, focus))
+    found: list[Candidate] = []
+    for fits in (_is_likely, _is_possible):
+        for member in () if found else tree.members:
+            if fits(tree, member):
+                is_source = member.lower().endswith(_SOURCES)
+                found += _in_source(tree, member) if is_source else [_binary(tree, member)]
+    # Edge Impulse's example for PCs has a Makefile.tflite: text that is called like a model counts only where nothing
+    # else is there.
+    no_text = [item for item in found if item.form != "none" or not item.member.lower().endswith(_BINARIES)]
+    found = no_text or found
     taken = {candidate.member for candidate in found if candidate.form == "F4"}
     return tuple(item for item in found if item.form == "F4" or item.member not in taken)
 
 
-def _is_likely(member: Member) -> bool:
-    path = PurePosixPath(member.path)
-    suffix = path.suffix.lower()
+def _is_likely(_: Tree, member: str) -> bool:
+    """Whether a file is called like a model, or is a source where Edge Impulse puts models."""
+    path = PurePosixPath(member)
     if _SDK in path.parts:
         return False
-    if suffix in _BINARIES:
+    if member.lower().endswith(_BINARIES):
         return True
     in_folder = bool(_MODEL_FOLDERS.intersection(path.parts[:-1]))
-    return suffix in _SOURCES and (in_folder or bool(_NAMES.fullmatch(path.stem))) and not _is_parameters(path)
+    named = in_folder or bool(_NAMES.fullmatch(path.stem))
+    return named and member.lower().endswith(_SOURCES) and not _is_parameters(path)
 
 
-def _is_possible(tree: Tree, member: Member) -> bool:
+def _is_possible(tree: Tree, member: str) -> bool:
     """Whether any other source has the file identifier in an array, or includes a file."""
-    path = PurePosixPath(member.path)
-    if path.suffix.lower() not in _SOURCES or member.size < _SMALLEST or _SDK in path.parts or _is_parameters(path):
+    path = PurePosixPath(member)
+    is_source = member.lower().endswith(_SOURCES) and tree.members[member] >= _SMALLEST
+    if not is_source or _SDK in path.parts or _is_parameters(path):
         return False
     try:
-        data = tree.read(member.path)
+        data = tree.read(member)
     except InputError:
         return False  # of the files that are no model by name, one that cannot be read is not worth a message
     return bool(_SIGNATURE.search(data))
-
-
-def _is_text(candidate: Candidate) -> bool:
-    """Whether it is called like a model file and holds text."""
-    return candidate.form == "none" and PurePosixPath(candidate.member).suffix.lower() in _BINARIES
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
     return path.parent.name == _FOLDER or path.name in {_METADATA, _VARIABLES}
 
 
-def _found(tree: Tree, members: Iterable[Member]) -> Iterator[Candidate]:
-    for member in members:
-        if PurePosixPath(member.path).suffix.lower() in _SOURCES:
-            yield from _in_source(tree, member)
-        else:
-            yield _binary(tree, member)
-
-
-def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
+def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     """The models of a single file; what is none is refused by its name.
 
     Raises:
         InputError: it holds no model.
     """
-    data = tree.read(member.path)
+    data = tree.read(member)
     kind = file_type(data[:HEAD])
     if kind is TFLITE:
-        yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
+        yield _verified(Candidate("flatbuffer", member, member, data=data, size=len(data)), tree)
     elif kind is ONNX:
-        yield _verified(Candidate("onnx", member.path, member.path, data=data, size=len(data)), tree)
+        yield _verified(Candidate("onnx", member, member, data=data, size=len(data)), tree)
     elif kind is not SOURCE:
-        raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+        raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
             raise InputError(
                 "there is no model in this file: no array of bytes and no INCBIN line",
-                path=tree.name_of(member.path),
+                path=tree.name_of(member),
                 hint="give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library",
             )
         yield from found
 
 
-def _binary(tree: Tree, member: Member) -> Candidate:
-    candidate = Candidate("flatbuffer", member.path, member.path, size=member.size)
+def _binary(tree: Tree, member: str) -> Candidate:
+    candidate = Candidate("flatbuffer", member, member, size=tree.members[member])
     try:
-        data = tree.read(member.path)
+        data = tree.read(member)
         kind = file_type(data[:HEAD])
         if kind is ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
         if kind is not TFLITE:
             form = "none" if kind in {SOURCE, TEXT} else candidate.form
             candidate = replace(candidate, form=form)
-            raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+            raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     except ConvertError as error:
         return replace(candidate, problem=error)
-    labels = str(PurePosixPath(member.path).with_name("labels.txt"))
-    form = "openmv" if member.name == "trained.tflite" and labels in tree.members else "flatbuffer"
+    labels = str(PurePosixPath(member).with_name("labels.txt"))
+    form = "openmv" if PurePosixPath(member).name == "trained.tflite" and labels in tree.members else "flatbuffer"
     return _verified(replace(candidate, form=form, data=data), tree)
 
 
-def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[Candidate]:
+def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Candidate]:
     """The models in C or C++ source; `alone`: it is the file the user named, so every byte array counts."""
     try:
-        data = source_bytes(tree.read(member.path))
+        data = source_bytes(tree.read(member))
         kind = file_type(data[:HEAD])
-        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member.path).stem):
+        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
-        if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member.path).stem)):
+        if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member).stem)):
             yield _compiled(tree, member, symbol, data)
             return
         source = read_source(data)
     except InputError as error:
-        path = error.path or tree.name_of(member.path)
+        path = error.path or tree.name_of(member)
         problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
         if alone:
             raise problem from error
-        yield Candidate("none", member.path, member.path, size=member.size, problem=problem)
+        yield Candidate("none", member, member, size=tree.members[member], problem=problem)
         return
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
-    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member.path))
+    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member))
     for array in source.arrays:
         if array.data[4:8] == IDENTIFIER or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
@@ -258,8 +252,7 @@ def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[C
 
 
 def _is_model_name(name: str) -> bool:
-    lowered = name.lower().replace("-", "_")
-    return lowered.startswith(_MODEL_NAMES)
+    return name.lower().replace("-", "_").startswith(_MODEL_NAMES)
 
 
 def _compiled_symbol(data: bytes, stem: str) -> str:
@@ -270,31 +263,31 @@ def _compiled_symbol(data: bytes, stem: str) -> str:
     return stem.removesuffix("_compiled") if stem.endswith("_compiled") else ""
 
 
-def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
+def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
     from convert.export.eon import rebuild  # brings the schema classes; most exports do without
 
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
-    candidate = Candidate(form, member.path, member.path, symbol, size=member.size)
+    candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
-        rebuilt = rebuild(data, tree.name_of(member.path))
+        rebuilt = rebuild(data, tree.name_of(member))
     except ConvertError as error:
         return replace(candidate, problem=error)
     return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
 
 
-def _array(tree: Tree, member: Member, array: Array) -> Candidate:
+def _array(tree: Tree, member: str, array: Array) -> Candidate:
     candidate = Candidate(
         form=_form(array),
-        member=member.path,
-        header=member.path,
+        member=member,
+        header=member,
         symbol=array.name,
         namespace=array.namespace,
         data=array.data,
         size=len(array.data),
         conditional=array.conditional,
     )
-    path = tree.name_of(member.path)
+    path = tree.name_of(member)
     if not array.data and array.problem is None:
         problem: ConvertError = UnsupportedModelError(
             f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
@@ -325,23 +318,23 @@ def _form(array: Array) -> str:
     return "F2" if "ALIGN" in array.prefix else "F1"
 
 
-def _incbin(tree: Tree, member: Member, incbin: Incbin) -> Candidate:
+def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
     """F4: the file the line names, relative to the library's root, else beside the header."""
-    folder = PurePosixPath(member.folder)
+    folder = PurePosixPath(member).parent
     root = folder.parent if folder.name in _MODEL_FOLDERS else folder
     places = [root / incbin.file, folder / incbin.file, folder / PurePosixPath(incbin.file).name]
     binary = next((str(place) for place in places if str(place) in tree.members), None)
-    candidate = Candidate("F4", binary or member.path, member.path, incbin.name, incbin.namespace)
+    candidate = Candidate("F4", binary or member, member, incbin.name, incbin.namespace)
     if binary is None:
         problem = InputError(
             f"{incbin.name} is in {incbin.file}, which is missing",
-            path=tree.name_of(member.path),
+            path=tree.name_of(member),
             line=incbin.line,
             hint="give the whole library, or the .tflite file itself",
         )
         return replace(candidate, problem=problem)
-    read = _binary(tree, tree.members[binary])
-    return replace(read, form="F4", header=member.path, symbol=incbin.name, namespace=incbin.namespace)
+    read = _binary(tree, binary)
+    return replace(read, form="F4", header=member, symbol=incbin.name, namespace=incbin.namespace)
 
 
 def _verified(candidate: Candidate, tree: Tree) -> Candidate:
@@ -363,10 +356,6 @@ class Library:
 
     root: str
     recorded: Recorded
-
-    def holds(self, path: str) -> bool:
-        """Whether a member lies below it."""
-        return not self.root or path.startswith(self.root + "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,31 +426,28 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
     for library in libraries:
         mine = [item for item in candidates if _nearest(libraries, item.header) is library]
         matched, absent = _match(library.recorded, mine)
-        entries += _several([Entry(0, item, *matched[index]) for index, item in enumerate(mine)])
+        found = [Entry(0, item, *matched[index]) for index, item in enumerate(mine)]
+        several = sum(entry.used and entry.is_picture_model for entry in found) > 1
+        entries += [replace(entry, several=several) for entry in found]
         missing += absent
     # Beside a library that runs a model, a model outside of it is a leftover.
     used = not any(entry.used for entry in entries)
     entries += [Entry(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
     entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
-    contradictions = [] if focus is None else [_leftover(entry, tree) for entry in entries if not entry.used]
+    findings: list[Finding] = []
     if focus is not None:
+        what = "what is recorded may be another model's"
+        findings += [
+            CONTRADICTION.found(
+                f"model_variables.h does not run {entry.candidate.called}: {what}",
+                path=tree.name_of(entry.candidate.member),
+            )
+            for entry in entries
+            if not entry.used
+        ]
         entries = [replace(entry, used=True) for entry in entries]
-    findings = [
-        *contradictions,
-        *tree.findings,
-        *(finding for library in libraries for finding in library.recorded.findings),
-    ]
+    findings += [*tree.findings, *(finding for library in libraries for finding in library.recorded.findings)]
     return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
-
-
-def _several(entries: list[Entry]) -> list[Entry]:
-    pictures = [entry for entry in entries if entry.used and entry.is_picture_model]
-    return [replace(entry, several=len(pictures) > 1) for entry in entries]
-
-
-def _leftover(entry: Entry, tree: Tree) -> Finding:
-    message = f"model_variables.h does not run {entry.candidate.called}: what is recorded may be another model's"
-    return CONTRADICTION.found(message, path=tree.name_of(entry.candidate.member))
 
 
 def _libraries(tree: Tree) -> tuple[Library, ...]:
@@ -481,7 +467,8 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
 
 def _nearest(libraries: Sequence[Library], path: str) -> Library | None:
     """The innermost library around `path`."""
-    return max((item for item in libraries if item.holds(path)), key=lambda item: len(item.root), default=None)
+    around = (item for item in libraries if not item.root or path.startswith(item.root + "/"))
+    return max(around, key=lambda item: len(item.root), default=None)
 
 
 def _match(
@@ -566,14 +553,8 @@ def _included(recorded: Recorded, block: Block, candidates: Sequence[Candidate])
 def _model_name(block: Block) -> str:
     """What a block's configuration calls its model: the name its `_len`, `_init` or `_arena_size` belongs to."""
     ends = ("_len", "_init", "_invoke")
-    return next(
-        (name.removesuffix(end) for end in ends for name in sorted(block.names) if _is_model(name, end)),
-        "",
-    )
-
-
-def _is_model(name: str, end: str) -> bool:
-    return name.endswith(end) and name.startswith(("tflite", "trained"))
+    names = [name for name in sorted(block.names) if name.startswith(("tflite", "trained"))]
+    return next((name.removesuffix(end) for end in ends for name in names if name.endswith(end)), "")
 
 
 def describe(entries: Iterable[Entry]) -> str:
