@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Final
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
-from convert.onnx_header import Damaged, Value, parse_header
 from convert.types import ImageScaling, ModelFacts, ResizeMode, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from convert.onnx_header import Value
 
 
 __all__ = [
@@ -192,6 +193,8 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
         InputError: not an ONNX model, or a damaged one.
         UnsupportedModelError: several inputs, or weights in another file.
     """
+    from convert.onnx_header import Damaged, parse_header  # most exports hold a flatbuffer
+
     try:
         header = parse_header(data)
     except Damaged as error:
