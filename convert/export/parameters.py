@@ -156,14 +156,16 @@ class _Reader:
     def blocks(self) -> tuple[Block, ...]:
         """All learning blocks of all impulses, in order."""
         base = self._from_macros()
-        impulses = [item for item in self.variables.declarations.values() if "ei_impulse_t" in item.type]
+        impulses: list[Declaration | None] = [*self._typed("ei_impulse_t", None)]
         found: list[Block] = []
         for impulse in impulses or [None]:
             # Of a single impulse is everything that is declared, even what nothing points to.
             reached = self.variables.reachable(impulse.name) if impulse and len(impulses) > 1 else None
             metadata = base if impulse is None else replace(base, **self._of_impulse(impulse))
             metadata = replace(metadata, labels=self._labels(impulse), **self._channels(impulse, metadata, reached))
-            entries = [entry for table in self._typed("ei_learning_block_t", reached) for entry in table.fields]
+            entries: list[Field | None] = []
+            for table in self._typed("ei_learning_block_t", reached):
+                entries += table.fields
             found += [self._block(entry, metadata, reached) for entry in entries or [None]]
         return tuple(found)
 

@@ -307,7 +307,7 @@ class Comparison:
         self.session, self._session, self._tally = session, session, Tally(tolerance)
         self._shipped = len(session.get_outputs())
         self._decoding: Decoding | None = None
-        if raw_names(adapted.onnx.data):
+        if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
             self._session = runtimes.load(with_raw(adapted.onnx.data))
             self._decoding = Decoding(network(adapted, worker, timeout))
         if adapted.head.overlap is not None:
