@@ -49,7 +49,7 @@ class Damaged(Exception):
 
 
 class Value(NamedTuple):
-    """An input or output. `dims`: numbers, names of dynamic dimensions, None where nothing is said; None: no shape."""
+    """An input or output. `dims`: numbers, names of dynamic dimensions, None where neither is given; None: no shape."""
 
     name: str
     dtype: str
@@ -63,7 +63,7 @@ class Value(NamedTuple):
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The dimensions, None where one is not fixed; () where nothing is said."""
+        """The dimensions, None where one is not fixed; () where there is no shape."""
         return tuple(size if isinstance(size, int) else None for size in self.dims or ())
 
 
@@ -82,7 +82,7 @@ class Header(NamedTuple):
     """The header of a model.
 
     Attributes:
-        opset: of the standard operators; 0 where the file does not say.
+        opset: of the standard operators; 0 where the file names none.
         inputs: without those that are weights with a default (as older files list them).
         integers: small integer constants by name.
         external: files beside the model that hold weights, as it names them.

@@ -3,10 +3,10 @@
 Members are read only when asked for, within limits. A folder may hold links in circles, pipes, devices and names that
 are no UTF-8. A zip is not to be trusted: its names may lead outside, its members may be links, be encrypted, or swell
 to many times their size; nothing is extracted, and what no export of Edge Impulse has is refused (the format is
-PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is told by its first bytes, whatever its name.
+PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
-A single `tflite-model/tflite_learn_5.h` of a library, or a `.tflite` with `unpack`'s `metadata.json` beside it, says
-more with its surroundings than alone: `open_source` opens them too, and nothing else in that folder.
+Files beside a single `tflite-model/tflite_learn_5.h` of a library, or beside a `.tflite` that `unpack` wrote with its
+`metadata.json`, describe the model: `open_source` opens them too, and nothing else in that folder.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "ZIP",
     "FileType",
     "Limits",
-    "Source",
+    "OpenExport",
     "Tree",
     "file_type",
     "is_folder",
@@ -85,10 +85,10 @@ LIMITS: Final = Limits()
 """Far above what any export of Edge Impulse has."""
 
 IGNORED_FOLDERS: Final = frozenset({".git", "__MACOSX", "node_modules", ".venv", "__pycache__"})
-"""What programs keep beside an export."""
+"""Folders that other programs put into an export."""
 
 HEAD: Final = 4096
-"""Bytes that are enough to tell."""
+"""Bytes that are enough to determine the type of a file."""
 
 _WHOLE: Final = "download or copy the file again"
 _UNPACK: Final = "unpack it with another program and give the folder instead"
@@ -209,7 +209,7 @@ def _too_large(limit: int, path: str) -> InputError:
     )
 
 
-class Source(NamedTuple):
+class OpenExport(NamedTuple):
     """An open export: its files, the member the user named (None: a zip or folder was named), and findings."""
 
     tree: Tree
@@ -218,7 +218,7 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[OpenExport]:
     """Open a zip, a folder, or a file with its surroundings.
 
     A zip that holds nothing but another zip is opened one level deep.
@@ -237,9 +237,9 @@ def open_source(path: Path) -> Iterator[Source]:
         inner = [name for name in tree.members if name.lower().endswith(".zip")]
         if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
             with open_zip_bytes(tree.read(inner[0]), path / inner[0]) as nested:
-                yield Source(nested, None, ())
+                yield OpenExport(nested, None, ())
         else:
-            yield Source(tree, None, ())
+            yield OpenExport(tree, None, ())
 
 
 def places(path: Path) -> tuple[Path, ...]:
@@ -260,12 +260,12 @@ def _is_part(folder: Path) -> bool:
     return folder.name == _MODEL_FOLDER and (folder.parent / _PARAMETERS).is_dir()
 
 
-def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> Source:
+def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> OpenExport:
     """Of the part of a library that `path` is or lies in, and its parameters; `shown` is the library's folder."""
     folder = path.absolute() if focus is None else path.absolute().parent
     tree = _folder_part(folder.parent, [folder, folder.parent / _PARAMETERS], shown=shown)
     finding = FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)
-    return Source(tree, focus, (finding,))
+    return OpenExport(tree, focus, (finding,))
 
 
 def _has_model(tree: Tree) -> bool:
@@ -274,7 +274,7 @@ def _has_model(tree: Tree) -> bool:
 
 
 @contextmanager
-def _surroundings(path: Path) -> Iterator[Source]:
+def _surroundings(path: Path) -> Iterator[OpenExport]:
     path = Path(path)
     absolute = path.absolute()
     if _is_part(absolute.parent):
@@ -283,10 +283,10 @@ def _surroundings(path: Path) -> Iterator[Source]:
     beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
     if beside and absolute not in beside:
         tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
-        yield Source(tree, path.name, ())
+        yield OpenExport(tree, path.name, ())
         return
     with open_tree(path) as tree:
-        yield Source(tree, next(iter(tree.members)), ())
+        yield OpenExport(tree, next(iter(tree.members)), ())
 
 
 @contextmanager

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "ByteArrays",
     "Incbin",
     "NotAByteError",
-    "Source",
     "array",
     "byte_values",
     "check_array",
@@ -78,7 +78,7 @@ class Array:
         data: its elements.
         line: 1-based line of its name.
         declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
-        declared_by: the name or bound that says so.
+        declared_by: the name or bound that declares it.
         conditional: it stands only in a branch of `#if` that is not compiled.
         problem: why its elements could not be read; `data` is empty then.
     """
@@ -111,7 +111,7 @@ class Incbin:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ByteArrays:
     """What a C file holds.
 
     Attributes:
@@ -126,7 +126,7 @@ class Source:
     macros: dict[str, str]
 
 
-def read_source(data: bytes) -> Source:
+def read_source(data: bytes) -> ByteArrays:
     """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
 
     An array that is not closed or holds something else than bytes is returned with its `problem`: it may not be the
@@ -145,7 +145,7 @@ def read_source(data: bytes) -> Source:
 
 
 def check_array(array: Array) -> None:
-    """Refuse an array that could not be read, or whose number of elements is not what the file says it is.
+    """Refuse an array that could not be read, or whose number of elements is not what the file declares.
 
     Raises:
         InputError: what was found and on which line; or both numbers.
@@ -198,7 +198,7 @@ class _Reader:
     pointers: list[tuple[str, str]] = field(default_factory=list)
     counted: tuple[int, int] = (0, 1)
 
-    def read(self) -> Source:
+    def read(self) -> ByteArrays:
         tokens: list[Token] = []
         while token := self.scanner.next():
             if token.text == b"{":
@@ -221,12 +221,12 @@ class _Reader:
                     tokens = []
         arrays = tuple(self._with_length(array) for array in self.arrays)
         incbins = []
-        for incbin in self.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, as its style says
+        for incbin in self.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, by its style
             ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
             names = (name for name, value in self.pointers if value.lower().endswith(ends))
             incbins.append(replace(incbin, name=next(names, incbin.name.removeprefix("incbin_"))))
         macros = {text_of(name): text_of(value) for name, value in self.scanner.macros.items()}
-        return Source(arrays, tuple(incbins), tuple(self.names), macros)
+        return ByteArrays(arrays, tuple(incbins), tuple(self.names), macros)
 
     def _initialiser(self, tokens: list[Token]) -> None:
         """The scanner stands behind the opening brace of what `tokens` declares."""
@@ -542,7 +542,7 @@ def _fast(text: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
 
 
 def _has_octal(text: bytes, dtype: np.dtype[Any]) -> bool:
-    """Whether an integer starts with a 0 and goes on: octal in C, decimal to numpy."""
+    """Whether an integer starts with a 0 and has more digits: octal in C, decimal to numpy."""
     if dtype.kind == "f" or len(text) < 2:
         return False
     data = np.frombuffer(text, np.uint8)

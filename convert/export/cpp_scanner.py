@@ -68,7 +68,7 @@ _SPLICE = re.compile(rb"\\\r?\n")
 # What can hide a directive's `#` or end an inactive group; everything between is skipped unread.
 _SKIP = re.compile(rb"[#/\"']")
 _LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
-# After one of these, a brace or a comma may not be what it looks like.
+# After one of these, a brace or a comma may be part of a comment, a literal or a directive.
 _SPECIAL = re.compile(rb"[}/#'\"\\{]")
 _BRACES = re.compile(rb"[{}\"'/]")
 _BRACE, _APOSTROPHE = b"}'"
@@ -108,7 +108,7 @@ class Scanner:
         every_branch: read every branch of conditional groups but those under `#if 0`.
 
     Attributes:
-        position: where the next token is looked for; may be set to jump.
+        position: where the next token is searched for; may be set to jump.
         macros: object-like macros defined so far, values without comments and outer blanks.
         includes: names of the `#include`s met, in order.
     """

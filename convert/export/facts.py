@@ -1,18 +1,16 @@
-"""Says what a verified model is: input, outputs, operators, number format, and what its last layer means.
+"""Derives facts from a verified model: input, outputs, operators, number format, and what its last layer means.
 
-Everything is read from shapes, types and operators; names in the flatbuffer are the exporter's whim. The last layers
-are heads' (`convert.heads`). Where a shape fits several of them, `possible_tasks` gives all, the
-usual one first, and the metadata decides among them.
-
-What an ONNX model says of itself, in the words of a flatbuffer's facts: input and grids NHWC, batch 1.
+Everything is read from shapes, types and operators; names in the flatbuffer are up to the exporter. The last layers are
+those of `convert.heads`. Where a shape fits several of them, `possible_tasks` gives all, the usual one first, and the
+metadata decides among them.
 
 Edge Impulse writes ONNX in two places: `onnx-trained.h` of TensorRT deployments (NHWC, from the flatbuffer) and the
-`.onnx` of YOLO blocks (NCHW, from PyTorch). Only what the file declares is read; nothing is computed and no node is
-looked into. The translation stage checks it (`convert.translate.worker`).
+`.onnx` of YOLO blocks (NCHW, from PyTorch). `onnx_facts` describes both as a flatbuffer would be: input and grids NHWC,
+batch 1. Only what the file declares is read; nothing is computed. The translation stage checks the operators
+(`convert.translate.worker`).
 
-Edge Impulse's enumerations, as `model_metadata.h` and `model_variables.h` spell and number them.
-
-Numbers and names are those of the SDK's `ei_constants.h` and of older `model_metadata.h`; a macro may hold either.
+Edge Impulse's enumerations stand here as `model_metadata.h` and `model_variables.h` spell and number them: names and
+numbers are those of the SDK's `ei_constants.h` and of older `model_metadata.h`. A macro may hold either.
 """
 
 from __future__ import annotations
@@ -52,29 +50,19 @@ __all__ = [
 
 _MOVING: Final = frozenset(
     {
-        *(
-            "CAST",
-            "CONCATENATION",
-            "DEQUANTIZE",
-            "EXPAND_DIMS",
-            "GATHER",
-            "PACK",
-            "PAD",
-            "PADV2",
-            "QUANTIZE",
-            "RESHAPE",
-        ),
-        *("SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", POST_PROCESS),
+        *("CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "PACK", "PAD", "PADV2", "QUANTIZE"),
+        *("RESHAPE", "SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"),
+        POST_PROCESS,
     }
 )
-"""Operators that move or convert numbers: what they work on does not say how the model computes."""
+"""Operators that move or convert numbers: the types they work on do not show how the model computes."""
 
 _MIXTURE: Final = frozenset({"EXP", "LOG", "SQUARE", "SQUARED_DIFFERENCE", "REDUCE_MAX"})
 """Operators of a Gaussian mixture's likelihood."""
 
 
 def facts(data: bytes) -> ModelFacts:
-    """What the flatbuffer `data` says of itself, once verified.
+    """The facts of the flatbuffer `data`, once verified.
 
     Raises:
         InputError, UnsupportedModelError: as `convert.export.tflite.read_graph`.
@@ -109,7 +97,7 @@ def possible_tasks(graph: Graph) -> tuple[str, ...]:
 
 
 def class_count(facts: ModelFacts) -> int | None:
-    """How many classes the output has, background not counted; None where the shape does not say."""
+    """How many classes the output has, background not counted; None where the shape leaves it open."""
     return head(facts.task).classes(facts.outputs[0].shape) if len(facts.outputs) == 1 else None
 
 
@@ -131,7 +119,7 @@ def _without_picture(
 ) -> tuple[str, ...]:
     """A model of features [1, n] (motion, sound, numbers), or of something that is neither features nor picture.
 
-    A row of features comes as [1, 1, n, 1], too, where a processing block is said to give pictures.
+    A row of features comes as [1, 1, n, 1], too, where a processing block is declared to give pictures.
     """
     if len(shape) > 2:
         return (NOT_IMAGE,)
@@ -181,7 +169,7 @@ _QUANTIZED: Final = frozenset(
     }
 )
 _SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
-"""Operators that tell last layers apart, by the names a flatbuffer has for them."""
+"""Operators that distinguish last layers, by the names a flatbuffer has for them."""
 
 _DAMAGED: Final = "download the export again"
 

@@ -1,12 +1,12 @@
-"""Finds the models of an export, names the form each is stored in, and says which of them are in use.
+"""Finds the models of an export, the form each is stored in, and which of them are in use.
 
-Where to look is Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
+The search follows Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
 called `tflite-trained*`, `tflite_learn*`, `trained*`, `onnx-trained*`, and `.lite`, `.tflite` and `.onnx` files
 anywhere. Only when nothing is there are all other sources outside of the SDK read.
 
 Trees hold stale and extra models: an old compiled file beside a new array, an anomaly detector beside the classifier,
 two impulses. `model-parameters/model_variables.h` decides: the names its graph configurations hold, else the model
-headers it includes; before 2022, where it says neither, the macro EI_CLASSIFIER_COMPILED.
+headers it includes; before 2022, where it has neither, the macro EI_CLASSIFIER_COMPILED.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ __all__ = [
     "EON_FORMS",
     "ONNX_FORMS",
     "Candidate",
-    "Entry",
     "Library",
+    "ListedModel",
     "Listing",
     "candidates_in",
     "describe",
@@ -65,7 +65,7 @@ _SDK: Final = "edge-impulse-sdk"  # it holds test models of TensorFlow Lite's ow
 _SMALLEST: Final = 512  # bytes of source; the smallest model makes a header of 4,000
 
 _EON: Final = (b"TfArray<", b"used_operators_e", b"tflNodes", b"nodeData")
-"""One of these is in every compiled file; they are looked for as plain text, which ten megabytes do not delay."""
+"""One of these is in every compiled file; they are searched for as plain text, which is fast in ten megabytes too."""
 
 _EON_SYMBOL: Final = re.compile(rb"\bTfLiteStatus\s+(\w+?)_(?:init|invoke)\s*\(")
 _E3: Final = re.compile(r"tflite_learn_\d+_\d+")
@@ -93,8 +93,8 @@ class Candidate:
         symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
         data: the flatbuffer (of E1 to E3 rebuilt) or ONNX model; empty when there is none.
         size: bytes stored.
-        facts, tasks: of the verified model; None and () when `problem` says why not.
-        findings: what there is to say of how `data` was had.
+        facts, tasks: of the verified model; None and () where there is a `problem`.
+        findings: about how `data` was obtained.
         conditional: the array stands only in a branch of `#if` that is not compiled.
     """
 
@@ -128,7 +128,7 @@ class Candidate:
 
 
 def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]:
-    """Everything that is or should be a model, sorted by path; one that cannot be used says why in `problem`.
+    """Everything that is or should be a model, sorted by path; one that cannot be used has a `problem`.
 
     Args:
         focus: the member the user named, which alone is read.
@@ -338,7 +338,7 @@ def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
 
 
 def _verified(candidate: Candidate, tree: Tree) -> Candidate:
-    """With what the model says of itself, or with why it cannot be read."""
+    """With the facts of the model, or with the problem why it cannot be read."""
     try:
         if candidate.form in ONNX_FORMS:
             facts, tasks = onnx_facts(candidate.data)
@@ -359,7 +359,7 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedModel:
     """A model of an export.
 
     Attributes:
@@ -404,7 +404,7 @@ class Listing:
         missing: names of models that `model_variables.h` runs and the export does not hold.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedModel, ...]
     libraries: tuple[Library, ...]
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -421,18 +421,18 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
     """
     candidates = candidates_in(tree, focus)
     libraries = _libraries(tree)
-    entries: list[Entry] = []
+    entries: list[ListedModel] = []
     missing: list[str] = []
     for library in libraries:
         mine = [item for item in candidates if _nearest(libraries, item.header) is library]
         matched, absent = _match(library.recorded, mine)
-        found = [Entry(0, item, *matched[index]) for index, item in enumerate(mine)]
+        found = [ListedModel(0, item, *matched[index]) for index, item in enumerate(mine)]
         several = sum(entry.used and entry.is_picture_model for entry in found) > 1
         entries += [replace(entry, several=several) for entry in found]
         missing += absent
     # Beside a library that runs a model, a model outside of it is a leftover.
     used = not any(entry.used for entry in entries)
-    entries += [Entry(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
+    entries += [ListedModel(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
     entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
     findings: list[Finding] = []
     if focus is not None:
@@ -499,7 +499,7 @@ def _match(
 
 
 def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) -> set[int]:
-    """Until 2022: the headers that are included, else compiled ones or arrays as the macro says."""
+    """Until 2022: the headers that are included, else compiled ones or arrays, by the macro."""
     stems = {PurePosixPath(name).stem for name in recorded.includes}
     included = {index for index, item in enumerate(candidates) if item.stem in stems}
     if included:
@@ -557,14 +557,14 @@ def _model_name(block: Block) -> str:
     return next((name.removesuffix(end) for end in ends for name in names if name.endswith(end)), "")
 
 
-def describe(entries: Iterable[Entry]) -> str:
+def describe(entries: Iterable[ListedModel]) -> str:
     """The list as a user chooses from it, one line an entry, the first of many."""
     lines = [f"  {entry.number}. {line(entry)}" for entry in entries]
     more = [f"  ... and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
     return "\n".join(lines[:_MAX_LINES] + more)
 
 
-def line(entry: Entry) -> str:
+def line(entry: ListedModel) -> str:
     """One entry in a line: its name, impulse, what it is, and where."""
     metadata, candidate = entry.metadata, entry.candidate
     impulse = ""

@@ -109,7 +109,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What `model-parameters/` says.
+    """What `model-parameters/` records.
 
     Attributes:
         includes: the model headers `model_variables.h` includes, as written there.
@@ -214,7 +214,7 @@ class _Reader:
         return None if name is None else enumeration.value(enumeration.prefix + name)
 
     def _from_macros(self) -> Metadata:
-        """What the macros of `model_metadata.h` say."""
+        """What the macros of `model_metadata.h` record."""
         version = [self.read(f"EI_STUDIO_VERSION_{part}", "integer") for part in ("MAJOR", "MINOR", "PATCH")]
         datatype = self.read("EI_CLASSIFIER_TFLITE_INPUT_DATATYPE", DATATYPE)
         quantized = self.read("EI_CLASSIFIER_QUANTIZATION_ENABLED", "boolean")
@@ -289,9 +289,9 @@ class _Reader:
     def _channels(
         self, impulse: Declaration | None, metadata: Metadata, reached: frozenset[str] | None
     ) -> dict[str, Any]:
-        """Channels and colour: values a frame over pixels, else the colour that the picture block's configuration says.
+        """Channels and colour: values a frame over pixels, else the colour in the picture block's configuration.
 
-        That is its last string, whatever stands before it.
+        That is its last string; the members before it changed over the years.
         """
         configured = (
             string_of(item.tokens)
