@@ -265,7 +265,9 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             "a .lite file from Edge Impulse's Dashboard",
         )
     for end, what, hint in _INSTEAD:
-        if found := sorted((path for path in tree.members if path.lower().endswith(end)), key=_is_another_s):
+        # Those first that are called as Edge Impulse calls what it gives: `ei-<project>-...`.
+        paths = [path for path in tree.members if path.lower().endswith(end)]
+        if found := sorted(paths, key=lambda path: not PurePosixPath(path).name.startswith("ei-")):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
             return InputError(message, path=tree.source, hint=hint)
@@ -276,11 +278,6 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         path=tree.source,
         hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
     )
-
-
-def _is_another_s(path: str) -> bool:
-    """Whether a file is not called as Edge Impulse calls what it gives: `ei-<project>-...`."""
-    return not PurePosixPath(path).name.startswith("ei-")
 
 
 def bundle_name(
@@ -297,15 +294,12 @@ def bundle_name(
     if given or recorded:
         return slug(given or recorded)
     if metadata.project_name and slug(metadata.project_name) != "model":
-        return slug("-".join([metadata.project_name, *(_block(metadata) if several else [])]))
+        block = "" if metadata.block_id is None else str(metadata.block_id)
+        parts = [metadata.project_name, *((metadata.impulse_name or "", block) if several else ())]
+        return slug("-".join(part for part in parts if part))
     places = [member, source.name, *(parent.name for parent in source.absolute().parents)]
     stems = (_stem(place) for place in places)
     return next((slug(stem) for stem in stems if stem and not _GENERIC.fullmatch(stem)), "model")
-
-
-def _block(metadata: Metadata) -> list[str]:
-    parts = [metadata.impulse_name or "", str(metadata.block_id) if metadata.block_id is not None else ""]
-    return [part for part in parts if part]
 
 
 def _stem(path: str) -> str:
@@ -340,7 +334,17 @@ def reconcile(
     if differences:
         message = "the parameters record " + "; ".join(differences)
         findings.append(CONTRADICTION.found(message, path=path))
-    facts, different = _task(metadata, facts, tasks)
+    recorded, different = metadata.task, ""
+    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+        different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        different += f"; say --task {facts.task} if it takes pictures"
+        facts = replace(facts, task=NOT_IMAGE)
+    elif recorded not in {None, UNKNOWN, facts.task} and facts.task != NOT_IMAGE:
+        assert recorded is not None
+        if recorded in tasks or (facts.task == UNKNOWN and recorded != CLASSIFIER):
+            facts = replace(facts, task=recorded)
+        else:
+            different = f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}"
     if different:
         findings.append(CONTRADICTION.found(different, path=path))
     return metadata, facts, tuple(findings)
@@ -363,24 +367,6 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
     return replace(metadata, height=height, width=width, channels=channels, color=color), differences
 
 
-def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...]) -> tuple[ModelFacts, str]:
-    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
-        what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
-        return replace(facts, task=NOT_IMAGE), f"{what}; say --task {facts.task} if it takes pictures"
-    recorded = metadata.task
-    if recorded in {None, UNKNOWN, facts.task} or facts.task == NOT_IMAGE:
-        return facts, ""
-    assert recorded is not None
-    if recorded in tasks:
-        return replace(facts, task=recorded), ""
-    if facts.task == UNKNOWN and recorded != CLASSIFIER:
-        return replace(facts, task=recorded), ""
-    return (
-        facts,
-        f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}",
-    )
-
-
 def with_options(
     metadata: Metadata,
     facts: ModelFacts,
@@ -398,17 +384,13 @@ def with_options(
         if value is None:
             continue
         if recorded is not None and recorded != value:
-            message = f"--{name.replace('_', '-')} {_spelled(value)} replaces the recorded {_spelled(recorded)}"
-            findings.append(OVERRIDDEN.found(message))
+            new, old = (";".join(each) if isinstance(each, tuple) else each for each in (value, recorded))
+            findings.append(OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
         findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
-
-
-def _spelled(value: object) -> str:
-    return ";".join(value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,9 +231,13 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
         kind = file_type(data[:HEAD])
         if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
-        if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member).stem)):
-            yield _compiled(tree, member, symbol, data)
-            return
+        if any(word in data for word in _EON):
+            # Of a file that is cut off before its functions, the file's name counts.
+            stem = PurePosixPath(member).stem
+            symbol = match[1].decode() if (match := _EON_SYMBOL.search(data)) else stem.removesuffix("_compiled")
+            if symbol and (match or symbol != stem):
+                yield _compiled(tree, member, symbol, data)
+                return
         source = read_source(data)
     except InputError as error:
         path = error.path or tree.name_of(member)
@@ -253,14 +257,6 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
 
 def _is_model_name(name: str) -> bool:
     return name.lower().replace("-", "_").startswith(_MODEL_NAMES)
-
-
-def _compiled_symbol(data: bytes, stem: str) -> str:
-    """What the functions of an EON-compiled file are called; of one that is cut off before them, what the file is."""
-    found = _EON_SYMBOL.search(data)
-    if found:
-        return found[1].decode()
-    return stem.removesuffix("_compiled") if stem.endswith("_compiled") else ""
 
 
 def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
