@@ -1,14 +1,13 @@
-"""Unpacking a quantized model: its rewriting in float32 is measured against it, and the better of two goes on.
+"""Measures whether a float32 rewriting decides as the quantized model it was made from, both in LiteRT.
 
-The quantized original lives in the export's room and the test pictures in the validation's; this is where they meet.
-What is measured travels with the export to the evidence of `validate`.
+`WithAgreement` is the stage `unpack` with this measurement. The quantized original is the export's and the test
+pictures are the validation's: only this module imports both. The result travels with the export to the evidence of
+`validate`.
 
-Measures how well a float32 rewriting agrees with the quantized model it was made from, both in LiteRT.
-
-The two never compute the same: the quantized one rounds every activation to one of 256 values. What counts is whether
-they decide the same. Where they do not, it is the rounding: with that put back, real models agree on 99 to 100 % of
-inputs (tests). Two int8 kernels of LiteRT itself, XNNPACK's and the reference, agree on 92 to 100 %, by model.
-LiteRT can crash on a damaged model: `convert.agreement` runs this in a worker process.
+The two models never compute the same: the quantized one rounds every activation to one of 256 values. What counts is
+whether they decide the same. Where they do not, rounding is the reason: with the rounding of the first layer put back,
+real models agree on 99 to 100 % of inputs (tests). Two int8 kernels of LiteRT itself, XNNPACK's and the reference,
+agree on 92 to 100 %, by model. LiteRT can crash on a damaged model, so all of it runs in a worker process.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from convert.translate import refuse_unsupported
 from convert.types import Agreement, Export, ImageScaling, Int8Agreement, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,7 +60,7 @@ class WithAgreement:
     """The stage `unpack`, and for a model it rewrote: how often that decides as the original does.
 
     Where that is less often than it should be, the rewriting that keeps the rounding of the first layer is measured,
-    too, and the better of the two is what goes on. A model that is refused later is not measured.
+    too, and the better of the two is passed on. A model that is refused later is not measured.
 
     Attributes:
         unpack: the ordinary stage.
@@ -82,7 +81,11 @@ class WithAgreement:
         """
         result = self.unpack(artifact, workdir)
         export: Export = result.artifact
-        if export.original is None or not _goes_on(export):
+        if export.original is None:
+            return result
+        try:
+            refuse_unsupported(export)
+        except UnsupportedModelError:  # `translate` raises it again
             return result
         worker = self.worker or Worker()
         try:
@@ -93,7 +96,6 @@ class WithAgreement:
         return replace(result, artifact=chosen, findings=(*result.findings, *found))
 
     def _choose(self, export: Export, worker: Worker) -> tuple[Export, tuple[Finding, ...]]:
-
         plain = self._measure(export, worker)
         if plain.top1 < GOOD:
             from convert.export.dequantize import in_float32  # brings the schema classes
@@ -101,11 +103,11 @@ class WithAgreement:
             other, done = in_float32(export, rounded=True)
             measured = self._measure(other, worker, plain.inputs) if done.rounded else plain
             if measured.top1 > plain.top1:
-                told = findings.ROUNDING.found(
+                found = findings.ROUNDING.found(
                     f"its first layer rounds as the original's does: the same decision on {measured.top1:.1%} of"
                     f" {measured.inputs} inputs, and on {plain.top1:.1%} without that"
                 )
-                return _with(other, measured, done.rounded), (told, *agreement_findings(measured))
+                return _with(other, measured, done.rounded), (found, *agreement_findings(measured))
         return _with(export, plain, 0), agreement_findings(plain)
 
     def _measure(self, export: Export, worker: Worker, inputs: int | None = None) -> Agreement:
@@ -144,24 +146,17 @@ def compare(
         RuntimeError, ValueError: LiteRT refuses a model.
         ValidationError: `scaling` does not suit the channels.
     """
+    from convert.validate.inputs import as_edge_impulse, image_like
 
-    if inputs is not None:
-        return int8_agreement(original, rebuilt, _fed(inputs, shape, scaling), task)
-    return int8_agreement(original, rebuilt, _fed(most_inputs(shape), shape, scaling), task, is_clearly_good)
+    pictures = image_like(inputs or most_inputs(shape), *shape)
+    fed = (as_edge_impulse(picture[np.newaxis], scaling) for picture in pictures)
+    return int8_agreement(original, rebuilt, fed, task, None if inputs else is_clearly_good)
 
 
 def most_inputs(shape: tuple[int, int, int]) -> int:
     """On how many inputs of `shape` a model is measured at most: 100 to 1,000, fewer of large ones."""
     height, width, _ = shape
     return max(_LEAST, min(_MOST, _PIXELS // (height * width)))
-
-
-def _fed(inputs: int, shape: tuple[int, int, int], scaling: ImageScaling) -> Iterator[NDArray[np.float32]]:
-
-    from convert.validate.inputs import as_edge_impulse, image_like
-
-    for picture in image_like(inputs, *shape):
-        yield as_edge_impulse(picture[np.newaxis], scaling)
 
 
 def _with(export: Export, measured: Agreement, rounded: int) -> Export:
@@ -171,20 +166,11 @@ def _with(export: Export, measured: Agreement, rounded: int) -> Export:
     return replace(export, agreement=agreement)
 
 
-def _goes_on(export: Export) -> bool:
-    """Whether there is a way for this model; what is in the way of another, `translate` says."""
-    try:
-        refuse_unsupported(export)
-    except UnsupportedModelError:
-        return False
-    return True
-
-
 GOOD = 0.98
 """The share of equal decisions below which there is a finding."""
 
-_BETTER, _WORSE = 0.99, 0.97  # as far from GOOD as what is told apart
-_ODDS = 19  # of the better against the worse: at most 1 in 19 of the worse ever get there
+_BETTER, _WORSE = 0.99, 0.97  # the shares that are distinguished, as far from GOOD as each other
+_ODDS = 19  # likelihood ratio of the better to the worse: at most 1 in 19 of the worse ever get there
 
 _CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has not decided for anything
 _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
@@ -213,16 +199,12 @@ def is_clearly_good(top1: float, inputs: int) -> bool:
     return ratio >= math.log(_ODDS)
 
 
-def _never(_top1: float, _inputs: int) -> bool:
-    return False
-
-
 def int8_agreement(
     original: bytes,
     rebuilt: bytes,
     inputs: Iterable[NDArray[Any]],
     task: str = "classifier",
-    until: Callable[[float, int], bool] = _never,
+    until: Callable[[float, int], bool] | None = None,
 ) -> Agreement:
     """Compare the decisions and outputs of two flatbuffers on the same inputs.
 
@@ -258,7 +240,7 @@ def int8_agreement(
             total += float(difference.sum())
             count += difference.size
             greatest = max(greatest, float(difference.max(initial=0)))
-        if until(same / max(1, decisions), number):
+        if until is not None and until(same / max(1, decisions), number):
             break
     return Agreement(same / max(1, decisions), total / max(1, count), greatest, number)
 
@@ -273,14 +255,13 @@ def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int
         rows = outputs[0].reshape(-1, outputs[0].shape[-1])
         chosen: NDArray[np.int64] = rows[:, _OBJECTNESS + 1 :].argmax(axis=1)
         return np.where(rows[:, _OBJECTNESS] >= _CONFIDENT, chosen, -1)
-    return np.concatenate([_greatest(output) for output in outputs])
-
-
-def _greatest(output: NDArray[np.float32]) -> NDArray[np.int64]:
-    if output.ndim == 0 or output.shape[-1] == 1:
-        return (output.ravel() >= _CONFIDENT).astype(np.int64)
-    chosen: NDArray[np.int64] = output.reshape(-1, output.shape[-1]).argmax(axis=1)
-    return chosen
+    decisions: list[NDArray[np.int64]] = []
+    for output in outputs:
+        if output.ndim == 0 or output.shape[-1] == 1:
+            decisions.append((output.ravel() >= _CONFIDENT).astype(np.int64))
+        else:
+            decisions.append(output.reshape(-1, output.shape[-1]).argmax(axis=1))
+    return np.concatenate(decisions)
 
 
 def _detections(model: bytes) -> tuple[int, int] | None:
@@ -316,7 +297,12 @@ class _Runner:
     def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         self._interpreter.set_tensor(self._source["index"], self._fed(values).reshape(self._source["shape"]))
         self._interpreter.invoke()
-        return [_real(self._interpreter.get_tensor(result["index"]), result) for result in self._results]
+        outputs: list[NDArray[np.float32]] = []
+        for result in self._results:
+            values = self._interpreter.get_tensor(result["index"]).astype(np.float32)
+            scale, zero = result["quantization"] if np.dtype(result["dtype"]).kind != "f" else (0, 0)
+            outputs.append((values - np.float32(zero)) * np.float32(scale) if scale else values)
+        return outputs
 
     def _fed(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """As the SDK feeds it: round(value / scale) + zero point, halves away from zero, cut at the type's ends."""
@@ -331,10 +317,3 @@ class _Runner:
         rounded = np.floor(np.abs(scaled) + np.float32(0.5)) * np.sign(scaled) + zero
         fed: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
         return fed
-
-
-def _real(values: NDArray[Any], tensor: dict[str, Any]) -> NDArray[np.float32]:
-    scale, zero = tensor["quantization"]
-    if values.dtype.kind == "f" or not scale:
-        return values.astype(np.float32)
-    return (values.astype(np.float32) - np.float32(zero)) * np.float32(scale)

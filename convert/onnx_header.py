@@ -11,6 +11,8 @@ import mmap
 import os
 import stat
 import struct
+from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -47,7 +49,7 @@ class Damaged(Exception):
 
 
 class Value(NamedTuple):
-    """An input or output. `dims`: numbers, names of dynamic dimensions, None where nothing is said; None: no shape."""
+    """An input or output. `dims`: numbers, names of dynamic dimensions, None where neither is given; None: no shape."""
 
     name: str
     dtype: str
@@ -61,7 +63,7 @@ class Value(NamedTuple):
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The dimensions, None where one is not fixed; () where nothing is said."""
+        """The dimensions, None where one is not fixed; () where there is no shape."""
         return tuple(size if isinstance(size, int) else None for size in self.dims or ())
 
 
@@ -80,7 +82,7 @@ class Header(NamedTuple):
     """The header of a model.
 
     Attributes:
-        opset: of the standard operators; 0 where the file does not say.
+        opset: of the standard operators; 0 where the file names none.
         inputs: without those that are weights with a default (as older files list them).
         integers: small integer constants by name.
         external: files beside the model that hold weights, as it names them.
@@ -139,26 +141,30 @@ def parse_header(data: Buffer) -> Header:
     opsets: dict[str, int] = {}
     metadata: dict[str, str] = {}
     graph: _Field | None = None
-    for field in _fields(data, 0, len(data)):
-        if field.number == 7:
-            graph = field
-        elif field.number == 8:
-            domain, version = _opset(data, field)
+    for entry in _fields(data, 0, len(data)):
+        if entry.number == 7:
+            graph = entry
+        elif entry.number == 8:
+            domain, version = "", 0
+            for part in entry.inside():
+                if part.number == 1:
+                    domain = part.text()
+                elif part.number == 2 and part.wire == _VARINT:
+                    version = _int64(part.start)
             opsets[domain] = version
-        elif field.number == 14:
-            key, value = _pair(data, field)
+        elif entry.number == 14:
+            key, value = _pair(entry)
             metadata[key] = value
-    if graph is None or graph.wire != 2:
+    if graph is None or graph.wire != _BYTES:
         raise Damaged("there is no graph in it")
-    reader = _Graph(data)
+    reader = _Graph()
     reader.read(graph)
     if not reader.nodes and not reader.outputs:
         raise Damaged("its graph is empty")
-    inputs = tuple(each for each in reader.inputs if each.name not in reader.initialisers)
     return Header(
         opset=max((version for domain, version in opsets.items() if domain in STANDARD_DOMAINS), default=0),
         domains=tuple(sorted(opsets)),
-        inputs=inputs,
+        inputs=tuple(each for each in reader.inputs if each.name not in reader.initialisers),
         outputs=tuple(reader.outputs),
         nodes=tuple(reader.nodes),
         initialisers=frozenset(reader.initialisers),
@@ -168,59 +174,42 @@ def parse_header(data: Buffer) -> Header:
     )
 
 
+@dataclass(slots=True)
 class _Graph:
-    def __init__(self, data: Buffer) -> None:
-        self.data = data
-        self.inputs: list[Value] = []
-        self.outputs: list[Value] = []
-        self.nodes: list[Node] = []
-        self.initialisers: set[str] = set()
-        self.integers: dict[str, tuple[int, ...]] = {}
-        self.external: set[str] = set()
+    inputs: list[Value] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    initialisers: set[str] = field(default_factory=set)
+    integers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    external: set[str] = field(default_factory=set)
 
     def read(self, graph: _Field) -> None:
-        for field in _fields(self.data, graph.start, graph.end):
-            if field.number == 1:
-                self.nodes.append(self.node(field))
-            elif field.number == 5:
-                name, numbers = self.tensor(field)
+        for part in graph.inside():
+            if part.number == 1:
+                self.node(part)
+            elif part.number == 5:
+                name, numbers = self.tensor(part)
                 self.initialisers.add(name)
                 if numbers is not None:
                     self.integers[name] = numbers
-            elif field.number == 11:
-                self.inputs.append(_value(self.data, field))
-            elif field.number == 12:
-                self.outputs.append(_value(self.data, field))
-            elif field.number == 15:  # a sparse tensor: its values (1) carry the name
-                for part in _inside(self.data, field):
-                    if part.number == 1:
-                        self.initialisers.add(self.tensor(part)[0])
+            elif part.number in {11, 12}:
+                (self.inputs if part.number == 11 else self.outputs).append(_value(part))
+            elif part.number == 15:  # a sparse tensor: its values (1) carry the name
+                self.initialisers.update(self.tensor(each)[0] for each in part.inside() if each.number == 1)
 
-    def node(self, field: _Field) -> Node:
-        data = self.data
-        op = domain = name = ""
-        inputs: list[str] = []
-        outputs: list[str] = []
+    def node(self, node: _Field) -> None:
+        texts: dict[int, list[str]] = {number: [] for number in (1, 2, 3, 4, 7)}
         attributes: list[_Field] = []
-        for part in _inside(self.data, field):
-            if part.number == 1:
-                inputs.append(part.text(data))
-            elif part.number == 2:
-                outputs.append(part.text(data))
-            elif part.number == 3:
-                name = part.text(data)
-            elif part.number == 4:
-                op = part.text(data)
+        for part in node.inside():
+            if part.number in texts:
+                texts[part.number].append(part.text())
             elif part.number == 5:
                 attributes.append(part)
-            elif part.number == 7:
-                domain = part.text(data)
-        constant = None
-        if op == "Constant":
-            constant = self.constant(attributes)
-            if constant is not None and outputs:
-                self.integers[outputs[0]] = constant
-        return Node(op, domain, tuple(inputs), tuple(outputs), name, constant)
+        name, op, domain = (texts[number][-1] if texts[number] else "" for number in (3, 4, 7))
+        constant = self.constant(attributes) if op == "Constant" else None
+        if constant is not None and texts[2]:
+            self.integers[texts[2][0]] = constant
+        self.nodes.append(Node(op, domain, tuple(texts[1]), tuple(texts[2]), name, constant))
 
     def constant(self, attributes: list[_Field]) -> tuple[int, ...] | None:
         """The integers of a Constant's `value`, `value_int` or `value_ints`."""
@@ -228,121 +217,119 @@ class _Graph:
         for attribute in attributes:
             name = ""
             numbers: list[int] = []
-            for part in _inside(self.data, attribute):
+            for part in attribute.inside():
                 if part.number == 1:
-                    name = part.text(self.data)
+                    name = part.text()
                 elif part.number == 5:
                     found = self.tensor(part)[1]
                 elif part.number in {3, 8}:
-                    numbers += _packed(self.data, part)
+                    numbers += part.integers()
             if name in {"value_int", "value_ints"}:
                 found = tuple(numbers[:SMALL])
         return found
 
-    def tensor(self, field: _Field) -> tuple[str, tuple[int, ...] | None]:
-        """The name, and the elements of a small integer tensor. Weights outside the file are noted."""
-        data = self.data
-        name, kind, elements = "", 0, 1
+    def tensor(self, tensor: _Field) -> tuple[str, tuple[int, ...] | None]:
+        """The name, and the elements of a small integer tensor. Weights outside the file are noted.
+
+        The elements are raw bytes or a list; None where there are not as many as the dimensions say.
+        """
+        name, kind, count = "", 0, 1
         raw: _Field | None = None
         listed: list[_Field] = []
-        for part in _inside(self.data, field):
+        for part in tensor.inside():
             if part.number == 1:
-                for dim in _packed(data, part):
-                    elements *= max(dim, 0)
+                count *= prod(max(size, 0) for size in part.integers())
             elif part.number == 2:
                 kind = part.start
             elif part.number in {5, 7}:
                 listed.append(part)
             elif part.number == 8:
-                name = part.text(data)
+                name = part.text()
             elif part.number == 9:
                 raw = part
             elif part.number == 13:
-                key, value = _pair(data, part)
+                key, value = _pair(part)
                 if key == "location":
                     self.external.add(value)
-        if kind not in {_INT32, _INT64} or elements > SMALL:
+        if kind not in {_INT32, _INT64} or count > SMALL:
             return name, None
-        return name, self.small(raw, listed, kind, elements)
-
-    def small(self, raw: _Field | None, listed: list[_Field], kind: int, count: int) -> tuple[int, ...] | None:
-        """The elements, from raw bytes or from a list; None where there are not `count`."""
         if raw is None:
-            numbers = tuple(number for part in listed for number in _packed(self.data, part))
-            return numbers if len(numbers) == count else None
+            numbers = tuple(number for part in listed for number in part.integers())
+            return name, numbers if len(numbers) == count else None
         code, size = ("i", 4) if kind == _INT32 else ("q", 8)
-        if raw.wire != 2 or raw.end - raw.start != count * size:
-            return None
-        return struct.unpack(f"<{count}{code}", raw.bytes(self.data))
+        is_whole = raw.wire == _BYTES and raw.end - raw.start == count * size
+        return name, struct.unpack_from(f"<{count}{code}", raw.data, raw.start) if is_whole else None
 
 
-def _value(data: Buffer, field: _Field) -> Value:
+def _value(value: _Field) -> Value:
     """A ValueInfoProto: its name (1) and, below its type (2), that of a tensor (1): element type (1) and shape (2)."""
     name, kind = "", 0
     dims: list[int | str | None] | None = None
-    for part in _inside(data, field):
+    for part in value.inside():
         if part.number == 1:
-            name = part.text(data)
+            name = part.text()
         elif part.number == 2:
-            for tensor in (each for each in _inside(data, part) if each.number == 1):
-                for each in _inside(data, tensor):
-                    if each.number == 1:
-                        kind = each.start
-                    elif each.number == 2:
-                        dims = [_dim(data, dim) for dim in _inside(data, each) if dim.number == 1]
+            for each in (each for tensor in part.inside() if tensor.number == 1 for each in tensor.inside()):
+                if each.number == 1:
+                    kind = each.start
+                elif each.number == 2:
+                    dims = [_dim(dim) for dim in each.inside() if dim.number == 1]
     return Value(
         name, _TYPES.get(kind, "no tensor" if not kind else f"type {kind}"), None if dims is None else tuple(dims)
     )
 
 
-def _dim(data: Buffer, field: _Field) -> int | str | None:
-    for part in _inside(data, field):
-        if part.number == 1 and part.wire == 0:
+def _dim(dim: _Field) -> int | str | None:
+    for part in dim.inside():
+        if part.number == 1 and part.wire == _VARINT:
             return _int64(part.start)
         if part.number == 2:
-            return part.text(data) or None
+            return part.text() or None
     return None
 
 
-def _opset(data: Buffer, field: _Field) -> tuple[str, int]:
-    domain, version = "", 0
-    for part in _inside(data, field):
-        if part.number == 1:
-            domain = part.text(data)
-        elif part.number == 2 and part.wire == 0:
-            version = _int64(part.start)
-    return domain, version
-
-
-def _pair(data: Buffer, field: _Field) -> tuple[str, str]:
+def _pair(entry: _Field) -> tuple[str, str]:
     """A StringStringEntryProto."""
-    found = {part.number: part.text(data) for part in _inside(data, field) if part.number in {1, 2}}
+    found = {part.number: part.text() for part in entry.inside() if part.number in {1, 2}}
     return found.get(1, ""), found.get(2, "")
-
-
-def _inside(data: Buffer, field: _Field) -> Iterator[_Field]:
-    if field.wire != 2:
-        raise Damaged("a number stands where a message belongs")
-    return _fields(data, field.start, field.end)
 
 
 class _Field(NamedTuple):
     """One field. `wire`: 0 number, 1 and 5 fixed size, 2 bytes. `start`: a number's value, or where it lies."""
 
+    data: Buffer
     number: int
     wire: int
     start: int
     end: int
 
-    def bytes(self, data: Buffer) -> bytes:
-        """The contents, copied."""
+    def text(self) -> str:
+        """The contents as text; what is not UTF-8 becomes a replacement character."""
         if self.wire != _BYTES:
             raise Damaged("a number stands where text belongs")
-        return data[self.start : self.end]
+        return self.data[self.start : self.end].decode("utf-8", "replace")
 
-    def text(self, data: Buffer) -> str:
-        """The contents as text; what is not UTF-8 becomes a replacement character."""
-        return self.bytes(data).decode("utf-8", "replace")
+    def inside(self) -> Iterator[_Field]:
+        """The fields of a message."""
+        if self.wire != _BYTES:
+            raise Damaged("a number stands where a message belongs")
+        return _fields(self.data, self.start, self.end)
+
+    def integers(self) -> Iterator[int]:
+        """The numbers of a repeated integer field: one, or many packed into bytes.
+
+        Raises:
+            Damaged: it holds something else.
+        """
+        if self.wire == _VARINT:
+            yield _int64(self.start)
+            return
+        if self.wire != _BYTES:
+            raise Damaged("a list of numbers has another type")
+        position = self.start
+        while position < self.end:
+            value, position = _varint(self.data, position, self.end)
+            yield _int64(value)
 
 
 def _fields(data: Buffer, start: int, end: int) -> Iterator[_Field]:
@@ -359,7 +346,7 @@ def _fields(data: Buffer, start: int, end: int) -> Iterator[_Field]:
             raise Damaged("a field has the number 0")
         if wire == _VARINT:
             value, position = _varint(data, position, end)
-            yield _Field(number, wire, value, position)
+            yield _Field(data, number, wire, value, position)
             continue
         if wire == _BYTES:
             size, position = _varint(data, position, end)
@@ -369,25 +356,8 @@ def _fields(data: Buffer, start: int, end: int) -> Iterator[_Field]:
             raise Damaged(f"a field has the unknown wire type {wire}")
         if size > end - position:
             raise Damaged("a field is longer than what is left")
-        yield _Field(number, wire, position, position + size)
+        yield _Field(data, number, wire, position, position + size)
         position += size
-
-
-def _packed(data: Buffer, field: _Field) -> Iterator[int]:
-    """The numbers of a repeated integer field: one, or many packed into bytes.
-
-    Raises:
-        Damaged: it holds something else.
-    """
-    if field.wire == _VARINT:
-        yield _int64(field.start)
-        return
-    if field.wire != _BYTES:
-        raise Damaged("a list of numbers has another type")
-    position = field.start
-    while position < field.end:
-        value, position = _varint(data, position, field.end)
-        yield _int64(value)
 
 
 def _int64(value: int) -> int:

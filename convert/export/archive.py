@@ -3,10 +3,10 @@
 Members are read only when asked for, within limits. A folder may hold links in circles, pipes, devices and names that
 are no UTF-8. A zip is not to be trusted: its names may lead outside, its members may be links, be encrypted, or swell
 to many times their size; nothing is extracted, and what no export of Edge Impulse has is refused (the format is
-PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is told by its first bytes, whatever its name.
+PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
-A single `tflite-model/tflite_learn_5.h` of a library, or a `.tflite` with `unpack`'s `metadata.json` beside it, says
-more with its surroundings than alone: `open_source` opens them too, and nothing else in that folder.
+Files beside a single `tflite-model/tflite_learn_5.h` of a library, or beside a `.tflite` that `unpack` wrote with its
+`metadata.json`, describe the model: `open_source` opens them too, and nothing else in that folder.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ __all__ = [
     "ZIP",
     "FileType",
     "Limits",
-    "Member",
-    "Source",
+    "OpenExport",
     "Tree",
     "file_type",
     "is_folder",
@@ -86,10 +85,10 @@ LIMITS: Final = Limits()
 """Far above what any export of Edge Impulse has."""
 
 IGNORED_FOLDERS: Final = frozenset({".git", "__MACOSX", "node_modules", ".venv", "__pycache__"})
-"""What programs keep beside an export."""
+"""Folders that other programs put into an export."""
 
 HEAD: Final = 4096
-"""Bytes that are enough to tell."""
+"""Bytes that are enough to determine the type of a file."""
 
 _WHOLE: Final = "download or copy the file again"
 _UNPACK: Final = "unpack it with another program and give the folder instead"
@@ -159,25 +158,6 @@ _CODE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file of a tree: its path with `/`, relative to the tree's root, and its size in bytes as recorded."""
-
-    path: str
-    size: int
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return PurePosixPath(self.path).name
-
-    @property
-    def folder(self) -> str:
-        """What stands before it, empty at the root."""
-        parent = str(PurePosixPath(self.path).parent)
-        return "" if parent == "." else parent
-
-
 @dataclass(slots=True)
 class Tree:
     """Files found below a place.
@@ -185,13 +165,13 @@ class Tree:
     Attributes:
         kind: "zip", "folder" or "file".
         source: what the user named, for messages.
-        members: by path, sorted.
+        members: size in bytes as recorded, by path: with `/`, relative to the tree's root, sorted.
         findings: what was left out.
     """
 
     kind: str
     source: Path
-    members: Mapping[str, Member]
+    members: Mapping[str, int]
     findings: tuple[Finding, ...]
     _reading: Callable[[str, int], bytes] = field(repr=False)
     _limits: Limits = field(default=LIMITS, repr=False)
@@ -205,7 +185,7 @@ class Tree:
         """
         if path not in self.members:
             raise InputError(f"there is no {path} in it", path=self.source, hint=_WHOLE)
-        if self._read + self.members[path].size > self._limits.total:
+        if self._read + self.members[path] > self._limits.total:
             raise InputError(
                 f"more than {self._limits.total >> 20} MiB would have to be read",
                 path=self.source,
@@ -229,7 +209,7 @@ def _too_large(limit: int, path: str) -> InputError:
     )
 
 
-class Source(NamedTuple):
+class OpenExport(NamedTuple):
     """An open export: its files, the member the user named (None: a zip or folder was named), and findings."""
 
     tree: Tree
@@ -238,7 +218,7 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[OpenExport]:
     """Open a zip, a folder, or a file with its surroundings.
 
     A zip that holds nothing but another zip is opened one level deep.
@@ -254,12 +234,12 @@ def open_source(path: Path) -> Iterator[Source]:
             yield source
         return
     with open_tree(path) as tree:
-        inner = [member for member in tree.members.values() if member.name.lower().endswith(".zip")]
+        inner = [name for name in tree.members if name.lower().endswith(".zip")]
         if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
-            with open_zip_bytes(tree.read(inner[0].path), path / inner[0].path) as nested:
-                yield Source(nested, None, ())
+            with open_zip_bytes(tree.read(inner[0]), path / inner[0]) as nested:
+                yield OpenExport(nested, None, ())
         else:
-            yield Source(tree, None, ())
+            yield OpenExport(tree, None, ())
 
 
 def places(path: Path) -> tuple[Path, ...]:
@@ -280,12 +260,12 @@ def _is_part(folder: Path) -> bool:
     return folder.name == _MODEL_FOLDER and (folder.parent / _PARAMETERS).is_dir()
 
 
-def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> Source:
+def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> OpenExport:
     """Of the part of a library that `path` is or lies in, and its parameters; `shown` is the library's folder."""
     folder = path.absolute() if focus is None else path.absolute().parent
     tree = _folder_part(folder.parent, [folder, folder.parent / _PARAMETERS], shown=shown)
     finding = FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)
-    return Source(tree, focus, (finding,))
+    return OpenExport(tree, focus, (finding,))
 
 
 def _has_model(tree: Tree) -> bool:
@@ -294,7 +274,7 @@ def _has_model(tree: Tree) -> bool:
 
 
 @contextmanager
-def _surroundings(path: Path) -> Iterator[Source]:
+def _surroundings(path: Path) -> Iterator[OpenExport]:
     path = Path(path)
     absolute = path.absolute()
     if _is_part(absolute.parent):
@@ -303,10 +283,10 @@ def _surroundings(path: Path) -> Iterator[Source]:
     beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
     if beside and absolute not in beside:
         tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
-        yield Source(tree, path.name, ())
+        yield OpenExport(tree, path.name, ())
         return
     with open_tree(path) as tree:
-        yield Source(tree, next(iter(tree.members)), ())
+        yield OpenExport(tree, next(iter(tree.members)), ())
 
 
 @contextmanager
@@ -316,8 +296,7 @@ def open_tree(path: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
     Raises:
         InputError: it is not there, is neither, cannot be read, or is a zip that breaks a rule above.
     """
-    mode = _mode(path)
-    if stat.S_ISDIR(mode):
+    if is_folder(path):
         findings: list[Finding] = []
         yield _folder_tree(path, _walk(path, path, findings, limits.depth), findings, path, limits)
     elif _is_zip(path):
@@ -328,8 +307,8 @@ def open_tree(path: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
         with file, _zip_tree(file, path, limits) as tree:
             yield tree
     else:
-        member = Member(path.name, _size(path))
-        yield Tree("file", path, {member.path: member}, (), lambda _, limit: read_file(path, limit), limits)
+        members = {path.name: _status(path).st_size}
+        yield Tree("file", path, members, (), lambda _, limit: read_file(path, limit), limits)
 
 
 @contextmanager
@@ -345,8 +324,7 @@ def read_file(path: Path, limit: int = LIMITS.member) -> bytes:
     Raises:
         InputError: it is not there, is no regular file, cannot be read, or is larger than `limit` bytes.
     """
-    mode = _mode(path)
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(_status(path).st_mode):
         raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
     try:
         # Not blocking: between the check and the opening the file may have become a pipe.
@@ -368,12 +346,12 @@ def is_folder(path: Path) -> bool:
     Raises:
         InputError: it is not there or its status cannot be read.
     """
-    return stat.S_ISDIR(_mode(path))
+    return stat.S_ISDIR(_status(path).st_mode)
 
 
-def _mode(path: Path) -> int:
+def _status(path: Path) -> os.stat_result:
     try:
-        return path.stat().st_mode
+        return path.stat()
     except OSError as error:
         raise _unreadable(path, error) from error
     except ValueError as error:  # a NUL in the name
@@ -400,7 +378,7 @@ def read_head(path: Path, size: int) -> bytes:
     Raises:
         InputError: as `read_file`.
     """
-    if not stat.S_ISREG(_mode(path)):
+    if not stat.S_ISREG(_status(path).st_mode):
         raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
     try:
         with path.open("rb") as file:
@@ -417,7 +395,7 @@ def _folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
 
 
 def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], shown: Path, limits: Limits) -> Tree:
-    members: dict[str, Member] = {}
+    members: dict[str, int] = {}
     names: dict[str, Path] = {}
     for place in found:
         if len(members) >= limits.members:
@@ -426,7 +404,7 @@ def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], sho
             )
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
         path = place.relative_to(root).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        members[path] = Member(path, _size(place))
+        members[path] = _status(place).st_size
         names[path] = place
     return Tree(
         "folder",
@@ -436,13 +414,6 @@ def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], sho
         lambda path, limit: read_file(names[path], limit),
         limits,
     )
-
-
-def _size(place: Path) -> int:
-    try:
-        return place.stat().st_size
-    except OSError as error:
-        raise _unreadable(place, error) from error
 
 
 def _walk(root: Path, folder: Path, findings: list[Finding], most: int, depth: int = 0) -> Iterator[Path]:
@@ -486,7 +457,7 @@ def _zip_tree(file: IO[bytes], source: Path, limits: Limits) -> Iterator[Tree]:
         raise InputError(f"the zip is damaged or cut off: {error}", path=source, hint=_WHOLE) from error
     with archive:
         infos, findings = _zip_members(archive, source, limits)
-        members = {path: Member(path, info.file_size) for path, info in sorted(infos.items())}
+        members = {path: info.file_size for path, info in sorted(infos.items())}
         yield Tree("zip", source, members, findings, _zip_reading(archive, infos, source, limits), limits)
 
 

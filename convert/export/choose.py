@@ -1,14 +1,13 @@
 """Decides what is converted: THE model of an export, its name, and what is known of it.
 
-THE model is the one the user named, or the only picture model in use. Where there is none, the error says what the
-export's headers run, what it holds instead, and what to do: most people who get there have half of an export, such as a
-library pushed without its largest file, or another of the downloads that stand beside TensorFlow Lite on Edge Impulse's
-Dashboard.
+THE model is the one the user named, or the only picture model in use. Where there is none, the error names what the
+export's headers run, what it holds instead, and what to do. The usual cause is half of an export, such as a library
+committed without its largest file, or another of the downloads beside TensorFlow Lite on Edge Impulse's Dashboard.
 
-What the model, its recorded parameters and the user's options say differently is settled by `reconcile` and
-`with_options`. The flatbuffer is what runs: its shape and type win. Its last layer wins too, except where a shape fits
-several detectors or none; only the parameters can tell that, as they tell a spectrogram from a picture. Options win
-over both. Every difference is a finding.
+`reconcile` and `with_options` settle where the model, its recorded parameters and the user's options differ. The
+flatbuffer is what runs: its shape and type win. Its last layer wins too, except where a shape fits several detectors or
+none: only the parameters decide that, as they distinguish a spectrogram from a picture. Options win over both. Every
+difference is a finding.
 
 What lies beside a plain model file is read by `read_beside`: `metadata.json` as `unpack` wrote it, and OpenMV's
 `labels.txt`.
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.export.archive import Tree
-    from convert.export.models import Candidate, Entry, Listing
+    from convert.export.models import Candidate, ListedModel, Listing
     from convert.findings import Finding
     from convert.types import ImageScaling, ResizeMode
 
@@ -62,7 +61,7 @@ __all__ = [
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
 _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
-"""Inferencing engines whose libraries hold a flatbuffer, or say nothing."""
+"""Inferencing engines whose libraries hold a flatbuffer, or where nothing is recorded."""
 
 _DEPLOYMENT: Final = "a deployment of Edge Impulse (C++ or Arduino library),"
 _LITE: Final = "download TensorFlow Lite (float32) from the Dashboard instead"
@@ -86,7 +85,7 @@ _GENERIC: Final = re.compile(
     r"(?:[-_]?\d+)*(?:[-_]compiled)?",
     re.IGNORECASE,
 )
-"""Names that say nothing about what the model knows."""
+"""Names that do not describe the model."""
 
 _SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
@@ -95,7 +94,7 @@ _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 _WITHOUT_LABELS: Final = frozenset({ANOMALY, UNKNOWN})
 
 
-def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
+def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
     """The model to convert.
 
     Args:
@@ -112,7 +111,7 @@ def choose(listing: Listing, wanted: str | None, tree: Tree) -> Entry:
     return entry
 
 
-def the_model(listing: Listing, tree: Tree) -> Entry:
+def the_model(listing: Listing, tree: Tree) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
     Raises:
@@ -123,7 +122,7 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
         raise no_model(listing, tree)
     used = _distinct([entry for entry in listing.entries if entry.used])
     pictures = [entry for entry in used if entry.is_picture_model]
-    # An ONNX copy or an empty array does not stand in the way of the only model there is.
+    # Beside the only model, an ONNX copy or an empty array makes no choice necessary.
     models = [entry for entry in pictures if entry.candidate.form not in {"none", *ONNX_FORMS}]
     found = models or pictures or used
     if len(found) == 1:
@@ -150,8 +149,8 @@ def the_model(listing: Listing, tree: Tree) -> Entry:
     )
 
 
-def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
-    """What there is to say about the models that were not chosen, and about how the chosen one is stored."""
+def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, ...]:
+    """Findings about the models that were not chosen, and about how the chosen one is stored."""
     findings: list[Finding] = []
     for entry in listing.entries:
         candidate = entry.candidate
@@ -173,17 +172,17 @@ def others(listing: Listing, chosen: Entry, tree: Tree) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _named(listing: Listing, wanted: str, tree: Tree) -> Entry:
+def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:
     """The entry `wanted` means: a whole path, else a name, else an impulse's number, else a place in the list."""
     wanted, entries = wanted.strip(), listing.entries
-    ways = (
+    matches = (
         [entry for entry in entries if wanted in {entry.candidate.member, entry.candidate.header}],
         [entry for entry in entries if wanted in _names(entry)],
         [entry for entry in entries if wanted.casefold() == (entry.metadata.impulse_name or "").casefold()],
         [entry for entry in entries if wanted == str(entry.metadata.impulse_id)],
         [entry for entry in entries if wanted.removeprefix("#") == str(entry.number)],
     )
-    found = next((way for way in ways if way), [])
+    found = next((match for match in matches if match), [])
     # An impulse has more than one block: its picture model is meant, and of that the one in use.
     for preferred in (
         [entry for entry in found if entry.is_picture_model],
@@ -202,7 +201,7 @@ def _named(listing: Listing, wanted: str, tree: Tree) -> Entry:
     raise InputError(message, path=tree.source, hint="name it by its symbol, its file, or its place in the list, '#1'")
 
 
-def _names(entry: Entry) -> set[str]:
+def _names(entry: ListedModel) -> set[str]:
     candidate = entry.candidate
     paths = {candidate.member, candidate.header}
     files = {PurePosixPath(path).name for path in paths} | {PurePosixPath(path).stem for path in paths}
@@ -210,26 +209,26 @@ def _names(entry: Entry) -> set[str]:
     return (paths | files | {candidate.symbol, qualified}) - {""}
 
 
-def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+def _distinct(entries: Sequence[ListedModel]) -> list[ListedModel]:
     """Without further copies of the same bytes: a header's array and the same model as a file."""
-    seen: set[bytes] = set()
-    kept: list[Entry] = []
+    known: set[bytes] = set()
+    kept: list[ListedModel] = []
     for entry in entries:
         data = entry.candidate.data
-        if not data or data not in seen:
+        if not data or data not in known:
             kept.append(entry)
         if data:
-            seen.add(data)
+            known.add(data)
     return kept
 
 
-def _as_it_is(entries: Sequence[Entry]) -> Entry:
+def _as_it_is(entries: Sequence[ListedModel]) -> ListedModel:
     """The first that needs no --dequantize, as an example of what to choose; else the first."""
     floats = (item for item in entries if item.candidate.facts and item.candidate.facts.quantization == "float32")
     return next(floats, entries[0])
 
 
-def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
+def _shortest(entry: ListedModel, entries: Sequence[ListedModel]) -> str:
     """A name that means this entry alone, as a shell takes it: there, a bare #1 starts a comment."""
     candidate = entry.candidate
     for name in (candidate.symbol, candidate.stem, candidate.member):
@@ -239,7 +238,7 @@ def _shortest(entry: Entry, entries: Sequence[Entry]) -> str:
 
 
 def no_model(listing: Listing, tree: Tree) -> ConvertError:
-    """Why there is no model in `tree`, of which `listing` says what is recorded.
+    """Why there is no model in `tree`, where `listing` has what is recorded.
 
     Returns:
         `UnsupportedModelError` where it was never in this kind of export, else `InputError`; neither is raised.
@@ -266,7 +265,9 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             "a .lite file from Edge Impulse's Dashboard",
         )
     for end, what, hint in _INSTEAD:
-        if found := sorted((path for path in tree.members if path.lower().endswith(end)), key=_is_another_s):
+        # Those first that are called as Edge Impulse calls what it gives: `ei-<project>-...`.
+        paths = [path for path in tree.members if path.lower().endswith(end)]
+        if found := sorted(paths, key=lambda path: not PurePosixPath(path).name.startswith("ei-")):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
             return InputError(message, path=tree.source, hint=hint)
@@ -277,11 +278,6 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         path=tree.source,
         hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
     )
-
-
-def _is_another_s(path: str) -> bool:
-    """Whether a file is not called as Edge Impulse calls what it gives: `ei-<project>-...`."""
-    return not PurePosixPath(path).name.startswith("ei-")
 
 
 def bundle_name(
@@ -298,21 +294,18 @@ def bundle_name(
     if given or recorded:
         return slug(given or recorded)
     if metadata.project_name and slug(metadata.project_name) != "model":
-        return slug("-".join([metadata.project_name, *(_block(metadata) if several else [])]))
+        block = "" if metadata.block_id is None else str(metadata.block_id)
+        parts = [metadata.project_name, *((metadata.impulse_name or "", block) if several else ())]
+        return slug("-".join(part for part in parts if part))
     places = [member, source.name, *(parent.name for parent in source.absolute().parents)]
     stems = (_stem(place) for place in places)
     return next((slug(stem) for stem in stems if stem and not _GENERIC.fullmatch(stem)), "model")
 
 
-def _block(metadata: Metadata) -> list[str]:
-    parts = [metadata.impulse_name or "", str(metadata.block_id) if metadata.block_id is not None else ""]
-    return [part for part in parts if part]
-
-
 def _stem(path: str) -> str:
     """A file's or folder's name without extension, copy marks and the Dashboard's ending."""
     name = PurePosixPath(path).name
-    # "name (1).zip" and "name.zip (1)" are both seen.
+    # Both "name (1).zip" and "name.zip (1)" occur.
     name = _COPY.sub("", name)
     if name.lower().endswith(_SUFFIXES):
         name = name[: name.rindex(".")]
@@ -341,7 +334,17 @@ def reconcile(
     if differences:
         message = "the parameters record " + "; ".join(differences)
         findings.append(CONTRADICTION.found(message, path=path))
-    facts, different = _task(metadata, facts, tasks)
+    recorded, different = metadata.task, ""
+    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+        different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        different += f"; say --task {facts.task} if it takes pictures"
+        facts = replace(facts, task=NOT_IMAGE)
+    elif recorded not in {None, UNKNOWN, facts.task} and facts.task != NOT_IMAGE:
+        assert recorded is not None
+        if recorded in tasks or (facts.task == UNKNOWN and recorded != CLASSIFIER):
+            facts = replace(facts, task=recorded)
+        else:
+            different = f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}"
     if different:
         findings.append(CONTRADICTION.found(different, path=path))
     return metadata, facts, tuple(findings)
@@ -364,24 +367,6 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
     return replace(metadata, height=height, width=width, channels=channels, color=color), differences
 
 
-def _task(metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...]) -> tuple[ModelFacts, str]:
-    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
-        what = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
-        return replace(facts, task=NOT_IMAGE), f"{what}; say --task {facts.task} if it takes pictures"
-    recorded = metadata.task
-    if recorded in {None, UNKNOWN, facts.task} or facts.task == NOT_IMAGE:
-        return facts, ""
-    assert recorded is not None
-    if recorded in tasks:
-        return replace(facts, task=recorded), ""
-    if facts.task == UNKNOWN and recorded != CLASSIFIER:
-        return replace(facts, task=recorded), ""
-    return (
-        facts,
-        f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}",
-    )
-
-
 def with_options(
     metadata: Metadata,
     facts: ModelFacts,
@@ -391,7 +376,7 @@ def with_options(
     resize_mode: ResizeMode | None,
     image_scaling: ImageScaling | None,
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
-    """Metadata and facts with what the user says, and a note on each thing that was recorded differently."""
+    """Metadata and facts with the options, and a note on each value that was recorded differently."""
     given: dict[str, Any] = {"labels": labels, "resize_mode": resize_mode, "image_scaling": image_scaling}
     findings: list[Finding] = []
     for name, value in given.items():
@@ -399,17 +384,13 @@ def with_options(
         if value is None:
             continue
         if recorded is not None and recorded != value:
-            message = f"--{name.replace('_', '-')} {_spelled(value)} replaces the recorded {_spelled(recorded)}"
-            findings.append(OVERRIDDEN.found(message))
+            new, old = (";".join(each) if isinstance(each, tuple) else each for each in (value, recorded))
+            findings.append(OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
         findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
-
-
-def _spelled(value: object) -> str:
-    return ";".join(value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,15 @@
-"""Finds the byte arrays in C source and reads them, whatever stands around and inside them.
+"""Finds the byte arrays in C source and turns the numbers between their braces into values.
 
 Edge Impulse stores a model as `const unsigned char NAME[] = { 0x1c, ... }; unsigned int NAME_len = N;`, with macros,
 attributes and a namespace around it that change from year to year, or, since 2025, as `INCBIN(NAME, "FILE")` with the
 bytes in a file beside the header.
 
-Turns the numbers between the braces of a C array into values, ten megabytes of bytes in about ten milliseconds.
-
-`xxd -i` and its imitators write every line alike, `  0x1c, 0x00, ...`, so that a line is checked against the first one
-as 64-bit words with the digits masked out, and the digits are turned into values a few thousand lines at a time
-(`regular_bytes`). Bytes that are not alike are split at commas, and each spelling that occurs is read once
-(`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory small; what numpy's
-reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
+Ten megabytes of bytes take about ten milliseconds: `xxd -i` and its imitators write every line alike,
+`  0x1c, 0x00, ...`, so that a line is compared with the first one as 64-bit words with the digits masked out, and the
+digits are turned into values a few thousand lines at a time (`regular_bytes`). Other bytes are split at commas, and
+each spelling that occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces
+that keep memory small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one
+(`array`).
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Array",
+    "ByteArrays",
     "Incbin",
     "NotAByteError",
-    "Source",
     "array",
     "byte_values",
     "check_array",
@@ -79,7 +78,7 @@ class Array:
         data: its elements.
         line: 1-based line of its name.
         declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
-        declared_by: the name or bound that says so.
+        declared_by: the name or bound that declares it.
         conditional: it stands only in a branch of `#if` that is not compiled.
         problem: why its elements could not be read; `data` is empty then.
     """
@@ -112,7 +111,7 @@ class Incbin:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ByteArrays:
     """What a C file holds.
 
     Attributes:
@@ -127,7 +126,7 @@ class Source:
     macros: dict[str, str]
 
 
-def read_source(data: bytes) -> Source:
+def read_source(data: bytes) -> ByteArrays:
     """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
 
     An array that is not closed or holds something else than bytes is returned with its `problem`: it may not be the
@@ -137,16 +136,16 @@ def read_source(data: bytes) -> Source:
         InputError: damaged UTF-16, or more arrays than any header has.
     """
     data = source_bytes(data)
-    source = _Reader(data).read()
+    source = _Reader(Scanner(data)).read()
     if source.arrays or source.incbins:
         return source
-    other = _Reader(data, every_branch=True).read()
+    other = _Reader(Scanner(data, every_branch=True)).read()
     arrays = tuple(replace(array, conditional=True) for array in other.arrays)
     return replace(other, arrays=arrays, macros=source.macros)
 
 
 def check_array(array: Array) -> None:
-    """Refuse an array that could not be read, or whose number of elements is not what the file says it is.
+    """Refuse an array that could not be read, or whose number of elements is not what the file declares.
 
     Raises:
         InputError: what was found and on which line; or both numbers.
@@ -186,71 +185,75 @@ def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
         raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
 
 
+@dataclass(slots=True)
 class _Reader:
     """Reads the declarations of one file, in order."""
 
-    def __init__(self, data: bytes, *, every_branch: bool = False) -> None:
-        self._data = data
-        self._scanner = Scanner(data, every_branch=every_branch)
-        self._scopes: list[str] = []
-        self._arrays: list[Array] = []
-        self._incbins: list[Incbin] = []
-        self._names: list[str] = []
-        self._lengths: dict[tuple[str, str], list[tuple[str, int]]] = {}
-        self._pointers: list[tuple[str, str]] = []
-        self._counted = (0, 1)
+    scanner: Scanner
+    scopes: list[str] = field(default_factory=list)
+    arrays: list[Array] = field(default_factory=list)
+    incbins: list[Incbin] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    lengths: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
+    pointers: list[tuple[str, str]] = field(default_factory=list)
+    counted: tuple[int, int] = (0, 1)
 
-    def read(self) -> Source:
+    def read(self) -> ByteArrays:
         tokens: list[Token] = []
-        while token := self._scanner.next():
-            if token.text == b"{" and _is_initialiser(tokens):
-                self._initialiser(tokens)
-            elif token.text == b"{":
-                self._scopes.append(_scope(tokens))
-                tokens = []
+        while token := self.scanner.next():
+            if token.text == b"{":
+                last = tokens[-1].text if tokens else b""
+                if last == b"=" or (last == b"]" and _declared(tokens)):
+                    self._initialiser(tokens)
+                else:
+                    self.scopes.append(_scope(tokens))
+                    tokens = []
             elif token.text == b"}":
-                if self._scopes:
-                    self._scopes.pop()
+                if self.scopes:
+                    self.scopes.pop()
                 tokens = []
             elif token.text == b";":
                 self._scalar(tokens)
                 tokens = []
             elif len(tokens) < _MAX_DECLARATION:
                 tokens.append(token)
-                if token.text == b")" and (incbin := self._incbin(tokens)):
-                    self._incbins.append(incbin)
+                if token.text == b")" and self._incbin(tokens):
                     tokens = []
-        arrays = tuple(self._with_length(array) for array in self._arrays)
-        incbins = tuple(self._with_pointer(incbin) for incbin in self._incbins)
-        macros = {text_of(name): text_of(value) for name, value in self._scanner.macros.items()}
-        return Source(arrays, incbins, tuple(self._names), macros)
+        arrays = tuple(self._with_length(array) for array in self.arrays)
+        incbins = []
+        for incbin in self.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, by its style
+            ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
+            names = (name for name, value in self.pointers if value.lower().endswith(ends))
+            incbins.append(replace(incbin, name=next(names, incbin.name.removeprefix("incbin_"))))
+        macros = {text_of(name): text_of(value) for name, value in self.scanner.macros.items()}
+        return ByteArrays(arrays, tuple(incbins), tuple(self.names), macros)
 
     def _initialiser(self, tokens: list[Token]) -> None:
         """The scanner stands behind the opening brace of what `tokens` declares."""
         name = _declared(tokens)
         if name is None:
-            self._scanner.skip_braces()
+            self.scanner.skip_braces()
             return
-        if len(self._names) >= _MAX_ARRAYS:
+        if len(self.names) >= _MAX_ARRAYS:
             raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
-        self._names.append(text_of(name.text))
+        self.names.append(text_of(name.text))
         before = tokens[: tokens.index(name)]
         signed = _byte_type(before)
         if signed is None:
-            self._scanner.skip_braces()
+            self.scanner.skip_braces()
             return
-        values, problem, start = b"", None, self._scanner.position
+        values, problem, start = b"", None, self.scanner.position
         try:
-            values = read_elements(self._scanner, signed=signed)
+            values = read_elements(self.scanner, signed=signed)
         except InputError as error:
-            problem, self._scanner.position = error, start
-            self._scanner.skip_braces()
-        bound = _bound(tokens[tokens.index(name) + 1 :], self._scanner)
-        self._arrays.append(
+            problem, self.scanner.position = error, start
+            self.scanner.skip_braces()
+        bound = _bound(tokens[tokens.index(name) + 1 :], self.scanner)
+        self.arrays.append(
             Array(
                 name=text_of(name.text),
                 namespace=self._namespace(),
-                prefix=_joined(before),
+                prefix=re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", " ".join(text_of(token.text) for token in before)),
                 data=values,
                 line=self._line(name),
                 declared=bound,
@@ -266,50 +269,48 @@ class _Reader:
             return
         name = text_of(tokens[at - 1].text)
         if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
-            self._pointers.append((name, text_of(tokens[-1].text)))
+            self.pointers.append((name, text_of(tokens[-1].text)))
         value = integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
         if (match := _LENGTH.fullmatch(name)) and value is not None:
-            self._lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
+            self.lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
 
     def _with_length(self, array: Array) -> Array:
-        lengths = self._lengths.get((array.namespace, array.name), [])
+        lengths = self.lengths.get((array.namespace, array.name), [])
         if lengths:
             # Where branches of #if each hold an array of this name, each holds its length, too.
-            alike = [item for item in self._arrays if (item.namespace, item.name) == (array.namespace, array.name)]
+            alike = [item for item in self.arrays if (item.namespace, item.name) == (array.namespace, array.name)]
             name, length = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
             return replace(array, declared=length, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
-            macro = self._scanner.macros.get((array.name + suffix).encode())
-            if macro is not None and (value := evaluate(macro, self._scanner.macros)) is not None:
+            macro = self.scanner.macros.get((array.name + suffix).encode())
+            if macro is not None and (value := evaluate(macro, self.scanner.macros)) is not None:
                 return replace(array, declared=value, declared_by=array.name + suffix)
         return array
 
-    def _with_pointer(self, incbin: Incbin) -> Incbin:
-        """With the pointer's name: the macro defines `g<name>_data` or `g<name>Data`, as its style says."""
-        ends = (f"{incbin.name}_data", f"{incbin.name}data")
-        names = (name for name, value in self._pointers if value.lower().endswith(tuple(map(str.lower, ends))))
-        return replace(incbin, name=next(names, incbin.name.removeprefix("incbin_")))
+    def _incbin(self, tokens: list[Token]) -> bool:
+        """Whether `tokens` end in `INCBIN(name, "file")`, which is noted.
 
-    def _incbin(self, tokens: list[Token]) -> Incbin | None:
-        """`INCBIN(name, "file")`, also with a prefix or suffix to the macro's name or an attribute in front."""
+        The macro's name may have a prefix or suffix, and an attribute may stand in front.
+        """
         if len(tokens) < 6 or tokens[-2].kind != Kind.STRING:
-            return None
+            return False
         opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
         call = tokens[opening - 1 :] if opening else []
         if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
-            return None
-        file = text_of(call[-2].text[1:-1])
-        return Incbin(text_of(call[-4].text), file, self._namespace(), self._line(call[0]))
+            return False
+        name, file = text_of(call[-4].text), text_of(call[-2].text[1:-1])
+        self.incbins.append(Incbin(name, file, self._namespace(), self._line(call[0])))
+        return True
 
     def _line(self, token: Token) -> int:
         """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
-        position, line = self._counted
-        line += self._data.count(b"\n", position, token.start)
-        self._counted = (token.start, line)
+        position, line = self.counted
+        line += self.scanner.data.count(b"\n", position, token.start)
+        self.counted = (token.start, line)
         return line
 
     def _namespace(self) -> str:
-        return "::".join(scope for scope in self._scopes if scope)
+        return "::".join(scope for scope in self.scopes if scope)
 
 
 def _scope(tokens: list[Token]) -> str:
@@ -318,13 +319,6 @@ def _scope(tokens: list[Token]) -> str:
     if b"namespace" not in words:
         return ""
     return text_of(b"".join(words[words.index(b"namespace") + 1 :]))
-
-
-def _is_initialiser(tokens: list[Token]) -> bool:
-    """Whether a brace behind `tokens` starts the value of a variable."""
-    if not tokens:
-        return False
-    return tokens[-1].text == b"=" or (tokens[-1].text == b"]" and _declared(tokens) is not None)
 
 
 def _declared(tokens: list[Token]) -> Token | None:
@@ -360,11 +354,6 @@ def _bound(after: list[Token], scanner: Scanner) -> int | None:
     inside = after[1 : texts.index(b"]")]
     known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
     return evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
-
-
-def _joined(tokens: list[Token]) -> str:
-    text = " ".join(text_of(token.text) for token in tokens)
-    return re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", text)
 
 
 _LINE = re.compile(rb"[ \t]*(?:0[xX][0-9a-fA-F]{2},[ \t]*)+\r?\n")
@@ -553,7 +542,7 @@ def _fast(text: bytes, dtype: np.dtype[Any]) -> NDArray[Any] | None:
 
 
 def _has_octal(text: bytes, dtype: np.dtype[Any]) -> bool:
-    """Whether an integer starts with a 0 and goes on: octal in C, decimal to numpy."""
+    """Whether an integer starts with a 0 and has more digits: octal in C, decimal to numpy."""
     if dtype.kind == "f" or len(text) < 2:
         return False
     data = np.frombuffer(text, np.uint8)

@@ -1,8 +1,8 @@
 """Reads the variables a generated header declares, with their initialisers as trees.
 
 `model_variables.h` describes an impulse as C++ values that point to one another: an impulse names its learning blocks,
-a block its configuration, that a graph, the graph the model's array or compiled functions. What is read here is that
-much of C++ and no more: declarations with `= { ... }` or `= value;`, with designators, and references (`auto& a = b;`).
+a block its configuration, that a graph, the graph the model's array or compiled functions. Only this part of C++ is
+read: declarations with `= { ... }` or `= value;`, with designators, and references (`auto& a = b;`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from convert.errors import InputError
 from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
 
@@ -34,6 +34,11 @@ class Field:
 
     name: str
     value: Value
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of a plain value, empty for braces."""
+        return tuple(item for item in self.value if isinstance(item, Token))
 
 
 Value: TypeAlias = "tuple[Field, ...] | tuple[Token, ...]"
@@ -66,7 +71,7 @@ class Declaration:
         """The tokens of the member `.name = ...`, None when there is none."""
         for item in self.fields:
             if item.name == name:
-                return tuple(token for token in item.value if isinstance(token, Token))
+                return item.tokens
         return None
 
 
@@ -80,9 +85,9 @@ class Header:
 
     def resolved(self, name: str) -> Declaration | None:
         """The declaration of `name`, references followed (`constexpr auto& name = other;`)."""
-        seen: set[str] = set()
-        while (found := self.declarations.get(name)) is not None and name not in seen:
-            seen.add(name)
+        visited: set[str] = set()
+        while (found := self.declarations.get(name)) is not None and name not in visited:
+            visited.add(name)
             if found.braced or len(found.value) != 1:
                 return found
             name = next(iter(names_in(found.value)), "")
@@ -109,7 +114,9 @@ def read_header(data: bytes, macros: Mapping[bytes, bytes] | None = None) -> Hea
     Raises:
         InputError: braces nested too deeply or never closed, or more declarations than any header has.
     """
-    return _Reader(source_bytes(data), macros or {}).read()
+    scanner = Scanner(source_bytes(data))
+    scanner.macros.update(macros or {})
+    return _Reader(scanner).read()
 
 
 def array_name(words: list[Token]) -> Token | None:
@@ -120,13 +127,15 @@ def array_name(words: list[Token]) -> Token | None:
 def names_in(value: Value) -> list[str]:
     """The names in a value, in order; qualified ones also as a whole ("space::name")."""
     names: list[str] = []
-    tokens = list(_tokens_of(value))
-    for index, token in enumerate(tokens):
-        if token.kind == Kind.NAME:
-            name = text_of(token.text)
-            names.append(name)
-            if index > 1 and tokens[index - 1].text == b"::":
-                names.append(f"{text_of(tokens[index - 2].text)}::{name}")
+    before: list[bytes] = [b"", b""]
+    for item in value:
+        if isinstance(item, Field):
+            names += names_in(item.value)
+        elif item.kind == Kind.NAME:
+            names.append(text_of(item.text))
+            if before[-1] == b"::":
+                names.append(text_of(before[-2] + b"::" + item.text))
+        before.append(b"" if isinstance(item, Field) else item.text)
     return names
 
 
@@ -155,98 +164,77 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     return bytes([_SIMPLE_ESCAPES[simple]]) if simple in _SIMPLE_ESCAPES else simple
 
 
-def _tokens_of(value: Value) -> Iterator[Token]:
-    for item in value:
-        if isinstance(item, Field):
-            yield from _tokens_of(item.value)
-        else:
-            yield item
-
-
+@dataclass(slots=True)
 class _Reader:
     """Reads the declarations of one header, in order."""
 
-    def __init__(self, data: bytes, macros: Mapping[bytes, bytes]) -> None:
-        self._data = data
-        self._scanner = Scanner(data)
-        self._scanner.macros.update(macros)
-        self._found: dict[str, Declaration] = {}
+    scanner: Scanner
+    declarations: dict[str, Declaration] = field(default_factory=dict)
 
     def read(self) -> Header:
         words: list[Token] = []
-        while token := self._scanner.next():
+        while token := self.scanner.next():
             if token.text == b"=" and words:
                 self._declare(words)
                 words = []
             elif token.text == b"{":
                 if not any(word.text in {b"namespace", b"extern"} for word in words):
-                    self._braces(1)  # a struct, an enumeration or a function: nothing in it is asked for
+                    self._braces(1)  # a struct, an enumeration or a function: nothing in it is needed
                 words = []
             elif token.text in {b";", b"}"}:
                 words = []
             else:
                 words.append(token)
-        includes = tuple(text_of(name) for name in self._scanner.includes)
-        return Header(self._found, dict(self._scanner.macros), includes)
+        includes = tuple(text_of(name) for name in self.scanner.includes)
+        return Header(self.declarations, dict(self.scanner.macros), includes)
 
     def _declare(self, words: list[Token]) -> None:
         """The scanner stands behind the `=` of the declaration of `words`."""
         array = array_name(words)
         names = [array] if array else [word for word in words if word.kind == Kind.NAME][-1:]
-        start = self._scanner.position
-        token = self._scanner.next()
-        braced = token is not None and token.text == b"{"
-        if braced:
+        token = self.scanner.next()
+        if braced := token is not None and token.text == b"{":
             value: Value = self._braces(1)
         else:
-            self._scanner.position = start
-            value = self._until_semicolon()
+            tokens: list[Token] = []
+            while token and token.text != b";":
+                tokens.append(token)
+                token = self.scanner.next()
+            value = tuple(tokens)
         if not names:
             return
-        if len(self._found) >= _MAX_DECLARATIONS:
+        if len(self.declarations) >= _MAX_DECLARATIONS:
             raise InputError(
                 f"it declares more than {_MAX_DECLARATIONS} variables", hint="this is no Edge Impulse file"
             )
         name = names[0]
         kinds = tuple(text_of(word.text) for word in words[: words.index(name)])
-        line = line_of(self._data, name.start)
-        self._found.setdefault(text_of(name.text), Declaration(text_of(name.text), kinds, value, braced, line))
-
-    def _until_semicolon(self) -> tuple[Token, ...]:
-        tokens: list[Token] = []
-        while (token := self._scanner.next()) and token.text != b";":
-            tokens.append(token)
-        return tuple(tokens)
+        line = line_of(self.scanner.data, name.start)
+        self.declarations.setdefault(text_of(name.text), Declaration(text_of(name.text), kinds, value, braced, line))
 
     def _braces(self, depth: int) -> tuple[Field, ...]:
         """The members up to the closing brace; the scanner stands behind the opening one."""
+        data, start = self.scanner.data, self.scanner.position
         if depth > _MAX_DEPTH:
-            raise InputError("braces are nested too deeply", line=line_of(self._data, self._scanner.position))
-        start = self._scanner.position
+            raise InputError("braces are nested too deeply", line=line_of(data, start))
         fields: list[Field] = []
         tokens: list[Token] = []
         inner: tuple[Field, ...] | None = None
         parentheses = 0
-        while token := self._scanner.next():
+        while token := self.scanner.next():
             if token.text == b"{":
                 inner = self._braces(depth + 1)
-                continue
-            if (token.text == b"," and parentheses == 0) or token.text == b"}":
+            elif (token.text == b"," and parentheses == 0) or token.text == b"}":
                 if tokens or inner is not None:
-                    fields.append(_field(tokens, inner))
+                    name = ""
+                    if len(tokens) >= 3 and tokens[0].text == b"." and tokens[2].text == b"=":
+                        name, tokens = text_of(tokens[1].text), tokens[3:]
+                    fields.append(Field(name, tuple(tokens) if inner is None else inner))
                 if token.text == b"}":
                     return tuple(fields)
                 tokens, inner = [], None
-                continue
-            parentheses += (token.text in {b"(", b"["}) - (token.text in {b")", b"]"})
-            tokens.append(token)
-        line = line_of(self._data, start)
+            else:
+                parentheses += (token.text in {b"(", b"["}) - (token.text in {b")", b"]"})
+                tokens.append(token)
+        line = line_of(data, start)
         raise InputError("a brace is not closed: the file is cut off", line=line, hint="export the library again")
-
-
-def _field(tokens: list[Token], inner: tuple[Field, ...] | None) -> Field:
-    """`.name = tokens`, `.name = { inner }`, `tokens` or `{ inner }`."""
-    name = ""
-    if len(tokens) >= 3 and tokens[0].text == b"." and tokens[2].text == b"=":
-        name, tokens = text_of(tokens[1].text), tokens[3:]
-    return Field(name, inner if inner is not None else tuple(tokens))

@@ -1,9 +1,9 @@
 """Parses the C++ of an EON-compiled model into its declarations, by recursive descent.
 
-Read are namespaces, the field names of `struct`s, `enum`s, variables with their initialisers (braces, arrays, sums,
-names and casts); functions, classes and templates are passed over. Initialisers of numbers are taken whole, so that no
-number of a tensor ever becomes a token. Unlike `convert.export.cpp_arrays` and `declarations`, which find their way
-through any source, this refuses what it does not know, with the line.
+It reads namespaces, the field names of `struct`s, `enum`s, variables with their initialisers (braces, arrays, sums,
+names and casts); functions, classes and templates are skipped. Initialisers of numbers are taken whole, so that no
+number of a tensor ever becomes a token. `convert.export.cpp_arrays` and `cpp_declarations` accept any source; this
+parser refuses what it does not know, with the line.
 """
 
 from __future__ import annotations
@@ -522,7 +522,7 @@ class _Parser:
                 case b";":
                     return
                 case _:
-                    # `TfLiteContext ctx{};` has nothing to tell; anything else does not belong here.
+                    # `TfLiteContext ctx{};` declares nothing that is needed; anything else does not belong here.
                     if token.text != b"{" or not self._take(b"}"):
                         raise self._unexpected(token, "a declaration")
 
@@ -539,7 +539,7 @@ class _Parser:
                 head.arguments = self._skip_angles(f"the arguments of {name}")
 
     def _body(self) -> None:
-        """A function's body, of which only `.type = kTfLite...;` tells something (see `Unit.types_set`)."""
+        """A function's body, of which only `.type = kTfLite...;` is read (see `Unit.types_set`)."""
         depth = 1
         before: tuple[bytes, bytes, bytes] = (b"", b"", b"")
         while depth:
@@ -605,13 +605,15 @@ class _Parser:
         if count is None or dtype is None or comma != b",":
             raise self.unit.damaged(f"{self._what} is not a TfArray<size, type> of numbers", self._since)
         self._expect(b"{")
-        said = self._expression()
+        size_inside = self._expression()
         self._expect(b",")
         values = self._numbers(dtype, count)
         self._take(b",")
         self._expect(b"}")
-        if said != count:
-            raise self.unit.damaged(f"{self._what} is declared with {count} elements and says {said}", self._since)
+        if size_inside != count:
+            raise self.unit.damaged(
+                f"{self._what} is declared with {count} elements and says {size_inside}", self._since
+            )
         return values
 
     def _value(self) -> Value:

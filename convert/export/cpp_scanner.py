@@ -27,7 +27,6 @@ __all__ = [
     "Token",
     "evaluate",
     "integer_literal",
-    "is_true",
     "line_of",
     "real_literal",
     "source_bytes",
@@ -69,7 +68,7 @@ _SPLICE = re.compile(rb"\\\r?\n")
 # What can hide a directive's `#` or end an inactive group; everything between is skipped unread.
 _SKIP = re.compile(rb"[#/\"']")
 _LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
-# After one of these, a brace or a comma may not be what it looks like.
+# After one of these, a brace or a comma may be part of a comment, a literal or a directive.
 _SPECIAL = re.compile(rb"[}/#'\"\\{]")
 _BRACES = re.compile(rb"[{}\"'/]")
 _BRACE, _APOSTROPHE = b"}'"
@@ -109,7 +108,7 @@ class Scanner:
         every_branch: read every branch of conditional groups but those under `#if 0`.
 
     Attributes:
-        position: where the next token is looked for; may be set to jump.
+        position: where the next token is searched for; may be set to jump.
         macros: object-like macros defined so far, values without comments and outer blanks.
         includes: names of the `#include`s met, in order.
     """
@@ -210,27 +209,20 @@ class Scanner:
         if word in {b"if", b"ifdef", b"ifndef"}:
             if len(self._groups) >= _MAX_NESTING:
                 raise InputError("conditional groups (#if) are nested too deeply", line=line_of(self.data, start))
-            self._open(word, rest)
+            value = self._value(word, rest)
+            self._groups.append(_Group(active=value, taken=value))
         elif word in {b"elif", b"elifdef", b"elifndef", b"else"}:
             self._alternative(word, rest)
         elif word == b"endif":
             if self._groups:
                 self._groups.pop()
         elif word == b"define":
-            self._define(rest)
+            if (macro := _DEFINE.match(rest)) and not macro[2]:
+                self.macros[macro[1]] = macro[3].strip()
         elif word == b"undef":
             self.macros.pop(rest, None)
         elif word == b"include" and (name := _INCLUDE.match(rest)):
             self.includes.append(name[1])
-
-    def _define(self, rest: bytes) -> None:
-        match = _DEFINE.match(rest)
-        if match and not match[2]:
-            self.macros[match[1]] = match[3].strip()
-
-    def _open(self, word: bytes, condition: bytes) -> None:
-        value = self._value(word, condition)
-        self._groups.append(_Group(active=value, taken=value))
 
     def _alternative(self, word: bytes, condition: bytes) -> None:
         if not self._groups:
@@ -246,7 +238,7 @@ class Scanner:
         if self.every_branch:
             return not (word == b"if" and _is_false(condition))
         if word == b"if":
-            return is_true(condition, self.macros)
+            return bool(evaluate(condition, self.macros))  # a condition that cannot be read is not taken
         return (condition.split(b" ")[0] in self.macros) == (word == b"ifdef")
 
     def _skip_inactive(self) -> None:
@@ -341,30 +333,18 @@ def _logical_line(data: bytes, start: int) -> tuple[bytes, int]:
 
     A block comment may carry the directive over several lines ([lex.phases] 3: a comment is one blank).
     """
-    parts: list[bytes] = []
-    while True:
-        end = _line_end(data, start)
-        comment, line = _first_comment(data, start, end)
-        if comment < 0:
-            parts.append(data[start:end])
-            break
-        parts += [data[start:comment], b" "]
-        if line:
-            break
-        start = _comment_end(data, comment)
-    return _SPLICE.sub(b"", b"".join(parts)).strip(), end
-
-
-def _first_comment(data: bytes, start: int, end: int) -> tuple[int, bool]:
-    """Where the first comment in this part of a line starts (-1: none), and whether it is a line comment."""
-    position = start
+    text = b""
+    position, end = start, _line_end(data, start)
     while found := _SKIP.search(data, position, end):
         at = found.start()
         if data[at] == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
-            return at, data[at + 1] == 0x2F
-        literal = _LITERAL.match(data, at, end) if data[at] in b"\"'" else None
-        position = literal.end() if literal else at + 1
-    return -1, False
+            text += data[start:at] + b" "
+            start = position = _comment_end(data, at)
+            end = _line_end(data, start)
+        else:
+            literal = _LITERAL.match(data, at, end)
+            position = literal.end() if literal else at + 1
+    return _SPLICE.sub(b"", text + data[start:end]).strip(), end
 
 
 def _starts_line(data: bytes, position: int) -> bool:
@@ -372,10 +352,6 @@ def _starts_line(data: bytes, position: int) -> bool:
     start = max(0, position - _MAX_INDENT)
     line = data.rfind(b"\n", start, position)
     return (line >= 0 or start == 0) and not data[line + 1 : position].strip(b" \t\r\f\v")
-
-
-class _MalformedError(Exception):
-    """No value: the expression is not one we can read."""
 
 
 def integer_literal(text: bytes) -> int | None:
@@ -402,175 +378,151 @@ def real_literal(text: bytes) -> float | None:
 def evaluate(text: bytes, macros: Mapping[bytes, bytes], *, strict: bool = False) -> int | None:
     """The value of an expression, None when it has none; `strict`: also when a name in it is no macro."""
     try:
-        return _Expression(_expression_tokens(text), macros, frozenset(), [_MAX_STEPS], strict=strict).whole()
-    except _MalformedError:
+        return _Expression(macros, strict).whole(text)
+    except (ValueError, IndexError):  # not one that can be read, or cut off
         return None
 
 
-def is_true(condition: bytes, macros: Mapping[bytes, bytes]) -> bool:
-    """Whether `#if condition` is taken; a condition that cannot be read is not."""
-    return bool(evaluate(condition, macros))
+def _quotient(a: int, b: int) -> int:
+    """The quotient rounded towards zero, as C has it.
 
-
-def _expression_tokens(text: bytes) -> list[bytes]:
-    if len(text) > _MAX_LENGTH:
-        raise _MalformedError
-    return _OPERAND_OR_SIGN.findall(text)
-
-
-_LEVELS: list[dict[bytes, Callable[[int, int], int]]] = [
-    {b"||": lambda a, b: int(bool(a or b))},
-    {b"&&": lambda a, b: int(bool(a and b))},
-    {b"|": operator.or_},
-    {b"^": operator.xor},
-    {b"&": operator.and_},
-    {b"==": lambda a, b: int(a == b), b"!=": lambda a, b: int(a != b)},
-    {
-        b"<": lambda a, b: int(a < b),
-        b">": lambda a, b: int(a > b),
-        b"<=": lambda a, b: int(a <= b),
-        b">=": lambda a, b: int(a >= b),
-    },
-    {b"<<": lambda a, b: a << (b % _BITS), b">>": lambda a, b: a >> (b % _BITS)},
-    {b"+": operator.add, b"-": operator.sub},
-    {b"*": operator.mul, b"/": lambda a, b: _divide(a, b)[0], b"%": lambda a, b: _divide(a, b)[1]},
-]
-"""Binary operators, weakest first."""
-
-
-def _divide(a: int, b: int) -> tuple[int, int]:
-    """Quotient rounded towards zero, and remainder, as C has them."""
+    Raises:
+        ValueError: `b` is 0.
+    """
     if b == 0:
-        raise _MalformedError
-    quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
-    return quotient, a - quotient * b
+        raise ValueError
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
 
 
+_OPERATORS: dict[bytes, tuple[int, Callable[[int, int], int]]] = {
+    b"||": (0, lambda a, b: int(bool(a or b))),
+    b"&&": (1, lambda a, b: int(bool(a and b))),
+    b"|": (2, operator.or_),
+    b"^": (3, operator.xor),
+    b"&": (4, operator.and_),
+    b"==": (5, operator.eq),
+    b"!=": (5, operator.ne),
+    b"<": (6, operator.lt),
+    b">": (6, operator.gt),
+    b"<=": (6, operator.le),
+    b">=": (6, operator.ge),
+    b"<<": (7, lambda a, b: a << (b % _BITS)),
+    b">>": (7, lambda a, b: a >> (b % _BITS)),
+    b"+": (8, operator.add),
+    b"-": (8, operator.sub),
+    b"*": (9, operator.mul),
+    b"/": (9, _quotient),
+    b"%": (9, lambda a, b: a - _quotient(a, b) * b),
+}
+"""Binary operators with their precedence, 0 the weakest."""
+
+
+@dataclass(slots=True)
 class _Expression:
-    """Precedence climbing over a list of tokens.
+    """Precedence climbing over a list of tokens; ValueError or IndexError: it is malformed.
 
-    Args:
-        hidden: macros being expanded, which are not expanded again.
-        steps: how many operands may still be read, shared by all parsers of one expression.
+    Attributes:
         strict: a name that is no macro has no value instead of 0.
+        tokens: those still to be read, the next one last; the first is an empty one, the end.
+        expanding: macros being expanded, which are not expanded again ([cpp.rescan]).
+        steps: operands read so far.
+        depth: of parentheses and macros.
     """
 
-    def __init__(
-        self,
-        tokens: list[bytes],
-        macros: Mapping[bytes, bytes],
-        hidden: frozenset[bytes],
-        steps: list[int],
-        *,
-        strict: bool,
-    ) -> None:
-        self._strict = strict
-        self._tokens = tokens
-        self._macros = macros
-        self._hidden = hidden
-        self._steps = steps
-        self._depth = len(hidden)
-        self._at = 0
+    macros: Mapping[bytes, bytes]
+    strict: bool
+    tokens: list[bytes] = field(default_factory=list)
+    expanding: set[bytes] = field(default_factory=set)
+    steps: int = 0
+    depth: int = 0
 
-    def whole(self) -> int:
+    def whole(self, text: bytes) -> int:
+        """The value of `text`, of which nothing may be left over."""
+        if len(text) > _MAX_LENGTH:
+            raise ValueError
+        outer, self.tokens = self.tokens, [b"", *reversed(_OPERAND_OR_SIGN.findall(text))]
         value = self._choice()
-        if self._at != len(self._tokens):
-            raise _MalformedError
+        if self.tokens != [b""]:
+            raise ValueError
+        self.tokens = outer
         return value
 
-    def _peek(self) -> bytes:
-        return self._tokens[self._at] if self._at < len(self._tokens) else b""
-
-    def _take(self) -> bytes:
-        token = self._peek()
-        self._at += 1
-        return token
-
     def _expect(self, token: bytes) -> None:
-        if self._take() != token:
-            raise _MalformedError
+        if self.tokens.pop() != token:
+            raise ValueError
 
     def _choice(self) -> int:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise _MalformedError
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError
         value = self._binary(0)
-        if self._peek() == b"?":
-            self._take()
+        if self.tokens[-1] == b"?":
+            self.tokens.pop()
             yes = self._choice()
             self._expect(b":")
             no = self._choice()
             value = yes if value else no
-        self._depth -= 1
+        self.depth -= 1
         return value
 
-    def _binary(self, level: int) -> int:
-        if level == len(_LEVELS):
-            return self._unary()
-        value = self._binary(level + 1)
-        while (operation := _LEVELS[level].get(self._peek())) is not None:
-            self._take()
-            value = _wrap(operation(value, self._binary(level + 1)))
-        return value
+    def _binary(self, weakest: int) -> int:
+        """Operands joined by operators of at least the precedence `weakest`."""
+        value = self._unary()
+        while True:
+            value = (value + (1 << (_BITS - 1))) % (1 << _BITS) - (1 << (_BITS - 1))  # 64 bits signed
+            precedence, operation = _OPERATORS.get(self.tokens[-1], (-1, operator.add))
+            if precedence < weakest:
+                return value
+            self.tokens.pop()
+            value = int(operation(value, self._binary(precedence + 1)))
 
     def _unary(self) -> int:
         signs: list[bytes] = []
-        while self._peek() in {b"!", b"-", b"+", b"~"}:
-            signs.append(self._take())
-        value = self._primary()
+        while self.tokens[-1] in {b"!", b"-", b"+", b"~"}:
+            signs.append(self.tokens.pop())
+        value = self._operand(self.tokens.pop())
         for sign in reversed(signs):
             value = {b"!": int(not value), b"-": -value, b"+": value, b"~": ~value}[sign]
-        return _wrap(value)
+        return value
 
-    def _primary(self) -> int:
-        token = self._take()
-        self._steps[0] -= 1
-        if self._steps[0] < 0:
-            raise _MalformedError
+    def _operand(self, token: bytes) -> int:
+        self.steps += 1
+        if self.steps > _MAX_STEPS:
+            raise ValueError
         if token == b"(":
             value = self._choice()
             self._expect(b")")
             return value
         if token == b"defined":
-            return self._defined()
+            if (name := self.tokens.pop()) == b"(":
+                name = self.tokens.pop()
+                self._expect(b")")
+            return int(name in self.macros)
         if re.match(rb"[A-Za-z_]", token):
             return self._name(token)
-        value_or_none = integer_literal(token)
-        if value_or_none is None:
-            raise _MalformedError
-        return _wrap(value_or_none)
-
-    def _defined(self) -> int:
-        name = self._take()
-        if name == b"(":
-            name = self._take()
-            self._expect(b")")
-        return int(name in self._macros)
+        number = integer_literal(token)
+        if number is None:
+            raise ValueError
+        return number
 
     def _name(self, name: bytes) -> int:
         if name in {b"true", b"false"}:
             return int(name == b"true")
-        if self._peek() == b"(" and not self._strict:  # a function-like macro such as __has_include
-            self._skip_call()
-            return 0
-        # A macro inside its own value is not expanded again ([cpp.rescan]) and then is a name like any other.
-        tokens = _expression_tokens(self._macros[name]) if name in self._macros and name not in self._hidden else []
-        if tokens:
-            inner = _Expression(tokens, self._macros, self._hidden | {name}, self._steps, strict=self._strict)
-            return inner.whole()
-        if self._strict:
-            raise _MalformedError
+        if self.tokens[-1] == b"(" and not self.strict:  # a call of a function-like macro such as __has_include
+            depth = 0
+            while True:
+                token = self.tokens.pop()
+                depth += (token == b"(") - (token == b")")
+                if depth == 0:
+                    return 0
+        body = self.macros.get(name, b"") if name not in self.expanding else b""
+        if body.strip():
+            self.expanding.add(name)
+            self.depth += 1
+            value = self.whole(body)
+            self.depth -= 1
+            self.expanding.remove(name)
+            return value
+        if self.strict:
+            raise ValueError
         return 0
-
-    def _skip_call(self) -> None:
-        depth = 0
-        while token := self._take():
-            depth += (token == b"(") - (token == b")")
-            if depth == 0:
-                return
-        raise _MalformedError
-
-
-def _wrap(value: int) -> int:
-    """`value` as 64 bits signed."""
-    return (value + (1 << (_BITS - 1))) % (1 << _BITS) - (1 << (_BITS - 1))

@@ -1,19 +1,21 @@
 """Rewrites a quantized TFLite network as the float32 network it stands for.
 
-An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and cuts it at
-the ends of the output's range. Rounding is left out: it is noise, but for that of the first layer, which
-`convert.export.dequantize` can put back. The cut can be a part of the network (converters drop a ReLU that the
-range already does, and calibration cuts outliers), so it stays: as a fused ReLU or ReLU6 where it is one, else as
-MAXIMUM and MINIMUM. A cut by no more than one step of the range, such as softmax's 255/256 for 1, is rounding too.
+Quantization is real = scale * (q - zero_point), for one tensor or along one axis of it (the TFLite quantization
+specification). Products are computed in float64, where a float32 scale times an integer of up to 29 bits is exact, and
+rounded once to float32.
 
-Lets activations of a rewritten network keep the steps that the quantized one rounded them to.
+An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and clips it to
+the output's quantized range. Rounding is noise and is left out, except that of the first layer, which `keep_steps` can
+put back. Clipping can be a part of the network (converters drop a ReLU that the range already does, and calibration
+clips outliers), so it stays: as a fused ReLU or ReLU6 where it is one, else as MAXIMUM and MINIMUM. It is left out
+where `result_range` shows that the float result stays inside: after ReLU6 in a range of 0 to 6, behind a softmax,
+through a reshape. A clip by no more than one step of the range, such as softmax's 255/256 for 1, is rounding too.
 
-Where a picture is smooth, the first layer gives nearly the same value at neighbouring pixels and rounds it the same
-way: an error that does not average out over the picture, as those of later layers do, and that can decide.
-
-Quantizing and dequantizing a float tensor ("fake quantization") has jumps, and at a jump the last bit of a sum, which
-every runtime has another way, becomes a whole step. So the rounding is a soft one, a staircase that rises along ramps
-of a finite slope: two runtimes stay as near to each other as they were, but for that slope.
+The first layer is special because, where a picture is smooth, it gives nearly the same value at neighbouring pixels and
+rounds it the same way: an error that does not average out over the picture, as those of later layers do, and that can
+decide. Quantizing and dequantizing a float tensor ("fake quantization") has jumps, and at a jump a difference in the
+last bit of a sum, which depends on the runtime, becomes a whole step. So the rounding is a soft one, a staircase that
+rises along ramps of a finite slope: two runtimes stay as near to each other as they were, but for that slope.
 
     v = x / scale - (1/2 - 1 / (2 SLOPE)),   n = floor(v),   y = scale * (n + min(SLOPE * (v - n), 1))
 
@@ -21,17 +23,6 @@ It is continuous and never falls; it is round(x / scale) * scale, except within 
 steps, where it rises from the one to the other. Real 0 is a step whatever the zero point is, since that is an integer.
 Every operator works value by value and is in the list of TensorRT 7.0's ONNX parser (operators.md of onnx-tensorrt),
 the oldest that a target here has.
-
-The tensors of a TFLite model in object form: their real values, new ones, and writing the model with those in use.
-
-Quantization is real = scale * (q - zero_point), for one tensor or along one axis of it (the TFLite quantization
-specification). Products are computed in float64, where a float32 scale times an integer of up to 29 bits is exact, and
-rounded once to float32.
-
-Between which values an operator's float result lies, as far as that follows from its inputs.
-
-An int8 kernel cuts its result at the ends of the output's quantized range. Where the float result cannot go beyond
-them, nothing has to be cut: after ReLU6 in a range of 0 to 6, behind a softmax, through a reshape.
 """
 
 from __future__ import annotations
@@ -50,7 +41,7 @@ from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,31 +49,7 @@ if TYPE_CHECKING:
     from convert.types import Export
 
 
-__all__ = [
-    "ANYTHING",
-    "FUSES_RELU",
-    "NONE",
-    "QUANTIZED",
-    "RELU",
-    "RELU6",
-    "SLOPE",
-    "Dequantized",
-    "Quantization",
-    "Range",
-    "Rewriter",
-    "add_constant",
-    "add_tensor",
-    "dequantize",
-    "finish",
-    "in_float32",
-    "keep_steps",
-    "quantization_of",
-    "result_range",
-    "set_values",
-    "tensor_name",
-    "values_of",
-]
-
+__all__ = ["SLOPE", "Dequantized", "Range", "Rewriter", "dequantize", "finish", "in_float32", "keep_steps"]
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
@@ -172,13 +139,6 @@ def finish(model: Any, calls: list[tuple[str, Any]]) -> bytes:
     """
     graph = model.subgraphs[0]
     graph.operators = [call for _, call in calls]
-    _codes(model, calls)
-    _drop_tensors(model, graph)
-    _drop_buffers(model, graph)
-    return pack(model)
-
-
-def _codes(model: Any, calls: list[tuple[str, Any]]) -> None:
     codes: dict[tuple[int, bytes | None, int], int] = {}
     for name, call in calls:
         if name in OPERATORS:
@@ -188,33 +148,9 @@ def _codes(model: Any, calls: list[tuple[str, Any]]) -> None:
             key = (max(old.builtinCode, old.deprecatedBuiltinCode), old.customCode, old.version)
         call.opcodeIndex = codes.setdefault(key, len(codes))
     model.operatorCodes = operator_codes(codes)
-
-
-def _drop_tensors(model: Any, graph: Any) -> None:
-    """Keep the tensors that something refers to, in their order."""
-    lists = [graph.inputs, graph.outputs, *(call.inputs for call in graph.operators)]
-    lists += [call.outputs for call in graph.operators]
-    lists += [call.intermediates for call in graph.operators if call.intermediates is not None]
-    used = sorted({int(index) for some in lists for index in some if index >= 0})
-    place = {old: new for new, old in enumerate(used)} | {-1: -1}
-    graph.tensors = [graph.tensors[index] for index in used]
-    graph.inputs, graph.outputs = _moved(graph.inputs, place), _moved(graph.outputs, place)
-    for call in graph.operators:
-        call.inputs, call.outputs = _moved(call.inputs, place), _moved(call.outputs, place)
-        if call.intermediates is not None:
-            call.intermediates = _moved(call.intermediates, place)
-    # Signatures name tensors that may be gone; nothing that reads our result needs them.
-    model.signatureDefs = None
-
-
-def _moved(indices: Iterable[int], place: dict[int, int]) -> Any:
-    return np.array([place[int(index)] for index in indices], np.int32)
-
-
-def _drop_buffers(model: Any, graph: Any) -> None:
-    """Keep the first buffer, which is empty by convention, and those that tensors refer to; metadata goes."""
+    _drop_tensors(model, graph)
     model.metadata = model.metadataBuffer = None
-    buffers = [schema.BufferT()]
+    buffers = [schema.BufferT()]  # by convention the first one is empty
     for tensor in graph.tensors:
         data = model.buffers[tensor.buffer].data
         tensor.buffer = 0
@@ -222,6 +158,23 @@ def _drop_buffers(model: Any, graph: Any) -> None:
             tensor.buffer = len(buffers)
             buffers.append(schema.BufferT(np.asarray(data, np.uint8)))
     model.buffers = buffers
+    return pack(model)
+
+
+def _drop_tensors(model: Any, graph: Any) -> None:
+    """Remove the tensors that nothing refers to; the others stay in order."""
+    lists = [graph.inputs, graph.outputs, *(call.inputs for call in graph.operators)]
+    lists += [call.outputs for call in graph.operators]
+    lists += [call.intermediates for call in graph.operators if call.intermediates is not None]
+    used = sorted({int(index) for some in lists for index in some if index >= 0})
+    place = {old: new for new, old in enumerate(used)} | {-1: -1}
+    graph.tensors = [graph.tensors[index] for index in used]
+    for owner in (graph, *graph.operators):
+        for end in ("inputs", "outputs", "intermediates"):
+            if (indices := getattr(owner, end, None)) is not None:
+                setattr(owner, end, np.array([place[int(index)] for index in indices], np.int32))
+    # Signatures name tensors that may be gone; nothing that reads our result needs them.
+    model.signatureDefs = None
 
 
 Range: TypeAlias = tuple[float, float]
@@ -232,7 +185,7 @@ ANYTHING: Range = (-math.inf, math.inf)
 NONE, RELU, RELU6 = 0, 1, 3
 """ActivationFunctionType of the schema."""
 
-_DEQUANTIZE_TENSORS_ACTIVATIONS: dict[int, Range] = {RELU: (0, math.inf), 2: (-1, 1), RELU6: (0, 6), 4: (-1, 1)}
+_FUSED: dict[int, Range] = {RELU: (0, math.inf), 2: (-1, 1), RELU6: (0, 6), 4: (-1, 1)}
 
 FUSES_RELU = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB", "MUL", "DIV"}
 """Operators whose float kernels apply a fused ReLU and ReLU6."""
@@ -255,7 +208,7 @@ def result_range(name: str, options: Any, inputs: list[Range]) -> Range:
         inputs: the ranges of its inputs; ANYTHING where not known.
     """
     found = _result(name, options, inputs)
-    fused = _DEQUANTIZE_TENSORS_ACTIVATIONS.get(getattr(options, "fusedActivationFunction", NONE), ANYTHING)
+    fused = _FUSED.get(getattr(options, "fusedActivationFunction", NONE), ANYTHING)
     return _within(found, fused)
 
 
@@ -309,8 +262,8 @@ _RULES: dict[str, Callable[[Any, list[Range]], Range]] = {
     "PACK": lambda _, inputs: _union(inputs),
     "PAD": _with_zero,
     "PADV2": lambda _, inputs: _union([inputs[0], inputs[-1]]),
-    "RELU": lambda _, inputs: _within(inputs[0], _DEQUANTIZE_TENSORS_ACTIVATIONS[RELU]),
-    "RELU6": lambda _, inputs: _within(inputs[0], _DEQUANTIZE_TENSORS_ACTIVATIONS[RELU6]),
+    "RELU": lambda _, inputs: _within(inputs[0], _FUSED[RELU]),
+    "RELU6": lambda _, inputs: _within(inputs[0], _FUSED[RELU6]),
     "RELU_0_TO_1": lambda _, inputs: _within(inputs[0], (0, 1)),
     "RELU_N1_TO_1": lambda _, inputs: _within(inputs[0], (-1, 1)),
     "SPACE_TO_BATCH_ND": _with_zero,
@@ -389,7 +342,7 @@ def _shape(model: Any, index: int) -> Any:
 
 
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
-_DEQUANTIZE_ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first; the second has the weights
+_ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first; the second has the weights
 _BARE_INTEGERS = {"CAST", "BITCAST"}  # they work on the integers, whatever those stand for
 _MOVES = {
     *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "GATHER_ND", "TILE"),
@@ -428,17 +381,16 @@ class Dequantized:
 def dequantize(model: bytes, *, rounded: bool = False) -> Dequantized:
     """The float32 network that a quantized one stands for.
 
-     Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
-     float16 under float32 activations, and biases of int32 and int64. Constants become the real values they stand for;
-     QUANTIZE and DEQUANTIZE go; fused activations stay; what a quantized range cut stays cut
-    .
+    Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
+    float16 under float32 activations, and biases of int32 and int64. Constants become the real values they stand for;
+    QUANTIZE and DEQUANTIZE go; fused activations stay; what a quantized range clipped stays clipped.
 
-     Args:
-         model: a flatbuffer that has been verified.
-         rounded: keep the rounding of the first layer (`convert.export.dequantize`), where there is one.
+    Args:
+        model: a flatbuffer that has been verified.
+        rounded: keep the rounding of the first layer, where there is one.
 
-     Raises:
-         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
+    Raises:
+        UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
     """
     root = unpack(model)
     rewriter = Rewriter(root)
@@ -492,8 +444,9 @@ class Rewriter:
         self._model = model
         self._graph = model.subgraphs[0]
         self._tensors = self._graph.tensors
-        self._types = [tensor.type for tensor in self._tensors]
-        self._quantizations = [quantization_of(tensor) for tensor in self._tensors]
+        # Of the tensors of the quantized model, as they were.
+        self._types = {index: tensor.type for index, tensor in enumerate(self._tensors)}
+        self._quantizations = {index: quantization_of(tensor) for index, tensor in enumerate(self._tensors)}
         self._ranges: dict[int, Range] = {}
         self._instead: dict[int, int] = {}
         self._limits: dict[float, int] = {}
@@ -511,8 +464,11 @@ class Rewriter:
         Raises:
             UnsupportedModelError: an operator or a tensor whose float counterpart is not known.
         """
-        for index in self._graph.inputs:
-            self._enter(int(index))
+        for index in map(int, self._graph.inputs):
+            if self._is_quantized(index):  # it becomes float32; what it saturates at stays as a clip
+                limits, step = self._limits_of(index)
+                self._as_float(index)
+                self._cut_input(index, limits, step, None)
         for call in self._graph.operators:
             name = called_operator(self._model, call)
             if name == "QUANTIZE":
@@ -521,16 +477,13 @@ class Rewriter:
                 self._instead[int(call.outputs[0])] = self._as_float(self._source(int(call.inputs[0])))
             else:
                 self._compute(name, call)
-        self._leave()
-
-    # The ends of the network
-
-    def _enter(self, index: int) -> None:
-        """A quantized input becomes float32; what it saturates at stays as a cut."""
-        if self._is_quantized(index):
-            limits, step = self._limits_of(index)
-            self._as_float(index)
-            self._cut_input(index, limits, step, None)
+        # Outputs that a dropped DEQUANTIZE or QUANTIZE had computed are now computed by what came before it.
+        outputs = [int(index) for index in self._graph.outputs]
+        sources = [self._source(index) for index in outputs]
+        for index, source in zip(outputs, sources, strict=True):
+            if source != index and source not in outputs and source not in self._graph.inputs:
+                self._tensors[source].name = self._tensors[index].name
+        self._graph.outputs = sources
 
     def _cut_input(self, source: int, limits: Range, step: float, target: int | None) -> int:
         # The SDK feeds pixel/255: a range of 0 to 1 cuts nothing.
@@ -542,17 +495,6 @@ class Rewriter:
         if target is None:
             self._instead[source] = result
         return result
-
-    def _leave(self) -> None:
-        """Outputs that a dropped DEQUANTIZE or QUANTIZE had computed are now computed by what came before it."""
-        outputs = [int(index) for index in self._graph.outputs]
-        sources = [self._source(index) for index in outputs]
-        for index, source in zip(outputs, sources, strict=True):
-            if source != index and source not in outputs and source not in self._graph.inputs:
-                self._tensors[source].name = self._tensors[index].name
-        self._graph.outputs = sources
-
-    # Operators
 
     def _quantize(self, source: int, target: int) -> None:
         """Only the cut at the ends of the range is left of it."""
@@ -574,7 +516,7 @@ class Rewriter:
         sources = [self._source(index) if index >= 0 else index for index in inputs]
         place = _BIAS.get(name, len(inputs))
         if place < len(inputs) and inputs[place] >= 0:
-            self._bias(sources[place], inputs[_DEQUANTIZE_ACTIVATIONS.get(name, 0)], inputs[1])
+            self._bias(sources[place], inputs[_ACTIVATIONS.get(name, 0)], inputs[1])
         for source in sources:
             if source >= 0:
                 self._as_float(source)
@@ -617,11 +559,10 @@ class Rewriter:
             return index
         limits, step = self._limits_of(index)
         self._as_float(index)
-        found = _fuse(name, call.builtinOptions, found, limits, step)
-        self._ranges[index] = found
+        self._ranges[index] = found = _fuse(name, call.builtinOptions, found, limits, step)
         if not any(_beyond(found, limits, step)):
             return index
-        raw = self._new(f"{tensor_name(self._model, index)}_uncut", self._tensors[index].shape)
+        raw = add_tensor(self._model, f"{tensor_name(self._model, index)}_uncut", self._tensors[index].shape)
         self._cut(raw, found, limits, step, index)
         return raw
 
@@ -635,8 +576,10 @@ class Rewriter:
             return source
         size = int(self._tensors[weights].shape[1])
         rows = int(np.prod(shape)) // size
-        result = self._new(f"{tensor_name(self._model, source)}_flat", np.array([rows, size], np.int32))
-        wanted = self._constant(f"{tensor_name(self._model, result)}_shape", np.array([rows, size], np.int32))
+        result = add_tensor(self._model, f"{tensor_name(self._model, source)}_flat", np.array([rows, size], np.int32))
+        wanted = add_constant(
+            self._model, f"{tensor_name(self._model, result)}_shape", np.array([rows, size], np.int32)
+        )
         call = schema.OperatorT()
         call.inputs, call.outputs = np.array([source, wanted], np.int32), np.array([result], np.int32)
         self.calls.append(("RESHAPE", call))
@@ -659,9 +602,13 @@ class Rewriter:
             if number == len(cuts) and target is not None:
                 result = self._as_float(target)
             else:
-                result = self._new(f"{base}_cut_{number}", self._tensors[source].shape)
+                result = add_tensor(self._model, f"{base}_cut_{number}", self._tensors[source].shape)
+            if limit not in self._limits:
+                values = np.array(limit, np.float32)
+                self._limits[limit] = add_constant(self._model, f"limit_{len(self._limits)}", values)
             call = schema.OperatorT()
-            call.inputs, call.outputs = np.array([source, self._limit(limit)], np.int32), np.array([result], np.int32)
+            call.inputs = np.array([source, self._limits[limit]], np.int32)
+            call.outputs = np.array([result], np.int32)
             call.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
             call.builtinOptions = schema.MaximumMinimumOptionsT()
             self.calls.append((name, call))
@@ -671,13 +618,11 @@ class Rewriter:
             source = result
         return source
 
-    # Tensors
-
     def _is_quantized(self, index: int) -> bool:
         """Whether this was an integer tensor that stands for real values."""
-        if self._types[index] not in QUANTIZED:
+        if self._types.get(index) not in QUANTIZED:
             return False
-        if self._quantizations[index] is None:
+        if self._quantizations.get(index) is None:
             kind = DTYPES[self._types[index]].name
             raise UnsupportedModelError(
                 f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale", hint=_HINT
@@ -686,7 +631,7 @@ class Rewriter:
 
     def _limits_of(self, index: int) -> tuple[Range, float]:
         """The range of a quantized activation, and its step."""
-        quantization = self._quantizations[index]
+        quantization = self._quantizations.get(index)
         if not self._is_quantized(index) or quantization is None or quantization.scale.size != 1:
             raise UnsupportedModelError(f"the tensor {tensor_name(self._model, index)} has no single scale", hint=_HINT)
         return quantization.limits(DTYPES[self._types[index]]), float(quantization.scale[0])
@@ -696,9 +641,11 @@ class Rewriter:
         tensor = self._tensors[index]
         if tensor.type in {_FLOAT16, *QUANTIZED} and (tensor.type == _FLOAT16 or self._is_quantized(index)):
             values = values_of(self._model, tensor)
-            quantization = self._quantizations[index]
+            quantization = self._quantizations.get(index)
             if values is not None:
-                self._store(index, values.astype(np.float32) if quantization is None else quantization.real(values))
+                real = values.astype(np.float32) if quantization is None else quantization.real(values)
+                set_values(self._model, tensor, real)
+                self.constants += 1
             tensor.type, tensor.quantization = _FLOAT32, None
         return index
 
@@ -710,7 +657,7 @@ class Rewriter:
         """
         tensor = self._tensors[index]
         values = values_of(self._model, tensor)
-        own, first, second = (self._quantizations[place] for place in (index, activations, weights))
+        own, first, second = (self._quantizations.get(place) for place in (index, activations, weights))
         if tensor.type not in _BIAS_TYPES or values is None:
             return
         scale = None if own is None else own.scale
@@ -720,12 +667,9 @@ class Rewriter:
                 scale = product
         if scale is None or scale.size not in {1, values.size}:
             raise UnsupportedModelError(f"the bias {tensor_name(self._model, index)} has no scale", hint=_HINT)
-        self._store(index, Quantization(scale, np.zeros(scale.size, np.int64), 0).real(values))
-        tensor.type, tensor.quantization = _FLOAT32, None
-
-    def _store(self, index: int, values: NDArray[np.float32]) -> None:
-        set_values(self._model, self._tensors[index], values)
+        set_values(self._model, tensor, Quantization(scale, np.zeros(scale.size, np.int64), 0).real(values))
         self.constants += 1
+        tensor.type, tensor.quantization = _FLOAT32, None
 
     def _source(self, index: int) -> int:
         """What holds the value of tensor `index` now."""
@@ -739,25 +683,6 @@ class Rewriter:
             known = values is not None and values.size and values.dtype.kind == "f"
             self._ranges[index] = (float(values.min()), float(values.max())) if known else ANYTHING  # type: ignore[union-attr]
         return self._ranges[index]
-
-    def _new(self, name: str, shape: Any) -> int:
-        return self._known(add_tensor(self._model, name, shape))
-
-    def _constant(self, name: str, values: NDArray[Any]) -> int:
-        """A new constant of float32 or int32."""
-        return self._known(add_constant(self._model, name, values))
-
-    def _known(self, index: int) -> int:
-        """Take note of a new tensor."""
-        self._types.append(self._tensors[index].type)
-        self._quantizations.append(None)
-        return index
-
-    def _limit(self, value: float) -> int:
-        """The constant tensor that holds `value`."""
-        if value not in self._limits:
-            self._limits[value] = self._constant(f"limit_{len(self._limits)}", np.array(value, np.float32))
-        return self._limits[value]
 
 
 def _beyond(found: Range, limits: Range, step: float) -> tuple[bool, bool]:

@@ -29,11 +29,10 @@ from convert.export.eon_operators import (
     OPERATORS,
     TYPES,
     VERSIONS,
-    Graph,
-    Node,
-    Options,
+    EonGraph,
+    EonNode,
+    EonTensor,
     Quantization,
-    Tensor,
     options,
 )
 from convert.export.tflite import operator_codes, pack
@@ -59,18 +58,9 @@ _NEEDED = ("allocation_type", "data", "dims", "bytes")
 _MAX_RANK = 8  # of TensorFlow Lite's tensors
 _IN_ARENA = {"kTfLiteArenaRw", "kTfLiteArenaRwPersistent"}
 
-_KEEP_COUNT = {
-    "RESHAPE",
-    "SQUEEZE",
-    "EXPAND_DIMS",
-    "SOFTMAX",
-    "LOGISTIC",
-    "TANH",
-    "RELU",
-    "RELU6",
-    "QUANTIZE",
-    "DEQUANTIZE",
-}
+_SAME_COUNT = {
+    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SOFTMAX", "LOGISTIC", "TANH", "RELU", "RELU6", "QUANTIZE", "DEQUANTIZE"),
+}  # the result has as many elements as the input
 
 _SCHEMA_VERSION = 3
 _DESCRIPTION = "Rebuilt from EON-compiled C++."
@@ -120,7 +110,7 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
     return Rebuilt(model, (found,))
 
 
-def _graph(unit: Unit) -> Graph:
+def _graph(unit: Unit) -> EonGraph:
     """The network that `unit` declares.
 
     Raises:
@@ -130,14 +120,29 @@ def _graph(unit: Unit) -> Graph:
     _refuse_accelerators(unit)
     if unit.find("tensorData") is None:
         raise unit.damaged("this is not an EON-compiled model: it has no tensorData", 0)
-    _refuse_subgraphs(unit)
+    for name in ("tflTensors_subgraph_index", "tflNodes_subgraph_index"):
+        index = unit.find(name)
+        if index is not None and isinstance(index.value, np.ndarray) and len(index.value) > 2:
+            raise unit.unsupported(
+                f"this model has {len(index.value) - 1} subgraphs, so it has a loop or a condition",
+                index.at,
+                "export a model without control flow",
+            )
     tensors = _tensors(unit)
     nodes = _nodes(unit, len(tensors))
     inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
     outputs = _ends(unit, ("outTensorIndices", "out_tensor_indices"), len(tensors))
-    graph = Graph(unit, tensors, nodes, inputs, outputs)
+    graph = EonGraph(unit, tensors, nodes, inputs, outputs)
     _check_order(graph)
-    _check_shapes(graph)
+    for number, node in enumerate(nodes):
+        if not _fits(graph, node):
+            shapes = [str(list(tensors[index].shape)) if index >= 0 else "none" for index in node.inputs]
+            results = [str(list(tensors[index].shape)) for index in node.outputs]
+            raise unit.damaged(
+                f"the shapes of node {number} ({node.operator}) do not fit together:"
+                f" {', '.join(shapes)} to {', '.join(results)}",
+                node.at,
+            )
     return graph
 
 
@@ -153,18 +158,7 @@ def _refuse_accelerators(unit: Unit) -> None:
         )
 
 
-def _refuse_subgraphs(unit: Unit) -> None:
-    for name in ("tflTensors_subgraph_index", "tflNodes_subgraph_index"):
-        found = unit.find(name)
-        if found is not None and isinstance(found.value, np.ndarray) and len(found.value) > 2:
-            raise unit.unsupported(
-                f"this model has {len(found.value) - 1} subgraphs, so it has a loop or a condition",
-                found.at,
-                "export a model without control flow",
-            )
-
-
-def _nodes(unit: Unit, tensors: int) -> tuple[Node, ...]:
+def _nodes(unit: Unit, tensors: int) -> tuple[EonNode, ...]:
     kinds: list[Value | None]
     if table := unit.find("nodeData"):
         rows = unit.rows(table, unit.structs.get(table.type, ()))
@@ -194,7 +188,7 @@ class _NodeRow:
     what: str
     at: int
 
-    def node(self, tensors: int) -> Node:
+    def node(self, tensors: int) -> EonNode:
         inputs = self._indices("inputs", -1, tensors)
         outputs = self._indices("outputs", 0, tensors)
         if not inputs or not outputs:
@@ -204,11 +198,11 @@ class _NodeRow:
         if custom is None and size != 0:  # in 2022 one member pointed at either
             parameters, custom = None, parameters
         if custom is None:
-            return Node(self.operator, inputs, outputs, parameters, None, self.at)
+            return EonNode(self.operator, inputs, outputs, parameters, None, self.at)
         value = custom.value
         if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or size != len(value):
             raise self.unit.damaged(f"the options of {self.what} are not what they should be", custom.at)
-        return Node(self.operator, inputs, outputs, parameters, value, self.at)
+        return EonNode(self.operator, inputs, outputs, parameters, value, self.at)
 
     def _indices(self, end: str, lowest: int, tensors: int) -> tuple[int, ...]:
         if end not in self.members:
@@ -236,7 +230,7 @@ def _checked(unit: Unit, values: NDArray[np.integer], lowest: int, tensors: int,
     return tuple(int(value) for value in values)
 
 
-def _check_order(graph: Graph) -> None:
+def _check_order(graph: EonGraph) -> None:
     """Every tensor is known before it is used, and computed once."""
     known = {index for index, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
     for number, node in enumerate(graph.nodes):
@@ -255,7 +249,7 @@ def _check_order(graph: Graph) -> None:
             raise graph.unit.damaged(f"tensor {index}, an output of the model, is never computed", at)
 
 
-def _tensors(unit: Unit) -> tuple[Tensor, ...]:
+def _tensors(unit: Unit) -> tuple[EonTensor, ...]:
     """The tensors, by index.
 
     Raises:
@@ -280,7 +274,7 @@ class _TensorRow:
     what: str
     at: int
 
-    def tensor(self) -> Tensor:
+    def tensor(self) -> EonTensor:
         for member in _NEEDED:
             if member not in self.members:
                 raise self.unit.damaged(f"{self.what} has no {member}", self.at)
@@ -291,7 +285,7 @@ class _TensorRow:
             raise self.unit.damaged(
                 f"{self.what} of shape {list(shape)} takes {size} bytes, not {shown(self.members['bytes'])}", self.at
             )
-        return Tensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
+        return EonTensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
 
     def _type(self) -> int:
         value = self.members.get("type")
@@ -366,66 +360,33 @@ class _TensorRow:
         return Quantization(scale, zero.astype(np.int64), axis)
 
 
-def _check_shapes(graph: Graph) -> None:
-    """Raise for the first node whose tensors do not fit.
-
-    Raises:
-        InputError: at the line of that node.
-    """
-    for number, node in enumerate(graph.nodes):
-        if not _fits(graph, node):
-            shapes = [str(list(graph.tensors[index].shape)) if index >= 0 else "none" for index in node.inputs]
-            results = [str(list(graph.tensors[index].shape)) for index in node.outputs]
-            raise graph.unit.damaged(
-                f"the shapes of node {number} ({node.operator}) do not fit together:"
-                f" {', '.join(shapes)} to {', '.join(results)}",
-                node.at,
-            )
-
-
-def _fits(graph: Graph, node: Node) -> bool:
+def _fits(graph: EonGraph, node: EonNode) -> bool:
+    """Whether the shapes of an operator's tensors can belong together."""
     shapes = [graph.tensors[index].shape if index >= 0 else None for index in node.inputs]
     if not shapes or shapes[0] is None or not node.outputs:
-        return node.operator not in _KEEP_COUNT
+        return node.operator not in _SAME_COUNT
     source, result = shapes[0], graph.tensors[node.outputs[0]].shape
-    if node.operator in _KEEP_COUNT:
+    if node.operator in _SAME_COUNT:
         return math.prod(source) == math.prod(result)
     weights = shapes[1] if len(shapes) > 1 else None
     bias = shapes[2] if len(shapes) > 2 else None
-    match node.operator:
-        case "CONV_2D":  # [O,kh,kw,I], and I may be a part of the channels
-            return (
-                weights is not None
-                and len(source) == len(weights) == len(result) == 4
-                and weights[3] > 0
-                and source[3] % weights[3] == 0
-                and result[3] == weights[0]
-                and _is_bias(bias, weights[0])
-            )
-        case "DEPTHWISE_CONV_2D":  # [1,kh,kw,O]
-            return (
-                weights is not None
-                and len(source) == len(weights) == len(result) == 4
-                and result[3] == weights[3]
-                and _is_bias(bias, weights[3])
-            )
-        case "FULLY_CONNECTED":  # [O,I]
-            return (
-                weights is not None
-                and len(weights) == 2
-                and weights[1] > 0
-                and math.prod(source) % weights[1] == 0
-                and math.prod(result) == math.prod(source) // weights[1] * weights[0]
-                and _is_bias(bias, weights[0])
-            )
-    return True
+    is_dense, is_depthwise = node.operator == "FULLY_CONNECTED", node.operator == "DEPTHWISE_CONV_2D"
+    if not is_dense and not is_depthwise and node.operator != "CONV_2D":
+        return True
+    if weights is None or len(weights) != (2 if is_dense else 4):
+        return False
+    # Weights: dense [O,I]; convolution [O,kh,kw,I], where I may be a part of the channels; depthwise [1,kh,kw,O].
+    channels = weights[3] if is_depthwise else weights[0]
+    if is_dense:
+        size = weights[1]
+        fits = size > 0 and math.prod(source) % size == 0 and math.prod(result) == math.prod(source) // size * channels
+    else:
+        fits = len(source) == len(result) == 4 and result[3] == channels
+        fits = fits and (is_depthwise or (weights[3] > 0 and source[3] % weights[3] == 0))
+    return fits and (bias is None or math.prod(bias) == channels)
 
 
-def _is_bias(shape: tuple[int, ...] | None, channels: int) -> bool:
-    return shape is None or math.prod(shape) == channels
-
-
-def _write(graph: Graph) -> bytes:
+def _write(graph: EonGraph) -> bytes:
     """The flatbuffer of `graph`.
 
     Raises:
@@ -449,10 +410,13 @@ def _write(graph: Graph) -> bytes:
     return pack(model)
 
 
-def _tensor(graph: Graph, model: schema.ModelT, index: int) -> schema.TensorT:
+def _tensor(graph: EonGraph, model: schema.ModelT, index: int) -> schema.TensorT:
     source = graph.tensors[index]
     tensor = schema.TensorT()
-    tensor.name = _name(graph, index)
+    tensor.name = f"tensor_{index}"
+    if index in graph.inputs:
+        place = graph.inputs.index(index)
+        tensor.name = f"x_input_{place}" if place else "x_input"
     tensor.type = source.type
     tensor.shape = np.array(source.shape, np.int32)
     tensor.hasRank = True
@@ -468,14 +432,7 @@ def _tensor(graph: Graph, model: schema.ModelT, index: int) -> schema.TensorT:
     return tensor
 
 
-def _name(graph: Graph, index: int) -> str:
-    if index not in graph.inputs:
-        return f"tensor_{index}"
-    place = graph.inputs.index(index)
-    return f"x_input_{place}" if place else "x_input"
-
-
-def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) -> schema.OperatorT:
+def _operator(graph: EonGraph, node: EonNode, codes: dict[tuple[int, str, int], int]) -> schema.OperatorT:
     """The call; `codes` gets its operator code, in order of first use, if it does not have it."""
     call = schema.OperatorT()
     call.inputs = np.array(node.inputs, np.int32)
@@ -489,7 +446,9 @@ def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) 
         if members is not None:
             table = f"{operator.options}Options"
             call.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-            call.builtinOptions = _table(table, members)
+            call.builtinOptions = getattr(schema, f"{table}T")()
+            for member, value in members.items():
+                setattr(call.builtinOptions, member, np.array(value, np.int32) if isinstance(value, list) else value)
     else:
         raise graph.unit.unsupported(
             f"the operator {node.operator} is not known here",
@@ -498,10 +457,3 @@ def _operator(graph: Graph, node: Node, codes: dict[tuple[int, str, int], int]) 
         )
     call.opcodeIndex = codes.setdefault(code, len(codes))
     return call
-
-
-def _table(name: str, members: Options) -> Any:
-    table = getattr(schema, f"{name}T")()
-    for member, value in members.items():
-        setattr(table, member, np.array(value, np.int32) if isinstance(value, list) else value)
-    return table

@@ -35,13 +35,13 @@ __all__ = [
     "OPERATORS",
     "TYPES",
     "VERSIONS",
-    "Graph",
-    "Node",
-    "Operator",
+    "EonGraph",
+    "EonNode",
+    "EonOperator",
+    "EonTensor",
     "Options",
     "Parameter",
     "Quantization",
-    "Tensor",
     "options",
 ]
 
@@ -87,7 +87,7 @@ ENUMERATORS: dict[str, int] = {
 """Enumerators that stand in operators' parameters: their numbers in C."""
 
 Options: TypeAlias = "dict[str, int | float | list[int]]"
-"""Members of a flatbuffer options table; what is left out keeps the schema's default."""
+"""Members of a flatbuffer options table; members that are left out have the schema's default."""
 
 _UNKNOWN_HINT = "convert the .tflite of this model instead, or export it without the EON compiler"
 
@@ -105,7 +105,7 @@ class Quantization:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class EonTensor:
     """A tensor.
 
     Attributes:
@@ -122,7 +122,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class EonNode:
     """An operator call.
 
     Attributes:
@@ -142,7 +142,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class EonGraph:
     """A network of one subgraph.
 
     Attributes:
@@ -150,8 +150,8 @@ class Graph:
     """
 
     unit: Unit
-    tensors: tuple[Tensor, ...]
-    nodes: tuple[Node, ...]
+    tensors: tuple[EonTensor, ...]
+    nodes: tuple[EonNode, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -170,7 +170,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
+class EonOperator:
     """A builtin operator.
 
     Attributes:
@@ -186,7 +186,7 @@ class Operator:
     needed: int
 
 
-def _operator(options: str, struct: str, members: str) -> Operator:
+def _operator(options: str, struct: str, members: str) -> EonOperator:
     """From a line such as "padding padding, int strideW | type quantizedBiasType": members after `|` came later."""
     old, _, new = members.partition("|")
     parameters = [
@@ -195,7 +195,7 @@ def _operator(options: str, struct: str, members: str) -> Operator:
         if word.strip()
     ]
     needed = sum(bool(word.strip()) for word in old.split(","))
-    return Operator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
+    return EonOperator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
 
 
 _ACTIVATION = "activation fusedActivationFunction"
@@ -273,7 +273,7 @@ _WITHOUT_PARAMETERS = """
     SQUARED_DIFFERENCE TANH TILE TOPK_V2 TRANSPOSE WHERE ZEROS_LIKE
 """
 
-OPERATORS: dict[str, Operator] = {
+OPERATORS: dict[str, EonOperator] = {
     **{name: _operator(*line) for name, line in _WITH_PARAMETERS.items()},
     **{name: _operator("", "", "") for name in _WITHOUT_PARAMETERS.split()},
 }
@@ -293,7 +293,7 @@ It has version 1 of all operators above but this one, whose first registered ver
 """
 
 
-def options(graph: Graph, node: Node, operator: Operator) -> Options | None:
+def options(graph: EonGraph, node: EonNode, operator: EonOperator) -> Options | None:
     """The options of `node`, an `operator`; None where it has no table of them.
 
     Raises:
@@ -312,7 +312,9 @@ def options(graph: Graph, node: Node, operator: Operator) -> Options | None:
     return result | _corrected(graph, node, result, members)
 
 
-def _members(graph: Graph, node: Node, operator: Operator, variable: Variable) -> list[int | float | list[int]]:
+def _members(
+    graph: EonGraph, node: EonNode, operator: EonOperator, variable: Variable
+) -> list[int | float | list[int]]:
     """The C values in order; trailing ones may be missing."""
     value = variable.value
     if isinstance(value, np.ndarray) and value.dtype == np.uint8:
@@ -329,7 +331,7 @@ def _members(graph: Graph, node: Node, operator: Operator, variable: Variable) -
     return [_plain(graph, variable, kind, item) for kind, item in zip(kinds, items, strict=False)]
 
 
-def _plain(graph: Graph, variable: Variable, kind: str, value: Value) -> int | float | list[int]:
+def _plain(graph: EonGraph, variable: Variable, kind: str, value: Value) -> int | float | list[int]:
     if kind == "int[8]":
         items = value.items if isinstance(value, Group) else ()
         numbers = [item for item in items if isinstance(item, int) and _fits(item)]
@@ -348,7 +350,7 @@ def _fits(value: float) -> bool:
 
 
 def _unpacked(
-    graph: Graph, node: Node, operator: Operator, variable: Variable, data: bytes
+    graph: EonGraph, node: EonNode, operator: EonOperator, variable: Variable, data: bytes
 ) -> list[int | float | list[int]]:
     """The members that lie within `data`: older structs end earlier."""
     values: list[int | float | list[int]] = []
@@ -371,7 +373,7 @@ def _unpacked(
     return values
 
 
-def _converted(graph: Graph, node: Node, kind: str, value: float | list[int]) -> int | float | list[int]:
+def _converted(graph: EonGraph, node: EonNode, kind: str, value: float | list[int]) -> int | float | list[int]:
     """A C value as the schema has it."""
     match kind, value:
         case "padding" | "mirror", 1 | 2:  # 1 SAME, 2 VALID; 1 REFLECT, 2 SYMMETRIC; 0 is unknown
@@ -391,8 +393,8 @@ def _converted(graph: Graph, node: Node, kind: str, value: float | list[int]) ->
     )
 
 
-def _corrected(graph: Graph, node: Node, result: Options, members: list[int | float | list[int]]) -> Options:
-    """What the C struct does not say as the flatbuffer does."""
+def _corrected(graph: EonGraph, node: EonNode, result: Options, members: list[int | float | list[int]]) -> Options:
+    """Members that the C struct and the flatbuffer express differently."""
     match node.operator:
         case "RESHAPE":
             shape, count = result["newShape"], members[1] if len(members) > 1 else 0
@@ -411,11 +413,11 @@ def _corrected(graph: Graph, node: Node, result: Options, members: list[int | fl
     return {}
 
 
-def _dtype(graph: Graph, index: int) -> str:
+def _dtype(graph: EonGraph, index: int) -> str:
     return DTYPES[graph.tensors[index].type].name if index >= 0 else ""
 
 
-def _derived(graph: Graph, node: Node) -> Options:
+def _derived(graph: EonGraph, node: EonNode) -> Options:
     """The options of `node`, where shapes and types leave only one value.
 
     Raises:
@@ -432,31 +434,7 @@ def _derived(graph: Graph, node: Node) -> Options:
     return options
 
 
-def _reshape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
-    return {"newShape": list(outputs[0].shape)}
-
-
-def _cast(inputs: list[Tensor], outputs: list[Tensor]) -> Options:
-    return {"inDataType": inputs[0].type, "outDataType": outputs[0].type}
-
-
-def _shape(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
-    return {"outType": outputs[0].type}
-
-
-def _arg(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
-    return {"outputType": outputs[0].type}
-
-
-def _reduce(inputs: list[Tensor], outputs: list[Tensor]) -> Options:
-    return {"keepDims": len(inputs[0].shape) == len(outputs[0].shape)}
-
-
-def _split(inputs: list[Tensor], outputs: list[Tensor]) -> Options:  # noqa: ARG001 - as the others
-    return {"numSplits": len(outputs)}
-
-
-def _block(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
+def _block(inputs: list[EonTensor], outputs: list[EonTensor]) -> Options | None:
     before, after = inputs[0].shape, outputs[0].shape
     if len(before) != 4 or len(after) != 4:
         return None
@@ -464,34 +442,28 @@ def _block(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
     return {"blockSize": large // small} if small and large % small == 0 else None
 
 
-def _squeeze(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
-    """Without a list, all sizes of 1 go."""
+def _squeeze(inputs: list[EonTensor], outputs: list[EonTensor]) -> Options | None:
+    """No axes given: squeeze every dimension of 1."""
     return {"squeezeDims": []} if tuple(size for size in inputs[0].shape if size != 1) == outputs[0].shape else None
 
 
-def _pack(inputs: list[Tensor], outputs: list[Tensor]) -> Options | None:
+def _pack(inputs: list[EonTensor], outputs: list[EonTensor]) -> Options | None:
     before, after = inputs[0].shape, outputs[0].shape
     axes = [i for i, size in enumerate(after) if size == len(inputs) and (*after[:i], *after[i + 1 :]) == before]
     return {"valuesCount": len(inputs), "axis": axes[0]} if len(axes) == 1 else None
 
 
-_DERIVED: dict[str, Callable[[list[Tensor], list[Tensor]], Options | None]] = {
-    "ARG_MAX": _arg,
-    "ARG_MIN": _arg,
-    "CAST": _cast,
+_DERIVED: dict[str, Callable[[list[EonTensor], list[EonTensor]], Options | None]] = {
+    "ARG_MAX": lambda _, outputs: {"outputType": outputs[0].type},
+    "ARG_MIN": lambda _, outputs: {"outputType": outputs[0].type},
+    "CAST": lambda inputs, outputs: {"inDataType": inputs[0].type, "outDataType": outputs[0].type},
     "DEPTH_TO_SPACE": _block,
-    "MEAN": _reduce,
     "PACK": _pack,
-    "REDUCE_ALL": _reduce,
-    "REDUCE_ANY": _reduce,
-    "REDUCE_MAX": _reduce,
-    "REDUCE_MIN": _reduce,
-    "REDUCE_PROD": _reduce,
-    "RESHAPE": _reshape,
-    "SHAPE": _shape,
+    "RESHAPE": lambda _, outputs: {"newShape": list(outputs[0].shape)},
+    "SHAPE": lambda _, outputs: {"outType": outputs[0].type},
     "SPACE_TO_DEPTH": _block,
-    "SPLIT": _split,
-    "SPLIT_V": _split,
+    "SPLIT": lambda _, outputs: {"numSplits": len(outputs)},
+    "SPLIT_V": lambda _, outputs: {"numSplits": len(outputs)},
     "SQUEEZE": _squeeze,
-    "SUM": _reduce,
+    **dict.fromkeys(_REDUCERS, lambda inputs, outputs: {"keepDims": len(inputs[0].shape) == len(outputs[0].shape)}),
 }

@@ -1,32 +1,32 @@
-"""Says what a verified model is: input, outputs, operators, number format, and what its last layer means.
+"""Derives facts from a verified model: input, outputs, operators, number format, and what its last layer means.
 
-Everything is read from shapes, types and operators; names in the flatbuffer are the exporter's whim. The last layers
-are heads' (`convert.heads`). Where a shape fits several of them, `possible_tasks` gives all, the
-usual one first, and the metadata decides among them.
-
-What an ONNX model says of itself, in the words of a flatbuffer's facts: input and grids NHWC, batch 1.
+Everything is read from shapes, types and operators; names in the flatbuffer are up to the exporter. The last layers are
+those of `convert.heads`. Where a shape fits several of them, `possible_tasks` gives all, the usual one first, and the
+metadata decides among them.
 
 Edge Impulse writes ONNX in two places: `onnx-trained.h` of TensorRT deployments (NHWC, from the flatbuffer) and the
-`.onnx` of YOLO blocks (NCHW, from PyTorch). Only what the file declares is read; nothing is computed and no node is
-looked into. The translation stage checks it (`convert.translate.worker`).
+`.onnx` of YOLO blocks (NCHW, from PyTorch). `onnx_facts` describes both as a flatbuffer would be: input and grids NHWC,
+batch 1. Only what the file declares is read; nothing is computed. The translation stage checks the operators
+(`convert.translate.worker`).
 
-Edge Impulse's enumerations, as `model_metadata.h` and `model_variables.h` spell and number them.
-
-Numbers and names are those of the SDK's `ei_constants.h` and of older `model_metadata.h`; a macro may hold either.
+Edge Impulse's enumerations stand here as `model_metadata.h` and `model_variables.h` spell and number them: names and
+numbers are those of the SDK's `ei_constants.h` and of older `model_metadata.h`. A macro may hold either.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
-from convert.onnx_header import Damaged, Value, parse_header
 from convert.types import ImageScaling, ModelFacts, ResizeMode, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from convert.onnx_header import Value
 
 
 __all__ = [
@@ -50,29 +50,19 @@ __all__ = [
 
 _MOVING: Final = frozenset(
     {
-        *(
-            "CAST",
-            "CONCATENATION",
-            "DEQUANTIZE",
-            "EXPAND_DIMS",
-            "GATHER",
-            "PACK",
-            "PAD",
-            "PADV2",
-            "QUANTIZE",
-            "RESHAPE",
-        ),
-        *("SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", POST_PROCESS),
+        *("CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "PACK", "PAD", "PADV2", "QUANTIZE"),
+        *("RESHAPE", "SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"),
+        POST_PROCESS,
     }
 )
-"""Operators that move or convert numbers: what they work on does not say how the model computes."""
+"""Operators that move or convert numbers: the types they work on do not show how the model computes."""
 
 _MIXTURE: Final = frozenset({"EXP", "LOG", "SQUARE", "SQUARED_DIFFERENCE", "REDUCE_MAX"})
 """Operators of a Gaussian mixture's likelihood."""
 
 
 def facts(data: bytes) -> ModelFacts:
-    """What the flatbuffer `data` says of itself, once verified.
+    """The facts of the flatbuffer `data`, once verified.
 
     Raises:
         InputError, UnsupportedModelError: as `convert.export.tflite.read_graph`.
@@ -107,7 +97,7 @@ def possible_tasks(graph: Graph) -> tuple[str, ...]:
 
 
 def class_count(facts: ModelFacts) -> int | None:
-    """How many classes the output has, background not counted; None where the shape does not say."""
+    """How many classes the output has, background not counted; None where the shape leaves it open."""
     return head(facts.task).classes(facts.outputs[0].shape) if len(facts.outputs) == 1 else None
 
 
@@ -129,7 +119,7 @@ def _without_picture(
 ) -> tuple[str, ...]:
     """A model of features [1, n] (motion, sound, numbers), or of something that is neither features nor picture.
 
-    A row of features comes as [1, 1, n, 1], too, where a processing block is said to give pictures.
+    A row of features comes as [1, 1, n, 1], too, where a processing block is declared to give pictures.
     """
     if len(shape) > 2:
         return (NOT_IMAGE,)
@@ -179,7 +169,7 @@ _QUANTIZED: Final = frozenset(
     }
 )
 _SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
-"""Operators that tell last layers apart, by the names a flatbuffer has for them."""
+"""Operators that distinguish last layers, by the names a flatbuffer has for them."""
 
 _DAMAGED: Final = "download the export again"
 
@@ -191,6 +181,8 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
         InputError: not an ONNX model, or a damaged one.
         UnsupportedModelError: several inputs, or weights in another file.
     """
+    from convert.onnx_header import Damaged, parse_header  # most exports hold a flatbuffer
+
     try:
         header = parse_header(data)
     except Damaged as error:
@@ -255,37 +247,32 @@ def _tasks(
     return tasks, outputs
 
 
+@dataclass(frozen=True, slots=True)
 class Enumeration:
-    """One enumeration.
+    """One of Edge Impulse's enumerations.
 
-    Args:
+    Attributes:
         prefix: what its enumerators' names start with.
-        values: name without prefix -> what we call it.
-        numbers: number -> name without prefix.
+        names: number -> name without prefix.
+        values: name without prefix -> our value, where that is not the name in lower case.
     """
 
-    def __init__(self, prefix: str, values: Mapping[str, str], numbers: Mapping[int, str]) -> None:
-        self.prefix = prefix
-        self._values = values
-        self._numbers = numbers
+    prefix: str
+    names: Mapping[int, str]
+    values: Mapping[str, str] = field(default_factory=dict)
 
-    def by_name(self, name: str) -> str | None:
+    def value(self, name: str) -> str | None:
         """Our value of the enumerator `name` (with prefix), None for an unknown one."""
-        return self._values.get(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
-
-    def by_number(self, number: int) -> str | None:
-        """Our value of `number`, None for an unknown one."""
-        return self._values.get(self._numbers.get(number, ""))
-
-
-def _numbered(prefix: str, names: Mapping[int, str]) -> Enumeration:
-    return Enumeration(prefix, {name: name.lower() for name in names.values()}, names)
+        short = name.removeprefix(self.prefix)
+        if short == name or short not in self.names.values():
+            return None
+        return self.values.get(short, short.lower())
 
 
 RESIZE: Final = Enumeration(
     "EI_CLASSIFIER_RESIZE_",
-    {mode.name: mode.value for mode in ResizeMode},
     dict(enumerate(mode.name for mode in ResizeMode)),
+    {mode.name: mode.value for mode in ResizeMode},
 )
 """Studio 1.57.2 and later: none 0, fit-shortest 1, fit-longest 2, squash 3."""
 
@@ -297,7 +284,7 @@ _SCALINGS: Final = {
     "MIN128_127": ImageScaling.MINUS_128_TO_127,
     "BGR_SUBTRACT_IMAGENET_MEAN": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
 }
-SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", _SCALINGS, dict(enumerate(_SCALINGS)))
+SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", dict(enumerate(_SCALINGS)), _SCALINGS)
 
 _LAST_LAYERS: Final = {
     -1: ("UNKNOWN", UNKNOWN),
@@ -305,12 +292,12 @@ _LAST_LAYERS: Final = {
 }
 LAST_LAYER: Final = Enumeration(
     "EI_CLASSIFIER_LAST_LAYER_",
-    dict(_LAST_LAYERS.values()),
     {number: name for number, (name, _) in _LAST_LAYERS.items()},
+    dict(_LAST_LAYERS.values()),
 )
 
 _SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")
-SENSOR: Final = _numbered("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
+SENSOR: Final = Enumeration("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
 
 NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
 """Sensors whose samples are no pictures, whatever shape a processing block gives them; "fusion" may hold a camera."""
@@ -319,12 +306,12 @@ _ENGINES: Final = (
     *("UTENSOR", "TFLITE", "CUBEAI", "TFLITE_FULL", "TENSAIFLOW", "TENSORRT", "DRPAI", "TFLITE_TIDL", "AKIDA"),
     *("SYNTIANT", "ONNX_TIDL", "MEMRYX", "ETHOS_LINUX", "ATON", "CEVA_NPN"),
 )
-ENGINE: Final = _numbered("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
+ENGINE: Final = Enumeration("EI_CLASSIFIER_", {255: "NONE", **dict(enumerate(_ENGINES, 1))})
 
-DATATYPE: Final = _numbered("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
+DATATYPE: Final = Enumeration("EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32", 3: "UINT8", 9: "INT8"})
 """TensorFlow Lite's own numbers (`TfLiteType`)."""
 
-ANOMALY_TYPES: Final = _numbered(
+ANOMALY_TYPES: Final = Enumeration(
     "EI_ANOMALY_TYPE_", {0: "UNKNOWN", 1: "KMEANS", 2: "GMM", 3: "VISUAL_GMM", 4: "VISUAL_PATCHCORE"}
 )
 VISUAL_ANOMALY: Final = frozenset({"visual_gmm", "visual_patchcore"})

@@ -1,12 +1,12 @@
-"""Finds the models of an export, names the form each is stored in, and says which of them are in use.
+"""Finds the models of an export, the form each is stored in, and which of them are in use.
 
-Where to look is Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
+The search follows Edge Impulse's layout: `tflite-model/` below the library's root (`src/` in Arduino libraries), files
 called `tflite-trained*`, `tflite_learn*`, `trained*`, `onnx-trained*`, and `.lite`, `.tflite` and `.onnx` files
 anywhere. Only when nothing is there are all other sources outside of the SDK read.
 
 Trees hold stale and extra models: an old compiled file beside a new array, an anomaly detector beside the classifier,
 two impulses. `model-parameters/model_variables.h` decides: the names its graph configurations hold, else the model
-headers it includes; before 2022, where it says neither, the macro EI_CLASSIFIER_COMPILED.
+headers it includes; before 2022, where it has neither, the macro EI_CLASSIFIER_COMPILED.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
 from convert.export.findings import CONTRADICTION
 from convert.export.parameters import Block, File, Recorded, read_recorded
-from convert.export.tflite import is_tflite, read_graph
+from convert.export.tflite import IDENTIFIER, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from convert.export.archive import Member, Tree
+    from convert.export.archive import Tree
     from convert.findings import Finding
     from convert.types import ModelFacts
 
@@ -38,8 +38,8 @@ __all__ = [
     "EON_FORMS",
     "ONNX_FORMS",
     "Candidate",
-    "Entry",
     "Library",
+    "ListedModel",
     "Listing",
     "candidates_in",
     "describe",
@@ -65,7 +65,7 @@ _SDK: Final = "edge-impulse-sdk"  # it holds test models of TensorFlow Lite's ow
 _SMALLEST: Final = 512  # bytes of source; the smallest model makes a header of 4,000
 
 _EON: Final = (b"TfArray<", b"used_operators_e", b"tflNodes", b"nodeData")
-"""One of these is in every compiled file; they are looked for as plain text, which ten megabytes do not delay."""
+"""One of these is in every compiled file; they are searched for as plain text, which is fast in ten megabytes too."""
 
 _EON_SYMBOL: Final = re.compile(rb"\bTfLiteStatus\s+(\w+?)_(?:init|invoke)\s*\(")
 _E3: Final = re.compile(r"tflite_learn_\d+_\d+")
@@ -93,8 +93,8 @@ class Candidate:
         symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
         data: the flatbuffer (of E1 to E3 rebuilt) or ONNX model; empty when there is none.
         size: bytes stored.
-        facts, tasks: of the verified model; None and () when `problem` says why not.
-        findings: what there is to say of how `data` was had.
+        facts, tasks: of the verified model; None and () where there is a `problem`.
+        findings: about how `data` was obtained.
         conditional: the array stands only in a branch of `#if` that is not compiled.
     """
 
@@ -128,7 +128,7 @@ class Candidate:
 
 
 def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]:
-    """Everything that is or should be a model, sorted by path; one that cannot be used says why in `problem`.
+    """Everything that is or should be a model, sorted by path; one that cannot be used has a `problem`.
 
     Args:
         focus: the member the user named, which alone is read.
@@ -137,164 +137,153 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
         InputError: `focus` holds no model.
     """
     if focus is not None:
-        return tuple(_file(tree, tree.members[focus]))
-    found = list(_found(tree, [member for member in tree.members.values() if _is_likely(member)]))
-    if not found:
-        found = list(_found(tree, [member for member in tree.members.values() if _is_possible(tree, member)]))
-    # Edge Impulse's example for PCs has a Makefile.tflite. Text is worth a word only where nothing else is.
-    found = [candidate for candidate in found if not _is_text(candidate)] or found
+        return tuple(_file(tree, focus))
+    found: list[Candidate] = []
+    for fits in (_is_likely, _is_possible):
+        for member in () if found else tree.members:
+            if fits(tree, member):
+                is_source = member.lower().endswith(_SOURCES)
+                found += _in_source(tree, member) if is_source else [_binary(tree, member)]
+    # Edge Impulse's example for PCs has a Makefile.tflite: text that is called like a model counts only where nothing
+    # else is there.
+    no_text = [item for item in found if item.form != "none" or not item.member.lower().endswith(_BINARIES)]
+    found = no_text or found
     taken = {candidate.member for candidate in found if candidate.form == "F4"}
     return tuple(item for item in found if item.form == "F4" or item.member not in taken)
 
 
-def _is_likely(member: Member) -> bool:
-    path = PurePosixPath(member.path)
-    suffix = path.suffix.lower()
+def _is_likely(_: Tree, member: str) -> bool:
+    """Whether a file is called like a model, or is a source where Edge Impulse puts models."""
+    path = PurePosixPath(member)
     if _SDK in path.parts:
         return False
-    if suffix in _BINARIES:
+    if member.lower().endswith(_BINARIES):
         return True
     in_folder = bool(_MODEL_FOLDERS.intersection(path.parts[:-1]))
-    return suffix in _SOURCES and (in_folder or bool(_NAMES.fullmatch(path.stem))) and not _is_parameters(path)
+    named = in_folder or bool(_NAMES.fullmatch(path.stem))
+    return named and member.lower().endswith(_SOURCES) and not _is_parameters(path)
 
 
-def _is_possible(tree: Tree, member: Member) -> bool:
+def _is_possible(tree: Tree, member: str) -> bool:
     """Whether any other source has the file identifier in an array, or includes a file."""
-    path = PurePosixPath(member.path)
-    if path.suffix.lower() not in _SOURCES or member.size < _SMALLEST or _SDK in path.parts or _is_parameters(path):
+    path = PurePosixPath(member)
+    is_source = member.lower().endswith(_SOURCES) and tree.members[member] >= _SMALLEST
+    if not is_source or _SDK in path.parts or _is_parameters(path):
         return False
     try:
-        data = tree.read(member.path)
+        data = tree.read(member)
     except InputError:
         return False  # of the files that are no model by name, one that cannot be read is not worth a message
     return bool(_SIGNATURE.search(data))
-
-
-def _is_text(candidate: Candidate) -> bool:
-    """Whether it is called like a model file and holds text."""
-    return candidate.form == "none" and PurePosixPath(candidate.member).suffix.lower() in _BINARIES
 
 
 def _is_parameters(path: PurePosixPath) -> bool:
     return path.parent.name == _FOLDER or path.name in {_METADATA, _VARIABLES}
 
 
-def _found(tree: Tree, members: Iterable[Member]) -> Iterator[Candidate]:
-    for member in members:
-        if PurePosixPath(member.path).suffix.lower() in _SOURCES:
-            yield from _in_source(tree, member)
-        else:
-            yield _binary(tree, member)
-
-
-def _file(tree: Tree, member: Member) -> Iterator[Candidate]:
+def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     """The models of a single file; what is none is refused by its name.
 
     Raises:
         InputError: it holds no model.
     """
-    data = tree.read(member.path)
+    data = tree.read(member)
     kind = file_type(data[:HEAD])
     if kind is TFLITE:
-        yield _verified(Candidate("flatbuffer", member.path, member.path, data=data, size=len(data)), tree)
+        yield _verified(Candidate("flatbuffer", member, member, data=data, size=len(data)), tree)
     elif kind is ONNX:
-        yield _verified(Candidate("onnx", member.path, member.path, data=data, size=len(data)), tree)
+        yield _verified(Candidate("onnx", member, member, data=data, size=len(data)), tree)
     elif kind is not SOURCE:
-        raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+        raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
             raise InputError(
                 "there is no model in this file: no array of bytes and no INCBIN line",
-                path=tree.name_of(member.path),
+                path=tree.name_of(member),
                 hint="give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library",
             )
         yield from found
 
 
-def _binary(tree: Tree, member: Member) -> Candidate:
-    candidate = Candidate("flatbuffer", member.path, member.path, size=member.size)
+def _binary(tree: Tree, member: str) -> Candidate:
+    candidate = Candidate("flatbuffer", member, member, size=tree.members[member])
     try:
-        data = tree.read(member.path)
+        data = tree.read(member)
         kind = file_type(data[:HEAD])
         if kind is ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
         if kind is not TFLITE:
             form = "none" if kind in {SOURCE, TEXT} else candidate.form
             candidate = replace(candidate, form=form)
-            raise InputError(f"this is {kind.words}", path=tree.name_of(member.path), hint=kind.hint)
+            raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     except ConvertError as error:
         return replace(candidate, problem=error)
-    labels = str(PurePosixPath(member.path).with_name("labels.txt"))
-    form = "openmv" if member.name == "trained.tflite" and labels in tree.members else "flatbuffer"
+    labels = str(PurePosixPath(member).with_name("labels.txt"))
+    form = "openmv" if PurePosixPath(member).name == "trained.tflite" and labels in tree.members else "flatbuffer"
     return _verified(replace(candidate, form=form, data=data), tree)
 
 
-def _in_source(tree: Tree, member: Member, *, alone: bool = False) -> Iterator[Candidate]:
+def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Candidate]:
     """The models in C or C++ source; `alone`: it is the file the user named, so every byte array counts."""
     try:
-        data = source_bytes(tree.read(member.path))
+        data = source_bytes(tree.read(member))
         kind = file_type(data[:HEAD])
-        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member.path).stem):
+        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
-        if any(word in data for word in _EON) and (symbol := _compiled_symbol(data, PurePosixPath(member.path).stem)):
-            yield _compiled(tree, member, symbol, data)
-            return
+        if any(word in data for word in _EON):
+            # Of a file that is cut off before its functions, the file's name counts.
+            stem = PurePosixPath(member).stem
+            symbol = match[1].decode() if (match := _EON_SYMBOL.search(data)) else stem.removesuffix("_compiled")
+            if symbol and (match or symbol != stem):
+                yield _compiled(tree, member, symbol, data)
+                return
         source = read_source(data)
     except InputError as error:
-        path = error.path or tree.name_of(member.path)
+        path = error.path or tree.name_of(member)
         problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
         if alone:
             raise problem from error
-        yield Candidate("none", member.path, member.path, size=member.size, problem=problem)
+        yield Candidate("none", member, member, size=tree.members[member], problem=problem)
         return
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
-    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member.path))
+    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member))
     for array in source.arrays:
-        if is_tflite(array.data) or _is_model_name(array.name) or meant:
+        if array.data[4:8] == IDENTIFIER or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
     for incbin in source.incbins:
         yield _incbin(tree, member, incbin)
 
 
 def _is_model_name(name: str) -> bool:
-    lowered = name.lower().replace("-", "_")
-    return lowered.startswith(_MODEL_NAMES)
+    return name.lower().replace("-", "_").startswith(_MODEL_NAMES)
 
 
-def _compiled_symbol(data: bytes, stem: str) -> str:
-    """What the functions of an EON-compiled file are called; of one that is cut off before them, what the file is."""
-    found = _EON_SYMBOL.search(data)
-    if found:
-        return found[1].decode()
-    return stem.removesuffix("_compiled") if stem.endswith("_compiled") else ""
-
-
-def _compiled(tree: Tree, member: Member, symbol: str, data: bytes) -> Candidate:
+def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     """An EON-compiled file: C++ with the graph in it, from which the flatbuffer is rebuilt."""
     from convert.export.eon import rebuild  # brings the schema classes; most exports do without
 
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
-    candidate = Candidate(form, member.path, member.path, symbol, size=member.size)
+    candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
-        rebuilt = rebuild(data, tree.name_of(member.path))
+        rebuilt = rebuild(data, tree.name_of(member))
     except ConvertError as error:
         return replace(candidate, problem=error)
     return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
 
 
-def _array(tree: Tree, member: Member, array: Array) -> Candidate:
+def _array(tree: Tree, member: str, array: Array) -> Candidate:
     candidate = Candidate(
         form=_form(array),
-        member=member.path,
-        header=member.path,
+        member=member,
+        header=member,
         symbol=array.name,
         namespace=array.namespace,
         data=array.data,
         size=len(array.data),
         conditional=array.conditional,
     )
-    path = tree.name_of(member.path)
+    path = tree.name_of(member)
     if not array.data and array.problem is None:
         problem: ConvertError = UnsupportedModelError(
             f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
@@ -325,27 +314,27 @@ def _form(array: Array) -> str:
     return "F2" if "ALIGN" in array.prefix else "F1"
 
 
-def _incbin(tree: Tree, member: Member, incbin: Incbin) -> Candidate:
+def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
     """F4: the file the line names, relative to the library's root, else beside the header."""
-    folder = PurePosixPath(member.folder)
+    folder = PurePosixPath(member).parent
     root = folder.parent if folder.name in _MODEL_FOLDERS else folder
     places = [root / incbin.file, folder / incbin.file, folder / PurePosixPath(incbin.file).name]
     binary = next((str(place) for place in places if str(place) in tree.members), None)
-    candidate = Candidate("F4", binary or member.path, member.path, incbin.name, incbin.namespace)
+    candidate = Candidate("F4", binary or member, member, incbin.name, incbin.namespace)
     if binary is None:
         problem = InputError(
             f"{incbin.name} is in {incbin.file}, which is missing",
-            path=tree.name_of(member.path),
+            path=tree.name_of(member),
             line=incbin.line,
             hint="give the whole library, or the .tflite file itself",
         )
         return replace(candidate, problem=problem)
-    read = _binary(tree, tree.members[binary])
-    return replace(read, form="F4", header=member.path, symbol=incbin.name, namespace=incbin.namespace)
+    read = _binary(tree, binary)
+    return replace(read, form="F4", header=member, symbol=incbin.name, namespace=incbin.namespace)
 
 
 def _verified(candidate: Candidate, tree: Tree) -> Candidate:
-    """With what the model says of itself, or with why it cannot be read."""
+    """With the facts of the model, or with the problem why it cannot be read."""
     try:
         if candidate.form in ONNX_FORMS:
             facts, tasks = onnx_facts(candidate.data)
@@ -364,13 +353,9 @@ class Library:
     root: str
     recorded: Recorded
 
-    def holds(self, path: str) -> bool:
-        """Whether a member lies below it."""
-        return not self.root or path.startswith(self.root + "/")
-
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedModel:
     """A model of an export.
 
     Attributes:
@@ -415,7 +400,7 @@ class Listing:
         missing: names of models that `model_variables.h` runs and the export does not hold.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedModel, ...]
     libraries: tuple[Library, ...]
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -432,36 +417,33 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
     """
     candidates = candidates_in(tree, focus)
     libraries = _libraries(tree)
-    entries: list[Entry] = []
+    entries: list[ListedModel] = []
     missing: list[str] = []
     for library in libraries:
         mine = [item for item in candidates if _nearest(libraries, item.header) is library]
         matched, absent = _match(library.recorded, mine)
-        entries += _several([Entry(0, item, *matched[index]) for index, item in enumerate(mine)])
+        found = [ListedModel(0, item, *matched[index]) for index, item in enumerate(mine)]
+        several = sum(entry.used and entry.is_picture_model for entry in found) > 1
+        entries += [replace(entry, several=several) for entry in found]
         missing += absent
     # Beside a library that runs a model, a model outside of it is a leftover.
     used = not any(entry.used for entry in entries)
-    entries += [Entry(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
+    entries += [ListedModel(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
     entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
-    contradictions = [] if focus is None else [_leftover(entry, tree) for entry in entries if not entry.used]
+    findings: list[Finding] = []
     if focus is not None:
+        what = "what is recorded may be another model's"
+        findings += [
+            CONTRADICTION.found(
+                f"model_variables.h does not run {entry.candidate.called}: {what}",
+                path=tree.name_of(entry.candidate.member),
+            )
+            for entry in entries
+            if not entry.used
+        ]
         entries = [replace(entry, used=True) for entry in entries]
-    findings = [
-        *contradictions,
-        *tree.findings,
-        *(finding for library in libraries for finding in library.recorded.findings),
-    ]
+    findings += [*tree.findings, *(finding for library in libraries for finding in library.recorded.findings)]
     return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
-
-
-def _several(entries: list[Entry]) -> list[Entry]:
-    pictures = [entry for entry in entries if entry.used and entry.is_picture_model]
-    return [replace(entry, several=len(pictures) > 1) for entry in entries]
-
-
-def _leftover(entry: Entry, tree: Tree) -> Finding:
-    message = f"model_variables.h does not run {entry.candidate.called}: what is recorded may be another model's"
-    return CONTRADICTION.found(message, path=tree.name_of(entry.candidate.member))
 
 
 def _libraries(tree: Tree) -> tuple[Library, ...]:
@@ -481,7 +463,8 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
 
 def _nearest(libraries: Sequence[Library], path: str) -> Library | None:
     """The innermost library around `path`."""
-    return max((item for item in libraries if item.holds(path)), key=lambda item: len(item.root), default=None)
+    around = (item for item in libraries if not item.root or path.startswith(item.root + "/"))
+    return max(around, key=lambda item: len(item.root), default=None)
 
 
 def _match(
@@ -512,7 +495,7 @@ def _match(
 
 
 def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) -> set[int]:
-    """Until 2022: the headers that are included, else compiled ones or arrays as the macro says."""
+    """Until 2022: the headers that are included, else compiled ones or arrays, by the macro."""
     stems = {PurePosixPath(name).stem for name in recorded.includes}
     included = {index for index, item in enumerate(candidates) if item.stem in stems}
     if included:
@@ -566,24 +549,18 @@ def _included(recorded: Recorded, block: Block, candidates: Sequence[Candidate])
 def _model_name(block: Block) -> str:
     """What a block's configuration calls its model: the name its `_len`, `_init` or `_arena_size` belongs to."""
     ends = ("_len", "_init", "_invoke")
-    return next(
-        (name.removesuffix(end) for end in ends for name in sorted(block.names) if _is_model(name, end)),
-        "",
-    )
+    names = [name for name in sorted(block.names) if name.startswith(("tflite", "trained"))]
+    return next((name.removesuffix(end) for end in ends for name in names if name.endswith(end)), "")
 
 
-def _is_model(name: str, end: str) -> bool:
-    return name.endswith(end) and name.startswith(("tflite", "trained"))
-
-
-def describe(entries: Iterable[Entry]) -> str:
+def describe(entries: Iterable[ListedModel]) -> str:
     """The list as a user chooses from it, one line an entry, the first of many."""
     lines = [f"  {entry.number}. {line(entry)}" for entry in entries]
     more = [f"  ... and {len(lines) - _MAX_LINES} more"] if len(lines) > _MAX_LINES else []
     return "\n".join(lines[:_MAX_LINES] + more)
 
 
-def line(entry: Entry) -> str:
+def line(entry: ListedModel) -> str:
     """One entry in a line: its name, impulse, what it is, and where."""
     metadata, candidate = entry.metadata, entry.candidate
     impulse = ""

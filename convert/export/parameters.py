@@ -1,34 +1,43 @@
 """Reads `model-parameters/model_metadata.h` and `model_variables.h` of every generation into `Metadata`, one a block.
 
-Until 2022 macros say everything and the labels stand in either file; since 2023 `model_variables.h` describes each
-impulse as values that point to its learning blocks, and they to the model. What is said there goes before the macros,
-which in an export of several impulses describe only one of them.
+Until 2022 macros hold everything and the labels stand in either file. Since 2023 `model_variables.h` describes each
+impulse as values that point to its learning blocks, and they to the model. These values go before the macros, which in
+an export of several impulses describe only one of them.
 
-A single value that is there and cannot be read becomes a finding and counts as not recorded; it does not end a run.
+A value that cannot be read becomes a finding and counts as not recorded; it does not end the run.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from convert.errors import InputError
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.export.facts import ANOMALY_TYPES, DATATYPE, ENGINE, LAST_LAYER, RESIZE, SCALING, SENSOR, VISUAL_ANOMALY
+from convert.export.facts import (
+    ANOMALY_TYPES,
+    DATATYPE,
+    ENGINE,
+    LAST_LAYER,
+    RESIZE,
+    SCALING,
+    SENSOR,
+    VISUAL_ANOMALY,
+    Enumeration,
+)
 from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 from convert.types import Color, ImageScaling, Metadata, ResizeMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from convert.export.facts import Enumeration
     from convert.findings import Finding
 
-__all__ = ["Block", "File", "Macros", "Recorded", "Values", "read_recorded"]
+__all__ = ["Block", "File", "Recorded", "read_recorded"]
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
@@ -41,6 +50,38 @@ _LAYERS: Final = {
 _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
 _MAX_INTEGER: Final = 1 << 31
+
+_Type: TypeAlias = 'Literal["integer", "size", "fraction", "boolean", "text"] | Enumeration'
+"""How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, 0 or 1, a string, or one of an
+enumeration."""
+
+_MACROS: Final[dict[str, tuple[str, _Type]]] = {
+    "width": ("EI_CLASSIFIER_INPUT_WIDTH", "size"),
+    "height": ("EI_CLASSIFIER_INPUT_HEIGHT", "size"),
+    "threshold": ("EI_CLASSIFIER_OBJECT_DETECTION_THRESHOLD", "fraction"),
+    "sensor": ("EI_CLASSIFIER_SENSOR", SENSOR),
+    "compiled": ("EI_CLASSIFIER_COMPILED", "boolean"),
+    "engine": ("EI_CLASSIFIER_INFERENCING_ENGINE", ENGINE),
+    "project_id": ("EI_CLASSIFIER_PROJECT_ID", "integer"),
+    "project_name": ("EI_CLASSIFIER_PROJECT_NAME", "text"),
+    "project_owner": ("EI_CLASSIFIER_PROJECT_OWNER", "text"),
+    "deploy_version": ("EI_CLASSIFIER_PROJECT_DEPLOY_VERSION", "integer"),
+}
+"""Members of `Metadata` that a macro of `model_metadata.h` gives."""
+
+_MEMBERS: Final[dict[str, tuple[str, _Type]]] = {
+    "project_id": ("project_id", "integer"),
+    "project_name": ("project_name", "text"),
+    "project_owner": ("project_owner", "text"),
+    "deploy_version": ("deploy_version", "integer"),
+    "impulse_id": ("impulse_id", "integer"),
+    "impulse_name": ("impulse_name", "text"),
+    "width": ("input_width", "size"),
+    "height": ("input_height", "size"),
+    "sensor": ("sensor", SENSOR),
+    "engine": ("inferencing_engine", ENGINE),
+}
+"""Members of `Metadata` that a member of an `ei_impulse_t` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +109,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What `model-parameters/` says.
+    """What `model-parameters/` records.
 
     Attributes:
         includes: the model headers `model_variables.h` includes, as written there.
@@ -87,11 +128,11 @@ def read_recorded(metadata: File | None, variables: File | None) -> Recorded:
     """
     macros = _header(metadata, {})
     declared = _header(variables, macros.macros)
-    reader = _Reader(macros, declared, Values(declared.macros, (variables or metadata or File(b"", "")).path))
+    reader = _Reader(macros, declared, (variables or metadata or File(b"", "")).path)
     blocks = reader.blocks()
     includes = tuple(name for name in declared.includes if "tflite-model/" in name)
     # Each impulse asks for the macros again: one finding each is enough.
-    return Recorded(blocks, includes, tuple(dict.fromkeys(reader.values.findings)))
+    return Recorded(blocks, includes, tuple(dict.fromkeys(reader.findings)))
 
 
 def _header(file: File | None, macros: Mapping[bytes, bytes]) -> Header:
@@ -103,359 +144,240 @@ def _header(file: File | None, macros: Mapping[bytes, bytes]) -> Header:
         raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
 
 
+@dataclass(slots=True)
 class _Reader:
-    """Both headers, and what has been found in them."""
+    """Both headers; `path` is the header that findings name, `findings` what could not be read."""
 
-    def __init__(self, metadata: Header, variables: Header, values: Values) -> None:
-        self._metadata = metadata
-        self._variables = variables
-        self.values = values
-        self._macros = Macros(values)
+    metadata: Header
+    variables: Header
+    path: str
+    findings: list[Finding] = field(default_factory=list)
 
     def blocks(self) -> tuple[Block, ...]:
         """All learning blocks of all impulses, in order."""
         base = self._from_macros()
-        impulses = [item for item in self._variables.declarations.values() if "ei_impulse_t" in item.type]
+        impulses: list[Declaration | None] = [*self._typed("ei_impulse_t", None)]
         found: list[Block] = []
-        everyone: list[Declaration | None] = [*impulses] or [None]
-        for impulse in everyone:
+        for impulse in impulses or [None]:
             # Of a single impulse is everything that is declared, even what nothing points to.
-            reached = self._variables.reachable(impulse.name) if impulse and len(impulses) > 1 else None
+            reached = self.variables.reachable(impulse.name) if impulse and len(impulses) > 1 else None
             metadata = base if impulse is None else replace(base, **self._of_impulse(impulse))
-            metadata = replace(metadata, labels=self._labels(impulse), color=self._color(reached))
-            metadata = _with_channels(metadata, self._frame_size(impulse))
-            entries = [entry for table in self._typed("ei_learning_block_t", reached) for entry in table.fields]
-            blocks = [self._block(entry, metadata, reached) for entry in entries]
-            found += blocks or [Block(_of_detectors_only(self._whole(metadata, reached)))]
+            metadata = replace(metadata, labels=self._labels(impulse), **self._channels(impulse, metadata, reached))
+            entries: list[Field | None] = []
+            for table in self._typed("ei_learning_block_t", reached):
+                entries += table.fields
+            found += [self._block(entry, metadata, reached) for entry in entries or [None]]
         return tuple(found)
 
+    def read(self, name: str, kind: _Type, tokens: tuple[Token, ...] | None = None) -> Any:
+        """The value of `tokens`, which messages call `name`; by default that of the macro `name`.
+
+        None where the macro is missing, and, with a finding, where the value cannot be read.
+        """
+        macros = self.variables.macros
+        if tokens is None:
+            if (body := macros.get(name.encode())) is None:
+                return None
+            tokens = tuple(iter(Scanner(body).next, None))
+        text = _spelled(tokens)
+        value: object = None
+        if kind == "text":
+            value, wanted = string_of(tokens), "a string"
+        elif kind == "fraction":
+            real = real_literal(macros.get(text, text).strip(b"()"))
+            value, wanted = real if real is not None and 0 <= real <= 1 else None, "a number from 0 to 1"
+        elif isinstance(kind, Enumeration):
+            value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
+        else:
+            number = evaluate(text, macros, strict=True)
+            if kind == "boolean":
+                value, wanted = None if number is None else bool(number), "0 or 1"
+            else:
+                value = number if number is not None and 0 <= number < _MAX_INTEGER else None
+                wanted = "a whole number from 0 up"
+        if value is None:
+            spelled = text.decode("utf-8", "replace")[:60]
+            message = f"{name} is {spelled!r}, not {wanted}" if spelled else f"{name} is empty, not {wanted}"
+            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path))
+        return None if kind == "size" and value == 0 else value
+
+    def _enumerator(self, text: bytes, enumeration: Enumeration) -> str | None:
+        """Our value of an enumerator's name or number, or of a macro for one."""
+        macros, expanded = self.variables.macros, set[bytes]()
+        while _NAME.fullmatch(text) and text not in expanded:
+            expanded.add(text)
+            if (value := enumeration.value(text.decode())) is not None:
+                return value
+            text = macros.get(text, b"")
+        number = evaluate(text, macros, strict=True)
+        name = None if number is None else enumeration.names.get(number)
+        return None if name is None else enumeration.value(enumeration.prefix + name)
+
     def _from_macros(self) -> Metadata:
-        """What the macros of `model_metadata.h` say."""
-        macro = self._macros
-        version = [macro.integer(f"STUDIO_VERSION_{part}") for part in ("MAJOR", "MINOR", "PATCH")]
-        datatype = macro.enumerator("CLASSIFIER_TFLITE_INPUT_DATATYPE", DATATYPE)
-        quantized = macro.boolean("CLASSIFIER_QUANTIZATION_ENABLED")
-        resize = macro.enumerator("CLASSIFIER_RESIZE_MODE", RESIZE)
-        anomaly = macro.enumerator("CLASSIFIER_HAS_ANOMALY", ANOMALY_TYPES)
+        """What the macros of `model_metadata.h` record."""
+        version = [self.read(f"EI_STUDIO_VERSION_{part}", "integer") for part in ("MAJOR", "MINOR", "PATCH")]
+        datatype = self.read("EI_CLASSIFIER_TFLITE_INPUT_DATATYPE", DATATYPE)
+        quantized = self.read("EI_CLASSIFIER_QUANTIZATION_ENABLED", "boolean")
+        if quantized is None and datatype is not None:
+            quantized = datatype != "float32"
+        resize = self.read("EI_CLASSIFIER_RESIZE_MODE", RESIZE)
+        anomaly = self.read("EI_CLASSIFIER_HAS_ANOMALY", ANOMALY_TYPES)
+        # Detectors since 2022 by their last layer; before that MobileNet SSD, or FOMO ("constrained").
+        detects, task = self.read("EI_CLASSIFIER_OBJECT_DETECTION", "boolean"), None
+        if detects:
+            task = self.read("EI_CLASSIFIER_OBJECT_DETECTION_LAST_LAYER", LAST_LAYER)
+            if task is None:
+                task = FOMO if self.read("EI_CLASSIFIER_OBJECT_DETECTION_CONSTRAINED", "boolean") else SSD
+        elif detects is not None:
+            task = ANOMALY_HEAD if anomaly in VISUAL_ANOMALY else CLASSIFIER
         return Metadata(
-            width=macro.integer("CLASSIFIER_INPUT_WIDTH") or None,
-            height=macro.integer("CLASSIFIER_INPUT_HEIGHT") or None,
             resize_mode=None if resize is None else ResizeMode(resize),
-            threshold=macro.number("CLASSIFIER_OBJECT_DETECTION_THRESHOLD"),
-            task=self._task_of_macros(anomaly),
-            sensor=macro.enumerator("CLASSIFIER_SENSOR", SENSOR),
+            task=task,
             has_anomaly=None if anomaly is None else anomaly != "unknown",
-            quantized=quantized if quantized is not None or datatype is None else datatype != "float32",
-            compiled=macro.boolean("CLASSIFIER_COMPILED"),
-            engine=macro.enumerator("CLASSIFIER_INFERENCING_ENGINE", ENGINE),
-            project_id=macro.integer("CLASSIFIER_PROJECT_ID"),
-            project_name=macro.text("CLASSIFIER_PROJECT_NAME"),
-            project_owner=macro.text("CLASSIFIER_PROJECT_OWNER"),
-            deploy_version=macro.integer("CLASSIFIER_PROJECT_DEPLOY_VERSION"),
+            quantized=quantized,
             studio_version=None if None in version else ".".join(map(str, version)),
+            **{name: self.read(macro, kind) for name, (macro, kind) in _MACROS.items()},
         )
 
-    def _task_of_macros(self, anomaly: str | None) -> str | None:
-        """Detectors since 2022 by their last layer; before that MobileNet SSD, or FOMO ("constrained")."""
-        macro = self._macros
-        detects = macro.boolean("CLASSIFIER_OBJECT_DETECTION")
-        if detects is None:
-            return None
-        if not detects:
-            return ANOMALY_HEAD if anomaly in VISUAL_ANOMALY else CLASSIFIER
-        layer = macro.enumerator("CLASSIFIER_OBJECT_DETECTION_LAST_LAYER", LAST_LAYER)
-        if layer is not None:
-            return layer
-        return FOMO if macro.boolean("CLASSIFIER_OBJECT_DETECTION_CONSTRAINED") else SSD
-
     def _of_impulse(self, impulse: Declaration) -> dict[str, Any]:
-        """What an impulse says of itself, by the name in `Metadata`."""
-        values = self.values
-        readers: dict[str, tuple[str, Callable[[tuple[Token, ...]], object]]] = {
-            "project_id": ("project_id", lambda tokens: values.integer("project_id", tokens)),
-            "project_name": ("project_name", lambda tokens: values.text("project_name", tokens)),
-            "project_owner": ("project_owner", lambda tokens: values.text("project_owner", tokens)),
-            "deploy_version": ("deploy_version", lambda tokens: values.integer("deploy_version", tokens)),
-            "impulse_id": ("impulse_id", lambda tokens: values.integer("impulse_id", tokens)),
-            "impulse_name": ("impulse_name", lambda tokens: values.text("impulse_name", tokens)),
-            "input_width": ("width", lambda tokens: values.integer("input_width", tokens) or None),
-            "input_height": ("height", lambda tokens: values.integer("input_height", tokens) or None),
-            "sensor": ("sensor", lambda tokens: values.enumerator("sensor", tokens, SENSOR)),
-            "inferencing_engine": ("engine", lambda tokens: values.enumerator("inferencing_engine", tokens, ENGINE)),
-            "has_anomaly": ("has_anomaly", self._has_anomaly),
-        }
-        said = {name: read(tokens) for member, (name, read) in readers.items() if (tokens := impulse.named(member))}
-        # Early in 2023 the impulse says what its learning block's configuration says later.
-        return said | self._of_config(impulse, "object_detection_threshold")
-
-    def _has_anomaly(self, tokens: tuple[Token, ...]) -> bool | None:
-        if names_in(tokens) in (["true"], ["false"]):  # until 2023
-            return names_in(tokens) == ["true"]
-        kind = self.values.enumerator("has_anomaly", tokens, ANOMALY_TYPES)
-        return None if kind is None else kind != "unknown"
+        """What an impulse declares, by the name in `Metadata`."""
+        values: dict[str, Any] = {}
+        for name, (member, kind) in _MEMBERS.items():
+            if tokens := impulse.named(member):
+                values[name] = self.read(member, kind, tokens)
+        if tokens := impulse.named("has_anomaly"):
+            names = names_in(tokens)
+            if names in (["true"], ["false"]):  # until 2023
+                values["has_anomaly"] = names == ["true"]
+            else:
+                anomaly = self.read("has_anomaly", ANOMALY_TYPES, tokens)
+                values["has_anomaly"] = None if anomaly is None else anomaly != "unknown"
+        # Early in 2023 the impulse has the members that its learning block's configuration has later.
+        return values | self._of_config(impulse, "object_detection_threshold")
 
     def _typed(self, kind: str, reached: frozenset[str] | None) -> list[Declaration]:
         """Declarations of a type among the names `reached`; None: among all."""
-        every = (item for item in self._variables.declarations.values() if kind in item.type)
+        every = (item for item in self.variables.declarations.values() if kind in item.type)
         return [item for item in every if reached is None or item.name in reached]
-
-    def _frame_size(self, impulse: Declaration | None) -> int | None:
-        tokens = None if impulse is None else impulse.named("nn_input_frame_size")
-        if tokens:
-            return self.values.integer("nn_input_frame_size", tokens)
-        return self._macros.integer("CLASSIFIER_NN_INPUT_FRAME_SIZE")
 
     def _labels(self, impulse: Declaration | None) -> tuple[str, ...] | None:
         """The impulse's categories, else the array of that name in either header."""
-        tokens = None if impulse is None else impulse.named("categories")
-        wanted = [*(names_in(tokens)[-1:] if tokens else []), _CATEGORIES]
-        headers = (self._variables, self._metadata)
-        found = next((item for name in wanted for header in headers if (item := header.resolved(name))), None)
-        if found is None:
-            every = [item for name, item in self._variables.declarations.items() if name.startswith(_CATEGORIES)]
-            found = every[0] if len(every) == 1 else None
-        found = _inline(impulse, "categories") or found
-        labels = self.values.strings(found.name, found) if found is not None and found.braced else None
-        counted = impulse.named("label_count") if impulse is not None else None
-        count = (
-            self.values.integer("label_count", counted) if counted else self._macros.integer("CLASSIFIER_LABEL_COUNT")
-        )
+        declared = self.variables.declarations
+        member = next((item for item in (impulse.fields if impulse else ()) if item.name == "categories"), None)
+        found: Declaration | None
+        if impulse and member and member.value and not member.tokens:  # `.categories = new const char*[2] { "a", "b" }`
+            found = Declaration(member.name, (), member.value, braced=True, line=impulse.line)
+        else:
+            wanted = [*(names_in(member.value)[-1:] if member else []), _CATEGORIES]
+            headers = (self.variables, self.metadata)
+            found = next((item for name in wanted for header in headers if (item := header.resolved(name))), None)
+            every = [item for name, item in declared.items() if name.startswith(_CATEGORIES)]
+            found = every[0] if found is None and len(every) == 1 else found
+        labels = [string_of(item.tokens) for item in found.fields] if found is not None else []
+        if found is not None and None in labels:
+            message = f"{found.name}: element {labels.index(None) + 1} is not a string"
+            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=found.line))
+            labels = []
+        counted = impulse.named("label_count") if impulse else None
+        count = self.read("label_count" if counted else "EI_CLASSIFIER_LABEL_COUNT", "integer", counted or None)
         # An anomaly detector has none, and one is counted.
         if labels and count is not None and count != len(labels):
             message = f"{len(labels)} labels are listed, but {count} are counted"
-            self.values.findings.append(LABEL_COUNT.found(message, path=self.values.path))
-        return labels or None
+            self.findings.append(LABEL_COUNT.found(message, path=self.path))
+        return tuple(label for label in labels if label is not None) or None
 
-    def _color(self, reached: frozenset[str] | None) -> Color | None:
-        """The last string of the picture block's configuration, whatever stands before it."""
-        for block in self._typed("ei_dsp_config_image_t", reached):
-            for item in reversed(block.fields):
-                text = string_of(tuple(token for token in item.value if isinstance(token, Token)))
-                if text is not None:
-                    return {"RGB": Color.RGB, "Grayscale": Color.GRAY}.get(text)
-        return None
+    def _channels(
+        self, impulse: Declaration | None, metadata: Metadata, reached: frozenset[str] | None
+    ) -> dict[str, Any]:
+        """Channels and colour: values a frame over pixels, else the colour in the picture block's configuration.
 
-    def _block(self, entry: Field, metadata: Metadata, reached: frozenset[str] | None) -> Block:
-        """One entry of `ei_learning_blocks`: number, function, configuration and image scaling by position."""
-        members = [_plain(item) for item in entry.value if isinstance(item, Field)]
+        That is its last string; the members before it changed over the years.
+        """
+        configured = (
+            string_of(item.tokens)
+            for block in self._typed("ei_dsp_config_image_t", reached)
+            for item in reversed(block.fields)
+        )
+        text = next((text for text in configured if text is not None), "")
+        color = {"RGB": Color.RGB, "Grayscale": Color.GRAY}.get(text)
+        name, tokens = "nn_input_frame_size", impulse.named("nn_input_frame_size") if impulse else None
+        frame = self.read(name if tokens else "EI_CLASSIFIER_NN_INPUT_FRAME_SIZE", "integer", tokens or None)
+        pixels = (metadata.width or 0) * (metadata.height or 0)
+        channels = {pixels: 1, 3 * pixels: 3}.get(frame or -1) if pixels else None
+        if channels is None and pixels and color is not None:
+            channels = 1 if color is Color.GRAY else 3
+        if color is None and channels is not None:
+            color = Color.GRAY if channels == 1 else Color.RGB
+        return {"channels": channels, "color": color}
+
+    def _block(self, entry: Field | None, metadata: Metadata, reached: frozenset[str] | None) -> Block:
+        """One entry of `ei_learning_blocks`: number, function, configuration and image scaling by position.
+
+        None: blocks are not described.
+        """
+        members = [item.tokens for item in entry.value if isinstance(item, Field)] if entry else []
         words = [name for tokens in members for name in names_in(tokens)]
-        names = frozenset[str]().union(*(self._variables.reachable(name) for name in words))
-        number = self.values.integer("block id", members[0]) if members and not names_in(members[0]) else None
-        metadata = self._whole(replace(metadata, block_id=number), reached, words)
-        configs = [item for name in words if (item := self._variables.declarations.get(name)) and item.braced]
+        names = frozenset[str]().union(*(self.variables.reachable(name) for name in words))
+        number = self.read("block id", "integer", members[0]) if members and not names_in(members[0]) else None
+        metadata = replace(metadata, block_id=number, **self._scaling_and_overlap(words, reached))
+        configs = [item for name in words if (item := self.variables.declarations.get(name)) and item.braced]
         for config in configs:
             if number is None and (tokens := config.named("block_id")):
-                metadata = replace(metadata, block_id=self.values.integer("block_id", tokens))
+                metadata = replace(metadata, block_id=self.read("block_id", "integer", tokens))
             metadata = replace(metadata, **self._of_config(config))
-        metadata = replace(metadata, **self._of_results(metadata, reached))
+        if entry:
+            metadata = replace(metadata, **self._of_results(metadata, reached))
         mode = [name for config in configs for name in names_in(config.named("classification_mode") or ())]
         if anomaly := any("anomaly" in word.lower() for word in [*words, *mode]):
             metadata = replace(metadata, task=ANOMALY_HEAD)
-        return Block(_of_detectors_only(metadata), names, anomaly)
+        if metadata.task in _NO_DETECTOR:  # thresholds are written for every model and mean something for detectors
+            metadata = replace(metadata, threshold=None, nms_iou=None)
+        return Block(metadata, names, anomaly)
 
-    def _whole(self, metadata: Metadata, reached: frozenset[str] | None, words: Sequence[str] = ()) -> Metadata:
-        """With the image scaling (before 2023 there was none to choose) and the overlap of boxes."""
-        if not self._variables.declarations and not any(name.startswith(b"EI_") for name in self.values.macros):
-            return metadata
-        known = (SCALING.by_name(word) for word in words)
+    def _scaling_and_overlap(self, words: Sequence[str], reached: frozenset[str] | None) -> dict[str, Any]:
+        """The image scaling (before 2023 there was none to choose) and the overlap of boxes."""
+        variables = self.variables
+        if not variables.declarations and not any(name.startswith(b"EI_") for name in variables.macros):
+            return {}
+        known = (SCALING.value(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
         overlap: float | None = None
         for item in self._typed("ei_object_detection_nms_config_t", reached)[:1]:
-            tokens = item.named("iou_threshold") or (_plain(item.fields[1]) if len(item.fields) > 1 else ())
-            overlap = self.values.number("NMS overlap", tokens)
-        return replace(metadata, image_scaling=ImageScaling(scaling), nms_iou=overlap)
+            tokens = item.named("iou_threshold") or (item.fields[1].tokens if len(item.fields) > 1 else ())
+            overlap = self.read("NMS overlap", "fraction", tokens)
+        return {"image_scaling": ImageScaling(scaling), "nms_iou": overlap}
 
     def _of_config(self, config: Declaration, threshold: str = "threshold") -> dict[str, Any]:
-        """What a learning block's configuration says, by the name in `Metadata`."""
-        values = self.values
-        said: dict[str, Any] = {}
+        """What a learning block's configuration declares, by the name in `Metadata`."""
+        values: dict[str, Any] = {}
         for name in ("quantized", "compiled"):
             if tokens := config.named(name):
-                said[name] = values.boolean(name, tokens)
+                values[name] = self.read(name, "boolean", tokens)
         detects, layer = config.named("object_detection"), config.named("object_detection_last_layer")
-        if detects and layer and values.boolean("object_detection", detects):
-            value = values.enumerator("object_detection_last_layer", layer, LAST_LAYER)
-            said |= {} if value is None else {"task": value}
+        if detects and layer and self.read("object_detection", "boolean", detects):
+            task = self.read("object_detection_last_layer", LAST_LAYER, layer)
+            values |= {} if task is None else {"task": task}
         elif detects:
-            said["task"] = CLASSIFIER
-        if (tokens := config.named(threshold)) and said.get("task") not in _NO_DETECTOR:
-            said["threshold"] = values.number(threshold, tokens)
-        return said
+            values["task"] = CLASSIFIER
+        if (tokens := config.named(threshold)) and values.get("task") not in _NO_DETECTOR:
+            values["threshold"] = self.read(threshold, "fraction", tokens)
+        return values
 
     def _of_results(self, metadata: Metadata, reached: frozenset[str] | None) -> dict[str, Any]:
-        """What the configuration of the post-processing says, since July 2025, by the name in `Metadata`."""
-        every = [item for item in self._variables.declarations.values() if _fill_result(item)]
-        every = [item for item in every if reached is None or item.name in reached]
-        mine = [item for item in every if item.name.endswith(f"_{metadata.block_id}")] or every
-        said: dict[str, Any] = {}
-        for item in mine[:1]:
-            task = _LAYERS.get(_fill_result(item))
-            said |= {} if task is None else {"task": task}
-            if tokens := item.named("threshold"):
-                said["threshold"] = self.values.number("threshold", tokens)
-        return said
-
-
-def _inline(impulse: Declaration | None, name: str) -> Declaration | None:
-    """The array that an impulse's member is given on the spot: `.categories = new const char*[2] { "a", "b" }`."""
-    fields = () if impulse is None else impulse.fields
-    for item in fields:
-        if item.name == name and item.value and isinstance(item.value[0], Field):
-            assert impulse is not None
-            return Declaration(name, (), item.value, braced=True, line=impulse.line)
-    return None
-
-
-def _fill_result(item: Declaration) -> str:
-    match = next((match for word in item.type if (match := _FILL_RESULT.fullmatch(word))), None)
-    return match["layer"] if match else ""
-
-
-def _plain(item: Field) -> tuple[Token, ...]:
-    return tuple(token for token in item.value if isinstance(token, Token))
-
-
-def _of_detectors_only(metadata: Metadata) -> Metadata:
-    """Without thresholds that are written for every model and mean something for detectors."""
-    return replace(metadata, threshold=None, nms_iou=None) if metadata.task in _NO_DETECTOR else metadata
-
-
-def _with_channels(metadata: Metadata, frame_size: int | None) -> Metadata:
-    """With the channels: values a frame over pixels, else from the colour; and the colour from them."""
-    pixels = (metadata.width or 0) * (metadata.height or 0)
-    channels = {pixels: 1, 3 * pixels: 3}.get(frame_size or -1) if pixels else None
-    if channels is None and pixels and metadata.color is not None:
-        channels = 1 if metadata.color is Color.GRAY else 3
-    color = metadata.color
-    if color is None and channels is not None:
-        color = Color.GRAY if channels == 1 else Color.RGB
-    return replace(metadata, channels=channels, color=color)
-
-
-@dataclass(slots=True)
-class Values:
-    """Turns tokens into values.
-
-    Args:
-        macros: the object-like macros that hold.
-        path: the header, for findings.
-
-    Attributes:
-        findings: what could not be read.
-    """
-
-    macros: Mapping[bytes, bytes] = field(repr=False)
-    path: str
-    findings: list[Finding] = field(default_factory=list)
-
-    def integer(self, what: str, tokens: tuple[Token, ...], *, lowest: int = 0) -> int | None:
-        """A whole number from `lowest` up."""
-        value = evaluate(_spelled(tokens), self.macros, strict=True)
-        if value is None or not lowest <= value < _MAX_INTEGER:
-            self._note(what, tokens, f"a whole number from {lowest} up")
-            return None
-        return value
-
-    def number(self, what: str, tokens: tuple[Token, ...]) -> float | None:
-        """A fraction from 0 to 1: the thresholds."""
-        text = _spelled(tokens)
-        text = self.macros.get(text, text)
-        value = real_literal(text.strip(b"()"))
-        if value is None or not 0 <= value <= 1:
-            self._note(what, tokens, "a number from 0 to 1")
-            return None
-        return value
-
-    def boolean(self, what: str, tokens: tuple[Token, ...]) -> bool | None:
-        """0 or 1, `true` or `false`."""
-        value = evaluate(_spelled(tokens), self.macros, strict=True)
-        if value is None:
-            self._note(what, tokens, "0 or 1")
-            return None
-        return bool(value)
-
-    def text(self, what: str, tokens: tuple[Token, ...]) -> str | None:
-        """A string."""
-        value = string_of(tokens)
-        if value is None:
-            self._note(what, tokens, "a string")
-        return value
-
-    def enumerator(self, what: str, tokens: tuple[Token, ...], enumeration: Enumeration) -> str | None:
-        """An enumerator's name or number, as our value."""
-        text = _spelled(tokens)
-        seen: set[bytes] = set()
-        while _NAME.fullmatch(text) and text not in seen:
-            seen.add(text)
-            if (value := enumeration.by_name(text.decode())) is not None:
-                return value
-            text = self.macros.get(text, b"")
-        number = evaluate(text, self.macros, strict=True)
-        value = None if number is None else enumeration.by_number(number)
-        if value is None:
-            self._note(what, tokens, f"one of {enumeration.prefix}*")
-        return value
-
-    def strings(self, what: str, declaration: Declaration) -> tuple[str, ...] | None:
-        """The elements of `const char* x[] = { "a", "b" }`."""
-        texts: list[str] = []
-        for item in declaration.fields:
-            text = string_of(tuple(token for token in item.value if isinstance(token, Token)))
-            if text is None or any(isinstance(inner, Field) for inner in item.value):
-                self.findings.append(
-                    UNREADABLE_PARAMETER.found(
-                        f"{what}: element {len(texts) + 1} is not a string", path=self.path, line=declaration.line
-                    )
-                )
-                return None
-            texts.append(text)
-        return tuple(texts)
-
-    def _note(self, what: str, tokens: tuple[Token, ...], wanted: str) -> None:
-        spelled = _spelled(tokens).decode("utf-8", "replace")[:60]
-        message = f"{what} is {spelled!r}, not {wanted}" if spelled else f"{what} is empty, not {wanted}"
-        self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path))
-
-
-@dataclass(slots=True)
-class Macros:
-    """The macros of `model_metadata.h` by name without the leading `EI_`; a missing one is None without a finding."""
-
-    values: Values
-
-    def integer(self, name: str, *, lowest: int = 0) -> int | None:
-        """The macro's whole number."""
-        tokens = self._tokens(name)
-        return None if tokens is None else self.values.integer(f"EI_{name}", tokens, lowest=lowest)
-
-    def number(self, name: str) -> float | None:
-        """The macro's fraction from 0 to 1."""
-        tokens = self._tokens(name)
-        return None if tokens is None else self.values.number(f"EI_{name}", tokens)
-
-    def boolean(self, name: str) -> bool | None:
-        """The macro's truth."""
-        tokens = self._tokens(name)
-        return None if tokens is None else self.values.boolean(f"EI_{name}", tokens)
-
-    def text(self, name: str) -> str | None:
-        """The macro's string."""
-        tokens = self._tokens(name)
-        return None if tokens is None else self.values.text(f"EI_{name}", tokens)
-
-    def enumerator(self, name: str, enumeration: Enumeration) -> str | None:
-        """The macro's enumerator, as our value."""
-        tokens = self._tokens(name)
-        return None if tokens is None else self.values.enumerator(f"EI_{name}", tokens, enumeration)
-
-    def _tokens(self, name: str) -> tuple[Token, ...] | None:
-        text = self.values.macros.get(f"EI_{name}".encode())
-        if text is None:
-            return None
-        scanner, tokens = Scanner(text), []
-        while token := scanner.next():
-            tokens.append(token)
-        return tuple(tokens)
+        """What the configuration of the post-processing declares, since July 2025, by the name in `Metadata`."""
+        layers: dict[str, str] = {}
+        for item in self.variables.declarations.values():
+            for match in filter(None, map(_FILL_RESULT.fullmatch, item.type)):
+                if reached is None or item.name in reached:
+                    layers.setdefault(item.name, match["layer"])
+        mine = [name for name in layers if name.endswith(f"_{metadata.block_id}")] or [*layers]
+        values: dict[str, Any] = {}
+        for name in mine[:1]:
+            if layers[name] in _LAYERS:
+                values["task"] = _LAYERS[layers[name]]
+            if tokens := self.variables.declarations[name].named("threshold"):
+                values["threshold"] = self.read("threshold", "fraction", tokens)
+        return values
 
 
 def _spelled(tokens: tuple[Token, ...]) -> bytes:

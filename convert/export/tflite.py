@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import InputError, UnsupportedModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
 __all__ = [
     "IDENTIFIER",
@@ -36,7 +36,6 @@ __all__ = [
     "Operator",
     "called_operator",
     "content_digest",
-    "is_tflite",
     "operator_codes",
     "operator_name",
     "pack",
@@ -88,7 +87,7 @@ _MAX_FIELDS: Final = 256
 _MAX_ELEMENTS: Final = 1 << 22
 """Vector elements read from one file: a small file can name one long vector many times."""
 
-_SIZES: Final = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
+_SIZES: Final = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "s": 1}
 
 _VECTORS_IN_OPTIONS: Final = {8: ((5, 1),), 17: ((0, 4),), 30: ((0, 4),)}
 """Vectors (field, bytes an element) of the option tables FullyConnected, Reshape and Squeeze; others have scalars only
@@ -126,11 +125,6 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    @property
-    def is_private(self) -> bool:
-        """Whether only other runtimes know it: a custom one (built-in names are upper case), but not SSD's."""
-        return not self.name.isupper() and self.name != POST_PROCESS
-
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -142,11 +136,6 @@ class Graph:
     operators: tuple[Operator, ...]
 
 
-def is_tflite(data: bytes) -> bool:
-    """Whether `data` carries TensorFlow Lite's file identifier."""
-    return data[4:8] == IDENTIFIER
-
-
 def read_graph(data: bytes) -> Graph:
     """The graph of a model, verified.
 
@@ -154,15 +143,20 @@ def read_graph(data: bytes) -> Graph:
         InputError: it is damaged or no TensorFlow Lite model.
         UnsupportedModelError: it has several subgraphs or inputs, sparse tensors, or data in other files.
     """
-    if not is_tflite(data):
+    if data[4:8] != IDENTIFIER:
         raise InputError(
             "this is not a TensorFlow Lite model (TFL3 is missing at byte 4)",
             hint="use the .lite or .tflite file of Edge Impulse's Dashboard, or a library built without EON compiler",
         )
-    model = _Reader(data).root()
+    model = _File(data).table(0)
     if (version := model.integer(0, "I")) != _VERSION:
         raise _damaged(f"its schema version is {version}, not {_VERSION}")
-    names = [_operator_code(code) for code in model.tables(1)]
+    names = []
+    for code in model.tables(1):
+        custom, number = code.text(1), max(code.integer(0, "b"), code.integer(3, "i"))  # a byte until 127 was reached
+        if number == _CUSTOM and not custom:
+            raise _damaged("a custom operator has no name")
+        names.append(custom if number == _CUSTOM else operator_name(number))
     subgraphs = model.tables(2)
     if not subgraphs:
         raise _damaged("it has no subgraph")
@@ -172,116 +166,90 @@ def read_graph(data: bytes) -> Graph:
             hint="Edge Impulse's own models have one; custom blocks must be exported without loops and conditions",
         )
     model.text(3)
-    buffers = [_buffer(buffer, len(data)) for buffer in model.tables(4)]
-    _side_tables(model, len(buffers))
-    graph = _subgraph(subgraphs[0], buffers, names)
-    _check_signatures(model, len(graph.tensors))
-    _check_flow(graph)
-    if len(graph.inputs) != 1:
+    buffers = _read_buffers(model)
+    (main,) = subgraphs
+    tensors = tuple(_read_tensor(tensor, buffers) for tensor in main.tables(0))
+    inputs, outputs = _indices(main, 1, len(tensors), 0), _indices(main, 2, len(tensors), 0)
+    graph = Graph(tensors, inputs, outputs, _read_operators(main, len(tensors), names))
+    main.text(4)
+    if not outputs:
+        raise _damaged("it has no output")
+    for signature in model.tables(7):
+        signature.text(2)
+        for entry in (*signature.tables(0), *signature.tables(1)):
+            entry.text(0)
+            if entry.integer(1, "I") >= len(tensors):
+                raise _damaged("a signature names a tensor that does not exist")
+    _check_order(graph)
+    if len(inputs) != 1:
         raise UnsupportedModelError(
-            f"the model has {len(graph.inputs)} inputs", hint="only models with one input, a picture, can be converted"
+            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
         )
     return graph
 
 
-def _operator_code(code: _Table) -> str:
-    """The operator's name; its number moved from a byte to an int when 127 was reached."""
-    custom = code.text(1)
-    number = max(code.integer(0, "b"), code.integer(3, "i"))
-    if number == _CUSTOM and not custom:
-        raise _damaged("a custom operator has no name")
-    return custom if number == _CUSTOM else operator_name(number)
-
-
-def _buffer(buffer: _Table, size: int) -> tuple[int, int]:
-    """Start and length of a buffer's data, which in models over 2 GB lies behind the flatbuffer."""
-    start, length = buffer.span(0)
-    offset = buffer.integer(1, "Q")
-    if offset > 1:
-        start, length = offset, buffer.integer(2, "Q")
-        if start + length > size:
-            raise _damaged("a buffer lies behind the end of the file")
-    return max(start, 0), length
-
-
-def _side_tables(model: _Table, buffers: int) -> None:
-    """What LiteRT reads besides the graph: metadata and external buffers."""
+def _read_buffers(model: _Table) -> list[tuple[int, int]]:
+    """Start and length of each buffer's data, which in models over 2 GB lies behind the flatbuffer."""
+    buffers = []
+    for buffer in model.tables(4):
+        start, length = buffer.vector(0)
+        if (offset := buffer.integer(1, "Q")) > 1:
+            start, length = offset, buffer.integer(2, "Q")
+            if start + length > len(model.file.data):
+                raise _damaged("a buffer lies behind the end of the file")
+        buffers.append((start, length))
+    # What LiteRT reads besides the graph: metadata and external buffers.
     model.numbers(5, "i")
     for entry in model.tables(6):
         entry.text(0)
-        if entry.integer(1, "I") >= buffers:
+        if entry.integer(1, "I") >= len(buffers):
             raise _damaged("metadata names a buffer that does not exist")
     if model.tables(9):
         raise UnsupportedModelError(
             "the model's weights lie in another file", hint="save the model with its weights in one .tflite file"
         )
+    return buffers
 
 
-def _check_signatures(model: _Table, tensors: int) -> None:
-    for signature in model.tables(7):
-        signature.text(2)
-        for entry in (*signature.tables(0), *signature.tables(1)):
-            entry.text(0)
-            if entry.integer(1, "I") >= tensors:
-                raise _damaged("a signature names a tensor that does not exist")
-
-
-def _subgraph(table: _Table, buffers: list[tuple[int, int]], names: list[str]) -> Graph:
-    tensors = tuple(_tensor(tensor, buffers) for tensor in table.tables(0))
-    inputs = _indices(table, 1, len(tensors), lowest=0)
-    outputs = _indices(table, 2, len(tensors), lowest=0)
-    operators = tuple(_operator(operator, len(tensors), names) for operator in table.tables(3))
-    table.text(4)
-    if not outputs:
-        raise _damaged("it has no output")
-    return Graph(tensors, inputs, outputs, operators)
-
-
-def _tensor(table: _Table, buffers: list[tuple[int, int]]) -> GraphTensor:
+def _read_tensor(table: _Table, buffers: list[tuple[int, int]]) -> GraphTensor:
     name = table.text(3)
     number = table.integer(1, "b")
     if not 0 <= number < len(_TYPES):
         raise _damaged(f"tensor {name!r} has the unknown type {number}")
     dtype = _TYPES[number]
-    shape = table.numbers(0, "i") or ()
+    shape = table.numbers(0, "i")
     signature = table.numbers(7, "i") or shape
     if len(shape) > _MAX_RANK or any(size < 0 for size in shape) or any(size < -1 for size in signature):
         raise _damaged(f"tensor {name!r} has the impossible shape {list(shape[:_MAX_RANK])}")
     if len(signature) != len(shape):
         raise _damaged(f"tensor {name!r} has two shapes of different rank")
-    if table.has(6):
+    if table.field(6, 4) is not None:
         raise UnsupportedModelError(f"tensor {name!r} is stored sparse", hint="export the model without pruning")
     index = table.integer(2, "I")
     if index >= len(buffers):
         raise _damaged(f"tensor {name!r} names a buffer that does not exist")
     start, length = buffers[index]
-    _check_size(name, shape, dtype, length)
-    scales, zero_points, axis = _quantization(table, name, shape)
-    return GraphTensor(
-        name, shape, signature, dtype, start, length, scales, zero_points, axis, bool(table.integer(5, "B"))
-    )
+    if bits := _BITS.get(dtype):
+        size = (prod(shape) * bits + 7) // 8
+        if size >= _MAX_BYTES:
+            raise _damaged(f"tensor {name!r} would take {size} bytes")
+        if length and length != size:
+            what = f"tensor {name!r} holds {length} bytes"
+            raise _damaged(f"{what} where its shape {list(shape)} of {dtype} takes {size}")
+    scales, zero_points, axis = _read_quantization(table, name, shape)
+    is_variable = bool(table.integer(5, "B"))
+    return GraphTensor(name, shape, signature, dtype, start, length, scales, zero_points, axis, is_variable)
 
 
-def _check_size(name: str, shape: tuple[int, ...], dtype: str, length: int) -> None:
-    bits = _BITS.get(dtype)
-    if bits is None:
-        return
-    size = (prod(shape) * bits + 7) // 8
-    if size >= _MAX_BYTES:
-        raise _damaged(f"tensor {name!r} would take {size} bytes")
-    if length and length != size:
-        raise _damaged(f"tensor {name!r} holds {length} bytes where its shape {list(shape)} of {dtype} takes {size}")
-
-
-def _quantization(table: _Table, name: str, shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[int, ...], int]:
-    quantization = table.table(4)
-    if quantization is None:
+def _read_quantization(
+    tensor: _Table, name: str, shape: tuple[int, ...]
+) -> tuple[tuple[float, ...], tuple[int, ...], int]:
+    table = tensor.table(4)
+    if table is None:
         return (), (), 0
-    quantization.span(0, 4)
-    quantization.span(1, 4)
-    scales = quantization.reals(2)
-    zero_points = quantization.numbers(3, "q") or ()
-    axis = quantization.integer(6, "i")
+    table.vector(0, 4)
+    table.vector(1, 4)
+    scales, zero_points, axis = table.numbers(2, "f"), table.numbers(3, "q"), table.integer(6, "i")
     if any(not 0 <= scale < float("inf") for scale in scales):
         raise _damaged(f"tensor {name!r} has a quantization scale that is no positive number")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
@@ -291,34 +259,37 @@ def _quantization(table: _Table, name: str, shape: tuple[int, ...]) -> tuple[tup
     return scales, zero_points, axis
 
 
-def _operator(table: _Table, tensors: int, names: list[str]) -> Operator:
-    code = table.integer(0, "I")
-    if code >= len(names):
-        raise _damaged(f"an operator has the kind {code}, which does not exist")
-    for options_type, options in ((3, 4), (11, 12)):
-        kind = table.integer(options_type, "B")
-        if kind and (found := table.table(options)):
-            for field, item in _VECTORS_IN_OPTIONS.get(kind, ()) if options == 4 else ():
-                found.span(field, item)
-    table.span(5)
-    table.span(7)
-    _indices(table, 8, tensors, lowest=-1)
-    if table.integer(9, "Q") + table.integer(10, "Q") > len(table.reader.data):
-        raise _damaged("an operator's options lie behind the end of the file")
-    return Operator(names[code], _indices(table, 1, tensors, lowest=-1), _indices(table, 2, tensors, lowest=0))
+def _read_operators(graph: _Table, tensors: int, names: list[str]) -> tuple[Operator, ...]:
+    operators = []
+    for table in graph.tables(3):
+        code = table.integer(0, "I")
+        if code >= len(names):
+            raise _damaged(f"an operator has the kind {code}, which does not exist")
+        if (kind := table.integer(3, "B")) and (options := table.table(4)):
+            for index, item in _VECTORS_IN_OPTIONS.get(kind, ()):
+                options.vector(index, item)
+        if table.integer(11, "B"):
+            table.table(12)
+        table.vector(5)
+        table.vector(7)
+        _indices(table, 8, tensors, -1)
+        if table.integer(9, "Q") + table.integer(10, "Q") > len(table.file.data):
+            raise _damaged("an operator's options lie behind the end of the file")
+        operators.append(Operator(names[code], _indices(table, 1, tensors, -1), _indices(table, 2, tensors, 0)))
+    return tuple(operators)
 
 
-def _indices(table: _Table, field: int, tensors: int, *, lowest: int) -> tuple[int, ...]:
-    indices = table.numbers(field, "i") or ()
-    if any(not lowest <= index < tensors for index in indices):
+def _indices(table: _Table, index: int, tensors: int, lowest: int) -> tuple[int, ...]:
+    indices = table.numbers(index, "i")
+    if any(not lowest <= number < tensors for number in indices):
         raise _damaged("a tensor is named that does not exist")
     return indices
 
 
-def _check_flow(graph: Graph) -> None:
+def _check_order(graph: Graph) -> None:
     """Every tensor that is read must be constant, an input, a state, or computed before.
 
-    Of custom operators but SSD's this is not asked: an Ethos-U's has scratch tensors. Such a model is never run.
+    This is not required of custom operators, SSD's excepted: an Ethos-U's has scratch tensors. Such a model is not run.
     """
     known = {
         index
@@ -327,16 +298,15 @@ def _check_flow(graph: Graph) -> None:
     }
     known.update(graph.inputs, [-1])
     for operator in graph.operators:
-        if not operator.is_private:
-            _check_known(operator.inputs, known, f"operator {operator.name} reads")
+        # Built-in names are upper case.
+        if operator.name.isupper() or operator.name == POST_PROCESS:
+            for index in operator.inputs:
+                if index not in known:
+                    raise _damaged(f"operator {operator.name} reads tensor {index}, which nothing has computed")
         known.update(operator.outputs)
-    _check_known(graph.outputs, known, "its output is")
-
-
-def _check_known(indices: Iterable[int], known: set[int], what: str) -> None:
-    for index in indices:
+    for index in graph.outputs:
         if index not in known:
-            raise _damaged(f"{what} tensor {index}, which nothing has computed")
+            raise _damaged(f"its output is tensor {index}, which nothing has computed")
 
 
 def _damaged(what: str) -> InputError:
@@ -345,154 +315,109 @@ def _damaged(what: str) -> InputError:
 
 
 @dataclass(slots=True)
-class _Reader:
-    """A flatbuffer and what has been read of it."""
+class _File:
+    """A flatbuffer, and how much of it has been read. All methods raise InputError for what is out of bounds."""
 
     data: bytes = field(repr=False)
-    _tables: int = 0
-    _elements: int = 0
+    tables: int = 0
+    elements: int = 0
 
-    def root(self) -> _Table:
-        """The root table.
-
-        Raises:
-            InputError: out of bounds or not aligned, here and in all methods of the tables below.
-        """
-        return self.table_at(self.offset(0))
-
-    def unpack(self, kind: str, position: int) -> int | float:
-        """The scalar at `position`; `kind` is struct's letter."""
-        size = _SIZES[kind]
-        if position < 0 or position + size > len(self.data):
+    def number(self, kind: str, position: int) -> int:
+        """The integer at `position`; `kind` is struct's letter."""
+        if position < 0 or position + _SIZES[kind] > len(self.data):
             raise _damaged(f"offset {position} lies outside of the file")
-        value: int | float = struct.unpack_from(f"<{kind}", self.data, position)[0]
-        return value
+        return int(struct.unpack_from(f"<{kind}", self.data, position)[0])
 
-    def offset(self, position: int) -> int:
+    def target(self, position: int) -> int:
         """Where the forward offset stored at `position` points to."""
-        distance = int(self.unpack("I", position))
+        distance = self.number("I", position)
         target = position + distance
         if distance == 0 or target % 4 or target >= len(self.data):
             raise _damaged(f"the offset at {position} points to {target}, which is no place for a table or vector")
         return target
 
-    def table_at(self, position: int) -> _Table:
-        """The table at `position`, its list of fields checked."""
-        self._tables += 1
-        if self._tables > _MAX_TABLES:
+    def table(self, position: int) -> _Table:
+        """The table that the offset at `position` points to, its list of fields checked."""
+        self.tables += 1
+        if self.tables > _MAX_TABLES:
             raise _damaged(f"it has more than {_MAX_TABLES} tables")
-        vtable = position - int(self.unpack("i", position))
-        vtable_size, size = int(self.unpack("H", vtable)), int(self.unpack("H", vtable + 2))
+        position = self.target(position)
+        vtable = position - self.number("i", position)
+        vtable_size, size = self.number("H", vtable), self.number("H", vtable + 2)
         if vtable % 2 or vtable_size % 2 or not 4 <= vtable_size <= _MAX_FIELDS * 2 + 4 or size < 4:
             raise _damaged(f"the table at {position} has no valid list of fields")
         if vtable + vtable_size > len(self.data) or position + size > len(self.data):
             raise _damaged(f"the table at {position} reaches outside of the file")
-        fields = struct.unpack_from(f"<{(vtable_size - 4) // 2}H", self.data, vtable + 4)
-        if any(offset >= size or 0 < offset < 4 for offset in fields):
+        offsets = struct.unpack_from(f"<{(vtable_size - 4) // 2}H", self.data, vtable + 4)
+        if any(offset >= size or 0 < offset < 4 for offset in offsets):
             raise _damaged(f"a field of the table at {position} lies outside of it")
-        return _Table(self, position, size, fields)
-
-    def vector(self, position: int, item: int) -> tuple[int, int]:
-        """Start and number of the elements, `item` bytes each, of the vector at `position`."""
-        count = int(self.unpack("I", position))
-        if position + 4 + count * item > len(self.data):
-            raise _damaged(f"the vector at {position} reaches outside of the file")
-        return position + 4, count
-
-    def count(self, elements: int) -> None:
-        """Remember that so many elements have been read."""
-        self._elements += elements
-        if self._elements > _MAX_ELEMENTS:
-            raise _damaged("its vectors are longer than any model's")
+        return _Table(self, position, size, offsets)
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table; `slots` holds one offset a field, 0 where the field is absent. Fields are counted from 0."""
+    """A table; `offsets` holds one offset a field, 0 where the field is absent. Fields are counted from 0."""
 
-    reader: _Reader = field(repr=False)
+    file: _File = field(repr=False)
     position: int
     size: int
-    slots: tuple[int, ...]
+    offsets: tuple[int, ...]
 
-    def integer(self, index: int, kind: str, default: int = 0) -> int:
-        """The scalar in field `index`; `kind` is struct's letter."""
-        at = self._at(index)
-        if at is None:
-            return default
-        if at + _SIZES[kind] > self.position + self.size:
+    def field(self, index: int, size: int) -> int | None:
+        """Where field `index` of `size` bytes lies, None when absent."""
+        offset = self.offsets[index] if index < len(self.offsets) else 0
+        if not offset:
+            return None
+        if offset + size > self.size:
             raise _damaged(f"a field of the table at {self.position} is cut off")
-        return int(self.reader.unpack(kind, at))
+        return self.position + offset
+
+    def integer(self, index: int, kind: str) -> int:
+        """The integer in field `index`, 0 when absent; `kind` is struct's letter."""
+        at = self.field(index, _SIZES[kind])
+        return 0 if at is None else self.file.number(kind, at)
 
     def table(self, index: int) -> _Table | None:
         """The table in field `index`, None when absent."""
-        target = self._target(index)
-        return None if target is None else self.reader.table_at(target)
+        at = self.field(index, 4)
+        return None if at is None else self.file.table(at)
 
     def tables(self, index: int) -> list[_Table]:
         """The vector of tables in field `index`, empty when absent."""
-        target = self._target(index)
-        if target is None:
-            return []
-        start, count = self.reader.vector(target, 4)
-        return [self.reader.table_at(self.reader.offset(start + 4 * at)) for at in range(count)]
+        start, count = self.vector(index, 4)
+        return [self.file.table(start + 4 * at) for at in range(count)]
 
-    def numbers(self, index: int, kind: str) -> tuple[int, ...] | None:
-        """The vector of integers in field `index`, None when absent."""
-        start, count = self.span(index, _SIZES[kind])
-        if start < 0:
-            return None
-        self.reader.count(count)
-        return struct.unpack_from(f"<{count}{kind}", self.reader.data, start)
-
-    def reals(self, index: int) -> tuple[float, ...]:
-        """The vector of float32 in field `index`, empty when absent."""
-        start, count = self.span(index, 4)
-        if start < 0:
-            return ()
-        self.reader.count(count)
-        return struct.unpack_from(f"<{count}f", self.reader.data, start)
-
-    def span(self, index: int, item: int = 1) -> tuple[int, int]:
-        """Start (-1: absent) and number of elements of the vector in field `index`, elements of `item` bytes."""
-        target = self._target(index)
-        return (-1, 0) if target is None else self.reader.vector(target, item)
+    def numbers(self, index: int, kind: str) -> tuple[Any, ...]:
+        """The elements of the vector in field `index`, empty when absent; `kind` is struct's letter."""
+        start, count = self.vector(index, _SIZES[kind])
+        self.file.elements += count
+        if self.file.elements > _MAX_ELEMENTS:
+            raise _damaged("its vectors are longer than any model's")
+        return struct.unpack_from(f"<{count}{kind}", self.file.data, start)
 
     def text(self, index: int) -> str:
         """The string in field `index`, empty when absent; bytes that are no UTF-8 are replaced."""
-        start, count = self.span(index)
-        if start < 0:
-            return ""
-        self.reader.count(count)
-        return self.reader.data[start : start + count].decode("utf-8", "replace")
+        return b"".join(self.numbers(index, "s")).decode("utf-8", "replace")  # "5s" is one element of five bytes
 
-    def has(self, index: int) -> bool:
-        """Whether field `index` is present."""
-        return self._at(index) is not None
-
-    def _at(self, index: int) -> int | None:
-        slot = self.slots[index] if index < len(self.slots) else 0
-        return self.position + slot if slot else None
-
-    def _target(self, index: int) -> int | None:
-        at = self._at(index)
+    def vector(self, index: int, item: int = 1) -> tuple[int, int]:
+        """Start and number of elements, `item` bytes each, of the vector in field `index`; (0, 0) when absent."""
+        at = self.field(index, 4)
         if at is None:
-            return None
-        if at + 4 > self.position + self.size:
-            raise _damaged(f"a field of the table at {self.position} is cut off")
-        return self.reader.offset(at)
+            return 0, 0
+        start = self.file.target(at)
+        count = self.file.number("I", start)
+        if start + 4 + count * item > len(self.file.data):
+            raise _damaged(f"the vector at {start} reaches outside of the file")
+        return start + 4, count
 
 
 @cache
-def _builtin_names() -> Mapping[int, str]:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator  # see above
-
-    return {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
-
-
 def operator_name(code: int) -> str:
     """The name of built-in operator `code` in the schema, "BUILTIN_300" for one newer than the schema classes."""
-    return _builtin_names().get(code, f"BUILTIN_{code}")
+    from ai_edge_litert.schema_py_generated import BuiltinOperator  # see above
+
+    names = (name for name, number in vars(BuiltinOperator).items() if number == code and not name.startswith("_"))
+    return next(names, f"BUILTIN_{code}")
 
 
 def called_operator(model: Any, call: Any) -> str:
@@ -557,53 +482,43 @@ def content_digest(model: bytes) -> str:
     """A digest of what a verified flatbuffer computes, whatever its tensors are called: SHA-256, hexadecimal.
 
     Counted are tensors (type, shape, constant bytes, quantization), operators (kind, inputs, outputs, parameters), and
-    ends of the graph, all in their order. Not counted is what the EON compiler loses and what changes no result: names,
-    operator versions, signatures, metadata, how the file is laid out. So a model and its EON form have the same digest.
+    inputs and outputs of the graph, all in their order. Not counted is what the EON compiler loses and what changes no
+    result: names, operator versions, signatures, metadata, how the file is laid out. So a model and its EON form have
+    the same digest.
     """
+    content = unpack(model)
+    (graph,) = content.subgraphs
+    parts: list[Any] = []
+    for tensor in graph.tensors:
+        quantization, data = tensor.quantization, content.buffers[tensor.buffer].data
+        parts.append(["tensor", tensor.type, tensor.shape])
+        if quantization is not None and quantization.scale is not None and len(quantization.scale):
+            parts.append([quantization.scale, quantization.zeroPoint, quantization.quantizedDimension])
+        parts.append(b"" if data is None else bytes(data))
+    for call in graph.operators:
+        code = content.operatorCodes[call.opcodeIndex]
+        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        options: list[tuple[str, Any]] = []  # those that are not at their defaults: an absent table is one of defaults
+        if call.builtinOptions is not None and not (kind == _RESHAPE and len(call.inputs) > 1):
+            usual = _plain(vars(type(call.builtinOptions)()))
+            options = sorted(each for each in _plain(vars(call.builtinOptions)).items() if each[1] != usual[each[0]])
+        parts.append(["operator", kind, code.customCode, call.inputs, call.outputs, options])
+        parts.append(b"" if call.customOptions is None else bytes(call.customOptions))
+    parts.append(["ends", graph.inputs, graph.outputs])
     digest = hashlib.sha256()
-    for part in _digested(unpack(model)):
-        digest.update(part)
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(_plain(part)).encode())
     return digest.hexdigest()
 
 
-def _digested(model: Any) -> Iterator[bytes]:
-    (graph,) = model.subgraphs
-    for tensor in graph.tensors:
-        quantization = tensor.quantization
-        yield _text("tensor", tensor.type, tensor.shape)
-        if quantization is not None and quantization.scale is not None and len(quantization.scale):
-            yield _text(quantization.scale, quantization.zeroPoint, quantization.quantizedDimension)
-        data = model.buffers[tensor.buffer].data
-        yield b"" if data is None else bytes(data)
-    for call in graph.operators:
-        code = model.operatorCodes[call.opcodeIndex]
-        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
-        options = [] if kind == _RESHAPE and len(call.inputs) > 1 else _options(call.builtinOptions)
-        yield _text("operator", kind, code.customCode, call.inputs, call.outputs, options)
-        yield b"" if call.customOptions is None else bytes(call.customOptions)
-    yield _text("ends", graph.inputs, graph.outputs)
-
-
-def _options(options: Any) -> list[tuple[str, Any]]:
-    """The parameters that are not at their defaults: an absent table is one of defaults."""
-    if options is None:
-        return []
-    usual = vars(type(options)())
-    return sorted(
-        (name, _plain(value)) for name, value in vars(options).items() if _plain(value) != _plain(usual[name])
-    )
-
-
-def _text(*values: Any) -> bytes:
-    return repr([_plain(value) for value in values]).encode()
-
-
 def _plain(value: Any) -> Any:
-    """Numbers, text and lists whose repr is the same on every machine."""
+    """Numbers, text, lists and dictionaries whose repr is the same on every machine."""
     if value is None:
         return []
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value.tolist() if hasattr(value, "tolist") else value  # numpy's arrays and numbers

@@ -1,8 +1,7 @@
 """Stage 1: an Edge Impulse export goes in, THE model and what is known of it come out. `inspect` only lists models.
 
 The model's bytes are the same whatever they were wrapped in. What cannot be converted later is no error here: an int8
-or audio model is worth unpacking too. What `unpack` refuses is no error of `inspect` as long as something can be said
-about it.
+or audio model can be unpacked too. What `unpack` refuses is no error of `inspect` as long as it can be described.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from convert.types import Export, ImageScaling, Metadata, ModelFormat, ResizeMod
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.export.archive import Source, Tree
-    from convert.export.models import Entry, Listing
+    from convert.export.archive import OpenExport, Tree
+    from convert.export.models import ListedModel, Listing
     from convert.files import Output
     from convert.findings import Finding
     from convert.types import ModelFacts
 
-__all__ = ["Found", "Inspection", "Unpack", "inspect", "write"]
+__all__ = ["InspectedModel", "Inspection", "Unpack", "inspect", "write"]
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -79,7 +78,7 @@ class Unpack:
                 error.path = str(path)
             raise
 
-    def _unpack(self, source: Source, path: Path) -> StageResult:
+    def _unpack(self, source: OpenExport, path: Path) -> StageResult:
         tree = source.tree
         listing = list_models(tree, source.focus)
         entry = choose(listing, self.model, tree)
@@ -97,8 +96,8 @@ class Unpack:
             resize_mode=self.resize_mode,
             image_scaling=self.image_scaling,
         )
-        said = (self.labels, self.resize_mode, self.image_scaling)
-        if recorded == Metadata() and None in said:
+        given = (self.labels, self.resize_mode, self.image_scaling)
+        if recorded == Metadata() and None in given:
             message = "no labels, resize mode or image scaling are recorded with this model"
             differences = (NO_PARAMETERS.found(message, path=shown),)
         member = "" if source.focus is not None else candidate.member
@@ -143,7 +142,7 @@ def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tup
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class InspectedModel:
     """A model, or what should be one.
 
     Attributes:
@@ -154,7 +153,7 @@ class Found:
         symbol: of the array, the INCBIN or the compiled functions; empty for a plain file.
         size: bytes stored.
         digest: SHA-256 of the flatbuffer, None when there is none.
-        facts: what the flatbuffer says of itself; None when `reason` says why it cannot be converted.
+        facts: of the model; None where there is a `reason` why it cannot be converted.
         chosen: it is THE model; `used`: the export runs it.
         metadata: what is recorded about it, as recorded.
     """
@@ -188,7 +187,7 @@ class Inspection:
         models: in the order of their numbers.
         undecided: why none of them is THE model, None when one is.
         hint: what to do then.
-        findings: what unpacking would say about the export as a whole.
+        findings: those of the export as a whole.
     """
 
     path: str
@@ -196,7 +195,7 @@ class Inspection:
     kind: str
     description: str
     project: Metadata
-    models: tuple[Found, ...]
+    models: tuple[InspectedModel, ...]
     undecided: str | None
     hint: str | None
     findings: tuple[Finding, ...]
@@ -218,7 +217,7 @@ def inspect(path: Path) -> Inspection:
             return _unknown(path, kind, error)
 
 
-def _inspection(source: Source, path: Path, container: str, kind: FileType | None) -> Inspection:
+def _inspection(source: OpenExport, path: Path, container: str, kind: FileType | None) -> Inspection:
     """Of a container, or of a file that `kind` names."""
     listing = list_models(source.tree, source.focus)
     chosen, undecided = _chosen(listing, source.tree)
@@ -244,7 +243,7 @@ def _unknown(path: Path, kind: FileType, error: ConvertError) -> Inspection:
     return Inspection(str(path), "file", kind.name, kind.words, Metadata(), (), error.message, error.hint, ())
 
 
-def _chosen(listing: Listing, tree: Tree) -> tuple[Entry | None, ConvertError | None]:
+def _chosen(listing: Listing, tree: Tree) -> tuple[ListedModel | None, ConvertError | None]:
     """THE model, or why there is none."""
     try:
         return the_model(listing, tree), None
@@ -252,13 +251,13 @@ def _chosen(listing: Listing, tree: Tree) -> tuple[Entry | None, ConvertError | 
         return None, error
 
 
-def _found(entry: Entry, source: Source, chosen: Entry | None) -> Found:
+def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -> InspectedModel:
     candidate, problem = entry.candidate, entry.candidate.problem
     beside = read_beside(source.tree, candidate) if problem is None else Beside()
     metadata, facts = beside.metadata or entry.metadata, candidate.facts
     if facts is not None:  # the last layer that is recorded counts, as for `unpack`
         _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
-    return Found(
+    return InspectedModel(
         number=entry.number,
         member="" if source.focus is not None else candidate.member,
         form=candidate.form,

@@ -21,7 +21,7 @@ from convert.translate import refuse_unsupported
 from convert.types import Export, Frame, Framing, Metadata, ResizeMode
 
 if TYPE_CHECKING:
-    from convert.export.unpack import Found, Inspection
+    from convert.export.unpack import InspectedModel, Inspection
 
 
 __all__ = ["framing_svg", "framing_text", "in_the_way", "inspection_document", "show_inspection"]
@@ -210,7 +210,7 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
     }
 
 
-def in_the_way(model: Found) -> tuple[str, str | None] | None:
+def in_the_way(model: InspectedModel) -> tuple[str, str | None] | None:
     """Why `convert` would refuse `model`, and what to do; None when it would not."""
     if model.facts is None:
         return model.reason or "it holds no model", model.hint
@@ -244,7 +244,7 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
             out.print(f"    [dim]hint:[/] {escape(inspection.hint)}")
 
 
-def _show_model(model: Found, frame: Frame | None, *, several: bool) -> None:
+def _show_model(model: InspectedModel, frame: Frame | None, *, several: bool) -> None:
     out = console()
     place = " ".join(part for part in (model.member, model.symbol) if part)
     mark = " [green]<- the one convert takes[/]" if model.chosen and several else ""
@@ -278,12 +278,12 @@ def _recorded(metadata: Metadata) -> list[str]:
     return [*lines, known] if known else lines
 
 
-def _takes_pictures(model: Found) -> bool:
+def _takes_pictures(model: InspectedModel) -> bool:
     """Whether cropping is a question: anomaly detectors and models of sound are never converted."""
     return model.facts is not None and model.facts.task not in {ANOMALY, NOT_IMAGE}
 
 
-def _framing(model: Found, frame: Frame | None) -> Framing | None:
+def _framing(model: InspectedModel, frame: Frame | None) -> Framing | None:
     """What the model sees of a frame; None where it was not trained on cropped pictures."""
     if not _takes_pictures(model) or model.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
         return None
@@ -295,7 +295,7 @@ def _framing(model: Found, frame: Frame | None) -> Framing | None:
             return None
 
 
-def _framed(model: Found, frame: Frame | None) -> list[str]:
+def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
     """What the model sees of a frame, drawn; that it sees all of it where a frame is given for nothing."""
     framing = _framing(model, frame)
     if framing is None:
@@ -306,7 +306,7 @@ def _framed(model: Found, frame: Frame | None) -> list[str]:
     return [*framing_text(framing, cropped=frame is not None), *hint]
 
 
-def _model_document(model: Found, frame: Frame | None) -> dict[str, Any]:
+def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any]:
     refusal = in_the_way(model)
     facts = model.facts
     return {

@@ -293,7 +293,7 @@ class Comparison:
         self.session, self._session, self.tally = session, session, Tally(tolerance)
         self._shipped = len(session.get_outputs())
         self.decoding: Decoding | None = None
-        if raw_names(adapted.onnx.data):
+        if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
             self._session = runtimes.load(with_raw(adapted.onnx.data))
             self.decoding = Decoding(reference_decoder(adapted, worker, timeout))
         if adapted.head.overlap is not None:

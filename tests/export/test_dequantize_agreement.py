@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert import agreement
 from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
-from convert.export.dequantize import Rewriter, dequantize, finish
+from convert.export.dequantize import Rewriter, add_tensor, dequantize, finish
 from convert.export.tflite import pack, unpack
 from convert.types import Agreement
 from convert.validate.inputs import pictures
@@ -128,7 +128,7 @@ class Rounding(Rewriter):
             return super()._result(name, call, index, found)
         quantization = self._tensors[index].quantization
         self._as_float(index)
-        raw, rounded = (self._new(f"{index} {kind}", self._tensors[index].shape) for kind in "ab")
+        raw, rounded = (add_tensor(self._model, f"{index} {kind}", self._tensors[index].shape) for kind in "ab")
         self._tensors[rounded].type, self._tensors[rounded].quantization = schema.TensorType.INT8, quantization
         for operator, source, result in (("QUANTIZE", raw, rounded), ("DEQUANTIZE", rounded, index)):
             added = schema.OperatorT()
