@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from convert.check.run import CheckReport, Fix
     from convert.findings import Level
 
-__all__ = ["check", "explain", "targets"]
-
 
 @click.command(
     name="check",
-    epilog="A line `# check: ignore NVI015` waives that rule for the next line, `# check: ignore-file NVI015` for the "
-    "whole file. `ei-deepstream explain NVI015` says what a rule is about.",
+    epilog="A line `# check: ignore NVI015` suppresses that rule for the next line, `# check: ignore-file NVI015` for "
+    "the whole file. `ei-deepstream explain NVI015` says what a rule is about.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @options(

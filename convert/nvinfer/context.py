@@ -44,26 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = [
-    "MOST_LABEL_BYTES",
-    "Engine",
-    "Initialised",
-    "LabelLine",
-    "Library",
-    "Network",
-    "Outcome",
-    "Status",
-    "Tensor",
-    "built_in_boxes",
-    "built_in_segments",
-    "initialise",
-    "library_of",
-    "read_labels",
-    "split_labels",
-    "stock_parser",
-]
-
-
 MOST_LABEL_BYTES: Final = 64 * 2**20
 """A larger file is not read; the largest public label lists have a few hundred kilobytes."""
 
@@ -154,7 +134,7 @@ SIGFPE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class Binding:
     """An input or output of an engine. `dims` without the batch; `dtype`: float, half, int8, int32, int64, uint8."""
 
     name: str
@@ -167,7 +147,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ParserOutcome:
     """`failed`: the parser gives up on every frame, and says `message`. `signal`: the process dies of it."""
 
     failed: bool = False
@@ -175,14 +155,14 @@ class Outcome:
     signal: int | None = None
 
 
-_FINE: Final = Outcome()
+_FINE: Final = ParserOutcome()
 
 
-def _fails(message: str) -> Outcome:
-    return Outcome(failed=True, message=message)
+def _fails(message: str) -> ParserOutcome:
+    return ParserOutcome(failed=True, message=message)
 
 
-def built_in_boxes(outputs: Sequence[Tensor]) -> Outcome:
+def built_in_boxes(outputs: Sequence[Binding]) -> ParserOutcome:
     """The detector parser that needs no library: the last output with "cov" and the last with "bbox" in its name."""
     cov = [each for each in outputs if "cov" in each.name]
     boxes = [each for each in outputs if "bbox" in each.name]
@@ -193,11 +173,11 @@ def built_in_boxes(outputs: Sequence[Tensor]) -> Outcome:
         return _fails(f"no output has “bbox” in its name ({names}): the built-in parser finds no box layer")
     if not (boxes[-1].dim(1) and boxes[-1].dim(2)):
         message = f"output {boxes[-1].name} has fewer than three dimensions: the built-in parser divides by zero"
-        return Outcome(message=message, signal=SIGFPE)
+        return ParserOutcome(message=message, signal=SIGFPE)
     return _FINE
 
 
-def built_in_segments(outputs: Sequence[Tensor], classes: int, order: int) -> Outcome:
+def built_in_segments(outputs: Sequence[Binding], classes: int, order: int) -> ParserOutcome:
     """The segmentation parser that needs no library. `order`: segmentation-output-order, 0 NCHW or 1 NHWC."""
     for each in outputs:
         if each.dtype != "float":
@@ -208,7 +188,7 @@ def built_in_segments(outputs: Sequence[Tensor], classes: int, order: int) -> Ou
     return _FINE
 
 
-def stock_parser(function: str, outputs: Sequence[Tensor], classes: int, network: tuple[int, int]) -> Outcome:
+def stock_parser(function: str, outputs: Sequence[Binding], classes: int, network: tuple[int, int]) -> ParserOutcome:
     """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width).
 
     Functions that read the threshold of class 0 unasked crash when there are no classes.
@@ -218,17 +198,18 @@ def stock_parser(function: str, outputs: Sequence[Tensor], classes: int, network
     if failed is not None:
         return _fails(f"{function}: {failed}")
     if not classes and function in _READ_CLASS_0:
-        return Outcome(message=f"{function} reads the threshold of class 0, and there are no classes", signal=SIGSEGV)
+        message = f"{function} reads the threshold of class 0, and there are no classes"
+        return ParserOutcome(message=message, signal=SIGSEGV)
     return _FINE
 
 
-_Check = Callable[[Sequence[Tensor], tuple[int, int]], str | None]
+_Check = Callable[[Sequence[Binding], tuple[int, int]], str | None]
 
 
 def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     """Float outputs of these names must be there, and have the rank that is asked for."""
 
-    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+    def check(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
         del network
         floats = {each.name: each for each in outputs if each.dtype == "float"}
         missing = [name for name in names if name not in floats]
@@ -242,7 +223,7 @@ def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     return check
 
 
-def _resnet(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+def _resnet(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
     del network
     names = {each.name for each in outputs}
     missing = [name for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0") if name not in names]
@@ -250,14 +231,14 @@ def _resnet(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
 
 
 def _count(wanted: int) -> _Check:
-    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+    def check(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
         del network
         return None if len(outputs) == wanted else f"there are {len(outputs)} outputs, not {wanted}"
 
     return check
 
 
-def _oriented(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+def _oriented(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
     del network
     if len(outputs) != 1:
         return f"there are {len(outputs)} outputs, not 1"
@@ -266,7 +247,7 @@ def _oriented(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None
     return None if values >= 5 else f"output {outputs[0].name} does not have the shape of oriented boxes"
 
 
-def _people(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+def _people(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
     found = [each for each in outputs if each.name == "argmax_1" and each.dtype in {"int32", "int64"}]
     if not found:
         return "there is no int32 or int64 output called argmax_1"
@@ -325,21 +306,21 @@ class Engine:
     """What TensorRT's engine will look like. `max_batch`: frames at once; the image input comes first."""
 
     max_batch: int
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Engine:
         """From {"max-batch": n, "inputs": [{"name", "dtype", "dims"}], "outputs": [...]}, `dims` without the batch."""
 
-        def tensors(name: str) -> tuple[Tensor, ...]:
-            return tuple(Tensor(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
+        def tensors(name: str) -> tuple[Binding, ...]:
+            return tuple(Binding(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
 
         return cls(description["max-batch"], tensors("inputs"), tensors("outputs"))
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class InputSize:
     """The picture the network sees, in pixels."""
 
     width: int
@@ -362,7 +343,7 @@ class Initialised:
     verdict: str
     status: Status | None = None
     signal: int | None = None
-    network: Network | None = None
+    network: InputSize | None = None
     cluster_mode: int | None = None
     output_parser_failed: bool = False
     problems: tuple[Problem, ...] = ()
@@ -440,7 +421,7 @@ class _Start:
 
     # The context
 
-    def context(self) -> Network:
+    def context(self) -> InputSize:
         values = self.values
         if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
             self.cluster_mode = ClusterMode.NMS
@@ -507,7 +488,7 @@ class _Start:
             message = "neither model-engine-file nor onnx-file is given: there is nothing to make an engine from"
             self.refuse(Reason.MODEL, "onnx-file", message)
 
-    def network(self) -> Network:
+    def network(self) -> InputSize:
         """The input size: infer-dims, or the engine's own (initInferenceInfo)."""
         if not self.engine.inputs:
             self.refuse(Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
@@ -520,9 +501,9 @@ class _Start:
         if len(dims) != 3:
             dims = (0, 0, 0)
         channels, height, width = dims
-        return Network(width, height, channels)
+        return InputSize(width, height, channels)
 
-    def preprocessing(self, network: Network) -> None:
+    def preprocessing(self, network: InputSize) -> None:
         values = self.values
         gray = values["model-color-format"] == _GRAY
         if network.channels != (1 if gray else 3):
@@ -539,7 +520,7 @@ class _Start:
         if values["mean-file"]:
             self.mean_file(network)
 
-    def mean_file(self, network: Network) -> None:
+    def mean_file(self, network: InputSize) -> None:
         size = network.width * network.height * network.channels
         try:
             with Path(self.parsed.files["mean-file"]).open("rb") as file:
@@ -587,7 +568,7 @@ class _Start:
 
     # The first frame
 
-    def first_frame(self, network: Network) -> bool:
+    def first_frame(self, network: InputSize) -> bool:
         """Whether the output parser gives up."""
         if self.kind == NetworkType.OTHER:
             return False
@@ -608,14 +589,14 @@ class _Start:
             self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False
 
-    def parse(self, network: Network, classes: int) -> Outcome:
+    def parse(self, network: InputSize, classes: int) -> ParserOutcome:
         outputs = self.engine.outputs
         if self.library and self.function:
             # What a library of somebody else makes of the outputs is its own affair.
             size = (network.height, network.width)
-            return stock_parser(self.function, outputs, classes, size) if self.library.stock else Outcome()
+            return stock_parser(self.function, outputs, classes, size) if self.library.stock else ParserOutcome()
         if self.kind == NetworkType.DETECTOR:
             return built_in_boxes(outputs)
         if self.kind == NetworkType.SEGMENTATION:
             return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
-        return Outcome()
+        return ParserOutcome()

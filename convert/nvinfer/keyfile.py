@@ -18,21 +18,6 @@ from typing import Final, NamedTuple, NoReturn
 
 from convert.nvinfer.numbers import INT_MAX, INT_MIN, TooMany, strtod, strtol
 
-__all__ = [
-    "ErrorKind",
-    "Group",
-    "KeyFile",
-    "KeyFileError",
-    "Pair",
-    "as_boolean",
-    "as_double",
-    "as_double_list",
-    "as_integer",
-    "as_integer_list",
-    "as_string",
-    "as_string_list",
-]
-
 # g_ascii_isspace: without the vertical tab, which C's isspace counts in.
 BLANK: Final = b" \t\n\f\r"
 # More keys, elements of a list, or escapes than this are no config, and would take hundreds of megabytes to hold.

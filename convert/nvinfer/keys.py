@@ -17,22 +17,6 @@ from convert.files import load_toml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ATTRS",
-    "FUNCTIONS",
-    "NEWEST",
-    "PLATFORMS",
-    "PROPERTY",
-    "ClusterMode",
-    "Key",
-    "NetworkType",
-    "allowed",
-    "key_named",
-    "keys",
-    "known_keys",
-    "read_keys",
-    "version",
-]
 
 PROPERTY: Final = "property"
 """The group that every config must have, and its table in keys.toml."""

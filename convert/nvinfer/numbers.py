@@ -27,32 +27,6 @@ from typing import Final
 
 from convert.errors import InputError
 
-__all__ = [
-    "INT_MAX",
-    "INT_MIN",
-    "LONG_MAX",
-    "PATH_BYTES",
-    "UINT_MAX",
-    "NotANumber",
-    "OutOfRange",
-    "TooMany",
-    "float32",
-    "nine_digits",
-    "read_ordinary",
-    "real_path",
-    "signed32",
-    "std_stod",
-    "std_stoi",
-    "std_stoul",
-    "stored_path",
-    "stream_double",
-    "stream_int",
-    "stream_unsigned",
-    "strtod",
-    "strtol",
-]
-
-
 INT_MAX: Final = 2**31 - 1
 INT_MIN: Final = -(2**31)
 UINT_MAX: Final = 2**32 - 1

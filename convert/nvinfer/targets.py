@@ -23,41 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = [
-    "AppKey",
-    "Build",
-    "Catalogue",
-    "Flag",
-    "KeyValue",
-    "OnnxParser",
-    "Parser",
-    "Sink",
-    "Target",
-    "Tracker",
-    "app_keys",
-    "between",
-    "catalogue",
-    "key_since",
-    "key_values",
-    "key_works_until",
-    "opsets",
-    "parsers",
-    "platforms",
-    "reads_key",
-    "releases",
-    "runs_on",
-    "sdk_path",
-    "sinks",
-    "target",
-    "targets",
-    "tracker",
-    "trtexec_accepts",
-    "trtexec_flags",
-    "trtexec_note",
-    "yaml_since",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """One DeepStream release on one platform. None: not known (then `unverified` says so).

@@ -17,8 +17,6 @@ from yaml import error, events, parser, reader, scanner, tokens
 
 from convert.nvinfer.numbers import TooMany
 
-__all__ = ["MOST_BYTES", "MOST_TOKENS", "Node", "YamlError", "load"]
-
 MOST_BYTES: Final = 2**20
 """A longer YAML file is not read: PyYAML needs about a second for 200 kB."""
 MOST_TOKENS: Final = 200_000

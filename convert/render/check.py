@@ -43,23 +43,6 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-__all__ = [
-    "Paint",
-    "details",
-    "explanation",
-    "lines",
-    "listing",
-    "main",
-    "paint_for",
-    "readme_table",
-    "rules_document",
-    "show_report",
-    "summary",
-    "table",
-    "targets_document",
-]
-
-
 Paint: TypeAlias = "Callable[[str, str], str]"
 """Text and an SGR code ("1;31") -> the text in that colour, or as it is."""
 
@@ -298,16 +281,15 @@ def summary(report: CheckReport, paint: Paint) -> str:
     """How many files and findings."""
     count = len(report.files)
     files = f"{count} file{'s' if count != 1 else ''}"
-    where = report.where.target
-    target = f"{where.name}, {where.platform}, TensorRT {report.where.tensorrt}"
+    target = f"{report.target.name}, {report.target.platform}, TensorRT {report.target.tensorrt}"
     levels = [each.level for each in report.findings]
     parts = [
         paint(f"{number} {level.value}{'s' if number != 1 else ''}", _COLOURS[level])
         for level in (Level.ERROR, Level.WARNING, Level.NOTE)
         if (number := levels.count(level))
     ]
-    if report.waived:
-        parts.append(f"{report.waived} waived")
+    if report.suppressed:
+        parts.append(f"{report.suppressed} suppressed")
     failed = sum(1 for file in report.files if file.error)
     if failed:
         parts.append(paint(f"{failed} could not be checked", _RED))
