@@ -30,7 +30,6 @@ from convert.check.rules.app import app_findings, script_findings
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
 from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
-from convert.isolation import Died, Failed, Worker
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.config_state import Verdict
 from convert.nvinfer.numbers import read_ordinary
@@ -408,6 +407,8 @@ def _shape(context: RuleContext) -> tuple[int, int, int] | None:
 
 def _load(path: str, timeout: float) -> None:
     """ONNX Runtime, in a process of its own: a damaged model may take it down."""
+    from convert.isolation import Died, Failed, Worker  # only when asked for
+
     try:
         with Worker() as worker:
             worker.call("convert.check.run:load", path, timeout=timeout)

@@ -33,6 +33,7 @@ from convert.emit.findings import (
     STALE_ENGINE,
 )
 from convert.errors import InputError, PresetError
+from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import sdk_path, sinks, tracker, trtexec_flags, trtexec_note
 from convert.report import REPORT, BundleReport
 
@@ -395,9 +396,6 @@ def _tracker(engine: EngineBuild, target: Target) -> Group:
         "secondary-reinfer-interval).",
     )
 
-
-LABEL_BYTES = 127
-"""UTF-8 bytes of a label that reach the metadata: MAX_LABEL_SIZE - 1 of DeepStream's nvdsmeta.h."""
 
 _SEPARATORS = {"one-line": ";", "one-per-line": "\n"}
 

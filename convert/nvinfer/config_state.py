@@ -77,7 +77,7 @@ class Section(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A group nvinfer never reads. `why`: "network-type" (only detectors have class attributes), "repeated" or "unknown"."""
+    """A group nvinfer never reads. `why`: "network-type" (only detectors have class groups), "repeated" or "unknown"."""
 
     section: Section
     why: str

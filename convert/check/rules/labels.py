@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Place, RuleContext
 from convert.check.rules.syntax import quoted
-from convert.emit.files import LABEL_BYTES
 from convert.findings import Level, Rule
+from convert.nvinfer.keys import LABEL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

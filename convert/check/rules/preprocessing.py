@@ -1,10 +1,8 @@
-"""NVI034 and NVI050 to NVI055: the input's size, and its pixels: y = net-scale-factor * (x - offset), x = 0 to 255.
+"""NVI034 and NVI050 to NVI055: the input's size and pixels: y = net-scale-factor * (x - offset), x from 0 to 255.
 
-NVI056: whether pictures reach the model in the shape it was trained on, as far as the model itself says.
-
-`ei-deepstream convert` records in the model's metadata_props, or in the bundle's report, how pictures were brought to
-size in training, and of a model that takes whole frames and crops them itself which frames and what it cuts out
-(`convert.report.OnnxMetadata`).
+NVI056: whether images reach the model as they were resized in training. `ei-deepstream convert` records that in the
+model's metadata_props, or in the bundle's report; of a model that takes whole frames and crops them itself also the
+frames and the part it cuts out (`convert.report.OnnxMetadata`).
 """
 
 from __future__ import annotations
@@ -16,8 +14,6 @@ from convert.check.app import number
 from convert.check.context import Check
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
-from convert.report import OnnxMetadata
-from convert.types import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,6 +223,9 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     """The keys against what the model says."""
     if context.model is None or context.value("input-tensor-from-meta"):
         return
+    from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
+    from convert.types import ResizeMode
+
     recorded = OnnxMetadata.parse(context.model.metadata)
     if recorded.crop:
         yield from _whole_frames(context, str(recorded.frame or ""), recorded.crop[2:])
@@ -242,6 +241,8 @@ def shapes(app: AppContext) -> Iterator[Finding]:
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
+    from convert.report import OnnxMetadata  # as above
+
     for engine in app.engines:
         model = engine.context.model if engine.context else None
         frame = OnnxMetadata.parse(model.metadata).frame if model else None
