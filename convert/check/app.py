@@ -59,7 +59,7 @@ class AppFile:
     trouble: Trouble | None = None
 
     def place(self, group: str, key: str | None = None) -> Place:
-        """Where a value, or a group, stands."""
+        """Where a value, or a group, is written."""
         entry = self.groups.get(group, {}).get(key) if key else None
         if entry is not None:
             return Place(self.path, entry.value_line, entry.value_column)

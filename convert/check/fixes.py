@@ -1,9 +1,8 @@
-"""What can be put right without asking: how a line is written, never what it says.
+"""`--fix` and `--diff`: corrects how a line is written, never what it means.
 
-Comments go to lines of their own, blanks and quotation marks go, old names become new ones, numbers are written as
-nvinfer reads them; label files get the shape their network wants. A misspelt key is not touched: it may be any key.
-
---fix and --diff: files with what is mechanical put right, found again and again until nothing more can be.
+Comments are moved to lines of their own, blanks and quotation marks are removed, old names become new ones, numbers are
+written as nvinfer reads them; label files get the layout their network needs. A misspelt key is not corrected: it may
+be any key. A config is checked again after each round, until nothing changes.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
 
 _Lines: TypeAlias = list[bytes] | None
-"""What takes the place of a line; None: it stays."""
+"""The lines that replace a line; None: it stays."""
 
 
 def fixed_config(context: RuleContext, findings: Iterable[Finding]) -> bytes:
@@ -62,10 +61,10 @@ def fixed_config(context: RuleContext, findings: Iterable[Finding]) -> bytes:
         # A line is changed once: what else is wrong with it is found again.
         if new is not None and b"\n" not in line:
             lines[finding.line - 1] = b"\n".join(each + ending for each in new) if new else b"\n"
-    # A line that goes was marked by a lone line feed, which no other line holds.
-    kept = [line for line in lines if line != b"\n"]
+    # A removed line was marked by a lone line feed, which no other line contains.
+    rest = [line for line in lines if line != b"\n"]
     # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
-    return b"\n".join(kept) + (b"\n" if kept and lines[-1] == b"\n" else b"")
+    return b"\n".join(rest) + (b"\n" if rest and lines[-1] == b"\n" else b"")
 
 
 def _line(
@@ -100,8 +99,8 @@ def _comment(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
     key = key_of(entry)
     value, words = value_and_comment(entry.text, "" if key is None else key.type)
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
-    kept = _with_value(line, entry, value)
-    return None if kept is None or not words else [indent + words.encode(), *kept]
+    new = _with_value(line, entry, value)
+    return None if new is None or not words else [indent + words.encode(), *new]
 
 
 def _blank(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
@@ -132,13 +131,13 @@ def _legacy(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
 
 
 def _dims(text: str) -> str | None:
-    """channels;height;width of the old notation, which had the layout behind; another layout than NCHW says more."""
+    """channels;height;width of the old notation, which ends in the layout; only NCHW is converted."""
     numbers = text.strip().rstrip(";").split(";")
     return ";".join(numbers[:3]) if len(numbers) == 4 and numbers[3].strip() == "0" else None
 
 
 def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:
-    """The line with another value; None where the value does not stand there as it was read."""
+    """The line with another value; None if the line does not end in the value as it was read."""
     old = entry.text.encode()
     if not old or b"\n" in new.encode() or not line.endswith(old):
         return None
@@ -154,7 +153,7 @@ _FIXERS: Final[dict[str, Callable[[RuleContext, bytes, Entry], _Lines]]] = {
 
 
 def fixed_labels(data: bytes, ids: set[str]) -> bytes:
-    """A label file with what the findings `ids` are about put right."""
+    """A label file with what the findings `ids` are about corrected."""
     text = data
     if "NVI065" in ids:
         text = text.removeprefix(_BOM)
@@ -174,7 +173,7 @@ def fixed_labels(data: bytes, ids: set[str]) -> bytes:
 
 
 FIXABLE: Final = frozenset({"NVI001", "NVI002", "NVI003", *_FIXERS, "NVI061", "NVI062", "NVI064", "NVI065", "NVI067"})
-"""Rules whose findings may be put right."""
+"""Rules whose findings may be corrected."""
 
 
 def _by_place(context: RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
@@ -190,7 +189,7 @@ _MOST_ROUNDS = 20
 
 
 def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]:
-    """The files of a report that can be put right, labels included, each once."""
+    """The files of a report that can be corrected, labels included, each once."""
     found: dict[str, Fix] = {}
     for file in report.files:
         if file.kind != CONFIG or file.error is not None:
@@ -206,19 +205,18 @@ def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]
 
 
 def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:
-    """The config put right, and what is still found through it."""
+    """The config corrected, and what is still found through it."""
     models = Models()
-    stay: tuple[Finding, ...] = ()
+    rest: tuple[Finding, ...] = ()
     for _ in range(_MOST_ROUNDS):
         context = load_context(read_config(path, target, data), target, models)
-        stay, _gone = split_suppressed(
-            (each for each in findings(context) if wanted(each.id)), path, read_suppressions(data)
-        )
-        new = fixed_config(context, stay)
+        found = (each for each in findings(context) if wanted(each.id))
+        rest, _ = split_suppressed(found, path, read_suppressions(data))
+        new = fixed_config(context, rest)
         if new == data:
             break
         data = new
-    return data, stay
+    return data, rest
 
 
 def _labels(path: str, ids: set[str]) -> Fix | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-# Keys and values of any length stand in messages.
+# Messages quote keys and values of any length.
 _LONGEST_MESSAGE = 400
 
 
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 
 class Entry(NamedTuple):
-    """One key as it stands in the file. Lines and columns are 1-based, columns count characters.
+    """One key as it is written in the file. Lines and columns are 1-based, columns count characters.
 
     `text` is the value as written (INI: without leading blanks, escapes not decoded; YAML: the scalar, "null" where
     there is none, empty for a list or map).
@@ -77,7 +77,7 @@ class Section(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A group nvinfer never reads. `why`: "network-type" (only detectors have class groups), "repeated" or "unknown"."""
+    """A group nvinfer never reads. `why`: "network-type" (it is for detectors), "repeated" or "unknown"."""
 
     section: Section
     why: str

@@ -1,27 +1,23 @@
-"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine; and its first frame.
+"""NVIDIA's inference context (NvDsInferContextImpl): whether it starts with a config and an engine; its first frame.
 
-The steps and their order are those of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
-(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it.
-Building or loading the engine is not part of it: an engine is taken to be there when the config names something to make
-it from.
+(`convert.check.context` is another one: what the rules of `check` get.)
 
-Label files as Gst-nvinfer reads them (nvdsinfer_context_impl.cpp, parseLabelsFile).
+Start: the steps of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
+(nvdsinfer_context_impl.cpp) in their order, DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA
+ships it. The engine is not built: it is assumed to exist when the config names something to build it from.
 
-Every line that is not empty is one entry, split at `;`; nothing is trimmed, so a carriage return or a byte order mark
-becomes part of a label, and an empty line shifts what follows. A detector takes the first label of entry i for class i,
-a classifier the labels of entry i for the classes of output i.
+Label files (parseLabelsFile in nvdsinfer_context_impl.cpp): every line that is not empty is one entry, split at `;`;
+nothing is trimmed, so a carriage return or a byte order mark becomes part of a label, and an empty line shifts what
+follows. A detector takes the first label of entry i for class i, a classifier the labels of entry i for the classes of
+output i.
 
-Which functions the library behind custom-lib-path has, without running any of its code.
+Libraries: nvinfer opens custom-lib-path with dlopen and finds functions by name with dlsym. The functions of the stock
+library are known for each release (`configs/targets.toml`), so its configs can be checked without DeepStream. In any
+other library only the names in the file are searched; none of its code runs.
 
-The stock parser library is known for each release (`configs/targets.toml`), so a config for it can be checked on a
-machine without DeepStream. Of any other library only what its file says is known: nvinfer opens it with dlopen and
-looks functions up by name with dlsym.
-
-What Gst-nvinfer's output parsers do with the first frame, as far as the outputs' names, types and shapes decide it.
-
-Built-in parsers: nvdsinfer_context_impl_output_parsing.cpp; the stock library's: nvdsinfer_customparser (both
-DeepStream 9.1, compiled without assertions). A frame of zeros is assumed. What a library of somebody else does is not
-known, and counts as success.
+First frame: what the built-in parsers (nvdsinfer_context_impl_output_parsing.cpp) and those of the stock library
+(nvdsinfer_customparser) do with a frame of zeros, as far as the names, types and shapes of the outputs decide it. What
+another library does is not known, and counts as success.
 """
 
 from __future__ import annotations
@@ -32,17 +28,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
 from convert.nvinfer.config_state import Parsed, Problem, Reason, printable
 from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import catalogue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 MOST_LABEL_BYTES: Final = 64 * 2**20
 """A larger file is not read; the largest public label lists have a few hundred kilobytes."""
@@ -93,7 +85,7 @@ class Library:
         return self.functions is not None
 
     def has(self, function: str) -> bool:
-        """Whether dlsym finds `function`: for a file, whether its name stands among its strings as a whole."""
+        """Whether dlsym finds `function`: for a file, whether its name is one of the strings in it."""
         if self.functions is not None:
             return function in self.functions
         with Path(self.path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -111,7 +103,7 @@ def library_of(parsed: Parsed) -> Library | None:
         return Library(written, _stock_functions(parsed.release))
     path = Path(parsed.files.get("custom-lib-path", ""))
     try:
-        # Not a FIFO, which would keep us waiting.
+        # Opening a FIFO would block.
         if not path.is_file():
             return None
         with path.open("rb") as file:
@@ -148,7 +140,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class ParserOutcome:
-    """`failed`: the parser gives up on every frame, and says `message`. `signal`: the process dies of it."""
+    """`failed`: the parser gives up on every frame, because of `message`. `signal`: the process dies of it."""
 
     failed: bool = False
     message: str = ""
@@ -303,20 +295,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What TensorRT's engine will look like. `max_batch`: frames at once; the image input comes first."""
+    """Inputs and outputs of TensorRT's engine. `max_batch`: frames at once; the image input comes first."""
 
     max_batch: int
     inputs: tuple[Binding, ...]
     outputs: tuple[Binding, ...]
-
-    @classmethod
-    def of(cls, description: Mapping[str, Any]) -> Engine:
-        """From {"max-batch": n, "inputs": [{"name", "dtype", "dims"}], "outputs": [...]}, `dims` without the batch."""
-
-        def tensors(name: str) -> tuple[Binding, ...]:
-            return tuple(Binding(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
-
-        return cls(description["max-batch"], tensors("inputs"), tensors("outputs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,14 +313,14 @@ class InputSize:
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What comes of it.
+    """The result of the start.
 
     Attributes:
         verdict: "ok"; "refused", with `status` (None: the element itself refuses); "aborts", with `signal`.
         network: the input size in use, where the context was made.
         cluster_mode: the one in use: 0 becomes 2 for a detector.
         output_parser_failed: the context was made, but no frame will ever have a result.
-        problems: what nvinfer complains about, in its order.
+        problems: nvinfer's errors and warnings, in its order.
     """
 
     verdict: str
@@ -355,16 +338,16 @@ class _Refused(Exception):
         self.status = status
 
 
-class _Dies(Exception):
+class _Aborted(Exception):
     def __init__(self, signal: int) -> None:
         super().__init__(signal)
         self.signal = signal
 
 
 def initialise(parsed: Parsed, engine: Engine) -> Initialised:
-    """What becomes of the accepted config `parsed` with `engine`.
+    """Starts an inference context with the accepted config `parsed` and `engine`, and parses one frame.
 
-    Label file, mean file and custom library are looked at on this machine; NVIDIA's parser library counts as installed.
+    Label file, mean file and custom library are read on this machine; NVIDIA's parser library counts as installed.
 
     Raises:
         ValueError: the config was not accepted.
@@ -378,8 +361,8 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
         failed = start.first_frame(network)
     except _Refused as refused:
         return Initialised("refused", status=refused.status, problems=tuple(start.problems))
-    except _Dies as dies:
-        return Initialised("aborts", signal=dies.signal, problems=tuple(start.problems))
+    except _Aborted as aborted:
+        return Initialised("aborts", signal=aborted.signal, problems=tuple(start.problems))
     return Initialised(
         "ok",
         network=network,
@@ -390,6 +373,8 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
 
 
 class _Start:
+    """The steps of the start; a step that fails raises `_Refused` or `_Aborted`."""
+
     def __init__(self, parsed: Parsed, engine: Engine) -> None:
         self.parsed = parsed
         self.values = parsed.values
@@ -399,18 +384,18 @@ class _Start:
         self.library: Library | None = None
         self.problems: list[Problem] = []
 
-    def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
+    def add_problem(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
         entry = self.parsed.entry(key)
         line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
         self.problems.append(Problem(reason, printable(message), "property", key, line, column, fatal))
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
-        self.say(reason, key, message, fatal=True)
+        self.add_problem(reason, key, message, fatal=True)
         raise _Refused(status)
 
-    def dies(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
-        self.say(reason, key, message, fatal=True)
-        raise _Dies(signal)
+    def abort(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
+        self.add_problem(reason, key, message, fatal=True)
+        raise _Aborted(signal)
 
     # The element
 
@@ -426,7 +411,7 @@ class _Start:
         if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
             self.cluster_mode = ClusterMode.NMS
             message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
-            self.say(Reason.NOTE, "cluster-mode", message)
+            self.add_problem(Reason.NOTE, "cluster-mode", message)
         if values["gie-unique-id"] == 0:
             self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
         self.open_library()
@@ -470,7 +455,7 @@ class _Start:
         outputs = {each.name for each in engine.outputs}
         for name in values["output-blob-names"]:
             if name not in outputs:
-                self.say(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
+                self.add_problem(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
 
     def check_builder(self) -> None:
         """TrtModelBuilder::buildModel: an engine function, a TAO model, a model parser of the library, or ONNX."""
@@ -544,7 +529,7 @@ class _Start:
         overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
         if overwrites and not self.values["op-tensor-files"]:
             message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
-            self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+            self.abort(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
         if self.values["labelfile-path"]:
             try:
                 read_labels(self.parsed.files["labelfile-path"])
@@ -576,9 +561,9 @@ class _Start:
         outcome = self.parse(network, classes)
         key = FUNCTIONS[self.kind]
         if outcome.signal is not None:
-            self.dies(Reason.MODEL, key, outcome.message, outcome.signal)
+            self.abort(Reason.MODEL, key, outcome.message, outcome.signal)
         if outcome.failed:
-            self.say(Reason.MODEL, key, outcome.message)
+            self.add_problem(Reason.MODEL, key, outcome.message)
             return True
         if (
             self.kind == NetworkType.DETECTOR
@@ -586,13 +571,13 @@ class _Start:
             and self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
         ):
             message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
-            self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
+            self.abort(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False
 
     def parse(self, network: InputSize, classes: int) -> ParserOutcome:
         outputs = self.engine.outputs
         if self.library and self.function:
-            # What a library of somebody else makes of the outputs is its own affair.
+            # What another library makes of the outputs is not known.
             size = (network.height, network.width)
             return stock_parser(self.function, outputs, classes, size) if self.library.stock else ParserOutcome()
         if self.kind == NetworkType.DETECTOR:

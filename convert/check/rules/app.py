@@ -147,15 +147,14 @@ def sizes(app: AppContext) -> Iterator[Finding]:
 
 def same_id(app: AppContext) -> Iterator[Finding]:
     """gie-unique-id twice."""
-    seen: dict[int, AppEngine] = {}
+    first: dict[int, AppEngine] = {}
     for engine in app.engines:
         if engine.id is None:
             continue
-        if first := seen.get(engine.id):
-            message = f"[{engine.gie.group}] has the gie-unique-id {engine.id}, like [{first.gie.group}]"
+        other = first.setdefault(engine.id, engine)
+        if other is not engine:
+            message = f"[{engine.gie.group}] has the gie-unique-id {engine.id}, like [{other.gie.group}]"
             yield app.found(SAME_ID, message, app.at(engine, "gie-unique-id"))
-        else:
-            seen[engine.id] = engine
 
 
 def no_config(app: AppContext) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""NVI020 to NVI030: the engine's id, what it is made from, and whether nvinfer will find it again."""
+"""NVI020 to NVI030: the engine's id, the files it is built from, and whether nvinfer loads it again."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
         if file is None or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
         if not is_plain(file.text):
-            continue  # said by the rules on comments, blanks and quotation marks
+            continue  # reported by the rules on comments, blanks and quotation marks
         missing = absence(file.text, file.presence)
         if missing is None:
             continue

@@ -1,4 +1,4 @@
-"""NVI009 to NVI019: keys and groups that nvinfer passes over, and values it takes for something else."""
+"""NVI009 to NVI019: keys and groups that nvinfer ignores, and values it reads as something else."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ _STOI = re.compile(r"\s*[+-]?[0-9]+")
 _YAML_ELEMENT: Final = 63  # bytes; parse_yaml
 
 
-# --- what stands in the file, whether it is accepted or not
+# --- in every file, accepted or not
 
 
 def unknown_key(context: RuleContext) -> Iterator[Finding]:
@@ -273,7 +273,7 @@ def yaml_value(context: RuleContext) -> Iterator[Finding]:
             yield context.found(YAML_VALUE, message, at=context.at_value(entry))
 
 
-# --- what is not used in an accepted config
+# --- in accepted configs
 
 
 def unread_attrs(context: RuleContext) -> Iterator[Finding]:
@@ -367,7 +367,7 @@ def _closest(name: str, names: Iterable[str]) -> str | None:
 
 
 def _is_read(context: RuleContext, entry: Entry) -> bool:
-    """Whether the entry stands in a group nvinfer reads."""
+    """Whether the entry is in a group nvinfer reads."""
     return entry.group == PROPERTY or entry.group not in context.unread
 
 

@@ -1,4 +1,4 @@
-"""NVI060 to NVI069: the label file, which nvinfer takes literally and for each kind of network otherwise."""
+"""NVI060 to NVI069: the label file, which nvinfer reads literally, and differently for each network-type."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def _counts_of_classifier(context: RuleContext) -> Iterator[Finding]:
             continue
         classes, have = output.dims[1], len(_plain(names))
         if classes in {1, have}:
-            continue  # one class: said by the rule on the output's shape
+            continue  # one class: reported by the rule on the output's shape
         effect = "those without a label attach nothing" if have < classes else "the names may be shifted"
         message = f"the output {quoted(output.name)} has {classes} classes, the line has {have} labels: {effect}"
         level = Level.ERROR if have < classes else Level.WARNING
@@ -292,7 +292,7 @@ def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_one_a_line(context: RuleContext, labels: Labels) -> bool:
-    """Whether a classifier's labels stand one in a line (a network with as many outputs as lines may want it so)."""
+    """Whether a classifier's labels are written one a line (a network with as many outputs as lines may want it so)."""
     lines = len(labels.entries)
     outputs = len(context.model.outputs) if context.model else 1
     return lines > outputs and all(len(_plain(names)) == 1 for _, names in labels.entries)

@@ -1,6 +1,7 @@
-"""NVI031 to NVI036 and NVI042: whether the ONNX model's inputs and outputs are what nvinfer feeds and reads.
+"""Rules about the ONNX model; without a model they find nothing.
 
-NVI028, NVI029 and NVI037 to NVI041: whether TensorRT can build what is inside of the model, for the batch size.
+NVI031 to NVI036 and NVI042: whether its inputs and outputs are what nvinfer feeds and reads. NVI028, NVI029 and NVI037
+to NVI041: whether TensorRT can build the graph for the batch size.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ REFUSED = Rule(
     fix="see the message",
 )
 
-# What other rules say better, by the key initialise names.
-_SAID: Final = frozenset(
+# Problems that other rules report better, by the key `initialise` names.
+_REPORTED_ELSEWHERE: Final = frozenset(
     {
         *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
         *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
@@ -133,7 +134,7 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
 
 
 def infer_dims(context: RuleContext) -> Iterator[Finding]:
-    """infer-dims against the model."""
+    """infer-dims and the model's input differ."""
     dims = tuple(context.value("infer-dims"))
     source = image(context)
     if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(context):
@@ -146,7 +147,7 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
             yield context.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
         return
     if is_nhwc(source) and not nhwc_order:
-        return  # said by nhwc
+        return  # reported by nhwc
     wanted = (*dims[1:], dims[0]) if nhwc_order else dims
     if any(isinstance(have, int) and have != want for have, want in zip(sizes, wanted, strict=True)):
         right = (sizes[2], *sizes[:2]) if nhwc_order else sizes
@@ -156,7 +157,7 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
 
 
 def not_float(context: RuleContext) -> Iterator[Finding]:
-    """Types nvinfer does not look at."""
+    """Types nvinfer does not check."""
     if context.model is None:
         return
     source = image(context)
@@ -186,7 +187,7 @@ def refused(context: RuleContext) -> Iterator[Finding]:
         return
     ended = context.start.verdict != "ok" or context.start.output_parser_failed
     for problem in context.start.problems:
-        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _SAID:
+        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _REPORTED_ELSEWHERE:
             yield context.found(REFUSED, problem.message, key=problem.key)
 
 

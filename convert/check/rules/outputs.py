@@ -1,8 +1,7 @@
-"""NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes.
+"""Rules about what nvinfer makes of the outputs.
 
-NVI076 to NVI078: which of a detector's boxes, and of all scores, are left.
-
-NVI083 to NVI091: reading a classifier's outputs, and which objects a secondary engine sees.
+NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes. NVI076 to NVI078: thresholds and filters.
+NVI083 to NVI089: a classifier's outputs. NVI090 and NVI091: the objects a secondary engine infers.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ NO_CLASSES = Rule(
     fix="write the number of classes the model has",
 )
 
-RAW_LOST = Rule(
+NO_TENSOR_META = Rule(
     "NVI079",
     Level.WARNING,
     "nobody gets the outputs",
@@ -109,7 +108,7 @@ INSTANCE_MASKS = Rule(
     fix="write cluster-mode=4, custom-lib-path and parse-bbox-instance-mask-func-name",
 )
 
-_, _, _NMS, _HYBRID, _NONE = ClusterMode
+_, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
@@ -196,10 +195,10 @@ def no_classes(context: RuleContext) -> Iterator[Finding]:
         yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key)
 
 
-def raw_lost(context: RuleContext) -> Iterator[Finding]:
+def no_tensor_meta(context: RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
     if context.kind == OTHER and not context.value("output-tensor-meta"):
-        yield context.found(RAW_LOST, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
+        yield context.found(NO_TENSOR_META, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
 
 
 def instance_masks(context: RuleContext) -> Iterator[Finding]:
@@ -305,16 +304,15 @@ FILTERED = Rule(
     fix="correct the ids or sizes",
 )
 
-_, _DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID, _CLUSTER_NONE = ClusterMode
 # The cluster-modes that use a class attribute (nvdsinfer_context_impl_output_parsing.cpp).
 _USED_IN: Final[Mapping[str, frozenset[int]]] = {
-    "nms-iou-threshold": frozenset({_CLUSTER_NMS, _CLUSTER_HYBRID}),
-    "eps": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
-    "minBoxes": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
-    "dbscan-min-score": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
+    "nms-iou-threshold": frozenset({_NMS, _HYBRID}),
+    "eps": frozenset({_DBSCAN, _HYBRID}),
+    "minBoxes": frozenset({_DBSCAN, _HYBRID}),
+    "dbscan-min-score": frozenset({_DBSCAN, _HYBRID}),
     "group-threshold": frozenset(),
-    "post-cluster-threshold": frozenset({0, _DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID}),
-    "topk": frozenset({_DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID, _CLUSTER_NONE}),
+    "post-cluster-threshold": frozenset({0, _DBSCAN, _NMS, _HYBRID}),
+    "topk": frozenset({_DBSCAN, _NMS, _HYBRID, _NONE}),
 }
 
 
@@ -346,9 +344,7 @@ def threshold(context: RuleContext) -> Iterator[Finding]:
         if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
             message = f"{entry.key} is {quoted(entry.text)}: {problem}"
             yield context.found(THRESHOLD, message, at=context.at_value(entry))
-    if mode in {_DBSCAN, _CLUSTER_HYBRID} and any(
-        not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]
-    ):
+    if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
         yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
 
@@ -404,7 +400,7 @@ def _odd(entry: Entry, mode: int) -> str:
 
 
 def _sizes(context: RuleContext, entry: Entry) -> Iterator[Finding]:
-    """detected-min-* against the largest of the same group, or of all."""
+    """detected-min-* above the maximum of the same group, or of all."""
     other = entry.key.replace("min", "max")
     largest = context.last.get((entry.group, other)) or context.last.get(("class-attrs-all", other))
     if largest is None:
@@ -533,7 +529,7 @@ def logits(context: RuleContext) -> Iterator[Finding]:
     if context.model is None or not _built_in_classifier(context):
         return
     for output in context.model.outputs:
-        operator = _maker(context.model, output.name)
+        operator = _producer(context.model, output.name)
         if operator in _RAW:
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
             yield context.found(LOGITS, message, key="onnx-file")
@@ -587,11 +583,11 @@ def _built_in_classifier(context: RuleContext) -> bool:
     return context.kind == CLASSIFIER and not context.function
 
 
-def _maker(model: Header, name: str) -> str:
-    """The operator that made the values of a tensor."""
-    makers = {output: node for node in model.nodes for output in node.outputs}
+def _producer(model: Header, name: str) -> str:
+    """The operator that computed the values of a tensor."""
+    producers = {output: node for node in model.nodes for output in node.outputs}
     for _ in range(_LONGEST_CHAIN):
-        node = makers.get(name)
+        node = producers.get(name)
         if node is None or node.op not in _PASSING or not node.inputs:
             return node.op if node else ""
         name = node.inputs[0]
@@ -605,7 +601,7 @@ CHECKS = (
     Check(OUTPUTS, outputs),
     Check(CLUSTER_MODE, cluster_mode),
     Check(NO_CLASSES, no_classes),
-    Check(RAW_LOST, raw_lost),
+    Check(NO_TENSOR_META, no_tensor_meta),
     Check(INSTANCE_MASKS, instance_masks),
     Check(IDLE_ATTRIBUTE, idle_attribute),
     Check(THRESHOLD, threshold),

@@ -185,7 +185,7 @@ def is_nhwc(source: Value) -> bool:
 
 
 def _channels(context: RuleContext) -> int | None:
-    """Channels of the network; None where they are not known, or another rule says that they cannot be."""
+    """Channels of the network; None if not known, or if another rule reports the layout."""
     if context.network is None or context.value("input-tensor-from-meta"):
         return None
     source = context.model.inputs[0] if context.model and context.model.inputs else None
@@ -220,7 +220,7 @@ _CENTRED: Final = "symmetric-padding"
 
 
 def framing(context: RuleContext) -> Iterator[Finding]:
-    """The keys against what the model says."""
+    """The keys and the model's metadata differ."""
     if context.model is None or context.value("input-tensor-from-meta"):
         return
     from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
@@ -237,7 +237,7 @@ def framing(context: RuleContext) -> Iterator[Finding]:
 
 
 def shapes(app: AppContext) -> Iterator[Finding]:
-    """The frames that [streammux] makes, against those the primary engine's model was made for."""
+    """The frames of [streammux] have another shape than those the primary engine's model was made for."""
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return

@@ -1,7 +1,4 @@
-"""NVI001 to NVI008: what nvinfer's parser refuses, and what it reads otherwise than it looks.
-
-What a refused value was probably meant to be.
-"""
+"""NVI001 to NVI008: what nvinfer's parser refuses, or reads as something else; and corrections of such values."""
 
 from __future__ import annotations
 
@@ -67,7 +64,7 @@ def as_list(text: str) -> str | None:
 
 
 def replacement(entry: Entry, problem: Problem) -> str | None:
-    """What a refused value means, as nvinfer wants it; None: that takes a person to say."""
+    """A refused value as nvinfer wants it; None: not known."""
     key = key_of(entry)
     if key is None or len(entry.text) > _LONGEST:
         return None
@@ -324,7 +321,7 @@ def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
 
 
 def _cause(context: RuleContext, fault: Fault) -> Rule | None:
-    """The rule that says better why a value is refused."""
+    """The rule that explains best why a value is refused."""
     entry = fault.entry
     if entry is None or fault.verdict is not Verdict.REJECTED or context.parsed.form != "ini":
         return None
