@@ -18,7 +18,7 @@ from convert.nvinfer.config_state import Entry, Section, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import version
 from convert.nvinfer.numbers import TooMany
-from convert.nvinfer.targets import yaml_since
+from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class Gie:
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:
     """The groups of the file with these bytes, INI or (by its suffix) YAML."""
-    since = yaml_since("deepstream-app")
+    since = catalogue().yaml_since.get("deepstream-app")
     if path.endswith((".yml", ".yaml")) and since and version(release) >= version(since):
         return _read_yaml(data, path)
     try:

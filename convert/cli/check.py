@@ -40,7 +40,7 @@ def check(
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
     PATH is a Gst-nvinfer config (.txt, .yml), a config of deepstream-app, a bundle, or a folder of them. Labels, the
-    header of the ONNX model and the configs an app leads to are checked, too.
+    header of the ONNX model and the configs an app leads to are looked at, too.
     """
     from convert import api  # --help does without
 

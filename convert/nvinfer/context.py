@@ -201,8 +201,7 @@ _Check = Callable[[Sequence[Binding], tuple[int, int]], str | None]
 def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     """Float outputs of these names must be there, and have the rank that is asked for."""
 
-    def check(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
-        del network
+    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
         floats = {each.name: each for each in outputs if each.dtype == "float"}
         missing = [name for name in names if name not in floats]
         if missing:
@@ -215,23 +214,20 @@ def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     return check
 
 
-def _resnet(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
-    del network
+def _resnet(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
     names = {each.name for each in outputs}
     missing = [name for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0") if name not in names]
     return f"there is no output called {missing[0]}" if missing else None
 
 
 def _count(wanted: int) -> _Check:
-    def check(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
-        del network
+    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
         return None if len(outputs) == wanted else f"there are {len(outputs)} outputs, not {wanted}"
 
     return check
 
 
-def _oriented(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
-    del network
+def _oriented(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
     if len(outputs) != 1:
         return f"there are {len(outputs)} outputs, not 1"
     dims = outputs[0].dims
@@ -332,15 +328,11 @@ class Initialised:
     problems: tuple[Problem, ...] = ()
 
 
-class _Refused(Exception):
-    def __init__(self, status: Status | None) -> None:
-        super().__init__(status)
+class _Stopped(Exception):
+    def __init__(self, verdict: str, status: Status | None = None, signal: int | None = None) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
         self.status = status
-
-
-class _Aborted(Exception):
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
         self.signal = signal
 
 
@@ -356,13 +348,10 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
         raise ValueError("only an accepted config can be initialised")
     start = _Start(parsed, engine)
     try:
-        start.element()
         network = start.context()
         failed = start.first_frame(network)
-    except _Refused as refused:
-        return Initialised("refused", status=refused.status, problems=tuple(start.problems))
-    except _Aborted as aborted:
-        return Initialised("aborts", signal=aborted.signal, problems=tuple(start.problems))
+    except _Stopped as stopped:
+        return Initialised(stopped.verdict, stopped.status, stopped.signal, problems=tuple(start.problems))
     return Initialised(
         "ok",
         network=network,
@@ -373,7 +362,7 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
 
 
 class _Start:
-    """The steps of the start; a step that fails raises `_Refused` or `_Aborted`."""
+    """The steps of the start; a step that fails raises `_Stopped`."""
 
     def __init__(self, parsed: Parsed, engine: Engine) -> None:
         self.parsed = parsed
@@ -391,48 +380,38 @@ class _Start:
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
-        raise _Refused(status)
+        raise _Stopped("refused", status=status)
 
     def abort(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
-        raise _Aborted(signal)
-
-    # The element
-
-    def element(self) -> None:
-        if self.values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
-            message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
-            self.refuse(Reason.RANGE, "output-instance-mask", message, None)
-
-    # The context
+        raise _Stopped("aborts", signal=signal)
 
     def context(self) -> InputSize:
+        """The element's own check, then the inference context."""
         values = self.values
+        if values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
+            message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
+            self.refuse(Reason.RANGE, "output-instance-mask", message, None)
         if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
             self.cluster_mode = ClusterMode.NMS
             message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
             self.add_problem(Reason.NOTE, "cluster-mode", message)
         if values["gie-unique-id"] == 0:
             self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
-        self.open_library()
+        if values["custom-lib-path"]:
+            self.library = library_of(self.parsed)
+            if self.library is None:
+                message = f"the library {values['custom-lib-path']} cannot be opened"
+                self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         self.check_engine()
         network = self.network()
-        from_meta = bool(values.get("input-tensor-from-meta"))
-        if not from_meta:
+        if not values.get("input-tensor-from-meta"):
             self.preprocessing(network)
         self.postprocessing()
         if len(self.engine.inputs) > 1 and not (self.library and self.library.has("NvDsInferInitializeInputLayers")):
             message = "the model has more than one input, and no library to fill the others"
             self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         return network
-
-    def open_library(self) -> None:
-        if not self.values["custom-lib-path"]:
-            return
-        self.library = library_of(self.parsed)
-        if self.library is None:
-            message = f"the library {self.values['custom-lib-path']} cannot be opened"
-            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
 
     def check_engine(self) -> None:
         """Something to make the engine from, and an engine that fits (checkBackendParams)."""
@@ -448,10 +427,9 @@ class _Start:
             wanted = (height, width, channels) if nhwc else (channels, height, width)
             dims = engine.inputs[0].dims if engine.inputs else ()
             if dims != wanted:
-                shown = " and ".join("x".join(str(each) for each in shape) for shape in (wanted, dims))
-                self.refuse(
-                    Reason.MODEL, "infer-dims", f"infer-dims asks for an input other than the engine's: {shown}"
-                )
+                shown = " and ".join("x".join(map(str, shape)) for shape in (wanted, dims))
+                message = f"infer-dims asks for an input other than the engine's: {shown}"
+                self.refuse(Reason.MODEL, "infer-dims", message)
         outputs = {each.name for each in engine.outputs}
         for name in values["output-blob-names"]:
             if name not in outputs:
@@ -551,8 +529,6 @@ class _Start:
         """The parse function in the config; older releases have no key for segmentation."""
         return str(self.values.get(FUNCTIONS[self.kind], ""))
 
-    # The first frame
-
     def first_frame(self, network: InputSize) -> bool:
         """Whether the output parser gives up."""
         if self.kind == NetworkType.OTHER:
@@ -565,11 +541,8 @@ class _Start:
         if outcome.failed:
             self.add_problem(Reason.MODEL, key, outcome.message)
             return True
-        if (
-            self.kind == NetworkType.DETECTOR
-            and not classes
-            and self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
-        ):
+        with_nms = self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
+        if self.kind == NetworkType.DETECTOR and not classes and with_nms:
             message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
             self.abort(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False

@@ -139,7 +139,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All of targets.toml. Releases and targets are in order of age."""
+    """All of targets.toml. Releases and targets are in order of age.
+
+    Attributes:
+        paths: name -> path of a file of the SDK, absolute or below its root.
+        keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
+        keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
+        key_values: values that not every release or platform accepts.
+        app_keys: groups and keys of deepstream-app's own file that not every release knows.
+        yaml_since: program ("nvinfer", "deepstream-app") -> the first release in which it reads YAML.
+        flags: trtexec's options that not every TensorRT knows.
+    """
 
     releases: tuple[str, ...]
     platforms: tuple[str, ...]
@@ -320,11 +330,11 @@ def target(deepstream: str, platform: str) -> Target:
         PresetError: no such release or platform (the hint lists what there is), or not together.
     """
     release = re.sub(r"^(deepstream|ds)[- ]*", "", deepstream.strip().lower())
-    if release not in releases():
+    if release not in catalogue().releases:
         raise PresetError(f"there is no target {deepstream!r}", hint=_did_you_mean(release))
-    if platform not in platforms():
+    if platform not in catalogue().platforms:
         raise _no_platform(platform, release)
-    there = [each for each in targets() if each.deepstream == release]
+    there = [each for each in catalogue().targets if each.deepstream == release]
     for candidate in there:
         if candidate.platform == platform:
             return candidate
@@ -385,28 +395,13 @@ def targets() -> tuple[Target, ...]:
 
 def between(deepstream: str, since: str | None, until: str | None) -> bool:
     """Whether the release `deepstream` lies in `since`..`until`, both included, None for no limit."""
-    order = releases()
+    order = catalogue().releases
     return order.index(since or order[0]) <= order.index(deepstream) <= order.index(until or order[-1])
 
 
 def reads_key(target: Target, key: str) -> bool:
     """Whether the release knows Gst-nvinfer's key `key` (of those that any release knows)."""
-    return between(target.deepstream, key_since(key), None)
-
-
-def key_since(key: str) -> str | None:
-    """The first release whose Gst-nvinfer reads `key`; None: all listed ones do (or it is no key at all)."""
-    return catalogue().keys_since.get(key)
-
-
-def key_works_until(key: str) -> str | None:
-    """The last release in which `key` has an effect although later ones still read it; None: it still has."""
-    return catalogue().keys_work_until.get(key)
-
-
-def app_keys() -> tuple[AppKey, ...]:
-    """Groups and keys of deepstream-app's own file that not every release knows."""
-    return catalogue().app_keys
+    return between(target.deepstream, catalogue().keys_since.get(key), None)
 
 
 def parsers(target: Target) -> tuple[Parser, ...]:
@@ -433,11 +428,6 @@ def tracker(target: Target) -> Tracker:
         if between(target.deepstream, each.since, each.until):
             return each
     raise PresetError(f"targets.toml names no tracker for DeepStream {target.deepstream}")
-
-
-def yaml_since(program: str) -> str | None:
-    """The first release in which `program` ("nvinfer", "deepstream-app") reads YAML; None: not known."""
-    return catalogue().yaml_since.get(program)
 
 
 def sdk_path(target: Target, what: str) -> str:

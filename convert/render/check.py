@@ -22,7 +22,6 @@ from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import (
     between,
     catalogue,
-    key_works_until,
     opsets,
     parsers,
     sdk_path,
@@ -182,7 +181,7 @@ def _known(target: Target) -> dict[str, Any]:
     return {
         "keys_it_lacks": sorted(key for key, since in rows.keys_since.items() if not between(release, since, None)),
         "keys_without_effect": sorted(
-            key for key in rows.keys_work_until if not between(release, None, key_works_until(key))
+            key for key, until in rows.keys_work_until.items() if not between(release, None, until)
         ),
         "parse_functions": [each.function for each in parsers(target)],
         "parser_library": sdk_path(target, "parser-library"),

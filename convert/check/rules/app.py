@@ -17,7 +17,7 @@ from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
 from convert.nvinfer.keys import ATTRS
-from convert.nvinfer.targets import app_keys, between, catalogue, sinks, trtexec_accepts
+from convert.nvinfer.targets import between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,7 +184,7 @@ def app_refused(app: AppContext) -> Iterator[Finding]:
 def app_release(app: AppContext) -> Iterator[Finding]:
     """Keys, groups and sinks of other releases."""
     release = app.target.deepstream
-    for row in app_keys():
+    for row in catalogue().app_keys:
         if between(release, row.since, row.until):
             continue
         when = f"since DeepStream {row.since}" if row.since else f"up to DeepStream {row.until}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from convert.check.context import Check
 from convert.check.rules.syntax import is_plain, quoted
 from convert.findings import Level, Rule
-from convert.nvinfer.targets import trtexec_accepts
+from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,10 +268,8 @@ def _own_builder(context: RuleContext) -> bool:
 
 def _old_models(context: RuleContext) -> tuple[str, ...]:
     """Keys of models that only old releases can build."""
-    from convert.nvinfer.targets import between, key_works_until  # rarely
-
-    keys = ("model-file", "uff-file")
-    return tuple(key for key in keys if between(context.target.deepstream, None, key_works_until(key)))
+    keys, until = ("model-file", "uff-file"), catalogue().keys_work_until
+    return tuple(key for key in keys if between(context.target.deepstream, None, until.get(key)))
 
 
 def _beside(text: str, name: str) -> str:

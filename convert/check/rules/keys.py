@@ -21,7 +21,7 @@ from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
 from convert.nvinfer.config_state import ATTRS_ALL
 from convert.nvinfer.keys import ATTRS, PROPERTY, key_named, keys, version
-from convert.nvinfer.targets import key_works_until
+from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -319,7 +319,7 @@ def not_for_type(context: RuleContext) -> Iterator[Finding]:
 def no_effect(context: RuleContext) -> Iterator[Finding]:
     """Keys whose code is gone."""
     for entry in context.last.values():
-        until = key_works_until(entry.key) if entry.group == PROPERTY else None
+        until = catalogue().keys_work_until.get(entry.key) if entry.group == PROPERTY else None
         if until is not None and version(context.parsed.release) > version(until) and _is_read(context, entry):
             release = context.parsed.release
             message = f"{entry.key} had an effect up to DeepStream {until}; {release} reads it and no more"
