@@ -207,10 +207,10 @@ def check(
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
 
-        checker.gate = ExternalChecks(
+        checker.external = ExternalChecks(
             onnxruntime=given["onnxruntime"], tensorrt=given["tensorrt"], timeout=given["timeout"]
         )
-        checker.gate.require()
+        checker.external.require()
     report = checker(files)
     if given["fix"]:
         from convert.check.fixes import apply, fixes  # only when asked for
@@ -219,7 +219,7 @@ def check(
         for fix in found:
             (observer or ignore)(fix)
         apply(found)
-        report = Checker(checker.where, wanted, checker.gate)(files)
+        report = Checker(checker.target, wanted, checker.external)(files)
     return report
 
 

@@ -1,4 +1,4 @@
-"""deepstream-app's own config, as far as it decides what its inference engines do.
+"""deepstream-app's own config, as far as it decides what its inference engines do, and what its rules are given.
 
 Read in deepstream_config_file_parser.c and deepstream_app_config_parser.c (5.1 to 9.1): a group without `enable=1` is
 skipped whole; paths are taken from the folder of the file; what a GIE's group says wins over the nvinfer config.
@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.check.context import Place, Setting
 from convert.nvinfer import keyfile
-from convert.nvinfer.config_state import Entry, Section
+from convert.nvinfer.config import entry_of, section_of
+from convert.nvinfer.config_state import Entry, Section, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import version
 from convert.nvinfer.numbers import TooMany
-from convert.nvinfer.targets import yaml_since
+from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.check.context import CheckTarget, Presence, RuleContext
+    from convert.check.context import Presence, RuleContext
     from convert.findings import Finding, Level, Rule
+    from convert.nvinfer.targets import Target
 
-__all__ = ["AppContext", "AppEngine", "AppFile", "Gie", "Trouble", "gies", "number", "read_app"]
 
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")
 _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are another format
@@ -58,7 +59,7 @@ class AppFile:
     trouble: Trouble | None = None
 
     def place(self, group: str, key: str | None = None) -> Place:
-        """Where a value, or a group, stands."""
+        """Where a value, or a group, is written."""
         entry = self.groups.get(group, {}).get(key) if key else None
         if entry is not None:
             return Place(self.path, entry.value_line, entry.value_column)
@@ -88,7 +89,7 @@ class Gie:
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:
     """The groups of the file with these bytes, INI or (by its suffix) YAML."""
-    since = yaml_since("deepstream-app")
+    since = catalogue().yaml_since.get("deepstream-app")
     if path.endswith((".yml", ".yaml")) and since and version(release) >= version(since):
         return _read_yaml(data, path)
     try:
@@ -97,18 +98,12 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
         return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
     except TooMany as error:
         return AppFile(path, "ini", {}, {}, Trouble(str(error)))
-    groups: dict[str, Mapping[str, Entry]] = {}
-    sections: dict[str, Section] = {}
-    for name, group in file.groups.items():
-        title = _text(name)
-        sections[title] = Section(title, group.line, group.column)
-        groups[title] = {
-            _text(key): Entry(
-                title, _text(key), _text(pair.value), pair.line, pair.column, pair.line, pair.value_column
-            )
-            for key, pair in group.last.items()
-        }
-    return AppFile(path, "ini", groups, sections)
+    sections = [section_of(group) for group in file.groups.values()]
+    groups = {
+        as_text(name): {as_text(key): entry_of(name, pair) for key, pair in group.last.items()}
+        for name, group in file.groups.items()
+    }
+    return AppFile(path, "ini", groups, {section.name: section for section in sections})
 
 
 def _read_yaml(data: bytes, path: str) -> AppFile:
@@ -125,12 +120,12 @@ def _read_yaml(data: bytes, path: str) -> AppFile:
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
     for name, group in root.items:
-        title = _text(name.text)
+        title = as_text(name.text)
         sections.setdefault(title, Section(title, name.line, name.column))
         found: dict[str, Entry] = {}
         for key, value in group.items:
-            title_key, text = _text(key.text), _text(value.text)
-            found[title_key] = Entry(title, title_key, text, key.line, key.column, value.line, value.column)
+            entry = Entry(title, as_text(key.text), as_text(value.text), key.line, key.column, value.line, value.column)
+            found[entry.key] = entry
         groups.setdefault(title, found)
     return AppFile(path, "yaml", groups, sections)
 
@@ -138,16 +133,15 @@ def _read_yaml(data: bytes, path: str) -> AppFile:
 def gies(app: AppFile) -> tuple[Gie, ...]:
     """The engines that are switched on, the primary one first."""
     names = [name for name in app.groups if name == "primary-gie" or name.startswith("secondary-gie")]
-    on = [name for name in names if number(app, name, "enable", 0) or _unreadable(app, name, "enable")]
-    return tuple(_gie(app, name) for name in sorted(on, key=lambda name: (name != "primary-gie", name)))
+    enabled = [name for name in names if number(app, name, "enable", 0) or _unreadable(app, name, "enable")]
+    return tuple(_gie(app, name) for name in sorted(enabled, key=lambda name: (name != "primary-gie", name)))
 
 
 def _gie(app: AppFile, name: str) -> Gie:
     troubles = [trouble for key in ("enable", "plugin-type", *_INTEGERS) if (trouble := _unreadable(app, name, key))]
     settings: dict[str, Setting] = {}
     for key in _INTEGERS:
-        value = number(app, name, key, None)
-        if value is not None:
+        if (value := number(app, name, key, None)) is not None:
             settings[key] = Setting(value, app.place(name, key))
     primary = name == "primary-gie"
     settings["process-mode"] = Setting(1 if primary else 2, app.place(name))
@@ -219,7 +213,7 @@ def _string(app: AppFile, group: str, key: str) -> str:
     if entry is None or app.form != "ini":
         return entry.text if entry else ""
     try:
-        return _text(keyfile.as_string(entry.text.encode()))
+        return as_text(keyfile.as_string(entry.text.encode()))
     except KeyFileError:
         return entry.text
 
@@ -230,16 +224,12 @@ def _absolute(app: AppFile, text: str) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - as the user named it
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
-
-
 @dataclass(frozen=True, slots=True)
 class AppEngine:
-    """An engine of the app; `case` is None where its config is not here, or is not nvinfer's."""
+    """An engine of the app; `context` is None if its config is not here or is not nvinfer's."""
 
     gie: Gie
-    case: RuleContext | None
+    context: RuleContext | None
     presence: Presence
 
     @property
@@ -247,16 +237,16 @@ class AppEngine:
         """gie-unique-id; None: not known."""
         if setting := self.gie.settings.get("gie-unique-id"):
             return int(setting.value)
-        return int(self.case.value("gie-unique-id")) or None if self.case and self.case.values else None
+        return int(self.context.value("gie-unique-id")) or None if self.context and self.context.values else None
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The app's config and its engines, the primary one first."""
+    """What a rule on apps gets: the config and its engines, the primary one first."""
 
     file: AppFile
     engines: tuple[AppEngine, ...]
-    where: CheckTarget
+    target: Target
 
     def found(
         self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None
@@ -268,15 +258,15 @@ class AppContext:
         """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
         if key in engine.gie.settings:
             return engine.gie.settings[key].place
-        if engine.case and engine.case.given(key):
-            return engine.case.place(key)
+        if engine.context and engine.context.given(key):
+            return engine.context.place(key)
         return self.file.place(engine.gie.group)
 
-    def fronts(self, engine: AppEngine) -> list[AppEngine] | None:
+    def sources(self, engine: AppEngine) -> list[AppEngine] | None:
         """The engines whose objects `engine` takes; None: not known."""
-        if engine.case is None or not engine.case.values:
+        if engine.context is None or not engine.context.values:
             return None
-        wanted = engine.case.value("operate-on-gie-id")
+        wanted = engine.context.value("operate-on-gie-id")
         others = [each for each in self.engines if each is not engine]
         if wanted == -1:
             return others

@@ -1,69 +1,38 @@
-"""What a rule may look at: one config as one element of one pipeline reads it, with the files it names.
+"""What a rule gets: one config as one element of one pipeline reads it, with the files it names, all read before.
 
-Rules are pure functions of a `Case`; everything that has to be read from the disk was read before (`gather`).
+(`convert.nvinfer.context` is NVIDIA's inference context, NvDsInferContextImpl. This module is about rules.)
 
-Reads what rules look at: the config with all its faults, and the files it names.
-
-Waivers: comment lines in a config that say which findings are meant to be so.
+Comment lines in a config suppress findings:
 
     # check: ignore NVI015, NVI076      for the next line that is neither empty nor a comment
     # check: ignore-file NVI038         for everything found through this file, its labels and model included
 
-A finding about a key that is missing stands at [property], so a waiver above that line waives it.
+A finding about a key that is missing is at [property], so a comment above that line suppresses it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.errors import InputError, PresetError
 from convert.nvinfer.config import MOST_BYTES, read_bytes
 from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Reason, Verdict
+from convert.nvinfer.context import Binding, Engine, initialise, library_of, split_labels
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import opsets, target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from convert.findings import Finding, Level, Rule
     from convert.nvinfer.config_state import Entry, Parsed, Problem
-    from convert.nvinfer.context import Engine, Initialised, Library, Tensor
+    from convert.nvinfer.context import Initialised, Library
     from convert.nvinfer.targets import Target
     from convert.onnx_header import Header, Value
-
-
-__all__ = [
-    "CLASSIFIER",
-    "DETECTOR",
-    "FUNCTIONS",
-    "INSTANCES",
-    "OTHER",
-    "SEGMENTATION",
-    "CheckTarget",
-    "Fault",
-    "Labels",
-    "Models",
-    "NamedFile",
-    "Place",
-    "Presence",
-    "Reading",
-    "RuleContext",
-    "RuleFunction",
-    "Setting",
-    "Suppressions",
-    "check_target",
-    "key_of",
-    "load_context",
-    "presence",
-    "read_config",
-    "read_suppressions",
-    "split_suppressed",
-    "table_of",
-    "unknown_suppressions",
-]
 
 
 DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = NetworkType
@@ -78,7 +47,7 @@ class Place(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What deepstream-app puts into the element instead of what the config says, and where that is written."""
+    """The value deepstream-app sets in the element instead of the config's, and where that is written."""
 
     value: Any
     place: Place
@@ -94,9 +63,9 @@ class Fault(NamedTuple):
 
 
 class Presence(NamedTuple):
-    """Whether a file that a config names is there.
+    """Whether a file that a config names exists.
 
-    `here`: it is. `sure`: it should be on this machine, so its absence means something; a path of another machine,
+    `here`: it does. `sure`: it should be on this machine, so its absence is an error; a path of another machine,
     absolute and in a folder that does not exist here, is not.
     """
 
@@ -110,7 +79,7 @@ class NamedFile(NamedTuple):
     text: str
     path: str
     presence: Presence
-    changed: int = 0  # nanoseconds; 0 where it is not there
+    changed: int = 0  # nanoseconds; 0 if it does not exist
 
 
 class Labels(NamedTuple):
@@ -121,41 +90,34 @@ class Labels(NamedTuple):
     entries: tuple[tuple[int, tuple[str, ...]], ...]
 
 
-class CheckTarget(NamedTuple):
-    """What the config is checked for: the release on a platform, and the TensorRT that is there."""
-
-    target: Target
-    tensorrt: str
-
-
 @dataclass(frozen=True, slots=True)
 class RuleContext:
     """One config.
 
     Attributes:
-        parsed: what nvinfer makes of the file; with `faults`, what it would make of it without the lines they are in.
+        parsed: what nvinfer reads from the file; with `faults`, what it would read without the lines they are in.
         faults: what ends the reading, one after the other: nvinfer stops at the first. Empty: the config is accepted.
         data: the file.
-        where: what it is checked for.
+        target: the release and platform, with the TensorRT to check for.
         last: the entry that counts for each key, by group and key.
-        unread: names of the groups nvinfer does not look at.
+        unread: names of the groups nvinfer does not read.
         values: `parsed.values` with `settings` in place; empty unless the config is accepted.
         settings: key -> what deepstream-app sets over it.
         files: key -> the file it names.
         labels: the label file; None: none is named, or it cannot be read.
         model, model_path: the header of onnx-file, and how the user would name that file. Without a header
-            `model_error` says why, unless the file is not there. `lacking`: files with its weights that are not there.
+            `model_error` is the reason, unless the file does not exist. `lacking`: files with its weights that are
+            missing.
         library: what custom-lib-path leads to; None: there is none, or it is not on this machine.
         network: channels, height, width of the input as nvinfer takes them; None: not known without a model.
         outputs: the outputs of the engine; None: not all sizes are known.
-        start: what becomes of the context and the first frame; None: not known without the outputs.
-        waivers: lines with `# check: ignore ...` that name a rule there is not: line, text.
+        start: whether the inference context starts, and its first frame; None: not known without the outputs.
     """
 
     parsed: Parsed
     faults: tuple[Fault, ...]
     data: bytes
-    where: CheckTarget
+    target: Target
     last: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -168,9 +130,8 @@ class RuleContext:
     lacking: tuple[str, ...] = ()
     library: Library | None = None
     network: tuple[int, int, int] | None = None
-    outputs: tuple[Tensor, ...] | None = None
+    outputs: tuple[Binding, ...] | None = None
     start: Initialised | None = None
-    waivers: tuple[tuple[int, str], ...] = ()
 
     @property
     def kind(self) -> int:
@@ -179,39 +140,56 @@ class RuleContext:
 
     @property
     def is_secondary(self) -> bool:
-        """Whether it looks at objects of other engines."""
+        """Whether it infers objects of other engines."""
         return bool(self.values["process-mode"] == 2)
 
     @property
     def function(self) -> str:
-        """The function that reads the outputs; "" where nvinfer does it itself: without a library it always does."""
+        """The library function that reads the outputs; "" where nvinfer's own parser does."""
         return str(self.value(FUNCTIONS.get(self.kind, ""), "")) if self.value("custom-lib-path", "") else ""
 
+    @property
+    def feeds_nhwc(self) -> bool:
+        """Whether the two keys that make nvinfer feed NHWC are given."""
+        return bool(self.value("network-input-order") == 1 and all(self.value("infer-dims")))
+
     def given(self, key: str) -> bool:
-        """Whether the config, or deepstream-app, says anything about `key` of [property]."""
+        """Whether the config, or deepstream-app, has `key` of [property]."""
         return key in self.settings or (PROPERTY, key) in self.last
 
     def value(self, key: str, default: Any = 0) -> Any:
-        """What `key` of [property] is, `default` where the release does not have it."""
+        """The value of `key` of [property]; `default` if the release does not have the key."""
         return self.values.get(key, default)
 
-    def number(self, key: str, values: Mapping[str, Any] | None = None) -> float:
+    def number(self, key: str) -> float:
         """A value that is a number, "nan" and "inf" too."""
-        return float((self.values if values is None else values)[key])
+        return float(self.values[key])
 
-    def place(self, key: str, group: str = PROPERTY) -> Place:
-        """Where the value of `key` stands; without one, the head of the group."""
-        if group == PROPERTY and key in self.settings:
+    def place(self, key: str) -> Place:
+        """Where the value of `key` of [property] is; without one, the head of the group."""
+        if key in self.settings:
             return self.settings[key].place
-        entry = self.last.get((group, key))
-        return self.head(group) if entry is None else Place(self.parsed.path, entry.value_line, entry.value_column)
+        entry = self.last.get((PROPERTY, key))
+        return self.head() if entry is None else self.at_value(entry)
 
-    def head(self, group: str = PROPERTY) -> Place:
-        """Where `group` begins; without one, the whole file."""
+    def head(self) -> Place:
+        """Where [property] begins; without one, the whole file."""
         for section in self.parsed.sections:
-            if section.name == group:
-                return Place(self.parsed.path, section.line, section.column)
-        return Place(self.parsed.path)
+            if section.name == PROPERTY:
+                return self.at(section.line, section.column)
+        return self.at()
+
+    def at(self, line: int | None = None, column: int | None = None) -> Place:
+        """A place in the config."""
+        return Place(self.parsed.path, line, column)
+
+    def at_key(self, entry: Entry) -> Place:
+        """The name in front of a value."""
+        return self.at(entry.line, entry.column)
+
+    def at_value(self, entry: Entry) -> Place:
+        """The value itself."""
+        return self.at(entry.value_line, entry.value_column)
 
     def found(
         self,
@@ -219,26 +197,21 @@ class RuleContext:
         message: str,
         *,
         key: str | None = None,
-        group: str = PROPERTY,
         at: Place | None = None,
         hint: str | None = None,
         level: Level | None = None,
     ) -> Finding:
         """A finding at the value of `key`, or `at` a place, or else for the whole of [property]."""
-        path, line, column = at or (self.head() if key is None else self.place(key, group))
+        path, line, column = at or (self.head() if key is None else self.place(key))
         return rule.found(message, path=path, line=line, column=column, hint=hint, level=level)
 
-    def at_key(self, entry: Entry) -> Place:
-        """The name in front of a value."""
-        return Place(self.parsed.path, entry.line, entry.column)
 
-    def at_value(self, entry: Entry) -> Place:
-        """The value itself."""
-        return Place(self.parsed.path, entry.value_line, entry.value_column)
+class Check(NamedTuple):
+    """A rule and the function that yields its findings; `refused`: also in files that nvinfer refuses."""
 
-
-RuleFunction: TypeAlias = Callable[[RuleContext], Iterable["Finding"]]
-"""A rule's function."""
+    rule: Rule
+    run: Callable[[RuleContext], Iterable[Finding]]
+    refused: bool = False
 
 
 def table_of(group: str) -> str | None:
@@ -249,33 +222,29 @@ def table_of(group: str) -> str | None:
 
 
 def key_of(entry: Entry) -> Key | None:
-    """What is known about the key of an entry."""
+    """The row of keys.toml for the key of an entry."""
     table = table_of(entry.group)
     return None if table is None else key_named(entry.key, table)
 
 
-_WAIVER = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
-_ID = re.compile(r"(NVI|EI)[0-9]{3}")
+_SUPPRESSION = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
 
 
-class Suppressions:
-    """What a file waives: ids for all of it, and by line."""
+class Suppressions(NamedTuple):
+    """Ids of the rules a config suppresses: for the whole file, and by line."""
 
-    def __init__(self, file: frozenset[str], lines: dict[int, frozenset[str]]) -> None:
-        self.file = file
-        self.lines = lines
+    file: frozenset[str]
+    lines: dict[int, frozenset[str]]
 
 
 def read_suppressions(data: bytes) -> Suppressions:
-    """The waivers of the config with these bytes."""
-    if b"check:" not in data:
-        return Suppressions(frozenset(), {})
+    """The suppressions in the config with these bytes."""
     everywhere: set[str] = set()
     lines: dict[int, frozenset[str]] = {}
     pending: set[str] = set()
-    for number, text in enumerate(data.split(b"\n"), 1):
-        if match := _WAIVER.match(text):
-            (everywhere if match[1] else pending).update(_ids(match[2]))
+    for number, text in enumerate(data.split(b"\n") if b"check:" in data else (), 1):
+        if match := _SUPPRESSION.match(text):
+            (everywhere if match[1] else pending).update(word.upper() for word in _words(match[2]))
         elif text.strip() and not text.lstrip().startswith(b"#"):
             if pending:
                 lines[number] = frozenset(pending)
@@ -284,47 +253,31 @@ def read_suppressions(data: bytes) -> Suppressions:
 
 
 def split_suppressed(
-    findings: Iterable[Finding], path: str, waivers: Suppressions
+    findings: Iterable[Finding], path: str, suppressions: Suppressions
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """`findings` in two: those that stay, and those the config at `path` waives."""
-    stay: list[Finding] = []
-    gone: list[Finding] = []
+    """`findings` in two: those to report, and those that the config at `path` suppresses."""
+    reported: list[Finding] = []
+    suppressed: list[Finding] = []
     for finding in findings:
-        of_line = waivers.lines.get(finding.line or 0, ()) if finding.path == path else ()
-        (gone if finding.id in waivers.file or finding.id in of_line else stay).append(finding)
-    return tuple(stay), tuple(gone)
+        of_line = suppressions.lines.get(finding.line or 0, ()) if finding.path == path else ()
+        (suppressed if finding.id in suppressions.file or finding.id in of_line else reported).append(finding)
+    return tuple(reported), tuple(suppressed)
 
 
-def unknown_suppressions(data: bytes) -> tuple[tuple[int, str], ...]:
-    """Lines that waive something that cannot be a rule's id: number, text."""
-    if b"check:" not in data:
-        return ()
-    found: list[tuple[int, str]] = []
+def suppressed_ids(data: bytes) -> Iterable[tuple[int, str]]:
+    """Line and text of every rule id in the suppressions of a config, as written."""
     line, position = 1, 0
-    for match in _WAIVER.finditer(data):
+    for match in _SUPPRESSION.finditer(data) if b"check:" in data else ():
         line, position = line + data.count(b"\n", position, match.start()), match.start()
-        found += [(line, word) for word in _words(match[2]) if not _is_rule(word)]
-    return tuple(found)
-
-
-def _ids(text: bytes) -> set[str]:
-    return {word.upper() for word in _words(text)}
+        yield from ((line, word) for word in _words(match[2]))
 
 
 def _words(text: bytes) -> list[str]:
     return [word for word in re.split(r"[\s,;]+", text.decode("utf-8", "replace")) if word]
 
 
-def _is_rule(word: str) -> bool:
-    if not _ID.fullmatch(word.upper()):
-        return False
-    from convert.check.rules import RULES  # this module is one of those the rules are made with
-
-    return word.upper().startswith("EI") or word.upper() in {rule.id for rule in RULES}
-
-
 _MOST_FAULTS: Final = 50
-# Every fault means reading the file again: not for files that are no config anyway.
+# Every fault means reading the file again: not for large files that are no config anyway.
 _MOST_REPEATED: Final = 2**20
 _MOST_LABELS: Final = 2**22  # bytes; each label becomes an object
 _FILES: Final = (
@@ -334,19 +287,19 @@ _FILES: Final = (
 _MOST_EXTERNAL: Final = 1000
 
 
-class Reading:
-    """A config file as nvinfer reads it (`first`), and all that is wrong with it.
+class Reading(NamedTuple):
+    """A config file with all its faults.
 
     Attributes:
-        first: what nvinfer makes of the file.
-        settled: what it would make of it without the lines that `faults` are in.
+        data: the file.
+        first: what nvinfer reads from it.
+        settled: what nvinfer would read without the lines that `faults` are in.
     """
 
-    def __init__(self, data: bytes, first: Parsed, settled: Parsed, faults: tuple[Fault, ...]) -> None:
-        self.data = data
-        self.first = first
-        self.settled = settled
-        self.faults = faults
+    data: bytes
+    first: Parsed
+    settled: Parsed
+    faults: tuple[Fault, ...]
 
 
 class Models:
@@ -369,76 +322,102 @@ class Models:
         return self._known[path]
 
 
-def check_target(release: str, platform: str, tensorrt: str | None = None) -> CheckTarget:
-    """What to check for: a release as users name it ("deepstream-7.1"), a platform, and the TensorRT that is there.
+def check_target(release: str, platform: str, tensorrt: str | None = None) -> Target:
+    """The target to check for: a release as users name it ("deepstream-7.1"), a platform, another TensorRT.
 
     Raises:
         PresetError: no such release, platform or TensorRT.
     """
     found = target(release, platform)
     if tensorrt is None:
-        return CheckTarget(found, found.tensorrt)
+        return found
     try:
         version(tensorrt)
     except PresetError:
         raise PresetError(f"{tensorrt!r} is no version of TensorRT", hint="write it as 10.3 or 8.2.1") from None
     opsets(tensorrt)
-    return CheckTarget(found, tensorrt)
+    return replace(found, tensorrt=tensorrt)
 
 
-def read_config(path: str, where: CheckTarget, data: bytes | None = None) -> Reading:
-    """The config file at `path`; `data`, where it was read before.
+def read_config(path: str, target: Target, data: bytes | None = None) -> Reading:
+    """The config file at `path`; `data`, if it was read before.
 
     Raises:
         InputError: no ordinary file, unreadable, or too large to be a config.
     """
     if data is None:
         data = read_ordinary(path, "config", MOST_BYTES)
-    release, platform = where.target.deepstream, where.target.platform
-    first = parsed = read_bytes(data, path, release=release, platform=platform)
+    first = parsed = read_bytes(data, path, release=target.deepstream, platform=target.platform)
     faults: list[Fault] = []
     rest = data
-    seen: set[int] = set()
+    lines: set[int] = set()
     while (problem := parsed.fault) is not None and len(faults) < _MOST_FAULTS:
-        faults.append(Fault(problem, parsed.verdict, parsed.exception, _entry_of(parsed)))
-        if problem.line is None or problem.line in seen or len(data) > _MOST_REPEATED:
+        entry = _entry_of(parsed, problem)
+        faults.append(Fault(problem, parsed.verdict, parsed.exception, entry))
+        if problem.line is None or problem.line in lines or len(data) > _MOST_REPEATED:
             break
-        seen.add(problem.line)
-        without = _without(rest, parsed, problem.line)
+        lines.add(problem.line)
+        without = _without(rest, parsed, problem, entry)
         if without is None:
             break
         rest = without
-        parsed = read_bytes(rest, path, release=release, platform=platform)
+        parsed = read_bytes(rest, path, release=target.deepstream, platform=target.platform)
     return Reading(data, first, parsed, tuple(faults))
 
 
+def _entry_of(parsed: Parsed, problem: Problem) -> Entry | None:
+    """The entry that a problem is in."""
+    for entry in parsed.entries:
+        if (entry.group, entry.key) == (problem.group, problem.key) and problem.line in {entry.line, entry.value_line}:
+            return entry
+    return None
+
+
+def _without(data: bytes, parsed: Parsed, fault: Problem, entry: Entry | None) -> bytes | None:
+    """The file without the line of the fault, other lines keeping their numbers; None: it cannot be taken out."""
+    if parsed.form == "yaml" and (entry is None or entry.line != entry.value_line):
+        return None
+    lines = data.split(b"\n")
+    if fault.reason is Reason.NO_PROPERTY or fault.line is None or not 0 < fault.line <= len(lines):
+        return None
+    index = fault.line - 1
+    # The head of a group is not emptied: what follows would belong to the group before.
+    lines[index] = b"[-]" if parsed.form == "ini" and lines[index].lstrip().startswith(b"[") else b""
+    return b"\n".join(lines)
+
+
 def load_context(
-    reading: Reading, where: CheckTarget, models: Models, settings: Mapping[str, Setting] | None = None
+    reading: Reading, target: Target, models: Models, settings: Mapping[str, Setting] | None = None
 ) -> RuleContext:
-    """Everything a rule may look at, as one element reads the config.
+    """Everything a rule may use, as one element reads the config.
 
     Args:
+        reading: the config file.
+        target: the release and platform, with the TensorRT to check for.
+        models: the headers read so far.
         settings: what deepstream-app sets over the config.
     """
     parsed = reading.settled
-    last = {(entry.group, entry.key): entry for entry in parsed.entries if not _is_locale(entry.key)}
-    unread = frozenset(each.section.name for each in parsed.unread)
-    strange = unknown_suppressions(reading.data)
+    context = RuleContext(
+        parsed=parsed,
+        faults=reading.faults,
+        data=reading.data,
+        target=target,
+        # "key[fr]" is a key in a locale, which nvinfer never asks for.
+        last={(entry.group, entry.key): entry for entry in parsed.entries if not entry.key.endswith("]")},
+        unread=frozenset(each.section.name for each in parsed.unread),
+    )
     if reading.faults:
-        return RuleContext(parsed, reading.faults, reading.data, where, last, unread, waivers=strange)
+        return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
-    files = _files(parsed, last, settings)
+    files = _files(context, settings)
     model, model_path, model_error = _model(files, models)
-    engine = _engine(values, model)
+    engine = _engine(values, model) if model else None
     outputs = engine.outputs if engine and engine.outputs else None
-    return RuleContext(
-        parsed=parsed,
-        faults=(),
-        data=reading.data,
-        where=where,
-        last=last,
-        unread=unread,
+    can_start = engine and outputs and parsed.verdict is Verdict.ACCEPTED and len(values[ATTRS]) <= MOST_CLASSES
+    return replace(
+        context,
         values=values,
         settings=settings,
         files=files,
@@ -447,86 +426,50 @@ def load_context(
         model_path=model_path,
         model_error=model_error,
         lacking=_lacking(model, files),
-        library=_library(parsed),
+        library=library_of(parsed) if parsed.values["custom-lib-path"] else None,
         network=_network(values, model),
         outputs=outputs,
-        start=_start(parsed, values, engine) if engine and outputs else None,
-        waivers=strange,
+        start=initialise(replace(parsed, values=values), engine) if engine and can_start else None,
     )
 
 
 def presence(text: str, path: str) -> Presence:
-    """Whether the file at `path`, written as `text` in a config, is there, and whether it should be on this machine."""
+    """Whether the file at `path`, written as `text` in a config, exists, and whether it should on this machine."""
     sure = not text.startswith("/") or os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120 - text
     return Presence(os.path.isfile(path), sure)  # noqa: PTH113
 
 
-def _entry_of(parsed: Parsed) -> Entry | None:
-    """The entry that ends the reading."""
-    problem = parsed.fault
-    if problem is None or problem.key is None or problem.line is None:
-        return None
-    name = (problem.group, problem.key)
-    there = [each for each in parsed.entries if problem.line in {each.line, each.value_line}]
-    return next((each for each in there if (each.group, each.key) == name), None)
-
-
-def _without(data: bytes, parsed: Parsed, line: int) -> bytes | None:
-    """The file without the line of the fault, other lines keeping their numbers; None: it cannot be taken out."""
-    entry = _entry_of(parsed)
-    if parsed.form == "yaml" and (entry is None or entry.line != entry.value_line):
-        return None
-    if parsed.fault is not None and parsed.fault.reason is Reason.NO_PROPERTY:
-        return None
-    lines = data.split(b"\n")
-    if not 0 < line <= len(lines):
-        return None
-    # The head of a group is not emptied: what follows would belong to the group before.
-    lines[line - 1] = b"[-]" if parsed.form == "ini" and lines[line - 1].lstrip().startswith(b"[") else b""
-    return b"\n".join(lines)
-
-
-def _is_locale(key: str) -> bool:
-    return key.endswith("]")
-
-
-def _files(
-    parsed: Parsed, last: Mapping[tuple[str, str], Entry], settings: Mapping[str, Setting]
-) -> dict[str, NamedFile]:
+def _files(context: RuleContext, settings: Mapping[str, Setting]) -> dict[str, NamedFile]:
     found: dict[str, NamedFile] = {}
     for key in _FILES:
         if key in settings:
             text = path = str(settings[key].value)
-        elif (entry := last.get((PROPERTY, key))) is not None and key in parsed.files:
-            text, path = entry.text, parsed.files[key]
+        elif (entry := context.last.get((PROPERTY, key))) is not None and key in context.parsed.files:
+            text, path = entry.text, context.parsed.files[key]
             if text.startswith("/") and not os.path.exists(path):  # noqa: PTH110
                 path = os.path.normpath(text)  # nvinfer stores the first missing part only
         else:
             continue
         here = presence(text, path)
-        found[key] = NamedFile(text, path, here, _changed(path) if here.here else 0)
+        try:
+            changed = os.stat(path).st_mtime_ns if here.here else 0  # noqa: PTH116 - text
+        except OSError:
+            changed = 0  # it has just gone
+        found[key] = NamedFile(text, path, here, changed)
     return found
-
-
-def _changed(path: str) -> int:
-    """Nanoseconds; 0 for a file that has just gone."""
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - text
-    except OSError:
-        return 0
 
 
 def _labels(files: Mapping[str, NamedFile]) -> Labels | None:
     file = files.get("labelfile-path")
     if file is None or not file.presence.here:
         return None
-    from convert.nvinfer.context import split_labels  # only where needed
-
     try:
         data = read_ordinary(file.path, "label file", _MOST_LABELS)
     except InputError:
         return None  # not readable for us; on the target it may be
-    return Labels(_shown(file), data, tuple(split_labels(data)))
+    # Shown as the user would name it: relative to the working directory, if it is below.
+    shown = file.path.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118
+    return Labels(shown, data, split_labels(data))
 
 
 def _model(files: Mapping[str, NamedFile], models: Models) -> tuple[Header | None, str | None, InputError | None]:
@@ -534,9 +477,7 @@ def _model(files: Mapping[str, NamedFile], models: Models) -> tuple[Header | Non
     if file is None or not file.presence.here:
         return None, None, None
     found = models.header(file.path)
-    if isinstance(found, InputError):
-        return None, file.text, found
-    return found, file.text, None
+    return (None, file.text, found) if isinstance(found, InputError) else (found, file.text, None)
 
 
 def _lacking(model: Header | None, files: Mapping[str, NamedFile]) -> tuple[str, ...]:
@@ -548,14 +489,6 @@ def _lacking(model: Header | None, files: Mapping[str, NamedFile]) -> tuple[str,
     return tuple(name for name in names if not os.path.isfile(os.path.join(folder, name)))  # noqa: PTH113, PTH118
 
 
-def _library(parsed: Parsed) -> Library | None:
-    if not parsed.values["custom-lib-path"]:
-        return None
-    from convert.nvinfer.context import library_of  # only where there is one
-
-    return library_of(parsed)
-
-
 def _network(values: Mapping[str, Any], model: Header | None) -> tuple[int, int, int] | None:
     """infer-dims, or the first three dimensions of the model's input, as nvinfer takes them."""
     dims: tuple[object, ...] = tuple(values["infer-dims"])
@@ -565,55 +498,26 @@ def _network(values: Mapping[str, Any], model: Header | None) -> tuple[int, int,
     match dims:
         case (int() as channels, int() as height, int() as width):
             return channels, height, width
-        case _:
-            return None
+    return None
 
 
-def _engine(values: Mapping[str, Any], model: Header | None) -> Engine | None:
-    """The engine nvinfer would build, as far as the header tells: None, where a size is not known."""
-    if model is None:
-        return None
-    from convert.nvinfer.context import Engine  # only with a model
-
-    inputs = [_tensor(value, _free(values, value)) for value in model.inputs]
-    outputs = [_tensor(value, None) for value in model.outputs]
-    if any(each is None for each in (*inputs, *outputs)):
+def _engine(values: Mapping[str, Any], model: Header) -> Engine | None:
+    """The engine nvinfer would build, as far as the header tells: None if a size is not known."""
+    channels, height, width = values["infer-dims"]
+    wanted = (height, width, channels) if values.get("network-input-order") == 1 else (channels, height, width)
+    inputs = [_binding(value, wanted if all(wanted) else None) for value in model.inputs]
+    outputs = [_binding(value, None) for value in model.outputs]
+    if None in inputs or None in outputs:
         return None
     return Engine(values["batch-size"], tuple(filter(None, inputs)), tuple(filter(None, outputs)))
 
 
-def _free(values: Mapping[str, Any], value: Value) -> tuple[int, ...] | None:
-    """infer-dims in the layout of the input, for dimensions that the model leaves free."""
-    channels, height, width = values["infer-dims"]
-    if not (channels and height and width) or value.dims is None or len(value.dims) != 4:
-        return None
-    return (height, width, channels) if values.get("network-input-order") == 1 else (channels, height, width)
-
-
-def _tensor(value: Value, free: tuple[int, ...] | None) -> Tensor | None:
-    from convert.nvinfer.context import Tensor  # only with a model
-
+def _binding(value: Value, wanted: tuple[int, ...] | None) -> Binding | None:
+    """An input or output of the engine; `wanted`: infer-dims, for dimensions that the model leaves open."""
     if not value.dims:
         return None
     dims = value.dims[1:]
-    if free is not None:
-        dims = tuple(have if isinstance(have, int) else wanted for have, wanted in zip(dims, free, strict=True))
+    if wanted is not None and len(dims) == len(wanted):
+        dims = tuple(have if isinstance(have, int) else want for have, want in zip(dims, wanted, strict=True))
     known = tuple(each for each in dims if isinstance(each, int))
-    return Tensor(value.name, value.dtype, known) if len(known) == len(dims) else None
-
-
-def _start(parsed: Parsed, values: Mapping[str, Any], engine: Engine) -> Initialised | None:
-    if parsed.verdict is not Verdict.ACCEPTED or len(values[ATTRS]) > MOST_CLASSES:
-        return None
-    from dataclasses import replace  # only with a model
-
-    from convert.nvinfer.context import initialise
-
-    return initialise(replace(parsed, values=values), engine)
-
-
-def _shown(file: NamedFile) -> str:
-    """A file as the user would name it: relative to where they are, if it is below."""
-    here = os.getcwd()  # noqa: PTH109
-    inside = os.path.join(here, "")  # noqa: PTH118
-    return file.path.removeprefix(inside)
+    return Binding(value.name, value.dtype, known) if len(known) == len(dims) else None

@@ -1,9 +1,8 @@
-"""What can be put right without asking: how a line is written, never what it says.
+"""`--fix` and `--diff`: corrects how a line is written, never what it means.
 
-Comments go to lines of their own, blanks and quotation marks go, old names become new ones, numbers are written as
-nvinfer reads them; label files get the shape their network wants. A misspelt key is not touched: it may be any key.
-
---fix and --diff: files with what is mechanical put right, found again and again until nothing more can be.
+Comments are moved to lines of their own, blanks and quotation marks are removed, old names become new ones, numbers are
+written as nvinfer reads them; label files get the layout their network needs. A misspelt key is not corrected: it may
+be any key. A config is checked again after each round, until nothing changes.
 """
 
 from __future__ import annotations
@@ -35,44 +34,41 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from convert.check.context import CheckTarget
     from convert.check.run import CheckReport
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Problem
-
-
-__all__ = ["FIXABLE", "apply", "diff", "fixed_config", "fixed_labels", "fixes"]
+    from convert.nvinfer.targets import Target
 
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
 
 _Lines: TypeAlias = list[bytes] | None
-"""What takes the place of a line; None: it stays."""
+"""The lines that replace a line; None: it stays."""
 
 
-def fixed_config(case: RuleContext, findings: Iterable[Finding]) -> bytes:
-    """The config with what `findings` are about put right, as far as that is mechanical; they are those of `case`."""
-    lines = case.data.split(b"\n")
-    entries = _by_place(case)
-    problems = {fault.problem.line: fault.problem for fault in case.faults}
+def fixed_config(context: RuleContext, findings: Iterable[Finding]) -> bytes:
+    """The config of `context` with what its `findings` are about corrected, as far as that is mechanical."""
+    lines = context.data.split(b"\n")
+    entries = _by_place(context)
+    problems = {fault.problem.line: fault.problem for fault in context.faults}
     for finding in findings:
-        if finding.path != case.parsed.path or not finding.line or finding.line > len(lines):
+        if finding.path != context.parsed.path or not finding.line or finding.line > len(lines):
             continue
         line = lines[finding.line - 1]
         ending = b"\r" if line.endswith(b"\r") else b""
-        new = _line(case, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
+        new = _line(context, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
         # A line is changed once: what else is wrong with it is found again.
         if new is not None and b"\n" not in line:
             lines[finding.line - 1] = b"\n".join(each + ending for each in new) if new else b"\n"
-    # A line that goes was marked by a lone line feed, which no other line holds.
-    kept = [line for line in lines if line != b"\n"]
+    # A removed line was marked by a lone line feed, which no other line contains.
+    rest = [line for line in lines if line != b"\n"]
     # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
-    return b"\n".join(kept) + (b"\n" if kept and lines[-1] == b"\n" else b"")
+    return b"\n".join(rest) + (b"\n" if rest and lines[-1] == b"\n" else b"")
 
 
 def _line(
-    case: RuleContext,
+    context: RuleContext,
     finding: Finding,
     line: bytes,
     entries: Mapping[tuple[int | None, int | None], Entry],
@@ -87,7 +83,7 @@ def _line(
         new = replacement(entry, problem)
         return None if new is None else _with_value(line, entry, new)
     fixer = _FIXERS.get(finding.id)
-    return None if fixer is None or case.parsed.form != "ini" else fixer(case, line, entry)
+    return None if fixer is None or context.parsed.form != "ini" else fixer(context, line, entry)
 
 
 def _file_line(line: bytes) -> _Lines:
@@ -98,30 +94,30 @@ def _file_line(line: bytes) -> _Lines:
     return None if match is None else [match[1] + b"# " + line[match.end() :]]
 
 
-def _comment(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del case
+def _comment(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del context
     key = key_of(entry)
     value, words = value_and_comment(entry.text, "" if key is None else key.type)
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
-    kept = _with_value(line, entry, value)
-    return None if kept is None or not words else [indent + words.encode(), *kept]
+    new = _with_value(line, entry, value)
+    return None if new is None or not words else [indent + words.encode(), *new]
 
 
-def _blank(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del case, entry
+def _blank(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del context, entry
     return [line.rstrip(b" \t")]
 
 
-def _quotes(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del case
+def _quotes(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+    del context
     return _with_value(line, entry, entry.text.strip(" \t")[1:-1])
 
 
-def _legacy(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
+def _legacy(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
     key = key_of(entry)
     if key is None or key.replaced_by is None:
         return None
-    if (entry.group, key.replaced_by) in case.last or case.last.get((entry.group, entry.key)) is not entry:
+    if (entry.group, key.replaced_by) in context.last or context.last.get((entry.group, entry.key)) is not entry:
         return []  # another line counts instead of this one
     text: str | None = entry.text
     if key.type == "boolean":  # is-classifier=0 is a detector; enable-dbscan=0 changes nothing
@@ -135,13 +131,13 @@ def _legacy(case: RuleContext, line: bytes, entry: Entry) -> _Lines:
 
 
 def _dims(text: str) -> str | None:
-    """channels;height;width of the old notation, which had the layout behind; another layout than NCHW says more."""
+    """channels;height;width of the old notation, which ends in the layout; only NCHW is converted."""
     numbers = text.strip().rstrip(";").split(";")
     return ";".join(numbers[:3]) if len(numbers) == 4 and numbers[3].strip() == "0" else None
 
 
 def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:
-    """The line with another value; None where the value does not stand there as it was read."""
+    """The line with another value; None if the line does not end in the value as it was read."""
     old = entry.text.encode()
     if not old or b"\n" in new.encode() or not line.endswith(old):
         return None
@@ -157,7 +153,7 @@ _FIXERS: Final[dict[str, Callable[[RuleContext, bytes, Entry], _Lines]]] = {
 
 
 def fixed_labels(data: bytes, ids: set[str]) -> bytes:
-    """A label file with what the findings `ids` are about put right."""
+    """A label file with what the findings `ids` are about corrected."""
     text = data
     if "NVI065" in ids:
         text = text.removeprefix(_BOM)
@@ -177,13 +173,13 @@ def fixed_labels(data: bytes, ids: set[str]) -> bytes:
 
 
 FIXABLE: Final = frozenset({"NVI001", "NVI002", "NVI003", *_FIXERS, "NVI061", "NVI062", "NVI064", "NVI065", "NVI067"})
-"""Rules whose findings may be put right."""
+"""Rules whose findings may be corrected."""
 
 
-def _by_place(case: RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
+def _by_place(context: RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
     """Entries by line and column of their key and of their value."""
-    faulty = [fault.entry for fault in case.faults if fault.entry is not None]
-    entries = [*case.parsed.entries, *faulty]
+    faulty = [fault.entry for fault in context.faults if fault.entry is not None]
+    entries = [*context.parsed.entries, *faulty]
     found: dict[tuple[int | None, int | None], Entry] = {(each.line, each.column): each for each in entries}
     found |= {(each.value_line, each.value_column): each for each in entries}
     return found
@@ -193,12 +189,12 @@ _MOST_ROUNDS = 20
 
 
 def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]:
-    """The files of a report that can be put right, labels included, each once."""
+    """The files of a report that can be corrected, labels included, each once."""
     found: dict[str, Fix] = {}
     for file in report.files:
         if file.kind != CONFIG or file.error is not None:
             continue
-        new, rest = _config(file.path, file.data, report.where, wanted)
+        new, rest = _config(file.path, file.data, report.target, wanted)
         if new != file.data:
             found[os.path.realpath(file.path)] = Fix(file.path, file.data, new)
         for path in dict.fromkeys(finding.path for finding in rest if finding.path and finding.path != file.path):
@@ -208,22 +204,19 @@ def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]
     return tuple(found.values())
 
 
-def _config(
-    path: str, data: bytes, where: CheckTarget, wanted: Callable[[str], bool]
-) -> tuple[bytes, tuple[Finding, ...]]:
-    """The config put right, and what is still found through it."""
+def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:
+    """The config corrected, and what is still found through it."""
     models = Models()
-    stay: tuple[Finding, ...] = ()
+    rest: tuple[Finding, ...] = ()
     for _ in range(_MOST_ROUNDS):
-        case = load_context(read_config(path, where, data), where, models)
-        stay, _gone = split_suppressed(
-            (each for each in findings(case) if wanted(each.id)), path, read_suppressions(data)
-        )
-        new = fixed_config(case, stay)
+        context = load_context(read_config(path, target, data), target, models)
+        found = (each for each in findings(context) if wanted(each.id))
+        rest, _ = split_suppressed(found, path, read_suppressions(data))
+        new = fixed_config(context, rest)
         if new == data:
             break
         data = new
-    return data, stay
+    return data, rest
 
 
 def _labels(path: str, ids: set[str]) -> Fix | None:

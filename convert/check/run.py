@@ -1,12 +1,8 @@
-"""A check from paths to report: find, read, apply the rules, and put the engines of an app together.
+"""A check from paths to report: find the files, read them, apply the rules.
 
-Which files a check looks at: those named, and in folders everything that is a DeepStream config by its contents.
-
-The model behind a config, loaded by ONNX Runtime and built by NVIDIA's TensorRT-RTX: on the CPU, if asked for.
-
-What a check found, file by file.
-
---select and --ignore: rules by id or by the beginning of it.
+Files are those named, and in folders everything that is a DeepStream config by its contents. The configs that a config
+of deepstream-app names are read as its engines read them. On request ONNX Runtime loads the models and NVIDIA's
+TensorRT-RTX builds them, on the CPU.
 """
 
 from __future__ import annotations
@@ -14,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
 from convert.check.context import (
     Models,
     Reading,
@@ -27,11 +25,11 @@ from convert.check.context import (
     read_suppressions,
     split_suppressed,
 )
-from convert.check.rules import findings
+from convert.check.rules import RULES, findings
+from convert.check.rules.app import app_findings, script_findings
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
 from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
-from convert.isolation import Died, Failed, Worker
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.config_state import Verdict
 from convert.nvinfer.numbers import read_ordinary
@@ -39,33 +37,16 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from convert.check.app import AppEngine, AppFile, Gie
-    from convert.check.context import CheckTarget, RuleContext, Setting
+    from convert.check.context import RuleContext, Setting
     from convert.findings import Finding
-
-    _App = tuple[AppFile, tuple[Gie, ...]]
-
-
-__all__ = [
-    "APP",
-    "CONFIG",
-    "SCRIPT",
-    "CheckReport",
-    "CheckedFile",
-    "Checker",
-    "ConfigFile",
-    "ExternalChecks",
-    "Fix",
-    "find_configs",
-    "select_rules",
-]
+    from convert.nvinfer.targets import Target
 
 
 CONFIG, APP, SCRIPT = "nvinfer", "deepstream-app", "script"
 
 _SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf")
 _SCRIPTS: Final = (".sh", ".bash")
-# A larger file in a folder is no config; one that is named is looked at all the same.
+# A larger file in a folder is no config; one that is named is checked all the same.
 _MOST_IN_FOLDER: Final = 2**20
 _MOST_FILES: Final = 100_000
 _PROPERTY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\[property\]", re.MULTILINE)
@@ -75,7 +56,7 @@ _RELATIVES = re.compile(
     rb"^[ \t]*(?:processing-width|network-input-shape|target-unique-ids|tensor-name|config-width|osd-mode)[ \t]*[=:]",
     re.MULTILINE,
 )
-# Groups that only deepstream-app has; [property] is nobody's but nvinfer's and its relatives'.
+# Groups that only deepstream-app has.
 _APP_GROUP = re.compile(
     rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source-list|source[0-9]+)\]",
     re.MULTILINE,
@@ -99,15 +80,11 @@ class ConfigFile(NamedTuple):
 
 def find_configs(paths: Iterable[str]) -> list[ConfigFile]:
     """The files that `paths` name, and those in the folders among them; each once, folders sorted."""
-    seen: set[str] = set()
-    found: list[ConfigFile] = []
+    found: dict[str, ConfigFile] = {}
     for path in paths:
         for each in _folder(path) if os.path.isdir(path) else [_named(path)]:  # noqa: PTH112 - text
-            real = os.path.abspath(each.path)  # noqa: PTH100 - a link is another file: paths in it are its own
-            if real not in seen:
-                seen.add(real)
-                found.append(each)
-    return found
+            found.setdefault(_key(each.path), each)
+    return list(found.values())
 
 
 def _named(path: str) -> ConfigFile:
@@ -118,11 +95,15 @@ def _named(path: str) -> ConfigFile:
             path=path,
         )
         return ConfigFile(path, CONFIG, error=error)
+    found = _read(path)
+    return found if found.error else found._replace(kind=_kind(path, found.data) or CONFIG)
+
+
+def _read(path: str) -> ConfigFile:
     try:
-        data = read_ordinary(path, "config", MOST_BYTES)
+        return ConfigFile(path, CONFIG, read_ordinary(path, "config", MOST_BYTES))
     except InputError as error:
         return ConfigFile(path, CONFIG, error=error)
-    return ConfigFile(path, _kind(path, data) or CONFIG, data)
 
 
 def _folder(path: str) -> list[ConfigFile]:
@@ -146,9 +127,8 @@ def _folder(path: str) -> list[ConfigFile]:
     return found
 
 
-def _files(path: str, unreadable: object) -> Iterator[str]:
+def _files(path: str, unreadable: Callable[[OSError], None]) -> Iterator[str]:
     """Files below a folder that may be configs, sorted; links to folders and hidden folders are left out."""
-    assert callable(unreadable)
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -171,7 +151,7 @@ def _in_folder(path: str) -> list[ConfigFile]:
 
 
 def _kind(path: str, data: bytes) -> str | None:
-    """What a file is, by its contents; None: nothing of ours."""
+    """CONFIG, APP or SCRIPT, by the contents of the file; None: none of them."""
     if path.lower().endswith(_SCRIPTS) or data.startswith(b"#!"):
         return SCRIPT if _TRTEXEC.search(data) else None
     if _PROPERTY.search(data) or (path.lower().endswith((".yml", ".yaml")) and _PROPERTY_MAP.search(data)):
@@ -193,7 +173,7 @@ class CheckedFile:
         verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is a script.
         exception: what the process dies of.
         values: what nvinfer reads, as the golden vectors have it; empty unless an nvinfer config is accepted.
-        findings: what the rules found through this file; `waived`: what its comments waive.
+        findings: what the rules found through this file; `suppressed`: those its comments suppress.
         error: why the file could not be checked.
         data: the file, to show lines of.
     """
@@ -204,7 +184,7 @@ class CheckedFile:
     exception: str | None = None
     values: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
-    waived: tuple[Finding, ...] = ()
+    suppressed: tuple[Finding, ...] = ()
     error: ConvertError | None = None
     data: bytes = b""
 
@@ -222,7 +202,7 @@ class CheckReport:
     """All files, in the order they were named or found."""
 
     files: tuple[CheckedFile, ...]
-    where: CheckTarget
+    target: Target
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -230,9 +210,9 @@ class CheckReport:
         return tuple(dict.fromkeys(finding for file in self.files for finding in file.findings))
 
     @property
-    def waived(self) -> int:
-        """How many findings are waived."""
-        return len(dict.fromkeys(finding for file in self.files for finding in file.waived))
+    def suppressed(self) -> int:
+        """How many findings are suppressed."""
+        return len(dict.fromkeys(finding for file in self.files for finding in file.suppressed))
 
     @property
     def error(self) -> ConvertError | None:
@@ -245,14 +225,14 @@ class Checker:
     """A check of some files for one target.
 
     Attributes:
-        where: what it is for.
-        wanted: whether findings of a rule, by its id, are looked for.
-        gate: more that is found in a model, after the rules.
+        target: the release and platform, with the TensorRT to check for.
+        wanted: whether findings of a rule, by its id, are reported.
+        external: checks of the model that run after the rules.
     """
 
-    where: CheckTarget
+    target: Target
     wanted: Callable[[str], bool] = lambda _: True
-    gate: Callable[[RuleContext], Iterable[Finding]] = lambda _: ()
+    external: Callable[[RuleContext], Iterable[Finding]] = lambda _: ()
     _models: Models = field(default_factory=Models)
     _readings: dict[str, Reading] = field(default_factory=dict)
 
@@ -260,20 +240,18 @@ class Checker:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
-        used = [(path, gie) for path, (_, on) in apps.items() for gie in on if gie.is_nvinfer and gie.path]
+        used = [(path, gie) for path, (_, engines) in apps.items() for gie in engines if gie.is_nvinfer and gie.path]
         found = self._with_used(found, used)
         settings: dict[str, list[Mapping[str, Setting]]] = {}
         for _, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
         return CheckReport(
-            tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.where
+            tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.target
         )
 
-    def _read_app(self, found: ConfigFile) -> _App:
+    def _read_app(self, found: ConfigFile) -> tuple[AppFile, tuple[Gie, ...]]:
         """deepstream-app's config, and the engines that are switched on in it."""
-        from convert.check.app import gies, read_app  # start-up time of other checks
-
-        app = read_app(found.data, found.path, self.where.target.deepstream)
+        app = read_app(found.data, found.path, self.target.deepstream)
         return app, gies(app)
 
     def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
@@ -288,7 +266,12 @@ class Checker:
             result.insert(place + 1, _read(gie.path))
         return result
 
-    def _one(self, found: ConfigFile, apps: Mapping[str, _App], settings: list[Mapping[str, Setting]]) -> CheckedFile:
+    def _one(
+        self,
+        found: ConfigFile,
+        apps: Mapping[str, tuple[AppFile, tuple[Gie, ...]]],
+        settings: list[Mapping[str, Setting]],
+    ) -> CheckedFile:
         try:
             if found.error:
                 raise found.error
@@ -296,49 +279,41 @@ class Checker:
                 return self._config(found, settings)
             if found.kind == APP:
                 return self._app(found, *apps[found.path])
-            from convert.check.rules.app import script_findings  # as above
-
-            return self._finished(found, None, script_findings(found.data, found.path, self.where))
+            return self._finished(found, None, script_findings(found.data, found.path, self.target))
         except ConvertError as error:
             return CheckedFile(found.path, found.kind, error=error, data=found.data)
 
     def _config(self, found: ConfigFile, settings: list[Mapping[str, Setting]]) -> CheckedFile:
         # Only configs that an app leads to are read a second time, for its rules.
-        reading = self._reading(found) if settings else read_config(found.path, self.where, found.data)
+        reading = self._reading(found) if settings else read_config(found.path, self.target, found.data)
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            case = load_context(reading, self.where, self._models, each)
-            results += findings(case)
-            if not case.faults:
-                results += self.gate(case)
+            context = load_context(reading, self.target, self._models, each)
+            results += findings(context)
+            if not context.faults:
+                results += self.external(context)
         return self._finished(found, first.verdict, results, first.values, first.exception)
 
-    def _app(self, found: ConfigFile, app: AppFile, on: tuple[Gie, ...]) -> CheckedFile:
-        from convert.check.app import AppContext  # as above
-        from convert.check.rules.app import app_findings
-
-        engines = tuple(self._engine(gie) for gie in on)
-        results = app_findings(AppContext(app, engines, self.where))
+    def _app(self, found: ConfigFile, app: AppFile, engines: tuple[Gie, ...]) -> CheckedFile:
+        results = app_findings(AppContext(app, tuple(map(self._engine, engines)), self.target))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie) -> AppEngine:
-        from convert.check.app import AppEngine  # as above
-
         here = presence(gie.config, gie.path)
-        case = None
+        context = None
         if gie.is_nvinfer and here.here:
-            try:
-                case = load_context(self._reading(ConfigFile(gie.path, CONFIG)), self.where, self._models, gie.settings)
-            except InputError:
-                case = None  # told where that file is checked
-        return AppEngine(gie, case, here)
+            # An error is reported where that file is checked.
+            with suppress(InputError):
+                reading = self._reading(ConfigFile(gie.path, CONFIG))
+                context = load_context(reading, self.target, self._models, gie.settings)
+        return AppEngine(gie, context, here)
 
     def _reading(self, found: ConfigFile) -> Reading:
         key = _key(found.path)
         if key not in self._readings:
-            self._readings[key] = read_config(found.path, self.where, found.data or None)
+            self._readings[key] = read_config(found.path, self.target, found.data or None)
         return self._readings[key]
 
     def _finished(
@@ -349,25 +324,18 @@ class Checker:
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
     ) -> CheckedFile:
-        kept = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
-        stay, gone = split_suppressed(kept, found.path, read_suppressions(found.data))
+        wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
+        reported, suppressed = split_suppressed(wanted, found.path, read_suppressions(found.data))
         return CheckedFile(
             path=found.path,
             kind=found.kind,
             verdict=verdict,
             exception=exception,
             values=values,
-            findings=tuple(sorted(stay, key=lambda finding: _order(finding, found.path))),
-            waived=gone,
+            findings=tuple(sorted(reported, key=lambda finding: _order(finding, found.path))),
+            suppressed=suppressed,
             data=found.data,
         )
-
-
-def _read(path: str) -> ConfigFile:
-    try:
-        return ConfigFile(path, CONFIG, read_ordinary(path, "config", MOST_BYTES))
-    except InputError as error:
-        return ConfigFile(path, CONFIG, error=error)
 
 
 def _key(path: str) -> str:
@@ -381,11 +349,11 @@ def _order(finding: Finding, path: str) -> tuple[object, ...]:
 
 @dataclass
 class ExternalChecks:
-    """Each model, size and batch goes through once.
+    """ONNX Runtime and TensorRT-RTX as checks; each model, size and batch is checked once.
 
     Attributes:
-        onnxruntime, tensorrt: which gates are asked for.
-        timeout: seconds for each model and gate.
+        onnxruntime, tensorrt: which of them run.
+        timeout: seconds for each model and check.
     """
 
     onnxruntime: bool = False
@@ -394,29 +362,29 @@ class ExternalChecks:
     _known: dict[tuple[object, ...], str | None] = field(default_factory=dict)
 
     def require(self) -> None:
-        """Say so before anything is checked when a gate cannot be passed.
+        """Fail early.
 
         Raises:
-            MissingDependencyError: tensorrt-rtx is not installed.
+            MissingDependencyError: tensorrt-rtx is needed and not installed.
         """
         if self.tensorrt:
             from convert.validate.runtimes import require  # only when asked for
 
             require()
 
-    def __call__(self, case: RuleContext) -> Iterator[Finding]:
-        """What the gates say about the model of a config, if there is one."""
-        if case.model is None or case.lacking:
+    def __call__(self, context: RuleContext) -> Iterator[Finding]:
+        """The findings of both in the model of a config, if there is one."""
+        if context.model is None or context.lacking:
             return
-        path = case.files["onnx-file"].path
-        if self.onnxruntime and (said := self._once(("onnxruntime", path), lambda: _load(path, self.timeout))):
-            yield case.found(ONNX_RUNTIME, said, key="onnx-file")
-        shape = _shape(case)
-        if self.tensorrt and shape and len(case.model.inputs) == 1:
-            batch = int(case.value("batch-size"))
-            said = self._once(("tensorrt", path, shape, batch), lambda: _build(path, shape, batch, self.timeout))
-            if said:
-                yield case.found(TENSORRT, said, key="onnx-file")
+        path = context.files["onnx-file"].path
+        if self.onnxruntime and (error := self._once(("onnxruntime", path), lambda: _load(path, self.timeout))):
+            yield context.found(ONNX_RUNTIME, error, key="onnx-file")
+        shape = _shape(context)
+        if self.tensorrt and shape and len(context.model.inputs) == 1:
+            batch = int(context.value("batch-size"))
+            error = self._once(("tensorrt", path, shape, batch), lambda: _build(path, shape, batch, self.timeout))
+            if error:
+                yield context.found(TENSORRT, error, key="onnx-file")
 
     def _once(self, key: tuple[object, ...], run: Callable[[], None]) -> str | None:
         if key not in self._known:
@@ -428,17 +396,19 @@ class ExternalChecks:
         return self._known[key]
 
 
-def _shape(case: RuleContext) -> tuple[int, int, int] | None:
+def _shape(context: RuleContext) -> tuple[int, int, int] | None:
     """The input's dimensions behind the batch, in the model's own layout."""
-    if case.network is None or case.model is None:
+    if context.network is None or context.model is None:
         return None
-    channels, height, width = case.network
-    nhwc = is_nhwc(case.model.inputs[0]) and case.value("network-input-order") == 1 and all(case.value("infer-dims"))
+    channels, height, width = context.network
+    nhwc = is_nhwc(context.model.inputs[0]) and context.feeds_nhwc
     return (height, width, channels) if nhwc else (channels, height, width)
 
 
 def _load(path: str, timeout: float) -> None:
     """ONNX Runtime, in a process of its own: a damaged model may take it down."""
+    from convert.isolation import Died, Failed, Worker  # only when asked for
+
     try:
         with Worker() as worker:
             worker.call("convert.check.run:load", path, timeout=timeout)
@@ -471,8 +441,6 @@ def select_rules(select: Collection[str], ignore: Collection[str]) -> Callable[[
     """
     if not select and not ignore:
         return lambda _: True
-    from convert.check.rules import RULES  # start-up time
-
     ids = tuple(rule.id for rule in RULES)
     wanted, unwanted = _words(select, ids), _words(ignore, ids)
 

@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from convert.check.run import CheckReport, Fix
     from convert.findings import Level
 
-__all__ = ["check", "explain", "targets"]
-
 
 @click.command(
     name="check",
-    epilog="A line `# check: ignore NVI015` waives that rule for the next line, `# check: ignore-file NVI015` for the "
-    "whole file. `ei-deepstream explain NVI015` says what a rule is about.",
+    epilog="A line `# check: ignore NVI015` suppresses that rule for the next line, `# check: ignore-file NVI015` for "
+    "the whole file. `ei-deepstream explain NVI015` says what a rule is about.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @options(
@@ -107,16 +105,16 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
     from convert.errors import PresetError  # --help does without
     from convert.findings import rulebook
 
-    book = rulebook()
+    known = rulebook()
     wanted = [rule.upper() for rule in rules]
     for rule in wanted:
-        if rule not in book:
+        if rule not in known:
             from difflib import get_close_matches  # only for a mistyped id
 
-            near = get_close_matches(rule, book, 1)
+            near = get_close_matches(rule, known, 1)
             hint = f"did you mean {near[0]}?" if near else "`ei-deepstream explain` lists them"
             raise PresetError(f"there is no rule {rule!r}", hint=hint)
-    found = [book[rule] for rule in wanted] or list(book.values())
+    found = [known[rule] for rule in wanted] or list(known.values())
     if format_ == "json":
         from convert.render.check import rules_document  # only for this format
 
@@ -142,7 +140,7 @@ def targets(release: str | None, *, platform: str | None, format_: str) -> int:
 
     found = [each for each in all_targets() if platform in {None, each.platform}]
     if release:
-        # Any platform will do to recognise the release, or to say what there is instead.
+        # Any platform will do to look the release up.
         number = target(release, platform or platforms()[0]).deepstream
         found = [each for each in found if each.deepstream == number]
     if format_ == "json":

@@ -29,6 +29,8 @@ from convert.emit.findings import (
 )
 from convert.errors import InputError, PresetError
 from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
+from convert.nvinfer.keys import LABEL_BYTES
+from convert.nvinfer.targets import sdk_path, sinks, tracker, trtexec_flags, trtexec_note
 from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:
@@ -344,9 +346,6 @@ def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> t
         Group("secondary-gie0", (classify,), comment),
     )
 
-
-LABEL_BYTES = 127
-"""UTF-8 bytes of a label that reach the metadata: MAX_LABEL_SIZE - 1 of DeepStream's nvdsmeta.h."""
 
 _SEPARATORS = {"one-line": ";", "one-per-line": "\n"}
 

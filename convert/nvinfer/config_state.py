@@ -1,6 +1,6 @@
-"""What reading a config the way Gst-nvinfer does leads to: the verdict, every value, and what was wrong where.
+"""The result of reading a config as Gst-nvinfer does, and the state that the INI and YAML parsers share.
 
-What the readers of INI and of YAML have in common: storing values, checking ranges, stopping at the first fault.
+Both parsers store values, check ranges and stop at the first fault in the same way.
 """
 
 from __future__ import annotations
@@ -18,28 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-__all__ = [
-    "ATTRS_ALL",
-    "ATTRS_PREFIX",
-    "MOST_CLASSES",
-    "NETWORKS_WITH_ATTRS",
-    "TEXT_BYTES",
-    "Entry",
-    "Ignored",
-    "Parsed",
-    "ParserState",
-    "Problem",
-    "Reason",
-    "Section",
-    "Stop",
-    "Unread",
-    "Verdict",
-    "as_text",
-    "printable",
-]
-
-
-# Keys and values of any length stand in messages.
+# Messages quote keys and values of any length.
 _LONGEST_MESSAGE = 400
 
 
@@ -66,15 +45,15 @@ class Reason(StrEnum):
     MODEL = "model"  # the key does not fit the model
     LIBRARY = "library"  # a library or a function in it is missing
 
-    UNKNOWN = "unknown"  # a key nobody reads
-    UNREADABLE = "unreadable"  # a bad value whose error nvinfer does not look at; a later key may trip over it
+    UNKNOWN = "unknown"  # a key nvinfer does not know
+    UNREADABLE = "unreadable"  # a bad value whose error nvinfer does not check; a later key may fail for it
     LEGACY = "legacy"  # an old name
     IGNORED = "ignored"  # a key another key makes void
-    NOTE = "note"  # nvinfer says what it does
+    NOTE = "note"  # nvinfer logs what it does
 
 
 class Entry(NamedTuple):
-    """One key as it stands in the file. Lines and columns are 1-based, columns count characters.
+    """One key as it is written in the file. Lines and columns are 1-based, columns count characters.
 
     `text` is the value as written (INI: without leading blanks, escapes not decoded; YAML: the scalar, "null" where
     there is none, empty for a list or map).
@@ -98,14 +77,14 @@ class Section(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A group nvinfer never looks at. `why`: "network-type" (only detectors have class attributes) or "unknown"."""
+    """A group nvinfer never reads. `why`: "network-type" (it is for detectors), "repeated" or "unknown"."""
 
     section: Section
     why: str
 
 
 class Ignored(NamedTuple):
-    """A key that is read over. `why`: "overwritten", "locale", or the name of the key that makes it void."""
+    """A key without effect. `why`: "overwritten", "locale", or the name of the key that wins over it."""
 
     entry: Entry
     why: str
@@ -113,7 +92,7 @@ class Ignored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing nvinfer complains about, or stumbles over, in the order it does.
+    """One error or warning of nvinfer, in the order of its log.
 
     `line` and `column` are 1-based, None where the whole file is meant. `fatal`: reading ends here.
     """
@@ -135,7 +114,7 @@ def printable(message: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A config as nvinfer sees it.
+    """A config as nvinfer reads it.
 
     Attributes:
         path: as the caller named it.
@@ -147,10 +126,10 @@ class Parsed:
             float32 with nine digits, "nan" and "inf" as text, booleans 0 and 1, nothing set: None, or "" for texts
             that nvinfer keeps in a buffer. The config's folder is written `<dir>`.
         files: the keys that name a file and were given -> the absolute path nvinfer stores.
-        entries: every key in the file, groups nobody reads included; of repeated keys the last one counts.
+        entries: every key in the file, groups that are not read included; of repeated keys the last one counts.
         sections: every group.
-        unknown: keys of the groups nvinfer reads that it does not know (it says so and goes on).
-        unread: groups it never looks at.
+        unknown: keys of the groups nvinfer reads that it does not know (it logs that and goes on).
+        unread: groups it never reads.
         ignored: keys that have no effect although they are known.
     """
 
@@ -199,7 +178,7 @@ _MOST_IDS: Final = 2**29
 
 
 class Stop(Exception):
-    """nvinfer reads no further; the draft's last problem says why. `exception`: what an aborting process dies of."""
+    """nvinfer stops reading; the last problem is the reason. `exception`: what an aborting process dies of."""
 
     def __init__(self, verdict: Verdict, exception: str | None = None) -> None:
         super().__init__(verdict)
@@ -208,7 +187,7 @@ class Stop(Exception):
 
 
 class ParserState:
-    """A `Parsed` in the making.
+    """State of a parser: everything a `Parsed` is made from.
 
     Args:
         path: the config file as the caller named it; it need not exist.
@@ -235,8 +214,8 @@ class ParserState:
 
     # Problems
 
-    def say(self, reason: Reason, message: str, entry: Entry | None = None, *, fatal: bool = False) -> None:
-        """Note a problem at the value of `entry` (at its key, where the key is the problem)."""
+    def add_problem(self, reason: Reason, message: str, entry: Entry | None = None, *, fatal: bool = False) -> None:
+        """Add a problem at the value of `entry` (at its key, where the key is the problem)."""
         if entry is None:
             self.problems.append(Problem(reason, printable(message), fatal=fatal))
             return
@@ -244,45 +223,45 @@ class ParserState:
         line, column = (entry.line, entry.column) if at_key else (entry.value_line, entry.value_column)
         self.problems.append(Problem(reason, printable(message), entry.group, entry.key, line, column, fatal))
 
-    def say_at(
+    def add_problem_at(
         self, reason: Reason, message: str, group: str | None, line: int, column: int, *, fatal: bool = False
     ) -> None:
-        """Note a problem that is no key's."""
+        """Add a problem that belongs to no key."""
         self.problems.append(Problem(reason, printable(message), group, None, line, column, fatal))
 
     def refuse(self, reason: Reason, message: str, entry: Entry | None = None) -> NoReturn:
-        """The config is rejected here."""
-        self.say(reason, message, entry, fatal=True)
+        """Reject the config here."""
+        self.add_problem(reason, message, entry, fatal=True)
         raise Stop(Verdict.REJECTED)
 
     def refuse_group(self, message: str, section: Section) -> NoReturn:
-        """The config is rejected for what a group is called."""
-        self.say_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
+        """Reject the config for the name of a group."""
+        self.add_problem_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
         raise Stop(Verdict.REJECTED)
 
     def abort(self, reason: Reason, message: str, exception: str, entry: Entry | None = None) -> NoReturn:
         """The process dies here of an uncaught C++ `exception`."""
-        self.say(reason, message, entry, fatal=True)
+        self.add_problem(reason, message, entry, fatal=True)
         raise Stop(Verdict.ABORTS, exception)
 
-    def not_known(self, entry: Entry) -> None:
-        """nvinfer says it does not know the key, and goes on."""
+    def add_unknown(self, entry: Entry) -> None:
+        """Add a key that nvinfer does not know; it logs that and goes on."""
         self.unknown.append(entry)
-        self.say(Reason.UNKNOWN, f"[{entry.group}] has no key {entry.key}; nvinfer goes on without it", entry)
+        self.add_problem(Reason.UNKNOWN, f"[{entry.group}] has no key {entry.key}; nvinfer goes on without it", entry)
 
-    def void(self, entry: Entry, why: str) -> None:
-        """nvinfer says that the key `why` makes this one void."""
+    def add_ignored(self, entry: Entry, why: str) -> None:
+        """Add a key that has no effect because the key `why` is given."""
         self.ignored.append(Ignored(entry, why))
-        self.say(Reason.IGNORED, f"{entry.key} is ignored because {why} is given", entry)
+        self.add_problem(Reason.IGNORED, f"{entry.key} is ignored because {why} is given", entry)
 
     # Values
 
-    def put(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
-        """Check `value` and keep it in `target` (`self.values`, or the values of a class)."""
+    def store(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
+        """Check `value` and store it in `target` (`self.values`, or the values of a class)."""
         value = stored(key, value)
-        if key.type in _CHECKED_LISTS:
+        if key.type in {"unsigned-list", "float-list", "integer-list"}:
             self.check_length(key, len(value), entry)
-        elif key.type in _NUMBERS:
+        elif key.type in {"integer", "unsigned", "float", "double", "boolean"}:
             self.check_number(key, value, entry)
         elif key.type == "path":
             value = self.shown(self.file(key.name, value, entry))
@@ -331,7 +310,7 @@ class ParserState:
         inside = self.folder + b"/"
         return "<dir>/" + as_text(path[len(inside) :]) if path.startswith(inside) else as_text(path)
 
-    def put_operate_on(self, ids: Sequence[int], entry: Entry) -> None:
+    def store_operate_on(self, ids: Sequence[int], entry: Entry) -> None:
         """operate-on-class-ids: a table up to the largest id, which a negative one misses."""
         largest = max(ids, default=-1)
         if largest >= _MOST_IDS:
@@ -343,10 +322,10 @@ class ParserState:
             self.abort(Reason.RANGE, message, exception, entry)
         self.values["operate-on-class-ids"] = tuple(sorted(set(ids)))
 
-    def put_filter_out(self, ids: Iterable[int]) -> None:
+    def store_filter_out(self, ids: Iterable[int]) -> None:
         """filter-out-class-ids: a set of unsigned numbers that a second line adds to."""
-        kept = {*self.values["filter-out-class-ids"], *(each & UINT_MAX for each in ids)}
-        self.values["filter-out-class-ids"] = tuple(sorted(kept))
+        all_ids = {*self.values["filter-out-class-ids"], *(each & UINT_MAX for each in ids)}
+        self.values["filter-out-class-ids"] = tuple(sorted(all_ids))
 
     # Classes
 
@@ -392,10 +371,6 @@ class ParserState:
             unread=tuple(self.unread),
             ignored=tuple(self.ignored),
         )
-
-
-_CHECKED_LISTS: Final = frozenset({"unsigned-list", "float-list", "integer-list"})
-_NUMBERS: Final = frozenset({"integer", "unsigned", "float", "double", "boolean"})
 
 
 @cache

@@ -1,27 +1,23 @@
-"""Whether Gst-nvinfer can make its inference context from an accepted config and an engine; and its first frame.
+"""NVIDIA's inference context (NvDsInferContextImpl): whether it starts with a config and an engine; its first frame.
 
-The steps and their order are those of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
-(nvdsinfer_context_impl.cpp), DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA ships it.
-Building or loading the engine is not part of it: an engine is taken to be there when the config names something to make
-it from.
+(`convert.check.context` is another one: what the rules of `check` get.)
 
-Label files as Gst-nvinfer reads them (nvdsinfer_context_impl.cpp, parseLabelsFile).
+Start: the steps of `gst_nvinfer_start` (gstnvinfer.cpp) and `NvDsInferContextImpl::initialize`
+(nvdsinfer_context_impl.cpp) in their order, DeepStream 9.1, compiled without assertions and without OpenCV as NVIDIA
+ships it. The engine is not built: it is assumed to exist when the config names something to build it from.
 
-Every line that is not empty is one entry, split at `;`; nothing is trimmed, so a carriage return or a byte order mark
-becomes part of a label, and an empty line shifts what follows. A detector takes the first label of entry i for class i,
-a classifier the labels of entry i for the classes of output i.
+Label files (parseLabelsFile in nvdsinfer_context_impl.cpp): every line that is not empty is one entry, split at `;`;
+nothing is trimmed, so a carriage return or a byte order mark becomes part of a label, and an empty line shifts what
+follows. A detector takes the first label of entry i for class i, a classifier the labels of entry i for the classes of
+output i.
 
-Which functions the library behind custom-lib-path has, without running any of its code.
+Libraries: nvinfer opens custom-lib-path with dlopen and finds functions by name with dlsym. The functions of the stock
+library are known for each release (`configs/targets.toml`), so its configs can be checked without DeepStream. In any
+other library only the names in the file are searched; none of its code runs.
 
-The stock parser library is known for each release (`configs/targets.toml`), so a config for it can be checked on a
-machine without DeepStream. Of any other library only what its file says is known: nvinfer opens it with dlopen and
-looks functions up by name with dlsym.
-
-What Gst-nvinfer's output parsers do with the first frame, as far as the outputs' names, types and shapes decide it.
-
-Built-in parsers: nvdsinfer_context_impl_output_parsing.cpp; the stock library's: nvdsinfer_customparser (both
-DeepStream 9.1, compiled without assertions). A frame of zeros is assumed. What a library of somebody else does is not
-known, and counts as success.
+First frame: what the built-in parsers (nvdsinfer_context_impl_output_parsing.cpp) and those of the stock library
+(nvdsinfer_customparser) do with a frame of zeros, as far as the names, types and shapes of the outputs decide it. What
+another library does is not known, and counts as success.
 """
 
 from __future__ import annotations
@@ -32,37 +28,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
 from convert.nvinfer.config_state import Parsed, Problem, Reason, printable
 from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import catalogue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-__all__ = [
-    "MOST_LABEL_BYTES",
-    "Engine",
-    "Initialised",
-    "LabelLine",
-    "Library",
-    "Network",
-    "Outcome",
-    "Status",
-    "Tensor",
-    "built_in_boxes",
-    "built_in_segments",
-    "initialise",
-    "library_of",
-    "read_labels",
-    "split_labels",
-    "stock_parser",
-]
-
 
 MOST_LABEL_BYTES: Final = 64 * 2**20
 """A larger file is not read; the largest public label lists have a few hundred kilobytes."""
@@ -113,7 +85,7 @@ class Library:
         return self.functions is not None
 
     def has(self, function: str) -> bool:
-        """Whether dlsym finds `function`: for a file, whether its name stands among its strings as a whole."""
+        """Whether dlsym finds `function`: for a file, whether its name is one of the strings in it."""
         if self.functions is not None:
             return function in self.functions
         with Path(self.path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -131,7 +103,7 @@ def library_of(parsed: Parsed) -> Library | None:
         return Library(written, _stock_functions(parsed.release))
     path = Path(parsed.files.get("custom-lib-path", ""))
     try:
-        # Not a FIFO, which would keep us waiting.
+        # Opening a FIFO would block.
         if not path.is_file():
             return None
         with path.open("rb") as file:
@@ -154,7 +126,7 @@ SIGFPE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class Binding:
     """An input or output of an engine. `dims` without the batch; `dtype`: float, half, int8, int32, int64, uint8."""
 
     name: str
@@ -167,22 +139,22 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """`failed`: the parser gives up on every frame, and says `message`. `signal`: the process dies of it."""
+class ParserOutcome:
+    """`failed`: the parser gives up on every frame, because of `message`. `signal`: the process dies of it."""
 
     failed: bool = False
     message: str = ""
     signal: int | None = None
 
 
-_FINE: Final = Outcome()
+_FINE: Final = ParserOutcome()
 
 
-def _fails(message: str) -> Outcome:
-    return Outcome(failed=True, message=message)
+def _fails(message: str) -> ParserOutcome:
+    return ParserOutcome(failed=True, message=message)
 
 
-def built_in_boxes(outputs: Sequence[Tensor]) -> Outcome:
+def built_in_boxes(outputs: Sequence[Binding]) -> ParserOutcome:
     """The detector parser that needs no library: the last output with "cov" and the last with "bbox" in its name."""
     cov = [each for each in outputs if "cov" in each.name]
     boxes = [each for each in outputs if "bbox" in each.name]
@@ -193,11 +165,11 @@ def built_in_boxes(outputs: Sequence[Tensor]) -> Outcome:
         return _fails(f"no output has “bbox” in its name ({names}): the built-in parser finds no box layer")
     if not (boxes[-1].dim(1) and boxes[-1].dim(2)):
         message = f"output {boxes[-1].name} has fewer than three dimensions: the built-in parser divides by zero"
-        return Outcome(message=message, signal=SIGFPE)
+        return ParserOutcome(message=message, signal=SIGFPE)
     return _FINE
 
 
-def built_in_segments(outputs: Sequence[Tensor], classes: int, order: int) -> Outcome:
+def built_in_segments(outputs: Sequence[Binding], classes: int, order: int) -> ParserOutcome:
     """The segmentation parser that needs no library. `order`: segmentation-output-order, 0 NCHW or 1 NHWC."""
     for each in outputs:
         if each.dtype != "float":
@@ -208,7 +180,7 @@ def built_in_segments(outputs: Sequence[Tensor], classes: int, order: int) -> Ou
     return _FINE
 
 
-def stock_parser(function: str, outputs: Sequence[Tensor], classes: int, network: tuple[int, int]) -> Outcome:
+def stock_parser(function: str, outputs: Sequence[Binding], classes: int, network: tuple[int, int]) -> ParserOutcome:
     """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width).
 
     Functions that read the threshold of class 0 unasked crash when there are no classes.
@@ -218,18 +190,18 @@ def stock_parser(function: str, outputs: Sequence[Tensor], classes: int, network
     if failed is not None:
         return _fails(f"{function}: {failed}")
     if not classes and function in _READ_CLASS_0:
-        return Outcome(message=f"{function} reads the threshold of class 0, and there are no classes", signal=SIGSEGV)
+        message = f"{function} reads the threshold of class 0, and there are no classes"
+        return ParserOutcome(message=message, signal=SIGSEGV)
     return _FINE
 
 
-_Check = Callable[[Sequence[Tensor], tuple[int, int]], str | None]
+_Check = Callable[[Sequence[Binding], tuple[int, int]], str | None]
 
 
 def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     """Float outputs of these names must be there, and have the rank that is asked for."""
 
-    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
-        del network
+    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
         floats = {each.name: each for each in outputs if each.dtype == "float"}
         missing = [name for name in names if name not in floats]
         if missing:
@@ -242,23 +214,20 @@ def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
     return check
 
 
-def _resnet(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
-    del network
+def _resnet(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
     names = {each.name for each in outputs}
     missing = [name for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0") if name not in names]
     return f"there is no output called {missing[0]}" if missing else None
 
 
 def _count(wanted: int) -> _Check:
-    def check(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
-        del network
+    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
         return None if len(outputs) == wanted else f"there are {len(outputs)} outputs, not {wanted}"
 
     return check
 
 
-def _oriented(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
-    del network
+def _oriented(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
     if len(outputs) != 1:
         return f"there are {len(outputs)} outputs, not 1"
     dims = outputs[0].dims
@@ -266,7 +235,7 @@ def _oriented(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None
     return None if values >= 5 else f"output {outputs[0].name} does not have the shape of oriented boxes"
 
 
-def _people(outputs: Sequence[Tensor], network: tuple[int, int]) -> str | None:
+def _people(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
     found = [each for each in outputs if each.name == "argmax_1" and each.dtype in {"int32", "int64"}]
     if not found:
         return "there is no int32 or int64 output called argmax_1"
@@ -322,24 +291,15 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What TensorRT's engine will look like. `max_batch`: frames at once; the image input comes first."""
+    """Inputs and outputs of TensorRT's engine. `max_batch`: frames at once; the image input comes first."""
 
     max_batch: int
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-
-    @classmethod
-    def of(cls, description: Mapping[str, Any]) -> Engine:
-        """From {"max-batch": n, "inputs": [{"name", "dtype", "dims"}], "outputs": [...]}, `dims` without the batch."""
-
-        def tensors(name: str) -> tuple[Tensor, ...]:
-            return tuple(Tensor(each["name"], each["dtype"], tuple(each["dims"])) for each in description[name])
-
-        return cls(description["max-batch"], tensors("inputs"), tensors("outputs"))
+    inputs: tuple[Binding, ...]
+    outputs: tuple[Binding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class InputSize:
     """The picture the network sees, in pixels."""
 
     width: int
@@ -349,41 +309,37 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What comes of it.
+    """The result of the start.
 
     Attributes:
         verdict: "ok"; "refused", with `status` (None: the element itself refuses); "aborts", with `signal`.
         network: the input size in use, where the context was made.
         cluster_mode: the one in use: 0 becomes 2 for a detector.
         output_parser_failed: the context was made, but no frame will ever have a result.
-        problems: what nvinfer complains about, in its order.
+        problems: nvinfer's errors and warnings, in its order.
     """
 
     verdict: str
     status: Status | None = None
     signal: int | None = None
-    network: Network | None = None
+    network: InputSize | None = None
     cluster_mode: int | None = None
     output_parser_failed: bool = False
     problems: tuple[Problem, ...] = ()
 
 
-class _Refused(Exception):
-    def __init__(self, status: Status | None) -> None:
-        super().__init__(status)
+class _Stopped(Exception):
+    def __init__(self, verdict: str, status: Status | None = None, signal: int | None = None) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
         self.status = status
-
-
-class _Dies(Exception):
-    def __init__(self, signal: int) -> None:
-        super().__init__(signal)
         self.signal = signal
 
 
 def initialise(parsed: Parsed, engine: Engine) -> Initialised:
-    """What becomes of the accepted config `parsed` with `engine`.
+    """Starts an inference context with the accepted config `parsed` and `engine`, and parses one frame.
 
-    Label file, mean file and custom library are looked at on this machine; NVIDIA's parser library counts as installed.
+    Label file, mean file and custom library are read on this machine; NVIDIA's parser library counts as installed.
 
     Raises:
         ValueError: the config was not accepted.
@@ -392,13 +348,10 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
         raise ValueError("only an accepted config can be initialised")
     start = _Start(parsed, engine)
     try:
-        start.element()
         network = start.context()
         failed = start.first_frame(network)
-    except _Refused as refused:
-        return Initialised("refused", status=refused.status, problems=tuple(start.problems))
-    except _Dies as dies:
-        return Initialised("aborts", signal=dies.signal, problems=tuple(start.problems))
+    except _Stopped as stopped:
+        return Initialised(stopped.verdict, stopped.status, stopped.signal, problems=tuple(start.problems))
     return Initialised(
         "ok",
         network=network,
@@ -409,6 +362,8 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
 
 
 class _Start:
+    """The steps of the start; a step that fails raises `_Stopped`."""
+
     def __init__(self, parsed: Parsed, engine: Engine) -> None:
         self.parsed = parsed
         self.values = parsed.values
@@ -418,55 +373,45 @@ class _Start:
         self.library: Library | None = None
         self.problems: list[Problem] = []
 
-    def say(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
+    def add_problem(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
         entry = self.parsed.entry(key)
         line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
         self.problems.append(Problem(reason, printable(message), "property", key, line, column, fatal))
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
-        self.say(reason, key, message, fatal=True)
-        raise _Refused(status)
+        self.add_problem(reason, key, message, fatal=True)
+        raise _Stopped("refused", status=status)
 
-    def dies(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
-        self.say(reason, key, message, fatal=True)
-        raise _Dies(signal)
+    def abort(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
+        self.add_problem(reason, key, message, fatal=True)
+        raise _Stopped("aborts", signal=signal)
 
-    # The element
-
-    def element(self) -> None:
-        if self.values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
+    def context(self) -> InputSize:
+        """The element's own check, then the inference context."""
+        values = self.values
+        if values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
             message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
             self.refuse(Reason.RANGE, "output-instance-mask", message, None)
-
-    # The context
-
-    def context(self) -> Network:
-        values = self.values
         if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
             self.cluster_mode = ClusterMode.NMS
             message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
-            self.say(Reason.NOTE, "cluster-mode", message)
+            self.add_problem(Reason.NOTE, "cluster-mode", message)
         if values["gie-unique-id"] == 0:
             self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
-        self.open_library()
+        if values["custom-lib-path"]:
+            self.library = library_of(self.parsed)
+            if self.library is None:
+                message = f"the library {values['custom-lib-path']} cannot be opened"
+                self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         self.check_engine()
         network = self.network()
-        from_meta = bool(values.get("input-tensor-from-meta"))
-        if not from_meta:
+        if not values.get("input-tensor-from-meta"):
             self.preprocessing(network)
         self.postprocessing()
         if len(self.engine.inputs) > 1 and not (self.library and self.library.has("NvDsInferInitializeInputLayers")):
             message = "the model has more than one input, and no library to fill the others"
             self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         return network
-
-    def open_library(self) -> None:
-        if not self.values["custom-lib-path"]:
-            return
-        self.library = library_of(self.parsed)
-        if self.library is None:
-            message = f"the library {self.values['custom-lib-path']} cannot be opened"
-            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
 
     def check_engine(self) -> None:
         """Something to make the engine from, and an engine that fits (checkBackendParams)."""
@@ -482,14 +427,13 @@ class _Start:
             wanted = (height, width, channels) if nhwc else (channels, height, width)
             dims = engine.inputs[0].dims if engine.inputs else ()
             if dims != wanted:
-                shown = " and ".join("x".join(str(each) for each in shape) for shape in (wanted, dims))
-                self.refuse(
-                    Reason.MODEL, "infer-dims", f"infer-dims asks for an input other than the engine's: {shown}"
-                )
+                shown = " and ".join("x".join(map(str, shape)) for shape in (wanted, dims))
+                message = f"infer-dims asks for an input other than the engine's: {shown}"
+                self.refuse(Reason.MODEL, "infer-dims", message)
         outputs = {each.name for each in engine.outputs}
         for name in values["output-blob-names"]:
             if name not in outputs:
-                self.say(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
+                self.add_problem(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
 
     def check_builder(self) -> None:
         """TrtModelBuilder::buildModel: an engine function, a TAO model, a model parser of the library, or ONNX."""
@@ -507,7 +451,7 @@ class _Start:
             message = "neither model-engine-file nor onnx-file is given: there is nothing to make an engine from"
             self.refuse(Reason.MODEL, "onnx-file", message)
 
-    def network(self) -> Network:
+    def network(self) -> InputSize:
         """The input size: infer-dims, or the engine's own (initInferenceInfo)."""
         if not self.engine.inputs:
             self.refuse(Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
@@ -520,9 +464,9 @@ class _Start:
         if len(dims) != 3:
             dims = (0, 0, 0)
         channels, height, width = dims
-        return Network(width, height, channels)
+        return InputSize(width, height, channels)
 
-    def preprocessing(self, network: Network) -> None:
+    def preprocessing(self, network: InputSize) -> None:
         values = self.values
         gray = values["model-color-format"] == _GRAY
         if network.channels != (1 if gray else 3):
@@ -539,7 +483,7 @@ class _Start:
         if values["mean-file"]:
             self.mean_file(network)
 
-    def mean_file(self, network: Network) -> None:
+    def mean_file(self, network: InputSize) -> None:
         size = network.width * network.height * network.channels
         try:
             with Path(self.parsed.files["mean-file"]).open("rb") as file:
@@ -563,7 +507,7 @@ class _Start:
         overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
         if overwrites and not self.values["op-tensor-files"]:
             message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
-            self.dies(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+            self.abort(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
         if self.values["labelfile-path"]:
             try:
                 read_labels(self.parsed.files["labelfile-path"])
@@ -585,9 +529,7 @@ class _Start:
         """The parse function in the config; older releases have no key for segmentation."""
         return str(self.values.get(FUNCTIONS[self.kind], ""))
 
-    # The first frame
-
-    def first_frame(self, network: Network) -> bool:
+    def first_frame(self, network: InputSize) -> bool:
         """Whether the output parser gives up."""
         if self.kind == NetworkType.OTHER:
             return False
@@ -595,27 +537,24 @@ class _Start:
         outcome = self.parse(network, classes)
         key = FUNCTIONS[self.kind]
         if outcome.signal is not None:
-            self.dies(Reason.MODEL, key, outcome.message, outcome.signal)
+            self.abort(Reason.MODEL, key, outcome.message, outcome.signal)
         if outcome.failed:
-            self.say(Reason.MODEL, key, outcome.message)
+            self.add_problem(Reason.MODEL, key, outcome.message)
             return True
-        if (
-            self.kind == NetworkType.DETECTOR
-            and not classes
-            and self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
-        ):
+        with_nms = self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
+        if self.kind == NetworkType.DETECTOR and not classes and with_nms:
             message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
-            self.dies(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
+            self.abort(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False
 
-    def parse(self, network: Network, classes: int) -> Outcome:
+    def parse(self, network: InputSize, classes: int) -> ParserOutcome:
         outputs = self.engine.outputs
         if self.library and self.function:
-            # What a library of somebody else makes of the outputs is its own affair.
+            # What another library makes of the outputs is not known.
             size = (network.height, network.width)
-            return stock_parser(self.function, outputs, classes, size) if self.library.stock else Outcome()
+            return stock_parser(self.function, outputs, classes, size) if self.library.stock else ParserOutcome()
         if self.kind == NetworkType.DETECTOR:
             return built_in_boxes(outputs)
         if self.kind == NetworkType.SEGMENTATION:
             return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
-        return Outcome()
+        return ParserOutcome()

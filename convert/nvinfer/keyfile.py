@@ -1,11 +1,11 @@
-"""Reads an INI file exactly as GLib's GKeyFile does, and remembers where everything stands.
+"""Reads an INI file exactly as GLib's GKeyFile does, with the line and column of each key and value.
 
 Gst-nvinfer loads its configs with `g_key_file_load_from_file(..., G_KEY_FILE_NONE)` and asks for values with
 `g_key_file_get_string`, `_integer`, `_double`, `_boolean` and their lists. What these accept (an integer with words
-behind it, a number never with a blank behind it in a decimal, no inline comments, a locale in brackets, ...) is
-GLib 2.74's behaviour; `tests/nvinfer/test_keyfile.py` holds this reader against the real library.
+behind it, a decimal never with a blank behind it, no inline comments, a locale in brackets, ...) is GLib 2.74's
+behaviour; `tests/nvinfer/test_keyfile_glib.py` compares this reader with the real library.
 
-Texts stay bytes: GKeyFile compares bytes, and only looks at UTF-8 when a string is asked for.
+Texts are bytes: GKeyFile compares bytes, and checks UTF-8 only when a string is read.
 """
 
 from __future__ import annotations
@@ -17,21 +17,6 @@ from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
 
 from convert.nvinfer.numbers import INT_MAX, INT_MIN, TooMany, strtod, strtol
-
-__all__ = [
-    "ErrorKind",
-    "Group",
-    "KeyFile",
-    "KeyFileError",
-    "Pair",
-    "as_boolean",
-    "as_double",
-    "as_double_list",
-    "as_integer",
-    "as_integer_list",
-    "as_string",
-    "as_string_list",
-]
 
 # g_ascii_isspace: without the vertical tab, which C's isspace counts in.
 BLANK: Final = b" \t\n\f\r"
@@ -46,7 +31,7 @@ _GROUP_NAME = re.compile(rb"[^\[\]\x00-\x1f\x7f]+\Z")
 _ESCAPE = re.compile(rb"\\(.?)", re.DOTALL)
 _PIECE = re.compile(rb"\\.?|;|[^\\;]+", re.DOTALL)
 _ESCAPED: Final = {b"s": b" ", b"n": b"\n", b"t": b"\t", b"r": b"\r", b"\\": b"\\"}
-# The Unicode categories g_unichar_isalnum says yes to.
+# The Unicode categories of g_unichar_isalnum.
 _ALNUM: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No"})
 
 
@@ -84,7 +69,7 @@ class Pair(NamedTuple):
 
 @dataclass(slots=True)
 class Group:
-    """All lines of a group, whose header may stand several times. `last` is what a lookup finds: the last one wins."""
+    """All lines of a group, whose header may be repeated. `last` is what a lookup finds: the last one wins."""
 
     name: bytes
     line: int
@@ -119,7 +104,7 @@ class KeyFile:
         return _Loader(languages).load(data)
 
     def keys(self, group: bytes) -> tuple[bytes, ...]:
-        """`g_key_file_get_keys`: every line's key in order, a repeated one each time it stands there."""
+        """`g_key_file_get_keys`: every line's key in order, a repeated one each time."""
         return tuple(pair.key for pair in self._group(group).pairs)
 
     def value(self, group: bytes, key: bytes) -> bytes:
@@ -152,7 +137,7 @@ class _Loader:
         while found := _NEXT_LINE.search(data, position):
             line += data.count(b"\n", position, found.start())
             end = data.find(b"\n", found.end() - 1)
-            # Only a line that ends in \n loses its \r: the last one may keep it.
+            # Only a line that ends in \n loses its \r: the last one may have it.
             raw = data[found.start() :] if end < 0 else data[found.start() : end].removesuffix(b"\r")
             self.line(raw, line)
             if end < 0:
@@ -177,7 +162,7 @@ class _Loader:
             raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
 
     def group(self, body: bytes, line: int, indent: int) -> None:
-        # The closing bracket is looked for from the end of the line, NULs and all.
+        # The last closing bracket of the line counts, behind NULs too.
         name = body[1 : body.rindex(b"]")].partition(b"\0")[0]
         if _GROUP_NAME.match(name) is None:
             message = f"{_shown(name)} cannot be the name of a group"
@@ -201,7 +186,8 @@ class _Loader:
             message = f"the first group asks for the encoding {_shown(rest)}; only UTF-8 is read"
             raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, message, line, column)
         self.count += 1
-        _require_few(self.count)
+        if self.count > MOST_PAIRS:
+            raise TooMany
         pair = Pair(key, value, line, indent + 1, column)
         bracket = key.rfind(b"[")
         if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() not in self.languages:
@@ -236,8 +222,9 @@ def as_string(value: bytes) -> bytes:
     _require_utf8(value)
     if b"\\" not in value:
         return value
-    _require_few(value.count(b"\\"))
-    return _ESCAPE.sub(_unescape, value)
+    if value.count(b"\\") > MOST_PAIRS:
+        raise TooMany
+    return _ESCAPE.sub(lambda match: _decoded(match[1]), value)
 
 
 def as_string_list(value: bytes) -> tuple[bytes, ...]:
@@ -247,7 +234,8 @@ def as_string_list(value: bytes) -> tuple[bytes, ...]:
         KeyFileError: as `as_string`.
     """
     _require_utf8(value)
-    _require_few(value.count(b";") + value.count(b"\\"))
+    if value.count(b";") + value.count(b"\\") > MOST_PAIRS:
+        raise TooMany
     if b"\\" not in value:
         return tuple(value.removesuffix(b";").split(b";")) if value else ()
     pieces: list[bytes] = []
@@ -268,15 +256,6 @@ def _require_utf8(value: bytes) -> None:
         value.decode("utf-8")
     except UnicodeDecodeError:
         raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, f"{_shown(value)} is not UTF-8") from None
-
-
-def _require_few(count: int) -> None:
-    if count > MOST_PAIRS:
-        raise TooMany
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    return _decoded(match[1])
 
 
 def _decoded(letter: bytes) -> bytes:

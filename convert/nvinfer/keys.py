@@ -1,7 +1,4 @@
-"""The table of Gst-nvinfer's keys, `configs/nvinfer/keys.toml`, as objects; read once.
-
-What the fields mean is written at the top of that file, in the words of those who edit it.
-"""
+"""Gst-nvinfer's keys, as `configs/nvinfer/keys.toml` lists them; the top of that file explains the fields."""
 
 from __future__ import annotations
 
@@ -17,30 +14,16 @@ from convert.files import load_toml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ATTRS",
-    "FUNCTIONS",
-    "NEWEST",
-    "PLATFORMS",
-    "PROPERTY",
-    "ClusterMode",
-    "Key",
-    "NetworkType",
-    "allowed",
-    "key_named",
-    "keys",
-    "known_keys",
-    "read_keys",
-    "version",
-]
 
 PROPERTY: Final = "property"
 """The group that every config must have, and its table in keys.toml."""
 ATTRS: Final = "class-attrs"
 """The table in keys.toml for the groups [class-attrs-all] and [class-attrs-<class id>]."""
 NEWEST: Final = "9.1"
-"""The DeepStream release whose parser this room was written after."""
+"""The DeepStream release whose parser is followed here."""
 PLATFORMS: Final = ("dgpu", "jetson")
+LABEL_BYTES: Final = 127
+"""UTF-8 bytes of a label that reach the metadata (NvDsObjectMeta.obj_label): MAX_LABEL_SIZE - 1 of nvdsmeta.h."""
 
 
 class NetworkType(IntEnum):
@@ -154,31 +137,27 @@ def read_keys(tables: Mapping[str, Any]) -> tuple[Key, ...]:
     )
 
 
-_LISTS: Final = ("formats", "needs", "conflicts")
 _RENAMED: Final = {"min": "minimum", "max": "maximum"}
 
 
 def _read(group: str, name: str, row: dict[str, Any]) -> Key:
-    where = f"keys.toml, [{group}.{name}]"
+    table = f"keys.toml, [{group}.{name}]"
     row["element"] = row.pop("read-by", "context") == "element"
     row = {_RENAMED.get(name, name).replace("-", "_"): value for name, value in row.items()}
     known = {each.name for each in fields(Key)}
     if wrong := sorted(set(row) - known):
-        raise PresetError(
-            f"{where}: there is no field {wrong[0]!r}", hint="the fields are listed at the top of the file"
-        )
+        hint = "the fields are listed at the top of the file"
+        raise PresetError(f"{table}: there is no field {wrong[0]!r}", hint=hint)
     for each in ("values", "values_since", "values_platform"):
         try:
             row[each] = MappingProxyType({int(value): text for value, text in row.get(each, {}).items()})
         except (ValueError, AttributeError):
-            raise PresetError(f"{where}: {each.replace('_', '-')} must be a table of numbers") from None
-    for each in _LISTS:
-        if each in row:
+            raise PresetError(f"{table}: {each.replace('_', '-')} must be a table of numbers") from None
+    for each in ("default", "formats", "needs", "conflicts"):
+        if isinstance(row.get(each), list):
             row[each] = tuple(row[each])
-    if isinstance(row.get("default"), list):
-        row["default"] = tuple(row["default"])
     if row.get("type") not in TYPES or "help" not in row:
-        raise PresetError(f"{where}: type is missing or unknown, or help is missing")
+        raise PresetError(f"{table}: type is missing or unknown, or help is missing")
     return Key(name=name, group=group, **row)
 
 

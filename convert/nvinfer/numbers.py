@@ -1,17 +1,13 @@
-"""Numbers as the C and C++ libraries under Gst-nvinfer read them from text, and as float32 holds them.
+"""Numbers, files and paths as the C and C++ libraries under Gst-nvinfer read them.
 
-Each function is named after what it stands in for. The rules are those of ISO C (strtol, strtod), of libstdc++
-(`std::stoi` and friends; formatted extraction with no base set, which is how yaml-cpp 0.7 reads integers) and of the
-C locale. All were compared with the real functions, compiled with GCC 12 against glibc 2.36.
+Numbers: each function has the name of the function it follows. The rules are those of ISO C (strtol, strtod), of
+libstdc++ (`std::stoi` and the like; formatted extraction with no base set, which is how yaml-cpp 0.7 reads integers)
+and of the C locale. All were compared with the real functions, compiled with GCC 12, glibc 2.36.
 
-Reads a file that should be small and ordinary, and says clearly why not when it is neither.
-
-Paths as Gst-nvinfer stores them: glibc's `realpath`, with the leftovers nvinfer keeps when a file is missing.
-
-A relative path belongs to the folder of the (real) config file. One that does not exist is kept as written below that
-folder; an absolute one that does not exist becomes its first missing prefix, because nvinfer goes on with the buffer
+Paths: a relative one belongs to the folder of the (real) config file. One that does not exist is stored as written
+below that folder; an absolute one that does not exist becomes its first missing prefix, because nvinfer uses the buffer
 in which realpath stopped (get_absolute_file_path in gstnvinfer_property_parser.cpp; glibc 2.36, stdlib/canonicalize.c).
-Any other trouble on the way (a file used as a folder, a name too long, a loop of links) refuses the config.
+Any other error (a file used as a folder, a name too long, a loop of links) refuses the config.
 """
 
 from __future__ import annotations
@@ -27,36 +23,9 @@ from typing import Final
 
 from convert.errors import InputError
 
-__all__ = [
-    "INT_MAX",
-    "INT_MIN",
-    "LONG_MAX",
-    "PATH_BYTES",
-    "UINT_MAX",
-    "NotANumber",
-    "OutOfRange",
-    "TooMany",
-    "float32",
-    "nine_digits",
-    "read_ordinary",
-    "real_path",
-    "signed32",
-    "std_stod",
-    "std_stoi",
-    "std_stoul",
-    "stored_path",
-    "stream_double",
-    "stream_int",
-    "stream_unsigned",
-    "strtod",
-    "strtol",
-]
-
-
 INT_MAX: Final = 2**31 - 1
 INT_MIN: Final = -(2**31)
 UINT_MAX: Final = 2**32 - 1
-LONG_MAX: Final = 2**63 - 1
 ULONG_MAX: Final = 2**64 - 1
 
 # More digits than any 64-bit number has: Python refuses to convert absurdly long digit strings, C calls them ERANGE.

@@ -1,8 +1,6 @@
-"""What a DeepStream release on a platform brings along: TensorRT, keys, parsers, paths, trtexec flags.
+"""DeepStream releases by platform: TensorRT, keys, parsers, paths, trtexec flags.
 
-Everything is data in `configs/targets.toml`, with its sources and with what nobody could verify.
-
-`configs/targets.toml`, read and checked once: the facts `convert.nvinfer.targets` answers from.
+The data are in `configs/targets.toml`, with their sources and with a list of what could not be verified.
 """
 
 from __future__ import annotations
@@ -23,44 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = [
-    "AppKey",
-    "Build",
-    "Catalogue",
-    "Flag",
-    "KeyValue",
-    "OnnxParser",
-    "Parser",
-    "Sink",
-    "Target",
-    "Tracker",
-    "app_keys",
-    "between",
-    "catalogue",
-    "key_since",
-    "key_values",
-    "key_works_until",
-    "opsets",
-    "parsers",
-    "platforms",
-    "reads_key",
-    "releases",
-    "runs_on",
-    "sdk_path",
-    "sinks",
-    "target",
-    "targets",
-    "tracker",
-    "trtexec_accepts",
-    "trtexec_flags",
-    "trtexec_note",
-    "yaml_since",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One DeepStream release on one platform. None: not known (then `unverified` says so).
+    """One DeepStream release on one platform. None: not known (then it is in `unverified`).
 
     Attributes:
         deepstream: release, "7.1".
@@ -176,7 +139,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All of targets.toml. Releases and targets are in order of age."""
+    """All of targets.toml. Releases and targets are in order of age.
+
+    Attributes:
+        paths: name -> path of a file of the SDK, absolute or below its root.
+        keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
+        keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
+        key_values: values that not every release or platform accepts.
+        app_keys: groups and keys of deepstream-app's own file that not every release knows.
+        yaml_since: program ("nvinfer", "deepstream-app") -> the first release in which it reads YAML.
+        flags: trtexec's options that not every TensorRT knows.
+    """
 
     releases: tuple[str, ...]
     platforms: tuple[str, ...]
@@ -357,11 +330,11 @@ def target(deepstream: str, platform: str) -> Target:
         PresetError: no such release or platform (the hint lists what there is), or not together.
     """
     release = re.sub(r"^(deepstream|ds)[- ]*", "", deepstream.strip().lower())
-    if release not in releases():
+    if release not in catalogue().releases:
         raise PresetError(f"there is no target {deepstream!r}", hint=_did_you_mean(release))
-    if platform not in platforms():
+    if platform not in catalogue().platforms:
         raise _no_platform(platform, release)
-    there = [each for each in targets() if each.deepstream == release]
+    there = [each for each in catalogue().targets if each.deepstream == release]
     for candidate in there:
         if candidate.platform == platform:
             return candidate
@@ -378,7 +351,7 @@ def _did_you_mean(release: str) -> str:
 
 
 def _no_platform(platform: str, release: str) -> PresetError:
-    """A Jetson family is the likeliest mistake: say what it is, and which releases run on it."""
+    """A Jetson family is the likeliest mistake: name the releases that run on it."""
     runs = [each.deepstream for each in targets() if runs_on(each, platform)]
     if not runs:
         return PresetError(f"there is no platform {platform!r}", hint="platforms: " + ", ".join(platforms()))
@@ -391,12 +364,12 @@ def _no_platform(platform: str, release: str) -> PresetError:
     )
 
 
-def runs_on(where: Target, family: str) -> bool:
-    """Whether `where` is for the Jetson `family` ("orin", "Xavier NX").
+def runs_on(target: Target, family: str) -> bool:
+    """Whether `target` is for the Jetson `family` ("orin", "Xavier NX").
 
-    By generation, because NVIDIA's pages say "Orin" where they mean AGX Orin, Orin NX and Orin Nano.
+    By generation, because NVIDIA's pages write "Orin" for AGX Orin, Orin NX and Orin Nano.
     """
-    return _generation(family) in {_generation(each) for each in where.families}
+    return _generation(family) in {_generation(each) for each in target.families}
 
 
 def _generation(family: str) -> str:
@@ -422,77 +395,52 @@ def targets() -> tuple[Target, ...]:
 
 def between(deepstream: str, since: str | None, until: str | None) -> bool:
     """Whether the release `deepstream` lies in `since`..`until`, both included, None for no limit."""
-    order = releases()
+    order = catalogue().releases
     return order.index(since or order[0]) <= order.index(deepstream) <= order.index(until or order[-1])
 
 
-def reads_key(where: Target, key: str) -> bool:
+def reads_key(target: Target, key: str) -> bool:
     """Whether the release knows Gst-nvinfer's key `key` (of those that any release knows)."""
-    return between(where.deepstream, key_since(key), None)
+    return between(target.deepstream, catalogue().keys_since.get(key), None)
 
 
-def key_since(key: str) -> str | None:
-    """The first release whose Gst-nvinfer reads `key`; None: all listed ones do (or it is no key at all)."""
-    return catalogue().keys_since.get(key)
+def parsers(target: Target) -> tuple[Parser, ...]:
+    """The functions that the stock parser library of `target` has."""
+    return tuple(each for each in catalogue().parsers if between(target.deepstream, each.since, each.until))
 
 
-def key_works_until(key: str) -> str | None:
-    """The last release in which `key` has an effect although later ones still read it; None: it still has."""
-    return catalogue().keys_work_until.get(key)
-
-
-def key_values() -> tuple[KeyValue, ...]:
-    """Values that not every release or platform accepts."""
-    return catalogue().key_values
-
-
-def app_keys() -> tuple[AppKey, ...]:
-    """Groups and keys of deepstream-app's own file that not every release knows."""
-    return catalogue().app_keys
-
-
-def parsers(where: Target) -> tuple[Parser, ...]:
-    """The functions that the stock parser library of `where` has."""
-    return tuple(each for each in catalogue().parsers if between(where.deepstream, each.since, each.until))
-
-
-def sinks(where: Target) -> tuple[Sink, ...]:
-    """The sink types of deepstream-app on `where`."""
+def sinks(target: Target) -> tuple[Sink, ...]:
+    """The sink types of deepstream-app on `target`."""
     return tuple(
         each
         for each in catalogue().sinks
-        if between(where.deepstream, each.since, each.until) and each.platform in {None, where.platform}
+        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}
     )
 
 
-def tracker(where: Target) -> Tracker:
+def tracker(target: Target) -> Tracker:
     """The tracker that NVIDIA's samples of that release use.
 
     Raises:
         PresetError: the table has none for it.
     """
     for each in catalogue().trackers:
-        if between(where.deepstream, each.since, each.until):
+        if between(target.deepstream, each.since, each.until):
             return each
-    raise PresetError(f"targets.toml names no tracker for DeepStream {where.deepstream}")
+    raise PresetError(f"targets.toml names no tracker for DeepStream {target.deepstream}")
 
 
-def yaml_since(program: str) -> str | None:
-    """The first release in which `program` ("nvinfer", "deepstream-app") reads YAML; None: not known."""
-    return catalogue().yaml_since.get(program)
-
-
-def sdk_path(where: Target, what: str) -> str:
+def sdk_path(target: Target, what: str) -> str:
     """Absolute path on the target of a file of the SDK: a name of [paths] in targets.toml, or a path below its root."""
     relative = catalogue().paths.get(what, what)
-    return relative if relative.startswith("/") else f"{where.root}/{relative}"
+    return relative if relative.startswith("/") else f"{target.root}/{relative}"
 
 
 def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     """What that TensorRT's trtexec needs, besides model, engine and shapes, to build at `precision` and stop.
 
     Raises:
-        PresetError: this TensorRT cannot be told the precision, or is older than the table.
+        PresetError: this TensorRT has no flag for the precision, or is older than the table.
     """
     row = _newest(catalogue().builds, tensorrt)
     if precision == "fp32":

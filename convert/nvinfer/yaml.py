@@ -1,10 +1,10 @@
 """Reads the first document of a YAML file as yaml-cpp 0.7 does, the library behind Gst-nvinfer's YAML configs.
 
-PyYAML's scanner and parser do the work: yaml-cpp was written after them. The overrides below are rules of yaml-cpp that
+Based on PyYAML's scanner and parser, whose design yaml-cpp follows. The overrides below are the rules of yaml-cpp that
 differ: tabs, line breaks, an unclosed quote at the end of the file, a text in the column of the keys, anchors, tags,
-nodes that are left out, and what stands behind the document, of which yaml-cpp reads one token. A map keeps repeated
-keys. Not followed, as no config has it: directives other than `%YAML 1.x` and `%TAG`, a map in the column of a list at
-the top, NUL characters, tabs before the text of a block, several line breaks at the end of a quoted text.
+empty nodes, and the one token behind the document that yaml-cpp reads. A map has repeated keys more than once. Not
+followed, as no config has it: directives other than `%YAML 1.x` and `%TAG`, a map in the column of a list at the top,
+NUL characters, tabs before the text of a block, several line breaks at the end of a quoted text.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any, Final
 from yaml import error, events, parser, reader, scanner, tokens
 
 from convert.nvinfer.numbers import TooMany
-
-__all__ = ["MOST_BYTES", "MOST_TOKENS", "Node", "YamlError", "load"]
 
 MOST_BYTES: Final = 2**20
 """A longer YAML file is not read: PyYAML needs about a second for 200 kB."""
@@ -53,7 +51,7 @@ _QUOTED: Final = {
 }
 _UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*\n[ \t]*)?\0")
 
-# What PyYAML finds wrong, or while doing what, in words for users.
+# Messages for PyYAML's problem or, if it is not listed, for its context.
 _MESSAGES: Final = {
     "mapping values are not allowed here": "a value cannot stand here (often a tab or wrong indentation)",
     "found unexpected end of stream": "the file ends inside a quoted text",
@@ -290,7 +288,7 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
         return tokens.TagToken((None, tag), start, self.get_mark())
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        """Move over what matches here."""
+        """Consume what matches here."""
         match = pattern.match(self.buffer, self.pointer)
         text = match[0] if match else ""
         self.forward(len(text))

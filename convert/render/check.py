@@ -1,6 +1,6 @@
-"""What a check found, for people: each finding with its line and a caret, and a summary.
+"""Text for `check`, `explain` and `targets`: findings with their lines, rules, releases; JSON of the last two.
 
-Rules and targets as tables and documents; colour without rich.
+Colours are plain SGR codes: rich would take longer to import than most checks take.
 
 `python -m convert.render.check [README.md]`: writes the table of rules into README.
 """
@@ -22,7 +22,6 @@ from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import (
     between,
     catalogue,
-    key_works_until,
     opsets,
     parsers,
     sdk_path,
@@ -32,7 +31,6 @@ from convert.nvinfer.targets import (
     trtexec_flags,
     trtexec_note,
 )
-from convert.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,23 +39,6 @@ if TYPE_CHECKING:
     from convert.check.run import CheckedFile, CheckReport
     from convert.findings import Finding, Rule
     from convert.nvinfer.targets import Target
-
-
-__all__ = [
-    "Paint",
-    "details",
-    "explanation",
-    "lines",
-    "listing",
-    "main",
-    "paint_for",
-    "readme_table",
-    "rules_document",
-    "show_report",
-    "summary",
-    "table",
-    "targets_document",
-]
 
 
 Paint: TypeAlias = "Callable[[str, str], str]"
@@ -110,20 +91,16 @@ def listing(rules: Iterable[Rule]) -> str:
 
 def rules_document(rules: Iterable[Rule]) -> dict[str, Any]:
     """`{schema_version, rules: [{id, level, title, why, fix, fixable}]}`."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rules": [
-            {
-                "id": rule.id,
-                "level": rule.level.value,
-                "title": rule.title,
-                "why": rule.why,
-                "fix": rule.fix,
-                "fixable": rule.id in FIXABLE,
-            }
-            for rule in rules
-        ],
-    }
+    from convert.report import SCHEMA_VERSION  # text needs nothing of it
+
+    documents = [
+        {
+            **{name: getattr(rule, name) for name in ("id", "level", "title", "why", "fix")},
+            "fixable": rule.id in FIXABLE,
+        }
+        for rule in rules
+    ]
+    return {"schema_version": SCHEMA_VERSION, "rules": documents}
 
 
 def readme_table(readme: str, rules: Iterable[Rule]) -> str:
@@ -144,21 +121,8 @@ def main(path: Path) -> None:
     write(path, readme_table(path.read_text(encoding="utf-8"), rulebook().values()).encode())
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "README.md"))
-
-
 _CELLS: Final = (
-    "deepstream",
-    "platform",
-    "tensorrt",
-    "cuda",
-    "jetpack",
-    "l4t",
-    "ubuntu",
-    "gstreamer",
-    "released",
-    "families",
+    *("deepstream", "platform", "tensorrt", "cuda", "jetpack", "l4t", "ubuntu", "gstreamer", "released", "families"),
 )
 
 
@@ -179,21 +143,21 @@ def details(target: Target) -> str:
     """One target: its versions, and what nvinfer, trtexec and deepstream-app of that release know."""
     paint = paint_for(sys.stdout)
     facts = {cell: _cell(target, cell) for cell in _CELLS[2:]}
-    facts |= {
-        name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in _known(target).items()
-    }
+    for name, value in _known(target).items():
+        facts[name] = ", ".join(value) if isinstance(value, list) else str(value)
     lines = [paint(f"{target.name}, {target.platform}", "1")]
     for name, value in facts.items():
         if value and value != "-":
-            text = fill(value, _WIDTH, initial_indent=f"  {name.replace('_', ' '):<20} ", subsequent_indent=" " * 23,
-                        break_on_hyphens=False)  # fmt: skip
-            lines.append(text)
+            head = f"  {name.replace('_', ' '):<20} "
+            lines.append(fill(value, _WIDTH, initial_indent=head, subsequent_indent=" " * 23, break_on_hyphens=False))
     lines += [f"  * {cell}: {why}" for cell, why in target.unverified]
     return "\n".join(lines) + "\n"
 
 
 def targets_document(found: Sequence[Target]) -> dict[str, Any]:
     """`{schema_version, targets: [...]}`; `not_verified` maps a cell to the reason."""
+    from convert.report import SCHEMA_VERSION  # as above
+
     return {"schema_version": SCHEMA_VERSION, "targets": [_document(target) for target in found]}
 
 
@@ -211,13 +175,13 @@ def _document(target: Target) -> dict[str, Any]:
 
 
 def _known(target: Target) -> dict[str, Any]:
-    """What the programs of a release know that others do not."""
+    """What differs from other releases in Gst-nvinfer, trtexec and deepstream-app."""
     release, rows = target.deepstream, catalogue()
     low, high = opsets(target.tensorrt)
     return {
         "keys_it_lacks": sorted(key for key, since in rows.keys_since.items() if not between(release, since, None)),
         "keys_without_effect": sorted(
-            key for key in rows.keys_work_until if not between(release, None, key_works_until(key))
+            key for key, until in rows.keys_work_until.items() if not between(release, None, until)
         ),
         "parse_functions": [each.function for each in parsers(target)],
         "parser_library": sdk_path(target, "parser-library"),
@@ -257,7 +221,7 @@ def _cell(target: Target, cell: str) -> str:
 _DIM, _BLUE, _GREEN, _RED, _BOLD = "2", "1;34", "32", "1;31", "1"
 _WIDEST: Final = 160  # characters of a line that are shown
 _MOST_BYTES: Final = 2**20  # of another file whose lines are shown
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def show_report(report: CheckReport, *, quiet: bool) -> None:
@@ -265,8 +229,8 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
     out = sys.stdout
     paint = paint_for(out)
     found = report.findings
-    kept = [each for each in found if each.level is Level.ERROR] if quiet else found
-    for text in lines(kept, report.files, paint):
+    shown = [each for each in found if each.level is Level.ERROR] if quiet else found
+    for text in lines(shown, report.files, paint):
         out.write(text + "\n")
     if not quiet:
         out.write(summary(report, paint) + "\n")
@@ -298,16 +262,15 @@ def summary(report: CheckReport, paint: Paint) -> str:
     """How many files and findings."""
     count = len(report.files)
     files = f"{count} file{'s' if count != 1 else ''}"
-    where = report.where.target
-    target = f"{where.name}, {where.platform}, TensorRT {report.where.tensorrt}"
+    target = f"{report.target.name}, {report.target.platform}, TensorRT {report.target.tensorrt}"
     levels = [each.level for each in report.findings]
     parts = [
         paint(f"{number} {level.value}{'s' if number != 1 else ''}", _COLOURS[level])
         for level in (Level.ERROR, Level.WARNING, Level.NOTE)
         if (number := levels.count(level))
     ]
-    if report.waived:
-        parts.append(f"{report.waived} waived")
+    if report.suppressed:
+        parts.append(f"{report.suppressed} suppressed")
     failed = sum(1 for file in report.files if file.error)
     if failed:
         parts.append(paint(f"{failed} could not be checked", _RED))
@@ -316,8 +279,8 @@ def summary(report: CheckReport, paint: Paint) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without characters that move the cursor, hide, or are no characters at all."""
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\n", " "))
+    """`text` without control, invisible and invalid characters."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " ").replace("\n", " "))
 
 
 class _Sources:
@@ -380,3 +343,7 @@ def _width(text: str) -> int:
 
     wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
     return len(text) + wide - sum(bool(unicodedata.combining(each)) for each in text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "README.md"))

@@ -180,11 +180,10 @@ def check_document(
     reads (of more than 10,000 classes the first ones), `findings` at the top each finding once. `fixes[]` are
     `{path, diff}`, null where none were asked for.
     """
-    where = report.where.target
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "target": {"deepstream": where.deepstream, "platform": where.platform, "tensorrt": report.where.tensorrt},
+        "target": {name: getattr(report.target, name) for name in ("deepstream", "platform", "tensorrt")},
         "files": [_file(file) for file in report.files],
         "findings": [finding_document(finding) for finding in report.findings],
         "fixes": None if fixes is None else [{"path": fix.path, "diff": diff} for fix, diff in fixes],
@@ -203,7 +202,7 @@ def _file(file: CheckedFile) -> dict[str, Any]:
         "exception": file.exception,
         "values": values,
         "findings": [finding_document(finding) for finding in file.findings],
-        "waived": [finding_document(finding) for finding in file.waived],
+        "waived": [finding_document(finding) for finding in file.suppressed],
         "error": file.error and error_document(file.error),
     }
 

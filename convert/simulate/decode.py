@@ -42,6 +42,7 @@ import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import Network
+from convert.nvinfer.keys import LABEL_BYTES
 from convert.simulate import parsers
 from convert.simulate.parsers import Boxes, Drop, Dropped, Layer, ParserFailed
 from convert.simulate.settings import STOCK_LIBRARY, ClusterMode, NetworkType, Settings
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LABEL_BYTES",
     "PARSERS",
     "Attribute",
     "Classified",
@@ -492,10 +492,6 @@ def _known(function: str, known: Sequence[str] | dict[str, Parser]) -> None:
             f"there is no function {function} in {STOCK_LIBRARY}: nvinfer refuses the config (CUSTOM_LIB_FAILED)",
             hint="one of " + ", ".join(name for name in known if name),
         )
-
-
-LABEL_BYTES = 127
-"""UTF-8 bytes of a label that NvDsObjectMeta.obj_label holds: MAX_LABEL_SIZE - 1 of nvdsmeta.h."""
 
 
 def attach(

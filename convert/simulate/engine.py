@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.check.context import CheckTarget, RuleContext, Setting
+    from convert.check.context import RuleContext, Setting
     from convert.findings import Finding
     from convert.images.scaling import Placement, Rect, ScalingFilter
     from convert.nvinfer.config_state import Problem
+    from convert.nvinfer.targets import Target
 
 
 __all__ = [
@@ -285,7 +286,7 @@ class LoadedEngine:
         return Layer.of(name, array[:count])
 
 
-def read_context(source: Source, where: CheckTarget, models: Models | None = None) -> RuleContext:
+def read_context(source: Source, where: Target, models: Models | None = None) -> RuleContext:
     """The config as nvinfer reads it, with the header of its model.
 
     Raises:
@@ -309,7 +310,7 @@ def settings_of(case: RuleContext) -> Settings:
     return Settings.from_parsed(replace(case.parsed, values=case.values), [line.labels for line in labels])
 
 
-def load(source: Source, where: CheckTarget, models: Models | None = None) -> LoadedEngine:
+def load(source: Source, where: Target, models: Models | None = None) -> LoadedEngine:
     """The engine of a config.
 
     Args:
@@ -438,7 +439,7 @@ def _session(case: RuleContext, path: Path) -> Any:
 
 def _smallest(case: RuleContext, settings: Settings) -> tuple[int, int]:
     """gst_nvinfer_start raises the minimum to 1 pixel, and to 16 where a Jetson's VIC scales."""
-    target = case.where.target
+    target = case.target
     least = 1 if case.value("scaling-compute-hw") == _GPU else target.min_object_size
     width, height = settings.input_object_min
     return max(width, least), max(height, least)

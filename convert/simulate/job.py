@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.check.context import CheckTarget
     from convert.errors import ConvertError
     from convert.findings import Finding
+    from convert.nvinfer.targets import Target
     from convert.simulate.engine import LoadedEngine
     from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
@@ -54,14 +54,14 @@ class App:
     muxer: tuple[int, int] | None
 
 
-def app(path: Path, where: CheckTarget) -> App:
+def app(path: Path, where: Target) -> App:
     """The engines that are switched on.
 
     Raises:
         InputError: the file cannot be read, deepstream-app refuses it, or it has no primary engine.
         UnsupportedModelError: an engine runs in Gst-nvinferserver.
     """
-    file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.target.deepstream)
+    file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.deepstream)
     if file.trouble:
         raise _refused(file.trouble.message, path, file.trouble.line)
     on = gies(file)
@@ -171,7 +171,7 @@ class Job:
         every, limit: which frames of a video.
     """
 
-    where: CheckTarget
+    where: Target
     files: tuple[Path, ...]
     config: Path | None
     secondary: tuple[Path, ...] = ()

@@ -70,10 +70,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.check.context import CheckTarget, RuleContext
+    from convert.check.context import RuleContext
     from convert.findings import Finding
     from convert.images.read import Picture
     from convert.images.scaling import Placement
+    from convert.nvinfer.targets import Target
     from convert.simulate.decode import Classified
     from convert.simulate.engine import Source
     from convert.simulate.parsers import Drop
@@ -587,7 +588,7 @@ class Tensors:
     findings: tuple[Finding, ...]
 
 
-def replayed(source: Source, folder: Path, where: CheckTarget, pictures: Sequence[Picture] = ()) -> Tensors:
+def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Picture] = ()) -> Tensors:
     """Decode what a device produced.
 
     Args:

@@ -113,7 +113,7 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
-def test_only_what_is_wanted_and_not_waived(tmp_path: Path) -> None:
+def test_only_what_is_selected_and_not_suppressed(tmp_path: Path) -> None:
     text = "[property]\nbatch-size=1 # x\n# check: ignore NVI004\ninterval=1 # y\ngpu-id=0 \n"
     (tmp_path / "c.txt").write_text(text)
     report = Checker(_TARGET)([str(tmp_path / "c.txt")])

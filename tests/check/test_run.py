@@ -198,7 +198,11 @@ def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 _LONG = {
     "blanks": b"[property]\ninfer-dims=1" + b" " * 2_000_000 + b"x\noffsets=1" + b" \t" * 1_000_000 + b"\n",
-    "waivers": b"[property]\n" + b"# check: ignore x\n" * 100_000 + b"# check: ignore" + b" \r" * 1_000_000 + b"a\n",
+    "suppressions": b"[property]\n"
+    + b"# check: ignore x\n" * 100_000
+    + b"# check: ignore"
+    + b" \r" * 1_000_000
+    + b"a\n",
     "groups": b"[property]\nnetwork-type=1\n" + b"".join(b"[class-attrs-%d]\nthreshold=1\n" % n for n in range(30_000)),
     "keys": b"[property]\n" + b"".join(b"interwal%d=1\n" % n for n in range(60_000)),
     "comments": b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % n for n in range(30_000)),

@@ -134,15 +134,16 @@ def test_a_gate_that_is_not_installed_says_how(
     assert "pip install 'ei-deepstream[tensorrt]'" in said.err
 
 
-def test_nothing_heavy_is_imported(folder: Path) -> None:
-    """Even with a model, labels and findings to show."""
+@pytest.mark.parametrize("model", [False, True])
+def test_nothing_heavy_is_imported(folder: Path, *, model: bool) -> None:
+    """Even with labels and findings to show, and a model, whose metadata needs a little more."""
     (folder / "labels.txt").write_text("a;b")
     (folder / "m.onnx").write_bytes(b"\x08\x07\x3a\x04\x0a\x02\x22\x00")
-    text = "[property]\nnetwork-type=1\nlabelfile-path=labels.txt\nonnx-file=m.onnx\ninterwal=1\n"
+    text = "[property]\nnetwork-type=1\nlabelfile-path=labels.txt\ninterwal=1\n" + "onnx-file=m.onnx\n" * model
     (folder / "c.txt").write_text(text)
     heavy = {
         "onnx", "onnxruntime", "numpy", "PIL", "tf2onnx", "ai_edge_litert", "rich", "google", "junitparser",
-        "importlib.metadata", "json", "convert.types", "tempfile", "subprocess",
+        *(() if model else ("importlib.metadata", "json", "tempfile", "subprocess")),
     }  # fmt: skip
     assert all(importlib.util.find_spec(name) for name in heavy), "a name that nobody has proves nothing"
     code = (

@@ -9,20 +9,20 @@ import pytest
 
 from convert.errors import InputError
 from convert.nvinfer.config import read_bytes
-from convert.nvinfer.context import Engine, Initialised, Status, Tensor, initialise, read_labels, split_labels
+from convert.nvinfer.context import Binding, Engine, Initialised, Status, initialise, read_labels, split_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 STOCK = "custom-lib-path=/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so\n"
-Y = Tensor("y", "float", (3,))
-COV, BOXES = Tensor("cov", "float", (3, 12, 12)), Tensor("bbox", "float", (12, 12, 12))
-SSD = tuple(Tensor(f"detection_{name}", "float", (10,)) for name in ("boxes", "scores", "classes"))
+Y = Binding("y", "float", (3,))
+COV, BOXES = Binding("cov", "float", (3, 12, 12)), Binding("bbox", "float", (12, 12, 12))
+SSD = tuple(Binding(f"detection_{name}", "float", (10,)) for name in ("boxes", "scores", "classes"))
 
 
-def engine(*outputs: Tensor, dims: tuple[int, ...] = (3, 96, 96), inputs: int = 1, batch: int = 1) -> Engine:
-    others = tuple(Tensor(f"aux{index}", "float", (4,)) for index in range(inputs - 1))
-    return Engine(batch, (Tensor("x", "float", dims), *others), outputs or (Y,))
+def engine(*outputs: Binding, dims: tuple[int, ...] = (3, 96, 96), inputs: int = 1, batch: int = 1) -> Engine:
+    others = tuple(Binding(f"aux{index}", "float", (4,)) for index in range(inputs - 1))
+    return Engine(batch, (Binding("x", "float", dims), *others), outputs or (Y,))
 
 
 def start(lines: str, model: Engine, folder: Path | str = "/tmp/none", *, release: str = "9.1") -> Initialised:
@@ -88,10 +88,10 @@ def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) 
         ("num-detected-classes=3\ncluster-mode=2", (COV, BOXES), "ok"),
         ("num-detected-classes=3\ncluster-mode=2", (BOXES, COV), "ok"),
         ("num-detected-classes=3\ncluster-mode=2", (COV, Y), "failed"),
-        ("num-detected-classes=3\ncluster-mode=2", (COV, Tensor("bbox", "float", (12, 144))), "signal 8"),
+        ("num-detected-classes=3\ncluster-mode=2", (COV, Binding("bbox", "float", (12, 144))), "signal 8"),
         (
             "num-detected-classes=3\ncluster-mode=2",
-            (COV, Tensor("bbox1", "float", (9,)), BOXES),
+            (COV, Binding("bbox1", "float", (9,)), BOXES),
             "ok",
         ),  # the last counts
         ("cluster-mode=1", (COV, BOXES), "ok"),
@@ -102,7 +102,7 @@ def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) 
         ("network-type=2\nnum-detected-classes=3", (COV,), "ok"),
         ("network-type=2\nnum-detected-classes=12\nsegmentation-output-order=1", (COV,), "ok"),
         ("network-type=2\nnum-detected-classes=4", (COV,), "failed"),
-        ("network-type=2\nnum-detected-classes=3", (Tensor("y", "half", (3, 4, 4)),), "failed"),
+        ("network-type=2\nnum-detected-classes=3", (Binding("y", "half", (3, 4, 4)),), "failed"),
         ("network-type=3\ncluster-mode=4", (COV,), "NVDSINFER_RESOURCE_ERROR"),
         ("network-type=3\ncluster-mode=2", (COV,), "NVDSINFER_CONFIG_FAILED"),
         ("network-type=100\nlabelfile-path=none.txt", (COV,), "ok"),
@@ -123,12 +123,12 @@ def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) 
         (STOCK + "network-type=1\nparse-bbox-func-name=NoSuchFunction", (Y,), "ok"),
         (
             STOCK + "network-type=2\nparse-segmentation-func-name=NvDsInferParseCustomPeopleSemSegNet",
-            (Tensor("argmax_1", "int32", (96, 96, 1)),),
+            (Binding("argmax_1", "int32", (96, 96, 1)),),
             "ok",
         ),
         (
             STOCK + "network-type=2\nparse-segmentation-func-name=NvDsInferParseCustomPeopleSemSegNet",
-            (Tensor("argmax_1", "float", (96, 96, 1)),),
+            (Binding("argmax_1", "float", (96, 96, 1)),),
             "failed",
         ),
         (
@@ -138,7 +138,7 @@ def test_input_shapes(lines: str, dims: tuple[int, ...], status: Status | None) 
         ),
     ],
 )
-def test_first_frame(lines: str, outputs: tuple[Tensor, ...], result: str) -> None:
+def test_first_frame(lines: str, outputs: tuple[Binding, ...], result: str) -> None:
     found = start(lines, engine(*outputs))
     got = (
         f"signal {found.signal}" if found.signal else found.status or ("failed" if found.output_parser_failed else "ok")
@@ -149,7 +149,7 @@ def test_first_frame(lines: str, outputs: tuple[Tensor, ...], result: str) -> No
 
 def test_the_stock_library_grew() -> None:
     lines = STOCK + "parse-bbox-func-name=NvDsInferParseCustomDDETRTAO\nnum-detected-classes=3"
-    outputs = (Tensor("pred_boxes", "float", (9, 4)), Tensor("pred_logits", "float", (9, 3)))
+    outputs = (Binding("pred_boxes", "float", (9, 4)), Binding("pred_logits", "float", (9, 3)))
     assert start(lines, engine(*outputs), release="6.2").status is Status.CUSTOM_LIB_FAILED
     assert start(lines, engine(*outputs), release="6.3").verdict == "ok"
 

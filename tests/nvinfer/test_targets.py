@@ -11,11 +11,8 @@ import pytest
 from convert.errors import PresetError
 from convert.files import load_toml
 from convert.nvinfer.targets import (
-    app_keys,
     between,
-    key_since,
-    key_values,
-    key_works_until,
+    catalogue,
     opsets,
     parsers,
     platforms,
@@ -31,7 +28,6 @@ from convert.nvinfer.targets import (
     trtexec_accepts,
     trtexec_flags,
     trtexec_note,
-    yaml_since,
 )
 
 if TYPE_CHECKING:
@@ -149,7 +145,7 @@ def test_spans_include_both_ends() -> None:
     ("key", "since"), [("symmetric-padding", "6.0"), ("strongly-typed", "9.0"), ("net-scale-factor", None)]
 )
 def test_since_when_a_key_is_read(key: str, since: str | None) -> None:
-    assert key_since(key) == since
+    assert catalogue().keys_since.get(key) == since
     knows = [each.deepstream for each in targets() if each.platform == "dgpu" and reads_key(each, key)]
     assert knows == RELEASES[RELEASES.index(since or "5.1") :]
 
@@ -160,16 +156,16 @@ def test_the_two_tables_of_keys_agree() -> None:
     recorded = {key: since for since, keys in load_toml("targets.toml")["keys"]["since"].items() for key in keys}
     assert {key: row["since"] for key, row in table.items() if "since" in row} == recorded
     values = {(key, value, since) for key, row in table.items() for value, since in row.get("values-since", {}).items()}
-    assert values == {(each.key, each.value, each.since) for each in key_values() if each.since}
+    assert values == {(each.key, each.value, each.since) for each in catalogue().key_values if each.since}
     of_platform = {
         (key, value, on) for key, row in table.items() for value, on in row.get("values-platform", {}).items()
     }
-    assert of_platform == {(each.key, each.value, each.platform) for each in key_values() if each.platform}
+    assert of_platform == {(each.key, each.value, each.platform) for each in catalogue().key_values if each.platform}
 
 
 def test_what_stopped_working() -> None:
-    assert key_works_until("workspace-size") == "7.0"
-    assert key_works_until("batch-size") is None
+    assert catalogue().keys_work_until["workspace-size"] == "7.0"
+    assert "batch-size" not in catalogue().keys_work_until
 
 
 @pytest.mark.parametrize(
@@ -224,15 +220,14 @@ def test_trackers_and_sinks() -> None:
 
 
 def test_deepstream_apps_own_keys() -> None:
-    renamed = next(each for each in app_keys() if each.instead)
+    renamed = next(each for each in catalogue().app_keys if each.instead)
     assert (renamed.group, renamed.key, renamed.until, renamed.instead) == (
         "streammux",
         "config-file",
         "7.1",
         "config-file-path",
     )
-    assert yaml_since("nvinfer") == "6.1"
-    assert yaml_since("gimp") is None
+    assert catalogue().yaml_since["nvinfer"] == "6.1"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.nvinfer.config import read, read_bytes
-from convert.nvinfer.context import Engine, initialise
+from convert.nvinfer.context import Binding, Engine, initialise
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def _engine(recorded: dict[str, Any]) -> Engine:
+    inputs, outputs = (
+        tuple(Binding(each["name"], each["dtype"], tuple(each["dims"])) for each in recorded[name])
+        for name in ("inputs", "outputs")
+    )
+    return Engine(recorded["max-batch"], inputs, outputs)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +74,7 @@ def test_the_context(vectors: Path, expected: dict[str, dict[str, Any]]) -> None
     assert len(cases) > 30
     wrong = {}
     for name, wanted in cases.items():
-        found = initialise(read(vectors / "config" / name), Engine.of(wanted["engine"]))
+        found = initialise(read(vectors / "config" / name), _engine(wanted["engine"]))
         network = found.network
         got = {
             "verdict": found.verdict,

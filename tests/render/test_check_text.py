@@ -94,10 +94,10 @@ def test_lines_of_other_files_are_shown(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_summary_counts() -> None:
     finding = Finding("NVI001", Level.ERROR, "m", "c.txt", 1, 1)
     note = Finding("NVI004", Level.NOTE, "m", "c.txt", 1, 1)
-    same = CheckedFile("d.txt", "nvinfer", findings=(finding, note), waived=(note,))
+    same = CheckedFile("d.txt", "nvinfer", findings=(finding, note), suppressed=(note,))
     report = CheckReport((CheckedFile("c.txt", "nvinfer", findings=(finding,)), same), _TARGET)
     assert summary(report, _plain) == (
-        "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 waived"
+        "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 suppressed"
     )
     assert summary(CheckReport((), _TARGET), _plain).endswith(": nothing found")
 

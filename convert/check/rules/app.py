@@ -1,14 +1,13 @@
-"""NVI092 to NVI097, and NVI056 of frames: deepstream-app's config, and the engines in it together.
+"""NVI092 to NVI097, with NVI056, NVI090 and NVI091: deepstream-app's config, and the engines in it together.
 
-NVI098: trtexec command lines in scripts, against the TensorRT they will meet.
+NVI098: trtexec's command lines in scripts, for the TensorRT of the target.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from convert.check.app import AppContext, AppEngine, number
 from convert.check.context import CLASSIFIER, Place
@@ -18,16 +17,13 @@ from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
 from convert.nvinfer.keys import ATTRS
-from convert.nvinfer.targets import app_keys, between, catalogue, sinks, trtexec_accepts
+from convert.nvinfer.targets import between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.context import CheckTarget
     from convert.findings import Finding
-
-
-__all__ = ["CHECKS", "RULE", "AppCheck", "app_findings", "script_findings"]
+    from convert.nvinfer.targets import Target
 
 
 CLASS_IDS = Rule(
@@ -88,18 +84,13 @@ _MOST_SECONDARY: Final = 16
 _MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
-AppCheck: TypeAlias = Callable[[AppContext], Iterable["Finding"]]
-"""A rule's function."""
-
-
-def fronts(app: AppContext) -> Iterator[Finding]:
+def own_objects(app: AppContext) -> Iterator[Finding]:
     """operate-on-gie-id of an engine that is not there."""
     for engine in app.engines:
-        if engine.gie.primary or engine.case is None or not engine.case.values:
+        if engine.gie.primary or engine.context is None or not engine.context.values:
             continue
-        wanted, own = engine.case.value("operate-on-gie-id"), engine.id
-        found = app.fronts(engine)
-        if found == [] and wanted != own:
+        wanted, own = engine.context.value("operate-on-gie-id"), engine.id
+        if app.sources(engine) == [] and wanted != own:
             what = "there is no engine in front" if wanted == -1 else f"no other engine has the id {wanted}"
             ids = ", ".join(str(each.id) for each in app.engines if each is not engine)
             hint = f"the others are {ids}" if ids else "switch [primary-gie] on"
@@ -110,7 +101,12 @@ def every_engine(app: AppContext) -> Iterator[Finding]:
     """No operate-on-gie-id, and several engines in front."""
     for engine in app.engines:
         several = len(app.engines) > 2
-        if several and not engine.gie.primary and engine.case and engine.case.value("operate-on-gie-id", None) == -1:
+        if (
+            several
+            and not engine.gie.primary
+            and engine.context
+            and engine.context.value("operate-on-gie-id", None) == -1
+        ):
             message = f"[{engine.gie.group}]: operate-on-gie-id is not given: objects of all engines are inferred"
             yield app.found(ALL_ENGINES, message, app.file.place(engine.gie.group))
 
@@ -118,34 +114,31 @@ def every_engine(app: AppContext) -> Iterator[Finding]:
 def class_ids(app: AppContext) -> Iterator[Finding]:
     """Classes the engine in front does not have."""
     for engine in app.engines:
-        if engine.gie.primary or engine.case is None or not engine.case.values:
+        if engine.gie.primary or engine.context is None or not engine.context.values:
             continue
-        wanted = set(engine.case.value("operate-on-class-ids", ()))
-        front = app.fronts(engine)
-        known = [_classes(each) for each in front or ()]
-        if not wanted or not front or any(each is None for each in known):
+        wanted = set(engine.context.value("operate-on-class-ids", ()))
+        sources = app.sources(engine)
+        known = [_classes(each) for each in sources or ()]
+        if not wanted or not sources or any(each is None for each in known):
             continue
         have = {number for each in known for number in each or ()}
-        never = sorted(wanted - have)
-        if never:
-            shown = ", ".join(map(str, never))
+        if never := ", ".join(map(str, sorted(wanted - have))):
             level = Level.WARNING if wanted & have else Level.ERROR
-            message = f"[{engine.gie.group}]: class {shown} never comes from the engine in front"
+            message = f"[{engine.gie.group}]: class {never} never comes from the engine in front"
             yield app.found(CLASS_IDS, message, app.at(engine, "operate-on-class-ids"), _classes_hint(have), level)
 
 
 def sizes(app: AppContext) -> Iterator[Finding]:
     """Minimum sizes above what there can be."""
     for engine in app.engines:
-        if engine.gie.primary or engine.case is None or not engine.case.values:
+        if engine.gie.primary or engine.context is None or not engine.context.values:
             continue
         for side, short in (("width", "w"), ("height", "h")):
-            low = engine.case.value(f"input-object-min-{side}")
+            low = engine.context.value(f"input-object-min-{side}")
             frame = number(app.file, "streammux", side, None)
             limits = [frame] if frame else []
-            front = app.fronts(engine) or []
-            largest = [_largest(each, f"detected-max-{short}") for each in front]
-            limits += [max(each for each in largest if each)] if largest and all(largest) else []
+            largest = [_largest(each, f"detected-max-{short}") for each in app.sources(engine) or ()]
+            limits += [max(largest)] if largest and all(largest) else []
             if limits and low > min(limits):
                 key = f"input-object-min-{side}"
                 message = f"[{engine.gie.group}]: {key} is {low}, but no object is larger than {min(limits)} pixels"
@@ -154,15 +147,14 @@ def sizes(app: AppContext) -> Iterator[Finding]:
 
 def same_id(app: AppContext) -> Iterator[Finding]:
     """gie-unique-id twice."""
-    seen: dict[int, AppEngine] = {}
+    first: dict[int, AppEngine] = {}
     for engine in app.engines:
         if engine.id is None:
             continue
-        if first := seen.get(engine.id):
-            message = f"[{engine.gie.group}] has the gie-unique-id {engine.id}, like [{first.gie.group}]"
+        other = first.setdefault(engine.id, engine)
+        if other is not engine:
+            message = f"[{engine.gie.group}] has the gie-unique-id {engine.id}, like [{other.gie.group}]"
             yield app.found(SAME_ID, message, app.at(engine, "gie-unique-id"))
-        else:
-            seen[engine.id] = engine
 
 
 def no_config(app: AppContext) -> Iterator[Finding]:
@@ -191,8 +183,8 @@ def app_refused(app: AppContext) -> Iterator[Finding]:
 
 def app_release(app: AppContext) -> Iterator[Finding]:
     """Keys, groups and sinks of other releases."""
-    release = app.where.target.deepstream
-    for row in app_keys():
+    release = app.target.deepstream
+    for row in catalogue().app_keys:
         if between(release, row.since, row.until):
             continue
         when = f"since DeepStream {row.since}" if row.since else f"up to DeepStream {row.until}"
@@ -209,26 +201,26 @@ def app_release(app: AppContext) -> Iterator[Finding]:
 
 
 def _sinks(app: AppContext) -> Iterator[Finding]:
-    there = {sink.type for sink in sinks(app.where.target)}
+    there = {sink.type for sink in sinks(app.target)}
     for group in app.file.groups:
         kind = number(app.file, group, "type", None) if re.fullmatch(r"sink[0-9]+", group) else None
         if kind is not None and kind not in there and number(app.file, group, "enable", 0):
-            where = f"DeepStream {app.where.target.deepstream} on {app.where.target.platform}"
-            hint = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(app.where.target))
-            yield app.found(APP_RELEASE, f"{where} has no sink of type {kind}", app.file.place(group, "type"), hint)
+            place = f"DeepStream {app.target.deepstream} on {app.target.platform}"
+            hint = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(app.target))
+            yield app.found(APP_RELEASE, f"{place} has no sink of type {kind}", app.file.place(group, "type"), hint)
 
 
 def _classes(engine: AppEngine) -> frozenset[int] | None:
     """Class ids of an engine's objects; None: not known."""
-    case = engine.case
-    if case is None or not case.values:
+    context = engine.context
+    if context is None or not context.values:
         return None
-    if case.kind == CLASSIFIER:
+    if context.kind == CLASSIFIER:
         return frozenset({-1}) if engine.gie.primary else frozenset()
-    count = case.value("num-detected-classes")
+    count = context.value("num-detected-classes")
     if not 0 < count <= _MOST_CLASSES:
         return None
-    return frozenset(range(count)) - frozenset(case.value("filter-out-class-ids"))
+    return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
 
 
 def _classes_hint(have: set[int]) -> str:
@@ -241,14 +233,14 @@ def _classes_hint(have: set[int]) -> str:
 
 def _largest(engine: AppEngine, key: str) -> int:
     """The largest object of any class; 0: no limit, or not known."""
-    classes = engine.case.values.get(ATTRS, ()) if engine.case else ()
+    classes = engine.context.values.get(ATTRS, ()) if engine.context else ()
     limits = [each.get(key, 0) for each in classes]
     return max(limits) if limits and all(limits) else 0
 
 
-CHECKS: tuple[tuple[Rule, AppCheck], ...] = (
+CHECKS = (
     (ALL_ENGINES, every_engine),
-    (OWN_OBJECTS, fronts),
+    (OWN_OBJECTS, own_objects),
     (CLASS_IDS, class_ids),
     (SIZES, sizes),
     (FRAMING, shapes),
@@ -259,12 +251,12 @@ CHECKS: tuple[tuple[Rule, AppCheck], ...] = (
 )
 
 
-def app_findings(app: AppContext) -> tuple[Finding, ...]:
+def app_findings(app: AppContext) -> list[Finding]:
     """What the rules find in deepstream-app's config."""
-    return tuple(finding for _, check in CHECKS for finding in check(app))
+    return [finding for _, check in CHECKS for finding in check(app)]
 
 
-RULE = Rule(
+TRTEXEC_OPTION = Rule(
     "NVI098",
     Level.ERROR,
     "this TensorRT's trtexec does not know an option",
@@ -274,24 +266,27 @@ RULE = Rule(
     fix="use the options of the target's TensorRT: `ei-deepstream targets deepstream-7.1` shows them",
 )
 
+RULES = (*(rule for rule, _ in CHECKS), TRTEXEC_OPTION)
+
 _OPTION: Final = re.compile(r"(?<![\w-])--[A-Za-z][A-Za-z0-9]*")
 
 
-def script_findings(data: bytes, path: str, where: CheckTarget) -> Iterator[Finding]:
+def script_findings(data: bytes, path: str, target: Target) -> Iterator[Finding]:
     """Options in the command lines of a script (continued ones as a whole) that mention trtexec."""
     known = catalogue().flags
     for first, lines in _commands(data.decode("utf-8", "replace")):
-        if not re.search(r"trtexec", lines[0] if len(lines) == 1 else "\n".join(lines)):
+        if not any("trtexec" in line for line in lines):
             continue
-        for place, line in enumerate(lines, first):
+        for line_number, line in enumerate(lines, first):
             for match in _OPTION.finditer(line):
                 option = match[0]
-                if option not in known or trtexec_accepts(option, where.tensorrt):
+                if option not in known or trtexec_accepts(option, target.tensorrt):
                     continue
-                flag = known[option]
-                gone = flag.gone and f"gone since TensorRT {flag.gone}"
-                message = f"{option} is {gone or f'known since TensorRT {flag.since}'}; the target has {where.tensorrt}"
-                yield RULE.found(message, path=path, line=place, column=match.start() + 1, hint=_INSTEAD.get(option))
+                gone, since = known[option].gone, known[option].since
+                state = f"gone since TensorRT {gone}" if gone else f"known since TensorRT {since}"
+                message = f"{option} is {state}; the target has {target.tensorrt}"
+                column, hint = match.start() + 1, _INSTEAD.get(option)
+                yield TRTEXEC_OPTION.found(message, path=path, line=line_number, column=column, hint=hint)
 
 
 _INSTEAD: Final = {
@@ -308,16 +303,14 @@ _INSTEAD: Final = {
 
 
 def _commands(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines of code, those that go on behind a backslash together; the number of the first."""
-    held: list[str] = []
-    first = 1
-    for place, line in enumerate(text.split("\n"), 1):
-        if not held and line.lstrip().startswith("#"):
+    """Each command's lines, joined by a backslash at their ends, with the number of the first; no comments."""
+    command: list[str] = []
+    for line_number, line in enumerate(text.split("\n"), 1):
+        if not command and line.lstrip().startswith("#"):
             continue
-        first = first if held else place
-        held.append(line)
+        command.append(line)
         if not line.endswith("\\"):
-            yield first, held
-            held = []
-    if held:
-        yield first, held
+            yield line_number - len(command) + 1, command
+            command = []
+    if command:
+        yield line_number - len(command) + 1, command

@@ -1,21 +1,21 @@
-"""NVI020 to NVI030: the engine's id, what it is made from, and whether nvinfer will find it again."""
+"""NVI020 to NVI030: the engine's id, the files it is built from, and whether nvinfer loads it again."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Final
 
+from convert.check.context import Check
 from convert.check.rules.syntax import is_plain, quoted
 from convert.findings import Level, Rule
-from convert.nvinfer.targets import trtexec_accepts
+from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.context import Presence, RuleContext, RuleFunction
+    from convert.check.context import Presence, RuleContext
     from convert.findings import Finding
 
-__all__ = ["CHECKS", "absence", "engine_name"]
 
 NO_ID = Rule(
     "NVI020",
@@ -124,72 +124,69 @@ _FILES: Final = {
 }
 
 
-def no_id(case: RuleContext) -> Iterator[Finding]:
+def no_id(context: RuleContext) -> Iterator[Finding]:
     """No gie-unique-id, or one that wraps round."""
-    number = case.value("gie-unique-id")
+    number = context.value("gie-unique-id")
     if number == 0:
-        yield case.found(NO_ID, "gie-unique-id is missing", hint="write gie-unique-id=1, or another free number")
+        yield context.found(NO_ID, "gie-unique-id is missing", hint="write gie-unique-id=1, or another free number")
     elif number >= 2**31:
         message = f"gie-unique-id becomes {number}: a negative number wraps round"
-        yield case.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint="write a number from 1 on")
+        yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint="write a number from 1 on")
 
 
-def nothing_to_build(case: RuleContext) -> Iterator[Finding]:
+def nothing_to_build(context: RuleContext) -> Iterator[Finding]:
     """No model of any kind."""
-    sources = ("onnx-file", "model-engine-file", "tlt-encoded-model", "custom-lib-path", *_old_models(case))
-    if not any(case.value(key, "") for key in sources):
-        hint = "the line is there as a comment" if b"#onnx-file" in case.data.replace(b" ", b"") else None
-        yield case.found(NOTHING_TO_BUILD, "neither onnx-file nor model-engine-file is given", hint=hint)
+    sources = ("onnx-file", "model-engine-file", "tlt-encoded-model", "custom-lib-path", *_old_models(context))
+    if not any(context.value(key, "") for key in sources):
+        hint = "the line is there as a comment" if b"#onnx-file" in context.data.replace(b" ", b"") else None
+        yield context.found(NOTHING_TO_BUILD, "neither onnx-file nor model-engine-file is given", hint=hint)
 
 
-def engine_only(case: RuleContext) -> Iterator[Finding]:
+def engine_only(context: RuleContext) -> Iterator[Finding]:
     """model-engine-file alone."""
-    others = ("onnx-file", "tlt-encoded-model", *_old_models(case))
-    if (
-        case.value("model-engine-file", "")
-        and not any(case.value(key, "") for key in others)
-        and not _own_builder(case)
-    ):
+    others = any(context.value(key, "") for key in ("onnx-file", "tlt-encoded-model", *_old_models(context)))
+    if context.value("model-engine-file", "") and not others and not _own_builder(context):
         message = "there is no onnx-file to build the engine again from, should this one not load on the target"
-        hint = "onnx-file is there as a comment" if b"#onnx-file" in case.data.replace(b" ", b"") else "write onnx-file"
-        yield case.found(ENGINE_ONLY, message, key="model-engine-file", hint=hint)
+        commented_out = b"#onnx-file" in context.data.replace(b" ", b"")
+        hint = "onnx-file is there as a comment" if commented_out else "write onnx-file"
+        yield context.found(ENGINE_ONLY, message, key="model-engine-file", hint=hint)
 
 
-def engine_name_differs(case: RuleContext) -> Iterator[Finding]:
+def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     """model-engine-file is not what nvinfer writes, or is not given."""
-    model = case.files.get("onnx-file")
-    if model is None or not case.value("onnx-file", "") or _own_builder(case):
+    model = context.files.get("onnx-file")
+    if model is None or not context.value("onnx-file", "") or _own_builder(context):
         return
-    written = engine_name(case, model.path)
-    engine = case.files.get("model-engine-file")
+    written = engine_name(context, model.path)
+    engine = context.files.get("model-engine-file")
     name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
     hint = f"write model-engine-file={name}"
-    if engine is None or not case.value("model-engine-file", ""):
+    if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
-        yield case.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
+        yield context.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
     elif engine.path != written:
         message = f"nvinfer will look for {quoted(engine.text)}, but writes the engine it builds to {name}"
-        yield case.found(ENGINE_NAME, message, key="model-engine-file", hint=hint)
+        yield context.found(ENGINE_NAME, message, key="model-engine-file", hint=hint)
 
 
-def missing_file(case: RuleContext) -> Iterator[Finding]:
+def missing_file(context: RuleContext) -> Iterator[Finding]:
     """Files that are not there."""
     for key, effect in _FILES.items():
-        file = case.files.get(key)
-        if file is None or (key == "int8-calib-file" and case.value("network-mode") != _INT8):
+        file = context.files.get(key)
+        if file is None or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
         if not is_plain(file.text):
-            continue  # said by the rules on comments, blanks and quotation marks
+            continue  # reported by the rules on comments, blanks and quotation marks
         missing = absence(file.text, file.presence)
         if missing is None:
             continue
         level, what = missing
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
-        if key == "onnx-file" and (engine := case.files.get("model-engine-file")) and engine.presence.here:
+        if key == "onnx-file" and (engine := context.files.get("model-engine-file")) and engine.presence.here:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
-        yield case.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+        yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
 
 
 def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
@@ -203,80 +200,76 @@ def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
     return Level.WARNING, "is not on this machine; should it be missing on the target"
 
 
-def stale_engine(case: RuleContext) -> Iterator[Finding]:
+def stale_engine(context: RuleContext) -> Iterator[Finding]:
     """An engine built before the model was last changed."""
-    model, engine = case.files.get("onnx-file"), case.files.get("model-engine-file")
+    model, engine = context.files.get("onnx-file"), context.files.get("model-engine-file")
     if model and engine and model.presence.here and engine.presence.here and engine.changed < model.changed:
         message = f"{quoted(engine.text)} was built before {quoted(model.text)} was last changed"
-        yield case.found(STALE_ENGINE, message, key="model-engine-file", hint="delete the engine")
+        yield context.found(STALE_ENGINE, message, key="model-engine-file", hint="delete the engine")
 
 
-def no_calibration(case: RuleContext) -> Iterator[Finding]:
+def no_calibration(context: RuleContext) -> Iterator[Finding]:
     """network-mode=1 alone."""
-    if case.value("network-mode") == _INT8 and not case.value("int8-calib-file", ""):
+    if context.value("network-mode") == _INT8 and not context.value("int8-calib-file", ""):
         message = "network-mode is 1, INT8, but there is no int8-calib-file: nvinfer builds an FP16 engine"
-        yield case.found(NO_CALIBRATION, message, key="network-mode")
+        yield context.found(NO_CALIBRATION, message, key="network-mode")
 
 
-def implicit_batch(case: RuleContext) -> Iterator[Finding]:
+def implicit_batch(context: RuleContext) -> Iterator[Finding]:
     """force-implicit-batch-dim=1 with ONNX."""
-    if case.value("force-implicit-batch-dim") and case.value("onnx-file", ""):
+    if context.value("force-implicit-batch-dim") and context.value("onnx-file", ""):
         message = "force-implicit-batch-dim=1 with an ONNX model"
-        yield case.found(IMPLICIT_BATCH, message, key="force-implicit-batch-dim", hint="remove the line")
+        yield context.found(IMPLICIT_BATCH, message, key="force-implicit-batch-dim", hint="remove the line")
 
 
-def no_precision_flags(case: RuleContext) -> Iterator[Finding]:
+def no_precision_flags(context: RuleContext) -> Iterator[Finding]:
     """FP16 or INT8 where TensorRT has no flags for them."""
-    mode = case.value("network-mode")
-    if mode and not trtexec_accepts("--fp16", case.where.tensorrt):
-        message = f"network-mode is {mode}, {_MODES[mode]}, and TensorRT {case.where.tensorrt} has no such flag"
-        yield case.found(NO_PRECISION_FLAGS, message, key="network-mode")
+    mode = context.value("network-mode")
+    if mode and not trtexec_accepts("--fp16", context.target.tensorrt):
+        message = f"network-mode is {mode}, {_MODES[mode]}, and TensorRT {context.target.tensorrt} has no such flag"
+        yield context.found(NO_PRECISION_FLAGS, message, key="network-mode")
 
 
-def hardware(case: RuleContext) -> Iterator[Finding]:
+def hardware(context: RuleContext) -> Iterator[Finding]:
     """Accelerators on a PC, a second GPU on a Jetson."""
-    platform = case.where.target.platform
-    if case.value("enable-dla") and platform != "jetson":
-        yield case.found(
+    platform = context.target.platform
+    if context.value("enable-dla") and platform != "jetson":
+        yield context.found(
             HARDWARE, "enable-dla=1, but a discrete GPU has no DLA", key="enable-dla", hint="--platform jetson?"
         )
-    if case.value("gpu-id") and platform == "jetson":
-        yield case.found(HARDWARE, f"gpu-id is {case.value('gpu-id')}, but a Jetson has GPU 0 only", key="gpu-id")
+    if context.value("gpu-id") and platform == "jetson":
+        yield context.found(HARDWARE, f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only", key="gpu-id")
 
 
-def engine_name(case: RuleContext, onnx: str) -> str:
+def engine_name(context: RuleContext, onnx: str) -> str:
     """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
-    mode = case.value("network-mode")
-    if mode == _INT8 and not _calibrated(case):
+    mode = context.value("network-mode")
+    if mode == _INT8 and not _calibrated(context):
         mode = 2
-    core = case.value("use-dla-core")
-    device = f"dla{core}" if case.value("enable-dla") and core >= 0 else f"gpu{case.value('gpu-id')}"
-    return f"{onnx}_b{case.value('batch-size')}_{device}_{_MODES[mode]}.engine"
+    core = context.value("use-dla-core")
+    device = f"dla{core}" if context.value("enable-dla") and core >= 0 else f"gpu{context.value('gpu-id')}"
+    return f"{onnx}_b{context.value('batch-size')}_{device}_{_MODES[mode]}.engine"
 
 
-def _calibrated(case: RuleContext) -> bool:
+def _calibrated(context: RuleContext) -> bool:
     """Whether there is a calibration table, as far as this machine can tell."""
-    file = case.files.get("int8-calib-file")
-    return (
-        file is not None and bool(case.value("int8-calib-file", "")) and (file.presence.here or not file.presence.sure)
-    )
+    file = context.files.get("int8-calib-file") if context.value("int8-calib-file", "") else None
+    return file is not None and (file.presence.here or not file.presence.sure)
 
 
-def _own_builder(case: RuleContext) -> bool:
+def _own_builder(context: RuleContext) -> bool:
     """Whether a library, not nvinfer, may build the engine, and call it as it likes."""
-    if not case.value("custom-lib-path", ""):
+    if not context.value("custom-lib-path", ""):
         return False
-    if case.value("engine-create-func-name", "") or case.value("custom-network-config", ""):
+    if context.value("engine-create-func-name", "") or context.value("custom-network-config", ""):
         return True
-    return case.library is not None and not case.library.stock and case.library.has("NvDsInferCudaEngineGet")
+    return context.library is not None and not context.library.stock and context.library.has("NvDsInferCudaEngineGet")
 
 
-def _old_models(case: RuleContext) -> tuple[str, ...]:
+def _old_models(context: RuleContext) -> tuple[str, ...]:
     """Keys of models that only old releases can build."""
-    from convert.nvinfer.targets import between, key_works_until  # rarely
-
-    keys = ("model-file", "uff-file")
-    return tuple(key for key in keys if between(case.where.target.deepstream, None, key_works_until(key)))
+    keys, until = ("model-file", "uff-file"), catalogue().keys_work_until
+    return tuple(key for key in keys if between(context.target.deepstream, None, until.get(key)))
 
 
 def _beside(text: str, name: str) -> str:
@@ -285,15 +278,15 @@ def _beside(text: str, name: str) -> str:
     return f"{folder}{slash}{name}"
 
 
-CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (NO_ID, no_id),
-    (NOTHING_TO_BUILD, nothing_to_build),
-    (ENGINE_ONLY, engine_only),
-    (ENGINE_NAME, engine_name_differs),
-    (MISSING_FILE, missing_file),
-    (STALE_ENGINE, stale_engine),
-    (NO_CALIBRATION, no_calibration),
-    (IMPLICIT_BATCH, implicit_batch),
-    (NO_PRECISION_FLAGS, no_precision_flags),
-    (HARDWARE, hardware),
+CHECKS = (
+    Check(NO_ID, no_id),
+    Check(NOTHING_TO_BUILD, nothing_to_build),
+    Check(ENGINE_ONLY, engine_only),
+    Check(ENGINE_NAME, engine_name_differs),
+    Check(MISSING_FILE, missing_file),
+    Check(STALE_ENGINE, stale_engine),
+    Check(NO_CALIBRATION, no_calibration),
+    Check(IMPLICIT_BATCH, implicit_batch),
+    Check(NO_PRECISION_FLAGS, no_precision_flags),
+    Check(HARDWARE, hardware),
 )

@@ -1,4 +1,4 @@
-"""NVI009 to NVI019: keys and groups that nvinfer passes over, and values it takes for something else."""
+"""NVI009 to NVI019: keys and groups that nvinfer ignores, and values it reads as something else."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from convert.check.context import (
     DETECTOR,
     INSTANCES,
     SEGMENTATION,
+    Check,
     RuleContext,
-    RuleFunction,
     key_of,
+    suppressed_ids,
     table_of,
 )
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
 from convert.nvinfer.config_state import ATTRS_ALL
 from convert.nvinfer.keys import ATTRS, PROPERTY, key_named, keys, version
-from convert.nvinfer.targets import key_works_until
+from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from convert.nvinfer.config_state import Entry
     from convert.nvinfer.keys import Key
 
-__all__ = ["LEXICAL", "SEMANTIC"]
 
 UNKNOWN_KEY = Rule(
     "NVI009",
@@ -113,9 +113,9 @@ YAML_VALUE = Rule(
 SUPPRESSION = Rule(
     "NVI018",
     Level.WARNING,
-    "a waiver names a rule that does not exist",
-    why="A line `# check: ignore NVI014` waives that rule for the next line that is no comment, `# check: "
-    "ignore-file NVI014` for the whole file. This one waives nothing.",
+    "a suppression names a rule that does not exist",
+    why="A line `# check: ignore NVI014` suppresses that rule for the next line that is no comment, `# check: "
+    "ignore-file NVI014` for the whole file. This one suppresses nothing.",
     fix="correct the rule's id; `ei-deepstream explain` lists them",
 )
 
@@ -157,104 +157,106 @@ _SECONDARY: Final = frozenset(
     }
 )
 """Keys that only process-mode=2 uses (gstnvinfer.cpp)."""
-_BROKEN = re.compile(r"[\n\t\r]")
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
 _YAML_ELEMENT: Final = 63  # bytes; parse_yaml
 
 
-# --- what stands in the file, whether it is accepted or not
+# --- in every file, accepted or not
 
 
-def unknown_key(case: RuleContext) -> Iterator[Finding]:
+def unknown_key(context: RuleContext) -> Iterator[Finding]:
     """Keys no release has, or not here."""
-    for entry in case.parsed.unknown:
-        if _newer(case, entry) or entry.key == "is-classifier":
+    for entry in context.parsed.unknown:
+        if _newer(context, entry) or entry.key == "is-classifier":
             continue
         message = (
             f"nvinfer does not know the key {quoted(entry.key)} in [{quoted(entry.group)}], and goes on without it"
         )
-        yield case.found(UNKNOWN_KEY, message, at=case.at_key(entry), hint=_meant(case, entry))
+        yield context.found(UNKNOWN_KEY, message, at=context.at_key(entry), hint=_meant(context, entry))
 
 
-def unknown_group(case: RuleContext) -> Iterator[Finding]:
+def unknown_group(context: RuleContext) -> Iterator[Finding]:
     """Groups no element reads."""
-    refused = {fault.problem.line for fault in case.faults}
-    for unread in case.parsed.unread:
+    refused = {fault.problem.line for fault in context.faults}
+    for unread in context.parsed.unread:
         name = unread.section.name
         if unread.section.line in refused:
             continue
-        place = case.head()._replace(line=unread.section.line, column=unread.section.column)
+        place = context.at(unread.section.line, unread.section.column)
         if unread.why == "repeated":
             message = f"{quoted(name)} was there before, and only the first one is read"
-            yield case.found(UNKNOWN_GROUP, message, at=place, hint="join the two")
+            yield context.found(UNKNOWN_GROUP, message, at=place, hint="join the two")
         elif unread.why == "unknown":
             near = _closest(name, (PROPERTY, ATTRS_ALL))
             hint = f"did you mean [{near}]?" if near else None
-            yield case.found(UNKNOWN_GROUP, f"nvinfer does not read the group [{quoted(name)}]", at=place, hint=hint)
+            yield context.found(UNKNOWN_GROUP, f"nvinfer does not read the group [{quoted(name)}]", at=place, hint=hint)
 
 
-def legacy(case: RuleContext) -> Iterator[Finding]:
+def legacy(context: RuleContext) -> Iterator[Finding]:
     """Old names that still work, or are ignored beside the new one."""
-    for entry in case.parsed.entries:
+    for entry in context.parsed.entries:
         key = key_of(entry)
-        if key is None or not key.legacy or entry.key in _DEAD or case.parsed.form not in key.formats:
+        if key is None or not key.legacy or entry.key in _DEAD or context.parsed.form not in key.formats:
             continue
-        if not _is_read(case, entry):
+        if not _is_read(context, entry):
             continue
         new = key.replaced_by
-        void = any(ignored.entry is entry for ignored in case.parsed.ignored) or entry in case.parsed.unknown
+        void = any(ignored.entry is entry for ignored in context.parsed.ignored) or entry in context.parsed.unknown
         if void:
             message = f"{entry.key} is ignored, because {new} is given"
-            yield case.found(LEGACY, message, at=case.at_key(entry), hint="remove it", level=Level.WARNING)
+            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=Level.WARNING)
         elif new:
-            yield case.found(
-                LEGACY, f"{entry.key} is an old name for {new}", at=case.at_key(entry), hint=f"write {new}"
+            yield context.found(
+                LEGACY, f"{entry.key} is an old name for {new}", at=context.at_key(entry), hint=f"write {new}"
             )
 
 
-def too_new(case: RuleContext) -> Iterator[Finding]:
+def too_new(context: RuleContext) -> Iterator[Finding]:
     """Keys that a later release has."""
-    for entry in case.parsed.unknown:
-        if since := _newer(case, entry):
-            message = f"{entry.key} exists since DeepStream {since}; {case.parsed.release} passes over it"
-            yield case.found(TOO_NEW, message, at=case.at_key(entry))
+    for entry in context.parsed.unknown:
+        if since := _newer(context, entry):
+            message = f"{entry.key} exists since DeepStream {since}; {context.parsed.release} passes over it"
+            yield context.found(TOO_NEW, message, at=context.at_key(entry))
 
 
-def suppression(case: RuleContext) -> Iterator[Finding]:
+def suppression(context: RuleContext) -> Iterator[Finding]:
     """`# check: ignore ...` with a misspelt id."""
-    for line, text in case.waivers:
-        message = f"there is no rule {quoted(text)}"
-        place = case.head()._replace(line=line, column=None)
-        yield case.found(SUPPRESSION, message, at=place, hint="`ei-deepstream explain` lists the rules")
+    from convert.check.rules import RULES  # which this module is a part of
+
+    for line, text in suppressed_ids(context.data):
+        word = text.upper()
+        if not re.fullmatch(r"EI[0-9]{3}", word) and word not in {rule.id for rule in RULES}:
+            hint = "`ei-deepstream explain` lists the rules"
+            yield context.found(SUPPRESSION, f"there is no rule {quoted(text)}", at=context.at(line), hint=hint)
 
 
-def escape(case: RuleContext) -> Iterator[Finding]:
+def escape(context: RuleContext) -> Iterator[Finding]:
     """Control characters that came from a backslash."""
-    if case.parsed.form != "ini":
+    if context.parsed.form != "ini":
         return
-    for entry in case.parsed.entries:
+    for entry in context.parsed.entries:
         key = key_of(entry)
         if (
             key is None
             or not (key.is_path or key.type == "string")
             or "\\" not in entry.text
-            or not _is_read(case, entry)
+            or not _is_read(context, entry)
         ):
             continue
         plain = entry.text.replace("\\\\", "")
         if found := re.search(r"\\[ntr]", plain):
             meaning = {"n": "a line break", "t": "a tab", "r": "a carriage return"}[found[0][1]]
             message = f"{entry.key}: {found[0]} is read as {meaning}"
-            yield case.found(ESCAPE, message, at=case.at_value(entry), hint="write / or two backslashes")
+            yield context.found(ESCAPE, message, at=context.at_value(entry), hint="write / or two backslashes")
 
 
-def yaml_value(case: RuleContext) -> Iterator[Finding]:
+def yaml_value(context: RuleContext) -> Iterator[Finding]:
     """Conversions of the YAML parser that lose something."""
-    if case.parsed.form != "yaml":
+    if context.parsed.form != "yaml":
         return
-    for entry in case.parsed.entries:
+    for entry in context.parsed.entries:
         key = key_of(entry)
-        if key is None or not _is_read(case, entry):
+        if key is None or not _is_read(context, entry):
             continue
         message = ""
         if entry.text == "null" and (key.is_path or key.type in {"string", "string-list"}):
@@ -268,61 +270,63 @@ def yaml_value(case: RuleContext) -> Iterator[Finding]:
         elif key.name == "classifier-type" and len(entry.text.encode()) > _YAML_ELEMENT:
             message = f"{entry.key} is cut after {_YAML_ELEMENT} bytes"
         if message:
-            yield case.found(YAML_VALUE, message, at=case.at_value(entry))
+            yield context.found(YAML_VALUE, message, at=context.at_value(entry))
 
 
-# --- what is not used in an accepted config
+# --- in accepted configs
 
 
-def unread_attrs(case: RuleContext) -> Iterator[Finding]:
+def unread_attrs(context: RuleContext) -> Iterator[Finding]:
     """[class-attrs-*] of a classifier."""
-    for unread in case.parsed.unread:
+    for unread in context.parsed.unread:
         if unread.why == "network-type":
-            message = f"[{quoted(unread.section.name)}] is not read: network-type is {case.kind}"
-            place = case.head()._replace(line=unread.section.line, column=unread.section.column)
-            hint = "a classifier has classifier-threshold in [property]" if case.kind == CLASSIFIER else None
-            yield case.found(UNREAD_ATTRS, message, at=place, hint=hint)
+            message = f"[{quoted(unread.section.name)}] is not read: network-type is {context.kind}"
+            place = context.at(unread.section.line, unread.section.column)
+            hint = "a classifier has classifier-threshold in [property]" if context.kind == CLASSIFIER else None
+            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint)
 
 
-def needs(case: RuleContext) -> Iterator[Finding]:
+def needs(context: RuleContext) -> Iterator[Finding]:
     """Keys whose partner is missing; a locale's keys; what mean-file wins over."""
-    for ignored in case.parsed.ignored:
+    for ignored in context.parsed.ignored:
         if ignored.why == "locale":
             message = f"{quoted(ignored.entry.key)} is a key for another language; nvinfer never sees it"
-            yield case.found(NEEDS, message, at=case.at_key(ignored.entry))
+            yield context.found(NEEDS, message, at=context.at_key(ignored.entry))
     for key in _with_needs():
-        missing = [each for each in key.needs if not case.value(each)]
-        if missing and case.given(key.name) and case.value(key.name):
-            yield case.found(NEEDS, f"{key.name} does nothing without {' and '.join(missing)}", key=key.name)
-    if case.given("offsets") and case.value("mean-file", ""):
-        yield case.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets")
+        missing = [each for each in key.needs if not context.value(each)]
+        if missing and context.given(key.name) and context.value(key.name):
+            yield context.found(NEEDS, f"{key.name} does nothing without {' and '.join(missing)}", key=key.name)
+    if context.given("offsets") and context.value("mean-file", ""):
+        yield context.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets")
 
 
-def not_for_type(case: RuleContext) -> Iterator[Finding]:
+def not_for_type(context: RuleContext) -> Iterator[Finding]:
     """Keys of another network-type or process-mode."""
-    for entry in case.last.values():
+    for entry in context.last.values():
         if entry.group != PROPERTY:
             continue
         kinds = _FOR_TYPES.get(entry.key)
-        if kinds is not None and case.kind not in kinds and case.kind in _KINDS and _is_read(case, entry):
+        if kinds is not None and context.kind not in kinds and context.kind in _KINDS and _is_read(context, entry):
             meant = " and ".join(_KINDS[kind] for kind in sorted(kinds))
-            message = f"{entry.key} is for {meant}; network-type is {case.kind}"
-            yield case.found(NOT_FOR_TYPE, message, at=case.at_key(entry))
-        elif entry.key in _SECONDARY and not case.is_secondary:
+            message = f"{entry.key} is for {meant}; network-type is {context.kind}"
+            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry))
+        elif entry.key in _SECONDARY and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
             hint = "write process-mode=2 if it looks at another engine's objects"
-            yield case.found(NOT_FOR_TYPE, message, at=case.at_key(entry), hint=hint, level=Level.WARNING)
+            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=Level.WARNING)
 
 
-def no_effect(case: RuleContext) -> Iterator[Finding]:
+def no_effect(context: RuleContext) -> Iterator[Finding]:
     """Keys whose code is gone."""
-    for entry in case.last.values():
-        until = key_works_until(entry.key) if entry.group == PROPERTY else None
-        if until is not None and version(case.parsed.release) > version(until) and _is_read(case, entry):
-            message = f"{entry.key} had an effect up to DeepStream {until}; {case.parsed.release} reads it and no more"
-            level = Level.WARNING if entry.key in _DEAD else Level.NOTE
-            hint = "only ONNX models are built: convert the model" if entry.key in _DEAD else "remove it"
-            yield case.found(NO_EFFECT, message, at=case.at_key(entry), hint=hint, level=level)
+    for entry in context.last.values():
+        until = catalogue().keys_work_until.get(entry.key) if entry.group == PROPERTY else None
+        if until is not None and version(context.parsed.release) > version(until) and _is_read(context, entry):
+            release = context.parsed.release
+            message = f"{entry.key} had an effect up to DeepStream {until}; {release} reads it and no more"
+            level, hint = Level.NOTE, "remove it"
+            if entry.key in _DEAD:
+                level, hint = Level.WARNING, "only ONNX models are built: convert the model"
+            yield context.found(NO_EFFECT, message, at=context.at_key(entry), hint=hint, level=level)
 
 
 _DEAD: Final = frozenset({"model-file", "proto-file", "uff-file", "uff-input-order", "uff-input-blob-name"})
@@ -334,22 +338,22 @@ def _with_needs() -> tuple[Key, ...]:
     return tuple(key for key in keys() if key.group == PROPERTY and key.needs and "custom-lib-path" not in key.needs)
 
 
-def _newer(case: RuleContext, entry: Entry) -> str | None:
+def _newer(context: RuleContext, entry: Entry) -> str | None:
     """The release that has the key, when it is a later one."""
     key = key_of(entry)
-    if key is None or key.since is None or version(key.since) <= version(case.parsed.release):
+    if key is None or key.since is None or version(key.since) <= version(context.parsed.release):
         return None
     return key.since
 
 
-def _meant(case: RuleContext, entry: Entry) -> str | None:
+def _meant(context: RuleContext, entry: Entry) -> str | None:
     table = table_of(entry.group)
     other = ATTRS if table == PROPERTY else PROPERTY
-    if (key := key_of(entry)) is not None and case.parsed.form not in key.formats:
+    if (key := key_of(entry)) is not None and context.parsed.form not in key.formats:
         return f"YAML configs do not have it; write {key.replaced_by}" if key.replaced_by else "YAML configs lack it"
     if key_named(entry.key, other):
         return f"it belongs into [{PROPERTY if other == PROPERTY else ATTRS_ALL}]"
-    here = [key.name for key in keys() if key.group == table and key.exists_in(case.parsed.release)]
+    here = [key.name for key in keys() if key.group == table and key.exists_in(context.parsed.release)]
     near = _closest(entry.key, here)
     return f"did you mean {near}?" if near else None
 
@@ -362,24 +366,21 @@ def _closest(name: str, names: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
-def _is_read(case: RuleContext, entry: Entry) -> bool:
-    """Whether the entry stands in a group nvinfer reads."""
-    return entry.group == PROPERTY or entry.group not in case.unread
+def _is_read(context: RuleContext, entry: Entry) -> bool:
+    """Whether the entry is in a group nvinfer reads."""
+    return entry.group == PROPERTY or entry.group not in context.unread
 
 
-LEXICAL: tuple[tuple[Rule, RuleFunction], ...] = (
-    (UNKNOWN_KEY, unknown_key),
-    (UNKNOWN_GROUP, unknown_group),
-    (LEGACY, legacy),
-    (TOO_NEW, too_new),
-    (ESCAPE, escape),
-    (YAML_VALUE, yaml_value),
-    (SUPPRESSION, suppression),
+CHECKS = (
+    Check(UNKNOWN_KEY, unknown_key, refused=True),
+    Check(UNKNOWN_GROUP, unknown_group, refused=True),
+    Check(LEGACY, legacy, refused=True),
+    Check(TOO_NEW, too_new, refused=True),
+    Check(ESCAPE, escape, refused=True),
+    Check(YAML_VALUE, yaml_value, refused=True),
+    Check(SUPPRESSION, suppression, refused=True),
+    Check(UNREAD_ATTRS, unread_attrs),
+    Check(NEEDS, needs),
+    Check(NOT_FOR_TYPE, not_for_type),
+    Check(NO_EFFECT, no_effect),
 )
-SEMANTIC: tuple[tuple[Rule, RuleFunction], ...] = (
-    (UNREAD_ATTRS, unread_attrs),
-    (NEEDS, needs),
-    (NOT_FOR_TYPE, not_for_type),
-    (NO_EFFECT, no_effect),
-)
-"""For accepted configs only."""

@@ -1,14 +1,14 @@
-"""NVI060 to NVI069: the label file, which nvinfer takes literally and for each kind of network otherwise."""
+"""NVI060 to NVI069: the label file, which nvinfer reads literally, and differently for each network-type."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Place, RuleContext, RuleFunction
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Place, RuleContext
 from convert.check.rules.syntax import quoted
-from convert.emit.files import LABEL_BYTES
 from convert.findings import Level, Rule
+from convert.nvinfer.keys import LABEL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from convert.check.context import Labels
     from convert.findings import Finding
 
-__all__ = ["CHECKS"]
 
 NO_LABELS = Rule(
     "NVI060",
@@ -108,123 +107,124 @@ _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
 _WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
 
 
-def no_labels(case: RuleContext) -> Iterator[Finding]:
+def no_labels(context: RuleContext) -> Iterator[Finding]:
     """labelfile-path left out, or an empty file."""
-    if case.kind not in _WITH_LABELS:
+    if context.kind not in _WITH_LABELS:
         return
-    silent = case.kind == CLASSIFIER and not case.function
+    silent = context.kind == CLASSIFIER and not context.function
     effect = "no class has a label, so no metadata is attached" if silent else "objects have no names"
     level = Level.ERROR if silent else Level.WARNING
-    if not case.value("labelfile-path", ""):
-        yield case.found(NO_LABELS, f"labelfile-path is not given: {effect}", level=level)
-    elif case.labels is not None and not case.labels.entries:
-        yield case.found(NO_LABELS, f"the label file is empty: {effect}", at=Place(case.labels.shown), level=level)
+    labels = context.labels
+    if not context.value("labelfile-path", ""):
+        yield context.found(NO_LABELS, f"labelfile-path is not given: {effect}", level=level)
+    elif labels is not None and not labels.entries:
+        yield context.found(NO_LABELS, f"the label file is empty: {effect}", at=Place(labels.shown), level=level)
 
 
-def one_a_line(case: RuleContext) -> Iterator[Finding]:
+def one_a_line(context: RuleContext) -> Iterator[Finding]:
     """A detector's label file for a classifier."""
-    labels = _labels(case)
-    if labels is None or case.kind != CLASSIFIER or case.function:
+    labels = _labels(context)
+    if labels is None or context.kind != CLASSIFIER or context.function:
         return
-    if _is_one_a_line(case, labels):
+    if _is_one_a_line(context, labels):
         count = len(labels.entries)
         message = f"{count} lines with one label each: nvinfer takes them for {count} outputs, and labels class 0 only"
         names = [names[0].rstrip("\r") for _, names in labels.entries[:3]] + (["..."] if count > 3 else [])
         hint = f"write one line: {quoted(';'.join(names))}"
-        yield case.found(ONE_A_LINE, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
+        yield context.found(ONE_A_LINE, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
 
 
-def several_a_line(case: RuleContext) -> Iterator[Finding]:
+def several_a_line(context: RuleContext) -> Iterator[Finding]:
     """A classifier's label file for a detector."""
-    labels = _labels(case)
-    if labels is None or case.kind not in _ONE_NAME_A_LINE:
+    labels = _labels(context)
+    if labels is None or context.kind not in _ONE_NAME_A_LINE:
         return
     several = [(line, names) for line, names in labels.entries if len(_plain(names)) > 1]
     if several:
         line, names = several[0]
-        one = _is_one_line(labels)
         message = f"of “{quoted(';'.join(names))}” only “{quoted(names[0])}” is used, for class "
         message += str([number for number, _ in labels.entries].index(line))
-        level = Level.ERROR if one else Level.WARNING
-        yield case.found(SEVERAL_A_LINE, message, at=Place(labels.shown, line, 1), hint="one label a line", level=level)
+        level = Level.ERROR if _is_one_line(labels) else Level.WARNING
+        place = Place(labels.shown, line, 1)
+        yield context.found(SEVERAL_A_LINE, message, at=place, hint="one label a line", level=level)
 
 
-def counts(case: RuleContext) -> Iterator[Finding]:
+def counts(context: RuleContext) -> Iterator[Finding]:
     """num-detected-classes, labels and head."""
-    if case.kind in _ONE_NAME_A_LINE:
-        yield from _counts_of_detector(case)
-    elif case.kind == CLASSIFIER and not case.function:
-        yield from _counts_of_classifier(case)
+    if context.kind in _ONE_NAME_A_LINE:
+        yield from _counts_of_detector(context)
+    elif context.kind == CLASSIFIER and not context.function:
+        yield from _counts_of_classifier(context)
 
 
-def carriage_return(case: RuleContext) -> Iterator[Finding]:
+def carriage_return(context: RuleContext) -> Iterator[Finding]:
     """Windows line ends."""
-    labels = _labels(case)
+    labels = _labels(context)
     if labels is None or b"\r" not in labels.data:
         return
     lines = [number for number, text in enumerate(labels.data.split(b"\n"), 1) if b"\r" in text]
     count = f"{len(lines)} lines end" if len(lines) > 1 else "a line ends"
     message = f"{count} in a carriage return, which becomes part of the label"
-    yield case.found(CARRIAGE_RETURN, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
+    yield context.found(CARRIAGE_RETURN, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
 
 
-def encoding(case: RuleContext) -> Iterator[Finding]:
+def encoding(context: RuleContext) -> Iterator[Finding]:
     """Byte order marks and other encodings."""
-    labels = _labels(case)
+    labels = _labels(context)
     if labels is None:
         return
     if labels.data.startswith(_BOM):
         message = "the file begins with a byte order mark, which becomes part of the first label"
-        yield case.found(ENCODING, message, at=Place(labels.shown, 1, 1), hint="save without it")
+        yield context.found(ENCODING, message, at=Place(labels.shown, 1, 1), hint="save without it")
     try:
         labels.data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = labels.data.count(b"\n", 0, error.start) + 1
-        yield case.found(ENCODING, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
+        yield context.found(ENCODING, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
 
 
-def empty_line(case: RuleContext) -> Iterator[Finding]:
+def empty_line(context: RuleContext) -> Iterator[Finding]:
     """Gaps between labels."""
-    labels = _labels(case)
-    if labels is None or case.kind == CLASSIFIER or not labels.entries:
+    labels = _labels(context)
+    if labels is None or context.kind == CLASSIFIER or not labels.entries:
         return
     last = labels.entries[-1][0]
     empty = sorted(set(range(1, last)) - {line for line, _ in labels.entries})
     if empty:
         message = f"line {empty[0]} is empty; nvinfer skips it, and the labels behind it move up"
-        yield case.found(EMPTY_LINE, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
+        yield context.found(EMPTY_LINE, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
 
 
-def blanks(case: RuleContext) -> Iterator[Finding]:
+def blanks(context: RuleContext) -> Iterator[Finding]:
     """Labels that begin or end in a blank."""
-    labels = _labels(case)
+    labels = _labels(context)
     if labels is None:
         return
     for line, names in labels.entries:
         odd = [name for name in names if name.rstrip("\r").strip(" \t") != name.rstrip("\r")]
         if odd:
             message = f"the label is “{quoted(odd[0].rstrip(chr(13)))}”, blanks and all"
-            yield case.found(BLANKS, message, at=Place(labels.shown, line, 1), hint="remove the blanks")
+            yield context.found(BLANKS, message, at=Place(labels.shown, line, 1), hint="remove the blanks")
             return
 
 
-def long_label(case: RuleContext) -> Iterator[Finding]:
+def long_label(context: RuleContext) -> Iterator[Finding]:
     """More than the metadata holds."""
-    labels = _labels(case)
+    labels = _labels(context)
     for line, names in labels.entries if labels else ():
-        for name in names if case.kind == CLASSIFIER else names[:1]:
+        for name in names if context.kind == CLASSIFIER else names[:1]:
             if (size := len(name.encode())) > LABEL_BYTES:
                 message = f"“{quoted(name)}” has {size} bytes; {LABEL_BYTES} are kept"
-                yield case.found(LONG_LABEL, message, at=Place(labels.shown if labels else "", line, 1))
+                yield context.found(LONG_LABEL, message, at=Place(labels.shown if labels else "", line, 1))
                 return
 
 
-def duplicate(case: RuleContext) -> Iterator[Finding]:
+def duplicate(context: RuleContext) -> Iterator[Finding]:
     """The same name twice: for a classifier within a line, for a detector anywhere."""
-    labels = _labels(case)
+    labels = _labels(context)
     if labels is None:
         return
-    if case.kind == CLASSIFIER:
+    if context.kind == CLASSIFIER:
         sets = [(line, _plain(names)) for line, names in labels.entries]
     else:
         sets = [(line, (names[0],)) for line, names in labels.entries]
@@ -233,57 +233,57 @@ def duplicate(case: RuleContext) -> Iterator[Finding]:
         for name, count in Counter(names).items():
             if count > 1 and "\N{REPLACEMENT CHARACTER}" not in name:  # other bytes may differ
                 message = f"{count} classes are called “{quoted(name)}”"
-                yield case.found(DUPLICATE, message, at=Place(labels.shown, line, 1))
+                yield context.found(DUPLICATE, message, at=Place(labels.shown, line, 1))
                 return
 
 
-def _counts_of_detector(case: RuleContext) -> Iterator[Finding]:
-    classes, labels = case.value("num-detected-classes"), _labels(case)
+def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
+    classes, labels = context.value("num-detected-classes"), _labels(context)
     if classes and labels is not None and not _is_one_line(labels) and len(labels.entries) != classes:
         have = len(labels.entries)
         nameless = f"class {have} has" if have == classes - 1 else f"classes {have} to {classes - 1} have"
         effect = f"{nameless} no name" if have < classes else "are there classes that are dropped, or a background?"
-        message = f"num-detected-classes is {classes}, {case.files['labelfile-path'].text} has {have} label"
+        message = f"num-detected-classes is {classes}, {context.files['labelfile-path'].text} has {have} label"
         message += f"{'s' if have != 1 else ''}: {effect}"
-        yield case.found(COUNTS, message, key="num-detected-classes")
-    head = _cov(case)
+        yield context.found(COUNTS, message, key="num-detected-classes")
+    head = _cov(context)
     if classes and head is not None and head != classes:
         effect = (
             f"objects of classes {classes} to {head - 1} are dropped" if head > classes else "the others never occur"
         )
         message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
         level = Level.ERROR if head > classes else Level.WARNING
-        yield case.found(COUNTS, message, key="num-detected-classes", level=level, hint=f"write {head}")
+        yield context.found(COUNTS, message, key="num-detected-classes", level=level, hint=f"write {head}")
 
 
-def _counts_of_classifier(case: RuleContext) -> Iterator[Finding]:
-    labels = _labels(case)
-    if labels is None or case.model is None or _is_one_a_line(case, labels):
+def _counts_of_classifier(context: RuleContext) -> Iterator[Finding]:
+    labels = _labels(context)
+    if labels is None or context.model is None or _is_one_a_line(context, labels):
         return
-    for output, (line, names) in zip(case.model.outputs, labels.entries, strict=False):
+    for output, (line, names) in zip(context.model.outputs, labels.entries, strict=False):
         if output.dims is None or len(output.dims) < 2 or not isinstance(output.dims[1], int):
             continue
         classes, have = output.dims[1], len(_plain(names))
         if classes in {1, have}:
-            continue  # one class: said by the rule on the output's shape
+            continue  # one class: reported by the rule on the output's shape
         effect = "those without a label attach nothing" if have < classes else "the names may be shifted"
         message = f"the output {quoted(output.name)} has {classes} classes, the line has {have} labels: {effect}"
         level = Level.ERROR if have < classes else Level.WARNING
-        yield case.found(COUNTS, message, at=Place(labels.shown, line, 1), level=level)
+        yield context.found(COUNTS, message, at=Place(labels.shown, line, 1), level=level)
 
 
-def _cov(case: RuleContext) -> int | None:
+def _cov(context: RuleContext) -> int | None:
     """Classes of the built-in detector parser's coverage output, where it is used and known."""
-    if case.model is None or case.kind != DETECTOR or case.function:
+    if context.model is None or context.kind != DETECTOR or context.function:
         return None
-    found = [each for each in case.model.outputs if "cov" in each.name and each.dims and len(each.dims) == 4]
+    found = [each for each in context.model.outputs if "cov" in each.name and each.dims and len(each.dims) == 4]
     channels = found[-1].dims[1] if found and found[-1].dims else None
     return channels if isinstance(channels, int) else None
 
 
-def _labels(case: RuleContext) -> Labels | None:
+def _labels(context: RuleContext) -> Labels | None:
     """The labels, where nvinfer reads them and there are any."""
-    return case.labels if case.labels and case.labels.entries else None
+    return context.labels if context.labels and context.labels.entries else None
 
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -291,10 +291,10 @@ def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
     return names[:-1] if len(names) > 1 and names[-1] in {"", "\r"} else names
 
 
-def _is_one_a_line(case: RuleContext, labels: Labels) -> bool:
-    """Whether a classifier's labels stand one in a line (a network with as many outputs as lines may want it so)."""
+def _is_one_a_line(context: RuleContext, labels: Labels) -> bool:
+    """Whether a classifier's labels are written one a line (a network with as many outputs as lines may want it so)."""
     lines = len(labels.entries)
-    outputs = len(case.model.outputs) if case.model else 1
+    outputs = len(context.model.outputs) if context.model else 1
     return lines > outputs and all(len(_plain(names)) == 1 for _, names in labels.entries)
 
 
@@ -302,15 +302,15 @@ def _is_one_line(labels: Labels) -> bool:
     return len(labels.entries) == 1 and len(_plain(labels.entries[0][1])) > 1
 
 
-CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (NO_LABELS, no_labels),
-    (ONE_A_LINE, one_a_line),
-    (SEVERAL_A_LINE, several_a_line),
-    (COUNTS, counts),
-    (CARRIAGE_RETURN, carriage_return),
-    (ENCODING, encoding),
-    (EMPTY_LINE, empty_line),
-    (BLANKS, blanks),
-    (LONG_LABEL, long_label),
-    (DUPLICATE, duplicate),
+CHECKS = (
+    Check(NO_LABELS, no_labels),
+    Check(ONE_A_LINE, one_a_line),
+    Check(SEVERAL_A_LINE, several_a_line),
+    Check(COUNTS, counts),
+    Check(CARRIAGE_RETURN, carriage_return),
+    Check(ENCODING, encoding),
+    Check(EMPTY_LINE, empty_line),
+    Check(BLANKS, blanks),
+    Check(LONG_LABEL, long_label),
+    Check(DUPLICATE, duplicate),
 )

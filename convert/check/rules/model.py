@@ -1,16 +1,18 @@
-"""NVI031 to NVI036 and NVI042: whether the ONNX model's inputs and outputs are what nvinfer feeds and reads.
+"""Rules about the ONNX model; without a model they find nothing.
 
-NVI028, NVI029 and NVI037 to NVI041: whether TensorRT can build what is inside of the model, for the batch size.
+NVI031 to NVI036 and NVI042: whether its inputs and outputs are what nvinfer feeds and reads. NVI028, NVI029 and NVI037
+to NVI041: whether TensorRT can build the graph for the batch size.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, FUNCTIONS, SEGMENTATION, RuleContext, RuleFunction
+from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, RuleContext
 from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
+from convert.nvinfer.keys import FUNCTIONS
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS
 
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.onnx_header import Header, Value
-
-
-__all__ = ["NETWORK_CHECKS", "ONNX_RUNTIME", "OPERATOR_CHECKS", "TENSORRT", "image"]
 
 
 DAMAGED = Rule(
@@ -77,8 +76,8 @@ REFUSED = Rule(
     fix="see the message",
 )
 
-# What other rules say better, by the key initialise names.
-_SAID: Final = frozenset(
+# Problems that other rules report better, by the key `initialise` names.
+_REPORTED_ELSEWHERE: Final = frozenset(
     {
         *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
         *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
@@ -87,124 +86,125 @@ _SAID: Final = frozenset(
 )
 
 
-def damaged(case: RuleContext) -> Iterator[Finding]:
+def damaged(context: RuleContext) -> Iterator[Finding]:
     """No ONNX model, or only half of one."""
-    if case.model_error is not None:
-        hint = case.model_error.hint
-        yield case.found(DAMAGED, f"{case.model_path}: {case.model_error.message}", key="onnx-file", hint=hint)
-    for name in case.lacking:
-        message = f"{case.model_path} keeps weights in {quoted(name)}, which is not beside it"
-        yield case.found(DAMAGED, message, key="onnx-file", hint="copy that file along")
+    if context.model_error is not None:
+        hint = context.model_error.hint
+        yield context.found(DAMAGED, f"{context.model_path}: {context.model_error.message}", key="onnx-file", hint=hint)
+    for name in context.lacking:
+        message = f"{context.model_path} keeps weights in {quoted(name)}, which is not beside it"
+        yield context.found(DAMAGED, message, key="onnx-file", hint="copy that file along")
 
 
-def picture(case: RuleContext) -> Iterator[Finding]:
+def picture(context: RuleContext) -> Iterator[Finding]:
     """One input, three dimensions behind the batch."""
-    if case.model is None or _from_meta(case):
+    if context.model is None or _from_meta(context):
         return
-    inputs = case.model.inputs
+    inputs = context.model.inputs
     if len(inputs) != 1:
         names = ", ".join(quoted(each.name) for each in inputs) or "none"
-        if not (len(inputs) > 1 and _fills_inputs(case)):
-            yield case.found(INPUT, f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one", key="onnx-file")
+        if not (len(inputs) > 1 and _fills_inputs(context)):
+            message = f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one"
+            yield context.found(INPUT, message, key="onnx-file")
     if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
         message = (
             f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}; nvinfer needs [N, channels, height, width]"
         )
-        yield case.found(INPUT, message, key="onnx-file")
+        yield context.found(INPUT, message, key="onnx-file")
 
 
-def nhwc(case: RuleContext) -> Iterator[Finding]:
+def nhwc(context: RuleContext) -> Iterator[Finding]:
     """Channels last."""
-    source = image(case)
-    if source is None or not is_nhwc(source) or source.dims is None or _from_meta(case):
+    source = image(context)
+    if source is None or not is_nhwc(source) or source.dims is None or _from_meta(context):
         return
     size = ";".join("?" if each is None else str(each) for each in (source.dims[3], *source.dims[1:3]))
-    order = case.value("network-input-order", None)
-    if order == 1 and all(case.value("infer-dims")):
+    order = context.value("network-input-order", None)
+    if order == 1 and all(context.value("infer-dims")):
         return  # if the numbers fit is infer_dims' affair
     shown = f"the model's input is {_shown(source)}, channels last"
     if order is None:
-        message, hint = f"{shown}; DeepStream {case.parsed.release} feeds NCHW only", "convert the model to NCHW"
+        message, hint = f"{shown}; DeepStream {context.parsed.release} feeds NCHW only", "convert the model to NCHW"
     elif order == 1:
         message, hint = f"{shown}: network-input-order=1 needs infer-dims, too", f"write infer-dims={size}"
     else:
         message = f"{shown}, and is fed channels first"
         hint = f"convert it to NCHW, or write network-input-order=1 and infer-dims={size}"
-    yield case.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
+    yield context.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
-def infer_dims(case: RuleContext) -> Iterator[Finding]:
-    """infer-dims against the model."""
-    dims = tuple(case.value("infer-dims"))
-    source = image(case)
-    if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(case):
+def infer_dims(context: RuleContext) -> Iterator[Finding]:
+    """infer-dims and the model's input differ."""
+    dims = tuple(context.value("infer-dims"))
+    source = image(context)
+    if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(context):
         return
-    nhwc_order = case.value("network-input-order") == 1
+    nhwc_order = context.value("network-input-order") == 1
     sizes = source.dims[1:]
     if not all(dims):
         if not all(isinstance(each, int) for each in sizes):
             message = f"the model's input is {_shown(source)}: without infer-dims no engine can be built"
-            yield case.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
+            yield context.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
         return
     if is_nhwc(source) and not nhwc_order:
-        return  # said by nhwc
+        return  # reported by nhwc
     wanted = (*dims[1:], dims[0]) if nhwc_order else dims
     if any(isinstance(have, int) and have != want for have, want in zip(sizes, wanted, strict=True)):
         right = (sizes[2], *sizes[:2]) if nhwc_order else sizes
         message = f"infer-dims is {_list(dims)}, the model's input is {_shown(source)}"
         hint = f"write infer-dims={_list(right)}" if all(isinstance(each, int) for each in right) else None
-        yield case.found(INFER_DIMS, message, key="infer-dims", hint=hint)
+        yield context.found(INFER_DIMS, message, key="infer-dims", hint=hint)
 
 
-def not_float(case: RuleContext) -> Iterator[Finding]:
-    """Types nvinfer does not look at."""
-    if case.model is None:
+def not_float(context: RuleContext) -> Iterator[Finding]:
+    """Types nvinfer does not check."""
+    if context.model is None:
         return
-    source = image(case)
-    if source is not None and source.dtype != "float" and not _from_meta(case):
+    source = image(context)
+    if source is not None and source.dtype != "float" and not _from_meta(context):
         message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
-        yield case.found(NOT_FLOAT, message, key="onnx-file")
-    if case.function or case.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
+        yield context.found(NOT_FLOAT, message, key="onnx-file")
+    if context.function or context.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
         return
-    for output in case.model.outputs:
-        used = case.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
+    for output in context.model.outputs:
+        used = context.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
         if used and output.dtype != "float":
             message = f"the output {quoted(output.name)} is {output.dtype}; nvinfer reads it as float32"
-            yield case.found(NOT_FLOAT, message, key="onnx-file")
+            yield context.found(NOT_FLOAT, message, key="onnx-file")
 
 
-def open_size(case: RuleContext) -> Iterator[Finding]:
+def open_size(context: RuleContext) -> Iterator[Finding]:
     """Outputs with free dimensions behind the batch."""
-    for output in case.model.outputs if case.model else ():
+    for output in context.model.outputs if context.model else ():
         if output.dims is not None and not all(isinstance(each, int) for each in output.dims[1:]):
             message = f"the output {quoted(output.name)} is {_shown(output)}: its size is not fixed"
-            yield case.found(OPEN_SIZE, message, key="onnx-file")
+            yield context.found(OPEN_SIZE, message, key="onnx-file")
 
 
-def refused(case: RuleContext) -> Iterator[Finding]:
+def refused(context: RuleContext) -> Iterator[Finding]:
     """What no other rule names."""
-    if case.start is None:
+    if context.start is None:
         return
-    ended = case.start.verdict != "ok" or case.start.output_parser_failed
-    for problem in case.start.problems:
-        if ended and (problem.fatal or case.start.output_parser_failed) and problem.key not in _SAID:
-            yield case.found(REFUSED, problem.message, key=problem.key)
+    ended = context.start.verdict != "ok" or context.start.output_parser_failed
+    for problem in context.start.problems:
+        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _REPORTED_ELSEWHERE:
+            yield context.found(REFUSED, problem.message, key=problem.key)
 
 
-def image(case: RuleContext) -> Value | None:
+def image(context: RuleContext) -> Value | None:
     """The input the pictures go into: the first one."""
-    return case.model.inputs[0] if case.model and case.model.inputs else None
+    return context.model.inputs[0] if context.model and context.model.inputs else None
 
 
-def _from_meta(case: RuleContext) -> bool:
+def _from_meta(context: RuleContext) -> bool:
     """Whether Gst-nvdspreprocess makes the input."""
-    return bool(case.value("input-tensor-from-meta"))
+    return bool(context.value("input-tensor-from-meta"))
 
 
-def _fills_inputs(case: RuleContext) -> bool:
-    if not case.value("custom-lib-path", ""):
+def _fills_inputs(context: RuleContext) -> bool:
+    if not context.value("custom-lib-path", ""):
         return False
-    return case.library is None or case.library.has("NvDsInferInitializeInputLayers")
+    return context.library is None or context.library.has("NvDsInferInitializeInputLayers")
 
 
 def _shown(value: Value) -> str:
@@ -214,17 +214,6 @@ def _shown(value: Value) -> str:
 
 def _list(dims: tuple[object, ...]) -> str:
     return ";".join(map(str, dims))
-
-
-NETWORK_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (DAMAGED, damaged),
-    (INPUT, picture),
-    (NHWC, nhwc),
-    (INFER_DIMS, infer_dims),
-    (NOT_FLOAT, not_float),
-    (OPEN_SIZE, open_size),
-    (REFUSED, refused),
-)
 
 
 STATIC_BATCH = Rule(
@@ -304,69 +293,69 @@ _QUANTISED: Final = frozenset(
 )
 
 
-def static_batch(case: RuleContext) -> Iterator[Finding]:
+def static_batch(context: RuleContext) -> Iterator[Finding]:
     """A fixed batch that is not batch-size."""
-    source = image(case)
-    size = case.value("batch-size")
+    source = image(context)
+    size = context.value("batch-size")
     if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
         message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
-        yield case.found(STATIC_BATCH, message, key="batch-size", hint="export it with a dynamic batch")
+        yield context.found(STATIC_BATCH, message, key="batch-size", hint="export it with a dynamic batch")
 
 
-def baked_batch(case: RuleContext) -> Iterator[Finding]:
+def baked_batch(context: RuleContext) -> Iterator[Finding]:
     """A 1 in a Reshape, or an output without the batch."""
-    if case.model is None or case.value("batch-size") < 2:
+    if context.model is None or context.value("batch-size") < 2:
         return
-    size = case.value("batch-size")
-    for name, target in _reshapes(case.model):
-        message = (
-            f"batch-size is {size}, but the Reshape {quoted(name)} makes [{', '.join(map(str, target))}], one frame"
-        )
-        yield case.found(BAKED_BATCH, message, key="batch-size", hint="write batch-size=1, or export the model again")
+    size = context.value("batch-size")
+    for name, target in _reshapes(context.model):
+        shape = ", ".join(map(str, target))
+        message = f"batch-size is {size}, but the Reshape {quoted(name)} makes [{shape}], one frame"
+        hint = "write batch-size=1, or export the model again"
+        yield context.found(BAKED_BATCH, message, key="batch-size", hint=hint)
         return
-    source = image(case)
+    source = image(context)
     if source and source.dims and not isinstance(source.dims[0], int):
-        for output in case.model.outputs:
+        for output in context.model.outputs:
             if output.dims and output.dims[0] == 1:
                 message = f"batch-size is {size}, but the output {quoted(output.name)} always has one row"
-                yield case.found(BAKED_BATCH, message, key="batch-size")
+                yield context.found(BAKED_BATCH, message, key="batch-size")
 
 
-def operator(case: RuleContext) -> Iterator[Finding]:
+def operator(context: RuleContext) -> Iterator[Finding]:
     """NMS, and operators that are no ONNX."""
-    if case.model is None:
+    if context.model is None:
         return
-    for op in sorted({node.op for node in case.model.nodes if node.op in _OPEN}):
-        yield case.found(OPERATOR, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
+    for op in sorted({node.op for node in context.model.nodes if node.op in _OPEN}):
+        yield context.found(OPERATOR, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
     # TensorRT's own plugins are called EfficientNMS_TRT and the like; a library may bring others.
     strange = {
         (node.domain, node.op)
-        for node in case.model.nodes
+        for node in context.model.nodes
         if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
-        yield case.found(OPERATOR, message, key="onnx-file")
+        yield context.found(OPERATOR, message, key="onnx-file")
 
 
-def opset(case: RuleContext) -> Iterator[Finding]:
+def opset(context: RuleContext) -> Iterator[Finding]:
     """Outside of the parser's range."""
-    if case.model is None or not case.model.opset:
+    if context.model is None or not context.model.opset:
         return
-    low, high = opsets(case.where.tensorrt)
-    if not low <= case.model.opset <= high:
+    low, high = opsets(context.target.tensorrt)
+    if not low <= context.model.opset <= high:
         tensorrt = (
-            f"TensorRT {case.where.tensorrt} (DeepStream {case.where.target.deepstream}, {case.where.target.platform})"
+            f"TensorRT {context.target.tensorrt} (DeepStream {context.target.deepstream}, {context.target.platform})"
         )
-        message = f"the model has opset {case.model.opset}; the parser of {tensorrt} was made for {low} to {high}"
-        yield case.found(OPSET, message, key="onnx-file")
+        message = f"the model has opset {context.model.opset}; the parser of {tensorrt} was made for {low} to {high}"
+        yield context.found(OPSET, message, key="onnx-file")
 
 
-def quantised(case: RuleContext) -> Iterator[Finding]:
+def quantised(context: RuleContext) -> Iterator[Finding]:
     """QDQ and integer operators."""
-    found = sorted({node.op for node in case.model.nodes if node.op in _QUANTISED}) if case.model else []
+    found = sorted({node.op for node in context.model.nodes if node.op in _QUANTISED}) if context.model else []
     if found:
-        yield case.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
+        yield context.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
 
 
 def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -382,10 +371,17 @@ def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield node.name or "".join(node.outputs[:1]), target
 
 
-OPERATOR_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (STATIC_BATCH, static_batch),
-    (BAKED_BATCH, baked_batch),
-    (OPERATOR, operator),
-    (OPSET, opset),
-    (QUANTISED, quantised),
+CHECKS = (
+    Check(DAMAGED, damaged),
+    Check(INPUT, picture),
+    Check(NHWC, nhwc),
+    Check(INFER_DIMS, infer_dims),
+    Check(NOT_FLOAT, not_float),
+    Check(OPEN_SIZE, open_size),
+    Check(REFUSED, refused),
+    Check(STATIC_BATCH, static_batch),
+    Check(BAKED_BATCH, baked_batch),
+    Check(OPERATOR, operator),
+    Check(OPSET, opset),
+    Check(QUANTISED, quantised),
 )

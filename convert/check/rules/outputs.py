@@ -1,8 +1,7 @@
-"""NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes.
+"""Rules about what nvinfer makes of the outputs.
 
-NVI076 to NVI078: which of a detector's boxes, and of all scores, are left.
-
-NVI083 to NVI091: reading a classifier's outputs, and which objects a secondary engine sees.
+NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes. NVI076 to NVI078: thresholds and filters.
+NVI083 to NVI089: a classifier's outputs. NVI090 and NVI091: the objects a secondary engine infers.
 """
 
 from __future__ import annotations
@@ -15,28 +14,24 @@ from typing import TYPE_CHECKING, Final
 from convert.check.context import (
     CLASSIFIER,
     DETECTOR,
-    FUNCTIONS,
     INSTANCES,
     OTHER,
     SEGMENTATION,
+    Check,
     RuleContext,
-    RuleFunction,
     table_of,
 )
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
-from convert.nvinfer.keys import ATTRS, ClusterMode, version
+from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry
-    from convert.nvinfer.context import Outcome
+    from convert.nvinfer.context import ParserOutcome
     from convert.onnx_header import Header
-
-
-__all__ = ["ALL_ENGINES", "CHECKS", "DETECTOR_CHECKS", "FILTER_CHECKS", "OWN_OBJECTS", "has_opencv"]
 
 
 NO_PARSER = Rule(
@@ -95,7 +90,7 @@ NO_CLASSES = Rule(
     fix="write the number of classes the model has",
 )
 
-RAW_LOST = Rule(
+NO_TENSOR_META = Rule(
     "NVI079",
     Level.WARNING,
     "nobody gets the outputs",
@@ -113,149 +108,151 @@ INSTANCE_MASKS = Rule(
     fix="write cluster-mode=4, custom-lib-path and parse-bbox-instance-mask-func-name",
 )
 
-_, _, _NMS, _HYBRID, _NONE = ClusterMode
+_, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 
-def no_parser(case: RuleContext) -> Iterator[Finding]:
+def no_parser(context: RuleContext) -> Iterator[Finding]:
     """The built-in parser, and outputs it cannot find."""
-    if case.kind != DETECTOR or case.function:
+    if context.kind != DETECTOR or context.function:
         return
-    if case.model is not None:
-        names = [each.name for each in case.model.outputs]
+    if context.model is not None:
+        names = [each.name for each in context.model.outputs]
         lacking = [word for word in ("cov", "bbox") if not any(word in name for name in names)]
         if lacking:
             shown = ", ".join(quoted(name) for name in names)
             message = (
                 f"no output has {' or '.join(lacking)} in its name ({shown}), and no function is named to read them"
             )
-            yield case.found(NO_PARSER, message, hint=_parser_hint(names))
+            yield context.found(NO_PARSER, message, hint=_parser_hint(names))
         return
-    names = list(case.value("output-blob-names"))
+    names = list(context.value("output-blob-names"))
     if names and not any("cov" in name or "bbox" in name for name in names):
         message = f"output-blob-names has no cov and bbox ({', '.join(map(quoted, names))}), and no function is named"
-        yield case.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=_parser_hint(names))
+        yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=_parser_hint(names))
 
 
-def no_library(case: RuleContext) -> Iterator[Finding]:
+def no_library(context: RuleContext) -> Iterator[Finding]:
     """A function without custom-lib-path."""
-    if case.value("custom-lib-path", ""):
+    if context.value("custom-lib-path", ""):
         return
     for key in _FUNCTION_KEYS:
-        if name := case.value(key, ""):
+        if name := context.value(key, ""):
             message = f"{key} is {quoted(name)}, but without custom-lib-path it is ignored"
-            yield case.found(NO_LIBRARY, message, key=key)
+            yield context.found(NO_LIBRARY, message, key=key)
 
 
-def no_function(case: RuleContext) -> Iterator[Finding]:
+def no_function(context: RuleContext) -> Iterator[Finding]:
     """A function the library lacks."""
-    if case.library is None:
+    library = context.library
+    if library is None:
         return
-    for key in (FUNCTIONS.get(case.kind, ""), "engine-create-func-name"):
-        name = str(case.value(key, ""))
-        if name and not case.library.has(name):
-            which = "NVIDIA's parser library" if case.library.stock else quoted(case.files["custom-lib-path"].text)
+    for key in (FUNCTIONS.get(context.kind, ""), "engine-create-func-name"):
+        name = str(context.value(key, ""))
+        if name and not library.has(name):
+            which = "NVIDIA's parser library" if library.stock else quoted(context.files["custom-lib-path"].text)
             message = f"{which} has no {quoted(name)}"
-            yield case.found(NO_FUNCTION, message, key=key, hint=_function_hint(case, name))
+            yield context.found(NO_FUNCTION, message, key=key, hint=_function_hint(context, name))
 
 
-def outputs(case: RuleContext) -> Iterator[Finding]:
+def outputs(context: RuleContext) -> Iterator[Finding]:
     """The parser gives up, or reads nonsense."""
-    if case.outputs is None or case.network is None or not case.outputs:
+    if context.outputs is None or context.network is None or not context.outputs:
         return
-    function = case.function
-    key = FUNCTIONS.get(case.kind)
-    if case.kind == DETECTOR and not function:
-        yield from _built_in_detector(case)
+    function = context.function
+    key = FUNCTIONS.get(context.kind)
+    if context.kind == DETECTOR and not function:
+        yield from _built_in_detector(context)
         return
-    found = _outcome(case, function)
+    found = _outcome(context, function)
     if found is not None and (found.failed or found.signal is not None):
-        yield case.found(OUTPUTS, found.message, key=key if function else "onnx-file")
+        yield context.found(OUTPUTS, found.message, key=key if function else "onnx-file")
 
 
-def cluster_mode(case: RuleContext) -> Iterator[Finding]:
+def cluster_mode(context: RuleContext) -> Iterator[Finding]:
     """0, or nothing."""
-    if case.kind == DETECTOR and case.value("cluster-mode") == 0:
-        given = "cluster-mode is 0" if case.given("cluster-mode") else "cluster-mode is not given"
+    if context.kind == DETECTOR and context.value("cluster-mode") == 0:
+        given = "cluster-mode is 0" if context.given("cluster-mode") else "cluster-mode is not given"
         effect = "NMS with the 20 best objects and an overlap of 0.5"
-        if has_opencv(case):
+        if has_opencv(context):
             effect = "groupRectangles, which merges nothing while group-threshold is 0"
         hint = "write cluster-mode=2 for NMS with your own numbers"
-        key = "cluster-mode" if case.given("cluster-mode") else None
-        yield case.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
+        key = "cluster-mode" if context.given("cluster-mode") else None
+        yield context.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
 
 
-def no_classes(case: RuleContext) -> Iterator[Finding]:
+def no_classes(context: RuleContext) -> Iterator[Finding]:
     """num-detected-classes=0."""
-    if case.kind in {DETECTOR, SEGMENTATION, INSTANCES} and not case.value("num-detected-classes"):
-        key = "num-detected-classes" if case.given("num-detected-classes") else None
+    if context.kind in {DETECTOR, SEGMENTATION, INSTANCES} and not context.value("num-detected-classes"):
+        key = "num-detected-classes" if context.given("num-detected-classes") else None
         given = "is 0" if key else "is not given"
         effect = "every object is dropped"
-        if case.kind == DETECTOR and case.value("cluster-mode") in {0, _NMS, _HYBRID}:
+        if context.kind == DETECTOR and context.value("cluster-mode") in {0, _NMS, _HYBRID}:
             effect = "the process dies on the first frame"
-        elif case.kind == SEGMENTATION:
+        elif context.kind == SEGMENTATION:
             effect = "every frame fails"
-        yield case.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key)
+        yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key)
 
 
-def raw_lost(case: RuleContext) -> Iterator[Finding]:
+def no_tensor_meta(context: RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
-    if case.kind == OTHER and not case.value("output-tensor-meta"):
-        yield case.found(RAW_LOST, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
+    if context.kind == OTHER and not context.value("output-tensor-meta"):
+        yield context.found(NO_TENSOR_META, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
 
 
-def instance_masks(case: RuleContext) -> Iterator[Finding]:
+def instance_masks(context: RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
-    mode = case.value("cluster-mode")
-    if mode != _NONE and (case.value("output-instance-mask") or case.kind == INSTANCES):
-        what = "output-instance-mask=1" if case.value("output-instance-mask") else "network-type=3"
+    mode = context.value("cluster-mode")
+    if mode != _NONE and (context.value("output-instance-mask") or context.kind == INSTANCES):
+        what = "output-instance-mask=1" if context.value("output-instance-mask") else "network-type=3"
         message = f"{what} needs cluster-mode=4, not {mode}"
-        yield case.found(INSTANCE_MASKS, message, key="cluster-mode" if case.given("cluster-mode") else "network-type")
-    if case.kind == INSTANCES and not case.function:
+        key = "cluster-mode" if context.given("cluster-mode") else "network-type"
+        yield context.found(INSTANCE_MASKS, message, key=key)
+    if context.kind == INSTANCES and not context.function:
         message = "network-type=3 needs custom-lib-path and parse-bbox-instance-mask-func-name"
-        yield case.found(INSTANCE_MASKS, message, key="network-type")
+        yield context.found(INSTANCE_MASKS, message, key="network-type")
 
 
-def _built_in_detector(case: RuleContext) -> Iterator[Finding]:
+def _built_in_detector(context: RuleContext) -> Iterator[Finding]:
     """cov [C,h,w] and bbox [4C,h,w]."""
-    assert case.outputs is not None
-    cov = [each for each in case.outputs if "cov" in each.name]
-    boxes = [each for each in case.outputs if "bbox" in each.name]
+    assert context.outputs is not None
+    cov = [each for each in context.outputs if "cov" in each.name]
+    boxes = [each for each in context.outputs if "bbox" in each.name]
     if not cov or not boxes:
         return
     one, four = cov[-1], boxes[-1]
     if len(one.dims) != 3 or len(four.dims) != 3:
         message = f"{quoted(one.name)} and {quoted(four.name)} must be [N,C,h,w] and [N,4C,h,w]"
-        yield case.found(OUTPUTS, message, key="onnx-file")
+        yield context.found(OUTPUTS, message, key="onnx-file")
     elif four.dims[0] != 4 * one.dims[0]:
         names = quoted(four.name), quoted(one.name)
         message = f"{names[0]} has {four.dims[0]} channels, not 4 for each of the {one.dims[0]} of {names[1]}"
         hint = "they are channels last: transpose them" if four.dims[2] == 4 * one.dims[2] else None
-        yield case.found(OUTPUTS, message, key="onnx-file", hint=hint)
+        yield context.found(OUTPUTS, message, key="onnx-file", hint=hint)
     elif four.dims[1:] != one.dims[1:]:
         message = f"{quoted(one.name)} and {quoted(four.name)} have grids of different size"
-        yield case.found(OUTPUTS, message, key="onnx-file")
+        yield context.found(OUTPUTS, message, key="onnx-file")
 
 
-def _outcome(case: RuleContext, function: str) -> Outcome | None:
+def _outcome(context: RuleContext, function: str) -> ParserOutcome | None:
     from convert.nvinfer.context import built_in_segments, stock_parser  # only with a model
 
-    assert case.outputs is not None
-    assert case.network is not None
-    classes = case.value("num-detected-classes")
+    assert context.outputs is not None
+    assert context.network is not None
+    classes = context.value("num-detected-classes")
     if function:
-        known = case.library is not None and case.library.stock and case.library.has(function)
-        _, height, width = case.network
-        return stock_parser(function, case.outputs, classes, (height, width)) if known else None
-    if case.kind == SEGMENTATION and classes:
-        return built_in_segments(case.outputs, classes, case.value("segmentation-output-order"))
+        known = context.library is not None and context.library.stock and context.library.has(function)
+        _, height, width = context.network
+        return stock_parser(function, context.outputs, classes, (height, width)) if known else None
+    if context.kind == SEGMENTATION and classes:
+        return built_in_segments(context.outputs, classes, context.value("segmentation-output-order"))
     return None
 
 
-def has_opencv(case: RuleContext) -> bool:
+def has_opencv(context: RuleContext) -> bool:
     """Whether groupRectangles is built in."""
-    return version(case.parsed.release) <= version(_LAST_WITH_OPENCV)
+    return version(context.parsed.release) <= version(_LAST_WITH_OPENCV)
 
 
 def _parser_hint(names: list[str]) -> str | None:
@@ -264,31 +261,19 @@ def _parser_hint(names: list[str]) -> str | None:
     return None
 
 
-def _function_hint(case: RuleContext, name: str) -> str | None:
+def _function_hint(context: RuleContext, name: str) -> str | None:
     from difflib import get_close_matches  # only for a missing function
 
     from convert.nvinfer.targets import catalogue
 
-    assert case.library is not None
-    if not case.library.stock:
+    assert context.library is not None
+    if not context.library.stock:
         return None
     for each in catalogue().parsers:
         if each.function == name:
             return f"it is there from DeepStream {each.since}" if each.since else f"it was there until {each.until}"
-    near = get_close_matches(name, sorted(case.library.functions or ()), n=1, cutoff=0.93)
+    near = get_close_matches(name, sorted(context.library.functions or ()), n=1, cutoff=0.93)
     return f"did you mean {near[0]}?" if near else "build a library that has it"
-
-
-DETECTOR_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (NO_PARSER, no_parser),
-    (NO_LIBRARY, no_library),
-    (NO_FUNCTION, no_function),
-    (OUTPUTS, outputs),
-    (CLUSTER_MODE, cluster_mode),
-    (NO_CLASSES, no_classes),
-    (RAW_LOST, raw_lost),
-    (INSTANCE_MASKS, instance_masks),
-)
 
 
 IDLE_ATTRIBUTE = Rule(
@@ -319,78 +304,77 @@ FILTERED = Rule(
     fix="correct the ids or sizes",
 )
 
-_, _DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID, _CLUSTER_NONE = ClusterMode
 # The cluster-modes that use a class attribute (nvdsinfer_context_impl_output_parsing.cpp).
 _USED_IN: Final[Mapping[str, frozenset[int]]] = {
-    "nms-iou-threshold": frozenset({_CLUSTER_NMS, _CLUSTER_HYBRID}),
-    "eps": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
-    "minBoxes": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
-    "dbscan-min-score": frozenset({_DBSCAN, _CLUSTER_HYBRID}),
+    "nms-iou-threshold": frozenset({_NMS, _HYBRID}),
+    "eps": frozenset({_DBSCAN, _HYBRID}),
+    "minBoxes": frozenset({_DBSCAN, _HYBRID}),
+    "dbscan-min-score": frozenset({_DBSCAN, _HYBRID}),
     "group-threshold": frozenset(),
-    "post-cluster-threshold": frozenset({0, _DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID}),
-    "topk": frozenset({_DBSCAN, _CLUSTER_NMS, _CLUSTER_HYBRID, _CLUSTER_NONE}),
+    "post-cluster-threshold": frozenset({0, _DBSCAN, _NMS, _HYBRID}),
+    "topk": frozenset({_DBSCAN, _NMS, _HYBRID, _NONE}),
 }
 
 
-def idle_attribute(case: RuleContext) -> Iterator[Finding]:
+def idle_attribute(context: RuleContext) -> Iterator[Finding]:
     """Attributes of another cluster-mode."""
-    if case.kind != DETECTOR:
+    if context.kind != DETECTOR:
         return
-    mode = case.value("cluster-mode")
-    for entry in _attributes(case):
+    mode = context.value("cluster-mode")
+    for entry in _attributes(context):
         modes = _USED_IN.get(entry.key)
-        if modes is None or mode in modes or (mode == 0 and has_opencv(case)):
+        if modes is None or mode in modes or (mode == 0 and has_opencv(context)):
             continue
         message = f"{entry.key} does nothing with cluster-mode={mode}"
         if mode == 0 and entry.key in {"nms-iou-threshold", "topk"}:
             message = f"{entry.key} is overwritten: cluster-mode 0 is NMS with topk 20 and an overlap of 0.5"
-        yield case.found(IDLE_ATTRIBUTE, message, at=case.at_key(entry))
+        yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry))
 
 
-def threshold(case: RuleContext) -> Iterator[Finding]:
+def threshold(context: RuleContext) -> Iterator[Finding]:
     """Thresholds out of the range of scores."""
     for key in ("classifier-threshold", "segmentation-threshold"):
-        if case.given(key) and (problem := _beyond(case.number(key), strict=key.startswith("classifier"))):
-            yield case.found(THRESHOLD, f"{key} is {case.value(key)}: {problem}", key=key)
-    if case.kind not in {DETECTOR, INSTANCES}:
+        if context.given(key) and (problem := _beyond(context.number(key), strict=key.startswith("classifier"))):
+            yield context.found(THRESHOLD, f"{key} is {context.value(key)}: {problem}", key=key)
+    if context.kind not in {DETECTOR, INSTANCES}:
         return
-    mode = case.value("cluster-mode")
-    for entry in _attributes(case):
+    mode = context.value("cluster-mode")
+    for entry in _attributes(context):
         problem = _odd(entry, mode)
         if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
-            yield case.found(THRESHOLD, f"{entry.key} is {quoted(entry.text)}: {problem}", at=case.at_value(entry))
-    if mode in {_DBSCAN, _CLUSTER_HYBRID} and any(
-        not each.get("minBoxes") for each in case.values.get(ATTRS, ())[:1000]
-    ):
+            message = f"{entry.key} is {quoted(entry.text)}: {problem}"
+            yield context.found(THRESHOLD, message, at=context.at_value(entry))
+    if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
-        yield case.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
+        yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
 
 
-def filtered(case: RuleContext) -> Iterator[Finding]:
+def filtered(context: RuleContext) -> Iterator[Finding]:
     """Ids and sizes that contradict each other."""
-    classes = case.value("num-detected-classes")
-    if case.kind in {DETECTOR, INSTANCES} and classes:
-        ids = set(case.value("filter-out-class-ids"))
+    classes = context.value("num-detected-classes")
+    if context.kind in {DETECTOR, INSTANCES} and classes:
+        ids = set(context.value("filter-out-class-ids"))
         if ids.issuperset(range(classes)):
-            yield case.found(
+            yield context.found(
                 FILTERED, "filter-out-class-ids names every class: no object is left", key="filter-out-class-ids"
             )
         elif beyond := sorted(each for each in ids if each >= classes):
             message = f"filter-out-class-ids: there is no class {beyond[0]} (num-detected-classes is {classes})"
-            yield case.found(FILTERED, message, key="filter-out-class-ids", level=Level.NOTE)
+            yield context.found(FILTERED, message, key="filter-out-class-ids", level=Level.NOTE)
     for side in ("width", "height"):
-        low, high = case.value(f"input-object-min-{side}"), case.value(f"input-object-max-{side}")
-        if case.is_secondary and high and low > high:
+        low, high = context.value(f"input-object-min-{side}"), context.value(f"input-object-max-{side}")
+        if context.is_secondary and high and low > high:
             message = f"input-object-min-{side} is {low}, the maximum {high}: no object fits"
-            yield case.found(FILTERED, message, key=f"input-object-min-{side}")
-    for entry in _attributes(case):
+            yield context.found(FILTERED, message, key=f"input-object-min-{side}")
+    for entry in _attributes(context):
         if entry.key in {"detected-min-w", "detected-min-h"}:
-            yield from _sizes(case, entry)
+            yield from _sizes(context, entry)
 
 
-def _attributes(case: RuleContext) -> list[Entry]:
+def _attributes(context: RuleContext) -> list[Entry]:
     """The entries of the class groups that are read."""
-    return [entry for (group, _), entry in case.last.items() if table_of(group) == ATTRS and group not in case.unread]
+    read = ((group, entry) for (group, _), entry in context.last.items() if group not in context.unread)
+    return [entry for group, entry in read if table_of(group) == ATTRS]
 
 
 def _beyond(value: float, *, strict: bool) -> str:
@@ -415,28 +399,21 @@ def _odd(entry: Entry, mode: int) -> str:
     return "no object is kept" if entry.key == "topk" and value == 0 else ""
 
 
-def _sizes(case: RuleContext, entry: Entry) -> Iterator[Finding]:
-    """detected-min-* against the largest of the same group, or of all."""
+def _sizes(context: RuleContext, entry: Entry) -> Iterator[Finding]:
+    """detected-min-* above the maximum of the same group, or of all."""
     other = entry.key.replace("min", "max")
-    largest = case.last.get((entry.group, other)) or case.last.get(("class-attrs-all", other))
+    largest = context.last.get((entry.group, other)) or context.last.get(("class-attrs-all", other))
     if largest is None:
         return
     low, high = _number(entry.text), _number(largest.text)
     if low is not None and high and low > high:
         message = f"{entry.key} is {entry.text.strip()}, the maximum {largest.text.strip()}: no object fits"
-        yield case.found(FILTERED, message, at=case.at_value(entry))
+        yield context.found(FILTERED, message, at=context.at_value(entry))
 
 
 def _number(text: str) -> float | None:
     match = re.match(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|\s*nan", text, re.IGNORECASE)
     return float(match[0]) if match else None
-
-
-FILTER_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (IDLE_ATTRIBUTE, idle_attribute),
-    (THRESHOLD, threshold),
-    (FILTERED, filtered),
-)
 
 
 BLOB_NAMES = Rule(
@@ -518,107 +495,123 @@ _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", 
 _LONGEST_CHAIN: Final = 100
 
 
-def blob_names(case: RuleContext) -> Iterator[Finding]:
+def blob_names(context: RuleContext) -> Iterator[Finding]:
     """Names the model lacks."""
-    if case.model is None:
+    if context.model is None:
         return
-    have = [each.name for each in case.model.outputs]
-    wrong = [name for name in case.value("output-blob-names") if name not in have]
+    have = [each.name for each in context.model.outputs]
+    wrong = [name for name in context.value("output-blob-names") if name not in have]
     if wrong:
         shown = ", ".join(quoted(name) for name in have)
         message = f"the model has no output {quoted(wrong[0])}; it has {shown}"
-        yield case.found(BLOB_NAMES, message, key="output-blob-names")
+        yield context.found(BLOB_NAMES, message, key="output-blob-names")
 
 
-def one_class(case: RuleContext) -> Iterator[Finding]:
+def one_class(context: RuleContext) -> Iterator[Finding]:
     """[N,1,C]."""
-    for output in case.model.outputs if case.model and _built_in_classifier(case) else ():
+    for output in context.model.outputs if context.model and _built_in_classifier(context) else ():
         dims = [each for each in output.dims[1:] if isinstance(each, int)] if output.dims else []
         if output.dims and len(dims) == len(output.dims) - 1 and dims and prod(dims) > max(dims[0], 1):
             shape = ", ".join(map(str, ("N", *dims)))
             message = f"of the output {quoted(output.name)} [{shape}] nvinfer reads {dims[0]} of {prod(dims)} scores"
-            yield case.found(ONE_CLASS, message, key="onnx-file", hint=f"reshape it to [N, {prod(dims)}]")
+            yield context.found(ONE_CLASS, message, key="onnx-file", hint=f"reshape it to [N, {prod(dims)}]")
 
 
-def no_threshold(case: RuleContext) -> Iterator[Finding]:
+def no_threshold(context: RuleContext) -> Iterator[Finding]:
     """classifier-threshold left out."""
-    if case.kind == CLASSIFIER and not case.given("classifier-threshold") and not case.function:
+    if context.kind == CLASSIFIER and not context.given("classifier-threshold") and not context.function:
         message = "classifier-threshold is not given: the best class is always reported"
-        yield case.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
+        yield context.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
 
 
-def logits(case: RuleContext) -> Iterator[Finding]:
+def logits(context: RuleContext) -> Iterator[Finding]:
     """No Softmax at the end."""
-    if case.model is None or not _built_in_classifier(case):
+    if context.model is None or not _built_in_classifier(context):
         return
-    for output in case.model.outputs:
-        operator = _maker(case.model, output.name)
+    for output in context.model.outputs:
+        operator = _producer(context.model, output.name)
         if operator in _RAW:
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
-            yield case.found(LOGITS, message, key="onnx-file")
+            yield context.found(LOGITS, message, key="onnx-file")
 
 
-def more_outputs(case: RuleContext) -> Iterator[Finding]:
+def more_outputs(context: RuleContext) -> Iterator[Finding]:
     """Attributes without labels."""
-    if case.model is None or case.labels is None or not case.labels.entries or not _built_in_classifier(case):
+    if (
+        context.model is None
+        or context.labels is None
+        or not context.labels.entries
+        or not _built_in_classifier(context)
+    ):
         return
-    rest = case.model.outputs[len(case.labels.entries) :]
+    rest = context.model.outputs[len(context.labels.entries) :]
     if rest:
         names = ", ".join(quoted(each.name) for each in rest)
-        yield case.found(
+        yield context.found(
             MORE_OUTPUTS, f"the model has outputs the label file has no line for: {names}", key="labelfile-path"
         )
 
 
-def async_mode(case: RuleContext) -> Iterator[Finding]:
+def async_mode(context: RuleContext) -> Iterator[Finding]:
     """classifier-async-mode=1."""
-    if not case.value("classifier-async-mode") or case.kind != CLASSIFIER:
+    if not context.value("classifier-async-mode") or context.kind != CLASSIFIER:
         return
-    if case.is_secondary:
+    if context.is_secondary:
         message, level = "objects without a tracker's id will not be inferred at all", Level.NOTE
     else:
         message, level = "it is for secondary engines, and is switched off here", Level.WARNING
-    yield case.found(ASYNC, f"classifier-async-mode: {message}", key="classifier-async-mode", level=level)
+    yield context.found(ASYNC, f"classifier-async-mode: {message}", key="classifier-async-mode", level=level)
 
 
-def all_engines(case: RuleContext) -> Iterator[Finding]:
+def all_engines(context: RuleContext) -> Iterator[Finding]:
     """operate-on-gie-id left out."""
-    if case.is_secondary and case.value("operate-on-gie-id") == -1 and not case.settings:
+    if context.is_secondary and context.value("operate-on-gie-id") == -1 and not context.settings:
         message = "operate-on-gie-id is not given: objects of all engines are inferred"
-        yield case.found(ALL_ENGINES, message)
+        yield context.found(ALL_ENGINES, message)
 
 
-def own_objects(case: RuleContext) -> Iterator[Finding]:
+def own_objects(context: RuleContext) -> Iterator[Finding]:
     """An engine that waits for itself."""
-    number = case.value("gie-unique-id")
-    if case.is_secondary and number and case.value("operate-on-gie-id") == number:
+    number = context.value("gie-unique-id")
+    if context.is_secondary and number and context.value("operate-on-gie-id") == number:
         message = f"operate-on-gie-id is {number}, the engine's own gie-unique-id"
-        yield case.found(OWN_OBJECTS, message, key="operate-on-gie-id")
+        yield context.found(OWN_OBJECTS, message, key="operate-on-gie-id")
 
 
-def _built_in_classifier(case: RuleContext) -> bool:
+def _built_in_classifier(context: RuleContext) -> bool:
     """Whether nvinfer reads the outputs as a classifier's."""
-    return case.kind == CLASSIFIER and not case.function
+    return context.kind == CLASSIFIER and not context.function
 
 
-def _maker(model: Header, name: str) -> str:
-    """The operator that made the values of a tensor."""
-    makers = {output: node for node in model.nodes for output in node.outputs}
+def _producer(model: Header, name: str) -> str:
+    """The operator that computed the values of a tensor."""
+    producers = {output: node for node in model.nodes for output in node.outputs}
     for _ in range(_LONGEST_CHAIN):
-        node = makers.get(name)
+        node = producers.get(name)
         if node is None or node.op not in _PASSING or not node.inputs:
             return node.op if node else ""
         name = node.inputs[0]
     return ""
 
 
-CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (BLOB_NAMES, blob_names),
-    (ONE_CLASS, one_class),
-    (NO_THRESHOLD, no_threshold),
-    (LOGITS, logits),
-    (MORE_OUTPUTS, more_outputs),
-    (ASYNC, async_mode),
-    (ALL_ENGINES, all_engines),
-    (OWN_OBJECTS, own_objects),
+CHECKS = (
+    Check(NO_PARSER, no_parser),
+    Check(NO_LIBRARY, no_library),
+    Check(NO_FUNCTION, no_function),
+    Check(OUTPUTS, outputs),
+    Check(CLUSTER_MODE, cluster_mode),
+    Check(NO_CLASSES, no_classes),
+    Check(NO_TENSOR_META, no_tensor_meta),
+    Check(INSTANCE_MASKS, instance_masks),
+    Check(IDLE_ATTRIBUTE, idle_attribute),
+    Check(THRESHOLD, threshold),
+    Check(FILTERED, filtered),
+    Check(BLOB_NAMES, blob_names),
+    Check(ONE_CLASS, one_class),
+    Check(NO_THRESHOLD, no_threshold),
+    Check(LOGITS, logits),
+    Check(MORE_OUTPUTS, more_outputs),
+    Check(ASYNC, async_mode),
+    Check(ALL_ENGINES, all_engines),
+    Check(OWN_OBJECTS, own_objects),
 )

@@ -1,10 +1,8 @@
-"""NVI034 and NVI050 to NVI055: the input's size, and its pixels: y = net-scale-factor * (x - offset), x = 0 to 255.
+"""NVI034 and NVI050 to NVI055: the input's size and pixels: y = net-scale-factor * (x - offset), x from 0 to 255.
 
-NVI056: whether pictures reach the model in the shape it was trained on, as far as the model itself says.
-
-`ei-deepstream convert` records in the model's metadata_props, or in the bundle's report, how pictures were brought to
-size in training, and of a model that takes whole frames and crops them itself which frames and what it cuts out
-(`convert.report.OnnxMetadata`).
+NVI056: whether images reach the model as they were resized in training. `ei-deepstream convert` records that in the
+model's metadata_props, or in the bundle's report; of a model that takes whole frames and crops them itself also the
+frames and the part it cuts out (`convert.report.OnnxMetadata`).
 """
 
 from __future__ import annotations
@@ -13,21 +11,17 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from convert.check.app import number
+from convert.check.context import Check
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
-from convert.report import OnnxMetadata
-from convert.types import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.check.app import AppContext
-    from convert.check.context import RuleContext, RuleFunction
+    from convert.check.context import RuleContext
     from convert.findings import Finding
     from convert.onnx_header import Value
-
-
-__all__ = ["FRAMING", "FRAMING_CHECKS", "INFER_DIMS", "PIXEL_CHECKS", "is_nhwc", "shapes"]
 
 
 INFER_DIMS = Rule(
@@ -102,84 +96,85 @@ _IMAGENET_RGB: Final = (123.7, 116.5, 103.8)
 _NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
 
 
-def zero_dims(case: RuleContext) -> Iterator[Finding]:
+def zero_dims(context: RuleContext) -> Iterator[Finding]:
     """infer-dims that nvinfer takes for none."""
-    dims = tuple(case.value("infer-dims"))
+    dims = tuple(context.value("infer-dims"))
     if any(dims) and not all(dims):
         message = f"infer-dims {';'.join(map(str, dims))} holds a 0, so nvinfer takes none of it"
-        yield case.found(INFER_DIMS, message, key="infer-dims")
+        yield context.found(INFER_DIMS, message, key="infer-dims")
 
 
-def colour(case: RuleContext) -> Iterator[Finding]:
+def colour(context: RuleContext) -> Iterator[Finding]:
     """Channels that the format does not have."""
-    channels = _channels(case)
+    channels = _channels(context)
     if channels is None:
         return
-    name = case.value("model-color-format")
+    name = context.value("model-color-format")
     if channels != (1 if name == _GRAY else 3):
         message = f"model-color-format is {name}, {_FORMATS[name]}, but the network's input has {channels} channels"
         hint = {1: "write model-color-format=2", 3: "write model-color-format=0 (RGB) or 1 (BGR)"}.get(channels)
-        yield case.found(COLOUR, message, key="model-color-format", hint=hint)
+        yield context.found(COLOUR, message, key="model-color-format", hint=hint)
 
 
-def no_scale(case: RuleContext) -> Iterator[Finding]:
+def no_scale(context: RuleContext) -> Iterator[Finding]:
     """net-scale-factor left out."""
-    if not case.given("net-scale-factor") and not case.value("input-tensor-from-meta"):
+    if not context.given("net-scale-factor") and not context.value("input-tensor-from-meta"):
         message = "net-scale-factor is not given: the model gets pixels from 0 to 255"
-        yield case.found(NO_SCALE, message, hint="write it out, also where 1.0 is meant")
+        yield context.found(NO_SCALE, message, hint="write it out, also where 1.0 is meant")
 
 
-def odd_scale(case: RuleContext) -> Iterator[Finding]:
+def odd_scale(context: RuleContext) -> Iterator[Finding]:
     """Zero, negative, or 1/255 typed wrong."""
-    if not case.given("net-scale-factor"):
+    if not context.given("net-scale-factor"):
         return
-    scale = case.number("net-scale-factor")
+    scale = context.number("net-scale-factor")
     if not scale > 0 or math.isinf(scale):
-        message = f"net-scale-factor is {case.value('net-scale-factor')}: scaling and offsets are switched off"
+        message = f"net-scale-factor is {context.value('net-scale-factor')}: scaling and offsets are switched off"
         if math.isinf(scale) and scale > 0:
             message = "net-scale-factor is infinite"
-        yield case.found(ODD_SCALE, message, key="net-scale-factor")
+        yield context.found(ODD_SCALE, message, key="net-scale-factor")
         return
     if meant := _meant(scale):
         message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
-        yield case.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.00392156862745098")
+        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.00392156862745098")
 
 
-def offsets(case: RuleContext) -> Iterator[Finding]:
+def offsets(context: RuleContext) -> Iterator[Finding]:
     """One for each channel."""
-    channels = _channels(case)
-    count = len(case.value("offsets"))
-    scale = case.number("net-scale-factor")
+    channels = _channels(context)
+    count = len(context.value("offsets"))
+    scale = context.number("net-scale-factor")
     if channels is not None and count not in {0, channels} and scale > 0:
         message = f"there are {count} offsets for {channels} channel{'s' if channels > 1 else ''}"
-        yield case.found(OFFSETS, message, key="offsets")
+        yield context.found(OFFSETS, message, key="offsets")
 
 
-def odd_offsets(case: RuleContext) -> Iterator[Finding]:
+def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     """Means of 0..1, or in the other order."""
-    means = [float(each) for each in case.value("offsets")]
-    if not means or not case.number("net-scale-factor") > 0:
+    means = [float(each) for each in context.value("offsets")]
+    if not means or not context.number("net-scale-factor") > 0:
         return
     if any(means) and all(0 <= each <= 1 for each in means):
         hint = "write " + ";".join(f"{each * 255:g}" for each in means)
-        yield case.found(ODD_OFFSETS, "offsets are between 0 and 1, but pixels go up to 255", key="offsets", hint=hint)
+        message = "offsets are between 0 and 1, but pixels go up to 255"
+        yield context.found(ODD_OFFSETS, message, key="offsets", hint=hint)
         return
-    order = _FORMATS[case.value("model-color-format")]
+    order = _FORMATS[context.value("model-color-format")]
     wrong = _IMAGENET_RGB if order == "BGR" else _IMAGENET_RGB[::-1]
     if order != "GRAY" and len(means) == 3 and all(abs(a - b) < _NEAR for a, b in zip(means, wrong, strict=True)):
         other = "RGB" if order == "BGR" else "BGR"
         message = f"offsets are ImageNet's means in the order {other}, but model-color-format is {order}"
-        yield case.found(ODD_OFFSETS, message, key="offsets", hint="turn the offsets round, or change the format")
+        yield context.found(ODD_OFFSETS, message, key="offsets", hint="turn the offsets round, or change the format")
 
 
-def mean_file(case: RuleContext) -> Iterator[Finding]:
+def mean_file(context: RuleContext) -> Iterator[Finding]:
     """A picture that does not fit."""
-    file = case.files.get("mean-file")
-    if case.start is None or file is None or not file.presence.here:
+    file = context.files.get("mean-file")
+    if context.start is None or file is None or not file.presence.here:
         return
-    for problem in case.start.problems:
+    for problem in context.start.problems:
         if problem.key == "mean-file":
-            yield case.found(MEAN_FILE, problem.message, key="mean-file")
+            yield context.found(MEAN_FILE, problem.message, key="mean-file")
 
 
 def is_nhwc(source: Value) -> bool:
@@ -189,13 +184,12 @@ def is_nhwc(source: Value) -> bool:
     return source.dims[3] in _COLOURS and source.dims[1] not in _COLOURS
 
 
-def _channels(case: RuleContext) -> int | None:
-    """Channels of the network; None where they are not known, or another rule says that they cannot be."""
-    if case.network is None or case.value("input-tensor-from-meta"):
+def _channels(context: RuleContext) -> int | None:
+    """Channels of the network; None if not known, or if another rule reports the layout."""
+    if context.network is None or context.value("input-tensor-from-meta"):
         return None
-    source = case.model.inputs[0] if case.model and case.model.inputs else None
-    feeds_nhwc = case.value("network-input-order") == 1 and all(case.value("infer-dims"))
-    return None if source and is_nhwc(source) and not feeds_nhwc else case.network[0]
+    source = context.model.inputs[0] if context.model and context.model.inputs else None
+    return None if source and is_nhwc(source) and not context.feeds_nhwc else context.network[0]
 
 
 def _meant(scale: float) -> str | None:
@@ -208,17 +202,6 @@ def _meant(scale: float) -> str | None:
         return "1/255" if abs(times - 1) > 0.0005 and abs(scale * 256 - 1) > 1e-4 else None
     power = math.log10(times)
     return "1/255" if abs(power - round(power)) < 0.003 and abs(round(power)) <= 3 else None
-
-
-PIXEL_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (INFER_DIMS, zero_dims),
-    (COLOUR, colour),
-    (NO_SCALE, no_scale),
-    (ODD_SCALE, odd_scale),
-    (OFFSETS, offsets),
-    (ODD_OFFSETS, odd_offsets),
-    (MEAN_FILE, mean_file),
-)
 
 
 FRAMING = Rule(
@@ -236,27 +219,32 @@ _KEEP: Final = "maintain-aspect-ratio"
 _CENTRED: Final = "symmetric-padding"
 
 
-def framing(case: RuleContext) -> Iterator[Finding]:
-    """The keys against what the model says."""
-    if case.model is None or case.value("input-tensor-from-meta"):
+def framing(context: RuleContext) -> Iterator[Finding]:
+    """The keys and the model's metadata differ."""
+    if context.model is None or context.value("input-tensor-from-meta"):
         return
-    recorded = OnnxMetadata.parse(case.model.metadata)
+    from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
+    from convert.types import ResizeMode
+
+    recorded = OnnxMetadata.parse(context.model.metadata)
     if recorded.crop:
-        yield from _whole_frames(case, str(recorded.frame or ""), recorded.crop[2:])
+        yield from _whole_frames(context, str(recorded.frame or ""), recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
-        yield from _fitted(case)
-    elif recorded.resize_mode is ResizeMode.SQUASH and case.value(_KEEP):
+        yield from _fitted(context)
+    elif recorded.resize_mode is ResizeMode.SQUASH and context.value(_KEEP):
         message = f"{_KEEP} is 1, but the model was trained on squashed pictures"
-        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
 
 
 def shapes(app: AppContext) -> Iterator[Finding]:
-    """The frames that [streammux] makes, against those the primary engine's model was made for."""
+    """The frames of [streammux] have another shape than those the primary engine's model was made for."""
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
+    from convert.report import OnnxMetadata  # as above
+
     for engine in app.engines:
-        model = engine.case.model if engine.case else None
+        model = engine.context.model if engine.context else None
         frame = OnnxMetadata.parse(model.metadata).frame if model else None
         if frame is None or not engine.gie.primary or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
@@ -267,30 +255,39 @@ def shapes(app: AppContext) -> Iterator[Finding]:
         yield app.found(FRAMING, message, app.file.place("streammux", "width"), hint)
 
 
-def _whole_frames(case: RuleContext, frame: str, size: tuple[int, int]) -> Iterator[Finding]:
+def _whole_frames(context: RuleContext, frame: str, size: tuple[int, int]) -> Iterator[Finding]:
     """Of a model that cuts `size`, width and height, out of the middle of whole frames."""
     takes = f"the model takes whole frames of {quoted(frame)} and cuts {size[0]}x{size[1]} out of their centre"
-    if case.is_secondary:
+    if context.is_secondary:
         hint = "convert once more without --frame for objects, or write process-mode=1"
-        yield case.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
-    elif case.value(_KEEP):
+        yield context.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
+    elif context.value(_KEEP):
         message = f"{takes}; with {_KEEP}=1 they lie elsewhere in its input"
-        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
-    dims = tuple(case.value("infer-dims"))
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+    dims = tuple(context.value("infer-dims"))
     if dims[1:] == size[::-1]:
         message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
-        yield case.found(FRAMING, message, key="infer-dims", hint="write the size of the model's input")
+        yield context.found(FRAMING, message, key="infer-dims", hint="write the size of the model's input")
 
 
-def _fitted(case: RuleContext) -> Iterator[Finding]:
+def _fitted(context: RuleContext) -> Iterator[Finding]:
     """Of a model that was trained on pictures between black bars."""
     bars = "the model was trained on whole pictures between black bars"
-    if not case.value(_KEEP):
+    if not context.value(_KEEP):
         message = f"{_KEEP} is 0, but {bars}"
-        yield case.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=1 and {_CENTRED}=1")
-    elif not case.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=1 and {_CENTRED}=1")
+    elif not context.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
         message = f"{_CENTRED} is 0, but {bars} on both sides"
-        yield case.found(FRAMING, message, key=_CENTRED, hint=f"write {_CENTRED}=1")
+        yield context.found(FRAMING, message, key=_CENTRED, hint=f"write {_CENTRED}=1")
 
 
-FRAMING_CHECKS: tuple[tuple[Rule, RuleFunction], ...] = ((FRAMING, framing),)
+CHECKS = (
+    Check(INFER_DIMS, zero_dims),
+    Check(COLOUR, colour),
+    Check(NO_SCALE, no_scale),
+    Check(ODD_SCALE, odd_scale),
+    Check(OFFSETS, offsets),
+    Check(ODD_OFFSETS, odd_offsets),
+    Check(MEAN_FILE, mean_file),
+    Check(FRAMING, framing),
+)

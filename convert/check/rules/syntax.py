@@ -1,14 +1,11 @@
-"""NVI001 to NVI008: what nvinfer's parser refuses, and what it reads otherwise than it looks.
-
-What a refused value was probably meant to be.
-"""
+"""NVI001 to NVI008: what nvinfer's parser refuses, or reads as something else; and corrections of such values."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Fault, RuleContext, RuleFunction, key_of
+from convert.check.context import Check, Fault, RuleContext, key_of
 from convert.findings import Level, Rule
 from convert.nvinfer.config import YAML_SINCE
 from convert.nvinfer.config_state import Reason, Verdict
@@ -19,23 +16,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Problem
     from convert.nvinfer.keys import Key
-
-
-__all__ = [
-    "CHECKS",
-    "COMMENT",
-    "QUOTES",
-    "REFUSED_FILE",
-    "REFUSED_VALUE",
-    "TRAILING_BLANK",
-    "as_list",
-    "hint_for",
-    "is_plain",
-    "is_quoted",
-    "quoted",
-    "replacement",
-    "value_and_comment",
-]
 
 
 _LONGEST: Final = 200  # characters of a value that may be a number or a list of some
@@ -84,7 +64,7 @@ def as_list(text: str) -> str | None:
 
 
 def replacement(entry: Entry, problem: Problem) -> str | None:
-    """What a refused value means, as nvinfer wants it; None: that takes a person to say."""
+    """A refused value as nvinfer wants it; None: not known."""
     key = key_of(entry)
     if key is None or len(entry.text) > _LONGEST:
         return None
@@ -227,40 +207,40 @@ _TEXTS: Final = frozenset({"string", "string-list", "pairs"})
 _PATHS: Final = frozenset({"path", "path-list"})
 
 
-def refused_file(case: RuleContext) -> Iterator[Finding]:
+def refused_file(context: RuleContext) -> Iterator[Finding]:
     """No config at all, or a line that is none."""
-    for fault in case.faults:
+    for fault in context.faults:
         if fault.verdict is Verdict.REJECTED and fault.entry is None and fault.problem.reason is not Reason.GROUP:
-            yield _at(case, fault, REFUSED_FILE, fault.problem.message, _file_hint(case, fault))
+            yield _at(context, fault, REFUSED_FILE, fault.problem.message, _file_hint(context, fault))
 
 
-def refused_value(case: RuleContext) -> Iterator[Finding]:
+def refused_value(context: RuleContext) -> Iterator[Finding]:
     """A value, or the name of a class group."""
-    for fault in case.faults:
+    for fault in context.faults:
         if fault.verdict is not Verdict.REJECTED or (fault.entry is None and fault.problem.reason is not Reason.GROUP):
             continue
-        if _cause(case, fault) is None:
-            yield _at(case, fault, REFUSED_VALUE, fault.problem.message, hint_for(fault.entry, fault.problem))
+        if _cause(context, fault) is None:
+            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint_for(fault.entry, fault.problem))
 
 
-def dies(case: RuleContext) -> Iterator[Finding]:
+def dies(context: RuleContext) -> Iterator[Finding]:
     """An uncaught exception."""
-    for fault in case.faults:
+    for fault in context.faults:
         if fault.verdict is Verdict.ABORTS:
             message = f"{fault.problem.message}; nothing catches that, and the process dies"
-            yield _at(case, fault, DIES, message, hint_for(fault.entry, fault.problem))
+            yield _at(context, fault, DIES, message, hint_for(fault.entry, fault.problem))
 
 
-def comment(case: RuleContext) -> Iterator[Finding]:
+def comment(context: RuleContext) -> Iterator[Finding]:
     """`key=value # words`."""
-    for fault in case.faults:
-        if _cause(case, fault) is COMMENT:
+    for fault in context.faults:
+        if _cause(context, fault) is COMMENT:
             hint = "put the comment on a line of its own"
             yield _at(
-                case, fault, COMMENT, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
+                context, fault, COMMENT, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
             )
-    unread = {problem.line for problem in case.parsed.problems if problem.reason is Reason.UNREADABLE}
-    for entry, kind in _readable(case):
+    unread = {problem.line for problem in context.parsed.problems if problem.reason is Reason.UNREADABLE}
+    for entry, kind in _readable(context):
         value, words = value_and_comment(entry.text, kind)
         if not words:
             continue
@@ -278,18 +258,18 @@ def comment(case: RuleContext) -> Iterator[Finding]:
                 f"{entry.key}: the comment behind {value} is tolerated, because it is an integer",
                 Level.NOTE,
             )
-        yield case.found(
-            COMMENT, message, at=case.at_value(entry), hint="put the comment on a line of its own", level=level
+        yield context.found(
+            COMMENT, message, at=context.at_value(entry), hint="put the comment on a line of its own", level=level
         )
 
 
-def trailing_blank(case: RuleContext) -> Iterator[Finding]:
+def trailing_blank(context: RuleContext) -> Iterator[Finding]:
     """`key=value `."""
-    for fault in case.faults:
-        if _cause(case, fault) is TRAILING_BLANK:
+    for fault in context.faults:
+        if _cause(context, fault) is TRAILING_BLANK:
             message = f"{fault.problem.message}: there is a blank behind it"
-            yield _at(case, fault, TRAILING_BLANK, message, "remove the blank", Level.ERROR)
-    for entry, kind in _readable(case):
+            yield _at(context, fault, TRAILING_BLANK, message, "remove the blank", Level.ERROR)
+    for entry, kind in _readable(context):
         if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
             continue
         if kind in _PATHS:
@@ -298,52 +278,52 @@ def trailing_blank(case: RuleContext) -> Iterator[Finding]:
             message, level = f"{entry.key} ends in a blank", Level.WARNING
         else:
             message, level = f"{entry.key}: the blank behind the value is tolerated", Level.NOTE
-        yield case.found(TRAILING_BLANK, message, at=case.at_value(entry), hint="remove the blank", level=level)
+        yield context.found(TRAILING_BLANK, message, at=context.at_value(entry), hint="remove the blank", level=level)
 
 
-def quotes(case: RuleContext) -> Iterator[Finding]:
+def quotes(context: RuleContext) -> Iterator[Finding]:
     """`key="value"`."""
-    for fault in case.faults:
-        if _cause(case, fault) is QUOTES:
-            yield _at(case, fault, QUOTES, fault.problem.message, "remove the quotation marks", Level.ERROR)
-    for entry, kind in _readable(case):
+    for fault in context.faults:
+        if _cause(context, fault) is QUOTES:
+            yield _at(context, fault, QUOTES, fault.problem.message, "remove the quotation marks", Level.ERROR)
+    for entry, kind in _readable(context):
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
-            yield case.found(QUOTES, message, at=case.at_value(entry), hint="remove them", level=level)
+            yield context.found(QUOTES, message, at=context.at_value(entry), hint="remove them", level=level)
 
 
-def unnoticed(case: RuleContext) -> Iterator[Finding]:
+def unnoticed(context: RuleContext) -> Iterator[Finding]:
     """Errors that wait for a later key."""
-    for problem in case.parsed.problems:
+    for problem in context.parsed.problems:
         if problem.reason is Reason.UNREADABLE:
-            yield UNNOTICED.found(problem.message, path=case.parsed.path, line=problem.line, column=problem.column)
+            yield UNNOTICED.found(problem.message, path=context.parsed.path, line=problem.line, column=problem.column)
 
 
-def repeated(case: RuleContext) -> Iterator[Finding]:
+def repeated(context: RuleContext) -> Iterator[Finding]:
     """Lines that another line makes void."""
-    for ignored in case.parsed.ignored:
+    for ignored in context.parsed.ignored:
         if ignored.why == "overwritten":
             entry = ignored.entry
-            last = case.last.get((entry.group, entry.key))
+            last = context.last.get((entry.group, entry.key))
             message = f"{entry.key} is written again in line {last.line if last else 0}, and only that counts"
-            yield case.found(REPEATED, message, at=case.at_key(entry))
+            yield context.found(REPEATED, message, at=context.at_key(entry))
 
 
-def _readable(case: RuleContext) -> Iterable[tuple[Entry, str]]:
+def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
     """The entries of an INI file that nvinfer reads and accepts, with the type of their key."""
-    if case.parsed.form != "ini":
+    if context.parsed.form != "ini":
         return
-    for entry in case.parsed.entries:
+    for entry in context.parsed.entries:
         key = key_of(entry)
-        if key is not None and entry.group not in case.unread:
+        if key is not None and entry.group not in context.unread:
             yield entry, key.type
 
 
-def _cause(case: RuleContext, fault: Fault) -> Rule | None:
-    """The rule that says better why a value is refused."""
+def _cause(context: RuleContext, fault: Fault) -> Rule | None:
+    """The rule that explains best why a value is refused."""
     entry = fault.entry
-    if entry is None or fault.verdict is not Verdict.REJECTED or case.parsed.form != "ini":
+    if entry is None or fault.verdict is not Verdict.REJECTED or context.parsed.form != "ini":
         return None
     if fault.problem.reason is not Reason.TYPE:
         return None
@@ -357,26 +337,26 @@ def _cause(case: RuleContext, fault: Fault) -> Rule | None:
     return TRAILING_BLANK if entry.text.rstrip(" \t") != entry.text and entry.text.strip(" \t") else None
 
 
-def _file_hint(case: RuleContext, fault: Fault) -> str | None:
+def _file_hint(context: RuleContext, fault: Fault) -> str | None:
     line = fault.problem.line
-    text = case.data.split(b"\n")[line - 1] if line else b""
-    if case.parsed.form == "ini" and case.parsed.path.lower().endswith(_YAML_SUFFIXES):
-        late = f"DeepStream reads YAML since {YAML_SINCE}; this is for {case.parsed.release}"
+    text = context.data.split(b"\n")[line - 1] if line else b""
+    if context.parsed.form == "ini" and context.parsed.path.lower().endswith(_YAML_SUFFIXES):
+        late = f"DeepStream reads YAML since {YAML_SINCE}; this is for {context.parsed.release}"
         wrong = "only .yml and .yaml in lower case are read as YAML: rename the file"
-        return late if case.parsed.path.endswith(_YAML_SUFFIXES) else wrong
+        return late if context.parsed.path.endswith(_YAML_SUFFIXES) else wrong
     if text.startswith(_BOM):
         return "save the file without a byte order mark"
     if _COMMENT_LINE.match(text):
         return "a comment begins with #"
     if fault.problem.reason is Reason.NO_PROPERTY:
-        return _group_hint(case)
+        return _group_hint(context)
     if text.strip() and b"=" not in text and b"[" not in text:
         return "begin it with # if it is a comment; a value cannot go on in the next line"
     return None
 
 
-def _group_hint(case: RuleContext) -> str:
-    names = {section.name for section in case.parsed.sections}
+def _group_hint(context: RuleContext) -> str:
+    names = {section.name for section in context.parsed.sections}
     if names & {"application", "primary-gie", "source0", "streammux"}:
         return "this looks like a config of deepstream-app itself; name the file behind its config-file="
     near = [name for name in sorted(names) if name.strip().lower() in {"property", "properties", "propery"}]
@@ -384,19 +364,19 @@ def _group_hint(case: RuleContext) -> str:
 
 
 def _at(
-    case: RuleContext, fault: Fault, rule: Rule, message: str, hint: str | None, level: Level | None = None
+    context: RuleContext, fault: Fault, rule: Rule, message: str, hint: str | None, level: Level | None = None
 ) -> Finding:
-    problem = fault.problem
-    return rule.found(message, path=case.parsed.path, line=problem.line, column=problem.column, hint=hint, level=level)
+    place = context.at(fault.problem.line, fault.problem.column)
+    return context.found(rule, message, at=place, hint=hint, level=level)
 
 
-CHECKS: tuple[tuple[Rule, RuleFunction], ...] = (
-    (REFUSED_FILE, refused_file),
-    (REFUSED_VALUE, refused_value),
-    (DIES, dies),
-    (COMMENT, comment),
-    (TRAILING_BLANK, trailing_blank),
-    (QUOTES, quotes),
-    (UNNOTICED, unnoticed),
-    (REPEATED, repeated),
+CHECKS = (
+    Check(REFUSED_FILE, refused_file, refused=True),
+    Check(REFUSED_VALUE, refused_value, refused=True),
+    Check(DIES, dies, refused=True),
+    Check(COMMENT, comment, refused=True),
+    Check(TRAILING_BLANK, trailing_blank, refused=True),
+    Check(QUOTES, quotes, refused=True),
+    Check(UNNOTICED, unnoticed, refused=True),
+    Check(REPEATED, repeated, refused=True),
 )

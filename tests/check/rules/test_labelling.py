@@ -74,7 +74,7 @@ def test_detectors(tmp_path: Path, classes: int, labels: bytes, found: list[str]
     assert _ids(tmp_path, _DETECTOR.format(classes=classes), _GRID, labels) == found
 
 
-def test_a_waiver_for_a_line_is_for_that_line_of_the_config(tmp_path: Path) -> None:
+def test_a_suppression_for_a_line_is_for_that_line_of_the_config(tmp_path: Path) -> None:
     config = "# check: ignore NVI067\n" + _DETECTOR.format(classes=2)
     labels = b"a\n b\n"
     assert _ids(tmp_path, config, _GRID, labels) == ["NVI067"]

@@ -1,4 +1,4 @@
-"""The gates: what they say becomes a finding, once for each model."""
+"""External checks: their errors become findings, once for each model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_a_model_that_loads_and_builds_gives_nothing(tmp_path: Path) -> None:
     for graph, more in ((_NCHW, ""), (_NHWC, "network-input-order=1\ninfer-dims=3;8;8\n")):
         paths = _write(tmp_path, graph, _CONFIG.format(number=1, batch=2) + more)
         assert (
-            Checker(check_target("9.1", "dgpu"), gate=ExternalChecks(onnxruntime=True, tensorrt=True))(paths).findings
+            Checker(check_target("9.1", "dgpu"), external=ExternalChecks(onnxruntime=True, tensorrt=True))(
+                paths
+            ).findings
             == ()
         )
 
@@ -58,8 +60,8 @@ def test_each_model_goes_through_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Worker, "call", call)
     configs = [_CONFIG.format(number=number, batch=batch) for number, batch in ((1, 1), (2, 1), (3, 4))]
-    gate = ExternalChecks(onnxruntime=True, tensorrt=True, timeout=7)
-    Checker(check_target("9.1", "dgpu"), gate=gate)(_write(tmp_path, _NCHW, *configs))
+    external = ExternalChecks(onnxruntime=True, tensorrt=True, timeout=7)
+    Checker(check_target("9.1", "dgpu"), external=external)(_write(tmp_path, _NCHW, *configs))
     assert calls == [(7,), ((3, 8, 8), 1, 7), ((3, 8, 8), 4, 7)]
 
 
@@ -80,7 +82,7 @@ def test_what_goes_wrong_is_a_finding(
 
     monkeypatch.setattr(Worker, "call", call)
     paths = _write(tmp_path, _NCHW, _CONFIG.format(number=1, batch=1))
-    (finding,) = Checker(check_target("9.1", "dgpu"), gate=ExternalChecks(onnxruntime=True))(paths).findings
+    (finding,) = Checker(check_target("9.1", "dgpu"), external=ExternalChecks(onnxruntime=True))(paths).findings
     assert finding.id == "NVI040"
     assert says in finding.message
 
@@ -92,11 +94,11 @@ def test_weights_in_another_file_are_taken_along(tmp_path: Path) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 3, 8, 8), np.float32), "w"))
     onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     (tmp_path / "0.txt").write_text(_CONFIG.format(number=1, batch=1))
-    gate = ExternalChecks(onnxruntime=True)
-    assert Checker(check_target("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings == ()
+    external = ExternalChecks(onnxruntime=True)
+    assert Checker(check_target("9.1", "dgpu"), external=external)([str(tmp_path / "0.txt")]).findings == ()
     assert len(read_whole(tmp_path / "m.onnx")) > 3 * 8 * 8 * 4
     (tmp_path / "w.bin").unlink()
-    (finding,) = Checker(check_target("9.1", "dgpu"), gate=gate)([str(tmp_path / "0.txt")]).findings
+    (finding,) = Checker(check_target("9.1", "dgpu"), external=external)([str(tmp_path / "0.txt")]).findings
     assert finding.id == "NVI031"
     assert "w.bin" in finding.message
 

@@ -1,4 +1,4 @@
-"""Waivers and the choice of rules."""
+"""Suppressions and the selection of rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import check_target, read_suppressions, unknown_suppressions
+from convert.check.context import check_target, read_suppressions
 from convert.check.run import Checker, select_rules
 from convert.errors import PresetError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_for_the_next_line_and_for_the_file() -> None:
-    waivers = read_suppressions(
+    suppressions = read_suppressions(
         b"# check: ignore-file NVI038\n"
         b"[property]\n"
         b"# check: ignore NVI004, nvi015;NVI009\n"
@@ -26,25 +26,28 @@ def test_for_the_next_line_and_for_the_file() -> None:
         b"  #check:ignore NVI051\r\n"
         b"gpu-id=0\r\n"
     )
-    assert waivers.file == {"NVI038"}
-    assert waivers.lines == {6: {"NVI004", "NVI015", "NVI009"}, 9: {"NVI051"}}
+    assert suppressions.file == {"NVI038"}
+    assert suppressions.lines == {6: {"NVI004", "NVI015", "NVI009"}, 9: {"NVI051"}}
 
 
 @pytest.mark.parametrize("text", [b"", b"# checked: ignore NVI001", b"batch-size=1 # check: ignore NVI004", b"#check"])
-def test_other_comments_waive_nothing(text: bytes) -> None:
-    waivers = read_suppressions(b"[property]\n" + text + b"\nbatch-size=1\n")
-    assert not waivers.file
-    assert not waivers.lines
+def test_other_comments_suppress_nothing(text: bytes) -> None:
+    suppressions = read_suppressions(b"[property]\n" + text + b"\nbatch-size=1\n")
+    assert not suppressions.file
+    assert not suppressions.lines
 
 
-def test_ids_that_do_not_exist_are_told() -> None:
-    assert unknown_suppressions(b"# check: ignore NVI999 NVI004\n[property]\n# check: ignore-file all\n") == (
-        (1, "NVI999"),
-        (3, "all"),
-    )
+def test_ids_that_do_not_exist_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "c.txt"
+    path.write_text("# check: ignore NVI999 NVI004\n[property]\n# check: ignore-file all EI999\n")
+    found = [each for each in Checker(check_target("9.1", "dgpu"))([str(path)]).findings if each.id == "NVI018"]
+    assert [(each.line, each.message) for each in found] == [
+        (1, "there is no rule NVI999"),
+        (3, "there is no rule all"),
+    ]
 
 
-def test_a_waived_finding_is_counted_and_not_shown(tmp_path: Path) -> None:
+def test_a_suppressed_finding_is_counted_and_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "c.txt"
     path.write_text(
         "# check: ignore-file NVI024\n# check: ignore NVI051\n[property]\ngie-unique-id=1\nnetwork-type=100\n"
@@ -52,8 +55,8 @@ def test_a_waived_finding_is_counted_and_not_shown(tmp_path: Path) -> None:
     )
     report = Checker(check_target("9.1", "dgpu"))([str(path)])
     assert report.findings == ()
-    assert report.waived == 2
-    assert {finding.id for finding in report.files[0].waived} == {"NVI024", "NVI051"}
+    assert report.suppressed == 2
+    assert {finding.id for finding in report.files[0].suppressed} == {"NVI024", "NVI051"}
 
 
 @pytest.mark.parametrize(
