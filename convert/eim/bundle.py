@@ -122,8 +122,8 @@ def read_impulse(path: Path) -> Impulse:
         threshold=DETECTOR_THRESHOLD if recorded.threshold is None else recorded.threshold,
         block=_BLOCK if recorded.block_id is None else recorded.block_id,
         metadata=recorded,
-        overlap=last.limits and last.limits.overlap,
-        detections=last.limits and last.limits.detections,
+        overlap=last.limits.overlap if last.limits else None,
+        detections=last.limits.detections if last.limits else None,
         coordinates=last.coordinates,
     )
 

@@ -268,7 +268,8 @@ def _add_findings(case: TestCase, findings: tuple[Finding, ...], fail_on: Level)
     from junitparser import Failure  # for this format only
 
     failing = [finding for finding in findings if finding.level.rank >= fail_on.rank]
-    failures, output = [], []
+    failures: list[str] = []
+    output: list[str] = []
     for finding in findings:
         line = _line(finding, f"{finding.level.value} {finding.id}")
         (failures if finding.level.rank >= fail_on.rank else output).append(line)
