@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import Observer
-    from convert.batch.run import Report as BatchReport
+    from convert.batch.run import BatchReport, Observer
     from convert.check.run import CheckReport, Fix
     from convert.compare import Comparison
     from convert.export.unpack import Inspection

@@ -1,23 +1,22 @@
-"""The cache of converted bundles: its key, its entries, what is stored and restored, and how it is made smaller.
+"""The cache of converted bundles: keys, entries, storing, restoring and pruning.
 
-    CACHE/CACHEDIR.TAG              what backups leave out (bford.info/cachedir)
+    CACHE/CACHEDIR.TAG              excludes the folder from backups (bford.info/cachedir)
     CACHE/entries/ab/abcd...        one bundle: a line of JSON that describes it, then its files
     CACHE/ledgers/...               digests of files by their status, one file for each output folder (`Ledger`)
     CACHE/locks/...                 empty; locked with flock(2) while a bundle with such a key is made
 
-The key is one digest of what decides the bytes of a bundle: the export, the options, this program and the libraries it
-uses; not time limits, the folder a bundle goes into or the number of workers. An entry's first line begins with its own
-SHA-256 and holds that of every file: a damaged entry is noticed and made again. Locks end with the process that holds
-them.
+The key is one digest of all that decides the bytes of a bundle: the export, the options, this program and the libraries
+it uses; not time limits, the output folder or the number of workers. An entry's first line begins with its own SHA-256
+and holds that of every file: a damaged entry is noticed and made again. A lock ends with the process that holds it.
 
-Reading hundreds of exports to find that nothing has changed costs seconds. So a ledger keeps, with the digest of a set
-of files, their size, inode and times of the last change of content and of status, in nanoseconds. While all of that is
-the same the files are not read again. A program cannot set the time of the last change of status (ctime); what was
-changed less than two seconds before it was read is never trusted, because file systems count time in steps. git does
-the same with its index.
+Reading hundreds of exports only to find that nothing has changed takes seconds. So a ledger stores, with the digest of
+a set of files, their size, inode and times of the last change of content and of status, in nanoseconds. While all of
+these are the same the files are not read again. A program cannot set the time of the last change of status (ctime);
+what was changed less than two seconds before it was read is never trusted, because file systems count time in steps.
+git does the same with its index.
 
 Findings name places as the user named the export; another run may find the same export elsewhere, so that part of a
-path is stored as "the export". What was found in the output folder is looked for again each time.
+path is stored as a reference to the export. Findings about the output folder are not stored but made anew each time.
 """
 
 from __future__ import annotations
@@ -39,62 +38,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import __version__
-from convert.batch.plan import Outcome, State
+from convert.batch.plan import Outcome, State, short_name
 from convert.emit.files import beside, stale_engines
 from convert.emit.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
 from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places
-from convert.export.choose import bundle_name
 from convert.files import Output, configs, make_folder, sha256, write, write_all
 from convert.findings import Finding, Level
-from convert.types import Metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from convert.batch.plan import Job
 
 __all__ = [
-    "Cache",
-    "Changed",
-    "Damaged",
-    "Entry",
-    "File",
-    "Ledger",
-    "Part",
-    "Pruned",
-    "Usage",
-    "cache_folder",
-    "environment",
-    "key_of",
-    "libraries",
-    "list_files",
-    "locked",
-    "prune",
-    "restore",
-    "store",
-    "usage",
-]
+    "BundleChanged", "BundleFile", "Cache", "CacheEntry", "DamagedEntry", "Ledger", "Pruned", "Usage", "cache_folder",
+    "environment", "key_of", "libraries", "list_files", "locked", "prune", "restore", "store", "usage", "write_bundle",
+]  # fmt: skip
 
 SCHEMA = 1
-"""Of the cache; a new one makes every older entry unknown."""
+"""Version of the cache's format; entries of another version are not found."""
 
 _LIBRARIES = ("ai-edge-litert", "flatbuffers", "numpy", "onnx", "onnxruntime", "pillow", "protobuf", "tf2onnx")
 _ON_DEMAND = {"tensorflow": "tensorflow", "tensorrt": "tensorrt-rtx"}  # option -> library that only it needs
 _NO_BYTES = {"timeout"}  # options that decide whether there is a bundle, not what is in it
-_SETTLED = 2_000_000_000  # nanoseconds; FAT counts in two seconds, everything else in less
+_SETTLED = 2_000_000_000  # nanoseconds; FAT has steps of two seconds, other file systems shorter ones
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a cache of ei-deepstream; see `ei-deepstream cache info`. Backups may leave it out.
 """
 _LONGEST = 1 << 24  # bytes of an entry's first line; a thousand findings are some hundred thousand
-_LOCKS = 3  # hexadecimal digits of a key that choose its lock: 4096 files at most, and few models share one
-_PERIOD = 0.1  # seconds between two tries for a lock
-_OF_FOLDER = {LEFT_FROM_ANOTHER_ROLE.id, OTHER_BUNDLE_IN_FOLDER.id, STALE_ENGINE.id}
+_LOCK_DIGITS = 3  # hexadecimal digits of a key that name its lock: 4096 files at most, and few models share one
+_PERIOD = 0.1  # seconds between two attempts to lock
+_FOLDER_RULES = {LEFT_FROM_ANOTHER_ROLE.id, OTHER_BUNDLE_IN_FOLDER.id, STALE_ENGINE.id}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A file as it is found: `name` relative to what was looked at; `status` None for a link that is not followed."""
+class ListedFile:
+    """A file that `list_files` found; `name` is relative to its folder, `status` None for a link not followed."""
 
     name: str
     path: Path
@@ -102,8 +82,8 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """A file of a bundle, as it was made; `size` in bytes."""
+class BundleFile:
+    """A file of a bundle, as it was written; `size` in bytes."""
 
     name: str
     sha256: str
@@ -111,23 +91,23 @@ class File:
     executable: bool
 
 
-def list_files(places: Iterable[Path]) -> tuple[Part, ...]:
-    """Every file at or below `places`, sorted; what an export's tree ignores (`convert.export.archive`) is left out.
+def list_files(places: Iterable[Path]) -> tuple[ListedFile, ...]:
+    """Every file at or below `places`, sorted, without the folders that `convert.export.archive` ignores.
 
     Raises:
-        OSError: one cannot be looked at.
+        OSError: the status of one cannot be read.
     """
-    parts: list[Part] = []
+    parts: list[ListedFile] = []
     for place in places:
         status = place.stat()
         if stat.S_ISDIR(status.st_mode):
             parts += _below(place, "")
         else:
-            parts.append(Part(place.name, place, status))
+            parts.append(ListedFile(place.name, place, status))
     return tuple(parts)
 
 
-def _below(folder: Path, prefix: str) -> Iterator[Part]:
+def _below(folder: Path, prefix: str) -> Iterator[ListedFile]:
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
@@ -136,17 +116,17 @@ def _below(folder: Path, prefix: str) -> Iterator[Part]:
             if entry.name not in IGNORED_FOLDERS:
                 yield from _below(Path(entry.path), name + "/")
         elif entry.is_file():
-            yield Part(name, Path(entry.path), entry.stat())
+            yield ListedFile(name, Path(entry.path), entry.stat())
         elif entry.is_symlink():
-            yield Part(name, Path(entry.path), None)
+            yield ListedFile(name, Path(entry.path), None)
 
 
 @dataclass
 class Ledger:
-    """Remembers digests of files that stay as they are.
+    """Remembers digests of files that do not change.
 
     Args:
-        path: where it is kept; a file that is damaged or not there is an empty ledger.
+        path: its file; one that is damaged or missing is an empty ledger.
         trust: False reads every file again.
     """
 
@@ -170,54 +150,47 @@ class Ledger:
         """
         paths = tuple(places)
         parts = list_files(paths)
-        name, stamp = "\0".join(str(path.absolute()) for path in paths), _stamp(parts)
-        if (known := self.known(name, stamp)) is not None:
-            return known
-        now = time.time_ns()
-        whole = hashlib.sha256()
-        for part in parts:
-            content = b"link" if part.status is None else _content(part.path)
-            whole.update(f"{part.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
-        self.remember(name, stamp, whole.hexdigest(), settled=_newest(parts) < now - _SETTLED)
-        return whole.hexdigest()
 
-    def known(self, name: str, stamp: str) -> str | None:
-        """What was remembered of `name`, if its files still have this `stamp`."""
-        found = self._known.get(name)
-        if not self.trust or found is None or found[0] != stamp:
-            return None
-        self._used[name] = found
-        return found[1]
+        def compute() -> str:
+            whole = hashlib.sha256()
+            for part in parts:  # contents by their digests: files of any size take little memory
+                content = b"link" if part.status is None else _sha256(part.path).encode()
+                whole.update(f"{part.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+            return whole.hexdigest()
 
-    def remember(self, name: str, stamp: str, digest: str, *, settled: bool) -> None:
-        """Keep `digest`; where the files are not `settled`, they will be read again."""
-        if settled:
-            self._used[name] = (stamp, digest)
+        return self._digest("\0".join(str(path.absolute()) for path in paths), parts, compute)
 
-    def verify(self, folder: Path, files: Iterable[File]) -> bool:
-        """Whether each of these files is in `folder`, whole and as it was made."""
+    def verify(self, folder: Path, files: Iterable[BundleFile]) -> bool:
+        """Whether each of these files is in `folder`, complete and as it was written."""
         files = tuple(files)
         try:
-            parts = tuple(Part(file.name, folder / file.name, (folder / file.name).lstat()) for file in files)
-        except OSError:
-            return False
-        if not all(map(_fits, parts, files)):
-            return False
-        name, stamp = "\0".join([str(folder.absolute()), *(file.name for file in files)]), _stamp(parts)
-        wanted = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-        if (known := self.known(name, stamp)) is not None:
-            return known == wanted
-        now = time.time_ns()
-        try:
-            if any(_sha256(part.path) != file.sha256 for part, file in zip(parts, files, strict=True)):
+            parts = tuple(ListedFile(file.name, folder / file.name, (folder / file.name).lstat()) for file in files)
+            if not all(map(_fits, parts, files)):
                 return False
+            digest = self._digest(
+                "\0".join([str(folder.absolute()), *(file.name for file in files)]),
+                parts,
+                lambda: sha256("".join(_sha256(part.path) for part in parts).encode()),
+            )
         except OSError:
             return False
-        self.remember(name, stamp, wanted, settled=_newest(parts) < now - _SETTLED)
-        return True
+        return digest == sha256("".join(file.sha256 for file in files).encode())
+
+    def _digest(self, name: str, parts: Iterable[ListedFile], compute: Callable[[], str]) -> str:
+        """The digest stored under `name` while the status of `parts` is the same, else that of `compute`."""
+        stamp = _stamp(parts)
+        known = self._known.get(name)
+        if self.trust and known is not None and known[0] == stamp:
+            self._used[name] = known
+            return known[1]
+        now = time.time_ns()
+        digest = compute()
+        if _newest(parts) < now - _SETTLED:
+            self._used[name] = (stamp, digest)
+        return digest
 
     def save(self) -> None:
-        """Write what was asked for since it was read; what nobody asked for is forgotten.
+        """Write the digests that were used since the ledger was read; others are dropped.
 
         Raises:
             OutputError: it cannot be written.
@@ -226,34 +199,29 @@ class Ledger:
             write(self.path, json.dumps(dict(sorted(self._used.items())), indent=0).encode())
 
 
-def _fits(part: Part, file: File) -> bool:
-    """Whether it can be that file, by what is seen without reading it."""
+def _fits(part: ListedFile, file: BundleFile) -> bool:
+    """Whether `part` can be `file`, judged without reading it."""
     status = part.status
     assert status is not None
     can_run = bool(status.st_mode & stat.S_IXUSR)
     return stat.S_ISREG(status.st_mode) and status.st_size == file.size and can_run == file.executable
 
 
-def _stamp(parts: Iterable[Part]) -> str:
-    """What the file system says of all of them."""
-    seen = hashlib.sha256()
+def _stamp(parts: Iterable[ListedFile]) -> str:
+    """A digest of the status of all of them."""
+    whole = hashlib.sha256()
     for part in parts:
         facts: tuple[int, ...] = ()
         if (status := part.status) is not None:
             times = status.st_mtime_ns, status.st_ctime_ns
             facts = status.st_mode, status.st_size, status.st_dev, status.st_ino, *times
-        seen.update(repr((part.name, facts)).encode("utf-8", "surrogateescape"))
-    return seen.hexdigest()
+        whole.update(repr((part.name, facts)).encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
 
 
-def _newest(parts: Iterable[Part]) -> int:
+def _newest(parts: Iterable[ListedFile]) -> int:
     times = (max(part.status.st_mtime_ns, part.status.st_ctime_ns) for part in parts if part.status)
     return max(times, default=0)
-
-
-def _content(path: Path) -> bytes:
-    """The digest of a file, so that contents of any size are joined in little memory."""
-    return _sha256(path).encode()
 
 
 def _sha256(path: Path) -> str:
@@ -269,24 +237,19 @@ def key_of(job: Job, ledger: Ledger) -> str:
     """
     options = {name: _as_json(value, ledger) for name, value in job.options if name not in _NO_BYTES}
     extra = libraries(options)
-    exports = [[path.name, _stem(path), ledger.digest(places(path))] for path in job.exports]
+    exports = [[path.name, short_name(path), ledger.digest(places(path))] for path in job.exports]
     document = {"schema": SCHEMA, "environment": environment(extra), "exports": exports, "options": options}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def libraries(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """What only some conversions need, and one with these options does."""
+    """Libraries that a conversion needs only with some of these options."""
     return tuple(library for option, library in _ON_DEMAND.items() if options.get(option))
-
-
-def _stem(path: Path) -> str:
-    """What a bundle of `path` may be called after: the name of a folder around it, where its own says nothing."""
-    return bundle_name(None, "", Metadata(), path, "", several=False)
 
 
 @cached
 def environment(extra: tuple[str, ...] = ()) -> dict[str, str]:
-    """Versions of all that computes, and a digest of this program's own files, which people may edit (`configs/`)."""
+    """Versions of what decides bytes, and a digest of this program's own files: `configs/` may be edited."""
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     def found(library: str) -> str:
@@ -329,32 +292,32 @@ def _as_json(value: object, ledger: Ledger) -> Any:
     return value
 
 
-class Damaged(Exception):
-    """An entry that is not what was written."""
+class DamagedEntry(Exception):
+    """An entry that is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of a bundle.
+class CacheEntry:
+    """A stored bundle.
 
     Attributes:
-        exports: names of what it was made from, for people.
+        exports: file names of its exports, for information.
         files: in the order they are written.
-        findings: of the conversion, but for what was found in the folder it was written into.
+        findings: of the conversion, without those about the output folder.
         summary: see `convert.batch.plan.Outcome`.
     """
 
     exports: tuple[str, ...]
-    files: tuple[File, ...]
+    files: tuple[BundleFile, ...]
     findings: tuple[Finding, ...]
     summary: tuple[tuple[str, Any], ...]
 
 
 def cache_folder(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the cache is: `given`, else $EI_DEEPSTREAM_CACHE, else what the XDG Base Directory Specification says.
+    """The cache folder: `given`, else $EI_DEEPSTREAM_CACHE, else by the XDG Base Directory Specification.
 
     Raises:
-        OutputError: nothing says it: there is no home folder.
+        OutputError: there is no home folder.
     """
     if given is not None:
         return given
@@ -385,7 +348,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     try:
         held = _try(descriptor, path)
         while wait and not held:
-            time.sleep(_PERIOD)  # not blocking in the kernel, so that Ctrl-C is heard
+            time.sleep(_PERIOD)  # not blocking in the kernel, so that Ctrl-C works
             held = _try(descriptor, path)
         yield held
     finally:
@@ -412,42 +375,41 @@ class Cache:
 
     folder: Path
 
-    def entry(self, key: str) -> Entry | None:
-        """What is known of `key`; None where it is not there.
+    def entry(self, key: str) -> CacheEntry | None:
+        """The entry `key`; None where there is none.
 
         Raises:
-            Damaged: it is, and is not what was written.
+            DamagedEntry: it is not as it was written.
         """
         try:
             with self.place(key).open("rb") as file:
-                entry = _head(file.readline(_LONGEST), key)
-        except OSError:  # not there, or not to be read: storing it will tell
+                return _head(file.readline(_LONGEST), key)
+        except OSError:  # missing, or not readable: storing it will report that
             return None
-        return entry
 
     def contents(self, key: str) -> dict[str, bytes]:
         """The files of the entry `key`, in order.
 
         Raises:
-            Damaged: it is not what was written, or not there.
+            DamagedEntry: it is not as it was written, or missing.
         """
         try:
             data = self.place(key).read_bytes()
         except OSError as error:
-            raise Damaged(str(error)) from error
+            raise DamagedEntry(str(error)) from error
         line, _, body = data.partition(b"\n")
         entry = _head(line, key)
         files, start = {}, 0
         for file in entry.files:
             content = body[start : start + file.size]
             if sha256(content) != file.sha256:
-                raise Damaged(f"{file.name} is not what was written")
+                raise DamagedEntry(f"{file.name} is not what was written")
             files[file.name] = content
             start += file.size
         return files
 
-    def store(self, key: str, entry: Entry, files: Mapping[str, bytes]) -> None:
-        """Keep `files` (name -> content, those of `entry`).
+    def store(self, key: str, entry: CacheEntry, files: Mapping[str, bytes]) -> None:
+        """Store `files` (name -> content, those of `entry`).
 
         Raises:
             OutputError: it cannot be written.
@@ -458,7 +420,7 @@ class Cache:
         write(place, _line(entry, key) + b"".join(files[file.name] for file in entry.files))
 
     def used(self, key: str) -> None:
-        """Note that the entry `key` was of use now."""
+        """Set the time of the entry's last use."""
         with contextlib.suppress(OSError):
             os.utime(self.place(key))
 
@@ -475,7 +437,7 @@ class Cache:
             OutputError: it cannot be made.
         """
         self.prepare()
-        place = self.folder / "locks" / key[:_LOCKS]
+        place = self.folder / "locks" / key[:_LOCK_DIGITS]
         try:
             place.parent.mkdir(exist_ok=True)
             place.touch()
@@ -485,7 +447,7 @@ class Cache:
             yield held
 
     def ledger(self, output: Path) -> Path:
-        """Where the ledger of the output folder `output` is kept."""
+        """The file of the ledger of the output folder `output`."""
         name = sha256(str(output.absolute()).encode("utf-8", "surrogateescape"))[:32]
         return self.folder / "ledgers" / f"{name}.json"
 
@@ -505,7 +467,7 @@ class Cache:
         return sorted(place.name for place in places if not place.name.startswith("."))
 
     def size(self, key: str) -> tuple[int, float]:
-        """Bytes of an entry, and when it was last used, in seconds since 1970; (0, 0) where it has just gone."""
+        """Bytes of an entry, and its last use in seconds since 1970; (0, 0) where it was just removed."""
         try:
             status = self.place(key).stat()
         except OSError:
@@ -513,11 +475,11 @@ class Cache:
         return status.st_size, status.st_mtime
 
     def place(self, key: str) -> Path:
-        """Where the entry `key` is, if it is there."""
+        """The file of the entry `key`."""
         return self.folder / "entries" / key[:2] / key
 
 
-def _line(entry: Entry, key: str) -> bytes:
+def _line(entry: CacheEntry, key: str) -> bytes:
     document = {
         "schema": SCHEMA,
         "key": key,
@@ -527,62 +489,62 @@ def _line(entry: Entry, key: str) -> bytes:
         "summary": dict(entry.summary),
     }
     text = json.dumps(document).encode()
-    return hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n"
+    return sha256(text).encode() + b" " + text + b"\n"
 
 
-def _head(line: bytes, key: str) -> Entry:
+def _head(line: bytes, key: str) -> CacheEntry:
     """The entry that its first line describes.
 
     Raises:
-        Damaged: it is not as `_line` made it for `key`.
+        DamagedEntry: it is not as `_line` made it for `key`.
     """
     digest, _, text = line.rstrip(b"\n").partition(b" ")
-    if digest != hashlib.sha256(text).hexdigest().encode():
-        raise Damaged("its first line is not what was written")
+    if digest != sha256(text).encode():
+        raise DamagedEntry("its first line is not what was written")
     document = json.loads(text)
     if (document["schema"], document["key"]) != (SCHEMA, key):
-        raise Damaged("it is another entry")
+        raise DamagedEntry("it is another entry")
     findings = (Finding(id_, Level(level), *rest) for id_, level, *rest in document["findings"])
-    return Entry(
+    return CacheEntry(
         tuple(document["exports"]),
-        tuple(File(*file) for file in document["files"]),
+        tuple(BundleFile(*file) for file in document["files"]),
         tuple(findings),
         tuple(document["summary"].items()),
     )
 
 
-class Changed(Exception):
-    """The bundle in its folder is not what its conversion wrote: somebody else writes there."""
+class BundleChanged(Exception):
+    """The bundle in its folder is not what its conversion wrote: another program writes there."""
 
 
 def store(job: Job, outcome: Outcome, key: str, cache: Cache) -> None:
-    """Keep what the conversion of `job` wrote.
+    """Store what the conversion of `job` wrote.
 
     Raises:
-        Changed: it is not there any more.
+        BundleChanged: it is missing, or was changed.
         OutputError: the cache cannot be written.
     """
-    files, kept = {}, []
+    files, described = {}, []
     for output in outcome.outputs:
         path = Path(output.path)
         try:
             data, mode = path.read_bytes(), path.stat().st_mode
         except OSError as error:
-            raise Changed(str(error)) from error
+            raise BundleChanged(str(error)) from error
         if sha256(data) != output.sha256:
-            raise Changed(f"{path} was changed")
+            raise BundleChanged(f"{path} was changed")
         files[path.name] = data
-        kept.append(File(path.name, output.sha256, len(data), bool(mode & 0o100)))
-    findings = tuple(_stored(finding, job) for finding in outcome.findings if finding.id not in _OF_FOLDER)
+        described.append(BundleFile(path.name, output.sha256, len(data), bool(mode & 0o100)))
+    findings = tuple(_stored(finding, job) for finding in outcome.findings if finding.id not in _FOLDER_RULES)
     names = tuple(path.name for path in job.exports)
-    cache.store(key, Entry(names, tuple(kept), findings, outcome.summary), files)
+    cache.store(key, CacheEntry(names, tuple(described), findings, outcome.summary), files)
 
 
 def restore(job: Job, key: str, cache: Cache, ledger: Ledger) -> Outcome | None:
-    """The outcome of `job` without a conversion, its bundle in place; None where the cache does not have it.
+    """The outcome of `job` without a conversion, its bundle in place; None where the cache has no such entry.
 
     Raises:
-        Damaged: the cache has it, but damaged.
+        DamagedEntry: the entry is damaged.
         OutputError: the bundle cannot be written.
     """
     entry = cache.entry(key)
@@ -590,23 +552,45 @@ def restore(job: Job, key: str, cache: Cache, ledger: Ledger) -> Outcome | None:
         return None
     name = dict(entry.summary).get("bundle")
     if not entry.files or not isinstance(name, str):
-        raise Damaged("it describes no bundle")
-    names = [file.name for file in entry.files]
-    around = beside(job.output, name, names) if job.sgie is None else ()
-    state = State.UNCHANGED
-    if not ledger.verify(job.output, entry.files):
-        state = State.RESTORED
-        executables = frozenset(file.name for file in entry.files if file.executable)
-        write_all(job.output, cache.contents(key), executables=executables)
+        raise DamagedEntry("it describes no bundle")
+    is_there = ledger.verify(job.output, entry.files)
+    around = write_bundle(
+        job,
+        name,
+        [file.name for file in entry.files],
+        None if is_there else cache.contents(key),
+        frozenset(file.name for file in entry.files if file.executable),
+    )
     cache.used(key)
-    around += tuple(finding for each in names if each.endswith(".onnx") for finding in stale_engines(job.output, each))
+    state = State.UNCHANGED if is_there else State.RESTORED
     findings = (*(_shown(finding, job) for finding in entry.findings), *around)
     outputs = tuple(Output(str(job.output / file.name), file.sha256) for file in entry.files)
     return Outcome(job.name, state, 0, findings=findings, outputs=outputs, summary=entry.summary)
 
 
+def write_bundle(
+    job: Job, name: object, names: Sequence[str], files: Mapping[str, bytes] | None, executables: frozenset[str]
+) -> tuple[Finding, ...]:
+    """Write a bundle that was made elsewhere; returns findings about other files in its folder.
+
+    Args:
+        name: of the bundle, where known.
+        names: of its files.
+        files: their contents; None where they are there already.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    around = beside(job.output, name, names) if job.sgie is None and isinstance(name, str) else ()
+    if files is not None:
+        write_all(job.output, files, executables=executables)
+    return around + tuple(
+        finding for each in names if each.endswith(".onnx") for finding in stale_engines(job.output, each)
+    )
+
+
 def _stored(finding: Finding, job: Job) -> Finding:
-    """A path at or around an export becomes "NUL, number of the export, /, the way from there"; no path has a NUL."""
+    """A path at or around an export becomes "NUL, number of the export, /, path from there"; no path has a NUL."""
     if finding.path is None:
         return finding
     for number, export in enumerate(job.exports):
@@ -617,16 +601,16 @@ def _stored(finding: Finding, job: Job) -> Finding:
 
 
 def _shown(finding: Finding, job: Job) -> Finding:
-    """The other way round."""
+    """The inverse of `_stored`."""
     if finding.path is None or not finding.path.startswith("\0"):
         return finding
-    number, _, way = finding.path[1:].partition("/")
-    return replace(finding, path=os.path.normpath(job.exports[int(number)] / way))
+    number, _, relative = finding.path[1:].partition("/")
+    return replace(finding, path=os.path.normpath(job.exports[int(number)] / relative))
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a cache holds; `bytes` of its entries, `damaged` how many of them are no use."""
+    """Contents of a cache: number of entries, bytes of all, number of damaged ones."""
 
     folder: str
     entries: int
@@ -636,7 +620,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed, and how many entries are left."""
+    """Number and bytes of removed entries, and how many are left."""
 
     folder: str
     removed: int
@@ -645,7 +629,7 @@ class Pruned:
 
 
 def usage(cache: Cache) -> Usage:
-    """What `cache` holds; every file is read once to see whether it is whole."""
+    """Contents of `cache`; every file is read to find damaged ones."""
     keys = cache.all_keys()
     damaged = sum(_is_damaged(cache, key) for key in keys)
     return Usage(str(cache.folder), len(keys), sum(cache.size(key)[0] for key in keys), damaged)
@@ -654,10 +638,10 @@ def usage(cache: Cache) -> Usage:
 def prune(cache: Cache, *, older_than: float, max_size: int | None = None) -> Pruned:
     """Remove entries that are damaged, were not used for `older_than` seconds, or are more than `max_size` bytes.
 
-    A run that goes on at the same time misses an entry at worst, and converts that model again.
+    A run at the same time may miss an entry, and then converts that model again.
     """
     now = time.time()
-    kept: list[tuple[float, int, str]] = []
+    left: list[tuple[float, int, str]] = []
     removed = freed = 0
     for key in cache.all_keys():
         size, used = cache.size(key)
@@ -665,28 +649,23 @@ def prune(cache: Cache, *, older_than: float, max_size: int | None = None) -> Pr
             cache.drop(key)
             removed, freed = removed + 1, freed + size
         else:
-            kept.append((used, size, key))
-    kept.sort()
-    total = sum(size for _, size, _ in kept)
-    while max_size is not None and kept and total > max_size:
-        _, size, key = kept.pop(0)
+            left.append((used, size, key))
+    left.sort()
+    total = sum(size for _, size, _ in left)
+    while max_size is not None and left and total > max_size:
+        _, size, key = left.pop(0)
         cache.drop(key)
         removed, freed, total = removed + 1, freed + size, total - size
-    _remove_ledgers(cache, now - older_than)
-    return Pruned(str(cache.folder), removed, freed, len(kept))
+    for path in (cache.folder / "ledgers").glob("*.json"):  # of output folders without a run since then
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime <= now - older_than:
+                path.unlink()
+    return Pruned(str(cache.folder), removed, freed, len(left))
 
 
 def _is_damaged(cache: Cache, key: str) -> bool:
     try:
         cache.contents(key)
-    except Damaged:
+    except DamagedEntry:
         return True
     return False
-
-
-def _remove_ledgers(cache: Cache, before: float) -> None:
-    """Those of output folders that no run asked about since."""
-    for path in (cache.folder / "ledgers").glob("*.json"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime <= before:
-                path.unlink()

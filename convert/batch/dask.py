@@ -1,18 +1,18 @@
-"""The jobs of a batch on a Dask cluster: `Cluster` does what `convert.batch.run.Pool` does, on many machines.
+"""Runs the jobs of a batch on a Dask cluster: `Cluster` is a scheduler as `convert.batch.run.Pool`, for many machines.
 
-    pack(job) -> Payload              here: the job, and every file that its conversion may look at
-    perform(payload, ...) -> Reply    there, a task of Dask's: in a pool of one process that is kept from task to task
-      unpack(payload, folder) -> Job    the files below `folder`, and the same job with their paths
-      make_reply(...) -> Reply          the outcome and the bundle, with the paths of here again
-    deliver(job, reply)               here: the bundle in its folder, whole or not at all
+    pack(job) -> Payload                  here: the job, and every file that its conversion may read
+    perform(payload, ...) -> TaskResult   there, a task of Dask: in a pool of one process that serves many tasks
+      unpack(payload, folder) -> Job        the files below `folder`, and the same job with their paths
+      pack_result(...) -> TaskResult        the outcome and the bundle, with the paths of here again
+    deliver(job, result)                  here: the bundle in its folder, all files or none
 
-A task is one job with its files, so that it can be given to another worker when its own dies; Dask sees to that. A task
-that ends the workers themselves is given up by Dask after `distributed.scheduler.allowed-failures` of them (3 by
-default). A model that crashes, hangs or eats memory ends the process in the pool, not the worker.
+A task is one job with its files, so that Dask can give it to another worker when its own ends. Dask gives up a task
+that ends the workers themselves after `distributed.scheduler.allowed-failures` of them (3 by default). A model that
+crashes, hangs or uses too much memory ends the process in the pool, not the worker.
 
-A bundle must not depend on where it was made. So a file gets the same folders above it there as it has here, for a
-bundle may be called after one of them (`convert.export.choose`). Versions of this program and its libraries decide
-bytes, so a worker that has others ends the batch.
+A bundle must not depend on where it was made. So a file has the same folders above it there as here, because a bundle
+may be named after one of them (`convert.export.choose`). Versions of this program and its libraries decide bytes, so a
+worker that has other ones ends the batch.
 """
 
 from __future__ import annotations
@@ -36,40 +36,40 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from convert.batch.cache import environment, libraries, list_files
+from convert.batch.cache import environment, libraries, list_files, write_bundle
 from convert.batch.plan import Outcome, State, failure
 from convert.batch.run import TIME, Pool, half_of_memory
-from convert.emit.files import beside, stale_engines
 from convert.errors import ConvertError, InputError, MissingDependencyError
 from convert.export.archive import places
-from convert.files import sha256, write_all
+from convert.files import sha256
 from convert.report import REPORT, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from types import TracebackType
 
     from convert.batch.plan import Job
     from convert.files import Output
     from convert.pipeline import Event
 
-__all__ = ["CONNECT", "PATIENCE", "Cluster", "Payload", "Reply", "deliver", "make_reply", "pack", "perform", "unpack"]
+__all__ = [
+    "CONNECT", "PATIENCE", "Cluster", "Payload", "TaskResult", "deliver", "pack", "pack_result", "perform", "unpack",
+]  # fmt: skip
 
 CONNECT = 10.0
-"""Seconds for the connection to the scheduler, and for each worker to say what it is."""
+"""Seconds to connect to the scheduler, and for each worker to report its versions."""
 
 PATIENCE = 120.0
-"""Seconds to wait for a worker where there is none: one that was killed starts again in a few."""
+"""Seconds to wait for a worker while there is none: one that was killed starts again in a few."""
 
-_PERIOD = 1.0  # seconds between two looks at the scheduler while nothing comes back
+_PERIOD = 1.0  # seconds between two checks of the scheduler while no result arrives
 _ADDRESS = re.compile(r"(?:tcp|tls|ucx|ws|wss)://[^/:\s]+(?::\d{1,5})?/?|(?:tcp|tls)://\[[0-9a-fA-F:]+\](?::\d{1,5})?")
 
-_UNREAD = "edge-impulse-sdk"
-"""Of a library's SDK only the names are looked at (`convert.export.models`); its contents are some 30 MB."""
+_NAMES_ONLY = "edge-impulse-sdk"
+"""Of a library's SDK only file names are read (`convert.export.models`); its contents are some 30 MB."""
 
-_ABOVE = "model!"
-"""The folder there in which "/" of here is. A model none of whose folders has a telling name is called "model"; this
-name gives the same slug, and is reached after all folders of here."""
+_ROOT = "model!"
+"""The folder there that stands for "/" of here. A model without a telling folder name is called "model"; this name has
+the same slug, and is above all folders of here."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Cluster:
     Args:
         address: of the scheduler: "tcp://host:8786".
         seconds: time limit of a job.
-        memory: bytes that a job's process may hold; None: half of the machine's it runs on.
+        memory: bytes that a job's process may hold; None: half of its machine's.
         connect, patience: see `CONNECT` and `PATIENCE`.
     """
 
@@ -96,17 +96,17 @@ class Cluster:
 
         Raises:
             MissingDependencyError: the extra [distributed] is not installed.
-            InputError: `address` is none, or nothing answers there.
+            InputError: `address` is invalid, or nothing answers there.
             ConvertError: a worker has other versions, or there is none.
         """
         if not _ADDRESS.fullmatch(self.address):
             raise InputError(f"{self.address!r} is no address of a scheduler", hint="give --scheduler tcp://host:8786")
         distributed = _distributed()
         try:
-            # Asked first: a client waits without end for something that takes the connection and is no scheduler.
+            # Asked first: a client would wait without limit for a server that is no scheduler.
             kind = asyncio.run(asyncio.wait_for(_identity(self.address), self.connect))
             if kind != "Scheduler":
-                raise ValueError(f"it is a {kind.lower()}")  # noqa: TRY301 - told as the others are
+                raise ValueError(f"it is a {kind.lower()}")  # noqa: TRY301 - reported as the others are
             self._client = distributed.Client(
                 self.address, timeout=self.connect, set_as_default=False, name="ei-deepstream"
             )
@@ -120,18 +120,19 @@ class Cluster:
             self._await_workers()
             self._compare()
         except BaseException:
-            self._close()
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave; what is still going on is given up."""
-        self._close()
+    def __exit__(self, *_: object) -> None:
+        """Disconnect; jobs in progress are given up."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # the connection may be broken already
+                client.close(timeout=self.connect)
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
-        """The outcomes, as they come. `observer` is told of a job's stages when it is finished.
+        """The outcomes, as they come; `observer` is called for a job's stages when the job is finished.
 
         Raises:
             ConvertError: the scheduler is gone, there are no workers any more, or one has other versions.
@@ -144,7 +145,7 @@ class Cluster:
     def _run(
         self, jobs: Iterable[Job], observer: Callable[[Job, Event], None], suspects: list[Job] | None = None
     ) -> Iterator[Outcome]:
-        """Dask blames the end of a worker on every job it had; those it gives up go into `suspects`, to run alone."""
+        """Dask counts the end of a worker against each of its jobs; those it gives up are put into `suspects`."""
         source = iter(jobs)
         going: dict[str, tuple[Job, Any]] = {}
         try:
@@ -160,13 +161,13 @@ class Cluster:
                 if not going:
                     return
                 while (key := self._next()) not in going:
-                    pass  # of an earlier call that was not iterated to its end
+                    pass  # from an earlier call that was not iterated to its end
                 job, future = going.pop(key)
                 outcome = self._outcome(job, future)
                 if outcome is None and suspects is not None:
                     suspects.append(job)
                     continue
-                outcome = outcome or _deadly(job, future.exception())
+                outcome = outcome or _workers_ended(job, future.exception())
                 for record in outcome.records:
                     observer(job, record)
                 yield outcome
@@ -177,83 +178,87 @@ class Cluster:
     def _submit(self, job: Job) -> Any:
         payload = pack(job)
         versions = required_environment(job.settings)
-        key = f"ei-deepstream-{job.name}-{uuid.uuid4().hex}"  # never the result of somebody else's task
-        # Arguments stay with the scheduler; what is "scattered" would be lost with the worker that holds it.
+        key = f"ei-deepstream-{job.name}-{uuid.uuid4().hex}"  # never the result of another client's task
+        # Arguments stay with the scheduler; "scattered" data would be lost with the worker that holds it.
         future = self._client.submit(perform, payload, versions, self.seconds, self.memory, key=key, pure=False)
         future.add_done_callback(lambda each: self._done.put(each.key))
         return future
 
     def _room(self) -> int:
-        """How many jobs are to be at the scheduler: enough that no thread of a worker waits for its next one."""
-        threads: dict[str, int] = self._asked(self._client.nthreads)
+        """Number of jobs to have at the scheduler, so that no thread of a worker waits for its next one."""
+        threads: dict[str, int] = self._request(self._client.nthreads)
         return 2 * max(1, sum(threads.values()))
 
     def _next(self) -> str:
-        """The key of the next future that is done.
+        """The key of the next finished future.
 
         Raises:
-            ConvertError: none comes any more.
+            ConvertError: the scheduler or all workers are gone.
         """
-        alone = 0.0
+        waited = 0.0  # seconds without workers
         while True:
             with contextlib.suppress(queue.Empty):
                 return str(self._done.get(timeout=_PERIOD))
-            if self._asked(self._client.nthreads):
-                alone = 0.0
-            elif alone >= self.patience:
+            if self._request(self._client.nthreads):
+                waited = 0.0
+            elif waited >= self.patience:
                 raise _no_workers(self.address, self.patience)
             else:
-                alone += _PERIOD
+                waited += _PERIOD
 
     def _outcome(self, job: Job, future: Any) -> Outcome | None:
-        """What became of `job`; None: too many workers have ended that had it."""
+        """The outcome of `job`; None: too many workers ended while they had it."""
         from distributed import KilledWorker  # an extra
 
-        if future.status not in {"finished", "error", "cancelled"}:  # its worker died with the result: it is made again
+        if future.status not in {
+            "finished",
+            "error",
+            "cancelled",
+        }:  # its worker ended with the result: it is computed again
             with contextlib.suppress(CancelledError):
-                self._asked(lambda: future.exception(timeout=self.seconds + self.patience))
+                self._request(lambda: future.exception(timeout=self.seconds + self.patience))
         if future.status == "error":
             error = future.exception()
-            return None if isinstance(error, KilledWorker) else failure(job, _broken(error), 0.0)
+            return None if isinstance(error, KilledWorker) else failure(job, _task_error(error), 0.0)
         if future.status != "finished":
             self._gone()
         try:
-            # A result whose worker has just died is computed again.
-            reply = self._asked(lambda: future.result(timeout=self.seconds + self.patience))
+            # A result whose worker has just ended is computed again.
+            result = self._request(lambda: future.result(timeout=self.seconds + self.patience))
         except KilledWorker:
             return None
         except CancelledError as error:
             self._gone(error)
-        if isinstance(reply, EnvironmentMismatch):
-            raise _mismatch(reply)
-        return deliver(job, reply)
+        if isinstance(result, EnvironmentMismatch):
+            raise _mismatch(result)
+        return deliver(job, result)
 
     def _await_workers(self) -> None:
         start = time.monotonic()
-        while not self._asked(self._client.nthreads):
+        while not self._request(self._client.nthreads):
             if time.monotonic() - start > self.patience:
                 raise _no_workers(self.address, self.patience)
             time.sleep(min(_PERIOD, self.patience))
 
     def _compare(self) -> None:
-        """Ask every worker for its versions.
+        """Compare the versions of every worker with ours.
 
         Raises:
-            ConvertError: one has others.
+            ConvertError: a worker has other ones.
         """
         here = required_environment({})
-        found = self._asked(lambda: self._client.run(environment, on_error="return"))
-        for address, said in sorted(found.items()):
-            if isinstance(said, BaseException):
+        found = self._request(lambda: self._client.run(environment, on_error="return"))
+        for address, there in sorted(found.items()):
+            if isinstance(there, BaseException):
                 raise ConvertError(
-                    f"the worker {address} cannot run this program: {_first_line(said)}",
+                    f"the worker {address} cannot run this program: {_first_line(there)}",
                     hint="install the same ei-deepstream there, in the Python that runs `dask worker`",
                 )
-            if said != here:
-                raise _mismatch(EnvironmentMismatch(address, said, here))
+            if there != here:
+                raise _mismatch(EnvironmentMismatch(address, there, here))
 
-    def _asked(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` gives.
+    def _request(self, request: Callable[[], Any]) -> Any:
+        """The result of `request`.
 
         Raises:
             ConvertError: the scheduler is gone.
@@ -261,8 +266,8 @@ class Cluster:
         if self._client.status not in {"running", "connecting"}:
             self._gone()
         try:
-            return ask()
-        except (OSError, TimeoutError, RuntimeError) as error:  # what a lost connection is, depends on the moment
+            return request()
+        except (OSError, TimeoutError, RuntimeError) as error:  # a lost connection raises any of these
             self._gone(error)
 
     def _gone(self, error: BaseException | None = None) -> NoReturn:
@@ -271,12 +276,6 @@ class Cluster:
             f"the scheduler {self.address} is gone{why}",
             hint="start it again and run the batch again: it goes on where it was",
         ) from error
-
-    def _close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):  # nothing is lost with a connection that was lost before
-                client.close(timeout=self.connect)
 
 
 def _distributed() -> Any:
@@ -288,14 +287,14 @@ def _distributed() -> Any:
         ) from error
     import dask
 
-    # A lost connection is told once, in our words; and an export of 100 MB is meant to travel.
+    # A lost connection is reported once, by us; and exports of 100 MB are expected.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     dask.config.set({"distributed.admin.large-graph-warning-threshold": "2GB"})
     return distributed
 
 
 async def _identity(address: str) -> str:
-    """What is at `address`: "Scheduler", "Worker", "Nanny"."""
+    """The type of server at `address`: "Scheduler", "Worker", "Nanny"."""
     import distributed  # an extra
 
     arguments = distributed.Security().get_connection_args("client")
@@ -311,11 +310,11 @@ def _no_workers(address: str, seconds: float) -> ConvertError:
 
 
 def _mismatch(worker: EnvironmentMismatch) -> ConvertError:
-    said = worker.environment
+    there = worker.environment
     other = [
-        "its own files" if name == "files" else f"{name} is {said.get(name) or 'missing'}, here {version or 'missing'}"
+        "its own files" if name == "files" else f"{name} is {there.get(name) or 'missing'}, here {version or 'missing'}"
         for name, version in worker.wanted.items()
-        if said.get(name) != version
+        if there.get(name) != version
     ]
     return ConvertError(
         f"the worker {worker.address} is not what this machine is: {'; '.join(other)}",
@@ -323,7 +322,7 @@ def _mismatch(worker: EnvironmentMismatch) -> ConvertError:
     )
 
 
-def _deadly(job: Job, killed: Any) -> Outcome:
+def _workers_ended(job: Job, killed: Any) -> Outcome:
     many, last = killed.allowed_failures + 1, killed.last_worker.address
     error = ConvertError(
         f"{many} workers ended while they converted it, the last one {last}",
@@ -333,8 +332,8 @@ def _deadly(job: Job, killed: Any) -> Outcome:
     return failure(job, error, 0.0)
 
 
-def _broken(error: BaseException) -> ConvertError:
-    """What a task raised; conversions raise nothing, so it is the worker that cannot do what it should."""
+def _task_error(error: BaseException) -> ConvertError:
+    """What a task raised; conversions raise nothing, so the fault is the worker's."""
     return ConvertError(
         f"a worker could not convert it: {type(error).__name__}: {_first_line(error)}",
         hint="look at its log, its free space and its installation; then run the batch again",
@@ -347,12 +346,12 @@ def _first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A job on its way.
+    """A job and its files, to be sent.
 
     Attributes:
-        job: with the paths of the machine it comes from.
-        here: the working folder there, against which its relative paths are.
-        content: folders, links and files by absolute path, packed.
+        job: with the paths of the client's machine.
+        here: the client's working folder, for relative paths.
+        content: folders, links and files by absolute path, pickled and compressed.
     """
 
     job: Job
@@ -361,11 +360,11 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What became of a job elsewhere.
+class TaskResult:
+    """The result of a job on another machine.
 
     Attributes:
-        outcome: with the paths of the job as it was sent.
+        outcome: with the paths of the client's machine.
         files: of the bundle, by name: content, and whether it can be run.
     """
 
@@ -374,14 +373,14 @@ class Reply:
 
 
 def pack(job: Job) -> Payload:
-    """Everything `job` needs.
+    """The payload of `job`.
 
     Raises:
-        InputError: a file of it cannot be read; one that is not there is told by the conversion itself.
+        InputError: a file cannot be read; a missing one is reported by the conversion itself.
     """
     content: dict[str, bytes | None] = {}
     try:
-        for root in _roots(job):
+        for root in (place for path in job.paths if path.exists() for place in places(path)):
             content |= _below(root)
     except OSError as error:
         raise InputError(
@@ -392,19 +391,13 @@ def pack(job: Job) -> Payload:
     return Payload(job, str(Path.cwd()), zlib.compress(pickle.dumps(content), 1))
 
 
-def _roots(job: Job) -> Iterator[Path]:
-    for path in (*job.exports, *(value for _, value in job.options if isinstance(value, Path))):
-        if path.exists():
-            yield from places(path)
-
-
 def _below(root: Path) -> dict[str, bytes | None]:
     """Content by absolute path; None for a link to a folder, which is not followed; a folder ends in "/"."""
     content: dict[str, bytes | None] = {_absolute(root) + "/": b""} if root.is_dir() else {}
     for part in list_files([root]):
         place = _absolute(part.path)
         if part.status is not None:
-            content[place] = b"" if _UNREAD in Path(part.name).parts else part.path.read_bytes()
+            content[place] = b"" if _NAMES_ONLY in Path(part.name).parts else part.path.read_bytes()
         elif part.path.is_dir():
             content[place] = None
     return content
@@ -416,8 +409,8 @@ def unpack(payload: Payload, folder: Path) -> Job:
     Raises:
         OSError: they cannot be written.
     """
-    for name, data in pickle.loads(zlib.decompress(payload.content)).items():  # noqa: S301 - from our own client
-        place = Path(f"{folder}/{_ABOVE}{name}")
+    for name, data in pickle.loads(zlib.decompress(payload.content)).items():  # noqa: S301 - made by our own client
+        place = Path(f"{folder}/{_ROOT}{name}")
         if name.endswith("/"):
             place.mkdir(parents=True, exist_ok=True)
             continue
@@ -440,11 +433,11 @@ def unpack(payload: Payload, folder: Path) -> Job:
 
 
 def _there(path: Path, payload: Payload, folder: Path) -> Path:
-    return Path(f"{folder}/{_ABOVE}{os.path.normpath(os.path.join(payload.here, path))}")  # noqa: PTH118 - text
+    return Path(f"{folder}/{_ROOT}{os.path.normpath(os.path.join(payload.here, path))}")  # noqa: PTH118 - text
 
 
-def make_reply(payload: Payload, folder: Path, outcome: Outcome) -> Reply:
-    """What is sent back: `outcome` of the job that `unpack` gave for `folder`.
+def pack_result(payload: Payload, folder: Path, outcome: Outcome) -> TaskResult:
+    """The result to send back: `outcome` of the job that `unpack` made in `folder`.
 
     Raises:
         OSError: the bundle cannot be read.
@@ -454,11 +447,11 @@ def make_reply(payload: Payload, folder: Path, outcome: Outcome) -> Reply:
         path = Path(output.path)
         files[path.name] = path.read_bytes(), bool(path.stat().st_mode & 0o100)
     outcome = _renamed(outcome, names)
-    if REPORT in files:  # its findings name places in the export as the user does
+    if REPORT in files:  # its findings must name paths as the user did
         report = dumps(_renamed(json.loads(files[REPORT][0]), names))
         files[REPORT] = report, False
         outcome = _with_report(outcome, sha256(report))
-    return Reply(outcome, files)
+    return TaskResult(outcome, files)
 
 
 def _with_report(outcome: Outcome, digest: str) -> Outcome:
@@ -470,10 +463,10 @@ def _with_report(outcome: Outcome, digest: str) -> Outcome:
 
 
 def _names(payload: Payload, folder: Path) -> list[tuple[str, str]]:
-    """What the paths of there are called here, longest first: as the user named them where that is known."""
+    """(path there, path here), longest first; as the user named them where known."""
     job = payload.job
-    known = {str(folder / "bundle"): str(job.output), f"{folder}/{_ABOVE}": ""}
-    for path in (*job.exports, *(value for _, value in job.options if isinstance(value, Path))):
+    known = {str(folder / "bundle"): str(job.output), f"{folder}/{_ROOT}": ""}
+    for path in job.paths:
         for named in (path, path.parent, path.parent.parent):
             if ".." not in named.parts[-1:]:
                 known.setdefault(str(_there(named, payload, folder)), str(named))
@@ -503,23 +496,21 @@ def _renamed(value: Any, names: list[tuple[str, str]]) -> Any:
     return value
 
 
-def deliver(job: Job, reply: Reply) -> Outcome:
+def deliver(job: Job, result: TaskResult) -> Outcome:
     """The outcome of `job`, its bundle in place."""
-    outcome = reply.outcome
+    outcome = result.outcome
     if outcome.state is not State.DONE:
         return outcome
     names = [Path(output.path).name for output in outcome.outputs]
-    files = {name: reply.files[name][0] for name in names}
+    files = {name: result.files[name][0] for name in names}
     if damaged := [each.path for each in outcome.outputs if sha256(files[Path(each.path).name]) != each.sha256]:
         error = ConvertError(
             f"{damaged[0]} came back damaged", hint="run it again; if it stays so, look at the network"
         )
         return failure(job, error, outcome.seconds)
-    name = dict(outcome.summary).get("bundle")
+    executables = frozenset(name for name in names if result.files[name][1])
     try:
-        around = beside(job.output, name, names) if job.sgie is None and isinstance(name, str) else ()
-        write_all(job.output, files, executables=frozenset(name for name in names if reply.files[name][1]))
-        around += tuple(found for each in names if each.endswith(".onnx") for found in stale_engines(job.output, each))
+        around = write_bundle(job, dict(outcome.summary).get("bundle"), names, files, executables)
     except ConvertError as error:
         return failure(job, error, outcome.seconds)
     return replace(outcome, findings=(*outcome.findings, *around))
@@ -530,13 +521,13 @@ def _absolute(path: Path) -> str:
 
 
 def required_environment(options: Mapping[str, Any]) -> dict[str, str]:
-    """What a worker has to be, to convert with `options`: versions that decide bytes."""
+    """The versions that a worker must have to convert with `options`: they decide bytes."""
     return environment(libraries(options))
 
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentMismatch:
-    """Instead of a reply: this worker has other versions."""
+    """Instead of a result: this worker has other versions."""
 
     address: str
     environment: dict[str, str]
@@ -545,21 +536,23 @@ class EnvironmentMismatch:
 
 def perform(
     payload: Payload, versions: dict[str, str], seconds: float, memory: int | None
-) -> Reply | EnvironmentMismatch:
+) -> TaskResult | EnvironmentMismatch:
     """The task: convert one job.
 
     Args:
         payload: the job and its files.
-        versions: what `required_environment` says on the client's machine.
+        versions: `required_environment` of the client's machine.
         seconds, memory: see `Cluster`.
     """
     here = required_environment(payload.job.settings)
     if here != versions:
-        return EnvironmentMismatch(_own_address(), here, versions)
+        from distributed import get_worker  # an extra, which a worker has
+
+        return EnvironmentMismatch(str(get_worker().address), here, versions)
     with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as place, _own_pool(seconds, memory) as pool:
         folder = Path(place)
         (outcome,) = pool([unpack(payload, folder)], lambda _job, _event: None)
-        return make_reply(payload, folder, outcome)
+        return pack_result(payload, folder, outcome)
 
 
 _idle: list[Pool] = []
@@ -568,20 +561,14 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def _own_pool(seconds: float, memory: int | None) -> Iterator[Pool]:
-    """A pool of one process, kept from task to task: one for each thread that the worker uses at a time."""
+    """A pool of one process that is used again by later tasks; one for each thread the worker uses at a time."""
     with _lock:
         pool = _idle.pop() if _idle else Pool(1)
     pool.seconds, pool.memory = seconds, memory or half_of_memory()
     try:
         yield pool
     except BaseException:
-        pool.__exit__(None, None, None)
+        pool.__exit__()
         raise
     with _lock:
         _idle.append(pool)
-
-
-def _own_address() -> str:
-    from distributed import get_worker  # there it is
-
-    return str(get_worker().address)

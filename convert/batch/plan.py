@@ -1,4 +1,4 @@
-"""What is to be converted and what becomes of it, as values: manifest, globs and folders -> models -> jobs -> outcomes.
+"""Values of a batch: manifest, globs and folders give models, models give jobs, jobs give outcomes.
 
 Jobs and outcomes cross process and machine borders, so they are frozen, picklable and hold nothing that is open.
 `execute` runs the same stages as `ei-deepstream convert`: the same export and options give the same bytes.
@@ -21,8 +21,8 @@ A manifest is TOML with `[defaults]` and one `[[model]]` for each export, pair o
     pgie = "finder.zip"
     sgie = "kinds.zip"
 
-Every option of `convert` has its name there. Paths are relative to the manifest. What is not known is refused with its
-line: a mistyped option must not be a default.
+Every option of `convert` has its name there. Paths are relative to the manifest. An unknown key is refused with its
+line: a mistyped option must not become a default.
 """
 
 from __future__ import annotations
@@ -55,38 +55,23 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record, Run
 
 __all__ = [
-    "BUG",
-    "GOOD",
-    "NAME",
-    "Job",
-    "Model",
-    "Outcome",
-    "State",
-    "bug",
-    "execute",
-    "expand",
-    "failure",
-    "find_models",
-    "job",
-    "models_of",
-    "plan",
-    "read_manifest",
-    "short_name",
-]
+    "BUG", "GOOD", "NAME", "Job", "ModelRequest", "Outcome", "State", "bug", "execute", "expand", "failure",
+    "find_models", "job", "models_of", "plan", "read_manifest", "short_name",
+]  # fmt: skip
 
 BUG = 70
-"""The exit code of a run that ended in a fault of ours (sysexits.h, EX_SOFTWARE), as `convert` has it."""
+"""The exit code of a fault in this program (EX_SOFTWARE of sysexits.h), as with `convert`."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-"""What a model of a batch may be called: it names a folder, and the files of a bundle."""
+"""Valid names of models: they name a folder, and the files of a bundle."""
 
 _SUFFIXES = (".zip", ".lite", ".tflite", ".onnx")
 _LIBRARY = ("model-parameters", "tflite-model", "edge-impulse-sdk", "library.properties", "src/model-parameters")
-"""What lies at the top of Edge Impulse's C++ and Arduino libraries."""
+"""At the top of Edge Impulse's C++ and Arduino libraries is one of these."""
 
-_LARGEST = 4 << 20  # bytes; ten thousand models are one of them
-_ITS_OWN = ("export", "name", "pgie", "sgie")  # keys of a model that are no options
-_SAID_BY_PAIR = ("role", "operate-on-gie-id")  # what being a pair says already
+_LARGEST = 4 << 20  # bytes; ten thousand models take one MiB
+_MODEL_KEYS = ("export", "name", "pgie", "sgie")  # keys of a model that are no options
+_PAIR_OPTIONS = ("role", "operate-on-gie-id")  # a pair decides them
 
 
 class State(StrEnum):
@@ -99,13 +84,13 @@ class State(StrEnum):
     FAILED = "failed"
     """An error, a crash or a limit ended it; nothing was written."""
     UNCHANGED = "unchanged"
-    """Nothing was done: what is there is what a conversion would write."""
+    """Nothing was done: the folder already holds what a conversion would write."""
     RESTORED = "restored"
     """Written again from the cache, without a conversion."""
 
 
 GOOD = frozenset({State.DONE, State.UNCHANGED, State.RESTORED})
-"""The bundle is there, whole and up to date."""
+"""The bundle is complete and up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +98,10 @@ class Job:
     """A model to convert. `job` makes one from ordinary values.
 
     Attributes:
-        name: unique in its batch; what it is called in reports.
-        export: what `convert` is given; with `sgie` the detector's.
+        name: unique in its batch; the model's name in reports.
+        export: the argument of `convert`; with `sgie` the detector's.
         output: the folder the bundle goes into.
-        options: the options of `convert` by their Python names, sorted; what is not there has its default.
+        options: the options of `convert` by their Python names, sorted; others have their defaults.
         sgie: the export of a second model for the objects the first one finds; both go into one app.
     """
 
@@ -136,6 +121,11 @@ class Job:
         """One export, or two."""
         return (self.export,) if self.sgie is None else (self.export, self.sgie)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The exports, and the files and folders among the options."""
+        return (*self.exports, *(value for _, value in self.options if isinstance(value, Path)))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -143,15 +133,14 @@ class Outcome:
 
     Attributes:
         name: the job's.
-        exit_code: what `ei-deepstream convert` would have ended with: 0, 1 (findings of level error), 3, or `BUG`.
+        exit_code: that of `ei-deepstream convert`: 0, 1 (findings of level error), 3, or `BUG`.
         seconds: wall time, of all stages; never part of a file.
         findings: of all stages, in order.
-        outputs: the files of the bundle, in the order they were written; empty unless it is whole.
-        error: what ended it.
+        outputs: the files of the bundle, in the order they were written; empty unless all were.
+        error: that ended it.
         records: the stages; empty where nothing had to be done.
-        summary: what a table shows of the model: `task`, `input` ("96x96x3"), `labels` (how many), `bundle`,
-            `max_abs_diff`, `top1`; only
-            what is known.
+        summary: values for a table: `task`, `input` ("96x96x3"), `labels` (how many), `bundle`, `max_abs_diff`,
+            `top1`; only those that are known.
         details: a traceback, for `BUG` only.
     """
 
@@ -172,19 +161,15 @@ def job(name: str, export: Path, output: Path, options: Mapping[str, Any], sgie:
     return Job(name, export, output, tuple(sorted(options.items())), sgie)
 
 
-def _silent(_event: Event) -> None:
-    """No-op observer."""
-
-
-def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silent) -> Outcome:
+def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda _: None) -> Outcome:
     """Convert one model and write its bundle into `job.output`; nothing is raised but KeyboardInterrupt and the like.
 
     Args:
-        job: what to do.
+        job: the model and its options.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
-        observer: is told of every stage, as by `convert.pipeline.run`.
+        observer: called for every stage, as by `convert.pipeline.run`.
     """
-    from convert.pipeline import convert  # the values above travel without what conversions need
+    from convert.pipeline import convert  # heavy; the values above do without
 
     start = time.perf_counter()
     try:
@@ -193,19 +178,19 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = _silen
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker
         return bug(job, str(error), error.details, time.perf_counter() - start)
-    except Exception as error:  # noqa: BLE001 - a fault of ours in one model must not end the others; it is told as one
+    except Exception as error:  # noqa: BLE001 - our fault in one model must not end the others; it is reported as such
         reason = f"{type(error).__name__}: {error}"
         return bug(job, reason, "".join(traceback.format_exception(error)), time.perf_counter() - start)
     return _outcome(job, run, time.perf_counter() - start)
 
 
 def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
-    """The outcome of a job that ended before any stage could say how."""
+    """The outcome of a job that ended without the outcome of a stage."""
     return Outcome(job.name, State.FAILED, 3, seconds, error=error)
 
 
 def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
-    """The outcome of a job that ended in a fault of ours; `details` is the traceback."""
+    """The outcome of a job that ended in a fault in this program; `details` is the traceback."""
     error = ConvertError(
         f"this is a bug in ei-deepstream: {' '.join(reason.split())}",
         hint="please report it with the export and what batch.json has under `details`",
@@ -242,14 +227,14 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Model:
-    """One model that was asked for.
+class ModelRequest:
+    """One model to convert.
 
     Attributes:
         name: of its folder.
         export: with `sgie` a detector's.
-        options: those that were given for this model, by their Python names.
-        line: where it stands in `manifest`, 1-based; None where nothing is known.
+        options: given for this model, by their Python names.
+        line: in `manifest`, 1-based; None where not known.
     """
 
     name: str
@@ -261,7 +246,7 @@ class Model:
 
 
 def short_name(export: Path) -> str:
-    """What a model is called where nobody says it: its file's name, or that of the first folder that says something."""
+    """The name of a model where none is given: its file's, or that of the nearest folder with a telling name."""
     return bundle_name(None, "", Metadata(), export, "", several=False)
 
 
@@ -281,14 +266,14 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     return tuple(base / match for match in matches)
 
 
-def find_models(words: Iterable[str], options: Mapping[str, Any] | None = None) -> tuple[Model, ...]:
+def find_models(words: Iterable[str], options: Mapping[str, Any] | None = None) -> tuple[ModelRequest, ...]:
     """The models that plain paths, globs and folders of exports name, each once.
 
     Raises:
         InputError: a glob matches nothing, or a folder holds no exports.
     """
     paths = (path for word in words for place in expand(word, Path()) for path in _exports(place))
-    return tuple(Model(short_name(path), path, options=options or {}) for path in dict.fromkeys(paths))
+    return tuple(ModelRequest(short_name(path), path, options=options or {}) for path in dict.fromkeys(paths))
 
 
 def _exports(path: Path) -> tuple[Path, ...]:
@@ -319,20 +304,20 @@ def _is_library(path: Path) -> bool:
 
 
 def plan(
-    models: Sequence[Model], output: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
+    models: Sequence[ModelRequest], output: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[Job, ...]:
     """A job for each model, with its folder in `output`.
 
     Args:
-        models: what is asked for.
+        models: to convert.
         output: the folder of all.
-        defaults: every option of `convert`, as it is where nobody says otherwise.
-        overrides: options that hold for all models, whatever is said of them.
+        defaults: every option of `convert`.
+        overrides: options that replace those of every model.
 
     Raises:
         PresetError: two models have the same name, or a name cannot be a folder's.
     """
-    places: dict[str, Model] = {}
+    places: dict[str, ModelRequest] = {}
     jobs = []
     for model in models:
         if not NAME.fullmatch(model.name):
@@ -342,7 +327,7 @@ def plan(
                 path=model.manifest,
                 line=model.line,
             )
-        # File systems of macOS and Windows, onto which folders are copied, do not tell "Door" from "door".
+        # Folders may be copied to macOS and Windows, whose file systems ignore case.
         other = places.setdefault(model.name.lower(), model)
         if other is not model:
             raise PresetError(
@@ -356,7 +341,7 @@ def plan(
     return tuple(jobs)
 
 
-def models_of(paths: Sequence[str]) -> Iterator[Model]:
+def models_of(paths: Sequence[str]) -> Iterator[ModelRequest]:
     """The models of the manifests among `paths`, then those of the exports, globs and folders.
 
     Raises:
@@ -368,11 +353,11 @@ def models_of(paths: Sequence[str]) -> Iterator[Model]:
     yield from find_models(path for path in paths if path not in manifests)
 
 
-def read_manifest(path: Path) -> tuple[Model, ...]:
+def read_manifest(path: Path) -> tuple[ModelRequest, ...]:
     """The models of the manifest `path`, in order.
 
     Raises:
-        InputError: it cannot be read, is no TOML, or says what cannot be; with the line where that is known.
+        InputError: it cannot be read, is no TOML, or holds an invalid key or value; with the line where known.
     """
     try:
         text = read_file(path, _LARGEST).decode("utf-8-sig")
@@ -390,11 +375,11 @@ def read_manifest(path: Path) -> tuple[Model, ...]:
         ) from error
     except RecursionError as error:
         raise InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
-    return _Reader(path, text).models(document)
+    return _ManifestReader(path, text).models(document)
 
 
-class _Reader:
-    """One manifest."""
+class _ManifestReader:
+    """Makes models of one manifest."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -404,11 +389,13 @@ class _Reader:
         }
         self._lines = text.split("\n")
 
-    def models(self, document: Mapping[str, Any]) -> tuple[Model, ...]:
-        """All of them."""
+    def models(self, document: Mapping[str, Any]) -> tuple[ModelRequest, ...]:
+        """All models of the parsed `document`."""
         for key in document:
             if key not in {"defaults", "model"}:
-                self._refuse(f"{key!r} is not known here{_meant(key, ('defaults', 'model'))}", _line(self._lines, key))
+                self._refuse(
+                    f"{key!r} is not known here{_suggestion(key, ('defaults', 'model'))}", _line(self._lines, key)
+                )
         defaults, models = document.get("defaults", {}), document.get("model", [])
         if not isinstance(defaults, dict):
             self._refuse("defaults is a table: [defaults]", _line(self._lines, "defaults"))
@@ -419,10 +406,10 @@ class _Reader:
         common = self._given(defaults, _table(self._lines, "[defaults]", 0), ())
         return tuple(one for number, table in enumerate(models) for one in self._model(table, number, common))
 
-    def _model(self, table: dict[str, Any], number: int, common: dict[str, Any]) -> Iterator[Model]:
+    def _model(self, table: dict[str, Any], number: int, common: dict[str, Any]) -> Iterator[ModelRequest]:
         start = _table(self._lines, "[[model]]", number)
-        given = self._given({k: v for k, v in table.items() if k not in _ITS_OWN}, start, _ITS_OWN)
-        for key in _ITS_OWN:
+        given = self._given({k: v for k, v in table.items() if k not in _MODEL_KEYS}, start, _MODEL_KEYS)
+        for key in _MODEL_KEYS:
             if key in table and not (isinstance(table[key], str) and table[key].strip() and "\0" not in table[key]):
                 self._refuse(f"{key} is text that is not empty", _line(self._lines, key, start))
         if ("pgie" in table) != ("sgie" in table) or ("export" in table) == ("pgie" in table):
@@ -436,11 +423,11 @@ class _Reader:
         for export in exports:
             called = self._name(name, export, start, several=len(exports) > 1)
             own = {"bundle_name": called} if name else {}
-            yield Model(called, export, None, {**options, **own}, self._path, start)
+            yield ModelRequest(called, export, None, {**options, **own}, self._path, start)
 
-    def _pair(self, table: dict[str, Any], start: int | None, options: dict[str, Any]) -> Model:
-        for key in _SAID_BY_PAIR:
-            if _spelled(key, table):
+    def _pair(self, table: dict[str, Any], start: int | None, options: dict[str, Any]) -> ModelRequest:
+        for key in _PAIR_OPTIONS:
+            if key in table or key.replace("-", "_") in table:
                 self._refuse(
                     f"{key} means nothing with pgie and sgie: they say it already", _line(self._lines, key, start)
                 )
@@ -448,7 +435,7 @@ class _Reader:
         name = table.get("name")
         own = {"bundle_name": name} if name else {}
         called = name or f"{short_name(pgie)}-{short_name(sgie)}"
-        return Model(called, pgie, sgie, {**options, **own}, self._path, start)
+        return ModelRequest(called, pgie, sgie, {**options, **own}, self._path, start)
 
     def _expanded(self, pattern: str, start: int | None) -> tuple[Path, ...]:
         try:
@@ -478,7 +465,7 @@ class _Reader:
             line = _line(self._lines, key, start)
             if spelled not in self._options:
                 known = (*own, *self._options)
-                self._refuse(f"there is no option {key!r}{_meant(spelled, known)}", line)
+                self._refuse(f"there is no option {key!r}{_suggestion(spelled, known)}", line)
             try:
                 value = self._options[spelled].value(raw, self._path.parent)
             except ValueError as error:
@@ -492,25 +479,21 @@ class _Reader:
         raise InputError(message, path=self._path, line=line, hint=hint or "see `ei-deepstream batch --help`")
 
 
-def _spelled(key: str, table: Mapping[str, Any]) -> bool:
-    return key in table or key.replace("-", "_") in table
-
-
-def _meant(word: str, known: Collection[str]) -> str:
+def _suggestion(word: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(word, known, 1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _table(lines: list[str], header: str, number: int) -> int | None:
-    """The line of the `number`-th `header`; None where it is written in another way."""
+    """The line of the `number`-th `header`; None where it is spelt otherwise."""
     found = [place for place, line in enumerate(lines, 1) if line.partition("#")[0].replace(" ", "").strip() == header]
     return found[number] if number < len(found) else None
 
 
 def _line(lines: list[str], key: str, start: int | None = 0) -> int | None:
-    """The first line that gives `key` in the table at line `start`, which itself is given where none is seen.
+    """The first line that sets `key` in the table at line `start`, or `start` where there is none.
 
-    With `start` 0: in any table, and None where none is seen.
+    With `start` 0: in any table, or None.
     """
     if start is None:
         return None

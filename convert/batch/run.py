@@ -1,15 +1,13 @@
-"""The whole batch: what has not changed is left alone, what the cache has is copied, the rest is converted.
+"""Runs a batch: what has not changed is left alone, what the cache has is copied, the rest is converted.
 
-A scheduler (`convert.batch.run`, or one for several machines) takes jobs and gives outcomes; everything else is here.
-Every finished model is in its folder and in the cache at once, so that a run which is killed goes on where it was.
+A scheduler takes jobs and gives outcomes: `Pool` on this machine, `convert.batch.dask.Cluster` on several. Every
+finished model is in its folder and in the cache at once, so that a run that was killed continues where it was.
 
-What a batch can find beside what its conversions find: rules EI800 to EI849.
+A pool has worker processes (`convert.isolation`) that have imported everything and run one job after the other; a
+thread of this process waits for each. A model that crashes, hangs or uses too much memory ends only its worker: that
+job has failed, and the next one gets a new worker.
 
-A pool of worker processes on this machine: a model that crashes, hangs or eats memory ends its worker only.
-
-Each worker is a child process (`convert.isolation`) that has imported everything and runs one job after the other; a
-thread of this process watches each one. When a worker ends before its job does, the job has failed, and the next one
-gets a new worker.
+The findings of a batch are rules EI800 to EI849.
 """
 
 from __future__ import annotations
@@ -22,11 +20,11 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from convert.batch.cache import Changed, Damaged, Ledger, key_of, restore, store
+from convert.batch.cache import BundleChanged, DamagedEntry, Ledger, key_of, restore, store
 from convert.batch.plan import GOOD, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
 from convert.files import make_folder
@@ -36,7 +34,6 @@ from convert.report import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
 
     from convert.batch.cache import Cache
     from convert.batch.plan import Job
@@ -47,24 +44,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "CACHE_DAMAGED",
-    "CACHE_UNUSABLE",
-    "LEFT_OVER",
-    "OLD_BUNDLE",
-    "PRELOAD",
-    "RULES",
-    "SAME_EXPORT",
-    "TIME",
-    "CallEnded",
-    "CallStarted",
-    "InProcessWorker",
-    "Pool",
-    "Report",
-    "Scheduler",
-    "cores",
-    "half_of_memory",
-    "run",
-]
+    "PRELOAD", "RULES", "TIME", "BatchReport", "CallEnded", "CallStarted", "InProcessWorker", "Pool", "Scheduler",
+    "cores", "half_of_memory", "run",
+]  # fmt: skip
 
 
 CACHE_DAMAGED = Rule(
@@ -108,17 +90,17 @@ RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER, OLD_BUNDLE)
 
 
 TIME = 600.0
-"""Seconds for one model, where nothing else is said; the slowest of the real ones takes three."""
+"""Seconds for one model by default; the slowest real one takes three."""
 
 PRELOAD = ("convert.translate.worker:preload", "convert.batch.run")
 """What a worker imports, in order: the TensorFlow stub goes before whatever imports tf2onnx."""
 
-_START = 300.0  # seconds for the imports of a worker, on a machine that is busy with other things
+_START = 300.0  # seconds for the imports of a worker, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """Told by a worker: a function that may crash or hang begins, and may take so many seconds."""
+    """Sent by a worker: a function that may crash or hang begins; it may take `seconds`."""
 
     function: str
     seconds: float
@@ -126,16 +108,16 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """Told by a worker: it has ended."""
+    """Sent by a worker: that function has ended."""
 
 
 def cores() -> int:
-    """How many workers keep this process's cores busy."""
+    """The number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def half_of_memory() -> int:
-    """Bytes: half of what this machine, or the control group this process is in, has."""
+    """Bytes: half of the memory of this machine, or of the control group of this process."""
     whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
         try:
@@ -161,36 +143,34 @@ class Pool:
     memory: int | None = None
     preload: tuple[str, ...] = PRELOAD
     _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _said: queue.SimpleQueue[_Said] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _messages: queue.SimpleQueue[_Message] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
     _threads: list[_WorkerThread] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come. `observer` is called in this thread."""
         source, going = iter(jobs), 0
         while True:
-            # One more than there are workers: none waits while the caller looks at an outcome.
+            # One more than there are workers: none waits while the caller handles an outcome.
             while going <= self.size and (job := next(source, None)) is not None:
                 if len(self._threads) < min(self.size, going + 1):
-                    self._threads.append(_WorkerThread(self, self._todo, self._said))
+                    self._threads.append(_WorkerThread(self, self._todo, self._messages))
                 self._todo.put(job)
                 going += 1
             if not going:
                 return
-            said = self._said.get()
-            if isinstance(said, Outcome):
+            message = self._messages.get()
+            if isinstance(message, Outcome):
                 going -= 1
-                yield said
-            elif isinstance(said, tuple):
-                observer(*said)
+                yield message
+            elif isinstance(message, tuple):
+                observer(*message)
             else:
-                raise said
+                raise message
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all workers, at once."""
         for thread in self._threads:
             thread.stop()
@@ -199,21 +179,21 @@ class Pool:
         self._threads.clear()
 
 
-_Said = Outcome | tuple["Job", "Event"] | Exception
+_Message = Outcome | tuple["Job", "Event"] | Exception
 
 
 class _WorkerThread:
-    """One worker, and the thread that watches it. The worker dies with the thread that started it (see isolation)."""
+    """One worker, and the thread that started it and waits for it; the worker ends with that thread (see isolation)."""
 
-    def __init__(self, pool: Pool, todo: queue.SimpleQueue[Job | None], said: queue.SimpleQueue[_Said]) -> None:
-        self._pool, self._todo, self._said = pool, todo, said
+    def __init__(self, pool: Pool, todo: queue.SimpleQueue[Job | None], messages: queue.SimpleQueue[_Message]) -> None:
+        self._pool, self._todo, self._messages = pool, todo, messages
         self._worker = Worker(pool.preload)
         self._stopped = False
         self.thread = threading.Thread(target=self._run, name="batch", daemon=True)
         self.thread.start()
 
     def stop(self) -> None:
-        """Take no more jobs, and end the one that is going on."""
+        """Take no more jobs, and end the one in progress."""
         self._stopped = True
         self._todo.put(None)
         self._worker.kill()
@@ -221,9 +201,9 @@ class _WorkerThread:
     def _run(self) -> None:
         try:
             while not self._stopped and (job := self._todo.get()) is not None:
-                self._said.put(self._perform(job))
+                self._messages.put(self._perform(job))
         except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            self._said.put(error)
+            self._messages.put(error)
         finally:
             self._worker.close()
 
@@ -232,18 +212,20 @@ class _WorkerThread:
         worker.call("convert.batch.run:ready", timeout=_START)
         start = time.perf_counter()
 
-        def told(said: Any) -> None:
-            worker.within(progress.update(said))
-            if not isinstance(said, CallStarted | CallEnded):
-                self._said.put((job, said))
+        def receive(message: Any) -> None:
+            worker.within(progress.update(message))
+            if not isinstance(message, CallStarted | CallEnded):
+                self._messages.put((job, message))
 
         try:
             outcome: Outcome = worker.call(
-                "convert.batch.run:perform", job, timeout=pool.seconds, memory=pool.memory, told=told
+                "convert.batch.run:perform", job, timeout=pool.seconds, memory=pool.memory, told=receive
             )
         except Died as death:
             error = progress.error(death, pool.seconds)
-            return _ended(job, error, time.perf_counter() - start, progress.records)
+            findings = tuple(finding for record in progress.records for finding in record.findings)
+            ended = failure(job, error, time.perf_counter() - start)
+            return replace(ended, findings=findings, records=tuple(progress.records))
         except Failed as fault:
             return bug(job, str(fault), fault.details, time.perf_counter() - start)
         return outcome
@@ -251,27 +233,27 @@ class _WorkerThread:
 
 @dataclass
 class _Progress:
-    """What is known of a job that goes on in a worker."""
+    """What a worker has reported of its job."""
 
     records: list[Record] = field(default_factory=list)
     stage: str = ""
     inside: CallStarted | None = None
 
-    def update(self, said: CallStarted | CallEnded | Event) -> float:
-        """Take note; returns how many seconds what comes next may take."""
-        if isinstance(said, CallStarted):
-            self.inside = said
-            return said.seconds
-        if isinstance(said, CallEnded):
+    def update(self, message: CallStarted | CallEnded | Event) -> float:
+        """Record `message`; returns how many seconds the next one may take."""
+        if isinstance(message, CallStarted):
+            self.inside = message
+            return message.seconds
+        if isinstance(message, CallEnded):
             self.inside = None
-        elif said.status == "started":
-            self.stage = said.name
+        elif message.status == "started":
+            self.stage = message.name
         else:
-            self.records.append(said)
+            self.records.append(message)
         return math.inf
 
     def error(self, death: Died, seconds: float) -> ConvertError:
-        """Why there is no outcome: what `convert` says where it can be said, for the limits of a batch its own words.
+        """Why the worker died: as `convert` reports it where that is known, else in terms of the batch's limits.
 
         Args:
             death: of the worker.
@@ -287,11 +269,11 @@ class _Progress:
             return ConvertError(f"the conversion {death.reason}, {where}", hint="allow more with --memory-limit")
         function = self.inside.function if self.inside else ""
         if function.startswith("convert.translate."):
-            from convert.translate import died  # only where something crashed
+            from convert.translate import died  # needed only after a crash
 
             return died(death)
         if function.startswith(("convert.validate.", "convert.heads.")):
-            from convert.validate.runtimes import died as crashed  # brings numpy
+            from convert.validate.runtimes import died as crashed  # imports numpy
 
             return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")
         return ConvertError(
@@ -300,21 +282,16 @@ class _Progress:
         )
 
 
-def _ended(job: Job, error: ConvertError, seconds: float, records: list[Record]) -> Outcome:
-    findings = tuple(finding for record in records for finding in record.findings)
-    return Outcome(job.name, State.FAILED, 3, seconds, findings, error=error, records=tuple(records))
-
-
 class InProcessWorker(Worker):
-    """A `Worker` that is no process: calls run in this one, and its parent is told of them.
+    """A `Worker` without a process: calls run in this one, which reports them to its parent.
 
-    `convert` runs tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is that child already, so
-    all stages run in it: one process a core instead of two, nothing is imported twice, and no model is copied through
-    a pipe. The parent is told what goes on, and so can say what it was that crashed.
+    `convert` runs tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is already such a child,
+    so all stages run in it: one process a core instead of two, nothing is imported twice, and no model is copied
+    through a pipe. The parent gets a message before each call, and so knows what crashed.
     """
 
     def start(self) -> Self:
-        """Nothing has to be started."""
+        """Does nothing: there is no process."""
         return self
 
     def call(
@@ -322,10 +299,10 @@ class InProcessWorker(Worker):
         function: str,
         *arguments: Any,
         timeout: float,
-        memory: int | None = None,  # noqa: ARG002 - the parent keeps it
-        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent is told at once
+        memory: int | None = None,  # noqa: ARG002 - the parent enforces it
+        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent gets messages at once
     ) -> Any:
-        """As `Worker.call`; the parent keeps the limits."""
+        """As `Worker.call`; the parent enforces the limits."""
         tell(CallStarted(function, timeout))
         kind, value = answer(function, arguments)
         tell(CallEnded())
@@ -336,15 +313,15 @@ class InProcessWorker(Worker):
         raise Failed(*value)
 
     def kill(self) -> None:
-        """There is nothing to end."""
+        """Does nothing: there is no process."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Does nothing: there is no process."""
 
 
 def ready() -> None:
     """Import the rest of what a conversion needs, so that no job's time is spent on it."""
-    import ai_edge_litert.interpreter  # noqa: F401 - only the child is to have all this
+    import ai_edge_litert.interpreter  # noqa: F401 - only the child needs all this
     import onnxruntime  # noqa: F401
 
     import convert.pipeline
@@ -352,28 +329,28 @@ def ready() -> None:
 
 
 def perform(job: Job) -> Outcome:
-    """`execute`, telling of every stage."""
+    """`execute`, with a message to the parent for every stage."""
     return execute(job, InProcessWorker(), tell)
 
 
 class Scheduler(Protocol):
-    """Runs jobs somewhere."""
+    """Runs jobs, on this machine or others."""
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
-        """The outcome of every one of `jobs`, as they come.
+        """Yields the outcome of every job, in the order they end.
 
-        An outcome that is `done` is given only when the bundle is in `Job.output` on this machine. `jobs` is asked for
-        the next one when there is room for it, and both it and `observer` are called in the thread that iterates.
+        With an outcome that is `done` the bundle is in `Job.output` on this machine. The next of `jobs` is taken when
+        it can be run; `jobs` and `observer` are called in the thread that iterates.
         """
 
 
 @dataclass(frozen=True)
-class Report:
-    """What became of a batch.
+class BatchReport:
+    """The result of a batch.
 
     Attributes:
         outcomes: one for each job, in the order of the jobs.
-        findings: of the batch as a whole; those of its models are in their outcomes.
+        findings: about the batch as a whole; those about models are in their outcomes.
         seconds: wall time.
     """
 
@@ -384,13 +361,9 @@ class Report:
 
     @property
     def counts(self) -> dict[State, int]:
-        """How many came to what; every state is there."""
+        """Number of models by state, with 0 for states that do not occur."""
         counted = Counter(outcome.state for outcome in self.outcomes)
         return {state: counted[state] for state in State}
-
-
-def _silent(_job: Job, _event: Event | Outcome) -> None:
-    """No-op observer."""
 
 
 def run(
@@ -400,14 +373,14 @@ def run(
     cache: Cache,
     *,
     force: bool = False,
-    observer: Observer = _silent,
-) -> Report:
+    observer: Observer = lambda _job, _event: None,
+) -> BatchReport:
     """Convert `jobs`, whose names and outputs are unique.
 
     Args:
-        folder: which all outputs are in.
-        force: convert also what has not changed; the cache learns the new results.
-        observer: is told of every stage and every outcome, in this thread.
+        folder: that all outputs are in.
+        force: convert also what has not changed, and store the new results in the cache.
+        observer: called for every stage and every outcome, in this thread.
 
     Raises:
         OutputError: `folder` cannot be written.
@@ -416,18 +389,18 @@ def run(
     make_folder(folder)
     batch = _Batch(jobs, scheduler, cache, Ledger(cache.ledger(folder), trust=not force), force, observer)
     try:
-        batch.look()
+        batch.restore()
         batch.convert()
     finally:
         batch.save()
     outcomes = tuple(batch.outcomes[job.name] for job in jobs)
-    findings = (*batch.findings, *_doubles(jobs, batch.keys), *_left(folder, jobs, outcomes))
-    return Report(tuple(jobs), outcomes, findings, time.perf_counter() - start)
+    findings = (*batch.findings, *_same_exports(jobs, batch.keys), *_old_bundles(folder, jobs, outcomes))
+    return BatchReport(tuple(jobs), outcomes, findings, time.perf_counter() - start)
 
 
 @dataclass
 class _Batch:
-    """A run that goes on."""
+    """The state of a run."""
 
     jobs: Sequence[Job]
     scheduler: Scheduler
@@ -441,8 +414,8 @@ class _Batch:
     _locks: dict[str, contextlib.ExitStack] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
 
-    def look(self) -> None:
-        """Find the keys, and settle what need not be converted; reading and hashing use all cores."""
+    def restore(self) -> None:
+        """Compute the keys, and settle what need not be converted; reading and hashing use all cores."""
         with ThreadPoolExecutor(cores()) as threads:
             for job, key in zip(self.jobs, threads.map(self._key, self.jobs), strict=True):
                 if key is not None:
@@ -454,7 +427,7 @@ class _Batch:
                     self._settle(job, outcome)
 
     def convert(self) -> None:
-        """Convert the rest; what another run is just converting comes last, and then from the cache."""
+        """Convert the rest; models that another run is converting come last, and then from the cache."""
         by_name = {job.name: job for job in self.jobs}
         postponed: list[Job] = []
         rest = [job for job in self.jobs if job.name not in self.outcomes]
@@ -468,8 +441,8 @@ class _Batch:
                 lock.close()
 
     def save(self) -> None:
-        """Remember what was read."""
-        with self._told():
+        """Write the ledger."""
+        with self._cache_errors():
             self.cache.prepare()
             self.ledger.save()
 
@@ -477,11 +450,11 @@ class _Batch:
         for outcome in self.scheduler(jobs, self.observer):
             job = by_name[outcome.name]
             if outcome.state is State.DONE:
-                self._keep(job, outcome)
+                self._store(job, outcome)
             self._settle(job, outcome)
 
     def _free(self, jobs: Iterable[Job], postponed: list[Job]) -> Iterator[Job]:
-        """Those nobody else is converting, with their locks held."""
+        """Jobs that no other run is converting, with their locks held; the others are `postponed`."""
         for job in jobs:
             if self._lock(job, wait=False):
                 yield from self._unsettled(job)
@@ -498,7 +471,7 @@ class _Batch:
         yield job
 
     def _key(self, job: Job) -> str | None:
-        """None where a file cannot be read: the conversion will say what is wrong with it."""
+        """None where a file cannot be read: the conversion will report why."""
         try:
             return key_of(job, self.ledger)
         except (OSError, ValueError):
@@ -511,7 +484,7 @@ class _Batch:
         start = time.perf_counter()
         try:
             return restore(job, key, self.cache, self.ledger)
-        except Damaged as damage:
+        except DamagedEntry as damage:
             self.cache.drop(key)
             self.findings.append(
                 CACHE_DAMAGED.found(f"the entry of {job.name} was damaged: {damage}", path=self.cache.place(key))
@@ -520,12 +493,12 @@ class _Batch:
         except OutputError as error:
             return failure(job, error, time.perf_counter() - start)
 
-    def _keep(self, job: Job, outcome: Outcome) -> None:
+    def _store(self, job: Job, outcome: Outcome) -> None:
         key = self.keys.get(job.name)
         # An export that was changed while it was read is not what the key says.
         if key is None or self._key(job) != key:
             return
-        with self._told(), contextlib.suppress(Changed):
+        with self._cache_errors(), contextlib.suppress(BundleChanged):
             store(job, outcome, key, self.cache)
             self._made.add(key)
 
@@ -534,7 +507,7 @@ class _Batch:
         if key is None:
             return True
         stack = contextlib.ExitStack()
-        with self._told():
+        with self._cache_errors():
             if not stack.enter_context(self.cache.lock(key, wait=wait)):
                 stack.close()
                 return False
@@ -548,8 +521,8 @@ class _Batch:
         self.observer(job, outcome)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """A cache that cannot be written costs time, not results: it is told once."""
+    def _cache_errors(self) -> Iterator[None]:
+        """A cache that cannot be written costs time, not results: one finding for all its errors."""
         try:
             yield
         except OutputError as error:
@@ -557,7 +530,7 @@ class _Batch:
                 self.findings.append(CACHE_UNUSABLE.found(error.message, path=error.path, hint=CACHE_UNUSABLE.fix))
 
 
-def _doubles(jobs: Iterable[Job], keys: dict[str, str]) -> Iterator[Finding]:
+def _same_exports(jobs: Iterable[Job], keys: dict[str, str]) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for job in jobs:
         key = keys.get(job.name)
@@ -565,7 +538,7 @@ def _doubles(jobs: Iterable[Job], keys: dict[str, str]) -> Iterator[Finding]:
             yield SAME_EXPORT.found(f"{job.name} is the same as {first[key]}", path=job.export)
 
 
-def _left(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> Iterator[Finding]:
+def _old_bundles(folder: Path, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> Iterator[Finding]:
     for job, outcome in zip(jobs, outcomes, strict=True):
         if outcome.state not in GOOD and (job.output / REPORT).exists():
             yield OLD_BUNDLE.found(

@@ -1,4 +1,4 @@
-"""`ei-deepstream batch`, and `cache`: what it keeps, and its removal."""
+"""`ei-deepstream batch`, and `cache`, which shows and prunes its cache."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from convert.batch.cache import Pruned, Usage
     from convert.batch.plan import Job
-    from convert.batch.run import Observer, Report
+    from convert.batch.run import BatchReport, Observer
     from convert.findings import Level
 
 __all__ = ["batch", "cache"]
@@ -90,11 +90,11 @@ def batch(
 def _progress(jobs: Sequence[Job], *, hidden: bool) -> Iterator[Observer]:
     from convert.render.batch import batch_progress  # --help does without
 
-    with batch_progress(jobs, hidden=hidden) as watch:
+    with batch_progress(jobs, hidden=hidden) as display:
         try:
-            yield watch
+            yield display
         except KeyboardInterrupt:
-            watch.interrupted()
+            display.interrupted()
             raise
 
 
@@ -102,8 +102,8 @@ def _waiting(output: Path) -> None:
     click.echo(f"another batch is writing into {output}: waiting for its end", err=True)
 
 
-def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
-    """Show it; the exit code does not depend on the format."""
+def _finish(report: BatchReport, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
+    """Show the report; the exit code does not depend on the format."""
     from convert.batch.plan import BUG, State
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
@@ -111,17 +111,14 @@ def _finish(report: Report, output: Path, *, format_: str, fail_on: Level, quiet
     code = exit_code(findings, fail_on, error=failed or None)
     if any(outcome.exit_code == BUG for outcome in failed):
         code = BUG
+    from convert.render import machine
+    from convert.render.batch import show_batch
+
     if format_ == "json":
-        from convert.render.machine import batch_output_document
-
-        write_json(batch_output_document(report, output, code))
+        write_json(machine.batch_output_document(report, output, code))
     elif format_ == "junit":
-        from convert.render.machine import batch_junit
-
-        sys.stdout.write(batch_junit(report, fail_on).decode())
+        sys.stdout.write(machine.batch_junit(report, fail_on).decode())
     else:
-        from convert.render.batch import show_batch
-
         show_batch(report, output, quiet=quiet)
     return code
 

@@ -1,9 +1,8 @@
-"""`ei-deepstream eim`: everything about Edge Impulse's Linux executables."""
+"""`ei-deepstream eim`: commands for Edge Impulse's Linux executables."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.eim.client import Client, Event, Model, Reply
-    from convert.eim.compare import Comparison
-    from convert.eim.inspect import Inspection
+    from convert.eim.client import Client, ModelInfo, ProxyEvent, Reply
+    from convert.eim.compare import EimComparison
+    from convert.eim.inspect import EimInspection
     from convert.findings import Finding, Level
     from convert.types import ImageScaling
 
@@ -28,7 +27,7 @@ __all__ = ["eim"]
 
 
 class _InOrder(click.Group):
-    """Lists its commands in the order they are declared."""
+    """Lists its commands in the order of their declaration."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
@@ -58,16 +57,9 @@ _timeout = click.option(
 )
 
 
-def _limits(seconds: float) -> Any:
-    """The client's limits with `--timeout` for all."""
-    from convert.eim.client import Limits  # only a running command needs it
-
-    return Limits(start=seconds, answer=seconds)
-
-
 def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
     """The JSON document of a command that has findings, with the keys all commands have."""
-    from convert.report import SCHEMA_VERSION, finding_document
+    from convert.report import SCHEMA_VERSION, finding_document  # --help does without
 
     return {
         "schema_version": SCHEMA_VERSION,
@@ -78,7 +70,7 @@ def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any)
     }
 
 
-_MODES = {
+_FILE_TYPES = {
     "socket": "a running .eim's socket",
     "packed": "a bundle packed by `eim pack`",
     "other": "no .eim",
@@ -88,7 +80,7 @@ _MODES = {
 
 @eim.command(name="inspect", short_help="Say which machine an .eim is for, and whether it starts on this one.")
 @_target
-@click.option("--hello", is_flag=True, help="Start it (or connect) and ask what it says of itself.")
+@click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")
 @_timeout
 @common
 def inspect(
@@ -99,20 +91,19 @@ def inspect(
     The file is read, never run, unless --hello is given. A reason why it cannot start here is a finding of level error.
     """
     from convert.eim.bundle import hello_findings
-    from convert.eim.client import talk
+    from convert.eim.client import Timeouts, talk
     from convert.eim.inspect import inspect as inspect_file
 
     inspection = inspect_file(target)
     findings = inspection.findings
     model = None
     if hello and inspection.kind != "other":
-        with talk(target, limits=_limits(timeout)) as client:
+        with talk(target, limits=Timeouts(timeout, timeout)) as client:
             model = client.model
             findings += hello_findings(model, target)
     code = exit_code(findings, fail_on)
     if format_ == "json":
-        document = _findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw)
-        write_json(document)
+        write_json(_findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw))
     elif not quiet:
         from convert.render.text import console, show_findings  # rich is not needed for JSON
 
@@ -123,7 +114,7 @@ def inspect(
     return code
 
 
-def _inspection_document(inspection: Inspection) -> dict[str, Any]:
+def _inspection_document(inspection: EimInspection) -> dict[str, Any]:
     binary, host = inspection.binary, inspection.host
     return {
         "path": str(inspection.path),
@@ -143,11 +134,11 @@ def _inspection_document(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def _inspection_lines(inspection: Inspection) -> list[tuple[str, str]]:
+def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     binary, host = inspection.binary, inspection.host
     lines = [("file", str(inspection.path))]
     if binary is None:
-        lines.append(("is", _MODES.get(inspection.kind, "an executable that cannot be read")))
+        lines.append(("is", _FILE_TYPES.get(inspection.kind, "an executable that cannot be read")))
     else:
         floats = {None: "", True: ", hard float", False: ", soft float"}[binary.hard_float]
         lines.append(("is", f"{binary.system} {'/'.join(binary.machines)}, {binary.bits}-bit{floats}"))
@@ -158,7 +149,7 @@ def _inspection_lines(inspection: Inspection) -> list[tuple[str, str]]:
     return lines
 
 
-def _hello_lines(model: Model) -> list[tuple[str, str]]:
+def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     project = model.raw.get("project")
     named = project if isinstance(project, dict) else {}
     lines = [("project", f"{named.get('name')} by {named.get('owner')}, version {named.get('deploy_version')}")]
@@ -234,9 +225,9 @@ def classify(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("Give pictures or --features FILE.")
     if continuous and not features:
         raise click.UsageError("--continuous needs --features FILE.")
-    from convert.eim.client import talk  # --help does without
+    from convert.eim.client import Timeouts, talk  # --help does without
 
-    with talk(target, stdio=stdio, shared=not unshared, limits=_limits(timeout)) as client:
+    with talk(target, stdio=stdio, shared=not unshared, limits=Timeouts(timeout, timeout)) as client:
         for block, key, value in thresholds:
             _set_threshold(client, block, key, value)
         answers = []
@@ -302,7 +293,7 @@ def _show_reply(name: str, reply: Reply) -> None:
             f"  {label:<20} {score:.4f}" if isinstance(score, float | int) else f"  {label:<20} {score}", markup=False
         )
     boxes = reply.result.get("bounding_boxes")
-    for box in boxes or []:
+    for box in boxes or ():
         place = f"{box.get('x')},{box.get('y')} {box.get('width')}x{box.get('height')}"
         out.print(f"  {box.get('label')!s:<20} {box.get('value')!s:<20} {place}", markup=False)
     if boxes == []:
@@ -312,7 +303,7 @@ def _show_reply(name: str, reply: Reply) -> None:
             out.print(f"  {key}: {value}", markup=False)
 
 
-@eim.command(name="compare", short_help="Give an .eim and a bundle the same pictures and compare what they say.")
+@eim.command(name="compare", short_help="Give an .eim and a bundle the same pictures and compare their answers.")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
 @click.argument("pictures", type=EXISTING, nargs=-1, required=True, metavar="PICTURES...")
@@ -361,7 +352,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
       ei-deepstream eim compare model.eim bundle pictures
       ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05
     """
-    from convert.eim.client import talk
+    from convert.eim.client import Timeouts, talk
     from convert.eim.compare import compare as compare_answers
     from convert.eim.compare import open_backend
     from convert.images.read import find
@@ -369,7 +360,10 @@ def compare(  # noqa: PLR0913 - one parameter an option
 
     files = find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE
-    with talk(target, limits=_limits(timeout)) as client, open_backend(other, client.model, scaling, timeout) as ours:
+    with (
+        talk(target, limits=Timeouts(timeout, timeout)) as client,
+        open_backend(other, client.model, scaling, timeout) as ours,
+    ):
         comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
     findings = comparison.all_findings
     code = exit_code(findings, fail_on)
@@ -377,17 +371,13 @@ def compare(  # noqa: PLR0913 - one parameter an option
         about = _comparison_document(comparison)
         write_json(_findings_document(findings, code, **about, tolerance=tolerance, pixels=pixels))
     elif not quiet:
-        _show_comparison(comparison, tolerance, agrees=_agrees(comparison))
+        _show_comparison(comparison, tolerance)
     return code
 
 
-def _agrees(comparison: Comparison) -> bool:
-    return not any(found.level == "error" for found in comparison.all_findings)
-
-
-def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+def _comparison_document(comparison: EimComparison) -> dict[str, Any]:
     return {
-        "agrees": _agrees(comparison),
+        "agrees": comparison.agrees,
         "largest_difference": comparison.largest,
         "pictures": [
             {
@@ -404,7 +394,7 @@ def _comparison_document(comparison: Comparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show_comparison(comparison: Comparison, tolerance: float, *, agrees: bool) -> None:
+def _show_comparison(comparison: EimComparison, tolerance: float) -> None:
     from convert.render.text import console, show_findings  # rich is not needed for JSON
 
     out = console()
@@ -417,7 +407,7 @@ def _show_comparison(comparison: Comparison, tolerance: float, *, agrees: bool) 
         out.print(f"{each.path}: {what}, largest difference {max(scores, default=0):.2g}{edges}", markup=False)
         show_findings(each.findings, out)
     count = len(comparison.pictures)
-    verdict = "they agree" if agrees else "they do not agree"
+    verdict = "they agree" if comparison.agrees else "they do not agree"
     pictures = "1 picture" if count == 1 else f"{count} pictures"
     out.print(f"{verdict}: {pictures}, largest difference {comparison.largest:.2g} (limit {tolerance:g})")
 
@@ -426,7 +416,7 @@ def _show_comparison(comparison: Comparison, tolerance: float, *, agrees: bool) 
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.argument("where", required=False, metavar="SOCKET|stdin")
 @click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
-@click.option("--print-info", "info", is_flag=True, help="Print what the model says of itself, and exit.")
+@click.option("--print-info", "info", is_flag=True, help="Print the hello answer, and exit.")
 def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
@@ -485,13 +475,13 @@ def pack(
     return 0
 
 
-@eim.command(name="proxy", short_help="Stand between a client and an .eim and show what they say.")
+@eim.command(name="proxy", short_help="Pass messages between a client and an .eim, and show them.")
 @click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
 @_target
 @_timeout
 @click.option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
-    help="Lines for people, or one JSON object a line.",
+    help="Lines of text, or one JSON object a line.",
 )  # fmt: skip
 def proxy(socket: Path, target: Path, *, timeout: float, format_: str) -> int:
     """Make SOCKET, start FILE (or connect to its socket), and print what passes between the two, with timings.
@@ -501,33 +491,25 @@ def proxy(socket: Path, target: Path, *, timeout: float, format_: str) -> int:
       ei-deepstream eim proxy /tmp/watch.sock model.eim
       edge-impulse-linux-runner --model-file /tmp/watch.sock
     """
-    from convert.eim.client import proxy as run_proxy  # --help does without
+    from convert.eim import client  # --help does without
 
-    return run_proxy(socket, target, _line_of_event if format_ == "text" else _json_of_event, start=timeout)
+    return client.proxy(socket, target, _print_event_text if format_ == "text" else _print_event_json, start=timeout)
 
 
-def _line_of_event(event: Event) -> None:
+def _print_event_text(event: ProxyEvent) -> None:
     arrow = {"client": "->", "eim": "<-"}[event.origin]
     took = "" if event.took is None else f" {event.took * 1000:.1f} ms"
     text = event.content if isinstance(event.content, str) else json.dumps(event.content)
-    _print_line(f"{event.seconds:9.3f} {arrow} {event.size} bytes{took}  {text}")
+    print(f"{event.seconds:9.3f} {arrow} {event.size} bytes{took}  {text}", flush=True)  # noqa: T201 - its output
 
 
-def _json_of_event(event: Event) -> None:
-    _print_line(
-        json.dumps(
-            {
-                "seconds": round(event.seconds, 6),
-                "from": event.origin,
-                "kind": event.kind,
-                "bytes": event.size,
-                "took": event.took and round(event.took, 6),
-                "content": event.content,
-            }
-        )
-    )
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _print_event_json(event: ProxyEvent) -> None:
+    document = {
+        "seconds": round(event.seconds, 6),
+        "from": event.origin,
+        "kind": event.kind,
+        "bytes": event.size,
+        "took": event.took and round(event.took, 6),
+        "content": event.content,
+    }
+    print(json.dumps(document), flush=True)  # noqa: T201 - its output

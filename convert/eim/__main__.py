@@ -1,6 +1,7 @@
 """What a packed .eim runs: `python -m convert.eim FILE socket|stdin|--print-info`.
 
-It is not the command line of `convert.cli` because start-up counts here: a client may wait one second for the socket.
+It does not use the command line of `convert.cli`, which takes longer to start: a client may wait only one second for
+the socket.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the bundle in the first argument as the second says; the exit code."""
+    """Serve the bundle named by the first argument, on the socket or stdin named by the second; the exit code."""
     try:
         bundle, mode = arguments[:2]
     except ValueError:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _stopped(number: int, _frame: object) -> None:
-    """Before there is anything to clean up, and after it is cleaned up: just end, as the real executable does."""
+    """End as the real executable does: nothing is left to clean up before and after serving."""
     os._exit(128 + number)
 
 
@@ -51,4 +52,4 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    os._exit(code)  # nothing is left to do, and taking the interpreter apart takes as long as a classification
+    os._exit(code)  # shutting the interpreter down takes as long as a classification

@@ -1,18 +1,13 @@
-"""A converted bundle as what an .eim holds: the model, its labels, and how pictures and outputs are to be read.
+"""A converted bundle as an .eim: reads it, describes it in a hello answer, and packs it into one executable file.
 
-A bundle is the folder that `convert` wrote, or a file that `eim pack` made of one (a zip behind a few lines of script).
-Nothing heavy is imported here: a server must bind its socket before anything else.
+A bundle is the folder that `convert` wrote, or a file that `eim pack` made of one. Nothing heavy is imported here: a
+server binds its socket before anything else. The hello answer has every field that Edge Impulse's eim.cpp of 2026
+sends.
 
-What a converted bundle says of itself: the hello answer, with every field eim.cpp of 2026 sends.
-
-Whether official clients can live with what an .eim says of itself.
-
-Makes one executable file of a bundle: a few lines of shell, then a zip of the model and its report.
-
-The lines start this program's own interpreter, or `ei-deepstream` where there is no such interpreter (the file was
-carried to another machine), in place of the shell: the process a client started is the one that answers and gets its
-signals. A zip may have anything in front of it (its directory is at the end), so the file is its own archive. Same
-bundle, same interpreter, same bytes.
+A packed file is a few lines of shell, then a zip of the model and its report; a zip may have anything in front of it,
+because its directory is at the end. The lines replace the shell with this program's own interpreter, or with
+`ei-deepstream` where that interpreter is missing (the file was copied to another machine): the process that the client
+started is the one that answers and gets its signals. Same bundle, same interpreter, same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +21,6 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from convert import heads
 from convert.eim import findings as rules
 from convert.eim.wire import attach
 from convert.errors import InputError
@@ -38,28 +32,17 @@ from convert.types import DETECTOR_THRESHOLD, Preprocessing, ResizeMode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.eim.client import Model
+    from convert.eim.client import ModelInfo
     from convert.eim.wire import Features
     from convert.findings import Finding
     from convert.report import ModelReport
     from convert.types import Metadata
 
 
-__all__ = [
-    "NO_PARAMETER",
-    "Impulse",
-    "bundle_files",
-    "float32",
-    "header",
-    "hello",
-    "hello_findings",
-    "pack",
-    "read_impulse",
-    "slice_size",
-]
+__all__ = ["NO_PARAMETER", "Impulse", "bundle_files", "header", "hello", "hello_findings", "pack", "read_impulse"]
 
 
-_BLOCK = 1  # the learn block's id where the export does not tell it
+_BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
 _LARGEST = 1 << 30  # bytes of one file of a packed bundle; protobuf cannot hold twice as much
 _HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
@@ -67,16 +50,16 @@ _HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstr
 
 @dataclass(frozen=True, slots=True)
 class Impulse:
-    """What answers.
+    """A bundle's model, and what decides its answers.
 
     Attributes:
         onnx: the model; input float32 [N,channels,height,width].
-        task: decides how outputs are read.
+        task: decides how outputs are decoded.
         labels: in class order, without background.
         threshold: a detector's, 0..1.
         block: the learn block's id, by which clients set the threshold.
-        overlap, detections: what the SSD's own last operator dropped, where that was recorded.
-        coordinates: what a YOLO's raw boxes are measured in: "relative" (0..1) or "pixels".
+        overlap, detections: limits of the SSD's own last operator, where they were recorded.
+        coordinates: unit of a YOLO's raw boxes: "relative" (0..1) or "pixels".
     """
 
     name: str
@@ -96,13 +79,18 @@ class Impulse:
 
     @property
     def features(self) -> int:
-        """How many numbers one picture is: one a pixel."""
+        """Numbers in one `classify`: one a pixel."""
         return self.height * self.width
+
+    @property
+    def slice_size(self) -> int:
+        """Numbers in one `classify_continuous`."""
+        return self.features // 4  # EI_CLASSIFIER_SLICES_PER_MODEL_WINDOW
 
     @property
     def detects(self) -> bool:
         """Whether it answers with boxes."""
-        return heads.head(self.task).detects
+        return head(self.task).detects
 
 
 def read_impulse(path: Path) -> Impulse:
@@ -114,10 +102,10 @@ def read_impulse(path: Path) -> Impulse:
     files = bundle_files(path)
     model = _model(files[REPORT], path)
     model.verify(sha256(files[model.file]), path)
-    known, head, shape = model.metadata, model.head, model.input_shape
-    match shape:
+    recorded, last = model.metadata, model.head
+    match model.input_shape:
         case (_, (1 | 3) as channels, int() as height, int() as width) if (
-            head.labels and 1 <= height <= _LONGEST and 1 <= width <= _LONGEST
+            last.labels and 1 <= height <= _LONGEST and 1 <= width <= _LONGEST
         ):
             pass
         case _:
@@ -125,23 +113,23 @@ def read_impulse(path: Path) -> Impulse:
     return Impulse(
         name=model.name,
         onnx=files[model.file],
-        task=head.task,
-        labels=head.labels,
+        task=last.task,
+        labels=last.labels,
         preprocessing=model.preprocessing,
         height=height,
         width=width,
         channels=channels,
-        threshold=DETECTOR_THRESHOLD if known.threshold is None else known.threshold,
-        block=_BLOCK if known.block_id is None else known.block_id,
-        metadata=known,
-        overlap=head.limits.overlap if head.limits else None,
-        detections=head.limits.detections if head.limits else None,
-        coordinates=head.coordinates,
+        threshold=DETECTOR_THRESHOLD if recorded.threshold is None else recorded.threshold,
+        block=_BLOCK if recorded.block_id is None else recorded.block_id,
+        metadata=recorded,
+        overlap=last.limits.overlap if last.limits else None,
+        detections=last.limits.detections if last.limits else None,
+        coordinates=last.coordinates,
     )
 
 
 def bundle_files(path: Path) -> dict[str, bytes]:
-    """`report.json` and the model it names, as they are.
+    """`report.json` and the model it names: file name -> content.
 
     Raises:
         InputError: there is no bundle at `path`.
@@ -158,17 +146,10 @@ def bundle_files(path: Path) -> dict[str, bytes]:
         raise InputError(f"the bundle cannot be read: {reason}", path=path, hint=_HINT) from error
 
 
-def float32(value: float) -> float:
-    """The float nearest to `value` that the executable's `float` can hold: what it prints."""
-    result: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return result
-
-
 def _from_folder(folder: Path) -> dict[str, bytes]:
-    report = folder / REPORT
-    if not report.is_file():
+    if not (folder / REPORT).is_file():
         raise InputError(f"the folder holds no {REPORT}", path=folder, hint=_HINT)
-    data = report.read_bytes()
+    data = (folder / REPORT).read_bytes()
     model = _model(data, folder).file
     if not (folder / model).is_file():
         raise InputError(f"the bundle's {model} is missing", path=folder, hint="convert again")
@@ -176,25 +157,24 @@ def _from_folder(folder: Path) -> dict[str, bytes]:
 
 
 def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
+    def member(name: str) -> bytes:
+        if packed.getinfo(name).file_size > _LARGEST:
+            raise InputError(f"{name} is too large to be a bundle's", path=path, hint=_HINT)
+        return packed.read(name)
+
     try:
-        data = _member(packed, REPORT, path)
+        data = member(REPORT)
         model = _model(data, path).file
-        return {REPORT: data, model: _member(packed, model, path)}
+        return {REPORT: data, model: member(model)}
     except KeyError as error:
         raise InputError("not a bundle that `eim pack` wrote", path=path, hint=_HINT) from error
 
 
-def _member(packed: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    if packed.getinfo(name).file_size > _LARGEST:
-        raise InputError(f"{name} is too large to be a bundle's", path=path, hint=_HINT)
-    return packed.read(name)
-
-
 def _model(report: bytes, path: Path) -> ModelReport:
-    """The one model of a bundle.
+    """The bundle's one model.
 
     Raises:
-        InputError: the report is damaged, or that of an app with two models.
+        InputError: the report is damaged, or is that of an app with two models.
     """
     models = BundleReport.parse(report, path).models
     if len(models) != 1:
@@ -203,32 +183,30 @@ def _model(report: bytes, path: Path) -> ModelReport:
 
 
 NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"
-"""What an .eim prints when it is started without one."""
+"""What an .eim prints when it is started without a parameter."""
 
 _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
-_SLICES = 4  # EI_CLASSIFIER_SLICES_PER_MODEL_WINDOW
-# There is no number for ONNX Runtime. Clients only look for those that want warming up or special hardware, so what is
-# not one of the two TensorFlow Lite engines on a CPU is called the first of them.
+# There is no number for ONNX Runtime. Clients test only for engines that need a first run or special hardware, so what
+# is not one of the two TensorFlow Lite engines on a CPU gets the number of the first of them.
 _ENGINES = {"tflite": 2, "tflite_full": 4}
-
-
-def slice_size(impulse: Impulse) -> int:
-    """Numbers in one `classify_continuous`."""
-    return impulse.features // _SLICES
 
 
 def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
     """The answer to `{"hello": 1}`, without id.
 
     Args:
-        impulse: what answers.
+        impulse: the model.
         memory: the shared memory for features, or why there is none.
     """
     recorded = impulse.metadata
     engine = _ENGINES.get((recorded.engine or "").lower(), 2)
+    # Never "none": the official Python client raises at it and the Node.js command line ends with an error.
+    mode = impulse.preprocessing.resize_mode
+    resize = ResizeMode.SQUASH if mode is None or mode is ResizeMode.NONE else mode
     thresholds = []
     if impulse.detects:
-        thresholds = [{"id": impulse.block, "type": "object_detection", "min_score": float32(impulse.threshold)}]
+        score = struct.unpack("<f", struct.pack("<f", impulse.threshold))[0]  # a `float` in eim.cpp
+        thresholds = [{"id": impulse.block, "type": "object_detection", "min_score": score}]
     return {
         "success": True,
         "project": {
@@ -249,7 +227,7 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
             "image_input_frames": 1,
             "image_input_height": impulse.height,
             "image_input_width": impulse.width,
-            "image_resize_mode": _resize_mode(impulse),
+            "image_resize_mode": resize.value,
             "inferencing_engine": engine,
             "input_features_count": impulse.features,
             "interval_ms": 1,
@@ -257,7 +235,7 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
             "labels": list(impulse.labels),
             "model_type": head(impulse.task).model_type,
             "sensor": _CAMERA,
-            "slice_size": slice_size(impulse),
+            "slice_size": impulse.slice_size,
             "thresholds": thresholds,
             "use_continuous_mode": False,
         },
@@ -266,33 +244,24 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
     }
 
 
-def _resize_mode(impulse: Impulse) -> str:
-    """Never "none": the official Python client raises at it and the Node.js command line dies of it."""
-    mode = impulse.preprocessing.resize_mode
-    return ResizeMode.SQUASH.value if mode is None or mode is ResizeMode.NONE else mode.value
-
-
-def hello_findings(model: Model, path: Path) -> tuple[Finding, ...]:
-    """What the Python and Node.js clients stumble over in a hello answer."""
-    found = []
-    raw = model.raw
-    if not model.features:
-        found.append(rules.BAD_HELLO.found("it does not say how many features it takes", path=path))
-    if not model.labels:
-        found.append(rules.BAD_HELLO.found("it names no labels", path=path))
-    if not isinstance(raw.get("project"), dict):
-        found.append(rules.BAD_HELLO.found("it names no project; the Node.js command line needs it", path=path))
-    if model.width and model.features != model.width * model.height:
-        found.append(
-            rules.BAD_HELLO.found(
-                f"{model.features} features for a picture of {model.width}x{model.height}", path=path
-            )
-        )  # fmt: skip
-    uneven = [label for label in model.labels if label.count("{") != label.count("}")]
+def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
+    """Faults of a hello answer that the official Python and Node.js clients fail on."""
+    wrong = (
+        (not model.features, "it does not say how many features it takes"),
+        (not model.labels, "it names no labels"),
+        (not isinstance(model.raw.get("project"), dict), "it names no project; the Node.js command line needs it"),
+        (
+            model.width and model.features != model.width * model.height,
+            f"{model.features} features for a picture of {model.width}x{model.height}",
+        ),
+    )
+    found = [rules.BAD_HELLO.found(message, path=path) for is_wrong, message in wrong if is_wrong]
     found += [
-        rules.BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path) for label in uneven
+        rules.BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path)
+        for label in model.labels
+        if label.count("{") != label.count("}")
     ]
-    offered = raw.get("features_shm")
+    offered = model.raw.get("features_shm")
     if offered is not None:
         memory = attach(offered) if isinstance(offered, dict) else None
         if memory is None:
@@ -302,17 +271,13 @@ def hello_findings(model: Model, path: Path) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time a zip can hold; no file depends on when it was made
-_MODE = 0o644 << 16
-
-
 def pack(bundle: Path, output: Path, *, interpreter: str | None = None) -> Output:
     """Write the executable.
 
     Args:
-        bundle: folder (or packed file) to take.
+        bundle: folder, or packed file.
         output: file to write.
-        interpreter: Python to run it with, where this program is installed; default: the one running now.
+        interpreter: Python in which this program is installed; default: the one running now.
 
     Raises:
         InputError: there is no sound bundle.
@@ -324,11 +289,10 @@ def pack(bundle: Path, output: Path, *, interpreter: str | None = None) -> Outpu
     data.write(header(interpreter or sys.executable))
     with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files, key=lambda name: name == REPORT):  # the report last
-            member = zipfile.ZipInfo(name, _EPOCH)
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member = zipfile.ZipInfo(name)  # dated 1980, whenever it is made
             member.create_system = 3  # Unix, whatever this runs on
-            member.external_attr = _MODE
-            packed.writestr(member, files[name])
+            member.external_attr = 0o644 << 16
+            packed.writestr(member, files[name], zipfile.ZIP_DEFLATED)
     return write(output, data.getvalue(), executable=True)
 
 

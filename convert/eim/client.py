@@ -1,15 +1,8 @@
-"""Talks to an .eim, over a socket or its standard input, and never waits for ever.
+"""Talks to an .eim, over a socket or its standard input, and shows what another client and an .eim exchange (`proxy`).
 
-Everything has a limit: the start, each answer, the end. A program that dies is reported with how and with the last
-it printed. Features go through shared memory where the program offers it.
-
-The bytes between us and a running .eim: a socket or two pipes, with the program behind them when we started it.
-
-Reading and writing wait at most until a deadline. What the program prints is kept, and shown when it dies.
-
-Stands between a client and an .eim, passes every byte on, and says what was said, with timings.
-
-The bytes go through as they come, before anything looks at them, so that both sides behave as they do without us.
+Everything has a time limit: the start, each answer, the end. A program that ends is reported with its status and the
+last it printed. Features go through shared memory where the program offers it. A proxy passes bytes on before it parses
+them, so that both sides behave as they do without it.
 """
 
 from __future__ import annotations
@@ -41,25 +34,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "AnswerTimeout",
-    "Client",
-    "Event",
-    "Limits",
-    "Model",
-    "Refused",
-    "Reply",
-    "Transport",
-    "TransportClosed",
-    "opened",
-    "proxy",
-    "shortened",
-    "talk",
-]
+    "AnswerTimeout", "Client", "ModelInfo", "ProxyEvent", "Reply", "RequestRefused", "Timeouts", "TransportClosed",
+    "proxy", "shortened", "talk",
+]  # fmt: skip
 
 
 _CHUNK = 1 << 16
-_TAIL = 2000  # bytes of what a dead program printed
-_POLL = 0.01  # seconds between two looks for the socket
+_PRINTED = 2000  # bytes of the output of a program that ended
+_POLL = 0.01  # seconds between two attempts to connect
 _GRACE = 3.0  # seconds a program gets to end, as the official Node.js client gives it
 _FOLDER_LIMIT = 80  # a socket's path has 107 bytes, and foreign programs do not check it
 
@@ -69,11 +51,11 @@ class AnswerTimeout(Exception):
 
 
 class TransportClosed(Exception):
-    """The other side is gone; the text completes "the .eim ..."."""
+    """The .eim closed the connection or ended; the text completes "the .eim ..."."""
 
 
 class Transport:
-    """Two descriptors, which may be one, and the child behind them or None; `reading` can be polled."""
+    """Sends and receives bytes through two descriptors, which may be the same; `child` is the program we started."""
 
     def __init__(self, reading: int, writing: int, child: Child | None) -> None:
         self.reading = reading
@@ -86,11 +68,11 @@ class Transport:
         """Write all of `data`.
 
         Raises:
-            Late, Closed: it could not be.
+            AnswerTimeout, TransportClosed: not all could be written.
         """
         view = memoryview(data)
         while view:
-            self._wait([], [self._writing], deadline)
+            _wait(self._writing, select.POLLOUT, deadline)
             try:
                 view = view[os.write(self._writing, view[:_CHUNK]) :]
             except BlockingIOError:
@@ -102,10 +84,10 @@ class Transport:
         """At least one byte.
 
         Raises:
-            Late, Closed: there is none.
+            AnswerTimeout, TransportClosed: there is none.
         """
         while True:
-            self._wait([self.reading], [], deadline)
+            _wait(self.reading, select.POLLIN, deadline)
             try:
                 data = os.read(self.reading, _CHUNK)
             except BlockingIOError:
@@ -121,22 +103,20 @@ class Transport:
         if self._child is not None:
             self._child.memory = memory
 
-    def _wait(self, reading: list[int], writing: list[int], deadline: float) -> None:
-        poll = select.poll()
-        for descriptor in reading:
-            poll.register(descriptor, select.POLLIN)
-        for descriptor in writing:
-            poll.register(descriptor, select.POLLOUT)
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise AnswerTimeout
-
     def _gone(self) -> TransportClosed:
         return TransportClosed("closed the connection" if self._child is None else self._child.died())
 
 
+def _wait(descriptor: int, event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    left = deadline - time.monotonic()
+    if left <= 0 or not poll.poll(left * 1000):
+        raise AnswerTimeout
+
+
 class Child:
-    """A program we started; `printed` collects what it prints where that is not the conversation."""
+    """A program we started; `printed` is a file with what it prints beside its answers."""
 
     def __init__(self, process: subprocess.Popen[bytes], printed: IO[bytes]) -> None:
         self.process = process
@@ -144,17 +124,19 @@ class Child:
         self._printed = printed
 
     def died(self) -> str:
-        """How it ended and what it said, as the rest of "the .eim ..."."""
+        """How it ended and what it printed; completes "the .eim ..."."""
         try:
             status = self.process.wait(1)
+            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         except subprocess.TimeoutExpired:
-            return f"closed the connection and still runs{self._said()}"
-        if status < 0:
-            return f"was killed by {signal.Signals(-status).name}{self._said()}"
-        return f"ended with status {status}{self._said()}"
+            how = "closed the connection and still runs"
+        size = os.fstat(self._printed.fileno()).st_size
+        start = max(0, size - _PRINTED)
+        text = os.pread(self._printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
+        return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Wait for it to go by itself, then ask it to, then make it."""
+        """Wait for its end, then interrupt it, then kill it."""
         for number in (None, signal.SIGINT, signal.SIGKILL):
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -167,21 +149,22 @@ class Child:
         if self.process.returncode == -signal.SIGKILL and self.memory.rfind("/") == 0:
             (FOLDER / self.memory.removeprefix("/")).unlink(missing_ok=True)
 
-    def _said(self) -> str:
-        size = os.fstat(self._printed.fileno()).st_size
-        text = os.pread(self._printed.fileno(), _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace").strip()
-        return f"; it printed: {text}" if text else ""
-
 
 @contextlib.contextmanager
 def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Transport]:
-    """A link to the socket or the started executable at `target`.
+    """A transport to the socket at `target`, or to the executable there, which is started.
 
     Raises:
         InputError: it cannot be started, or does not listen within `seconds`.
     """
     deadline = time.monotonic() + seconds
-    if _is_socket(target):
+    try:
+        is_socket = stat.S_ISSOCK(target.stat().st_mode)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", path=target, hint="give an .eim file or a socket"
+        ) from error
+    if is_socket:
         if stdio:
             raise InputError("a running .eim has no standard input left", path=target, hint="leave --stdin out")
         try:
@@ -201,29 +184,29 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
                 assert child.process.stdout
                 yield Transport(child.process.stdout.fileno(), child.process.stdin.fileno(), child)
             return
-        with _folder() as folder:
-            address = folder / "s"
-            with _started(target, [str(address)], printed) as child, _reached(address, child, target, deadline) as link:
-                yield link
+        place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
+        with tempfile.TemporaryDirectory(prefix="eim-", dir=place) as folder:
+            address = Path(folder) / "s"
+            with (
+                _started(target, [str(address)], printed) as child,
+                _connected(address, child, target, deadline) as connection,
+            ):
+                yield Transport(connection.fileno(), connection.fileno(), child)
 
 
-@contextlib.contextmanager
-def _reached(address: Path, child: Child, target: Path, deadline: float) -> Iterator[Transport]:
+def _connected(address: Path, child: Child, target: Path, deadline: float) -> socket.socket:
     """A connection to the child as soon as it listens."""
     while True:
         if child.process.poll() is not None:
             raise InputError(f"the .eim {child.died()}", path=target, hint="`ei-deepstream eim inspect` may say why")
         try:
-            connection = connected(address, max(_POLL, deadline - time.monotonic()))
-            break
-        except OSError:  # not there yet, or there and not yet listening
+            return connected(address, max(_POLL, deadline - time.monotonic()))
+        except OSError:  # not there yet, or not yet listening
             if time.monotonic() >= deadline:
                 raise InputError(
                     "the .eim does not listen in time", path=target, hint="allow more with --timeout"
                 ) from None
             time.sleep(_POLL)
-    with connection:
-        yield Transport(connection.fileno(), connection.fileno(), child)
 
 
 @contextlib.contextmanager
@@ -251,29 +234,12 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
         child.end()
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A private folder with a short path."""
-    place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
-    with tempfile.TemporaryDirectory(prefix="eim-", dir=place) as folder:
-        yield Path(folder)
-
-
-def _is_socket(path: Path) -> bool:
-    try:
-        return stat.S_ISSOCK(path.stat().st_mode)
-    except OSError as error:
-        raise InputError(
-            f"cannot be read: {error.strerror}", path=path, hint="give an .eim file or a socket"
-        ) from error
-
-
-class Refused(InputError):
-    """The program answered with an error; the conversation can go on."""
+class RequestRefused(InputError):
+    """The program answered with an error; the session can go on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Timeouts:
     """Seconds: until the program listens, until each answer."""
 
     start: float = 30.0
@@ -281,17 +247,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """What a hello answer says, as far as pictures go.
+class ModelInfo:
+    """The model as a hello answer describes it.
 
     Attributes:
         features: numbers in one classify.
-        slice: numbers in one classify_continuous, 0 when it does not say.
+        slice: numbers in one classify_continuous, 0 when not given.
         labels: in order.
-        width, height, channels: 0 for what is no picture model.
+        width, height, channels: 0 unless it is a picture model.
         resize_mode: "squash", ...; None from programs older than the field.
         kind: "classification", "object_detection", "constrained_object_detection", ...
-        thresholds: id -> what can be set, as it says them.
+        thresholds: each with the `id` of its learn block and the values that can be set.
         raw: the whole answer.
     """
 
@@ -309,7 +275,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer to classify: result and timing as they came, and seconds from sending to having it."""
+    """An answer to classify: result and timing as received, and seconds between sending and receiving."""
 
     result: dict[str, Any]
     timing: dict[str, Any]
@@ -317,21 +283,21 @@ class Reply:
 
 
 @contextlib.contextmanager
-def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Limits | None = None) -> Iterator[Client]:
-    """Start the file, or connect to the socket, at `target`; say hello; end it all afterwards.
+def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Timeouts | None = None) -> Iterator[Client]:
+    """Start the file, or connect to the socket, at `target`; say hello; close and end everything afterwards.
 
     Args:
         target: an executable, or the socket of one that runs.
         stdio: start it with its standard input instead of a socket.
         shared: use shared memory where it is offered.
-        limits: see `Limits`.
+        limits: see `Timeouts`.
 
     Raises:
-        InputError: it does not start, listen, answer, or answers nonsense.
+        InputError: it does not start, listen or answer, or its answer is invalid.
     """
-    limits = limits or Limits()
-    with opened(target, limits.start, stdio=stdio) as link:
-        client = Client(link, target, limits, shared=shared)
+    limits = limits or Timeouts()
+    with opened(target, limits.start, stdio=stdio) as transport:
+        client = Client(transport, target, limits, shared=shared)
         try:
             yield client
         finally:
@@ -339,14 +305,14 @@ def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Limi
 
 
 class Client:
-    """A conversation that has begun: `model` is what the program said of itself.
+    """A session after its hello; `model` describes the program's model.
 
     Raises:
         InputError: see `talk`.
     """
 
-    def __init__(self, link: Transport, target: Path, limits: Limits, *, shared: bool = True) -> None:
-        self._link = link
+    def __init__(self, transport: Transport, target: Path, limits: Timeouts, *, shared: bool = True) -> None:
+        self._transport = transport
         self._target = target
         self._limits = limits
         self._reader = AnswerReader()
@@ -356,7 +322,7 @@ class Client:
         # The first answer may have to wait for a model that is still being loaded.
         self.model = _model(self._ask({"hello": 1}, limits.start + limits.answer)[0], target)
         if shared and isinstance(offered := self.model.raw.get("features_shm"), dict):
-            link.remember(str(offered.get("name", "")))
+            transport.remember(str(offered.get("name", "")))
             self._memory = attach(offered)
 
     @property
@@ -368,7 +334,7 @@ class Client:
         """Send all features of one picture or window.
 
         Raises:
-            Refused: the program answers with an error.
+            RequestRefused: the program answers with an error.
             InputError: it does not answer.
         """
         return self._classify("classify", features)
@@ -382,7 +348,7 @@ class Client:
         self._ask({"set_threshold": {"id": block, key: value}}, self._limits.answer)
 
     def close(self) -> None:
-        """Let go of the memory; the link is the caller's."""
+        """Unmap the memory; the transport is the caller's."""
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -400,48 +366,45 @@ class Client:
         answer, seconds = self._ask(message, self._limits.answer)
         result, timing = answer.get("result"), answer.get("timing")
         if not isinstance(result, dict):
-            raise self._nonsense("its answer holds no result")
+            raise self._invalid("its answer holds no result")
         return Reply(result, timing if isinstance(timing, dict) else {}, seconds)
 
     def _ask(self, message: dict[str, Any], seconds: float) -> tuple[dict[str, Any], float]:
-        """One question and its answer, which is a success, and how long it took."""
+        """Send one message; its successful answer, and seconds between the two."""
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
         start = time.monotonic()
         try:
-            self._link.send(data, start + seconds)
-            answer = self._next(start + seconds)
+            self._transport.send(data, start + seconds)
+            while not self._waiting:
+                self._waiting = self._reader.feed(self._transport.receive(start + seconds))
+            answer = self._waiting.pop(0)
         except AnswerTimeout:
             raise InputError(
                 f"no answer to {next(iter(message))} within {seconds:g} s", path=self._target,
-                hint="allow more with --timeout; `eim proxy` shows what is said",
+                hint="allow more with --timeout; `eim proxy` shows the messages",
             ) from None  # fmt: skip
         except TransportClosed as error:
             raise InputError(f"the .eim {error}", path=self._target, hint="`eim inspect` may say why") from None
         except Broken as error:
-            raise self._nonsense(str(error)) from error
+            raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
-            raise self._nonsense(f"the answer to message {self._number} has the id {answer.get('id')!r}")
+            raise self._invalid(f"the answer to message {self._number} has the id {answer.get('id')!r}")
         if answer.get("success") is not True:
             reason = answer.get("error")
-            raise Refused(
+            raise RequestRefused(
                 f"the .eim answers: {reason if isinstance(reason, str) else 'no success, and no reason'}",
                 path=self._target, hint="see the model's parameters with `eim inspect --hello`",
             )  # fmt: skip
         return answer, time.monotonic() - start
 
-    def _next(self, deadline: float) -> dict[str, Any]:
-        while not self._waiting:
-            self._waiting = self._reader.feed(self._link.receive(deadline))
-        return self._waiting.pop(0)
-
-    def _nonsense(self, what: str) -> InputError:
+    def _invalid(self, what: str) -> InputError:
         return InputError(
             what, path=self._target, hint="this is no .eim, or a damaged one; `eim proxy` shows the bytes"
         )
 
 
-def _model(answer: dict[str, Any], target: Path) -> Model:
+def _model(answer: dict[str, Any], target: Path) -> ModelInfo:
     parameters = answer.get("model_parameters")
     if not isinstance(parameters, dict):
         raise InputError("the hello answer holds no model_parameters", path=target, hint="is this an .eim?")
@@ -453,7 +416,7 @@ def _model(answer: dict[str, Any], target: Path) -> Model:
     labels = parameters.get("labels")
     thresholds = parameters.get("thresholds")
     mode, kind = parameters.get("image_resize_mode"), parameters.get("model_type")
-    return Model(
+    return ModelInfo(
         features=number("input_features_count"),
         slice=number("slice_size"),
         labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
@@ -472,16 +435,16 @@ _SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Something that passed.
+class ProxyEvent:
+    """A message, other bytes, or the end of the connection.
 
     Attributes:
         seconds: since the client connected.
         origin: "client" or "eim".
-        kind: "message" (whole and JSON), "bytes" (what is neither), "end".
+        kind: "message" (complete JSON), "bytes" (anything else), "end".
         content: the message, shortened; or the bytes as text.
         size: bytes.
-        took: of an answer, seconds since its question was passed on whole.
+        took: of an answer, seconds since its request was passed on.
     """
 
     seconds: float
@@ -492,45 +455,45 @@ class Event:
     took: float | None = None
 
 
-def proxy(path: Path, target: Path, tell: Callable[[Event], None], *, start: float = 30.0) -> int:
+def proxy(path: Path, target: Path, observer: Callable[[ProxyEvent], None], *, start: float = 30.0) -> int:
     """Serve one client at the socket `path` from `target`; the exit code.
 
     Args:
         path: socket to make.
         target: an executable to start, or the socket of one that runs.
-        tell: gets every event.
+        observer: gets every event.
         start: seconds until the .eim must listen.
 
     Raises:
         OutputError: the socket cannot be made.
         InputError: the .eim cannot be started.
     """
-    with signals_end() as signals, listening(path) as listener, opened(target, start) as link:
+    with signals_end() as signals, listening(path) as listener, opened(target, start) as transport:
         signals.arm()
         client, _ = listener.accept()
         listener.close()
         with client:
-            _Passing(client, link, tell).run()
+            _Proxy(client, transport, observer).run()
         signals.disarm()
     return signals.code
 
 
-class _Passing:
-    """One conversation."""
+class _Proxy:
+    """Passes the bytes of one session on and reports its messages."""
 
-    def __init__(self, client: socket.socket, link: Transport, tell: Callable[[Event], None]) -> None:
+    def __init__(self, client: socket.socket, transport: Transport, observer: Callable[[ProxyEvent], None]) -> None:
         self._client = client
-        self._link = link
-        self._tell = tell
+        self._transport = transport
+        self._observer = observer
         self._requests: RequestReader | None = RequestReader()
         self._answers: AnswerReader | None = AnswerReader()
-        self._asked: dict[Any, float] = {}
+        self._sent: dict[Any, float] = {}
         self._start = time.monotonic()
 
     def run(self) -> None:
-        """Until one side ends."""
+        """Pass bytes on until one side ends."""
         poll = select.poll()
-        for descriptor in (self._client.fileno(), self._link.reading):
+        for descriptor in (self._client.fileno(), self._transport.reading):
             poll.register(descriptor, select.POLLIN)
         while True:
             for descriptor, _ in poll.poll():
@@ -543,26 +506,26 @@ class _Passing:
         with contextlib.suppress(ConnectionError):
             data = self._client.recv(_CHUNK)
         if not data:
-            self._say("client", "end", "the client closed the connection", 0)
+            self._report("client", "end", "the client closed the connection", 0)
             return True
         try:
-            self._link.send(data, time.monotonic() + _SECONDS)
+            self._transport.send(data, time.monotonic() + _SECONDS)
         except (TransportClosed, AnswerTimeout) as error:
-            self._say("eim", "end", f"the .eim {error}", 0)
+            self._report("eim", "end", f"the .eim {error}", 0)
             return True
         self._show_requests(data)
         return False
 
     def _from_eim(self) -> bool:
         try:
-            data = self._link.receive(time.monotonic() + _SECONDS)
+            data = self._transport.receive(time.monotonic() + _SECONDS)
         except (TransportClosed, AnswerTimeout) as error:
-            self._say("eim", "end", f"the .eim {error}", 0)
+            self._report("eim", "end", f"the .eim {error}", 0)
             return True
         try:
             self._client.sendall(data)
         except ConnectionError:
-            self._say("client", "end", "the client closed the connection", 0)
+            self._report("client", "end", "the client closed the connection", 0)
             return True
         self._show_answers(data)
         return False
@@ -572,33 +535,35 @@ class _Passing:
             messages = self._requests.feed(data) if self._requests else []
         except TooLong:
             self._requests = None
-            self._say("client", "bytes", "more than 32 MiB without a whole message; the rest is not shown", len(data))
+            self._report(
+                "client", "bytes", "more than 32 MiB without a whole message; the rest is not shown", len(data)
+            )
             return
         for message in messages:
             try:
                 content = json.loads(message)
             except (ValueError, RecursionError):
-                self._say("client", "bytes", message[:200].decode("utf-8", "backslashreplace"), len(message))
+                self._report("client", "bytes", message[:200].decode("utf-8", "backslashreplace"), len(message))
                 continue
             if isinstance(content, dict) and isinstance(content.get("id"), int):
-                self._asked[content["id"]] = time.monotonic()
-            self._say("client", "message", shortened(content), len(message))
+                self._sent[content["id"]] = time.monotonic()
+            self._report("client", "message", shortened(content), len(message))
 
     def _show_answers(self, data: bytes) -> None:
         try:
             answers = self._answers.feed(data) if self._answers else []
         except Broken as error:
             self._answers = None
-            self._say("eim", "bytes", f"{error}; the rest is not shown", len(data))
+            self._report("eim", "bytes", f"{error}; the rest is not shown", len(data))
             return
         for answer in answers:
             number = answer.get("id")
-            asked = self._asked.pop(number, None) if isinstance(number, int) else None
-            took = None if asked is None else time.monotonic() - asked
-            self._say("eim", "message", shortened(answer), len(data), took)
+            sent = self._sent.pop(number, None) if isinstance(number, int) else None
+            took = None if sent is None else time.monotonic() - sent
+            self._report("eim", "message", shortened(answer), len(data), took)
 
-    def _say(self, origin: str, kind: str, content: Any, size: int, took: float | None = None) -> None:
-        self._tell(Event(time.monotonic() - self._start, origin, kind, content, size, took))
+    def _report(self, origin: str, kind: str, content: Any, size: int, took: float | None = None) -> None:
+        self._observer(ProxyEvent(time.monotonic() - self._start, origin, kind, content, size, took))
 
 
 def shortened(value: Any) -> Any:

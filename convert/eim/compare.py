@@ -1,66 +1,61 @@
-"""The same pixels into an .eim and into a converted bundle: do they answer the same?
+"""Gives an .eim and a reference the same pixels and compares the answers; the reference is a bundle or a .tflite.
 
-Scores are compared label by label, boxes pair by pair. A box that only one of the two reports is excused when the
-other's score for it could lie on the other side of the threshold; FOMO boxes that differ only by the slips of the SDK's
-merging are excused, too.
-
-What `eim compare` can hold an .eim against: a bundle, or the .tflite it was trained as.
+Scores are compared label by label, boxes pair by pair. Two kinds of differences are excused: a box that only one of the
+two reports, when the other's score for it can be below the threshold; and FOMO boxes that differ only because the SDK
+merges cells wrongly.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from convert.compare.edge_impulse import pack, read_original
 from convert.eim import findings as rules
 from convert.eim.bundle import read_impulse
+from convert.eim.model import Loaded
 from convert.errors import InputError
+from convert.findings import Level
 from convert.images.read import read_fitted
+from convert.isolation import Worker
 from convert.types import ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from convert.compare.edge_impulse import Original
-    from convert.eim.client import Client, Model
-    from convert.eim.model import Loaded
+    from convert.eim.client import Client, ModelInfo
     from convert.findings import Finding
 
 
-__all__ = ["Comparison", "Pair", "Pictured", "Reference", "compare", "difference", "open_backend"]
+__all__ = ["AnswerPair", "EimComparison", "PictureComparison", "Reference", "compare", "difference", "open_backend"]
 
 
-_SAME = 0.5  # intersection over union from which two boxes of a label are the same object
+_SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 
 
-class Reference(Protocol):
-    """The other side: a bundle or an original model."""
+@dataclass(frozen=True)
+class Reference:
+    """What an .eim is compared with.
 
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+    Attributes:
+        size: height, width, channels of the model's input.
+        labels: in output order.
+        resize_mode: how pictures are brought to size; None when unknown.
+        classify: (picture uint8 [H,W,C], threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the
+            SDK does.
+    """
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """In output order."""
-
-    @property
-    def resize_mode(self) -> ResizeMode | None:
-        """How pictures are brought to size; None when unknown."""
-
-    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-        """The result for one picture."""
+    size: tuple[int, int, int]
+    labels: tuple[str, ...]
+    resize_mode: ResizeMode | None
+    classify: Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One label's scores, or one label's boxes; a side is None where the box is missing.
+class AnswerPair:
+    """Both scores, or both boxes, of one label; None where one is missing.
 
     Attributes:
         score: absolute difference of the scores, None when one is missing.
@@ -75,20 +70,20 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Pictured:
+class PictureComparison:
     """One picture's comparison."""
 
     path: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[AnswerPair, ...]
     seconds: float
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """All pictures, and what holds for the models as a whole."""
+class EimComparison:
+    """All pictures; `findings` are about the models as a whole."""
 
-    pictures: tuple[Pictured, ...]
+    pictures: tuple[PictureComparison, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -98,8 +93,13 @@ class Comparison:
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """Of the models and of every picture."""
+        """About the models and about every picture."""
         return (*self.findings, *(found for each in self.pictures for found in each.findings))
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(found.level is Level.ERROR for found in self.all_findings)
 
 
 def compare(
@@ -110,12 +110,12 @@ def compare(
     tolerance: float,
     pixels: int,
     threshold: float | None = None,
-) -> Comparison:
-    """Ask both about every picture.
+) -> EimComparison:
+    """Classify every picture with both.
 
     Args:
-        client: talks to the .eim.
-        ours: the other side.
+        client: of the .eim.
+        ours: the reference.
         pictures: files.
         tolerance: largest difference of a score.
         pixels: largest difference of a box's edge.
@@ -134,26 +134,27 @@ def compare(
         mine = ours.classify(picture, limit)
         pairs, found = difference(reply.result, mine, str(path), tolerance, pixels, limit)
         if any(finding.level is rules.BOX_DIFFERS.level for finding in found) and "bounding_boxes" in mine:
-            slipped = ours.classify(picture, limit, as_sdk=True)
-            again, fewer = difference(reply.result, slipped, str(path), tolerance, pixels, limit)
+            as_sdk = ours.classify(picture, limit, as_sdk=True)
+            again, fewer = difference(reply.result, as_sdk, str(path), tolerance, pixels, limit)
             if not any(finding.level is rules.BOX_DIFFERS.level for finding in fewer):
                 found = (*fewer, rules.SDK_MERGE.found("only the merging of cells differs", path=path))
                 pairs = again
-        compared.append(Pictured(str(path), pairs, reply.seconds, found))
-    return Comparison(tuple(compared), models)
+        compared.append(PictureComparison(str(path), pairs, reply.seconds, found))
+    return EimComparison(tuple(compared), models)
 
 
 def difference(
     theirs: Mapping[str, Any], mine: Mapping[str, Any], path: str, tolerance: float, pixels: int, threshold: float
-) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
     """What differs between two results of one picture.
 
     Raises:
         InputError: one has scores and the other boxes.
     """
-    for kind, look in (("classification", _scores), ("bounding_boxes", _boxes)):
-        if kind in theirs and kind in mine:
-            return look(theirs[kind], mine[kind], path, tolerance, pixels, threshold)
+    if "classification" in theirs and "classification" in mine:
+        return _scores(theirs["classification"], mine["classification"], path, tolerance)
+    if "bounding_boxes" in theirs and "bounding_boxes" in mine:
+        return _boxes(theirs["bounding_boxes"], mine["bounding_boxes"], path, tolerance, pixels, threshold)
     raise InputError(
         f"the .eim answers with {', '.join(theirs) or 'nothing'}, the other side with {', '.join(mine)}",
         path=path, hint="compare models of the same kind",
@@ -161,7 +162,7 @@ def difference(
 
 
 def _models(client: Client, ours: Reference) -> tuple[Finding, ...]:
-    """What holds for every picture.
+    """Differences between the models as a whole.
 
     Raises:
         InputError: they take different pictures.
@@ -186,7 +187,7 @@ def _models(client: Client, ours: Reference) -> tuple[Finding, ...]:
 
 
 def _threshold(client: Client, wanted: float | None) -> float:
-    """The detection threshold of both sides from now on."""
+    """Sets the .eim's detection threshold where one is `wanted`; returns the threshold for both."""
     settings = [t for t in client.model.thresholds if t.get("type") == "object_detection"]
     if wanted is not None:
         for setting in settings:
@@ -197,14 +198,13 @@ def _threshold(client: Client, wanted: float | None) -> float:
 
 
 def _scores(
-    theirs: Mapping[str, Any], mine: Mapping[str, float], path: str, tolerance: float, _pixels: int, _threshold: float
-) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+    theirs: Mapping[str, Any], mine: Mapping[str, float], path: str, tolerance: float
+) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
     pairs, found = [], []
-    for label in sorted({*theirs, *mine}, key=list({**mine, **theirs}).index):
+    for label in {**mine, **theirs}:
         there, here = theirs.get(label), mine.get(label)
-        known = isinstance(there, int | float) and here is not None
-        score = abs(float(there) - here) if known and there is not None and here is not None else None
-        pairs.append(Pair(label, there, here, score))
+        score = abs(float(there) - here) if isinstance(there, int | float) and here is not None else None
+        pairs.append(AnswerPair(label, there, here, score))
         if score is not None and not score <= tolerance:
             found.append(rules.SCORE_DIFFERS.found(f"{label}: {float(there or 0):.4f} and {here:.4f}", path=path))
         elif score is None and label in theirs and label in mine:
@@ -220,18 +220,18 @@ def _scores(
 
 def _boxes(
     theirs: Iterable[Any], mine: Iterable[dict[str, Any]], path: str, tolerance: float, pixels: int, threshold: float
-) -> tuple[tuple[Pair, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
     pairs, found = [], []
     left = list(mine)
     for there in sorted(map(_box, theirs), key=lambda box: -box["value"]):
         here = max(left, key=lambda box: _overlap(there, box), default=None)
         if here is None or _overlap(there, here) < _SAME:
-            pairs.append(Pair(there["label"], there, None, None))
+            pairs.append(AnswerPair(there["label"], there, None, None))
             found.append(_alone(there, "only the .eim finds", path, tolerance, threshold))
             continue
         left.remove(here)
         score, moved = abs(there["value"] - here["value"]), _moved(there, here)
-        pairs.append(Pair(there["label"], there, here, score, moved))
+        pairs.append(AnswerPair(there["label"], there, here, score, moved))
         if not score <= tolerance:
             found.append(
                 rules.SCORE_DIFFERS.found(
@@ -241,7 +241,7 @@ def _boxes(
         if moved > pixels:
             found.append(rules.BOX_DIFFERS.found(f"{_named(there)} and {_named(here)}: {moved} pixels", path=path))
     for here in left:
-        pairs.append(Pair(here["label"], None, here, None))
+        pairs.append(AnswerPair(here["label"], None, here, None))
         found.append(_alone(here, "the .eim does not find", path, tolerance, threshold))
     return tuple(pairs), tuple(found)
 
@@ -250,7 +250,7 @@ def _box(value: Any) -> dict[str, Any]:
     """One of the .eim's boxes.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no box.
     """
     try:
         numbers = {name: int(value[name]) for name in ("x", "y", "width", "height")}
@@ -260,9 +260,8 @@ def _box(value: Any) -> dict[str, Any]:
 
 
 def _alone(box: dict[str, Any], what: str, path: str, tolerance: float, threshold: float) -> Finding:
-    if abs(box["value"] - threshold) <= tolerance:
-        return rules.BORDERLINE.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
-    return rules.BOX_DIFFERS.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
+    rule = rules.BORDERLINE if abs(box["value"] - threshold) <= tolerance else rules.BOX_DIFFERS
+    return rule.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
 
 
 def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
@@ -277,7 +276,7 @@ def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 
 def _moved(one: dict[str, Any], other: dict[str, Any]) -> int:
-    """The largest distance of two edges."""
+    """The largest distance between corresponding edges, in pixels."""
     starts = [abs(one[name] - other[name]) for name in ("x", "y")]
     ends = [
         abs(one[name] + one[size] - other[name] - other[size]) for name, size in (("x", "width"), ("y", "height"))
@@ -289,65 +288,25 @@ def _named(box: dict[str, Any]) -> str:
     return f"{box['label']} at {box['x']},{box['y']} {box['width']}x{box['height']}"
 
 
-_FLATBUFFERS = frozenset({".tflite", ".lite"})
-
-
-@dataclass(frozen=True)
-class _Bundle:
-    """A bundle: the features are packed and unpacked as the protocol carries them."""
-
-    loaded: Loaded
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        impulse = self.loaded.impulse
-        return impulse.height, impulse.width, impulse.channels
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.loaded.impulse.labels
-
-    @property
-    def resize_mode(self) -> ResizeMode | None:
-        return self.loaded.impulse.preprocessing.resize_mode
-
-    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-        return self.loaded.classify(pack(picture), threshold, as_sdk=as_sdk).result
-
-
-@dataclass(frozen=True)
-class _Flatbuffer:
-    """An original, resized as the .eim says."""
-
-    original: Original
-    resize_mode: ResizeMode | None
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        return self.original.size
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.original.labels
-
-    def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-        return self.original.classify(picture, threshold, as_sdk=as_sdk)
-
-
 @contextlib.contextmanager
-def open_backend(path: Path, model: Model, scaling: ImageScaling, timeout: float) -> Iterator[Reference]:
-    """What is at `path`; a flatbuffer gets its labels and resize mode from the .eim's `model`.
+def open_backend(path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float) -> Iterator[Reference]:
+    """The reference at `path`; a flatbuffer gets its labels and resize mode from the .eim's `model`.
 
     Raises:
         InputError, ValidationError: it cannot be read or run.
     """
-    if path.suffix.lower() in _FLATBUFFERS:
-        from convert.isolation import Worker  # LiteRT's side
-
+    if path.suffix.lower() in {".tflite", ".lite"}:
         mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
         with Worker() as worker:
-            yield _Flatbuffer(read_original(path, model.labels, scaling, worker, timeout), mode)
+            original = read_original(path, model.labels, scaling, worker, timeout)
+            yield Reference(original.size, original.labels, mode, original.classify)
         return
-    from convert.eim.model import Loaded  # ONNX Runtime
-
-    yield _Bundle(Loaded(read_impulse(path)))
+    impulse = read_impulse(path)
+    loaded = Loaded(impulse)
+    yield Reference(
+        (impulse.height, impulse.width, impulse.channels),
+        impulse.labels,
+        impulse.preprocessing.resize_mode,
+        # the features are packed and unpacked as the protocol carries them
+        lambda picture, threshold, *, as_sdk=False: loaded.classify(pack(picture), threshold, as_sdk=as_sdk).result,
+    )

@@ -1,14 +1,8 @@
-"""What `eim inspect` and `eim compare` can find: rules EI600 to EI649."""
+"""Findings of `eim inspect` and `eim compare`: rules EI600 to EI649."""
 
 from __future__ import annotations
 
 from convert.findings import Level, Rule
-
-__all__ = [
-    "BAD_HELLO", "BORDERLINE", "BOX_DIFFERS", "BRACE_IN_LABEL", "DAMAGED", "FIRST_DIFFERS", "GLIBC_TOO_OLD",
-    "NEEDS_HARDWARE", "NOT_EXECUTABLE", "NOT_THIS_SYSTEM", "NO_LIBRARY", "NO_LOADER", "NO_MEMORY", "OTHER_LABELS",
-    "OTHER_MACHINE", "OTHER_RESIZE", "RULES", "SCORE_DIFFERS", "SDK_MERGE", "USERLAND", "WEB_PAGE", "WRONG_KIND",
-]  # fmt: skip
 
 WEB_PAGE = Rule(
     "EI600",
@@ -75,7 +69,7 @@ NEEDS_HARDWARE = Rule(
     "EI608",
     Level.NOTE,
     "it is made for an accelerator",
-    why="The header is that of any other executable for the processor; only the libraries it needs tell. Without the "
+    why="The header is that of any other executable for the processor; only the libraries it needs differ. Without the "
     "vendor's driver it does not start.",
     fix="on a machine without that accelerator use the model for the plain processor",
 )

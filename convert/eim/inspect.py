@@ -1,20 +1,12 @@
-"""What a file that is called .eim is, whether it starts on this machine, and what to download instead.
+"""What a file called .eim is, whether it starts on this machine, and which file to download instead.
 
-The file is only read. Every way a start fails here is one that official clients answer with a hang, a crash or a
-misleading message.
+The file is only read. Its header is parsed with LIEF, a C++ library that reads foreign bytes, and so in a child
+process. Every fault found here is one that official clients answer with a hang, a crash or a misleading message.
 
-Reads an executable's header with LIEF: for which processor and system, with which loader and libraries.
-
-Nothing of the file is run. LIEF is a C++ library that reads foreign bytes, so it works in a child process.
-
-Which of the libraries an executable needs are not installed, looked up where glibc's loader looks.
-
-The order of ld.so(8): the folders the file brings, LD_LIBRARY_PATH, the cache of ldconfig, the standard folders.
-
-Edge Impulse's Linux targets, how to tell them from one another, and which one this machine wants.
-
-Names and libraries are those of its public downloader and Makefile (runner-downloader.ts, APP flags of the standalone
-example). All flavours for one processor look alike in the header; the libraries they need tell them apart.
+Libraries are looked up where glibc's loader does (ld.so(8)): the folders the file names, LD_LIBRARY_PATH, the cache of
+ldconfig, the standard folders. Names and libraries of the targets are those of Edge Impulse's downloader and Makefile
+(runner-downloader.ts, APP flags of the standalone example). All flavours for one processor have the same header; the
+libraries they need tell them apart.
 """
 
 from __future__ import annotations
@@ -44,19 +36,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "ELF_MAGIC",
-    "MACHO_MAGICS",
-    "Binary",
-    "Host",
-    "Inspection",
-    "Target",
-    "Unreadable",
-    "here",
-    "inspect",
-    "missing",
-    "read_binary",
-    "targets_of",
-]
+    "Binary", "EimInspection", "Host", "UnreadableBinary", "here", "inspect", "missing", "read_binary", "targets_of",
+]  # fmt: skip
 
 
 ELF_MAGIC = b"\x7fELF"
@@ -66,26 +47,25 @@ MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 # e_machine of elf.h and cputype of mach/machine.h, as `platform.machine()` calls them.
 _ELF_MACHINES = {3: "i386", 40: "armv7", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 _MACHO_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i386", 12: "arm"}
-_HARD_FLOAT = 0x400  # EF_ARM_ABI_FLOAT_HARD
 _SECONDS = 60.0
 
 
-class Unreadable(Exception):
-    """It begins like an executable and cannot be read as one."""
+class UnreadableBinary(Exception):
+    """It begins like an executable, but cannot be parsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """An executable, as far as starting it goes.
+    """What an executable needs to start.
 
     Attributes:
         system: "linux" or "macos".
-        machines: processors it holds code for, as `platform.machine()` calls them; numbers of others as text.
+        machines: processors it has code for, as `platform.machine()` calls them; numbers of others as text.
         bits: 32 or 64.
-        interpreter: the loader it asks for, None when it is static or for macOS.
-        libraries: that it needs, by name.
-        search: folders it brings to look for them in (DT_RPATH, DT_RUNPATH), `$ORIGIN` filled in.
-        glibc: the newest version of glibc's symbols it asks for, (2, 31), None when it asks for none.
+        interpreter: the loader it names, None when it is static or for macOS.
+        libraries: names of those it needs.
+        search: folders it names for them (DT_RPATH, DT_RUNPATH), `$ORIGIN` replaced.
+        glibc: the newest version of glibc's symbols it needs, (2, 31), None when it needs none.
         hard_float: 32-bit ARM only: whether it passes floats in registers.
     """
 
@@ -103,16 +83,16 @@ def read_binary(path: Path) -> Binary:
     """The executable at `path`.
 
     Raises:
-        Unreadable: LIEF cannot read it, crashes or hangs over it.
+        UnreadableBinary: LIEF cannot read it, crashes or hangs.
         MissingDependencyError: LIEF is not installed.
     """
     with Worker() as worker:
         try:
             result = worker.call("convert.eim.inspect:_read", str(path), timeout=_SECONDS)
         except (Died, Failed) as error:
-            raise Unreadable(str(error)) from error
+            raise UnreadableBinary(str(error)) from error
     if isinstance(result, str):
-        raise Unreadable(result)
+        raise UnreadableBinary(result)
     assert isinstance(result, Binary)
     return result
 
@@ -122,7 +102,7 @@ def _read(path: str) -> Binary | str:
     from convert.errors import MissingDependencyError
 
     try:
-        import lief  # half a second, and only the child needs it
+        import lief  # takes half a second; only the child needs it
     except ImportError as error:
         raise MissingDependencyError("LIEF is not installed", hint="pip install lief") from error
     lief.logging.disable()
@@ -145,9 +125,12 @@ def _elf(elf: Any, path: str) -> Binary | str:
     header = elf.header
     if header.file_type not in {lief.ELF.Header.FILE_TYPE.EXEC, lief.ELF.Header.FILE_TYPE.DYN}:
         return f"an ELF file of the kind {header.file_type.name}, not a program"
-    truncated = _truncated(elf, path)
-    if truncated:
-        return truncated
+    if not elf.segments:
+        return "it has no segments to load"
+    size = os.path.getsize(path)  # noqa: PTH202
+    end = max(segment.file_offset + segment.physical_size for segment in elf.segments)
+    if end > size:  # a download was cut short
+        return f"it should have at least {end} bytes and has {size}"
     number = int(header.machine_type)
     machine = _ELF_MACHINES.get(number, f"ELF machine {number}")
     return Binary(
@@ -158,22 +141,11 @@ def _elf(elf: Any, path: str) -> Binary | str:
         libraries=tuple(elf.libraries),
         search=_search(elf, path),
         glibc=_glibc(elf),
-        hard_float=bool(_flags(path) & _HARD_FLOAT) if machine == "armv7" else None,
+        hard_float=_is_hard_float(path) if machine == "armv7" else None,
     )
 
 
-def _truncated(elf: Any, path: str) -> str | None:
-    """What a cut download looks like: a segment ends behind the file."""
-
-    size = os.path.getsize(path)  # noqa: PTH202
-    end = max((segment.file_offset + segment.physical_size for segment in elf.segments), default=0)
-    if not elf.segments:
-        return "it has no segments to load"
-    return f"it should have at least {end} bytes and has {size}" if end > size else None
-
-
 def _search(elf: Any, path: str) -> tuple[str, ...]:
-
     origin = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
     found = []
     for entry in elf.dynamic_entries:
@@ -193,11 +165,11 @@ def _glibc(elf: Any) -> tuple[int, ...] | None:
     return max(versions, default=None)
 
 
-def _flags(path: str) -> int:
-    """e_flags of a 32-bit ELF header."""
+def _is_hard_float(path: str) -> bool:
+    """Whether e_flags of a 32-bit ELF header has EF_ARM_ABI_FLOAT_HARD."""
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read(40)
-    return int.from_bytes(data[36:40], "little" if data[5:6] == b"\1" else "big")
+    return bool(int.from_bytes(data[36:40], "little" if data[5:6] == b"\1" else "big") & 0x400)
 
 
 def _macho(fat: Any) -> Binary:
@@ -219,7 +191,7 @@ _LOADER = re.compile(r"ld-(linux|musl)[-\w]*\.so(\.\d+)?|linux-vdso\.so\.\d+")
 
 
 def missing(binary: Binary) -> tuple[str, ...]:
-    """Names of the libraries that are nowhere; nothing for other systems than Linux."""
+    """Names of the libraries that are not installed; empty for other systems than Linux."""
     if binary.system != "linux":
         return ()
     given = [*binary.search, *os.environ.get("LD_LIBRARY_PATH", "").split(":")]
@@ -245,14 +217,14 @@ def _cached() -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EimTarget:
     """One kind of .eim.
 
     Attributes:
         names: as `edge-impulse-linux-runner --force-target` takes them.
         title: for people.
         system, machine: what it runs on.
-        libraries: beginnings of names of libraries of which it needs at least one; empty: the plain processor.
+        libraries: prefixes of library names of which it needs at least one; empty: the plain processor.
         needs: the accelerator, empty for the plain processor.
     """
 
@@ -265,37 +237,37 @@ class Target:
 
 
 _TARGETS = (
-    Target(
+    EimTarget(
         tuple(f"runner-linux-aarch64-jetson-{board}" for board in ("nano", "orin", "orin-6-0")),
         "NVIDIA Jetson, TensorRT", "linux", "aarch64",
         ("libnvinfer", "libcudart", "libnvonnxparser"), "an NVIDIA Jetson of the same JetPack",
     ),
-    Target(
+    EimTarget(
         ("runner-linux-aarch64-qnn",), "Qualcomm, QNN", "linux", "aarch64",
         ("libQnn",), "a Qualcomm processor with a Hexagon NPU",
     ),
-    Target(
+    EimTarget(
         ("runner-linux-aarch64-tda4vm", "runner-linux-aarch64-am62a", "runner-linux-aarch64-am68a"),
         "Texas Instruments, TIDL", "linux", "aarch64",
         ("libvx_tidl_rt", "libti_rpmsg_char", "libtidl"), "a Texas Instruments processor with TIDL",
     ),
-    Target(
+    EimTarget(
         ("runner-linux-aarch64-rzv2l",), "Renesas, DRP-AI", "linux", "aarch64",
         ("libdrpai", "libmmngr"), "a Renesas RZ/V processor with DRP-AI",
     ),
-    Target(
+    EimTarget(
         ("runner-linux-aarch64-akd1000",), "BrainChip Akida", "linux", "aarch64",
         ("libpython3", "libakida"), "a BrainChip Akida",
     ),
-    Target(
+    EimTarget(
         ("runner-linux-aarch64-akd1000",), "BrainChip Akida", "linux", "x86_64",
         ("libpython3", "libakida"), "a BrainChip Akida",
     ),
-    Target(("runner-linux-x86_64",), "x86-64 Linux", "linux", "x86_64"),
-    Target(("runner-linux-armv7",), "32-bit ARM Linux", "linux", "armv7"),
-    Target(("runner-linux-aarch64",), "64-bit ARM Linux", "linux", "aarch64"),
-    Target(("runner-mac-x86_64",), "macOS on Intel", "macos", "x86_64"),
-    Target(("runner-mac-arm64",), "macOS on Apple silicon", "macos", "arm64"),
+    EimTarget(("runner-linux-x86_64",), "x86-64 Linux", "linux", "x86_64"),
+    EimTarget(("runner-linux-armv7",), "32-bit ARM Linux", "linux", "armv7"),
+    EimTarget(("runner-linux-aarch64",), "64-bit ARM Linux", "linux", "aarch64"),
+    EimTarget(("runner-mac-x86_64",), "macOS on Intel", "macos", "x86_64"),
+    EimTarget(("runner-mac-arm64",), "macOS on Apple silicon", "macos", "arm64"),
 )  # fmt: skip
 _SAME = {"amd64": "x86_64", "armv7l": "armv7", "armv8l": "armv7", "armv6l": "armv6", "i686": "i386", "i586": "i386"}
 
@@ -307,8 +279,8 @@ class Host:
     Attributes:
         system: "linux", "macos", or what Python calls others.
         machine: the kernel's name of the processor, in Edge Impulse's spelling.
-        bits: of the programs installed, which need not be the kernel's.
-        glibc: version, None where there is another C library.
+        bits: of the installed programs; the kernel may have more.
+        glibc: its version, None with another C library.
     """
 
     system: str
@@ -318,19 +290,19 @@ class Host:
 
     @property
     def target(self) -> str | None:
-        """The plain target this machine wants, None when Edge Impulse has none."""
+        """The target for this machine without an accelerator, None when Edge Impulse has none."""
         machine = "armv7" if self.machine == "aarch64" and self.bits == 32 else self.machine
         fitting = (t.names[0] for t in _TARGETS if (t.system, t.machine) == (self.system, machine) and not t.needs)
         return next(fitting, None)
 
     def runs(self, binary: Binary) -> bool:
-        """Whether the kernel starts such an executable: its own, or the 32-bit one of the same family."""
+        """Whether the kernel starts such an executable: for the same processor, or the 32-bit one of its family."""
         also = {"x86_64": ("i386",), "aarch64": ("armv7",), "arm64": ("x86_64",)}.get(self.machine, ())
         return any(machine == self.machine or machine in also for machine in binary.machines)
 
 
 def here() -> Host:
-    """This machine."""
+    """The machine this runs on."""
     machine = platform.machine().lower()
     name, version = platform.libc_ver()
     parts = tuple(int(part) for part in version.split(".") if part.isdigit())
@@ -342,15 +314,15 @@ def here() -> Host:
     )
 
 
-def targets_of(binary: Binary) -> tuple[Target, ...]:
-    """Which targets the executable may be, the more special first; empty when Edge Impulse has none like it."""
+def targets_of(binary: Binary) -> tuple[EimTarget, ...]:
+    """Targets the executable may be for, those with an accelerator if any fits; empty when Edge Impulse has none."""
     fitting = [t for t in _TARGETS if t.system == binary.system and t.machine in binary.machines]
     special = [t for t in fitting if any(name.startswith(t.libraries) for name in binary.libraries) and t.libraries]
     return tuple(special or [t for t in fitting if not t.libraries])
 
 
-_HEAD = 4096  # bytes that are enough to know what a file begins like
-_KINDS = (
+_HEAD = 4096  # bytes that are enough to recognise a type of file
+_FILE_TYPES = (
     (b"PK\x03\x04", "a zip", "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
     (b"\x1f\x8b", "a gzip file", "unpack it first"),
     (b"MZ", "a Windows program", "choose a Linux deployment in Studio"),
@@ -358,38 +330,38 @@ _KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
-    """What was seen.
+class EimInspection:
+    """The result of `inspect`.
 
     Attributes:
         path: as the user named it.
         kind: "elf", "mach-o", "packed" (by `eim pack`), "script", "socket", or "other".
-        binary: of executables that could be read.
-        targets: which Edge Impulse targets it may be, the likeliest first.
+        binary: of executables that can be parsed.
+        targets: Edge Impulse targets it may be for, the likeliest first.
         host: this machine.
-        findings: why it does not start, and more.
+        findings: why it does not start, and notes.
     """
 
     path: Path
     kind: str
     binary: Binary | None
-    targets: tuple[Target, ...]
+    targets: tuple[EimTarget, ...]
     host: Host
     findings: tuple[Finding, ...]
 
 
-def inspect(path: Path, host: Host | None = None) -> Inspection:
-    """Look at `path` without running it.
+def inspect(path: Path, host: Host | None = None) -> EimInspection:
+    """Inspect `path` without running it.
 
     Raises:
-        InputError: there is nothing, or it cannot be read.
+        InputError: the file does not exist or cannot be read.
         MissingDependencyError: LIEF is not installed.
     """
     host = host or here()
     try:
         status = path.stat()
         if stat.S_ISSOCK(status.st_mode):
-            return Inspection(path, "socket", None, (), host, ())
+            return EimInspection(path, "socket", None, (), host, ())
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
@@ -399,53 +371,44 @@ def inspect(path: Path, host: Host | None = None) -> Inspection:
     if head.startswith((ELF_MAGIC, *MACHO_MAGICS)):
         return _executable(path, host, "elf" if head.startswith(ELF_MAGIC) else "mach-o")
     if head.startswith(b"#!"):
-        return Inspection(path, "packed" if _is_packed(path) else "script", None, (), host, _permission(path))
-    return Inspection(path, "other", None, (), host, (_not_one(path, head, host),))
+        return EimInspection(path, "packed" if _is_packed(path) else "script", None, (), host, _permission(path))
+    return EimInspection(path, "other", None, (), host, (_not_executable(path, head, host),))
 
 
-def _executable(path: Path, host: Host, kind: str) -> Inspection:
+def _executable(path: Path, host: Host, kind: str) -> EimInspection:
     try:
         binary = read_binary(path)
-    except Unreadable as error:
+    except UnreadableBinary as error:
         found = rules.DAMAGED.found(f"it begins like an executable, but {error}", path=path, hint=_download(host))
-        return Inspection(path, kind, None, (), host, (found,))
+        return EimInspection(path, kind, None, (), host, (found,))
     targets = targets_of(binary)
     findings = [*_fit(path, binary, targets, host), *_permission(path)]
     if targets and targets[0].needs:
         findings.append(rules.NEEDS_HARDWARE.found(f"it needs {targets[0].needs}", path=path))
-    return Inspection(path, kind, binary, targets, host, tuple(findings))
+    return EimInspection(path, kind, binary, targets, host, tuple(findings))
 
 
-def _fit(path: Path, binary: Binary, targets: tuple[Target, ...], host: Host) -> list[Finding]:
-    """Why this machine does not start it; the first reason hides those behind it."""
+def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host) -> list[Finding]:
+    """Why this machine does not start it; later reasons cannot be judged before the first one is removed."""
     title = targets[0].title if targets else f"{'/'.join(binary.machines)}, {binary.system}"
+    reason = None
     if binary.system != host.system:
-        return [
-            rules.NOT_THIS_SYSTEM.found(
-                f"made for {title}; this is {host.system} on {host.machine}", path=path, hint=_download(host)
-            )
-        ]
-    if not host.runs(binary):
-        return [
-            rules.OTHER_MACHINE.found(
-                f"made for {title}; this machine is {host.machine}, {host.bits}-bit", path=path, hint=_download(host)
-            )
-        ]
-    if binary.interpreter and not Path(binary.interpreter).exists():
+        reason = rules.NOT_THIS_SYSTEM, f"made for {title}; this is {host.system} on {host.machine}"
+    elif not host.runs(binary):
+        reason = rules.OTHER_MACHINE, f"made for {title}; this machine is {host.machine}, {host.bits}-bit"
+    elif binary.interpreter and not Path(binary.interpreter).exists():
+        reason = rules.NO_LOADER, f"its loader {binary.interpreter} is not installed"
         if binary.bits == 64 and host.bits == 32:
-            return [
-                rules.USERLAND.found(
-                    f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit",
-                    path=path, hint=_download(host),
-                )
-            ]  # fmt: skip
-        return [
-            rules.NO_LOADER.found(f"its loader {binary.interpreter} is not installed", path=path, hint=_download(host))
-        ]
+            reason = rules.USERLAND, f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit"
+    if reason:
+        rule, message = reason
+        return [rule.found(message, path=path, hint=_download(host))]
     found = []
-    if binary.bits == host.bits and (lost := missing(binary)):
-        names = ", ".join(lost)
-        found.append(rules.NO_LIBRARY.found(f"not installed: {names}", path=path, hint=_install(lost)))
+    if binary.bits == host.bits and (names := missing(binary)):
+        hint = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
+        if any("flex" in name for name in names):
+            hint = "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
+        found.append(rules.NO_LIBRARY.found(f"not installed: {', '.join(names)}", path=path, hint=hint))
     if binary.glibc and host.glibc and binary.glibc > host.glibc:
         needs, has = (".".join(map(str, version)) for version in (binary.glibc, host.glibc))
         found.append(rules.GLIBC_TOO_OLD.found(f"it needs glibc {needs}, this system has {has}", path=path))
@@ -458,22 +421,21 @@ def _permission(path: Path) -> tuple[Finding, ...]:
     return (rules.NOT_EXECUTABLE.found("it is not executable", path=path, hint=f"chmod +x {path}"),)
 
 
-def _not_one(path: Path, head: bytes, host: Host) -> Finding:
+def _not_executable(path: Path, head: bytes, host: Host) -> Finding:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")):
         return rules.WEB_PAGE.found("it is a web page saved under the model's name", path=path, hint=_download(host))
+    what, hint = "it is no executable", _download(host)
     if not head:
-        return rules.WRONG_KIND.found("the file is empty", path=path, hint=_download(host))
-    if text.startswith((b"{", b"[")):
-        return rules.WRONG_KIND.found("it is JSON, perhaps an error message", path=path, hint=_download(host))
-    for magic, name, hint in _KINDS:
+        what = "the file is empty"
+    elif text.startswith((b"{", b"[")):
+        what = "it is JSON, perhaps an error message"
+    elif head[4:8] == b"TFL3":
+        what, hint = "it is a .tflite model", "`ei-deepstream convert` takes it; an .eim is an executable"
+    for magic, name, advice in _FILE_TYPES:
         if head.startswith(magic):
-            return rules.WRONG_KIND.found(f"it is {name}", path=path, hint=hint)
-    if head[4:8] == b"TFL3":
-        return rules.WRONG_KIND.found(
-            "it is a .tflite model", path=path, hint="`ei-deepstream convert` takes it; an .eim is an executable"
-        )
-    return rules.WRONG_KIND.found("it is no executable", path=path, hint=_download(host))
+            what, hint = f"it is {name}", advice
+    return rules.WRONG_KIND.found(what, path=path, hint=hint)
 
 
 def _is_packed(path: Path) -> bool:
@@ -491,9 +453,3 @@ def _download(host: Host) -> str:
             "or Studio's Linux deployment for its processor"
         )
     return "Edge Impulse builds no .eim for this machine; `ei-deepstream eim pack` makes one of a converted bundle"
-
-
-def _install(lost: tuple[str, ...]) -> str:
-    if any("flex" in name for name in lost):
-        return "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
-    return "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"

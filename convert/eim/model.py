@@ -1,8 +1,8 @@
 """The bundle's ONNX model, loaded: features in, the result of a classify answer out.
 
-The way is the device's: pixels 0..255 through the bundle's own preprocessing into the graph. What comes out is decoded
-by Edge Impulse's rules, from the network's raw outputs where the graph still holds them under a name (detectors), so
-that scores are those an .eim gives, whatever the bundle's outputs were made for.
+Pictures are preprocessed as on the device: levels 0..255 through the bundle's own preprocessing into the graph. Outputs
+are decoded by Edge Impulse's rules, for detectors from the network's raw tensors where the graph still names them, so
+that scores are those an .eim gives, whatever the bundle's own outputs are scaled to.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from convert.eim.bundle import Impulse
 
-__all__ = ["Answer", "Loaded"]
+__all__ = ["Loaded", "TimedResult"]
 
 
-class Answer(NamedTuple):
-    """A result as the protocol has it, and how long it took, in seconds."""
+class TimedResult(NamedTuple):
+    """The `result` of a classify answer; seconds of preprocessing and of inference."""
 
     result: dict[str, Any]
     preparing: float
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 class Loaded:
-    """A model ready to answer.
+    """A model that is loaded and has run once.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -50,15 +50,15 @@ class Loaded:
         self.impulse = impulse
         self._session = runtimes.load(_with_raw_outputs(impulse) if impulse.detects else impulse.onnx)
         self._names = [output.name for output in self._session.get_outputs()]
-        self.classify(np.zeros(impulse.features, np.float32), impulse.threshold)  # warm, and known to work
+        self.classify(np.zeros(impulse.features, np.float32), impulse.threshold)  # the first run is slow, and may fail
 
-    def classify(self, features: NDArray[np.float32], threshold: float, *, as_sdk: bool = False) -> Answer:
+    def classify(self, features: NDArray[np.float32], threshold: float, *, as_sdk: bool = False) -> TimedResult:
         """The result for features [height*width].
 
         Args:
             features: one float32 a pixel, packed.
             threshold: a detector's.
-            as_sdk: merge FOMO's cells with the SDK's slips (`convert.heads.decoding.fomo`).
+            as_sdk: merge FOMO's cells with the SDK's faults (`convert.heads.fomo`).
 
         Raises:
             ValidationError: the model fails.
@@ -77,11 +77,11 @@ class Loaded:
             as_sdk=as_sdk, limits=limits, coordinates=impulse.coordinates,
         )  # fmt: skip
         result = head(impulse.task).decode_shipped(outputs, rules)
-        return Answer(result, prepared - start, time.perf_counter() - prepared)
+        return TimedResult(result, prepared - start, time.perf_counter() - prepared)
 
 
 def _with_raw_outputs(impulse: Impulse) -> bytes:
-    """The model with its raw tensors as outputs, too."""
+    """The model with its raw tensors as further outputs."""
     from google.protobuf.message import DecodeError  # comes with onnx, which classifiers do without
 
     try:

@@ -1,13 +1,12 @@
 """Answers as an .eim: on a socket, on standard input, or once for `--print-info`.
 
-What clients rely on: the socket appears by a rename, already listening, so that nobody can connect too early (the Go
-client gives up at the first refusal); it appears before the model is loaded (the Go client waits one second); one
-client is served, then the process ends with 0 (or, kept, waits for the next); SIGINT, SIGTERM and SIGHUP end it with
-128 + number; and nothing is left behind.
+The order of tests and the texts are those of Edge Impulse's eim.cpp of 2026. What clients rely on:
 
-What an .eim answers to each message of one client: the order of tests and the words of eim.cpp of 2026.
-
-SIGINT, SIGTERM and SIGHUP end a server with 128 + number, never in the middle of making or removing something.
+- The socket appears by a rename and already listens (the Go client gives up at the first refused connection), and it
+  appears before the model is loaded (the Go client waits one second).
+- One client is served; then the process ends with 0, or with `keep` waits for the next one.
+- SIGINT, SIGTERM and SIGHUP end the process with 128 + number, never while something is made or removed, and nothing
+  is left behind.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from convert.eim.bundle import hello, slice_size
+from convert.eim.bundle import hello
 from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
 from convert.errors import ConvertError, OutputError
 
@@ -36,33 +35,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.eim.bundle import Impulse
-    from convert.eim.model import Answer
+    from convert.eim.model import TimedResult
 
 
 __all__ = ["Classifier", "Session", "Signals", "listening", "print_info", "serve_socket", "serve_stdin", "signals_end"]
 
 
-_NO_ID = {"error": "Missing 'id' field in message", "success": False}
 _NOT_NUMBERS = "Failed to parse classify array, should contain all numbers"
 # EI_IMPULSE_ERROR of returntypes.h
 _INFERENCE_FAILED = -3
-_DSP_FAILED = -5  # what a picture model says to a slice of one
+_DSP_FAILED = -5  # the answer of a picture model to a slice
 _UNKNOWN_SETTING = -34
 
 
 class Classifier(Protocol):
-    """What computes: `convert.eim.model.Loaded`."""
+    """Runs the model: `convert.eim.model.Loaded`."""
 
-    def classify(self, features: NDArray[np.float32], threshold: float) -> Answer:
+    def classify(self, features: NDArray[np.float32], threshold: float) -> TimedResult:
         """The result for one picture's features."""
 
 
 class Session:
-    """One client's conversation.
+    """Answers the messages of one client.
 
     Args:
-        impulse: what answers.
-        model: computes.
+        impulse: the bundle.
+        model: runs it.
         memory: the shared memory for features, or why there is none.
     """
 
@@ -80,7 +78,7 @@ class Session:
         parsed = time.perf_counter()
         number = request.get("id")
         if not _is_int32(number):
-            return dict(_NO_ID)
+            return _error("Missing 'id' field in message")
         answer = self._handled(request)
         if timing := answer.get("timing"):
             timing |= {
@@ -119,8 +117,8 @@ class Session:
     def _classify(self, values: list[Any]) -> dict[str, Any]:
         import numpy as np  # the server imports it after binding its socket
 
-        if wrong := _wrong_numbers(values, "classify", self._impulse.features):
-            return wrong
+        if error := _wrong_numbers(values, "classify", self._impulse.features):
+            return error
         try:
             with np.errstate(over="ignore"):
                 features = np.array(values, np.float64).astype(np.float32)
@@ -129,18 +127,18 @@ class Session:
         return self._result(features)
 
     def _classify_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        if wrong := self._wrong_elements(described, "classify_data_shm", self._impulse.features):
-            return wrong
+        if error := self._wrong_elements(described, "classify_data_shm", self._impulse.features):
+            return error
         assert not isinstance(self._memory, str)
         return self._result(self._memory.read())
 
     def _continuous(self, values: list[Any]) -> dict[str, Any]:
-        wrong = _wrong_numbers(values, "classify_continuous", slice_size(self._impulse))
-        return wrong or _failed(_DSP_FAILED)
+        error = _wrong_numbers(values, "classify_continuous", self._impulse.slice_size)
+        return error or _failed(_DSP_FAILED)
 
     def _continuous_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        wrong = self._wrong_elements(described, "classify_data_continuous_shm", slice_size(self._impulse))
-        return wrong or _failed(_DSP_FAILED)
+        error = self._wrong_elements(described, "classify_data_continuous_shm", self._impulse.slice_size)
+        return error or _failed(_DSP_FAILED)
 
     def _wrong_elements(self, described: dict[str, Any], name: str, expected: int) -> dict[str, Any] | None:
         if isinstance(self._memory, str):
@@ -161,7 +159,7 @@ class Session:
         for key, value in settings.items():
             if key in {"id", "type"}:
                 continue
-            if not _is_number(value):
+            if type(value) not in {int, float}:
                 return _error(f"set_threshold, value for '{key}' should be numeric")
             if key != "min_score" or not self._impulse.detects:
                 return _error(f"set_threshold, setting key '{key}' failed with error {_UNKNOWN_SETTING}")
@@ -178,22 +176,22 @@ class Session:
 
 
 def _parse(message: bytes) -> dict[str, Any]:
-    """The object; empty when it is not JSON, which makes the executable miss the id, too."""
+    """The object; empty when it is not JSON: the executable, too, then reports a missing id."""
     try:
-        request = json.loads(message.decode("utf-8", "replace"), parse_constant=_refuse, object_pairs_hook=_first_wins)
+        # Of members with the same name rapidjson finds the first.
+        request = json.loads(
+            message.decode("utf-8", "replace"),
+            parse_constant=_refuse,
+            object_pairs_hook=lambda pairs: dict(reversed(pairs)),
+        )
     except (ValueError, RecursionError):
         return {}
     return request if isinstance(request, dict) else {}
 
 
 def _refuse(word: str) -> None:
-    """NaN and Infinity, which Python's reader takes and rapidjson does not."""
+    """NaN and Infinity, which Python's parser accepts and rapidjson does not."""
     raise ValueError(word)
-
-
-def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of members with the same name rapidjson finds the first."""
-    return dict(reversed(pairs))
 
 
 def _wrong_numbers(values: list[Any], command: str, expected: int) -> dict[str, Any] | None:
@@ -208,10 +206,6 @@ def _is_int32(value: Any) -> bool:
     return type(value) is int and -(1 << 31) <= value < 1 << 31
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is int or type(value) is float
-
-
 def _error(text: str) -> dict[str, Any]:
     return {"error": text, "success": False}
 
@@ -224,21 +218,18 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 class _Stopped(BaseException):
-    """One of the signals came."""
+    """A signal arrived."""
 
 
 class Signals:
     """Ends what runs between `arm` and `disarm` when a signal comes.
 
-    Outside, while things are made and removed, a signal waits: the official Python client closes its connection and
-    sends SIGINT in the same breath, right into the removal.
+    Outside, while files and memory are made or removed, a signal is only noted: the official Python client closes its
+    connection and sends SIGINT at once, which would interrupt the removal.
 
     Attributes:
-        code: the exit code the first signal asks for, 0 as long as none came.
+        code: the exit code of the first signal, 0 before any.
     """
 
     def __init__(self) -> None:
@@ -246,17 +237,17 @@ class Signals:
         self._armed = False
 
     def arm(self) -> None:
-        """Let signals end what follows; one that came before does so now."""
+        """Let signals end what follows; a signal noted before does so now."""
         self._armed = True
         if self.code:
             raise _Stopped
 
     def disarm(self) -> None:
-        """What follows is not disturbed."""
+        """Only note signals from now on."""
         self._armed = False
 
     def take(self, number: int, _frame: FrameType | None) -> None:
-        """The handler."""
+        """The signal handler."""
         self.code = self.code or 128 + number
         if self._armed:
             self._armed = False
@@ -265,9 +256,9 @@ class Signals:
 
 @contextlib.contextmanager
 def signals_end() -> Iterator[Signals]:
-    """The body ends at a signal that comes while the result is armed."""
+    """SIGINT, SIGTERM or SIGHUP ends the body of the `with` statement while the result is armed."""
     signals = Signals()
-    before = {number: signal.signal(number, signals.take) for number in _ENDING}
+    before = {number: signal.signal(number, signals.take) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with contextlib.suppress(_Stopped):
             yield signals
@@ -294,7 +285,18 @@ def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
         _say(f"Waiting for connection on {path}...")
         model = _load(impulse)
         signals.arm()
-        code = _serve_clients(partial(Session, impulse, model, memory), memory, listener, keep=keep)
+        while True:
+            client, _ = listener.accept()
+            if not keep:
+                listener.close()  # a second client is refused at once instead of waiting for nothing
+            _say("Connected")
+            with client:
+                session = Session(impulse, model, memory)
+                code = _converse(session, partial(client.recv, _CHUNK), partial(_send, client))
+            if not keep:
+                break
+            if not isinstance(memory, str):
+                memory.clear()
         signals.disarm()
     return signals.code or code
 
@@ -312,7 +314,7 @@ def serve_stdin(impulse: Impulse) -> int:
 
 
 def print_info(impulse: Impulse) -> int:
-    """The hello answer for people; the memory it names is gone when it is read, as with the real one."""
+    """Print the hello answer, indented; the memory it names is removed at the end, as the real executable does."""
     _say(f"{_RUNNER}printing model metadata")
     with signals_end() as signals, _memory(impulse) as memory:
         _write_stdout(encode({"id": 1, **hello(impulse, memory)}, indent=4) + b"\n")
@@ -326,7 +328,11 @@ def listening(path: Path) -> Iterator[socket.socket]:
     Raises:
         OutputError: it cannot be made, or something that is no socket is in the way.
     """
-    _refuse_files(path)
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):  # the real executable deletes whatever is there
+            raise OutputError(
+                "something that is no socket is in the way", path=path, hint="remove it, or choose another name"
+            )
     part = part_of(path)
     with bound(part) as listener:
         try:
@@ -344,15 +350,6 @@ def listening(path: Path) -> Iterator[socket.socket]:
                     path.unlink()
 
 
-def _refuse_files(path: Path) -> None:
-    """Only a socket may be replaced: the real executable deletes whatever is there."""
-    with contextlib.suppress(OSError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OutputError(
-                "something that is no socket is in the way", path=path, hint="remove it, or choose another name"
-            )
-
-
 @contextlib.contextmanager
 def _memory(impulse: Impulse) -> Iterator[Features | str]:
     """Shared memory for one picture, or why there is none."""
@@ -368,40 +365,26 @@ def _memory(impulse: Impulse) -> Iterator[Features | str]:
         memory.close()
 
 
-def _serve_clients(begin: Callable[[], Session], memory: Features | str, listener: socket.socket, *, keep: bool) -> int:
-    while True:
-        client, _ = listener.accept()
-        if not keep:
-            listener.close()  # a second client is refused at once instead of waiting for nothing
-        _say("Connected")
-        with client:
-            code = _converse(begin(), partial(client.recv, _CHUNK), partial(_send, client))
-        if not keep:
-            return code
-        if not isinstance(memory, str):
-            memory.clear()
-
-
 def _load(impulse: Impulse) -> Classifier:
-    """The model. Signals must wait: an import that an exception interrupts is taken for a broken library."""
-    from convert.eim.model import Loaded  # seconds on a small board: after the socket is there
+    """The model. Call it before signals are armed: an interrupted import looks like a broken library."""
+    from convert.eim.model import Loaded  # takes seconds on a small board: after the socket exists
 
     return Loaded(impulse)
 
 
-def _converse(dialogue: Session, read: Callable[[], bytes], write: Callable[[bytes], None]) -> int:
-    """Answer until the client goes; the exit code."""
+def _converse(session: Session, read: Callable[[], bytes], write: Callable[[bytes], None]) -> int:
+    """Answer until the client disconnects; the exit code."""
     reader = RequestReader()
-    begun: float | None = None  # when the message that is not yet whole began to come
+    begun: float | None = None  # when the first bytes of an incomplete message arrived
     try:
         while data := read():
             now = time.perf_counter()
             for message in reader.feed(data):
-                write(encode(dialogue.answer(message, now - (begun or now))) + b"\n")
+                write(encode(session.answer(message, now - (begun or now))) + b"\n")
                 begun = None
-            begun = begun or (now if reader.amid else None)
+            begun = begun or (now if reader.in_message else None)
     except ConnectionError:
-        pass  # the client vanished
+        pass  # the client disconnected
     except TooLong:
         _say(f"Invalid message, received more than {LIMIT} bytes, and no valid JSON message detected")
         return 1
@@ -431,7 +414,7 @@ def _write_stdout(data: bytes) -> None:
 
 
 def _say(text: str) -> None:
-    """A line on standard output, where the real executable talks; nobody need be listening."""
+    """A line on standard output, as the real executable prints it; the output may be closed."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()

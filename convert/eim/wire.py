@@ -1,17 +1,15 @@
-"""Where a message begins and ends, on both sides of the protocol.
+"""Messages, shared memory and sockets: what both sides of the .eim protocol need.
 
-A client sends JSON objects with anything between them; the executable counts `{` and `}` without looking at strings and
-takes what lies between the first and the one that balances it (eim.cpp, `socket_main`). It answers with compact JSON,
-a line feed and, on a socket, a NUL. The official Python client waits for that NUL as the last byte of a read; the
-Node.js client counts braces without looking at strings and decodes each read by itself: so answers are ASCII, and
-braces inside strings are escaped.
+Messages: a client sends JSON objects with anything between them; the executable counts `{` and `}` without looking at
+strings and takes what lies between the first brace and the one that balances it (eim.cpp, `socket_main`). It answers
+with compact JSON, a line feed and, on a socket, a NUL. The official Python client waits for that NUL as the last byte
+of a read; the Node.js client counts braces without looking at strings and decodes each read by itself: so answers are
+ASCII, and braces inside strings are escaped.
 
-Shared memory for features, and the removal of what killed servers left.
+Shared memory is a file in /dev/shm on Linux. The server that made it holds a lock on the file while it runs; the kernel
+releases the lock even of a process that is killed, so an unlocked file with our prefix is left over and can be removed.
 
-POSIX shared memory is a file in /dev/shm on Linux. The server that made it holds a lock on the file as long as it
-lives; the kernel takes the lock back even from a process that is killed, so an unlocked file of our name is a leftover.
-
-Unix sockets whose paths may be longer than the 107 bytes that a socket address holds.
+Unix sockets may have paths longer than the 107 bytes that a socket address holds.
 """
 
 from __future__ import annotations
@@ -40,21 +38,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "FOLDER",
-    "LIMIT",
-    "PREFIX",
-    "AnswerReader",
-    "Broken",
-    "Features",
-    "RequestReader",
-    "TooLong",
-    "attach",
-    "bound",
-    "connected",
-    "encode",
-    "part_of",
-    "remove_leftovers",
-]
+    "FOLDER", "LIMIT", "PREFIX", "AnswerReader", "Broken", "Features", "RequestReader", "TooLong", "attach", "bound",
+    "connected", "encode", "part_of", "remove_leftovers",
+]  # fmt: skip
 
 
 LIMIT = 32 * 1024 * 1024  # STDIN_BUFFER_SIZE of eim.cpp since 2025
@@ -65,7 +51,7 @@ _STRING_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 class TooLong(Exception):
-    """More than `LIMIT` bytes and no whole message."""
+    """More than `LIMIT` bytes without a complete message."""
 
 
 class Broken(Exception):
@@ -75,8 +61,8 @@ class Broken(Exception):
 class RequestReader:
     """Cuts what a client sends into messages, exactly as eim.cpp does.
 
-    That includes its weakness: after a `}` too many, outside or inside a string, the counts never meet again and every
-    later message is swallowed; it ends with `TooLong`.
+    This includes its fault: after a `}` too many, outside or inside a string, the counts are never equal again and all
+    later messages are lost, until `TooLong`.
     """
 
     def __init__(self) -> None:
@@ -84,7 +70,7 @@ class RequestReader:
         self._open = self._closed = 0
 
     @property
-    def amid(self) -> bool:
+    def in_message(self) -> bool:
         """Whether a message has begun and not ended."""
         return self._open > 0
 
@@ -92,16 +78,13 @@ class RequestReader:
         """The messages that `data` completes.
 
         Raises:
-            TooLong: `LIMIT` bytes without a whole message; the reader is then of no further use.
+            TooLong: `LIMIT` bytes without a complete message; the reader is then of no further use.
         """
         messages = []
         start = 0  # of what is not yet in the buffer
         for match in _BRACE.finditer(data):
             here = match.start()
-            if self._open:
-                self._append(data[start : here + 1])
-            else:  # nothing but braces counts outside a message
-                self._append(match[0])
+            self._append(data[start : here + 1] if self._open else match[0])  # outside a message only braces count
             start = here + 1
             if match[0] == b"{":
                 self._open += 1
@@ -122,15 +105,15 @@ class RequestReader:
 
 
 class AnswerReader:
-    """Cuts what an executable sends into answers: JSON objects, whatever stands between them.
+    """Cuts what an executable sends into answers, which are JSON objects.
 
-    Braces inside strings are told apart, so labels may hold any. What is outside objects (the banner, what debugging
-    prints, NUL) is skipped.
+    Braces inside strings do not count, so labels may hold any. Anything between objects (the banner, debugging output,
+    NUL) is skipped.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._at = 0  # everything before is looked at
+        self._at = 0  # what is before has been parsed
         self._depth = 0
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
@@ -142,7 +125,10 @@ class AnswerReader:
         self._buffer += data
         answers = []
         while (end := self._end()) is not None:
-            answers.append(_parse(self._buffer[:end]))
+            try:
+                answers.append(json.loads(self._buffer[:end].decode("utf-8", "replace")))  # it begins with a brace
+            except (ValueError, RecursionError) as error:
+                raise Broken(f"an answer that is not JSON: {error}") from error
             del self._buffer[:end]
             self._at = 0
         if self._depth == 0:
@@ -165,7 +151,7 @@ class AnswerReader:
             elif mark == b'"':
                 string = _STRING_REST.match(self._buffer, match.end())
                 if string is None:
-                    self._at = match.start()  # looked at again when more has come
+                    self._at = match.start()  # parsed again when more has come
                     return None
                 self._at = string.end()
             else:
@@ -184,11 +170,7 @@ def encode(answer: dict[str, Any], *, indent: int | None = None) -> bytes:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(_finite(answer), sort_keys=True, separators=separators, indent=indent, allow_nan=False)
-    return _STRING.sub(_without_braces, text).encode("ascii")
-
-
-def _without_braces(match: re.Match[str]) -> str:
-    return match[0].replace("{", "\\u007b").replace("}", "\\u007d")
+    return _STRING.sub(lambda match: match[0].replace("{", "\\u007b").replace("}", "\\u007d"), text).encode("ascii")
 
 
 def _finite(value: Any) -> Any:
@@ -199,15 +181,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _parse(data: bytes | bytearray) -> dict[str, Any]:
-    try:
-        answer = json.loads(data.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise Broken(f"an answer that is not JSON: {error}") from error
-    assert isinstance(answer, dict)  # it begins with a brace
-    return answer
 
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - where glibc's shm_open puts them
@@ -241,17 +214,17 @@ class Features:
         }
 
     def read(self) -> NDArray[np.float32]:
-        """A copy of what is in it: a client may go on writing."""
+        """A copy of the features: a client may go on writing."""
         import numpy as np  # the server imports it after binding its socket
 
         return np.frombuffer(self._map[:], np.float32)
 
     def clear(self) -> None:
-        """Zero it: the next client shall not read the last one's pictures."""
+        """Zero it, so that the next client cannot read the last one's pictures."""
         self._map[:] = bytes(len(self._map))
 
     def close(self) -> None:
-        """Remove it; clients that hold it keep theirs."""
+        """Remove it; clients that have mapped it can still use it."""
         self._map.close()
         self._remove()
 
@@ -261,7 +234,7 @@ class Features:
 
 
 def attach(described: dict[str, Any]) -> mmap.mmap | None:
-    """The memory a hello answer names, if it exists and is as large as said; else None."""
+    """The memory a hello answer describes; None unless it exists and has that size."""
     try:
         name, size = str(described["name"]), int(described["size_bytes"])
         if "/" in name.removeprefix("/") or size != int(described["elements"]) * _FLOAT:
@@ -294,7 +267,7 @@ def _create(size: int) -> tuple[int, Path]:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            os.posix_fallocate(file, 0, size)  # a full /dev/shm is told now, not by SIGBUS later
+            os.posix_fallocate(file, 0, size)  # a full /dev/shm is an error now, not SIGBUS later
             if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
                 return file, path
         except OSError:
@@ -333,19 +306,19 @@ def connected(path: Path, timeout: float) -> socket.socket:
         OSError: nobody listens there (yet).
         InputError: the name is too long.
     """
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        link.settimeout(timeout)
+        connection.settimeout(timeout)
         with _address(path) as address:
-            link.connect(address)
+            connection.connect(address)
     except BaseException:
-        link.close()
+        connection.close()
         raise
-    return link
+    return connection
 
 
 def part_of(path: Path) -> Path:
-    """Where this process binds before it renames into place; what killed ones left there is removed."""
+    """The path this process binds before it renames it to `path`; removes such files of killed processes."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         number = re.fullmatch(r".*\.(\d+)\.part", left.name)
         if number and not is_running(int(number[1])):

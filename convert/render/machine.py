@@ -1,15 +1,10 @@
-"""A run as one JSON document on standard output.
+"""Results for programs: JSON documents, JUnit XML and SARIF.
 
-A batch as JSON: `batch.json`, which depends on exports and options only, and what `--format json` prints.
-
-What a check found, as one JSON document.
-
-JUnit XML, for Jenkins and GitLab.
-
-A check: a suite a file, a test case a rule that found something; a file in which nothing was found is one test case
-that passes. A batch: one suite, a test case a model.
-
-A check as SARIF 2.1.0 (OASIS), for code scanning services: rules with their help, results with line and column.
+JSON: of a run, of a check, and of a batch (`batch.json`, which depends on exports and options only, and the longer
+document of `--format json`).
+JUnit XML, for Jenkins and GitLab. A check: a suite a file, a test case a rule with findings; a file without findings is
+one test case that passes. A batch: one suite, a test case a model.
+SARIF 2.1.0 (OASIS), of a check, for code scanning services: rules with their help, results with line and column.
 """
 
 from __future__ import annotations
@@ -18,7 +13,7 @@ import os
 import re
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from convert import __version__
@@ -40,42 +35,30 @@ if TYPE_CHECKING:
     from junitparser import TestCase, TestSuite
 
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import Report
-    from convert.batch.run import Report as BatchReport
+    from convert.batch.run import BatchReport
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
     from convert.findings import Finding, Level, Rule
-    from convert.pipeline import Run
+    from convert.pipeline import Record, Run
 
 
 __all__ = [
-    "batch_document",
-    "batch_junit",
-    "batch_output_document",
-    "check_document",
-    "check_junit",
-    "dumps",
-    "error_document",
-    "failure_document",
-    "run_document",
-    "sarif_document",
-]
+    "batch_document", "batch_junit", "batch_output_document", "check_document", "check_junit", "dumps",
+    "error_document", "failure_document", "run_document", "sarif_document",
+]  # fmt: skip
 
 
 def run_document(run: Run, exit_code: int) -> dict[str, Any]:
     """`{schema_version, exit_code, stages[], export, model, evidence, secondary, outputs[], findings[], error}`.
 
-    What a run did not come to is null; `secondary` is the second of two models in one app. `seconds` are the only
+    What a run did not reach is null; `secondary` is the second of two models in one app. `seconds` are the only
     values that differ between two equal runs.
     """
     bundle = run.last(Bundle)
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "stages": [
-            {"name": record.name, "status": record.status.value, "seconds": round(record.seconds, 4)}
-            for record in run.records
-        ],
+        "stages": _stages(run.records),
         **_subject(run),
         "secondary": run.secondary and _subject(run.secondary),
         "bundle": bundle and {"folder": bundle.folder, "name": bundle.name},
@@ -85,8 +68,14 @@ def run_document(run: Run, exit_code: int) -> dict[str, Any]:
     }
 
 
+def _stages(records: Iterable[Record]) -> list[dict[str, Any]]:
+    return [
+        {"name": record.name, "status": record.status.value, "seconds": round(record.seconds, 4)} for record in records
+    ]
+
+
 def _subject(run: Run) -> dict[str, Any]:
-    """What was converted, and how well."""
+    """The export, the model and its evidence."""
     export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
     return {
         "export": export and export_document(export),
@@ -103,7 +92,7 @@ def error_document(error: ConvertError) -> dict[str, Any]:
 
 
 def failure_document(error: ConvertError, exit_code: int) -> dict[str, Any]:
-    """The document of a command that ended before it had anything to say; the same keys as any other."""
+    """The document of a command that ended with an error before its first result; the same keys as any other."""
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
@@ -114,9 +103,10 @@ def failure_document(error: ConvertError, exit_code: int) -> dict[str, Any]:
     }
 
 
-def batch_document(report: Report, output: Path) -> dict[str, Any]:
-    """`{schema_version, counts, models[]}`: the same whether models were converted now, before, or by a run that was
-    killed in between. Paths of files are relative to `output`.
+def batch_document(report: BatchReport, output: Path) -> dict[str, Any]:
+    """`{schema_version, counts, models[]}`; does not depend on when and by which run the models were converted.
+
+    Paths of files are relative to `output`.
     """
     from convert.batch.plan import State  # few runs need it
 
@@ -126,19 +116,14 @@ def batch_document(report: Report, output: Path) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "counts": counts, "models": models}
 
 
-def batch_output_document(report: Report, output: Path, exit_code: int) -> dict[str, Any]:
-    """The same, and how it came to be: which models were converted now, how long each stage took, what was found of the
-    batch as a whole, and the exit code.
-    """
+def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> dict[str, Any]:
+    """`batch_document`, and of this run: which models were converted, seconds of each stage, findings, exit code."""
     document = batch_document(report, output)
     for model, outcome in zip(document["models"], report.outcomes, strict=True):
         model |= {
             "state": outcome.state.value,
             "seconds": round(outcome.seconds, 4),
-            "stages": [
-                {"name": record.name, "status": record.status.value, "seconds": round(record.seconds, 4)}
-                for record in outcome.records
-            ],
+            "stages": _stages(outcome.records),
         }
     return {
         **document,
@@ -167,8 +152,7 @@ def _model(job: Job, outcome: Outcome, output: Path) -> dict[str, Any]:
     }
 
 
-# num-detected-classes may be 16 million; the document would have gigabytes.
-_MOST_CLASSES: Final = 10_000
+_MOST_CLASSES = 10_000  # num-detected-classes may be 16 million, and the document would have gigabytes
 
 
 def check_document(
@@ -177,8 +161,8 @@ def check_document(
     """`{schema_version, exit_code, target, files[], findings[], fixes, error}`.
 
     `files[]` are `{path, kind, verdict, exception, values, findings[], waived[], error}`; `values` is what nvinfer
-    reads (of more than 10,000 classes the first ones), `findings` at the top each finding once. `fixes[]` are
-    `{path, diff}`, null where none were asked for.
+    reads (of more than 10,000 classes the first ones), `findings` at the top has each finding once. `fixes[]` are
+    `{path, diff}`, null unless they were requested.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -207,25 +191,31 @@ def _file(file: CheckedFile) -> dict[str, Any]:
     }
 
 
-# What XML 1.0 cannot hold, escaped or not.
+# Characters that XML 1.0 cannot hold, escaped or not.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def check_junit(report: CheckReport, fail_on: Level) -> bytes:
-    """The document. Findings at or above `fail_on` fail their case; others are its output."""
+    """The JUnit XML. Findings at or above `fail_on` fail their test case; others are its output."""
     return _document("ei-deepstream check", (_suite(file, fail_on) for file in report.files))
 
 
 def batch_junit(report: BatchReport, fail_on: Level) -> bytes:
-    """The document. An error is an error; findings at or above `fail_on` fail their case, others are its output."""
-    from junitparser import TestCase, TestSuite  # for this format only
+    """The JUnit XML. Errors are errors; findings at or above `fail_on` fail their test case, others are its output."""
+    from junitparser import Error, TestCase, TestSuite  # for this format only
 
     suite = TestSuite("models")
     for job, outcome in zip(report.jobs, report.outcomes, strict=True):
-        suite.add_testcase(_model_case(str(job.export), outcome, fail_on))
+        case = TestCase(_text(outcome.name), classname=_text(str(job.export)), time=round(outcome.seconds, 3))
+        _add_findings(case, outcome.findings, fail_on)
+        if outcome.error:
+            result = Error(_text(outcome.error.message), outcome.error.code)
+            result.text = _text("\n".join(filter(None, [outcome.error.hint, outcome.details])))
+            case.result = [result]
+        suite.add_testcase(case)
     if report.findings:
         case = TestCase("batch", classname="batch")
-        _tell(case, report.findings, fail_on)
+        _add_findings(case, report.findings, fail_on)
         suite.add_testcase(case)
     return _document("ei-deepstream batch", [suite])
 
@@ -242,7 +232,7 @@ def _document(name: str, suites: Iterable[TestSuite]) -> bytes:
 
 
 def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
-    from junitparser import Error, TestCase, TestSuite  # for this format only
+    from junitparser import Error, Failure, TestCase, TestSuite  # for this format only
 
     suite = TestSuite(_text(file.path))
     if file.error:
@@ -252,58 +242,43 @@ def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
         return suite
     titles = rulebook()
     in_order = sorted(file.findings, key=lambda finding: finding.id)
-    for rule, found in groupby(in_order, key=lambda finding: finding.id):
-        suite.add_testcase(_rule_case(file.path, f"{rule} {titles[rule].title}", list(found), fail_on))
+    for rule, findings in groupby(in_order, key=lambda finding: finding.id):
+        case = TestCase(_text(f"{rule} {titles[rule].title}"), classname=_text(file.path))
+        failures, output = [], []
+        for finding in findings:
+            line = _line(finding, finding.level.value)
+            if finding.level.rank >= fail_on.rank:
+                failures.append(Failure(_text(finding.message), finding.level.value))
+                failures[-1].text = line
+            else:
+                output.append(line)
+        if failures:
+            case.result = failures
+        if output:
+            case.system_out = "\n".join(output)
+        suite.add_testcase(case)
     if not file.findings:
         suite.add_testcase(TestCase("check", classname=_text(file.path)))
     return suite
 
 
-def _rule_case(path: str, name: str, found: list[Finding], fail_on: Level) -> TestCase:
-    from junitparser import Failure, TestCase  # for this format only
-
-    case = TestCase(_text(name), classname=_text(path))
-    failing = [finding for finding in found if finding.level.rank >= fail_on.rank]
-    results = []
-    for finding in failing:
-        result = Failure(_text(finding.message), finding.level.value)
-        result.text = _line(finding, finding.level.value)
-        results.append(result)
-    if results:
-        case.result = results
-    if len(failing) < len(found):
-        case.system_out = "\n".join(_line(finding, finding.level.value) for finding in found if finding not in failing)
-    return case
-
-
-def _model_case(export: str, outcome: Outcome, fail_on: Level) -> TestCase:
-    from junitparser import Error, TestCase  # for this format only
-
-    case = TestCase(_text(outcome.name), classname=_text(export), time=round(outcome.seconds, 3))
-    _tell(case, outcome.findings, fail_on)
-    if outcome.error:
-        result = Error(_text(outcome.error.message), outcome.error.code)
-        result.text = _text("\n".join(filter(None, [outcome.error.hint, outcome.details])))
-        case.result = [result]
-    return case
-
-
-def _tell(case: TestCase, findings: tuple[Finding, ...], fail_on: Level) -> None:
-    """One failure a case, whatever it is made of: readers show no more failures than cases."""
+def _add_findings(case: TestCase, findings: tuple[Finding, ...], fail_on: Level) -> None:
+    """At most one failure a case, for all its findings: readers show no more failures than cases."""
     from junitparser import Failure  # for this format only
 
     failing = [finding for finding in findings if finding.level.rank >= fail_on.rank]
+    failures: list[str] = []
+    output: list[str] = []
+    for finding in findings:
+        line = _line(finding, f"{finding.level.value} {finding.id}")
+        (failures if finding.level.rank >= fail_on.rank else output).append(line)
     if failing:
-        more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
-        failure = Failure(_text(f"{failing[0].id} {failing[0].message}{more}"), failing[0].level.value)
-        failure.text = "\n".join(_line(finding, f"{finding.level.value} {finding.id}") for finding in failing)
+        first, more = failing[0], f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+        failure = Failure(_text(f"{first.id} {first.message}{more}"), first.level.value)
+        failure.text = "\n".join(failures)
         case.result = [failure]
-    if len(failing) < len(findings):
-        case.system_out = "\n".join(
-            _line(finding, f"{finding.level.value} {finding.id}")
-            for finding in findings
-            if finding.level.rank < fail_on.rank
-        )
+    if output:
+        case.system_out = "\n".join(output)
 
 
 def _line(finding: Finding, what: str) -> str:
@@ -316,12 +291,12 @@ def _text(text: str) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-_SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_UNREADABLE: Final = "unreadable"
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_UNREADABLE = "unreadable"
 
 
 def sarif_document(report: CheckReport, exit_code: int) -> dict[str, Any]:
-    """One run. Files that could not be checked are notifications of the tool, not results."""
+    """The SARIF log of one run. Files that could not be checked are notifications of the tool, not results."""
     rules = list(rulebook().values())
     numbers = {rule.id: number for number, rule in enumerate(rules)}
     errors = [file.error for file in report.files if file.error]
@@ -391,7 +366,7 @@ def _location(path: str, line: int | None, column: int | None) -> dict[str, Any]
 
 
 def _uri(path: str) -> str:
-    """A relative path as a relative reference, an absolute one as a file URI; any bytes a file name may hold."""
+    """A relative path as a relative reference, an absolute one as a file URI; of any bytes in a file name."""
     text = quote(path.encode("utf-8", "surrogateescape"))
     if Path(path).is_absolute():
         return f"file://{text}"

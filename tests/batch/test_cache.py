@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.cache import Cache, Damaged, Entry, File, cache_folder, locked, prune, usage
+from convert.batch.cache import BundleFile, Cache, CacheEntry, DamagedEntry, cache_folder, locked, prune, usage
 from convert.errors import OutputError
 from convert.files import sha256
 from convert.findings import Finding, Level
@@ -25,10 +25,10 @@ FILES = {"m.onnx": b"weights" * 9, "empty": b"", "build.sh": b"#!/bin/sh\n"}
 KEY = "ab" * 32
 
 
-def entry_of(files: dict[str, bytes]) -> Entry:
-    kept = tuple(File(name, sha256(data), len(data), name.endswith(".sh")) for name, data in files.items())
+def entry_of(files: dict[str, bytes]) -> CacheEntry:
+    kept = tuple(BundleFile(name, sha256(data), len(data), name.endswith(".sh")) for name, data in files.items())
     findings = (Finding("EI101", Level.NOTE, "seen \udcff", "p", 1, None, "look"),)
-    return Entry(("a.zip",), kept, findings, (("bundle", "m"), ("top1", 1.0)))
+    return CacheEntry(("a.zip",), kept, findings, (("bundle", "m"), ("top1", 1.0)))
 
 
 def test_what_was_stored_comes_back(cache: Cache) -> None:
@@ -55,7 +55,7 @@ def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, data: st.Da
     cache.place(KEY).write_bytes(
         {"flip": flipped, "cut": whole[:place], "drop": whole[:place] + whole[place + 1 :]}[kind]
     )
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedEntry):
         cache.contents(KEY)
 
 
@@ -64,7 +64,7 @@ def test_any_bytes_are_no_entry(tmp_path_factory: pytest.TempPathFactory, conten
     cache = Cache(tmp_path_factory.mktemp("cache"))
     cache.store(KEY, entry_of(FILES), FILES)
     cache.place(KEY).write_bytes(content)
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedEntry):
         cache.entry(KEY)
 
 
@@ -73,7 +73,7 @@ def test_an_entry_under_another_name_is_damaged(cache: Cache) -> None:
     other = "ac" * 32
     cache.place(other).parent.mkdir(parents=True)
     cache.place(KEY).rename(cache.place(other))
-    with pytest.raises(Damaged, match="another entry"):
+    with pytest.raises(DamagedEntry, match="another entry"):
         cache.entry(other)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch.dask import Payload, deliver, make_reply, pack, unpack
+from convert.batch.dask import Payload, deliver, pack, pack_result, unpack
 from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.emit.findings import STALE_ENGINE
 from convert.errors import InputError
@@ -52,7 +52,7 @@ def _elsewhere(todo: Job, folder: Path, worker: Worker) -> Outcome:
     try:
         local = unpack(payload, folder)
         assert all(path.is_relative_to(folder) for path in (local.export, local.output))
-        reply = make_reply(payload, folder, execute(local, worker))
+        reply = pack_result(payload, folder, execute(local, worker))
     finally:
         os.chdir(outside)
     shutil.rmtree(folder)
@@ -161,7 +161,7 @@ def done(here: Path, tmp_path: Path, worker: Worker) -> tuple[Job, Payload, Path
 
 def test_what_comes_back_damaged_is_not_written(done: tuple[Job, Payload, Path, Outcome]) -> None:
     todo, payload, folder, outcome = done
-    reply = make_reply(payload, folder, outcome)
+    reply = pack_result(payload, folder, outcome)
     name = next(iter(reply.files))
     changed = {**reply.files, name: (reply.files[name][0] + b"x", False)}
     told = deliver(todo, replace(reply, files=changed))
@@ -177,7 +177,7 @@ def test_the_folder_it_is_written_into_is_looked_at(done: tuple[Job, Payload, Pa
     engine = Path("out") / f"{dict(outcome.summary)['bundle']}.onnx_b1_gpu0_fp32.engine"
     engine.write_bytes(b"old")
     os.utime(engine, (0, 0))
-    told = deliver(todo, make_reply(payload, folder, outcome))
+    told = deliver(todo, pack_result(payload, folder, outcome))
     assert told.state is State.DONE
     assert [found.id for found in told.findings if found.id == STALE_ENGINE.id]
 
@@ -185,7 +185,7 @@ def test_the_folder_it_is_written_into_is_looked_at(done: tuple[Job, Payload, Pa
 def test_a_folder_that_cannot_be_written_is_the_jobs_error(done: tuple[Job, Payload, Path, Outcome]) -> None:
     todo, payload, folder, outcome = done
     Path("out").write_text("a file")
-    told = deliver(todo, make_reply(payload, folder, outcome))
+    told = deliver(todo, pack_result(payload, folder, outcome))
     assert told.state is State.FAILED
     assert told.error is not None
     assert told.error.code == "output"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.batch import cache as module
-from convert.batch.cache import File, Ledger, list_files
+from convert.batch.cache import BundleFile, Ledger, list_files
 from convert.files import sha256
 from tests.examples import examples
 
@@ -165,12 +165,12 @@ def test_a_bundle_is_verified(trusted: bool, ledger: Ledger, tmp_path: Path, mon
         monkeypatch.setattr(module, "_SETTLED", -(10**12))
     (tmp_path / "x").write_bytes(b"11")
     (tmp_path / "x").chmod(0o644)
-    files = [File("x", sha256(b"11"), 2, executable=False)]
+    files = [BundleFile("x", sha256(b"11"), 2, executable=False)]
     assert ledger.verify(tmp_path, files)
     ledger.save()
     ledger = Ledger(ledger.path)
     assert ledger.verify(tmp_path, files)
-    assert not ledger.verify(tmp_path, [File("x", sha256(b"12"), 2, executable=False)])
+    assert not ledger.verify(tmp_path, [BundleFile("x", sha256(b"12"), 2, executable=False)])
     (tmp_path / "x").chmod(0o755)
     assert not ledger.verify(tmp_path, files)
     (tmp_path / "x").chmod(0o644)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.plan import Model, plan, read_manifest
+from convert.batch.plan import ModelRequest, plan, read_manifest
 from convert.cli.convert import convert
 from convert.errors import ConvertError, InputError
 from convert.options import ConvertOptions, defaults, table
@@ -24,8 +24,8 @@ OPTIONS = table(ConvertOptions)
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[str], tuple[Model, ...]]:
-    def manifest(text: str) -> tuple[Model, ...]:
+def read(tmp_path: Path) -> Callable[[str], tuple[ModelRequest, ...]]:
+    def manifest(text: str) -> tuple[ModelRequest, ...]:
         path = tmp_path / "models.toml"
         path.write_text(text, encoding="utf-8")
         return read_manifest(path)
@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Callable[[str], tuple[Model, ...]]:
     return manifest
 
 
-Read = Callable[[str], tuple[Model, ...]]
+Read = Callable[[str], tuple[ModelRequest, ...]]
 
 
 def test_a_whole_one(read: Read, tmp_path: Path) -> None:

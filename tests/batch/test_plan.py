@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.batch.plan import Model, expand, find_models, plan, short_name
+from convert.batch.plan import ModelRequest, expand, find_models, plan, short_name
 from convert.errors import InputError, PresetError
 
 
@@ -65,7 +65,10 @@ def test_short_names(path: str, name: str) -> None:
 
 
 def test_options_go_from_general_to_particular() -> None:
-    models = [Model("a", Path("a"), options={"opset": 9, "role": "pgie"}), Model("b", Path("b"), Path("c"))]
+    models = [
+        ModelRequest("a", Path("a"), options={"opset": 9, "role": "pgie"}),
+        ModelRequest("b", Path("b"), Path("c")),
+    ]
     one, two = plan(models, Path("out"), {"opset": 13, "role": "both", "target": "7.1"}, {"role": "sgie"})
     assert one.settings == {"opset": 9, "role": "sgie", "target": "7.1"}
     assert two.settings == {"opset": 13, "role": "sgie", "target": "7.1"}
@@ -74,7 +77,7 @@ def test_options_go_from_general_to_particular() -> None:
 
 @pytest.mark.parametrize("names", [("door", "door"), ("door", "Door")])
 def test_a_name_is_one_model_s(names: tuple[str, str]) -> None:
-    models = [Model(name, Path(f"{number}.zip")) for number, name in enumerate(names)]
+    models = [ModelRequest(name, Path(f"{number}.zip")) for number, name in enumerate(names)]
     with pytest.raises(PresetError, match=r"0\.zip and 1\.zip"):
         plan(models, Path("out"), {}, {})
 
@@ -82,4 +85,4 @@ def test_a_name_is_one_model_s(names: tuple[str, str]) -> None:
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "ä", "-x", "x" * 101, "a\n"])
 def test_a_name_is_a_folder_s(name: str) -> None:
     with pytest.raises(PresetError, match="cannot be called"):
-        plan([Model(name, Path("a"))], Path("out"), {}, {})
+        plan([ModelRequest(name, Path("a"))], Path("out"), {}, {})

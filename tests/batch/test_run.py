@@ -14,7 +14,7 @@ import pytest
 
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State
-from convert.batch.run import Report, run
+from convert.batch.run import BatchReport, run
 from convert.emit.findings import STALE_ENGINE
 from convert.errors import OutputError
 from tests.batch.conftest import Pretend
@@ -29,21 +29,21 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def go(cache: Cache, out: Path) -> Callable[..., tuple[Report, list[str]]]:
+def go(cache: Cache, out: Path) -> Callable[..., tuple[BatchReport, list[str]]]:
     """`go(jobs)`: the report, and the names of the jobs that were converted."""
 
-    def start(jobs: list[Job], *, scheduler: Pretend | None = None, **options: object) -> tuple[Report, list[str]]:
+    def start(jobs: list[Job], *, scheduler: Pretend | None = None, **options: object) -> tuple[BatchReport, list[str]]:
         scheduler = scheduler or Pretend()
         return run(jobs, out, scheduler, cache, **options), scheduler.done  # type: ignore[arg-type]
 
     return start
 
 
-Go = Callable[..., tuple[Report, list[str]]]
+Go = Callable[..., tuple[BatchReport, list[str]]]
 JobOf = Callable[..., Job]
 
 
-def states(report: Report) -> list[str]:
+def states(report: BatchReport) -> list[str]:
     return [outcome.state.value for outcome in report.outcomes]
 
 
@@ -204,7 +204,7 @@ def test_what_another_run_converts_is_waited_for(go: Go, job_of: JobOf, cache: C
     """The other run takes a job's lock first, and has stored the bundle when it lets go."""
     jobs = [job_of("a"), job_of("b", b"2")]
     other = [replace(jobs[0], output=tmp_path / "other" / "a")]
-    nested: list[Report] = []
+    nested: list[BatchReport] = []
 
     def second_run(_job: Job) -> None:
         if not nested:  # while "a" is being converted: the second run has to do "b" and wait for "a"

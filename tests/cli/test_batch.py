@@ -212,11 +212,11 @@ def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[st
     from convert.batch.plan import Outcome, State, job
     from convert.errors import InputError
     from convert.pipeline import Record, Status
-    from convert.render.batch import Drawn
+    from convert.render.batch import LiveDisplay
 
     console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
     one, two = (job(name, tmp_path, tmp_path, {}) for name in ("one[x]", "two"))
-    watch = Drawn(3, console)
+    watch = LiveDisplay(3, console)
     watch(one, Record("unpack", Status.STARTED))
     watch(one, Record("unpack", Status.DONE, 0.1))
     watch(one, Record("translate", Status.STARTED))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.eim.client import Limits, Refused, talk
+from convert.eim.client import RequestRefused, Timeouts, talk
 from convert.eim.wire import FOLDER
 from convert.errors import InputError
 from tests.eim import bundles
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.eim.processes import Servers
 
-SHORT = Limits(start=3, answer=0.5)
+SHORT = Timeouts(start=3, answer=0.5)
 HELLO = (
     b'{"id":1,"success":true,"model_parameters":{"input_features_count":4,"labels":["a"],'
     b'"image_input_width":2,"image_input_height":2,"image_channel_count":3}}\n\0'
@@ -67,13 +67,13 @@ def test_it_asks_our_servers(made: dict[str, Path], stdio: bool, shared: bool) -
         features[96 : 8 * 96] = np.tile(features[:96], 7)
         (box,) = client.classify(features).result["bounding_boxes"]
         assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 8, 8)
-        with pytest.raises(Refused, match=r"expected 9216,? but got 5"):
+        with pytest.raises(RequestRefused, match=r"expected 9216,? but got 5"):
             client.classify(features[:5])
-        with pytest.raises(Refused, match="error code was -5"):
+        with pytest.raises(RequestRefused, match="error code was -5"):
             client.classify_slice(features[:2304])
         client.set_threshold(18, "min_score", 1.1)
         assert client.classify(features).result["bounding_boxes"] == []
-        with pytest.raises(Refused, match="-34"):
+        with pytest.raises(RequestRefused, match="-34"):
             client.set_threshold(18, "nope", 1.0)
     assert not memory.exists()
 
@@ -147,7 +147,7 @@ def test_programs_that_misbehave(program: Callable[..., Path], body: str, messag
     ],
 )
 def test_programs_that_do_not_listen(program: Callable[..., Path], body: str, message: str) -> None:
-    with pytest.raises(InputError, match=message), talk(program(body, listen=False), limits=Limits(0.7, 0.5)):
+    with pytest.raises(InputError, match=message), talk(program(body, listen=False), limits=Timeouts(0.7, 0.5)):
         pass
 
 

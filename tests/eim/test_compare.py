@@ -13,7 +13,7 @@ from convert.__main__ import main
 from convert.eim import findings as rules
 from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import talk
-from convert.eim.compare import Comparison, compare, difference, open_backend
+from convert.eim.compare import EimComparison, Reference, compare, difference, open_backend
 from convert.errors import InputError, UnsupportedModelError
 from convert.types import ImageScaling, ResizeMode
 from tests.eim import bundles
@@ -113,7 +113,7 @@ def pictures(tmp_path: Path) -> Sequence[Path]:
     return sorted(tmp_path.glob("*.png"))
 
 
-def compared(eim: Path, other: Path, pictures: Sequence[Path], **limits: Any) -> Comparison:
+def compared(eim: Path, other: Path, pictures: Sequence[Path], **limits: Any) -> EimComparison:
     known: dict[str, Any] = {"tolerance": 0.01, "pixels": 1} | limits
     with talk(eim) as client, open_backend(other, client.model, ImageScaling.NONE, 60) as ours:
         return compare(client, ours, pictures, **known)
@@ -152,17 +152,14 @@ def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Seque
     """A real FOMO executable answers as `as_sdk` does: stand in for one."""
     impulse = read_impulse(made["fomo"])
 
-    class Slipping:
-        size = (impulse.height, impulse.width, impulse.channels)
-        labels = impulse.labels
-        resize_mode = impulse.preprocessing.resize_mode
+    def swapped(picture: Any, threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
+        with open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
+            return ours.classify(picture, threshold, as_sdk=not as_sdk)
 
-        def classify(self, picture: Any, threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-            with open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
-                return ours.classify(picture, threshold, as_sdk=not as_sdk)
-
+    size = (impulse.height, impulse.width, impulse.channels)
+    reference = Reference(size, impulse.labels, impulse.preprocessing.resize_mode, swapped)
     with talk(made["fomo.eim"]) as client:
-        comparison = compare(client, Slipping(), pictures, tolerance=0.01, pixels=1)
+        comparison = compare(client, reference, pictures, tolerance=0.01, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rules.SDK_MERGE.id]
     assert comparison.pictures[1].pairs[0].pixels == 0
     assert tmp_path.exists()

@@ -77,13 +77,13 @@ def test_a_request_may_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
         reader.feed(b"{x")
 
 
-def test_amid() -> None:
+def test_in_message() -> None:
     reader = RequestReader()
-    assert not reader.amid
+    assert not reader.in_message
     reader.feed(b"noise {")
-    assert reader.amid
+    assert reader.in_message
     reader.feed(b"}")
-    assert not reader.amid
+    assert not reader.in_message
 
 
 @given(st.lists(OBJECTS, max_size=4), st.lists(st.integers(0, 30), max_size=20), st.sampled_from([b"\n\0", b"\n", b""]))

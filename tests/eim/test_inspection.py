@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.eim import findings as rules
-from convert.eim.inspect import Binary, Host, Inspection, Unreadable, here, inspect, missing, read_binary, targets_of
+from convert.eim.inspect import (
+    Binary,
+    EimInspection,
+    Host,
+    UnreadableBinary,
+    here,
+    inspect,
+    missing,
+    read_binary,
+    targets_of,
+)
 from convert.errors import InputError
 from convert.isolation import Died, Failed, Worker
 from tests.eim.executables import elf, macho
@@ -28,14 +38,14 @@ MAC = Host("macos", "arm64", 64, None)
 EVIL = b"#!/bin/sh\ntouch was-run\n"
 
 
-def looked(tmp_path: Path, data: bytes, host: Host = PC, mode: int = 0o755) -> Inspection:
+def looked(tmp_path: Path, data: bytes, host: Host = PC, mode: int = 0o755) -> EimInspection:
     path = tmp_path / "model.eim"
     path.write_bytes(data)
     path.chmod(mode)
     return inspect(path, host)
 
 
-def ids(inspection: Inspection) -> list[str]:
+def ids(inspection: EimInspection) -> list[str]:
     return [finding.id for finding in inspection.findings]
 
 
@@ -172,7 +182,7 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
             for _ in range(generator.randint(1, 8)):
                 data[generator.randrange(4, min(len(data), 700))] = generator.choice((0, 1, 127, 128, 255))
             path.write_bytes(data[: generator.choice((len(data), generator.randrange(5, len(data))))])
-            with contextlib.suppress(Failed, Died):  # Unreadable, to the caller
+            with contextlib.suppress(Failed, Died):  # UnreadableBinary, to the caller
                 result = worker.call("convert.eim.inspect:_read", str(path), timeout=30)
                 assert isinstance(result, Binary | str)
 
@@ -180,5 +190,5 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
 def test_a_crash_of_the_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.eim.inspect._SECONDS", 0.0)
     (tmp_path / "model.eim").write_bytes(elf(62))
-    with pytest.raises(Unreadable, match="ran longer"):
+    with pytest.raises(UnreadableBinary, match="ran longer"):
         read_binary(tmp_path / "model.eim")

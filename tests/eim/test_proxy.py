@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from convert.eim.client import Refused, shortened, talk
+from convert.eim.client import RequestRefused, shortened, talk
 from tests.eim.recorded import exchanges, plain
 from tests.eim.test_recorded import received
 
@@ -37,7 +37,7 @@ def test_what_is_shown(made: dict[str, Path], servers: Servers) -> None:
     process, path = started(servers, made["fomo.eim"], "--format", "json")
     with talk(path, shared=False) as client:
         client.classify(np.zeros(9216, np.float32))
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             client.classify(np.zeros(3, np.float32))
     assert process.wait(10) == 0
     assert not path.exists()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.eim.bundle import read_impulse
-from convert.eim.model import Answer, Loaded
+from convert.eim.model import Loaded, TimedResult
 from convert.eim.server import Session
 from convert.eim.wire import encode
 from convert.errors import ValidationError
@@ -30,10 +30,10 @@ GREETING = {"hello": 1, "id": 1}
 class Echo:
     """A model that answers with what it was given."""
 
-    def classify(self, features: NDArray[np.float32], threshold: float) -> Answer:
+    def classify(self, features: NDArray[np.float32], threshold: float) -> TimedResult:
         if features.size and features[0] == 13:
             raise ValidationError("broken on purpose")
-        return Answer({"sum": float(features.sum()), "threshold": threshold}, 0.0021, 0.0042)
+        return TimedResult({"sum": float(features.sum()), "threshold": threshold}, 0.0021, 0.0042)
 
 
 @pytest.fixture
@@ -42,16 +42,16 @@ def impulse(tmp_path: Path) -> Impulse:
 
 
 @pytest.fixture
-def dialogue(impulse: Impulse) -> Session:
+def session(impulse: Impulse) -> Session:
     """One that has said hello."""
     talk = Session(impulse, Echo(), "no memory here")
     assert ask(talk, GREETING)["success"]
     return talk
 
 
-def ask(dialogue: Session, message: object) -> dict[str, Any]:
+def ask(session: Session, message: object) -> dict[str, Any]:
     data = message if isinstance(message, bytes) else json.dumps(message).encode()
-    answer = json.loads(encode(dialogue.answer(data)))
+    answer = json.loads(encode(session.answer(data)))
     assert isinstance(answer, dict)
     return answer
 
@@ -62,12 +62,12 @@ def test_without_shared_memory_it_says_why(impulse: Impulse) -> None:
     assert "features_shm" not in said
 
 
-def test_shared_memory_is_refused_where_there_is_none(dialogue: Session) -> None:
+def test_shared_memory_is_refused_where_there_is_none(session: Session) -> None:
     for command, name in (
         ("classify_shm", "classify_data_shm"),
         ("classify_continuous_shm", "classify_data_continuous_shm"),
     ):
-        error = ask(dialogue, {command: {"elements": 256}, "id": 2})["error"]
+        error = ask(session, {command: {"elements": 256}, "id": 2})["error"]
         assert error == f"Cannot use '{name}', cannot find shm input tensor with ix=0"
 
 
@@ -87,34 +87,34 @@ def test_the_order_of_tests(impulse: Impulse) -> None:
      b'{"id":' + b"9" * 5000 + b"}", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b',"id":1}', b'{"id":1,"a":"\x01"}',
      b"{\x00}", b'{"id": 0x1}', b"{'id': 1}"],
 )  # fmt: skip
-def test_what_has_no_id(dialogue: Session, message: bytes) -> None:
-    assert ask(dialogue, message) == {"error": "Missing 'id' field in message", "success": False}
+def test_what_has_no_id(session: Session, message: bytes) -> None:
+    assert ask(session, message) == {"error": "Missing 'id' field in message", "success": False}
 
 
-def test_the_first_of_two_ids_counts(dialogue: Session) -> None:
-    assert ask(dialogue, b'{"id":3,"a":1,"id":4}')["id"] == 3
+def test_the_first_of_two_ids_counts(session: Session) -> None:
+    assert ask(session, b'{"id":3,"a":1,"id":4}')["id"] == 3
 
 
-def test_bytes_that_are_no_text_do_not_matter(dialogue: Session) -> None:
-    assert ask(dialogue, b'{"id":3,"a":"\xff\xfe"}') == {"error": "Failed to handle message", "id": 3, "success": False}
+def test_bytes_that_are_no_text_do_not_matter(session: Session) -> None:
+    assert ask(session, b'{"id":3,"a":"\xff\xfe"}') == {"error": "Failed to handle message", "id": 3, "success": False}
 
 
 @pytest.mark.parametrize("value", [True, None, "1", [], {}])
-def test_every_element_is_a_number(dialogue: Session, value: object) -> None:
+def test_every_element_is_a_number(session: Session, value: object) -> None:
     values = [1.0] * 255 + [value]
-    error = ask(dialogue, {"classify": values, "id": 2})["error"]
+    error = ask(session, {"classify": values, "id": 2})["error"]
     assert error == "Failed to parse classify array, should contain all numbers"
 
 
-def test_numbers_no_float_holds(dialogue: Session) -> None:
+def test_numbers_no_float_holds(session: Session) -> None:
     huge = b'{"classify":[' + b",".join([b"1" + b"0" * 400] * 256) + b'],"id":2}'
-    assert ask(dialogue, huge)["success"] is False
-    assert ask(dialogue, b'{"classify":[' + b",".join([b"1e39"] * 256) + b'],"id":2}')["success"] is True
+    assert ask(session, huge)["success"] is False
+    assert ask(session, b'{"classify":[' + b",".join([b"1e39"] * 256) + b'],"id":2}')["success"] is True
 
 
-def test_timings_are_whole_milliseconds(dialogue: Session) -> None:
+def test_timings_are_whole_milliseconds(session: Session) -> None:
     message = json.dumps({"classify": [1] * 256, "id": 2}).encode()
-    answer = dialogue.answer(message, waited=0.0159)
+    answer = session.answer(message, waited=0.0159)
     assert answer["result"]["sum"] == 256
     assert {name: type(value) for name, value in answer["timing"].items()} == dict.fromkeys(
         ("dsp", "classification", "anomaly", "json", "stdin", "msg_handler"), int
@@ -122,21 +122,21 @@ def test_timings_are_whole_milliseconds(dialogue: Session) -> None:
     assert (answer["timing"]["dsp"], answer["timing"]["classification"], answer["timing"]["stdin"]) == (2, 4, 15)
 
 
-def test_a_model_that_fails_is_an_answer(dialogue: Session) -> None:
-    answer = ask(dialogue, {"classify": [13] * 256, "id": 2})
+def test_a_model_that_fails_is_an_answer(session: Session) -> None:
+    answer = ask(session, {"classify": [13] * 256, "id": 2})
     assert answer == {"error": "Classifying failed, error code was -3", "id": 2, "success": False}
-    assert ask(dialogue, {"classify": [1] * 256, "id": 3})["success"]
+    assert ask(session, {"classify": [1] * 256, "id": 3})["success"]
 
 
-def test_the_threshold_is_set(dialogue: Session) -> None:
+def test_the_threshold_is_set(session: Session) -> None:
     def threshold() -> object:
-        return ask(dialogue, {"classify": [1] * 256, "id": 2})["result"]["threshold"]
+        return ask(session, {"classify": [1] * 256, "id": 2})["result"]["threshold"]
 
     assert threshold() == 0.5
     set_it = {"set_threshold": {"id": 18, "type": "object_detection", "min_score": 0.25}, "id": 3}
-    assert ask(dialogue, set_it) == {"id": 3, "success": True}
+    assert ask(session, set_it) == {"id": 3, "success": True}
     assert threshold() == 0.25
-    assert not ask(dialogue, {"set_threshold": {"id": 18, "min_score": 0.1, "nope": 1}, "id": 3})["success"]
+    assert not ask(session, {"set_threshold": {"id": 18, "min_score": 0.1, "nope": 1}, "id": 3})["success"]
 
 
 def test_a_classifier_has_no_threshold(tmp_path: Path) -> None:
