@@ -287,7 +287,7 @@ class _EngineView:
     framing: tuple[str, str]  # markup of ours and words, or ""
     settings: list[Setting]
     rows: list[ClassRow]
-    skipped: list[str]
+    undetected: list[str]
     more_undetected: int
 
 

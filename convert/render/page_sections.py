@@ -83,7 +83,7 @@ class ClassRow:
         return (math.fsum(self.confidences) if finite else sum(self.confidences)) / len(self.confidences)
 
     @property
-    def lost_count(self) -> int:
+    def dropped_count(self) -> int:
         """How many of the best candidates were left out."""
         return sum(self.dropped.values())
 
@@ -239,7 +239,7 @@ def _numbers(settings: Settings) -> str:
 
 def _classifier(settings: Settings) -> Iterator[Setting]:
     threshold = f"{max(settings.classifier_threshold, 0.0):.6g}"
-    yield Setting("ShippedModel", f"the best class, when its number is above {threshold}", "classifier-threshold")
+    yield Setting("Shown", f"the best class, when its number is above {threshold}", "classifier-threshold")
     if settings.classifier_parser:
         yield Setting("Read by", settings.classifier_parser, "parse-classifier-func-name")
     count = sum(map(len, settings.labels))
@@ -255,7 +255,7 @@ def _detector(settings: Settings) -> Iterator[Setting]:
     if not classes:
         return
     yield Setting(
-        "ShippedModel", _by_class(settings, lambda one: f"from confidence {_shortest(one.pre_cluster_threshold)}"),
+        "Shown", _by_class(settings, lambda one: f"from confidence {_shortest(one.pre_cluster_threshold)}"),
         "pre-cluster-threshold",
     )  # fmt: skip
     if settings.cluster_mode is ClusterMode.NONE:

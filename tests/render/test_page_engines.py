@@ -72,8 +72,7 @@ def test_input_and_scaling() -> None:
 
 def test_a_classifier() -> None:
     assert (
-        words(replace(CLASSIFIER, classifier_threshold=0.6), "ShippedModel")
-        == "the best class, when its number is above 0.6"
+        words(replace(CLASSIFIER, classifier_threshold=0.6), "Shown") == "the best class, when its number is above 0.6"
     )
     assert words(CLASSIFIER, "Labels") == "2 labels"
     assert words(replace(CLASSIFIER, labels=(("a",), ("b", "c"))), "Labels") == "3 labels for 2 outputs"
@@ -85,7 +84,7 @@ def test_a_classifier() -> None:
 def test_a_detector() -> None:
     assert words(DETECTOR, "Read by") == "nvinfer's built-in parser"
     assert words(DETECTOR, "Classes") == "2, 2 of them with a label"
-    assert words(DETECTOR, "ShippedModel") == "from confidence 0.2"
+    assert words(DETECTOR, "Shown") == "from confidence 0.2"
     assert words(DETECTOR, "Overlapping boxes") == "of two that share more than 0.5 the better one stays"
     assert words(replace(DETECTOR, cluster_mode=ClusterMode.NONE), "Overlapping boxes") == "all stay"
     assert words(replace(DETECTOR, filter_out_class_ids=frozenset({1, 9})), "Never shown") == "bus, class 9"
@@ -98,7 +97,7 @@ def test_classes_that_differ_are_named() -> None:
         roi_top_offset=10, roi_bottom_offset=20,
     )  # fmt: skip
     settings = replace(DETECTOR, classes=(ONE, other))
-    assert words(settings, "ShippedModel") == "car: from confidence 0.2; bus: from confidence 0.5"
+    assert words(settings, "Shown") == "car: from confidence 0.2; bus: from confidence 0.5"
     assert words(settings, "At most") == "car: any number; bus: 3"
     assert words(settings, "Size") == "car: any; bus: from 8 x 0 pixels, up to any x 90 pixels"
     assert words(settings, "Region") == "car: all; bus: not in the upper 10 pixels, not in the lower 20 pixels"
@@ -107,9 +106,7 @@ def test_classes_that_differ_are_named() -> None:
 
 def test_many_classes_that_differ_are_counted() -> None:
     classes = tuple(ClassSettings(0.2 + i / 1000) for i in range(80))
-    assert words(replace(DETECTOR, classes=classes), "ShippedModel").endswith(
-        "; 72 more classes with settings of their own"
-    )
+    assert words(replace(DETECTOR, classes=classes), "Shown").endswith("; 72 more classes with settings of their own")
 
 
 def test_no_classes() -> None:
@@ -127,4 +124,4 @@ def test_objects(street: Street) -> None:
 
 def test_the_float_that_was_written_is_said() -> None:
     settings = replace(DETECTOR, classes=(replace(ONE, pre_cluster_threshold=0.20000000298023224),) * 2)
-    assert words(settings, "ShippedModel") == "from confidence 0.2"
+    assert words(settings, "Shown") == "from confidence 0.2"
