@@ -234,7 +234,7 @@ def simulate(
 
     >>> from convert import simulate
     >>> result = simulate("bundle/config_infer_primary_wooden-shapes.txt", "samples/pictures/shapes", "shown")
-    >>> result.simulation.frames[0].said[0].label
+    >>> result.simulation.frames[0].classifications[0].label
     'circle'
 
     Args:
@@ -282,20 +282,20 @@ def simulate(
     comparison: Comparison | None = None
 
     @contextlib.contextmanager
-    def judging(primary: LoadedEngine) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
+    def comparing(primary: LoadedEngine) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
         nonlocal comparison
         if given["against"] is None:
             yield ignore
             return
-        from convert.compare.run import against  # brings LiteRT; most simulations do without
+        from convert.compare.run import compare_with_original  # brings LiteRT; most simulations do without
 
-        with against(primary, given["original"]) as judge:
-            yield judge
-            if judge.rows:
-                comparison = judge.comparison
+        with compare_with_original(primary, given["original"]) as run:
+            yield run
+            if run.rows:
+                comparison = run.comparison
 
     with ResultsFolder(Path(output)) as folder:
-        done = job(folder.add, judging, observer or ignore)
+        done = job(folder.add, comparing, observer or ignore)
     return folder.finish(done, comparison)
 
 

@@ -69,14 +69,14 @@ def simulate(
     if format_ == "json":
         document = simulation_document(result.simulation, result.findings, result.outputs, code)
         if result.comparison is not None:
-            from convert.compare import against_document  # with --against only
+            from convert.compare import comparison_document  # with --against only
 
-            document["against"] = against_document(result.comparison)
+            document["against"] = comparison_document(result.comparison)
         write_json(document)
     elif not quiet:
-        from convert.render.simulation import beside, show_against  # only for people
+        from convert.render.simulation import show_comparison, without_comparison  # only for people
 
-        show_simulation(result.simulation, beside(result.findings, result.comparison), result.outputs)
+        show_simulation(result.simulation, without_comparison(result.findings, result.comparison), result.outputs)
         if result.comparison is not None:
-            show_against(result.comparison)
+            show_comparison(result.comparison)
     return code

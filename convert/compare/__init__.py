@@ -34,17 +34,17 @@ __all__ = [
     "RESIZE_UNKNOWN",
     "RULES",
     "THRESHOLD_UNKNOWN",
-    "Answer",
     "Cause",
+    "ComparedObject",
     "Comparison",
     "Pair",
+    "PictureComparison",
+    "Prediction",
     "Reason",
-    "Row",
     "Score",
-    "Seen",
     "Step",
     "Verdict",
-    "against_document",
+    "comparison_document",
 ]
 
 
@@ -87,7 +87,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ComparedObject:
     """An object, in pixels of the picture."""
 
     class_id: int
@@ -97,7 +97,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What one side says of a picture.
 
     Attributes:
@@ -110,7 +110,7 @@ class Answer:
     label: str = ""
     score: float = 0.0
     scores: tuple[Score, ...] = ()
-    objects: tuple[Seen, ...] = ()
+    objects: tuple[ComparedObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class Pair:
         shift: the largest distance of two edges, pixels of the picture; None where one is missing.
     """
 
-    deepstream: Seen | None
-    edge_impulse: Seen | None
+    deepstream: ComparedObject | None
+    edge_impulse: ComparedObject | None
     overlap: float | None = None
     shift: float | None = None
 
@@ -143,7 +143,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PictureComparison:
     """One picture.
 
     Attributes:
@@ -160,8 +160,8 @@ class Row:
     width: int
     height: int
     verdict: Verdict
-    deepstream: Answer
-    edge_impulse: Answer
+    deepstream: Prediction
+    edge_impulse: Prediction
     pairs: tuple[Pair, ...] = ()
     causes: tuple[Cause, ...] = ()
     largest: float = 0.0
@@ -231,7 +231,7 @@ class Comparison:
     quantized: bool
     tolerance: float
     steps: tuple[Step, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PictureComparison, ...]
     reasons: tuple[Reason, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -265,7 +265,7 @@ def _because(count: int, reason: Reason) -> str:
     return f"{count} because {reason.words}" + (f": {reason.hint}" if reason.hint else "")
 
 
-def against_document(comparison: Comparison) -> dict[str, Any]:
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """`{original, task, quantized, tolerance, summary, counts, largest_difference, steps[], reasons[], pictures[]}`.
 
     Boxes are in pixels of the picture. A number that is none (NaN, infinity) is null. Findings are not in it: they
@@ -303,7 +303,7 @@ def against_document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: PictureComparison) -> dict[str, Any]:
     return {
         "name": row.name,
         "width": row.width,
@@ -318,29 +318,29 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: Prediction) -> dict[str, Any]:
     return {
         "label": answer.label,
         "score": _number(answer.score),
         "scores": [
             {"class_id": one.class_id, "label": one.label, "score": _number(one.score)} for one in answer.scores
         ],
-        "objects": [_seen(one) for one in answer.objects],
+        "objects": [_object_document(one) for one in answer.objects],
     }
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
     return {
         "what": pair.what,
-        "deepstream": pair.deepstream and _seen(pair.deepstream),
-        "edge_impulse": pair.edge_impulse and _seen(pair.edge_impulse),
+        "deepstream": pair.deepstream and _object_document(pair.deepstream),
+        "edge_impulse": pair.edge_impulse and _object_document(pair.edge_impulse),
         "overlap": _number(pair.overlap),
         "shift": _number(pair.shift),
         "score_difference": _number(pair.difference),
     }
 
 
-def _seen(one: Seen) -> dict[str, Any]:
+def _object_document(one: ComparedObject) -> dict[str, Any]:
     box = {name: _number(getattr(one.box, name)) for name in ("left", "top", "width", "height")}
     return {"class_id": one.class_id, "label": one.label, "score": _number(one.score), **box}
 

@@ -1,17 +1,12 @@
-"""Compares what DeepStream shows with what Edge Impulse answers, picture by picture.
+"""Compares DeepStream's predictions with Edge Impulse's, picture by picture, and finds the causes of differences.
 
-Why two answers differ: the fewest things that must be done as Edge Impulse does them for the difference to go.
+Objects are matched by overlap: intersection over union of at least one half, as PASCAL VOC counts. FOMO's boxes are
+cells of a grid, which give a place but no size; cells that touch are one object, as in Edge Impulse's own merging.
 
-All are done its way first, which gives its answer; then one after the other is done nvinfer's way again, and stays so
-where the answer does not change. What is left is needed, each of it. Where one of two things would do, the order
-decides, and it ends with what a user can do most about: what cannot be set in a config is tried first.
-
-Which of DeepStream's objects is which of Edge Impulse's, and whether two answers are the same.
-
-Boxes of one object overlap by half or more (intersection over union, as PASCAL VOC counts). FOMO's are cells of a grid
-and tell a place, no size: as for Edge Impulse's own merging, cells that touch are one object.
-
-How each side does each thing, and what to do about a cause, in words.
+The causes of a picture are the fewest steps that must be done as Edge Impulse does them for the difference to vanish.
+First all steps are done its way. Then each in turn is done nvinfer's way again, and stays so where the prediction does
+not change. Every step that remains is needed. Where one of two steps would do, the order decides: steps that no config
+key can change are tried first, so that the cause named is one that a user can act on.
 """
 
 from __future__ import annotations
@@ -26,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert import compare as rules
-from convert.compare import Cause, Comparison, Pair, Reason, Row, Step, Verdict
-from convert.compare.sides import Both, Mixed, causes_of, load_shown, read_trained
+from convert.compare import Cause, Comparison, Pair, PictureComparison, Reason, Step, Verdict
+from convert.compare.sides import Ablation, ModelPair, load_shipped, possible_causes, read_edge_impulse_model
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
 from convert.images.scaling import place, place_as_sdk
@@ -41,13 +36,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.compare import Answer, Score, Seen
+    from convert.compare import ComparedObject, Prediction, Score
     from convert.findings import Finding
     from convert.images.scaling import Placement, Rect
     from convert.simulate.engine import LoadedEngine
 
 
-__all__ = ["TOLERANCE", "Against", "Measure", "Telling", "against", "compare", "pairs_of", "why"]
+__all__ = ["TOLERANCE", "CauseTexts", "ComparisonRun", "Criteria", "compare_predictions", "find_causes", "pairs_of"]
 
 
 _SAME = 0.5
@@ -55,7 +50,7 @@ _ELSEWHERE = 2.0  # pixels of the network's picture; Edge Impulse cuts edges to 
 
 
 @dataclass(frozen=True)
-class Measure:
+class Criteria:
     """What counts as a difference.
 
     Attributes:
@@ -80,31 +75,31 @@ class Outcome:
     largest: float
 
 
-def compare(ours: Answer, theirs: Answer, measure: Measure) -> Outcome:
+def compare_predictions(ours: Prediction, theirs: Prediction, criteria: Criteria) -> Outcome:
     """DeepStream's answer against Edge Impulse's."""
-    if not measure.detects:
+    if not criteria.detects:
         largest = _largest(ours.scores, theirs.scores)
         if ours.label != theirs.label:
             return Outcome(Verdict.DIFFERS, (), largest)
-        return Outcome(Verdict.DRIFTS if largest > measure.tolerance else Verdict.SAME, (), largest)
-    pairs = pairs_of(ours.objects, theirs.objects, measure)
+        return Outcome(Verdict.DRIFTS if largest > criteria.tolerance else Verdict.SAME, (), largest)
+    pairs = pairs_of(ours.objects, theirs.objects, criteria)
     both = ((pair.deepstream, pair.edge_impulse) for pair in pairs)
     largest = max((_gap(one.score, other.score) for one, other in both if one and other), default=0.0)
     if any(pair.what != "matched" or _renamed(pair) for pair in pairs):
         return Outcome(Verdict.DIFFERS, pairs, largest)
-    moved = not measure.cells and any((pair.shift or 0.0) > _ELSEWHERE * measure.pixel for pair in pairs)
-    drifts = moved or largest > measure.tolerance
+    moved = not criteria.cells and any((pair.shift or 0.0) > _ELSEWHERE * criteria.pixel for pair in pairs)
+    drifts = moved or largest > criteria.tolerance
     return Outcome(Verdict.DRIFTS if drifts else Verdict.SAME, pairs, largest)
 
 
-def pairs_of(ours: Sequence[Seen], theirs: Sequence[Seen], measure: Measure) -> tuple[Pair, ...]:
+def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], criteria: Criteria) -> tuple[Pair, ...]:
     """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
     near = sorted(
         (
             (-overlap(one.box, other.box), _distance(one.box, other.box), index, number)
             for index, one in enumerate(ours)
             for number, other in enumerate(theirs)
-            if _alike(one, other) and _meet(one.box, other.box, measure)
+            if _alike(one, other) and _meet(one.box, other.box, criteria)
         ),
     )
     left, right = set(range(len(ours))), set(range(len(theirs)))
@@ -131,7 +126,7 @@ def overlap(one: Rect, other: Rect) -> float:
     return common / together if together > 0 else 0.0
 
 
-def _alike(one: Seen, other: Seen) -> bool:
+def _alike(one: ComparedObject, other: ComparedObject) -> bool:
     """The same class or the same name: a label file in another order changes the first, a spelling the second."""
     return one.class_id == other.class_id or (one.label == other.label and one.label != "")
 
@@ -144,10 +139,10 @@ def _renamed(pair: Pair) -> bool:
     )
 
 
-def _meet(one: Rect, other: Rect, measure: Measure) -> bool:
-    if not measure.cells:
+def _meet(one: Rect, other: Rect, criteria: Criteria) -> bool:
+    if not criteria.cells:
         return overlap(one, other) >= _SAME
-    dust = measure.pixel  # the last cell of a row ends a little early
+    dust = criteria.pixel  # the last cell of a row ends a little early
     return (
         one.left <= other.left + other.width + dust
         and other.left <= one.left + one.width + dust
@@ -189,7 +184,9 @@ _ORDER = (
 )  # fmt: skip
 
 
-def why(mixed: Mixed, theirs: Answer, verdict: Verdict, causes: Sequence[Cause], measure: Measure) -> tuple[Cause, ...]:
+def find_causes(
+    ablation: Ablation, theirs: Prediction, verdict: Verdict, causes: Sequence[Cause], criteria: Criteria
+) -> tuple[Cause, ...]:
     """The causes for a picture whose answers have this verdict, in the order of the road.
 
     Args:
@@ -197,7 +194,7 @@ def why(mixed: Mixed, theirs: Answer, verdict: Verdict, causes: Sequence[Cause],
         theirs: Edge Impulse's answer.
         verdict: differs: it is enough that the same is shown; drifts: scores and boxes must agree, too.
         causes: what can differ for such a model.
-        measure: what counts as a difference.
+        criteria: what counts as a difference.
 
     Raises:
         InputError, ValidationError: a model fails.
@@ -209,9 +206,9 @@ def why(mixed: Mixed, theirs: Answer, verdict: Verdict, causes: Sequence[Cause],
     needed: set[Cause] = set()
     for cause in (each for each in _ORDER if each in done):
         without = done - {cause}
-        if not mixed.both.splits(without):
+        if not ablation.models.can_predict(without):
             continue
-        if compare(mixed.answer(without), theirs, measure).verdict in bad:
+        if compare_predictions(ablation.predict(without), theirs, criteria).verdict in bad:
             needed.add(cause)
         else:
             done = without
@@ -236,29 +233,34 @@ _FILTERS = {
 _SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
 
 
-@dataclass(frozen=True)
-class Telling:
-    """Of the two sides and pictures of `width` x `height`."""
+@dataclass
+class CauseTexts:
+    """What each side does at each step, for pictures of `width` x `height`, and what to do about a difference."""
 
-    both: Both
+    models: ModelPair
     width: int
     height: int
 
+    def __post_init__(self) -> None:
+        self._shipped, self._edge_impulse = self.models.shipped, self.models.edge_impulse
+        self._settings = self._shipped.loaded.engine.settings
+
     def step(self, cause: Cause) -> Step:
         """How the two do it, as far as that is known before any picture."""
-        if cause is Cause.MODEL and not self.both.trained.quantized:
+        if cause is Cause.MODEL and not self._edge_impulse.quantized:
             return Step(cause, "runs the ONNX model", "runs the .tflite that it was made of", same=True)
-        ours, theirs, same, _ = self._told(cause)
+        ours, theirs, same, _ = self._texts(cause)
         return Step(cause, ours, theirs, same)
 
     def reason(self, cause: Cause) -> tuple[str, str | None]:
         """The clause behind "because", and what to do; None for nothing."""
-        ours, theirs, same, hint = self._told(cause)
+        ours, theirs, same, hint = self._texts(cause)
         if cause is Cause.FRAMING and same:
             ours, theirs, hint = "rounds where the frame lies to whole and even pixels", "rounds otherwise", None
         return f"nvinfer {ours} where Edge Impulse {theirs}", hint
 
-    def _told(self, cause: Cause) -> tuple[str, str, bool, str | None]:
+    def _texts(self, cause: Cause) -> tuple[str, str, bool, str | None]:
+        """What each side does, as a verb with its object; whether both do the same; a hint."""
         return {
             Cause.FRAMING: self._framing,
             Cause.INTERPOLATION: self._interpolation,
@@ -273,30 +275,27 @@ class Telling:
             Cause.LABELS: self._labels,
         }[cause]()
 
-    # Both sides' way as a verb with its object, whether it is the same, and a hint
-
     def _framing(self) -> tuple[str, str, bool, str | None]:
-        loaded, trained = self.both.shown.loaded, self.both.trained
-        prepare, network = loaded.prepare, loaded.engine.network
-        high, wide, _ = trained.original.size
+        prepare, network = self._shipped.loaded.prepare, self._shipped.loaded.engine.network
+        high, wide, _ = self._edge_impulse.original.size
         crops = (network.width, network.height) != (wide, high)
-        mode = trained.resize_mode
+        mode = self._edge_impulse.resize_mode
         if crops:
             ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
         elif not prepare.keep_aspect:
             ours = "squashes"
         else:
             ours = "adds black bars " + ("on both sides" if prepare.symmetric else "at the right or the bottom")
-        # of an odd frame nvinfer leaves out a pixel: that makes no other way of it
+        # nvinfer leaves out a pixel of a frame of odd size, which is no other way of framing
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode)
-        same = _lies_there(found, wanted, self.both.shown.left, self.both.shown.top)
+        same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 
     def _framing_hint(self, mode: ResizeMode, *, crops: bool) -> str:
         if mode is ResizeMode.FIT_SHORTEST:
-            if self.both.shown.loaded.engine.settings.on_objects:
+            if self._settings.on_objects:
                 return "retrain with squash: objects have any aspect, nothing can crop them"
             again = " again" if crops else ""
             return f"convert{again} with --frame {_aspect(self.width, self.height)}"
@@ -305,8 +304,8 @@ class Telling:
         return "maintain-aspect-ratio=0"
 
     def _interpolation(self) -> tuple[str, str, bool, str | None]:
-        chosen = self.both.shown.loaded.prepare.scaling_filter
-        network = self.both.shown.loaded.engine.network
+        chosen = self._shipped.loaded.prepare.scaling_filter
+        network = self._shipped.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
         hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
         return _FILTERS[chosen], "interpolates from the top left", same, hint
@@ -315,67 +314,65 @@ class Telling:
         return "makes grey levels before it scales", "scales colours and makes grey of them", False, None
 
     def _colour(self) -> tuple[str, str, bool, str | None]:
-        ours, theirs = self.both.shown.loaded.prepare.color.name, self.both.shown.expected.color
+        ours, theirs = self._shipped.loaded.prepare.color.name, self._shipped.expected.color
         hint = None if ours == theirs else f"model-color-format={int(ColorFormat[theirs])}"
         return f"gives the model {ours}", f"gives it {theirs}", ours == theirs, hint
 
     def _scaling(self) -> tuple[str, str, bool, str | None]:
-        prepare, expected = self.both.shown.loaded.prepare, self.both.shown.expected
+        prepare, expected = self._shipped.loaded.prepare, self._shipped.expected
         factor, offsets = np.float32(expected.net_scale_factor), np.array(expected.offsets or (0,), np.float32)
         mean = np.zeros(1, np.float32) if prepare.mean is None else prepare.mean
         ours, theirs = _range(prepare.scale, mean), _range(factor, offsets)
         same = ours == theirs and (mean.size == offsets.size or not mean.any())
-        told = ";".join(f"{each:g}" for each in expected.offsets)
-        hint = f"net-scale-factor={expected.net_scale_factor!r}" + (f" and offsets={told}" if told else "")
+        listed = ";".join(f"{each:g}" for each in expected.offsets)
+        hint = f"net-scale-factor={expected.net_scale_factor!r}" + (f" and offsets={listed}" if listed else "")
         return f"scales levels to {ours}", f"scales them to {theirs}", same, None if same else hint
 
     def _model(self) -> tuple[str, str, bool, str | None]:
-        if self.both.trained.quantized:
-            kind = self.both.trained.original.facts.quantization
+        if self._edge_impulse.quantized:
+            kind = self._edge_impulse.original.facts.quantization
             hint = "judge both on labelled pictures"
             return "computes in float32", f"computes in {kind} and rounds", False, hint
         hint = "convert the original again; ei-deepstream validate measures the two"
         return "runs an ONNX model that computes something else", "runs the original", False, hint
 
     def _score(self) -> tuple[str, str, bool, str | None]:
-        same = self.both.shown.score == "objectness"
+        same = self._shipped.score == "objectness"
         ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
         return ours, "takes the objectness alone", same, None if same else "convert with --yolo-score objectness"
 
     def _threshold(self) -> tuple[str, str, bool, str | None]:
-        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
-        if not head(trained.task).detects:
-            limit = settings.classifier_threshold
+        if not head(self._edge_impulse.task).detects:
+            limit = self._settings.classifier_threshold
             ours = f"hides scores up to classifier-threshold={limit:g}" if limit > 0 else "hides nothing"
             return ours, "answers with every score", limit <= 0, "classifier-threshold=0" if limit > 0 else None
-        wanted = float(np.float32(trained.threshold))
-        clusters = settings.cluster_mode is ClusterMode.NMS  # nothing comes after without
-        after = {one.post_cluster_threshold for one in settings.classes} - {0.0} if clusters else set()
+        wanted = float(np.float32(self._edge_impulse.threshold))
+        clusters = self._settings.cluster_mode is ClusterMode.NMS  # nothing comes after without
+        after = {one.post_cluster_threshold for one in self._settings.classes} - {0.0} if clusters else set()
         keys = (
-            ("pre-cluster-threshold", {one.pre_cluster_threshold for one in settings.classes}),
+            ("pre-cluster-threshold", {one.pre_cluster_threshold for one in self._settings.classes}),
             ("post-cluster-threshold", after),
         )
-        told = [f"{key}={_listed(values)}" for key, values in keys if values]
+        limits = [f"{key}={_listed(values)}" for key, values in keys if values]
         same = keys[0][1] == {wanted} and not keys[1][1]
         return (
-            f"shows what reaches {' and '.join(told)}",
+            f"shows what reaches {' and '.join(limits)}",
             f"shows what reaches {wanted:g}",
             same,
             None if same else f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one"),
         )
 
     def _merge(self) -> tuple[str, str, bool, str | None]:
-        settings, trained = self.both.shown.loaded.engine.settings, self.both.trained
-        overlaps = _listed({one.nms_iou_threshold for one in settings.classes})
-        clusters = settings.cluster_mode is ClusterMode.NMS
+        overlaps = _listed({one.nms_iou_threshold for one in self._settings.classes})
+        clusters = self._settings.cluster_mode is ClusterMode.NMS
         ours = (
             f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
         )
-        if head(trained.task).merges_cells:
-            peak = self.both.shown.loaded.engine.recorded.merge == "peak"
+        if head(self._edge_impulse.task).merges_cells:
+            peak = self._shipped.loaded.engine.recorded.merge == "peak"
             ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
             return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
-        limits = self.both.shown.limits
+        limits = self._shipped.limits
         if limits is not None:
             theirs = (
                 f"keeps {limits.detections} boxes at most, drops what overlaps by more than {limits.overlap:g} "
@@ -386,45 +383,41 @@ class Telling:
 
     def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
         """Of a YOLOv5; `ours` is what nvinfer does."""
-        settings, given, done = (
-            self.both.shown.loaded.engine.settings, self.both.trained.original.overlap, self.both.shown.overlap
-        )  # fmt: skip
+        given, done = self._edge_impulse.original.overlap, self._shipped.overlap
         wanted = OVERLAP if given is None else given
         theirs = f"drops boxes of any class that overlap by {wanted:g} or more and cuts boxes to whole pixels"
         if done is None:
-            right = settings.cluster_mode is ClusterMode.NMS and all(
-                np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in settings.classes
+            right = self._settings.cluster_mode is ClusterMode.NMS and all(
+                np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in self._settings.classes
             )
             hint = f"cluster-mode=2 and nms-iou-threshold={wanted:g}"
             return ours, theirs, False, "convert with --yolo-score objectness" if right else hint
         here = f"drops boxes of any class that overlap by {done:g} or more and cuts boxes to whole pixels"
-        if settings.cluster_mode is not ClusterMode.NONE:
+        if self._settings.cluster_mode is not ClusterMode.NONE:
             return f"{here}, then {ours}", theirs, False, "cluster-mode=4"
         same = np.float32(done) == np.float32(wanted)
         return here, theirs, bool(same), None if same else "convert again"
 
     def _limits(self) -> tuple[str, str, bool, str | None]:
-        settings = self.both.shown.loaded.engine.settings
-        keys = [name.replace("_", "-") for name in _SIZES if any(getattr(one, name) for one in settings.classes)]
-        if any(one.topk >= 0 for one in settings.classes):
-            keys.insert(0, f"topk={_listed({one.topk for one in settings.classes})}")
-        if settings.filter_out_class_ids:
+        keys = [name.replace("_", "-") for name in _SIZES if any(getattr(one, name) for one in self._settings.classes)]
+        if any(one.topk >= 0 for one in self._settings.classes):
+            keys.insert(0, f"topk={_listed({one.topk for one in self._settings.classes})}")
+        if self._settings.filter_out_class_ids:
             keys.append("filter-out-class-ids")
-        missing = len(self.both.trained.original.labels) - len(settings.classes)
+        missing = len(self._edge_impulse.original.labels) - len(self._settings.classes)
         if missing > 0:
-            keys.append(f"num-detected-classes={len(settings.classes)}")
+            keys.append(f"num-detected-classes={len(self._settings.classes)}")
         theirs = "leaves nothing out"
         if not keys:
             return theirs, theirs, True, None
         return f"leaves out objects by {', '.join(keys)}", theirs, False, f"remove or change {', '.join(keys)}"
 
     def _labels(self) -> tuple[str, str, bool, str | None]:
-        wanted = self.both.trained.original.labels
-        settings = self.both.shown.loaded.engine.settings
-        if not head(self.both.trained.task).detects:
-            found = [settings.attribute_label(0, number) for number in range(len(wanted))]
+        wanted = self._edge_impulse.original.labels
+        if not head(self._edge_impulse.task).detects:
+            found = [self._settings.attribute_label(0, number) for number in range(len(wanted))]
         else:
-            found = [settings.label(number) for number in range(len(wanted))]
+            found = [self._settings.label(number) for number in range(len(wanted))]
         other = [number for number, label in enumerate(found) if label != wanted[number]]
         if not other:
             return "spells labels alike", "spells them alike", True, None
@@ -461,7 +454,7 @@ def _listed(values: Sequence[float] | set[float] | set[int]) -> str:
 
 
 def _aspect(width: int, height: int) -> str:
-    """`16:9`; pixels where the proportion is none that anybody says."""
+    """`16:9`; pixels where the ratio has large terms."""
     common = gcd(width, height)
     across, down = width // common, height // common
     return f"{across}:{down}" if max(across, down) <= 32 else f"{width}x{height}"
@@ -474,7 +467,7 @@ _TIMEOUT = 60.0  # seconds for one picture in LiteRT
 
 
 @dataclass
-class Against:
+class ComparisonRun:
     """A comparison under way: call it with one picture after the other, then take `comparison`.
 
     Attributes:
@@ -482,26 +475,26 @@ class Against:
         tolerance: largest difference of a score that is none.
     """
 
-    both: Both
+    models: ModelPair
     tolerance: float = TOLERANCE
-    rows: list[Row] = field(default_factory=list)
+    rows: list[PictureComparison] = field(default_factory=list)
 
-    def __call__(self, name: str, pixels: NDArray[np.uint8]) -> Row:
+    def __call__(self, name: str, pixels: NDArray[np.uint8]) -> PictureComparison:
         """One picture, uint8 [H,W,3] RGB.
 
         Raises:
             InputError, ValidationError: a model fails, or nvinfer cannot scale the picture.
         """
-        mixed = Mixed(self.both, pixels)
-        view = mixed.placement().view
-        spec = head(self.both.trained.task)
-        measure = Measure(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
-        ours, theirs = mixed.answer(frozenset()), mixed.answer(frozenset(self._causes))
-        outcome = compare(ours, theirs, measure)
-        causes = why(mixed, theirs, outcome.verdict, self._causes, measure)
+        ablation = Ablation(self.models, pixels)
+        view = ablation.placement().view
+        spec = head(self.models.edge_impulse.task)
+        criteria = Criteria(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
+        outcome = compare_predictions(ours, theirs, criteria)
+        causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
         height, width = pixels.shape[:2]
         words = _words(ours, theirs, outcome, detects=spec.detects)
-        row = Row(
+        row = PictureComparison(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip
         self.rows.append(row)
@@ -510,23 +503,23 @@ class Against:
     @property
     def comparison(self) -> Comparison:
         """Of all pictures so far."""
-        trained = self.both.trained
+        edge_impulse = self.models.edge_impulse
         size = Counter((row.width, row.height) for row in self.rows).most_common(1)
-        telling = Telling(self.both, *(size[0][0] if size else (1, 1)))
-        draft = Comparison(
-            trained.shown,
-            trained.task,
-            trained.quantized,
+        texts = CauseTexts(self.models, *(size[0][0] if size else (1, 1)))
+        comparison = Comparison(
+            edge_impulse.file,
+            edge_impulse.task,
+            edge_impulse.quantized,
             self.tolerance,
-            tuple(telling.step(cause) for cause in self._causes) if self.rows else (),
+            tuple(texts.step(cause) for cause in self._causes) if self.rows else (),
             tuple(self.rows),
             tuple(self._reasons()),
         )
-        return replace(draft, findings=(*trained.findings, *self._findings(draft)))
+        return replace(comparison, findings=(*edge_impulse.findings, *self._findings(comparison)))
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
-        return causes_of(self.both.trained.task, self.both.shown.loaded.engine.network.channels)
+        return possible_causes(self.models.edge_impulse.task, self.models.shipped.loaded.engine.network.channels)
 
     def _reasons(self) -> Iterator[Reason]:
         """Most pictures first."""
@@ -536,22 +529,22 @@ class Against:
             if not named:
                 continue
             (size, _), *_ = Counter((row.width, row.height) for row in named).most_common(1)
-            words, hint = Telling(self.both, *size).reason(cause)
+            words, hint = CauseTexts(self.models, *size).reason(cause)
             differ = tuple(row.name for row in named if row.verdict is Verdict.DIFFERS)
             drift = tuple(row.name for row in named if row.verdict is Verdict.DRIFTS)
             found.append(Reason(cause, words, hint, differ, drift, sum(len(row.causes) > 1 for row in named)))
         yield from sorted(found, key=lambda reason: (-len(reason.pictures), -len(reason.drifting)))
 
-    def _findings(self, draft: Comparison) -> Iterator[Finding]:
-        config = self.both.shown.loaded.engine.config
-        total = len(draft.rows)
+    def _findings(self, comparison: Comparison) -> Iterator[Finding]:
+        config = self.models.shipped.loaded.engine.config
+        total = len(comparison.rows)
         for rule, verdict, of in (
             (rules.DIFFERS, Verdict.DIFFERS, "pictures"),
             (rules.DRIFTS, Verdict.DRIFTS, "drifting"),
         ):
-            if not draft.count(verdict):
+            if not comparison.count(verdict):
                 continue
-            for reason in draft.reasons:
+            for reason in comparison.reasons:
                 names = getattr(reason, of)
                 if names:
                     message = f"{len(names)} of {total} pictures: {reason.words}"
@@ -559,9 +552,9 @@ class Against:
 
 
 @contextmanager
-def against(
+def compare_with_original(
     loaded: LoadedEngine, original: Path | None, *, tolerance: float = TOLERANCE, timeout: float = _TIMEOUT
-) -> Iterator[Against]:
+) -> Iterator[ComparisonRun]:
     """A comparison of a primary engine with the original of its model, whose LiteRT ends with the context.
 
     Args:
@@ -576,15 +569,15 @@ def against(
         ValidationError: a model does not run.
     """
     with Worker() as worker:
-        trained = read_trained(loaded.engine, original, worker, timeout)
-        yield Against(Both(load_shown(loaded, trained), trained), tolerance)
+        edge_impulse = read_edge_impulse_model(loaded.engine, original, worker, timeout)
+        yield ComparisonRun(ModelPair(load_shipped(loaded, edge_impulse), edge_impulse), tolerance)
 
 
-def _words(ours: Answer, theirs: Answer, outcome: Outcome, *, detects: bool) -> str:
+def _words(ours: Prediction, theirs: Prediction, outcome: Outcome, *, detects: bool) -> str:
     if outcome.verdict is Verdict.SAME:
         return ""
     if not detects:
-        return f"{_said(ours, 'DeepStream shows')}, {_said(theirs, 'Edge Impulse answers')}"
+        return f"{_label_text(ours, 'DeepStream shows')}, {_label_text(theirs, 'Edge Impulse answers')}"
     names = {"missed": "only Edge Impulse has", "additional": "only DeepStream has"}
     parts = []
     for what, text in names.items():
@@ -604,7 +597,7 @@ def _words(ours: Answer, theirs: Answer, outcome: Outcome, *, detects: bool) -> 
     return "; ".join(parts)
 
 
-def _said(answer: Answer, who: str) -> str:
+def _label_text(answer: Prediction, who: str) -> str:
     if answer.label:
         return f"{who} {answer.label} {answer.score:.2f}"
     best = max(answer.scores, key=lambda one: one.score, default=None)

@@ -1,21 +1,16 @@
-"""Edge Impulse's side: the original `.tflite`, proven to be what the ONNX model was made of, and how it is to be run.
+"""The two models of a comparison, and predictions with each step done as DeepStream or as Edge Impulse does it.
 
-The ONNX model that `convert` ships says in its metadata_props of which model it was made (`convert.export.tflite`).
-Another model is refused, whatever it is called: a comparison with the wrong one would name causes that are none. Where
-the original itself does not tell labels, resize mode, scaling or threshold, the bundle's report.json does.
+Edge Impulse's side is the original .tflite. The ONNX model that `convert` ships says in its metadata_props which model
+it was made of (`convert.export.tflite`); any other original is refused, because a comparison with the wrong one would
+name causes that do not exist. Labels, resize mode, scaling or threshold that the original does not hold are taken from
+the bundle's report.json.
 
-DeepStream's side: the engine, with what it was converted to give and what the network itself gave.
+DeepStream's side is the engine. The graph of a detector that `convert` made continues after the network's own outputs,
+which keep a name inside it (`convert.validate.comparison`). So one network can be decoded by both sides' rules, and the
+graph's end can be run on the original's outputs.
 
-The graph of a detector that `convert` made goes on behind the network's own outputs, which keep a name inside it
-(`convert.validate.comparison`). They make it possible to decode one network by both rules, and to let the graph's end
-work on what the original gave.
-
-A detector's outputs decoded by nvinfer's rules, by Edge Impulse's, or by a mixture of both.
-
-One picture on any road between the two: each thing done as DeepStream does it, or as Edge Impulse does.
-
-With nothing done as Edge Impulse does it the answer is what `simulate` shows; with everything, what Edge Impulse's SDK
-gives. In between, what changes the answer is what was changed, and nothing else.
+With no step done as Edge Impulse does it the prediction is what `simulate` shows; with all of them it is what Edge
+Impulse's SDK gives. In between only the named steps differ, which finds the steps that cause a difference (ablation).
 """
 
 from __future__ import annotations
@@ -27,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert import compare as rules
-from convert.compare import Answer, Cause, Score, Seen
+from convert.compare import Cause, ComparedObject, Prediction, Score
 from convert.compare.edge_impulse import Original, pack, unpack
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.archive import open_source
@@ -62,24 +57,33 @@ if TYPE_CHECKING:
     from convert.types import Export, ModelFacts, Preprocessing
 
 
-__all__ = ["Both", "Decoder", "Mixed", "Shown", "Trained", "causes_of", "load_shown", "read_trained", "without_limits"]
+__all__ = [
+    "Ablation",
+    "EdgeImpulseModel",
+    "ModelPair",
+    "ShippedModel",
+    "load_shipped",
+    "possible_causes",
+    "read_edge_impulse_model",
+    "without_limits",
+]
 
 
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The original, and what Edge Impulse does before and behind it.
+class EdgeImpulseModel:
+    """Edge Impulse's side: the original model, and what the SDK does before and after it.
 
     Attributes:
-        shown: the file, as the user would name it.
+        file: as the user would name it.
         original: runs in LiteRT; its labels are Edge Impulse's.
         threshold: of a detector, 0..1.
         findings: what is not known of it.
     """
 
-    shown: str
+    file: str
     export: Export
     original: Original
     resize_mode: ResizeMode
@@ -97,7 +101,9 @@ class Trained:
         return self.original.facts.quantization in {"int8", "uint8", "int16", "dynamic-range"}
 
 
-def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, timeout: float) -> Trained:
+def read_edge_impulse_model(
+    engine: SimulatedEngine, given: Path | None, worker: Worker, timeout: float
+) -> EdgeImpulseModel:
     """The original of `engine`'s model.
 
     Args:
@@ -118,8 +124,8 @@ def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, ti
     recorded = engine.recorded
     digest = recorded.source_sha256 or ""
     report = BundleReport.read(engine.model.parent) if digest else None
-    reported = report and report.model_of(engine.model)
-    source, told = (reported.source, reported.metadata) if reported else ("", Metadata())
+    entry = report and report.model_of(engine.model)
+    source, reported = (entry.source, entry.metadata) if entry else ("", Metadata())
     path = given or _beside(engine.model, source, digest)
     export, findings = _unpack(path, digest, recorded.task)
     facts = export.facts
@@ -132,8 +138,8 @@ def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, ti
         )  # fmt: skip
     if len(facts.input.shape) != 4 or None in facts.input.shape:
         raise InputError("the model takes no pictures", path=path)
-    said = export.metadata
-    mode = said.resize_mode or told.resize_mode
+    own = export.metadata
+    mode = own.resize_mode or reported.resize_mode
     if mode in {None, ResizeMode.NONE}:
         findings = (
             *findings,
@@ -141,7 +147,7 @@ def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, ti
                 "how Edge Impulse resized pictures is not recorded; squash is assumed", path=path
             ),
         )
-    threshold = told.threshold if said.threshold is None else said.threshold
+    threshold = reported.threshold if own.threshold is None else own.threshold
     if threshold is None:
         threshold = DETECTOR_THRESHOLD
         if head(facts.task).detects:
@@ -152,27 +158,27 @@ def read_trained(engine: SimulatedEngine, given: Path | None, worker: Worker, ti
                 ),
             )
     original = Original(
-        path, export.original or export.model, facts, _labels(engine, facts, said, told),
-        said.image_scaling or told.image_scaling or ImageScaling.NONE, worker, timeout,
-        told.nms_iou if said.nms_iou is None else said.nms_iou,
+        path, export.original or export.model, facts, _labels(engine, facts, own, reported),
+        own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
+        reported.nms_iou if own.nms_iou is None else own.nms_iou,
     )  # fmt: skip
-    return Trained(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
+    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
 
 
-def _labels(engine: SimulatedEngine, facts: ModelFacts, said: Metadata, told: Metadata) -> tuple[str, ...]:
-    """Edge Impulse's; where nobody recorded them, those that are shown: then spelling is no cause."""
-    labels = said.labels or told.labels
+def _labels(engine: SimulatedEngine, facts: ModelFacts, own: Metadata, reported: Metadata) -> tuple[str, ...]:
+    """Edge Impulse's labels; where they are not recorded those of the label file, so that spelling is no cause."""
+    labels = own.labels or reported.labels
     if labels:
         return labels
     lines = engine.settings.labels
     if not head(facts.task).detects and len(lines) == 1:
-        (shown,) = lines
+        (labels,) = lines
     else:
-        shown = tuple(line[0] for line in lines)
+        labels = tuple(line[0] for line in lines)
     classes = head(facts.task).classes(facts.outputs[0].shape)
     if classes is None:
-        return shown
-    return (*shown, *(f"class {number}" for number in range(len(shown), classes)))[:classes]
+        return labels
+    return (*labels, *(f"class {number}" for number in range(len(labels), classes)))[:classes]
 
 
 def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Finding, ...]]:
@@ -212,8 +218,8 @@ def _beside(model: Path, source: str, digest: str) -> Path:
     folder = model.absolute().parent
     names = [name for name in (source, f"{model.stem}.tflite", f"{model.stem}.lite") if name]
     for name in names if digest else ():
-        for beside in (folder, folder.parent, Path()):
-            path = beside / name
+        for place_ in (folder, folder.parent, Path()):
+            path = place_ / name
             if path.exists() and path.absolute() != folder and _holds(path, digest):
                 return path
     where = f" ({source} is neither beside the bundle nor in this folder)" if source else ""
@@ -229,8 +235,8 @@ def _holds(path: Path, digest: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The primary engine.
+class ShippedModel:
+    """DeepStream's side: the primary engine with the ONNX model that `convert` shipped.
 
     Attributes:
         expected: what nvinfer should do with a picture's levels, for the model to get what it was trained on.
@@ -248,7 +254,7 @@ class Shown:
     top: int
     limits: Limits | None
     _session: Any = field(repr=False)
-    _tail: Any = field(repr=False)
+    _graph_end: Any = field(repr=False)
 
     @property
     def score(self) -> str:
@@ -282,21 +288,21 @@ class Shown:
         Raises:
             ValidationError: they are not those of such a network.
         """
-        if self._tail is None:
+        if self._graph_end is None:
             return dict(zip(self.loaded.outputs, raw, strict=False))
         feeds = {
             name: np.ascontiguousarray(values)
             for name, values in zip(self.raw, head(self.task).as_graph(raw), strict=True)
         }
         try:
-            shipped = self._tail.run(None, feeds)
+            shipped = self._graph_end.run(None, feeds)
         except Exception as error:  # ONNX Runtime's exceptions share no other base class
             reason = " ".join(str(error).split())
             raise ValidationError(f"the end of the ONNX model does not fit the original's outputs: {reason}") from error
         return {**dict(zip(self.loaded.outputs, shipped, strict=True)), **feeds}
 
 
-def load_shown(loaded: LoadedEngine, trained: Trained) -> Shown:
+def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> ShippedModel:
     """The model of the engine `loaded`, beside the original.
 
     Raises:
@@ -307,12 +313,12 @@ def load_shown(loaded: LoadedEngine, trained: Trained) -> Shown:
     engine = loaded.engine
     assert engine.model is not None
     detects = engine.settings.network_type is NetworkType.DETECTOR
-    if detects is not head(trained.task).detects:
+    if detects is not head(edge_impulse.task).detects:
         raise InputError(
-            f"network-type={int(engine.settings.network_type)}, and the original is a {trained.task} model",
+            f"network-type={int(engine.settings.network_type)}, and the original is a {edge_impulse.task} model",
             path=engine.config, hint="0 is for detectors, 1 for classifiers",
         )  # fmt: skip
-    height, width, channels = trained.original.size
+    height, width, channels = edge_impulse.original.size
     network = engine.network
     across, down = network.width - width, network.height - height
     if network.channels != channels or across < 0 or down < 0:
@@ -323,16 +329,16 @@ def load_shown(loaded: LoadedEngine, trained: Trained) -> Shown:
         )  # fmt: skip
     data = engine.model.read_bytes() if detects else b""
     raw = raw_names(data) if detects else ()
-    known = replace(trained.export.metadata, image_scaling=trained.original.scaling)
-    expected, _ = preprocessing(replace(trained.export, metadata=known))
-    return Shown(
-        loaded, trained.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, trained),
+    known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
+    expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
+    return ShippedModel(
+        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, edge_impulse),
         runtimes.load(with_raw(data)) if raw else None,
-        runtimes.load(_tail(data, raw)) if raw else None,
+        runtimes.load(_graph_end(data, raw)) if raw else None,
     )  # fmt: skip
 
 
-def _tail(model: bytes, raw: Sequence[str]) -> bytes:
+def _graph_end(model: bytes, raw: Sequence[str]) -> bytes:
     """What stands behind the network's own outputs, as a model."""
     import onnx  # heavy, and classifiers do without
     from onnx.utils import Extractor
@@ -342,31 +348,40 @@ def _tail(model: bytes, raw: Sequence[str]) -> bytes:
     return bytes(tail.SerializeToString())
 
 
-def _limits(recorded: Limits | None, trained: Trained) -> Limits | None:
+def _limits(recorded: Limits | None, edge_impulse: EdgeImpulseModel) -> Limits | None:
     """As recorded in the ONNX model, else as the original's last operator says."""
-    own = head(trained.task).limits(trained.original.model)
+    own = head(edge_impulse.task).limits(edge_impulse.original.model)
     if own is None:
         return None
     return recorded or own
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """Of the two sides' model."""
+class ModelPair:
+    """The two models of a comparison; decodes a detector's outputs by either side's rules.
 
-    shown: Shown
-    trained: Trained
+    `done`, here and in `Ablation`, are the causes that are done as Edge Impulse does them.
+    """
+
+    shipped: ShippedModel
+    edge_impulse: EdgeImpulseModel
+
+    def can_predict(self, done: frozenset[Cause]) -> bool:
+        """Whether this combination can be computed: nvinfer's parser needs a graph end that may be missing."""
+        if not head(self.edge_impulse.task).detects or self.shipped.raw or Cause.MODEL not in done:
+            return True
+        return self.by_original(done)
 
     def by_original(self, done: frozenset[Cause]) -> bool:
-        """Whether the original's outputs are decoded as they are: nothing of nvinfer's is between them and objects."""
-        scored = Cause.SCORE in done or not head(self.trained.task).by_objectness
+        """Whether the original's outputs are decoded directly, without the ONNX graph's end or nvinfer's parser."""
+        scored = Cause.SCORE in done or not head(self.edge_impulse.task).by_objectness
         return {Cause.MODEL, Cause.MERGE} <= done and scored
 
     def original(self, outputs: Sequence[NDArray[np.float32]], done: frozenset[Cause]) -> tuple[Detection, ...]:
         """From the original's outputs, by Edge Impulse's rules, in pixels of the network's picture."""
-        judge = replace(self.trained.original, labels=self._numbers())
+        numbered = replace(self.edge_impulse.original, labels=self._numbers())
         settings = self._settings(done)
-        found = judge.answer(outputs, _lowest(settings), as_sdk=True)["bounding_boxes"]
+        found = numbered.answer(outputs, _lowest(settings), as_sdk=True)["bounding_boxes"]
         return _kept([self._detection(box, inside=True) for box in found], settings)
 
     def outputs(self, outputs: Mapping[str, NDArray[Any]], done: frozenset[Cause]) -> tuple[Detection, ...]:
@@ -378,24 +393,24 @@ class Decoder:
         settings = self._settings(done)
         if Cause.MERGE in done:
             return self._merged(outputs, settings, done)
-        shipped = {name: outputs[name] for name in self.shown.loaded.outputs}
+        shipped = {name: outputs[name] for name in self.shipped.loaded.outputs}
         if Cause.SCORE in done:
             shipped |= self._by_objectness(outputs)
         layers = [Layer.of(name, values) for name, values in shipped.items()]
-        (frame,) = decode(settings, self.shown.loaded.engine.network, layers).frames
+        (frame,) = decode(settings, self.shipped.loaded.engine.network, layers).frames
         assert isinstance(frame, Detected)
         return frame.objects
 
     def attached(
         self, found: Iterable[Detection], placement: Placement, done: frozenset[Cause]
-    ) -> tuple[Seen, ...]:  # fmt: skip
+    ) -> tuple[ComparedObject, ...]:  # fmt: skip
         """In pixels of the picture, behind the filters for sizes and regions, best first."""
         settings = self._settings(done)
         known = [one for one in found if one.class_id < len(settings.classes)]
         parent = Rect(placement.left, placement.top, 0, 0)
-        labels = self.trained.original.labels
+        labels = self.edge_impulse.original.labels
         seen = [
-            Seen(
+            ComparedObject(
                 one.class_id,
                 labels[one.class_id] if Cause.LABELS in done and one.class_id < len(labels) else one.label or "",
                 one.confidence,
@@ -406,11 +421,11 @@ class Decoder:
         return tuple(sorted(seen, key=lambda one: -one.score))
 
     def _settings(self, done: frozenset[Cause]) -> Settings:
-        settings = self.shown.loaded.engine.settings
+        settings = self.shipped.loaded.engine.settings
         if Cause.LIMITS in done:
-            settings = without_limits(settings, len(self.trained.original.labels))
+            settings = without_limits(settings, len(self.edge_impulse.original.labels))
         if Cause.THRESHOLD in done:
-            limit = float(np.float32(self.trained.threshold))
+            limit = float(np.float32(self.edge_impulse.threshold))
             classes = tuple(
                 replace(one, pre_cluster_threshold=limit, post_cluster_threshold=0.0) for one in settings.classes
             )
@@ -421,16 +436,16 @@ class Decoder:
         self, outputs: Mapping[str, NDArray[Any]], settings: Settings, done: frozenset[Cause]
     ) -> tuple[Detection, ...]:
         """By Edge Impulse's rules for neighbours and overlaps, with the config's thresholds and limits."""
-        spec = head(self.trained.task)
-        raw = bool(self.shown.raw) and not spec.is_cut
-        if spec.by_objectness and Cause.SCORE not in done and self.shown.score != "objectness":
+        spec = head(self.edge_impulse.task)
+        raw = bool(self.shipped.raw) and not spec.is_cut
+        if spec.by_objectness and Cause.SCORE not in done and self.shipped.score != "objectness":
             raw = False
-        network = self.shown.loaded.engine.network
-        size = self.trained.original.size[:2] if raw else (network.height, network.width)
-        given = outputs if raw else {name: outputs[name] for name in self.shown.loaded.outputs}
+        network = self.shipped.loaded.engine.network
+        size = self.edge_impulse.original.size[:2] if raw else (network.height, network.width)
+        given = outputs if raw else {name: outputs[name] for name in self.shipped.loaded.outputs}
         rules = Rules(
-            self._numbers(), _lowest(settings), size, self.trained.original.overlap, as_sdk=True,
-            limits=self.shown.limits, coordinates=self.shown.coordinates,
+            self._numbers(), _lowest(settings), size, self.edge_impulse.original.overlap, as_sdk=True,
+            limits=self.shipped.limits, coordinates=self.shipped.coordinates,
         )  # fmt: skip
         boxes = spec.decode_shipped(given, rules)["bounding_boxes"]
         return _kept([self._detection(box, inside=raw) for box in boxes], settings)
@@ -442,7 +457,7 @@ class Decoder:
             InputError: the network's outputs are none of a YOLOv5.
         """
         rows = outputs.get(RAW)
-        if rows is None or self.shown.score == "objectness":
+        if rows is None or self.shipped.score == "objectness":
             return {}
         if rows.ndim != 3 or rows.shape[2] < 6:
             raise InputError(f"the candidates {list(rows.shape)} are not those of a YOLOv5", hint="convert again")
@@ -450,13 +465,13 @@ class Decoder:
 
     def _numbers(self) -> tuple[str, ...]:
         """Labels that tell the class, whatever it is called: two may be called the same."""
-        return tuple(map(str, range(len(self.trained.original.labels))))
+        return tuple(map(str, range(len(self.edge_impulse.original.labels))))
 
     def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
         """`inside`: the box is measured in the original's part of the network's picture."""
-        left, top = (self.shown.left, self.shown.top) if inside else (0, 0)
+        left, top = (self.shipped.left, self.shipped.top) if inside else (0, 0)
         number = int(box["label"])
-        label = self.shown.loaded.engine.settings.label(number)
+        label = self.shipped.loaded.engine.settings.label(number)
         x, y = float(box["x"] + left), float(box["y"] + top)
         return Detection(number, label, x, y, float(box["width"]), float(box["height"]), float(box["value"]))
 
@@ -499,7 +514,7 @@ _PIXELS = frozenset({Cause.FRAMING, Cause.INTERPOLATION, Cause.LUMA})
 _NETWORK = _PIXELS | {Cause.COLOUR, Cause.SCALING, Cause.MODEL}
 
 
-def causes_of(task: str, channels: int) -> tuple[Cause, ...]:
+def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
     """What can differ for such a model, in the order of the road."""
     none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
     if not head(task).detects:
@@ -509,34 +524,18 @@ def causes_of(task: str, channels: int) -> tuple[Cause, ...]:
     return tuple(cause for cause in Cause if cause not in none)
 
 
-@dataclass(frozen=True)
-class Both:
-    """The two sides of a comparison."""
-
-    shown: Shown
-    trained: Trained
-
-    @property
-    def decoder(self) -> Decoder:
-        """What decodes a detector's outputs."""
-        return Decoder(self.shown, self.trained)
-
-    def splits(self, done: frozenset[Cause]) -> bool:
-        """Whether there is such a road: nvinfer's parser needs the outputs of a graph's end, which may not be there."""
-        if not head(self.trained.task).detects or self.shown.raw or Cause.MODEL not in done:
-            return True
-        return self.decoder.by_original(done)
-
-
 @dataclass
-class Mixed:
-    """A picture, uint8 [H,W,3] RGB. Results of the network are kept: decoding again costs nothing."""
+class Ablation:
+    """Predictions for one picture, uint8 [H,W,3] RGB, with chosen steps done as Edge Impulse does them.
 
-    both: Both
+    Inputs and outputs of the networks are cached, so that combinations that share them cost decoding only.
+    """
+
+    models: ModelPair
     pixels: NDArray[np.uint8]
     _levels: dict[frozenset[Cause], tuple[NDArray[np.float32], Placement]] = field(default_factory=dict)
     _outputs: dict[frozenset[Cause], dict[str, NDArray[Any]]] = field(default_factory=dict)
-    _given: dict[frozenset[Cause], list[NDArray[np.float32]]] = field(default_factory=dict)
+    _original_outputs: dict[frozenset[Cause], list[NDArray[np.float32]]] = field(default_factory=dict)
 
     def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
         """Where the picture lies in the network's.
@@ -545,39 +544,39 @@ class Mixed:
             InputError: nvinfer cannot scale it.
         """
         height, width = self.pixels.shape[:2]
-        shown = self.both.shown
+        shipped = self.models.shipped
         if Cause.FRAMING not in done:
-            prepare = shown.loaded.prepare
+            prepare = shipped.loaded.prepare
             return place(
                 width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
             )  # fmt: skip
-        high, wide, _ = self.both.trained.original.size
-        found = place_as_sdk(width, height, (wide, high), self.both.trained.resize_mode)
+        high, wide, _ = self.models.edge_impulse.original.size
+        found = place_as_sdk(width, height, (wide, high), self.models.edge_impulse.resize_mode)
         view = found.view
         return replace(
             found,
-            view=replace(view, offset_left=view.offset_left + shown.left, offset_top=view.offset_top + shown.top),
+            view=replace(view, offset_left=view.offset_left + shipped.left, offset_top=view.offset_top + shipped.top),
         )
 
-    def answer(self, done: frozenset[Cause]) -> Answer:
-        """What comes out with `done` as Edge Impulse does it.
+    def predict(self, done: frozenset[Cause]) -> Prediction:
+        """The prediction with `done` as Edge Impulse does it, the rest as DeepStream does.
 
         Raises:
             InputError, ValidationError: a model fails, or the picture cannot be scaled.
         """
-        if not head(self.both.trained.task).detects:
+        if not head(self.models.edge_impulse.task).detects:
             return self._classified(done)
-        placement = self._seen(done)[1]
-        decoder = self.both.decoder
-        if decoder.by_original(done):
-            found = decoder.original(self._given_outputs(done, encoded=False), done)
+        placement = self._placed(done)[1]
+        models = self.models
+        if models.by_original(done):
+            found = models.original(self._outputs_of_original(done, encoded=False), done)
         else:
-            found = decoder.outputs(self._network(done), done)
-        return Answer(objects=decoder.attached(found, placement, done))
+            found = models.outputs(self._network(done), done)
+        return Prediction(objects=models.attached(found, placement, done))
 
-    def _classified(self, done: frozenset[Cause]) -> Answer:
-        outputs, labels = self._network(done), self.both.trained.original.labels
-        settings = self.both.shown.loaded.engine.settings
+    def _classified(self, done: frozenset[Cause]) -> Prediction:
+        outputs, labels = self._network(done), self.models.edge_impulse.original.labels
+        settings = self.models.shipped.loaded.engine.settings
         if Cause.LABELS in done:
             settings = replace(settings, labels=(labels,), classifier_parser="")
         numbers = next(iter(outputs.values())).reshape(-1)[: len(labels)]
@@ -586,14 +585,14 @@ class Mixed:
         )
         if Cause.THRESHOLD in done:  # the highest, whatever it is
             best = scores[int(np.nan_to_num(numbers, nan=-np.inf).argmax())]
-            return Answer(best.label, best.score if best.label else 0.0, scores)
+            return Prediction(best.label, best.score if best.label else 0.0, scores)
         layers = [Layer.of(name, values) for name, values in outputs.items()]
-        (frame,) = decode(settings, self.both.shown.loaded.engine.network, layers).frames
+        (frame,) = decode(settings, self.models.shipped.loaded.engine.network, layers).frames
         assert isinstance(frame, Classified)
         found = next((one for one in frame.attributes if one.attribute == 0 and one.label), None)
-        return Answer(found.label or "", found.confidence, scores) if found else Answer(scores=scores)
+        return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
-    def _seen(self, done: frozenset[Cause]) -> tuple[NDArray[np.float32], Placement]:
+    def _placed(self, done: frozenset[Cause]) -> tuple[NDArray[np.float32], Placement]:
         """Levels [H,W,C] of the network's picture, RGB or grey, and where in it the picture lies."""
         key = done & _PIXELS
         if key not in self._levels:
@@ -602,14 +601,14 @@ class Mixed:
         return self._levels[key]
 
     def _scaled(self, done: frozenset[Cause], placement: Placement) -> NDArray[np.float32]:
-        network = self.both.shown.loaded.engine.network
+        network = self.models.shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
             part = self.pixels[placement.source]
             part = luma(part)[..., None] if grey else part
             levels = interpolate(part, placement.width, placement.height)
         else:
-            levels = scale(self.pixels, placement, self.both.shown.loaded.prepare.scaling_filter, grey=grey)
+            levels = scale(self.pixels, placement, self.models.shipped.loaded.prepare.scaling_filter, grey=grey)
         whole = np.zeros((network.height, network.width, network.channels), np.float32)
         whole[placement.target] = (
             levels
@@ -622,27 +621,27 @@ class Mixed:
         """Outputs by name, the raw ones among them."""
         key = done & _NETWORK
         if key not in self._outputs:
-            shown = self.both.shown
+            shipped = self.models.shipped
             if Cause.MODEL in done:
-                self._outputs[key] = shown.behind(self._given_outputs(done, encoded=True))
+                self._outputs[key] = shipped.behind(self._outputs_of_original(done, encoded=True))
             else:
-                self._outputs[key] = shown(self._tensor(done))
+                self._outputs[key] = shipped(self._tensor(done))
         return self._outputs[key]
 
-    def _given_outputs(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
+    def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
-        original = self.both.trained.original
+        original = self.models.edge_impulse.original
         key = done & _NETWORK
-        if encoded and head(self.both.trained.task).is_cut:
+        if encoded and head(self.models.edge_impulse.task).is_cut:
             return original.outputs(self._for_original(done), encoded=True)
-        if key not in self._given:
-            self._given[key] = original.outputs(self._for_original(done))
-        return self._given[key]
+        if key not in self._original_outputs:
+            self._original_outputs[key] = original.outputs(self._for_original(done))
+        return self._original_outputs[key]
 
     def _tensor(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """The network's input, [C,H,W] or [H,W,C]."""
-        levels, _ = self._seen(done)
-        prepare, expected = self.both.shown.loaded.prepare, self.both.shown.expected
+        levels, _ = self._placed(done)
+        prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
         swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.color is ColorFormat.BGR
         pixels = levels[..., ::-1] if swapped else levels
         tensor = np.array(pixels if prepare.channels_last else pixels.transpose(2, 0, 1), np.float32, order="C")
@@ -659,13 +658,13 @@ class Mixed:
 
     def _for_original(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
-        high, wide, _ = self.both.trained.original.size
-        shown, prepare = self.both.shown, self.both.shown.loaded.prepare
-        levels, _ = self._seen(done)
+        high, wide, _ = self.models.edge_impulse.original.size
+        shipped, prepare = self.models.shipped, self.models.shipped.loaded.prepare
+        levels, _ = self._placed(done)
         if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
             tensor = self._tensor(done)
             pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
-            offsets = np.array(shown.expected.offsets or (0,), np.float32)
-            pixels = pixels / np.float32(shown.expected.net_scale_factor) + offsets
-            levels = pixels[..., ::-1] if shown.expected.color == "BGR" else pixels
-        return np.ascontiguousarray(levels[shown.top : shown.top + high, shown.left : shown.left + wide])
+            offsets = np.array(shipped.expected.offsets or (0,), np.float32)
+            pixels = pixels / np.float32(shipped.expected.net_scale_factor) + offsets
+            levels = pixels[..., ::-1] if shipped.expected.color == "BGR" else pixels
+        return np.ascontiguousarray(levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide])

@@ -145,7 +145,7 @@ class Chip:
     """A label: lines on a ground of the class's colour, `margin` pixels around them."""
 
     lines: tuple[Line, ...]
-    look: Style
+    style: Style
     margin: int
 
     @property
@@ -262,14 +262,14 @@ class Line:
         return self.ascent + self.descent
 
 
-def set_line(text: str, size: int, widest: int, tail: str = "") -> Line:
+def set_line(text: str, size: int, widest: int, suffix: str = "") -> Line:
     """`text` and `tail` in `size` pixels; where they are wider than `widest` pixels, `text` ends in an ellipsis."""
     text = _one_line(text)
-    path = _font_for(text + tail)
+    path = _font_for(text + suffix)
     font, shown = _font(path, size), _visible(text, path)
-    if font.getlength(shown + tail) > widest:
-        shown = _shortened(shown, font, widest - font.getlength(tail))
-    shown += tail
+    if font.getlength(shown + suffix) > widest:
+        shown = _shortened(shown, font, widest - font.getlength(suffix))
+    shown += suffix
     ascent, descent = font.getmetrics()
     return Line(shown, font, math.ceil(font.getlength(shown)), ascent, descent)
 
@@ -472,7 +472,7 @@ def draw(
         if (area := scale.area(found.box)) is not None:
             _draw_box(pen, area, style_of(found.engine, found.class_id), scale.line)
     if not frame.shows:
-        _draw_lost(pen, frame, scale)
+        _draw_candidate(pen, frame, scale)
     for chip, place in reversed(labels):  # the best on top
         _draw_chip(pen, chip, place)
     top = scale.height + gap
@@ -534,10 +534,10 @@ def _resized(image: Image.Image, scale: _Scale) -> Image.Image:
 
 def _labels(frame: FrameResult, scale: _Scale) -> list[tuple[Chip, Area]]:
     """The labels there is room for and their places, the most confident object's first."""
-    seen = [(found, area) for found in frame.objects if (area := scale.area(found.box)) is not None]
-    seen.sort(key=lambda one: math.inf if math.isnan(one[0].confidence) else -one[0].confidence)
-    chips = [_chip(found, scale) for found, _ in seen[:MOST_LABELS]]
-    areas = [area for _, area in seen]
+    boxed = [(found, area) for found in frame.objects if (area := scale.area(found.box)) is not None]
+    boxed.sort(key=lambda one: math.inf if math.isnan(one[0].confidence) else -one[0].confidence)
+    chips = [_chip(found, scale) for found, _ in boxed[:MOST_LABELS]]
+    areas = [area for _, area in boxed]
     within = Area(0, 0, scale.canvas, scale.height)
     places = placed(chips, areas[:MOST_LABELS], areas[MOST_LABELS:], within)
     return [(chip, place) for chip, place in zip(chips, places, strict=True) if place is not None]
@@ -568,22 +568,26 @@ def _chip(found: DetectedObject, scale: _Scale) -> Chip:
     small = max(_SMALLEST_TEXT - 2, round(scale.text * 0.85))
     name = _named(found.label, found.class_id)
     lines = [set_line(name, scale.text, widest, f" {number(found.confidence)}")]
-    lines += [set_line(said.label, small, widest, f" {number(said.confidence)}") for said in found.said if said.label]
+    lines += [
+        set_line(classification.label, small, widest, f" {number(classification.confidence)}")
+        for classification in found.classifications
+        if classification.label
+    ]
     return Chip(tuple(lines), style_of(found.engine, found.class_id), margin)
 
 
 def _draw_chip(pen: ImageDraw.ImageDraw, chip: Chip, place: Area) -> None:
-    pen.rectangle((place.left, place.top, place.right - 1, place.bottom - 1), fill=chip.look.colour, outline=BLACK)
+    pen.rectangle((place.left, place.top, place.right - 1, place.bottom - 1), fill=chip.style.colour, outline=BLACK)
     top = place.top + chip.margin
     for line in chip.lines:
-        _write(pen, line, place.left + chip.margin, top, chip.look.text)
+        _write(pen, line, place.left + chip.margin, top, chip.style.text)
         top += line.height
 
 
-def _draw_lost(pen: ImageDraw.ImageDraw, frame: FrameResult, scale: _Scale) -> None:
+def _draw_candidate(pen: ImageDraw.ImageDraw, frame: FrameResult, scale: _Scale) -> None:
     """A dashed box around the best candidate that had one."""
-    lost = next((one for one in frame.lost if one.box is not None), None)
-    area = scale.area(lost.box) if lost is not None and lost.box is not None else None
+    candidate = next((one for one in frame.dropped if one.box is not None), None)
+    area = scale.area(candidate.box) if candidate is not None and candidate.box is not None else None
     if area is None:
         return
     dash = 4 * scale.line
@@ -601,9 +605,9 @@ def _strip(frame: FrameResult, scale: _Scale, unlabelled: int | None) -> list[tu
     lines: list[tuple[Line, Colour]] = []
     large = round(scale.text * 1.3)
     if frame.label:
-        shown = [f"{one.label} {number(one.confidence)}" for one in frame.said if one.label]
-        said = ", ".join(shown) or frame.label.strip()
-        lines += [(line, WHITE) for line in wrapped(said, large, widest, 3)]
+        shown = [f"{one.label} {number(one.confidence)}" for one in frame.classifications if one.label]
+        classification = ", ".join(shown) or frame.label.strip()
+        lines += [(line, WHITE) for line in wrapped(classification, large, widest, 3)]
     if not frame.shows:
         lines += [(set_line("Nothing shown", large, widest), _NOTHING)]
     if unlabelled is None:
@@ -616,9 +620,9 @@ def _strip(frame: FrameResult, scale: _Scale, unlabelled: int | None) -> list[tu
 
 
 def _why(frame: FrameResult) -> str:
-    if not frame.lost:
+    if not frame.dropped:
         return frame.notes[0] if frame.notes else _NOTHING_LOST
-    best = frame.lost[0]
+    best = frame.dropped[0]
     return f"Best candidate: {_named(best.label, best.class_id)}: {best.why}"
 
 

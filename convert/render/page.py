@@ -41,7 +41,7 @@ from convert.render.page_sections import (
     heading,
     measures,
     settings_in_words,
-    unseen_classes,
+    undetected_classes,
 )
 from convert.types import Frame, Framing, ResizeMode
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from convert.compare import Comparison, Row
+    from convert.compare import Comparison, PictureComparison
     from convert.findings import Finding
     from convert.simulate import results
     from convert.simulate.results import (
@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "MOST_DROPPED",
     "MOST_LISTED",
-    "MOST_LOST",
     "MOST_OBJECTS",
     "MOST_PICTURES",
     "Card",
@@ -81,7 +81,7 @@ __all__ = [
 MOST_OBJECTS: Final = 20
 """Objects of one picture that are listed beside it."""
 
-MOST_LOST: Final = 10
+MOST_DROPPED: Final = 10
 """Candidates that were left out that are listed."""
 
 _TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
@@ -92,11 +92,11 @@ _NAMED: Final = 5  # objects that a picture's alternative text names
 class Item:
     """Something shown: a label with its number, and what was said of it behind."""
 
-    look: Style
+    style: Style
     label: str
     confidence: str
-    said: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
+    classifications: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +125,23 @@ class Card:
     alt: str
     items: tuple[Item, ...]
     more: int
-    lost: tuple[tuple[str, str, str], ...]
-    more_lost: int
-    row: Row | None = None
+    dropped: tuple[tuple[str, str, str], ...]
+    more_dropped: int
+    row: PictureComparison | None = None
 
 
-def card(frame: FrameResult, position: int, picture: bytes | None, row: Row | None = None) -> Card:
+def card(frame: FrameResult, position: int, picture: bytes | None, row: PictureComparison | None = None) -> Card:
     """A frame as it is told on the page.
 
     Raises:
         ValueError: `picture` is not a PNG, JPEG, WebP or GIF file.
     """
     source, width, height = _embedded(frame.name, picture) if picture is not None else ("", 0, 0)
-    items = [_said_item(said) for said in frame.said if frame.label and said.label]
+    items = [
+        _classification_item(classification)
+        for classification in frame.classifications
+        if frame.label and classification.label
+    ]
     items += [_found_item(found) for found in frame.objects[:MOST_OBJECTS]]
     return Card(
         position,
@@ -149,8 +153,11 @@ def card(frame: FrameResult, position: int, picture: bytes | None, row: Row | No
         f"{frame.name}: {in_words(frame)}",
         tuple(items),
         max(0, len(frame.objects) - MOST_OBJECTS),
-        tuple((_lost_of(frame, lost), number(lost.confidence), lost.why) for lost in frame.lost[:MOST_LOST]),
-        max(0, len(frame.lost) - MOST_LOST),
+        tuple(
+            (_dropped_name(frame, candidate), number(candidate.confidence), candidate.why)
+            for candidate in frame.dropped[:MOST_DROPPED]
+        ),
+        max(0, len(frame.dropped) - MOST_DROPPED),
         row,
     )
 
@@ -158,22 +165,30 @@ def card(frame: FrameResult, position: int, picture: bytes | None, row: Row | No
 def in_words(frame: FrameResult) -> str:
     """ "apple 0.98", "star 0.93, star 0.50 and 3 more objects", "nothing shown; best candidate ..."."""
     if not frame.shows:
-        if not frame.lost:
+        if not frame.dropped:
             return "nothing shown, there was no candidate"
-        best = frame.lost[0]
+        best = frame.dropped[0]
         return f"nothing shown; best candidate {_name(best.label, best.class_id)}: {best.why}"
-    parts = [f"{said.label} {number(said.confidence)}" for said in frame.said if frame.label and said.label]
+    parts = [
+        f"{classification.label} {number(classification.confidence)}"
+        for classification in frame.classifications
+        if frame.label and classification.label
+    ]
     parts += [
         f"{_name(found.label, found.class_id)} {number(found.confidence)}"
-        + "".join(f", {said.label}" for said in found.said if said.label)
+        + "".join(f", {classification.label}" for classification in found.classifications if classification.label)
         for found in frame.objects[:_NAMED]
     ]
     rest = len(frame.objects) - _NAMED
     return "; ".join(parts) + (f" and {rest} more object{'s' if rest > 1 else ''}" if rest > 0 else "")
 
 
-def _said_item(said: Classification) -> Item:
-    return Item(style_of(said.engine, said.class_id), _name(said.label, said.class_id), number(said.confidence))
+def _classification_item(classification: Classification) -> Item:
+    return Item(
+        style_of(classification.engine, classification.class_id),
+        _name(classification.label, classification.class_id),
+        number(classification.confidence),
+    )
 
 
 def _found_item(found: DetectedObject) -> Item:
@@ -181,16 +196,20 @@ def _found_item(found: DetectedObject) -> Item:
         style_of(found.engine, found.class_id),
         _name(found.label, found.class_id),
         number(found.confidence),
-        tuple(f"{said.label} {number(said.confidence)}" for said in found.said if said.label),
-        found.unseen,
+        tuple(
+            f"{classification.label} {number(classification.confidence)}"
+            for classification in found.classifications
+            if classification.label
+        ),
+        found.skipped,
     )
 
 
-def _lost_of(frame: FrameResult, lost: DroppedCandidate) -> str:
-    name = _name(lost.label, lost.class_id)
-    if lost.of is None or not 0 <= lost.of < len(frame.objects):
+def _dropped_name(frame: FrameResult, candidate: DroppedCandidate) -> str:
+    name = _name(candidate.label, candidate.class_id)
+    if candidate.of is None or not 0 <= candidate.of < len(frame.objects):
         return name
-    whose = frame.objects[lost.of]
+    whose = frame.objects[candidate.of]
     return f"{name} of {_name(whose.label, whose.class_id)}"
 
 
@@ -258,7 +277,7 @@ MOST_LISTED: Final = 1000
 """Pictures that are listed with words; there are more of them in objects.json."""
 
 _MOST_LINES: Final = 2000  # of a config that are shown
-_MOST_UNSEEN: Final = 30  # classes never seen that are named
+_MOST_UNDETECTED: Final = 30  # classes never seen that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +287,8 @@ class _EngineView:
     framing: tuple[str, str]  # markup of ours and words, or ""
     settings: list[Setting]
     rows: list[ClassRow]
-    unseen: list[str]
-    more_unseen: int
+    undetected: list[str]
+    more_undetected: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,18 +388,20 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
     if objects := sum(len(frame.objects) for frame in frames):
         classes = len({(found.engine, found.class_id) for frame in frames for found in frame.objects})
         facts.append(f"{_count(objects, 'object')} of {_count(classes, 'class', 'classes')}.")
-    keys = Counter(frame.lost[0].key for frame in frames if not frame.shows and frame.lost)
+    keys = Counter(frame.dropped[0].key for frame in frames if not frame.shows and frame.dropped)
     if keys:
-        said = ", ".join(f"{key} ({count:,})" for key, count in sorted(keys.items(), key=lambda one: (-one[1], one[0])))
-        facts.append(f"Where nothing is shown, the best candidate fell to: {said}.")
-    if candidateless := sum(1 for frame in frames if not frame.shows and not frame.lost):
+        classification = ", ".join(
+            f"{key} ({count:,})" for key, count in sorted(keys.items(), key=lambda one: (-one[1], one[0]))
+        )
+        facts.append(f"Where nothing is shown, the best candidate fell to: {classification}.")
+    if candidateless := sum(1 for frame in frames if not frame.shows and not frame.dropped):
         facts.append(f"{_count(candidateless, 'picture')} had no candidate.")
     levels = Counter(finding.level for finding in findings)
     if levels:
-        said = ", ".join(
+        classification = ", ".join(
             _count(levels[level], level.value) for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level]
         )
-        facts.append(f"Findings: {said}.")
+        facts.append(f"Findings: {classification}.")
     if comparison:
         facts.append(f"Against Edge Impulse: {comparison.summary}.")
     return facts
@@ -388,15 +409,15 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
 
 def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> _EngineView:
     rows = class_rows(engine, frames)
-    unseen = unseen_classes(engine, rows)
+    undetected = undetected_classes(engine, rows)
     return _EngineView(
         engine,
         heading(engine),
         framing_picture(engine, frames),
         settings_in_words(engine),
         rows,
-        unseen[:_MOST_UNSEEN],
-        max(0, len(unseen) - _MOST_UNSEEN),
+        undetected[:_MOST_UNDETECTED],
+        max(0, len(undetected) - _MOST_UNDETECTED),
     )
 
 

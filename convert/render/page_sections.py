@@ -21,7 +21,7 @@ from convert.simulate.settings import ClusterMode, ColorFormat, NetworkType, Sca
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from convert.compare import Answer, Comparison, Row
+    from convert.compare import Comparison, PictureComparison, Prediction
     from convert.images.scaling import Network
     from convert.simulate.results import FrameResult, SimulatedEngine
     from convert.simulate.settings import ClassSettings, Settings
@@ -39,7 +39,7 @@ __all__ = [
     "heading",
     "measures",
     "settings_in_words",
-    "unseen_classes",
+    "undetected_classes",
 ]
 
 
@@ -55,9 +55,9 @@ class ClassRow:
 
     class_id: int
     label: str
-    look: Style
+    style: Style
     confidences: tuple[float, ...]
-    lost: dict[str, int]
+    dropped: dict[str, int]
 
     @property
     def count(self) -> int:
@@ -83,15 +83,15 @@ class ClassRow:
         return (math.fsum(self.confidences) if finite else sum(self.confidences)) / len(self.confidences)
 
     @property
-    def lost_count(self) -> int:
+    def dropped_count(self) -> int:
         """How many of the best candidates were left out."""
-        return sum(self.lost.values())
+        return sum(self.dropped.values())
 
 
 @dataclass(slots=True)
 class _Tally:
     shown: list[float] = field(default_factory=list)
-    lost: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
 
 def class_rows(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> list[ClassRow]:
@@ -100,22 +100,22 @@ def class_rows(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> list[C
     for class_id, label, confidence in _shown_classes(engine.settings.unique_id, frames):
         tallies.setdefault((class_id, label), _Tally()).shown.append(confidence)
     for frame in frames:
-        for lost in frame.lost:
-            if lost.engine == engine.settings.unique_id:
-                tallies.setdefault((lost.class_id, lost.label or ""), _Tally()).lost[lost.key] += 1
+        for candidate in frame.dropped:
+            if candidate.engine == engine.settings.unique_id:
+                tallies.setdefault((candidate.class_id, candidate.label or ""), _Tally()).dropped[candidate.key] += 1
     return [
         ClassRow(
             class_id,
             label,
             style_of(engine.settings.unique_id, class_id),
             tuple(tally.shown),
-            dict(sorted(tally.lost.items(), key=lambda one: (-one[1], one[0]))),
+            dict(sorted(tally.dropped.items(), key=lambda one: (-one[1], one[0]))),
         )
         for (class_id, label), tally in sorted(tallies.items())
     ]
 
 
-def unseen_classes(engine: SimulatedEngine, rows: Sequence[ClassRow]) -> list[str]:
+def undetected_classes(engine: SimulatedEngine, rows: Sequence[ClassRow]) -> list[str]:
     """Labels of classes that were neither shown nor among the best candidates, in the label file's order."""
     seen = {row.label for row in rows}
     lines = engine.settings.labels
@@ -126,15 +126,15 @@ def unseen_classes(engine: SimulatedEngine, rows: Sequence[ClassRow]) -> list[st
 def _shown_classes(engine: int, frames: Sequence[FrameResult]) -> Iterator[tuple[int, str, float]]:
     """Class, label and confidence of all an engine shows; of a classifier what it has a label for."""
     for frame in frames:
-        for said in frame.said:
-            if said.engine == engine and said.label:
-                yield said.class_id, said.label, said.confidence
+        for classification in frame.classifications:
+            if classification.engine == engine and classification.label:
+                yield classification.class_id, classification.label, classification.confidence
         for found in frame.objects:
             if found.engine == engine:
                 yield found.class_id, found.label, found.confidence
-            for said in found.said:
-                if said.engine == engine and said.label:
-                    yield said.class_id, said.label, said.confidence
+            for classification in found.classifications:
+                if classification.engine == engine and classification.label:
+                    yield classification.class_id, classification.label, classification.confidence
 
 
 _MOST_CLASSES: Final = 8  # that are named one by one
@@ -231,8 +231,9 @@ def _numbers(settings: Settings) -> str:
     highest = [scale * (255 - offset) for offset in offsets] or [scale * 255]
     minus = f"{scale:.6g} * x"
     if offsets:
-        said = [f"{offset:.6g}" for offset in offsets]
-        minus = f"{scale:.6g} * (x - {said[0] if len(set(said)) == 1 else '[' + ', '.join(said) + ']'})"
+        numbers = [f"{offset:.6g}" for offset in offsets]
+        mean = numbers[0] if len(set(numbers)) == 1 else f"[{', '.join(numbers)}]"
+        minus = f"{scale:.6g} * (x - {mean})"
     return f"each level x (0 to 255) becomes {minus}: {min(lowest):.5g} to {max(highest):.5g}"
 
 
@@ -282,11 +283,11 @@ def _detector(settings: Settings) -> Iterator[Setting]:
 
 def _by_class(settings: Settings, words: Callable[[ClassSettings], str]) -> str:
     """One phrase for all classes where they agree, otherwise one for each."""
-    said = list(map(words, settings.classes))
-    if len(set(said)) == 1:
-        return said[0]
-    named = [f"{_class_name(settings, number)}: {text}" for number, text in enumerate(said[:_MOST_CLASSES])]
-    rest = len(said) - len(named)
+    texts = list(map(words, settings.classes))
+    if len(set(texts)) == 1:
+        return texts[0]
+    named = [f"{_class_name(settings, number)}: {text}" for number, text in enumerate(texts[:_MOST_CLASSES])]
+    rest = len(texts) - len(named)
     return "; ".join(named) + (f"; {rest} more classes with settings of their own" if rest else "")
 
 
@@ -348,7 +349,7 @@ class Measure:
 class Difference:
     """One picture of a comparison, ready to be shown."""
 
-    row: Row
+    row: PictureComparison
     deepstream: str
     edge_impulse: str
     causes: str
@@ -361,9 +362,9 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     """
     rows: list[Measure] = []
     for name, value in evidence.items():
-        told = _TOLD.get(name)
+        reader = _READERS.get(name)
         try:
-            rows += told(value) if told and value is not None else _plain(name.replace("_", " "), value, 0)
+            rows += reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
@@ -379,7 +380,7 @@ def differences(comparison: Comparison) -> list[Difference]:
     ]
 
 
-def answer(one: Answer) -> str:
+def answer(one: Prediction) -> str:
     """ "apple 0.98", "star 0.93, star 0.5 and 3 more" or "nothing"."""
     if one.label:
         return f"{one.label} {number(one.score)}"
@@ -430,7 +431,7 @@ def _agreed(value: Mapping[str, Any]) -> str:
     )
 
 
-_TOLD: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
+_READERS: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
     "parity": _parity,
     "batch": _batch,
     "tensorrt": lambda value: [Measure("TensorRT", str(value)[:_LONGEST])],

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.compare import Answer, Comparison, Reason, Row
+    from convert.compare import Comparison, PictureComparison, Prediction, Reason
     from convert.files import Output
     from convert.findings import Finding
     from convert.simulate.job import Simulated
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Result",
     "ResultsFolder",
-    "beside",
     "frames_counted",
-    "show_against",
+    "show_comparison",
     "show_simulation",
     "simulation_document",
+    "without_comparison",
 ]
 
 
@@ -118,14 +118,14 @@ def frames_counted(*, quiet: bool) -> Iterator[Callable[[int | None], None]]:
         task = progress.add_task("", total=None)
         started: list[bool] = []
 
-        def told(number: int | None) -> None:
+        def advance(number: int | None) -> None:
             if started:
                 progress.advance(task, number or 0)
             else:
                 started.append(True)
                 progress.update(task, total=number)
 
-        yield told
+        yield advance
 
 
 def _labels(frames: Sequence[FrameResult]) -> Counter[str]:
@@ -141,8 +141,8 @@ def _engine_line(engine: SimulatedEngine) -> str:
     subject = "objects" if settings.on_objects else "frames"
     model = engine.model.name if engine.model else "recorded tensors"
     size = f"{network.width}x{network.height}x{network.channels}"
-    said = f"{kind} of {subject}: {model}, {size}, {engine.config}"
-    return f"[bold]engine {settings.unique_id}[/] {escape(said)}"
+    classification = f"{kind} of {subject}: {model}, {size}, {engine.config}"
+    return f"[bold]engine {settings.unique_id}[/] {escape(classification)}"
 
 
 def _table(frames: Sequence[FrameResult]) -> Table:
@@ -152,29 +152,31 @@ def _table(frames: Sequence[FrameResult]) -> Table:
     table.add_column("shown")
     table.add_column("not shown")
     for frame in frames[:_MOST_ROWS]:
-        lost = next((one for one in frame.lost if one.of is None), None)
-        why = "" if frame.shows else _why(frame, lost)
-        seen = sum(bool(found.unseen) for found in frame.objects)
+        candidate = next((one for one in frame.dropped if one.of is None), None)
+        why = "" if frame.shows else _why(frame, candidate)
+        seen = sum(bool(found.skipped) for found in frame.objects)
         if frame.shows and seen:
-            why = f"{seen} of {len(frame.objects)} objects passed over: {frame.objects[_first_unseen(frame)].unseen[0]}"
+            why = (
+                f"{seen} of {len(frame.objects)} objects passed over: {frame.objects[_first_skipped(frame)].skipped[0]}"
+            )
         table.add_row(escape(frame.name), f"{frame.width}x{frame.height}", _shown(frame), escape(why), style=None)
     return table
 
 
-def _first_unseen(frame: FrameResult) -> int:
-    return next(index for index, found in enumerate(frame.objects) if found.unseen)
+def _first_skipped(frame: FrameResult) -> int:
+    return next(index for index, found in enumerate(frame.objects) if found.skipped)
 
 
-def _why(frame: FrameResult, lost: DroppedCandidate | None) -> str:
-    if lost is None:
+def _why(frame: FrameResult, candidate: DroppedCandidate | None) -> str:
+    if candidate is None:
         return frame.notes[-1] if frame.notes else "the model gives no candidate"
-    return f"{lost.label or f'class {lost.class_id}'}: {lost.why}"
+    return f"{candidate.label or f'class {candidate.class_id}'}: {candidate.why}"
 
 
 def _shown(frame: FrameResult) -> str:
     parts = []
     if frame.label:
-        best = max((said.confidence for said in frame.said), default=0.0)
+        best = max((classification.confidence for classification in frame.classifications), default=0.0)
         parts.append(f"[green]{escape(frame.label.strip())}[/] {best:.3f}")
     counts = Counter(found.text or f"class {found.class_id}" for found in frame.objects)
     for text, count in list(counts.items())[:_SIMULATION_MOST_OBJECTS]:
@@ -198,7 +200,7 @@ _MOST_OBJECTS_COMPARED = 4  # of one picture
 _STYLES = {Verdict.DIFFERS: "red", Verdict.DRIFTS: "yellow", Verdict.SAME: "green"}
 
 
-def show_against(comparison: Comparison, out: Console | None = None) -> None:
+def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
     """How many pictures differ and why, then those that do, side by side; nothing of those that are the same."""
     out = out or console()
     total, differ, drift = (
@@ -228,10 +230,10 @@ def show_against(comparison: Comparison, out: Console | None = None) -> None:
         _show_reasons(out, comparison.reasons, "drifting")
 
 
-def beside(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
+def without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
     """Without those that `show_against` tells with the pictures they are of."""
-    told = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
-    return [finding for finding in findings if finding.id not in told]
+    advance = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
+    return [finding for finding in findings if finding.id not in advance]
 
 
 def _show_reasons(out: Console, reasons: Sequence[Reason], which: str) -> None:
@@ -244,7 +246,7 @@ def _show_reasons(out: Console, reasons: Sequence[Reason], which: str) -> None:
             out.print(f"    [dim]hint:[/] {escape(reason.hint)}")
 
 
-def _comparison_table(rows: Sequence[Row]) -> Table:
+def _comparison_table(rows: Sequence[PictureComparison]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("picture", no_wrap=True)
     table.add_column("DeepStream")
@@ -259,7 +261,7 @@ def _comparison_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: Prediction) -> str:
     if answer.scores:
         if answer.label:
             return f"{escape(answer.label)} {answer.score:.2f}"
@@ -304,7 +306,7 @@ class ResultsFolder:
 
     path: Path
     outputs: list[Output] = field(default_factory=list)
-    shown: dict[str, bytes] = field(default_factory=dict)
+    drawn: dict[str, bytes] = field(default_factory=dict)
     _before: set[str] = field(default_factory=set)
     _drawn: dict[str, bytes] = field(default_factory=dict)
     _texts: dict[str, bytes] = field(default_factory=dict)
@@ -343,8 +345,8 @@ class ResultsFolder:
         self._waiting += len(data.getvalue()) + len(kitti)
         if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
             self._write()
-        if len(self.shown) < MOST_PICTURES:
-            self.shown[frame.name] = page_picture(pixels, frame)
+        if len(self.drawn) < MOST_PICTURES:
+            self.drawn[frame.name] = page_picture(pixels, frame)
 
     def _write(self) -> None:
         if not self._drawn:
@@ -358,7 +360,7 @@ class ResultsFolder:
         simulation, findings = done.simulation, done.findings
         html = page(
             simulation,
-            self.shown,
+            self.drawn,
             findings=findings,
             configs={str(path): path.read_bytes().decode("utf-8", "replace") for path in done.configs},
             evidence=_evidence(done.configs[0]),
@@ -369,9 +371,9 @@ class ResultsFolder:
             (self.path / "drawn" / f"{name}.jpg").unlink(missing_ok=True)
             (self.path / "kitti" / f"{name}.txt").unlink(missing_ok=True)
         if comparison is not None:
-            from convert.compare import against_document  # few simulations need it
+            from convert.compare import comparison_document  # few simulations need it
 
-            files["against.json"] = dumps({"schema_version": SCHEMA_VERSION, **against_document(comparison)})
+            files["against.json"] = dumps({"schema_version": SCHEMA_VERSION, **comparison_document(comparison)})
             findings = (*findings, *comparison.findings)  # on the page they stand beside the comparison
         elif self._before:
             (self.path / "against.json").unlink(missing_ok=True)  # an earlier run's

@@ -33,7 +33,7 @@ from convert.images.scaling import Network, approximation, place, scale
 from convert.nvinfer.context import read_labels
 from convert.report import with_resize_mode
 from convert.simulate.parsers import Layer
-from convert.simulate.results import SUSPECT, SimulatedEngine
+from convert.simulate.results import CHECK_FINDINGS, SimulatedEngine
 from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 
@@ -249,7 +249,7 @@ class LoadedEngine:
     fixed: bool
     smallest: tuple[int, int] = (1, 1)
     asynchronous: bool = False
-    suspect: tuple[Finding, ...] = ()
+    check_findings: tuple[Finding, ...] = ()
 
     def infer(self, values: NDArray[np.float32]) -> list[Layer]:
         """The outputs for at most `batch` inputs [n,...], in engine order, n frames in each.
@@ -453,7 +453,7 @@ def _suspect(case: RuleContext) -> Sequence[Finding]:
     ids = ", ".join(sorted({finding.id for finding in found}))
     path = case.parsed.path
     return (
-        SUSPECT.found(
+        CHECK_FINDINGS.found(
             f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})",
             path=path,
             hint=f"ei-deepstream check {path}",

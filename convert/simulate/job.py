@@ -113,17 +113,17 @@ def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
                 hint="write process-mode=2 into it; deepstream-app does that for its [secondary-gie] groups",
                 path=engine.config,
             )
-    seen: dict[int, SimulatedEngine] = {}
+    by_id: dict[int, SimulatedEngine] = {}
     for engine in engines:
         number_ = engine.settings.unique_id
-        if number_ in seen:
+        if number_ in by_id:
             raise InputError(
-                f"gie-unique-id={number_} is taken by {seen[number_].config.name}: results cannot be told apart, and "
+                f"gie-unique-id={number_} is taken by {by_id[number_].config.name}: results cannot be told apart, and "
                 "deepstream-app refuses to start",
                 hint="give each engine a number of its own",
                 path=engine.config,
             )
-        seen[number_] = engine
+        by_id[number_] = engine
     return _sorted(engines)
 
 
@@ -183,7 +183,7 @@ class Job:
     def __call__(
         self,
         add: Callable[[FrameResult, NDArray[np.uint8], bytes], None],
-        judging: Callable[[LoadedEngine], AbstractContextManager[Callable[[str, NDArray[np.uint8]], object]]],
+        comparing: Callable[[LoadedEngine], AbstractContextManager[Callable[[str, NDArray[np.uint8]], object]]],
         observer: Callable[[int | None], None],
     ) -> Simulated:
         """Run everything.
@@ -208,16 +208,16 @@ class Job:
         observer(len(self.files) if self.limit is None and not _holds_video(self.files) else None)
         primary = runner.engines[0].engine
         frames: list[FrameResult] = []
-        with judging(runner.engines[0]) as judge:
+        with comparing(runner.engines[0]) as compare:
             for picture, frame in runner(read_all(self.files, every=self.every, limit=self.limit)):
                 add(frame, picture.pixels, kitti(frame, primary))
                 frames.append(frame)
-                judge(frame.name, picture.pixels)
+                compare(frame.name, picture.pixels)
                 observer(1)
         if not frames:
             raise _nothing(runner.findings)
         simulation = runner.simulation(frames)
-        suspects = [finding for each in loaded for finding in each.suspect]
+        suspects = [finding for each in loaded for finding in each.check_findings]
         findings = (*runner.findings, *frame_checks(simulation, app=self.app, muxer=chain.muxer), *suspects)
         return Simulated(simulation, findings, tuple(source.path for source in chain.sources))
 

@@ -56,10 +56,10 @@ from convert.simulate.results import (
     SimulatedEngine,
     Simulation,
     best,
+    dropped_by_classifier,
+    dropped_by_detector,
     number,
     object_document,
-    of_classifier,
-    of_detector,
     text,
 )
 from convert.simulate.settings import NetworkType
@@ -84,9 +84,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CASE",
     "Layout",
-    "Output",
     "Recording",
     "Replayed",
+    "TensorSpec",
     "Tensors",
     "classified_document",
     "detected_document",
@@ -115,7 +115,7 @@ _MOST_HEADER = 10_000  # numpy's own limit
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class TensorSpec:
     """One output of an engine: its name, its type (one of DTYPES), its dimensions without the batch."""
 
     name: str
@@ -128,7 +128,7 @@ class Layout:
     """An engine's input and outputs, outputs in engine order."""
 
     network: Network
-    outputs: tuple[Output, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +217,7 @@ def _layout(case: dict[str, Any], where: Path) -> Layout:
             _damaged(where, f'"dtype" of an output is {dtype!r}, not one of {", ".join(DTYPES)}')
         if math.prod(dims) * np.dtype(dtype).itemsize > _MOST_BYTES:
             _damaged(where, f"an output of {dims} {dtype} numbers is larger than any engine's")
-        outputs.append(Output(_string(one, "name", where), dtype, tuple(dims)))
+        outputs.append(TensorSpec(_string(one, "name", where), dtype, tuple(dims)))
     return Layout(Network(*(_whole(network, name, where) for name in ("channels", "height", "width"))), tuple(outputs))
 
 
@@ -253,7 +253,7 @@ def _arrays(path: Path, layout: Layout, keys: list[str], frames: int) -> tuple[L
         _damaged(path, "it is not a readable archive of arrays")
 
 
-def _array(archive: zipfile.ZipFile, path: Path, key: str, output: Output, frames: int) -> NDArray[Any]:
+def _array(archive: zipfile.ZipFile, path: Path, key: str, output: TensorSpec, frames: int) -> NDArray[Any]:
     shape, dtype = (frames, *output.dims), np.dtype(output.dtype)
     size = math.prod(shape) * dtype.itemsize
     if size > _MOST_BYTES:
@@ -398,7 +398,7 @@ def _batches(folder: Path, unique_id: int) -> list[tuple[int, int]]:
     return batches
 
 
-def _layer(folder: Path, unique_id: int, output: Output, batch: int, frames: int) -> Layer:
+def _layer(folder: Path, unique_id: int, output: TensorSpec, batch: int, frames: int) -> Layer:
     path = folder / dump_name(unique_id, output.name, batch, frames)
     shape, dtype = (frames, *output.dims), np.dtype(output.dtype)
     size = math.prod(shape) * dtype.itemsize
@@ -495,14 +495,16 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
     """
     network: Network = recording.network
     decoded = decode(settings, network, recording.layers, why=why)
-    way = recording.view or view or whole_network(network)
+    view_in_use = recording.view or view or whole_network(network)
     parent: Rect | None = recording.parent if settings.on_objects else None
     metadata: list[tuple[Detection, ...]] = []
     dropped: list[Dropped] = []
     for frame in decoded.frames:
         if isinstance(frame, Detected):
             dropped.append(Dropped())
-            metadata.append(attach(settings, way, frame.objects, parent=parent, dropped=dropped[-1] if why else None))
+            metadata.append(
+                attach(settings, view_in_use, frame.objects, parent=parent, dropped=dropped[-1] if why else None)
+            )
     return Replayed(recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped))
 
 
@@ -564,7 +566,7 @@ def layout_of(path: Path, settings: Settings) -> Layout:
     return Layout(network, tuple(_output(value, path) for value in header.outputs))
 
 
-def _output(value: Value, path: Path) -> Output:
+def _output(value: Value, path: Path) -> TensorSpec:
     dims = tuple(size or 0 for size in value.shape)
     if not dims or min(dims[1:], default=1) < 1 or value.numpy_type not in _TYPES:
         raise InputError(
@@ -572,7 +574,7 @@ def _output(value: Value, path: Path) -> Output:
             hint="write a case.json with network and outputs beside the tensors",
             path=path,
         )
-    return Output(value.name, value.numpy_type, dims[1:])
+    return TensorSpec(value.name, value.numpy_type, dims[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -662,17 +664,19 @@ def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture |
     if isinstance(one, Detected):
         (attached,), (dropped,) = result.metadata, result.dropped
         parent = part.parent if settings.on_objects else None
-        lost = of_detector(settings, view, one.dropped, dropped, parent=parent)
-        found = tuple(_found(settings, each) for each in attached)
-        return replace(frame, objects=found, decoded=one.objects, lost=best(lost)), result.failure
-    said = tuple(
+        dropped_candidates = dropped_by_detector(settings, view, one.dropped, dropped, parent=parent)
+        found = tuple(_detected_object(settings, each) for each in attached)
+        return replace(frame, objects=found, decoded=one.objects, dropped=best(dropped_candidates)), result.failure
+    classifications = tuple(
         Classification(settings.unique_id, each.attribute, each.class_id, each.confidence, each.label)
         for each in one.attributes
     )
-    lost = of_classifier(settings, one, len(part.layers))
-    return replace(frame, said=said, label=one.label, lost=best(lost)), result.failure
+    dropped_candidates = dropped_by_classifier(settings, one, len(part.layers))
+    return replace(
+        frame, classifications=classifications, label=one.label, dropped=best(dropped_candidates)
+    ), result.failure
 
 
-def _found(settings: Settings, one: Detection) -> DetectedObject:
+def _detected_object(settings: Settings, one: Detection) -> DetectedObject:
     box = Rect(one.left, one.top, one.width, one.height)
     return DetectedObject(settings.unique_id, one.class_id, one.label or "", one.confidence, box)

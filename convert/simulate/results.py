@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASPECT",
+    "CHECK_FINDINGS",
     "CONVERSION",
     "MOST_DROPPED",
-    "NOBODY",
     "PARSER",
     "PICTURE",
     "RULES",
     "STREAMMUX",
-    "SUSPECT",
+    "UNUSED_ENGINE",
     "Classification",
     "DetectedObject",
     "DroppedCandidate",
@@ -66,11 +66,11 @@ __all__ = [
     "SimulatedEngine",
     "Simulation",
     "best",
+    "dropped_by_classifier",
+    "dropped_by_detector",
     "frame_checks",
     "kitti",
     "objects_document",
-    "of_classifier",
-    "of_detector",
 ]
 
 
@@ -159,8 +159,8 @@ class DetectedObject:
     label: str
     confidence: float
     box: Rect
-    said: tuple[Classification, ...] = ()
-    unseen: tuple[str, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+    skipped: tuple[str, ...] = ()
     parent: int | None = None
 
     @property
@@ -169,7 +169,7 @@ class DetectedObject:
 
         (attach_metadata_classifier in gstnvinfer_meta_utils.cpp appends to display_text; blanks at the end are cut.)
         """
-        return " ".join([self.label, *(one.label for one in self.said if one.label)]).strip()
+        return " ".join([self.label, *(one.label for one in self.classifications if one.label)]).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +196,9 @@ class FrameResult:
     height: int
     placement: Placement | None
     objects: tuple[DetectedObject, ...] = ()
-    said: tuple[Classification, ...] = ()
+    classifications: tuple[Classification, ...] = ()
     label: str = ""
-    lost: tuple[DroppedCandidate, ...] = ()
+    dropped: tuple[DroppedCandidate, ...] = ()
     notes: tuple[str, ...] = ()
     decoded: tuple[Detection, ...] = ()
 
@@ -268,12 +268,12 @@ def _frame(frame: FrameResult, primary: SimulatedEngine, *, several: bool) -> di
     else:
         document["label"] = text(frame.label)
         document["metadata attached"] = bool(frame.label)
-        document["attributes"] = [_attribute(one) for one in frame.said if one.engine == own]
+        document["attributes"] = [_attribute(one) for one in frame.classifications if one.engine == own]
     if several or frame.objects or "objects" in document:
         document["metadata"] = [_found(one, several=several) for one in frame.objects]
     if several:
-        document["classifiers"] = _classifiers([one for one in frame.said if one.engine != own])
-    document["lost"] = [_dropped_document(one) for one in frame.lost]
+        document["classifiers"] = _classifiers([one for one in frame.classifications if one.engine != own])
+    document["lost"] = [_dropped_document(one) for one in frame.dropped]
     document["notes"] = [text(note) for note in frame.notes]
     return document
 
@@ -288,39 +288,39 @@ def _found(found: DetectedObject, *, several: bool) -> dict[str, Any]:
             "engine": found.engine,
             "parent": found.parent,
             "text": text(found.text),
-            "classifiers": _classifiers(found.said),
-            "passed over": [text(why) for why in found.unseen],
+            "classifiers": _classifiers(found.classifications),
+            "passed over": [text(why) for why in found.skipped],
         }
     return document
 
 
-def _classifiers(said: tuple[Classification, ...] | list[Classification]) -> list[dict[str, Any]]:
-    engines = dict.fromkeys(one.engine for one in said)
+def _classifiers(classification: tuple[Classification, ...] | list[Classification]) -> list[dict[str, Any]]:
+    engines = dict.fromkeys(one.engine for one in classification)
     return [
-        {"engine": engine, "attributes": [_attribute(one) for one in said if one.engine == engine]}
+        {"engine": engine, "attributes": [_attribute(one) for one in classification if one.engine == engine]}
         for engine in engines
     ]
 
 
-def _attribute(said: Classification) -> dict[str, Any]:
+def _attribute(classification: Classification) -> dict[str, Any]:
     return {
-        "attribute": said.attribute,
-        "class": said.class_id,
-        "confidence": number(said.confidence),
-        "label": text(said.label),
+        "attribute": classification.attribute,
+        "class": classification.class_id,
+        "confidence": number(classification.confidence),
+        "label": text(classification.label),
     }
 
 
-def _dropped_document(lost: DroppedCandidate) -> dict[str, Any]:
+def _dropped_document(dropped: DroppedCandidate) -> dict[str, Any]:
     return {
-        "engine": lost.engine,
-        "object": lost.of,
-        "key": lost.key,
-        "why": lost.why,
-        "class": lost.class_id,
-        "label": text(lost.label),
-        "confidence": number(lost.confidence),
-        "box": None if lost.box is None else _rect(lost.box),
+        "engine": dropped.engine,
+        "object": dropped.of,
+        "key": dropped.key,
+        "why": dropped.why,
+        "class": dropped.class_id,
+        "label": text(dropped.label),
+        "confidence": number(dropped.confidence),
+        "box": None if dropped.box is None else _rect(dropped.box),
     }
 
 
@@ -424,7 +424,7 @@ CONVERSION = Rule(
     fix="set input-object-min-width and input-object-min-height of the secondary engine to 2 or more",
 )
 
-NOBODY = Rule(
+UNUSED_ENGINE = Rule(
     "EI704",
     Level.WARNING,
     "a secondary engine looked at no object of any picture",
@@ -442,7 +442,7 @@ STREAMMUX = Rule(
     fix="give [streammux] the camera's aspect, or simulate with pictures of that size",
 )
 
-SUSPECT = Rule(
+CHECK_FINDINGS = Rule(
     "EI706",
     Level.NOTE,
     "ei-deepstream check has more to say about a config",
@@ -451,7 +451,7 @@ SUSPECT = Rule(
     fix="run ei-deepstream check with the config",
 )
 
-RULES = (PICTURE, ASPECT, PARSER, CONVERSION, NOBODY, STREAMMUX, SUSPECT)
+RULES = (PICTURE, ASPECT, PARSER, CONVERSION, UNUSED_ENGINE, STREAMMUX, CHECK_FINDINGS)
 
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
@@ -501,7 +501,7 @@ _DOUBLES = frozenset({"nms-iou-threshold"})
 _MOST_DOUBLES = 3
 
 
-def of_detector(
+def dropped_by_detector(
     settings: Settings,
     view: View,
     decoding: Dropped | None,
@@ -531,7 +531,7 @@ def of_detector(
     return found
 
 
-def of_classifier(
+def dropped_by_classifier(
     settings: Settings, classified: Classified, outputs: int, of: int | None = None
 ) -> list[DroppedCandidate]:
     """What a classifier's outputs gave that is not shown."""
@@ -552,9 +552,9 @@ def of_classifier(
     ]
 
 
-def best(lost: Iterable[DroppedCandidate]) -> tuple[DroppedCandidate, ...]:
+def best(dropped: Iterable[DroppedCandidate]) -> tuple[DroppedCandidate, ...]:
     """The MOST most confident ones, NaN last; those of confidence 0 only where there is nothing else, and one."""
-    ordered = sorted(lost, key=lambda one: (one.confidence != one.confidence, -one.confidence))
+    ordered = sorted(dropped, key=lambda one: (one.confidence != one.confidence, -one.confidence))
     return tuple([one for one in ordered if one.confidence][:MOST_DROPPED] or ordered[:1])
 
 

@@ -1,19 +1,13 @@
-"""Runs pictures through a chain of engines as a DeepStream pipeline would: one primary, any number behind it.
+"""Runs pictures through a chain of engines as a DeepStream pipeline would: one primary engine, then the secondary ones.
 
-Pictures are taken a group at a time: every step is done for all of them before the next one begins, which is faster
-than picture by picture, and memory does not grow with their number. A second thread reads and prepares the next group
-while the engines look at this one. The model sees pictures in batches of its own; frames of one batch do not see each
-other, so neither group nor batch changes a result.
+Pictures are processed in groups: each step is done for the whole group before the next step begins, so memory does not
+grow with the number of pictures. A second thread decodes and prepares the next group while the engines work on this
+one: NumPy, Pillow and ONNX Runtime (which itself uses one thread) release the interpreter lock. Frames of a batch do
+not influence each other, so neither group nor batch size changes a result.
 
-Whether a secondary engine looks at an object: gst_nvinfer_process_objects and should_infer_object (gstnvinfer.cpp).
-
-Objects of single pictures are not tracked, so nothing is remembered from one picture to the next; with
-classifier-async-mode=1 nvinfer does not look at untracked objects at all.
-
-Pictures on their way to the primary engine: read, put into groups and prepared, one group ahead of the engine.
-
-That runs in a second thread: NumPy and Pillow let go of the interpreter while they work, and so does ONNX Runtime,
-which uses one thread itself.
+Which objects a secondary engine processes: gst_nvinfer_process_objects and should_infer_object (gstnvinfer.cpp).
+Objects of single pictures are not tracked, so no state is carried from one picture to the next; with
+classifier-async-mode=1 nvinfer processes no untracked object at all.
 """
 
 from __future__ import annotations
@@ -34,16 +28,16 @@ from convert.simulate.decode import Detected, attach, decode
 from convert.simulate.parsers import Dropped, Layer
 from convert.simulate.results import (
     CONVERSION,
-    NOBODY,
     PARSER,
     PICTURE,
+    UNUSED_ENGINE,
     Classification,
     DetectedObject,
     FrameResult,
     Simulation,
     best,
-    of_classifier,
-    of_detector,
+    dropped_by_classifier,
+    dropped_by_detector,
 )
 
 if TYPE_CHECKING:
@@ -241,15 +235,15 @@ class Ahead:
 
 
 @dataclass(slots=True)
-class _Draft:
+class _FrameState:
     """A frame that is being made."""
 
     picture: Picture
     placement: Placement
     objects: list[DetectedObject] = field(default_factory=list)
-    said: list[Classification] = field(default_factory=list)
+    classifications: list[Classification] = field(default_factory=list)
     label: str = ""
-    lost: list[DroppedCandidate] = field(default_factory=list)
+    dropped: list[DroppedCandidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoded: tuple[Detection, ...] = ()
 
@@ -267,9 +261,9 @@ class _Draft:
             height,
             self.placement,
             tuple(self.objects),
-            tuple(self.said),
+            tuple(self.classifications),
             self.label,
-            best(self.lost),
+            best(self.dropped),
             (*self.picture.notes, *self.notes),
             self.decoded,
         )
@@ -279,7 +273,7 @@ class _Draft:
 class _Target:
     """An object that a secondary engine looks at; `index` None: the one a primary classifier makes of the frame."""
 
-    draft: _Draft
+    state: _FrameState
     index: int | None
     box: Rect
 
@@ -297,7 +291,7 @@ class Runner:
     engines: tuple[LoadedEngine, ...]
     findings: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-    _seen: dict[int, int] = field(default_factory=dict)
+    _counts: dict[int, int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
     _inputs: Inputs = field(default_factory=Inputs)
 
@@ -313,44 +307,46 @@ class Runner:
                 PICTURE.found(error.message, path=error.path or source, hint=error.hint)
                 for error, source in group.left_out
             ]
-            drafts = self._primary(group)
+            states = self._primary(group)
             for secondary in self.engines[1:]:
-                self._secondary(secondary, drafts)
-            for draft in drafts:
-                yield draft.picture, draft.frame()
+                self._secondary(secondary, states)
+            for state in states:
+                yield state.picture, state.frame()
         self.findings += [
-            NOBODY.found(
+            UNUSED_ENGINE.found(
                 f"engine {loaded.engine.settings.unique_id} looked at no object of any picture",
                 path=loaded.engine.config,
             )
             for loaded in self.engines[1:]
-            if not self._seen.get(loaded.engine.settings.unique_id)
+            if not self._counts.get(loaded.engine.settings.unique_id)
         ]
 
     def simulation(self, frames: Iterable[FrameResult]) -> Simulation:
-        """What came of it."""
-        engines = (loaded.engine for loaded in self.engines)
-        told = tuple(replace(each, failure=self._failed.get(each.settings.unique_id, "")) for each in engines)
-        return Simulation(told, tuple(frames), dict(self.seconds))
+        """Engines and frames as one result; call it after the last picture."""
+        engines = tuple(
+            replace(loaded.engine, failure=self._failed.get(loaded.engine.settings.unique_id, ""))
+            for loaded in self.engines
+        )
+        return Simulation(engines, tuple(frames), dict(self.seconds))
 
-    def _primary(self, group: FrameGroup) -> list[_Draft]:
-        first, drafts = self.engines[0], [_Draft(picture, placement) for picture, placement in group.pictures]
+    def _primary(self, group: FrameGroup) -> list[_FrameState]:
+        first, states = self.engines[0], [_FrameState(picture, placement) for picture, placement in group.pictures]
         settings = first.engine.settings
-        if not drafts:
-            return drafts
+        if not states:
+            return states
         results, failure = self._decoded(first, group.values)
         with timed(self.seconds, "decode"):
-            for draft, result in zip(drafts, results, strict=True):
+            for state, result in zip(states, results, strict=True):
                 if isinstance(result, Detected):
-                    draft.decoded = result.objects
-                    self._attach(first, draft, result, draft.placement)
+                    state.decoded = result.objects
+                    self._attach(first, state, result, state.placement)
                 else:
-                    draft.said += _said(settings.unique_id, result)
-                    draft.label = result.label
-                    draft.lost += of_classifier(settings, result, len(first.outputs))
+                    state.classifications += _classifications(settings.unique_id, result)
+                    state.label = result.label
+                    state.dropped += dropped_by_classifier(settings, result, len(first.outputs))
                 if failure:
-                    draft.notes.append(f"engine {settings.unique_id}: {failure}")
-        return drafts
+                    state.notes.append(f"engine {settings.unique_id}: {failure}")
+        return states
 
     def _decoded(
         self, loaded: LoadedEngine, values: NDArray[np.float32]
@@ -370,7 +366,7 @@ class Runner:
     def _attach(
         self,
         loaded: LoadedEngine,
-        draft: _Draft,
+        state: _FrameState,
         detected: Detected,
         placement: Placement,
         *,
@@ -380,7 +376,7 @@ class Runner:
         settings, view = loaded.engine.settings, placement.view
         dropped = Dropped()
         objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
-        draft.objects += [
+        state.objects += [
             DetectedObject(
                 settings.unique_id,
                 one.class_id,
@@ -391,12 +387,12 @@ class Runner:
             )
             for one in objects
         ]
-        draft.lost += of_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        state.dropped += dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
 
     # Engines that look at objects
 
-    def _secondary(self, loaded: LoadedEngine, drafts: list[_Draft]) -> None:
-        targets = [target for draft in drafts for target in self._targets(loaded, draft)]
+    def _secondary(self, loaded: LoadedEngine, states: list[_FrameState]) -> None:
+        targets = [target for state in states for target in self._targets(loaded, state)]
         number = loaded.engine.settings.unique_id
         shape = loaded.prepare.shape
         group = max(loaded.batch, room(loaded))
@@ -408,50 +404,50 @@ class Runner:
                 for target in some:
                     try:
                         out = values[len(cut)]
-                        _, placement = loaded.prepare(target.draft.picture.pixels, crop=target.box, out=out)
+                        _, placement = loaded.prepare(target.state.picture.pixels, crop=target.box, out=out)
                     except InputError as error:
                         self._not_cut(loaded, target, error)
                     else:
                         cut.append((target, placement))
             if not cut:
                 continue
-            self._seen[number] = self._seen.get(number, 0) + len(cut)
+            self._counts[number] = self._counts.get(number, 0) + len(cut)
             results, _ = self._decoded(loaded, values[: len(cut)])
             with timed(self.seconds, "decode"):
                 for (target, placement), result in zip(cut, results, strict=True):
                     if isinstance(result, Detected):
                         self._attach(
-                            loaded, target.draft, result, placement, parent=target.box, of=target.index
+                            loaded, target.state, result, placement, parent=target.box, of=target.index
                         )  # fmt: skip
                     else:
-                        _say(loaded, target, result)
+                        _add_classifications(loaded, target, result)
 
-    def _targets(self, loaded: LoadedEngine, draft: _Draft) -> Iterator[_Target]:
+    def _targets(self, loaded: LoadedEngine, state: _FrameState) -> Iterator[_Target]:
         first = self.engines[0].engine.settings.unique_id
-        if draft.label:
-            why = passed_over(loaded, first, WHOLE_FRAME, draft.whole)
+        if state.label:
+            why = passed_over(loaded, first, WHOLE_FRAME, state.whole)
             if why:
-                draft.notes.append(why)
+                state.notes.append(why)
             else:
-                yield _Target(draft, None, draft.whole)
-        for index, found in enumerate(draft.objects):
+                yield _Target(state, None, state.whole)
+        for index, found in enumerate(state.objects):
             why = passed_over(loaded, found.engine, found.class_id, found.box)
             if why:
-                _unseen(draft, index, why)
+                _skip(state, index, why)
             else:
-                yield _Target(draft, index, found.box)
+                yield _Target(state, index, found.box)
 
     def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
         why = f"engine {number} did not look at it: {error.message}"
         if target.index is None:
-            target.draft.notes.append(why)
+            target.state.notes.append(why)
         else:
-            _unseen(target.draft, target.index, why)
+            _skip(target.state, target.index, why)
         if not any(each.id == CONVERSION.id and each.path == str(loaded.engine.config) for each in self.findings):
             self.findings.append(
                 CONVERSION.found(
-                    f"picture {target.draft.picture.name}: {error.message}; nvinfer's pipeline ends here",
+                    f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here",
                     path=loaded.engine.config,
                     hint=error.hint,
                 )
@@ -463,25 +459,25 @@ def _joined(parts: tuple[Layer, ...]) -> Layer:
     return parts[0] if len(parts) == 1 else Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
 
 
-def _say(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
-    settings, draft = loaded.engine.settings, target.draft
-    said = _said(settings.unique_id, result) if result.attached else []
+def _add_classifications(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
+    settings, state = loaded.engine.settings, target.state
+    classifications = _classifications(settings.unique_id, result) if result.attached else []
     if target.index is None:
-        draft.said += said
+        state.classifications += classifications
     else:
-        draft.objects[target.index] = _with(draft.objects[target.index], said=tuple(said))
-    draft.lost += of_classifier(settings, result, len(loaded.outputs), target.index)
+        state.objects[target.index] = _with(state.objects[target.index], classifications=tuple(classifications))
+    state.dropped += dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
 
 
-def _said(engine: int, result: Classified) -> list[Classification]:
+def _classifications(engine: int, result: Classified) -> list[Classification]:
     return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
 
 
-def _unseen(draft: _Draft, index: int, why: str) -> None:
-    draft.objects[index] = _with(draft.objects[index], unseen=(why,))
+def _skip(state: _FrameState, index: int, why: str) -> None:
+    state.objects[index] = _with(state.objects[index], skipped=(why,))
 
 
 def _with(
-    found: DetectedObject, *, said: tuple[Classification, ...] = (), unseen: tuple[str, ...] = ()
+    found: DetectedObject, *, classifications: tuple[Classification, ...] = (), skipped: tuple[str, ...] = ()
 ) -> DetectedObject:
-    return replace(found, said=found.said + said, unseen=found.unseen + unseen)
+    return replace(found, classifications=found.classifications + classifications, skipped=found.skipped + skipped)

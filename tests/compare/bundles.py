@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from convert.check.context import check_target
-from convert.compare.run import against
+from convert.compare.run import compare_with_original
 from convert.images.read import Picture
 from convert.simulate.engine import Source, load
 from convert.simulate.run import Runner
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.compare import Row
-    from convert.compare.run import Against
+    from convert.compare import PictureComparison
+    from convert.compare.run import ComparisonRun
     from convert.simulate.results import FrameResult
 
 __all__ = ["ROOT", "SAMPLES", "causes", "changed", "compared", "config_of", "judged", "photo", "shown"]
@@ -63,13 +63,15 @@ def changed(bundle: Path, folder: Path, keys: Mapping[str, object], *, labels: M
 
 
 @contextmanager
-def judged(config: Path, original: Path | None, tolerance: float = 0.1) -> Iterator[Against]:
+def judged(config: Path, original: Path | None, tolerance: float = 0.1) -> Iterator[ComparisonRun]:
     """A comparison with the engine of `config`."""
-    with against(load(Source(config), _HERE), original, tolerance=tolerance) as found:
+    with compare_with_original(load(Source(config), _HERE), original, tolerance=tolerance) as found:
         yield found
 
 
-def compared(config: Path, original: Path | None, *pictures: NDArray[np.uint8], tolerance: float = 0.1) -> Against:
+def compared(
+    config: Path, original: Path | None, *pictures: NDArray[np.uint8], tolerance: float = 0.1
+) -> ComparisonRun:
     """The comparison of these pictures, done."""
     with judged(config, original, tolerance) as found:
         for number, pixels in enumerate(pictures):
@@ -91,6 +93,6 @@ def photo(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR) if size else image)
 
 
-def causes(row: Row) -> list[str]:
+def causes(row: PictureComparison) -> list[str]:
     """By name."""
     return [cause.value for cause in row.causes]

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from convert.compare import Answer, Cause, Score, Verdict
-from convert.compare.run import Measure, Telling, why
-from convert.compare.sides import Mixed
+from convert.compare import Cause, Prediction, Score, Verdict
+from convert.compare.run import CauseTexts, Criteria, find_causes
+from convert.compare.sides import Ablation
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 
@@ -55,9 +55,9 @@ def test_the_end_of_a_fomo_graph_on_what_the_original_gives(convert: Callable[..
     export = SAMPLES / "exports" / "table-fomo-2025.zip"
     picture = photo(min((SAMPLES / "pictures" / "table").iterdir()))
     with judged(config_of(convert(export)), export) as found:
-        assert found.both.splits(frozenset({Cause.MODEL}))
-        mixed = Mixed(found.both, picture)
-        ours, theirs = mixed.answer(frozenset()).objects, mixed.answer(frozenset({Cause.MODEL})).objects
+        assert found.models.can_predict(frozenset({Cause.MODEL}))
+        ablation = Ablation(found.models, picture)
+        ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MODEL})).objects
     assert len(ours) == len(theirs) > 1
     for one, other in zip(ours, theirs, strict=True):
         assert one.box == other.box
@@ -214,7 +214,7 @@ def test_deepstream_is_what_simulate_shows(
         rows = compared(config, export, *pictures).rows
         for row, frame in zip(rows, shown(config, *pictures), strict=True):
             assert row.deepstream.label == frame.label.strip()
-            assert row.deepstream.score == frame.said[0].confidence
+            assert row.deepstream.score == frame.classifications[0].confidence
 
 
 def test_odd_frames_are_rounded(fruit: Path, fruit_export: Path) -> None:
@@ -233,7 +233,7 @@ def test_the_stock_parser_for_classifiers_has_labels_of_its_own(
     function = "NvDsInferClassiferParseCustomSoftmax"
     config = changed(fruit, tmp_path, {"custom-lib-path": library, "parse-classifier-func-name": function})
     found = compared(config, fruit_export, _fruit(0))
-    assert found.rows[0].deepstream.label == shown(config, _fruit(0))[0].said[0].label == "coupe1"
+    assert found.rows[0].deepstream.label == shown(config, _fruit(0))[0].classifications[0].label == "coupe1"
     assert causes(found.rows[0]) == ["labels"]
 
 
@@ -242,45 +242,45 @@ class _Lattice:
 
     def __init__(self, needed: frozenset[Cause]) -> None:
         self.needed = needed
-        self.both = self
+        self.models = self
 
-    def splits(self, _done: frozenset[Cause]) -> bool:
+    def can_predict(self, _done: frozenset[Cause]) -> bool:
         return True
 
-    def answer(self, done: frozenset[Cause]) -> Answer:
+    def predict(self, done: frozenset[Cause]) -> Prediction:
         return _answer("right" if self.needed <= done else "wrong")
 
 
-def _answer(label: str) -> Answer:
-    return Answer(label, 1.0, (Score(0, label, 1.0),))
+def _answer(label: str) -> Prediction:
+    return Prediction(label, 1.0, (Score(0, label, 1.0),))
 
 
-_PLAIN = Measure(detects=False, cells=False, tolerance=0.1, pixel=1.0)
+_PLAIN = Criteria(detects=False, cells=False, tolerance=0.1, pixel=1.0)
 
 
 @examples(60)
 @given(needed=st.frozensets(st.sampled_from(list(Cause)), min_size=1))
 def test_what_is_named_is_what_is_needed(needed: frozenset[Cause]) -> None:
-    found = why(_Lattice(needed), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN)  # type: ignore[arg-type]
+    found = find_causes(_Lattice(needed), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN)  # type: ignore[arg-type]
     assert found == tuple(cause for cause in Cause if cause in needed)
 
 
 @examples(60)
-@given(ways=st.lists(st.frozensets(st.sampled_from(list(Cause)), min_size=1, max_size=3), min_size=2, max_size=3))
-def test_where_there_are_several_ways_one_is_named_whole(ways: list[frozenset[Cause]]) -> None:
-    class Ways(_Lattice):
-        def answer(self, done: frozenset[Cause]) -> Answer:
-            return _answer("right" if any(way <= done for way in ways) else "wrong")
+@given(sets=st.lists(st.frozensets(st.sampled_from(list(Cause)), min_size=1, max_size=3), min_size=2, max_size=3))
+def test_where_there_are_several_sets_one_is_named_whole(sets: list[frozenset[Cause]]) -> None:
+    class Sets(_Lattice):
+        def predict(self, done: frozenset[Cause]) -> Prediction:
+            return _answer("right" if any(each <= done for each in sets) else "wrong")
 
-    found = frozenset(why(Ways(frozenset()), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN))  # type: ignore[arg-type]
-    assert found in ways
+    found = frozenset(find_causes(Sets(frozenset()), _answer("right"), Verdict.DIFFERS, tuple(Cause), _PLAIN))  # type: ignore[arg-type]
+    assert found in sets
 
 
-def test_every_cause_can_be_told(fruit: Path, fruit_export: Path) -> None:
+def test_every_cause_has_a_text(fruit: Path, fruit_export: Path) -> None:
     found = compared(config_of(fruit), fruit_export, _fruit(0))
-    telling = Telling(found.both, 320, 240)
+    texts = CauseTexts(found.models, 320, 240)
     for cause in (Cause.FRAMING, Cause.INTERPOLATION, Cause.COLOUR, Cause.SCALING, Cause.MODEL, Cause.LABELS):
-        words, _ = telling.reason(cause)
+        words, _ = texts.reason(cause)
         assert words.startswith("nvinfer ")
         assert " where Edge Impulse " in words
-        assert telling.step(cause).deepstream
+        assert texts.step(cause).deepstream

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from convert.compare import Cause, Verdict
-from convert.compare.run import Telling
+from convert.compare.run import CauseTexts
 from convert.images.scaling import interpolate
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
@@ -118,12 +118,12 @@ class TestFomo:
         del model.metadata_props[:]
         path.write_bytes(model.SerializeToString())
         found = compared(config, fomo_file, jan)
-        assert not found.both.shown.raw
-        assert not found.both.splits(frozenset({Cause.MODEL})), (
+        assert not found.models.shipped.raw
+        assert not found.models.can_predict(frozenset({Cause.MODEL})), (
             "the graph's end cannot be fed with what the original gives"
         )
-        assert found.both.splits(frozenset({Cause.MERGE}))
-        assert found.both.splits(frozenset({Cause.MODEL, Cause.MERGE})), "nothing of the graph is used"
+        assert found.models.can_predict(frozenset({Cause.MERGE}))
+        assert found.models.can_predict(frozenset({Cause.MODEL, Cause.MERGE})), "nothing of the graph is used"
         assert causes(found.rows[0]) == ["merge"]
         assert "EI752" in [finding.id for finding in found.comparison.findings]
 
@@ -223,7 +223,7 @@ class TestYoloAsEdgeImpulseHasIt:
         merge = next(step for step in found.comparison.steps if step.cause is Cause.MERGE)
         assert not merge.same
         assert "of a class" in merge.deepstream
-        assert Telling(found.both, 512, 512).reason(Cause.MERGE)[1] == "convert with --yolo-score objectness"
+        assert CauseTexts(found.models, 512, 512).reason(Cause.MERGE)[1] == "convert with --yolo-score objectness"
 
     @pytest.mark.parametrize(
         ("keys", "wanted"),
@@ -266,8 +266,8 @@ def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
     beer = photo(models / "beer.jpg")
     assert beer.shape == (320, 320, 3)
     found = compared(config_of(folder), file, beer)
-    assert found.both.trained.task == "ssd"
-    assert found.both.trained.quantized
+    assert found.models.edge_impulse.task == "ssd"
+    assert found.models.edge_impulse.quantized
     assert causes(found.rows[0]) == ["model"]
     assert (
         found.comparison.reasons[0].words
@@ -293,7 +293,7 @@ def test_the_ends_of_the_road_are_what_each_side_gives(
     with judged(config, models / name) as found:
         for number, pixels in enumerate(pictures):
             found(f"p{number}", pixels)
-        trained = found.both.trained
+        trained = found.models.edge_impulse
         height, width, channels = trained.original.size
         for row, frame, pixels in zip(found.rows, shown(config, *pictures), pictures, strict=True):
             seen = [(one.class_id, one.label, one.score, one.box) for one in row.deepstream.objects]

@@ -7,22 +7,24 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.compare import Answer, Score, Seen, Verdict
-from convert.compare.run import Measure, compare, overlap, pairs_of
+from convert.compare import ComparedObject, Prediction, Score, Verdict
+from convert.compare.run import Criteria, compare_predictions, overlap, pairs_of
 from convert.images.scaling import Rect
 from tests.examples import examples
 
-_BOXES = Measure(detects=True, cells=False, tolerance=0.1, pixel=2.0)
-_CELLS = Measure(detects=True, cells=True, tolerance=0.1, pixel=2.0)
-_LABELS = Measure(detects=False, cells=False, tolerance=0.1, pixel=1.0)
+_BOXES = Criteria(detects=True, cells=False, tolerance=0.1, pixel=2.0)
+_CELLS = Criteria(detects=True, cells=True, tolerance=0.1, pixel=2.0)
+_LABELS = Criteria(detects=False, cells=False, tolerance=0.1, pixel=1.0)
 
 
-def _seen(left: float, top: float, size: float = 10, score: float = 0.9, label: str = "cat", number: int = 0) -> Seen:
-    return Seen(number, label, score, Rect(left, top, size, size))
+def _seen(
+    left: float, top: float, size: float = 10, score: float = 0.9, label: str = "cat", number: int = 0
+) -> ComparedObject:
+    return ComparedObject(number, label, score, Rect(left, top, size, size))
 
 
-def _verdict(ours: list[Seen], theirs: list[Seen], measure: Measure = _BOXES) -> Verdict:
-    return compare(Answer(objects=tuple(ours)), Answer(objects=tuple(theirs)), measure).verdict
+def _verdict(ours: list[ComparedObject], theirs: list[ComparedObject], measure: Criteria = _BOXES) -> Verdict:
+    return compare_predictions(Prediction(objects=tuple(ours)), Prediction(objects=tuple(theirs)), measure).verdict
 
 
 def test_boxes_that_overlap_by_half_are_one_object() -> None:
@@ -44,7 +46,7 @@ def test_far_edges_and_other_scores_drift() -> None:
 def test_cells_that_touch_are_one_object() -> None:
     assert _verdict([_seen(0, 0)], [_seen(10, 10)], _CELLS) is Verdict.SAME
     assert _verdict([_seen(0, 0)], [_seen(13, 0)], _CELLS) is Verdict.DIFFERS
-    two = pairs_of([_seen(0, 0), _seen(10, 0)], [Seen(0, "cat", 0.9, Rect(0, 0, 20, 10))], _CELLS)
+    two = pairs_of([_seen(0, 0), _seen(10, 0)], [ComparedObject(0, "cat", 0.9, Rect(0, 0, 20, 10))], _CELLS)
     assert [pair.what for pair in two] == ["matched", "additional"]
 
 
@@ -63,22 +65,22 @@ def test_another_name_differs_but_is_the_same_object() -> None:
 
 
 def test_labels_of_pictures() -> None:
-    def answer(label: str, *numbers: float) -> Answer:
-        return Answer(label, max(numbers), tuple(Score(each, "", number) for each, number in enumerate(numbers)))
+    def answer(label: str, *numbers: float) -> Prediction:
+        return Prediction(label, max(numbers), tuple(Score(each, "", number) for each, number in enumerate(numbers)))
 
-    assert compare(answer("a", 0.9, 0.1), answer("a", 0.85, 0.15), _LABELS).verdict is Verdict.SAME
-    drift = compare(answer("a", 0.9, 0.1), answer("a", 0.6, 0.4), _LABELS)
+    assert compare_predictions(answer("a", 0.9, 0.1), answer("a", 0.85, 0.15), _LABELS).verdict is Verdict.SAME
+    drift = compare_predictions(answer("a", 0.9, 0.1), answer("a", 0.6, 0.4), _LABELS)
     assert drift.verdict is Verdict.DRIFTS
     assert abs(drift.largest - 0.3) < 1e-9
-    assert compare(answer("a", 0.9, 0.1), answer("b", 0.9, 0.1), _LABELS).verdict is Verdict.DIFFERS
+    assert compare_predictions(answer("a", 0.9, 0.1), answer("b", 0.9, 0.1), _LABELS).verdict is Verdict.DIFFERS
 
 
 def test_a_score_that_is_no_number_drifts() -> None:
     for wrong in (math.nan, math.inf):
         assert _verdict([_seen(0, 0, score=wrong)], [_seen(0, 0)]) is Verdict.DRIFTS
         assert _verdict([_seen(0, 0, score=wrong)], [_seen(0, 0, score=wrong)]) is Verdict.SAME
-        one, other = Answer("a", 1, (Score(0, "a", wrong),)), Answer("a", 1, (Score(0, "a", 1.0),))
-        assert compare(one, other, _LABELS).verdict is Verdict.DRIFTS
+        one, other = Prediction("a", 1, (Score(0, "a", wrong),)), Prediction("a", 1, (Score(0, "a", 1.0),))
+        assert compare_predictions(one, other, _LABELS).verdict is Verdict.DRIFTS
 
 
 _RECTS = st.lists(
@@ -92,7 +94,7 @@ _RECTS = st.lists(
 
 @examples(150)
 @given(ours=_RECTS, theirs=_RECTS, cells=st.booleans())
-def test_every_object_is_in_one_pair(ours: list[Seen], theirs: list[Seen], cells: bool) -> None:
+def test_every_object_is_in_one_pair(ours: list[ComparedObject], theirs: list[ComparedObject], cells: bool) -> None:
     pairs = pairs_of(ours, theirs, _CELLS if cells else _BOXES)
     key = repr
     assert sorted((pair.deepstream for pair in pairs if pair.deepstream), key=key) == sorted(ours, key=key)
@@ -104,6 +106,6 @@ def test_every_object_is_in_one_pair(ours: list[Seen], theirs: list[Seen], cells
 
 
 @given(ours=_RECTS)
-def test_an_answer_is_the_same_as_itself(ours: list[Seen]) -> None:
+def test_an_answer_is_the_same_as_itself(ours: list[ComparedObject]) -> None:
     solid = [one for one in ours if one.box.width]
     assert _verdict(solid, solid) is Verdict.SAME

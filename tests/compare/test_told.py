@@ -11,10 +11,22 @@ import pytest
 from rich.console import Console
 
 from convert.__main__ import main
-from convert.compare import RULES, Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Verdict, against_document
+from convert.compare import (
+    RULES,
+    Cause,
+    ComparedObject,
+    Comparison,
+    Pair,
+    PictureComparison,
+    Prediction,
+    Reason,
+    Score,
+    Verdict,
+    comparison_document,
+)
 from convert.findings import Level, rulebook
 from convert.images.scaling import Rect
-from convert.render.simulation import show_against
+from convert.render.simulation import show_comparison
 from convert.report import dumps
 from tests.compare.bundles import SAMPLES, config_of
 
@@ -25,10 +37,10 @@ if TYPE_CHECKING:
 _PICTURES = SAMPLES / "pictures" / "fruit"
 
 
-def _row(name: str, verdict: Verdict, *causes: Cause, label: str = "[kiwi]", score: float = 0.9) -> Row:
+def _row(name: str, verdict: Verdict, *causes: Cause, label: str = "[kiwi]", score: float = 0.9) -> PictureComparison:
     scores = (Score(0, "[kiwi]", 1 - score), Score(1, "pear", score))
-    ours, theirs = Answer(label, score, scores), Answer("pear", 0.8, scores)
-    return Row(name, 320, 240, verdict, ours, theirs, (), causes, 0.3, "words" if causes else "")
+    ours, theirs = Prediction(label, score, scores), Prediction("pear", 0.8, scores)
+    return PictureComparison(name, 320, 240, verdict, ours, theirs, (), causes, 0.3, "words" if causes else "")
 
 
 _FRAMING = Reason(
@@ -53,7 +65,7 @@ _SCENE = Comparison(
 
 def _text(comparison: Comparison) -> str:
     out = io.StringIO()
-    show_against(comparison, Console(file=out, width=120))
+    show_comparison(comparison, Console(file=out, width=120))
     return out.getvalue()
 
 
@@ -87,19 +99,21 @@ def test_the_terminal_shows_those_that_differ_first() -> None:
 
 
 def test_objects_are_named_on_the_terminal() -> None:
-    seen = tuple(Seen(0, "" if number == 1 else "cat", 0.9, Rect(0, 0, 9, 9)) for number in range(6))
-    row = Row("p", 9, 9, Verdict.DIFFERS, Answer(objects=seen), Answer(), (), (Cause.MERGE,))
+    seen = tuple(ComparedObject(0, "" if number == 1 else "cat", 0.9, Rect(0, 0, 9, 9)) for number in range(6))
+    row = PictureComparison("p", 9, 9, Verdict.DIFFERS, Prediction(objects=seen), Prediction(), (), (Cause.MERGE,))
     text = _text(Comparison("x", "fomo", False, 0.1, (), (row,)))
     assert "cat 0.90, class 0 0.90, cat 0.90, cat 0.90 and 2 more" in text
     assert "nothing" in text
 
 
 def test_json_has_everything_and_no_number_that_is_none() -> None:
-    seen = Seen(1, "cat", math.nan, Rect(1, 2, 3, math.inf))
+    seen = ComparedObject(1, "cat", math.nan, Rect(1, 2, 3, math.inf))
     pairs = (Pair(seen, seen, 1.0, 0.0), Pair(None, seen), Pair(seen, None))
-    row = Row("p", 9, 9, Verdict.DIFFERS, Answer(objects=(seen,)), Answer(), pairs, (Cause.MERGE,), math.nan)
+    row = PictureComparison(
+        "p", 9, 9, Verdict.DIFFERS, Prediction(objects=(seen,)), Prediction(), pairs, (Cause.MERGE,), math.nan
+    )
     comparison = Comparison("x", "fomo", False, 0.1, (), (*_SCENE.rows, row), _SCENE.reasons)
-    document = json.loads(dumps(against_document(comparison)))
+    document = json.loads(dumps(comparison_document(comparison)))
     assert document["counts"] == {"same": 1, "drifts": 1, "differs": 3}
     assert document["summary"] == comparison.summary
     assert [one["name"] for one in document["pictures"]] == ["a", "b", "c", "d", "p"]

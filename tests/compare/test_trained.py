@@ -29,9 +29,9 @@ def _copied(bundle: Path, folder: Path) -> Path:
 
 def _original(config: Path, given: Path | None = None) -> tuple[str, ResizeMode, tuple[str, ...], list[str]]:
     with judged(config, given) as found:
-        trained = found.both.trained
+        model = found.models.edge_impulse
         return (
-            trained.shown, trained.resize_mode, trained.original.labels, [each.id for each in trained.findings]
+            model.file, model.resize_mode, model.original.labels, [each.id for each in model.findings]
         )  # fmt: skip
 
 
@@ -146,8 +146,8 @@ def test_an_integer_original_is_known_by_its_own_digest(convert: Callable[..., P
     file = models / "classify-32x32x1-int8.lite"
     folder = convert(file, "--resize-mode", "squash", "--dequantize")
     with judged(config_of(folder), file) as found:
-        assert found.both.trained.quantized
-        assert found.both.trained.original.model == file.read_bytes()
+        assert found.models.edge_impulse.quantized
+        assert found.models.edge_impulse.original.model == file.read_bytes()
 
 
 def test_compiled_code_and_the_flatbuffer_are_the_same_model(fruit: Path, tmp_path: Path) -> None:

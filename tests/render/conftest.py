@@ -75,17 +75,18 @@ def street() -> Street:
             "crossing", Path("crossing.jpg"), 640, 360, None,
             objects=(
                 DetectedObject(
-                    1, 1, "car", 0.9375, Rect(40, 120, 200, 120), said=(Classification(2, 0, 0, 0.875, "parked"),)
+                    1, 1, "car", 0.9375, Rect(40, 120, 200, 120),
+                    classifications=(Classification(2, 0, 0, 0.875, "parked"),),
                 ),
                 DetectedObject(
-                    1, 1, "car", 0.5, Rect(300, 140, 90, 60), said=(Classification(2, 0, 1, 0.75, "moving"),)
+                    1, 1, "car", 0.5, Rect(300, 140, 90, 60), classifications=(Classification(2, 0, 1, 0.75, "moving"),)
                 ),
                 DetectedObject(1, 0, "person", 0.625, Rect(500, 100, 40, 120)),
                 DetectedObject(
-                    1, 1, "car", 0.25, Rect(600, 20, 12, 10), unseen=("engine 2 does not look at it: 12 x 10",)
+                    1, 1, "car", 0.25, Rect(600, 20, 12, 10), skipped=("engine 2 does not look at it: 12 x 10",)
                 ),
             ),
-            lost=(DroppedCandidate(1, "pre-cluster-threshold", below, 3, 0.1796875, "bus", Rect(0, 0, 60, 60)),),
+            dropped=(DroppedCandidate(1, "pre-cluster-threshold", below, 3, 0.1796875, "bus", Rect(0, 0, 60, 60)),),
         ),
         FrameResult(
             "crop", Path("crop.png"), 96, 96, None,
@@ -94,7 +95,7 @@ def street() -> Street:
         ),
         FrameResult(
             "night", Path("night.jpg"), 360, 640, None,
-            lost=(
+            dropped=(
                 DroppedCandidate(1, "pre-cluster-threshold", below, 1, 0.1796875, "car", Rect(30, 300, 200, 100)),
                 DroppedCandidate(
                     1, "topk", "number 21 of its class, topk=20", 0, 0.15625, "person", Rect(0, 0, 20, 40)

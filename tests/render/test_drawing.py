@@ -71,7 +71,7 @@ def test_the_longer_side_gets_at_least_480_pixels(width: int, height: int, times
 
 def test_every_pixel_of_a_small_picture_becomes_a_square() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (96, 64, 3), dtype=np.uint8)
-    one = frame(64, 96, label="apple ", said=(Classification(1, 0, 0, 0.5, "apple"),))
+    one = frame(64, 96, label="apple ", classifications=(Classification(1, 0, 0, 0.5, "apple"),))
     drawn = np.asarray(draw(pixels, one))
     assert drawn.shape[1] == 320
     assert drawn.shape[0] > 480
@@ -105,7 +105,7 @@ def test_nothing_becomes_smaller_than_legible() -> None:
 
 def test_extreme_shapes() -> None:
     for width, height in ((1, 1), (20_000, 1), (1, 20_000), (20_000, 40)):
-        one = frame(width, height, found(Rect(0, 0, width, height)), lost=())
+        one = frame(width, height, found(Rect(0, 0, width, height)), dropped=())
         assert draw(grey(one), one, largest=960).width >= 320
 
 
@@ -210,7 +210,7 @@ def test_text_on_the_colours_has_the_contrast_wcag_asks_for() -> None:
 
 def test_what_is_written_on_a_box(written: Callable[..., list[str]]) -> None:
     said = (Classification(2, 0, 0, 0.875, "ripe"), Classification(3, 0, 4, 0.5, None))
-    one = frame(640, 480, replace(found(Rect(100, 100, 50, 50), confidence=0.9375), said=said))
+    one = frame(640, 480, replace(found(Rect(100, 100, 50, 50), confidence=0.9375), classifications=said))
     assert written(one) == ["car 0.938", "ripe 0.875"], "nvinfer shows no class without a label"
 
 
@@ -224,14 +224,14 @@ def test_a_classifier_label_is_the_caption(written: Callable[..., list[str]]) ->
         Classification(1, 1, 2, 0.5, "ripe"),
         Classification(1, 2, 2, 0.5, None),
     )
-    one = frame(96, 96, label="apple ripe ", said=said)
+    one = frame(96, 96, label="apple ripe ", classifications=said)
     assert written(one) == ["apple 0.750, ripe 0.500", "96 x 96 pixels, drawn 5 times as large"]
     assert written(one, brief=True) == ["apple 0.750, ripe 0.500"]
 
 
 def test_nothing_shown_is_said_with_its_reason(written: Callable[..., list[str]]) -> None:
     lost = DroppedCandidate(1, "topk", "number 21 of its class, topk=20", 0, 0.2, "car", None)
-    one = frame(640, 480, lost=(lost,))
+    one = frame(640, 480, dropped=(lost,))
     assert written(one) == ["Nothing shown", "Best candidate: car: number 21 of its class, topk=20"]
     assert written(one, brief=True) == ["Nothing shown"]
     assert written(frame(640, 480)) == ["Nothing shown", "There was no candidate."]
@@ -240,14 +240,14 @@ def test_nothing_shown_is_said_with_its_reason(written: Callable[..., list[str]]
 
 def test_a_long_reason_stays_in_the_strip(written: Callable[..., list[str]]) -> None:
     lost = DroppedCandidate(1, "topk", "word " * 200, 0, 0.2, "car", None)
-    texts = written(frame(480, 480, lost=(lost,)))
+    texts = written(frame(480, 480, dropped=(lost,)))
     assert len(texts) == 5
     assert texts[-1].endswith("…")
 
 
 def test_the_best_candidate_that_is_not_shown_is_dashed() -> None:
     lost = DroppedCandidate(1, "topk", "why", 0, 0.2, "car", Rect(100, 100, 200, 100))
-    one = frame(640, 480, lost=(replace(lost, box=None), lost))
+    one = frame(640, 480, dropped=(replace(lost, box=None), lost))
     drawn = np.asarray(draw(grey(one), one))
     edge = {tuple(pixel) for pixel in drawn[100, 100:300].tolist()}
     assert edge == {drawing._NOTHING, (0, 0, 0)}
@@ -286,7 +286,9 @@ labels = st.text(st.characters(), max_size=20)
 def test_any_box_and_label_can_be_drawn(
     objects: list[DetectedObject], lost: list[DroppedCandidate], label: str
 ) -> None:
-    one = frame(90, 60, *objects, lost=tuple(lost), label=label, said=(Classification(1, 0, 0, 0.5, label),))
+    one = frame(
+        90, 60, *objects, dropped=tuple(lost), label=label, classifications=(Classification(1, 0, 0, 0.5, label),)
+    )
     drawn = draw(grey(one), one)
     assert drawn.width == 540
     assert drawn.height >= 360

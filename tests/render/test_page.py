@@ -113,7 +113,7 @@ def frame(name: str = "one", **more: Any) -> FrameResult:
 
 
 def apple(confidence: float = 0.5, name: str = "one") -> FrameResult:
-    return frame(name, label="apple ", said=(Classification(1, 0, 0, confidence, "apple"),))
+    return frame(name, label="apple ", classifications=(Classification(1, 0, 0, confidence, "apple"),))
 
 
 FINDINGS = (
@@ -191,7 +191,7 @@ def test_every_number_of_the_classes_is_from_the_data(street: Street, pictures: 
 
 def test_candidates_are_counted_by_key() -> None:
     lost = [DroppedCandidate(1, key, "why", 1, 0.1, "pear") for key in ("topk", "box", "topk")]
-    document = Document(page(simulation(frame(lost=tuple(lost))), {}))
+    document = Document(page(simulation(frame(dropped=tuple(lost))), {}))
     assert document.row("pear 1") == ["pear 1", "0", NONE, NONE, NONE, "", "3", "topk 2, box 1"]
     assert "Neither shown nor among the best candidates: apple." in document.text
 
@@ -205,8 +205,8 @@ def test_confidences_that_are_no_numbers() -> None:
 
 def test_what_has_no_label_is_not_shown_by_a_classifier() -> None:
     one = frame(
-        said=(Classification(1, 0, 3, 0.9, None),),
-        lost=(DroppedCandidate(1, "labelfile-path", "no label", 3, 0.9, None),),
+        classifications=(Classification(1, 0, 3, 0.9, None),),
+        dropped=(DroppedCandidate(1, "labelfile-path", "no label", 3, 0.9, None),),
     )
     document = Document(page(simulation(one), {}))
     assert document.row("class 3 (no label)")[1] == "0"
@@ -260,7 +260,7 @@ def test_what_a_card_tells(street: Street, pictures: dict[str, bytes]) -> None:
 def test_a_candidate_of_an_object_names_it() -> None:
     one = frame(
         objects=(DetectedObject(1, 1, "pear", 0.5, Rect(0, 0, 9, 9)),),
-        lost=(
+        dropped=(
             DroppedCandidate(2, "classifier-threshold", "too low", 0, 0.3, "ripe", None, 0),
             DroppedCandidate(2, "classifier-threshold", "too low", 0, 0.3, "sour", None, 5),
         ),
@@ -280,7 +280,7 @@ def _grey(one: FrameResult) -> Any:
 def test_long_lists_are_cut_and_say_so() -> None:
     crowd = tuple(DetectedObject(1, 0, "apple", 0.5, Rect(0, 0, 9, 9)) for _ in range(23))
     lost = tuple(DroppedCandidate(1, "topk", "why", 0, 0.1, "apple") for _ in range(12))
-    one = frame(objects=crowd, lost=lost)
+    one = frame(objects=crowd, dropped=lost)
     text = Document(page(simulation(one), {"one": page_picture(_grey(one), one)})).text
     assert "and 3 objects more" in text
     assert "and 2 more" in text
@@ -402,8 +402,8 @@ def hostile(text: str) -> str:
     one = FrameResult(
         text, Path(text.replace("\0", "")), 64, 48, None,
         objects=(DetectedObject(1, 0, text, 0.5, Rect(0, 0, 9, 9), (Classification(1, 0, 0, 0.5, text),), (text,)),),
-        label=text, said=(Classification(1, 0, 0, 0.5, text),), notes=(text,),
-        lost=(DroppedCandidate(1, text, text, 0, 0.1, text, None, 0),),
+        label=text, classifications=(Classification(1, 0, 0, 0.5, text),), notes=(text,),
+        dropped=(DroppedCandidate(1, text, text, 0, 0.1, text, None, 0),),
     )  # fmt: skip
     path = Path("config" + text.replace("\0", "").replace("/", ""))
     made = Simulation(

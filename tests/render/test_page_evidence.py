@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.compare import Answer, Cause, Comparison, Pair, Reason, Row, Score, Seen, Step, Verdict
+from convert.compare import (
+    Cause,
+    ComparedObject,
+    Comparison,
+    Pair,
+    PictureComparison,
+    Prediction,
+    Reason,
+    Score,
+    Step,
+    Verdict,
+)
 from convert.findings import Finding, Level
 from convert.images.scaling import Network, Rect
 from convert.render.page import page
@@ -98,28 +109,28 @@ def test_a_report_may_hold_anything(document: dict[str, Any]) -> None:
         assert len(row.measured) <= 400
 
 
-def seen(label: str = "car", score: float = 0.5) -> Seen:
-    return Seen(0, label, score, Rect(0, 0, 10, 10))
+def seen(label: str = "car", score: float = 0.5) -> ComparedObject:
+    return ComparedObject(0, label, score, Rect(0, 0, 10, 10))
 
 
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (Answer(), "nothing"),
-        (Answer("apple", 0.98765, (Score(0, "apple", 0.98765),)), "apple 0.988"),
-        (Answer(objects=(seen(), seen("", 0.25))), "car 0.500, class 0 0.250"),
-        (Answer(objects=(seen(),) * 6), "car 0.500, car 0.500, car 0.500, car 0.500 and 2 more"),
+        (Prediction(), "nothing"),
+        (Prediction("apple", 0.98765, (Score(0, "apple", 0.98765),)), "apple 0.988"),
+        (Prediction(objects=(seen(), seen("", 0.25))), "car 0.500, class 0 0.250"),
+        (Prediction(objects=(seen(),) * 6), "car 0.500, car 0.500, car 0.500, car 0.500 and 2 more"),
     ],
 )
-def test_answers(one: Answer, words: str) -> None:
+def test_answers(one: Prediction, words: str) -> None:
     assert answer(one) == words
 
 
-def row(name: str, verdict: Verdict, **more: Any) -> Row:
-    return Row(name, 64, 48, verdict, Answer("apple", 0.75), Answer("pear", 0.5), **more)
+def row(name: str, verdict: Verdict, **more: Any) -> PictureComparison:
+    return PictureComparison(name, 64, 48, verdict, Prediction("apple", 0.75), Prediction("pear", 0.5), **more)
 
 
-def comparison(*rows: Row) -> Comparison:
+def comparison(*rows: PictureComparison) -> Comparison:
     return Comparison(
         "trained.tflite",
         "ssd",

@@ -45,7 +45,7 @@ def test_what_is_told_of_an_engine(tmp_path: Path) -> None:
     assert engine.model == tmp_path / "colour.onnx"
     assert engine.approximated[0].startswith("scaling-filter=4: ")
     assert (loaded.batch, loaded.fixed, loaded.outputs) == (3, False, ("y",))
-    (note,) = loaded.suspect
+    (note,) = loaded.check_findings
     assert (note.id, note.level) == ("EI706", "note")
     assert "NVI023" in note.message
 

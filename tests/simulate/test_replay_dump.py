@@ -11,14 +11,14 @@ from onnx import parser
 from convert.errors import InputError
 from convert.images.scaling import Network, place
 from convert.simulate.engine import network_of
-from convert.simulate.replay import Layout, Output, dump_name, layout_of, read_dump, read_recordings, replay
+from convert.simulate.replay import Layout, TensorSpec, dump_name, layout_of, read_dump, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = Settings(NetworkType.CLASSIFIER, unique_id=2, labels=(("fox", "owl"),))
-LAYOUT = Layout(Network(3, 96, 96), (Output("out/softmax", "float32", (2,)), Output("count", "int32", ())))
+LAYOUT = Layout(Network(3, 96, 96), (TensorSpec("out/softmax", "float32", (2,)), TensorSpec("count", "int32", ())))
 
 
 def _dump(folder: Path, batch: int, rows: list[list[float]], *, uid: int = 2) -> None:
@@ -65,7 +65,9 @@ def test_the_frames_size_can_be_given(tmp_path: Path) -> None:
     """nvinfer does not write it."""
     (tmp_path / dump_name(1, "cov", 0, 1)).write_bytes(np.float32(0.9).tobytes())
     (tmp_path / dump_name(1, "bbox", 0, 1)).write_bytes(np.full(4, 0.25, np.float32).tobytes())
-    layout = Layout(Network(3, 96, 96), (Output("cov", "float32", (1, 1, 1)), Output("bbox", "float32", (4, 1, 1))))
+    layout = Layout(
+        Network(3, 96, 96), (TensorSpec("cov", "float32", (1, 1, 1)), TensorSpec("bbox", "float32", (4, 1, 1)))
+    )
     settings = Settings(NetworkType.DETECTOR, classes=(ClassSettings(0.5),), cluster_mode=ClusterMode.NONE)
     (recording,) = read_recordings(tmp_path, settings, layout)
     view = place(1920, 960, layout.network).view
@@ -108,7 +110,9 @@ def test_damage(tmp_path: Path, damage: object, says: str) -> None:
 
 def test_two_outputs_in_one_file(tmp_path: Path) -> None:
     _dump(tmp_path, 0, [[0.25, 0.75]])
-    layout = Layout(LAYOUT.network, (Output("out/softmax", "float32", (2,)), Output("out_softmax", "float32", (2,))))
+    layout = Layout(
+        LAYOUT.network, (TensorSpec("out/softmax", "float32", (2,)), TensorSpec("out_softmax", "float32", (2,)))
+    )
     with pytest.raises(InputError, match="'out/softmax' and 'out_softmax' are dumped to the same file"):
         read_dump(tmp_path, 2, layout)
 
@@ -126,7 +130,7 @@ class TestModel:
             "{ y = Mul(x, w) }",
         )
         assert layout_of(path, SETTINGS) == Layout(
-            Network(3, 48, 64), (Output("y", "float32", (3, 48, 64)), Output("n", "int64", ()))
+            Network(3, 48, 64), (TensorSpec("y", "float32", (3, 48, 64)), TensorSpec("n", "int64", ()))
         )
 
     def test_infer_dims_go_first(self, tmp_path: Path) -> None:

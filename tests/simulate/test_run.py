@@ -71,7 +71,7 @@ class TestPrimary:
         config = detector(tmp_path, all_pre_cluster_threshold=0.7)
         frame = _one(_runner(config), tmp_path, block(64, 64, (153, 102, 0)))
         assert not frame.shows
-        best, second = frame.lost
+        best, second = frame.dropped
         assert (best.key, best.label, best.why) == (
             "pre-cluster-threshold", "red", "confidence 0.6 is below pre-cluster-threshold=0.7"
         )  # fmt: skip
@@ -82,21 +82,21 @@ class TestPrimary:
     def test_what_is_lost_lies_where_it_was_in_the_picture(self, tmp_path: Path) -> None:
         config = detector(tmp_path, maintain_aspect_ratio=1, symmetric_padding=1, all_pre_cluster_threshold=0.9)
         frame = _one(_runner(config), tmp_path, plain(64, 128, RED))
-        boxes = [one.box for one in frame.lost if one.box is not None and one.label == "red"]
+        boxes = [one.box for one in frame.dropped if one.box is not None and one.label == "red"]
         corners = [(box.left, box.top) for box in boxes]
         # 16 network pixels are 64 of the picture, and 8 of them, 32, are padding above it
         np.testing.assert_allclose(corners, [(0, -32), (64, -32), (0, 32), (64, 32)], atol=1e-3)
 
     def test_where_there_is_nothing_one_candidate_says_so(self, tmp_path: Path) -> None:
         frame = _one(_runner(detector(tmp_path)), tmp_path, block(64, 64))
-        assert [one.confidence for one in frame.lost] == [0.0]
+        assert [one.confidence for one in frame.dropped] == [0.0]
 
     def test_a_classifier_names_the_picture(self, tmp_path: Path) -> None:
         runner = _runner(classifier(tmp_path, process_mode=1))
         red, dark = _frames(runner, _pictures(tmp_path, plain(30, 40, RED), plain(30, 40, (0, 120, 0))))
-        assert (red.label, red.said[0].label, red.said[0].confidence) == ("red ", "red", 1.0)
-        assert (dark.label, dark.said, dark.shows) == ("", (), False)
-        (lost,) = dark.lost
+        assert (red.label, red.classifications[0].label, red.classifications[0].confidence) == ("red ", "red", 1.0)
+        assert (dark.label, dark.classifications, dark.shows) == ("", (), False)
+        (lost,) = dark.dropped
         assert (lost.key, lost.label, lost.box) == ("classifier-threshold", "green", None)
 
     def test_a_label_the_file_does_not_have(self, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ class TestPrimary:
         (tmp_path / "colour_labels.txt").write_text("red\ngreen\nblue\n")  # one a line: only class 0 has one
         frame = _one(_runner(config), tmp_path, plain(8, 8, BLUE))
         assert not frame.shows
-        assert frame.lost[0].key == "labelfile-path"
+        assert frame.dropped[0].key == "labelfile-path"
 
     def test_boxes_come_back_through_the_padding(self, tmp_path: Path) -> None:
         config = detector(tmp_path, maintain_aspect_ratio=1, symmetric_padding=1)
@@ -113,7 +113,7 @@ class TestPrimary:
         # and are moved in; the lower ones end below it and are left out.
         boxes = [(one.box.left, one.box.top, one.box.width, one.box.height) for one in frame.objects]
         np.testing.assert_allclose(boxes, [(0, 0, 64, 64), (64, 0, 60, 64)], atol=1e-4)
-        assert [one.key for one in frame.lost] == ["roi-bottom-offset"] * 2
+        assert [one.key for one in frame.dropped] == ["roi-bottom-offset"] * 2
         assert frame.placement is not None
         assert frame.placement.view.offset_top == 8
 
@@ -130,7 +130,7 @@ class TestPrimary:
             folder = tmp_path / name
             folder.mkdir()
             runner = _runner(detector(folder, all_pre_cluster_threshold=0.49, **keys))
-            results.append([(frame.objects, frame.lost) for frame in _frames(runner, _pictures(tmp_path, *arrays))])
+            results.append([(frame.objects, frame.dropped) for frame in _frames(runner, _pictures(tmp_path, *arrays))])
         assert results[0] == results[1] == results[2]
         assert any(objects for objects, _ in results[0])
 
@@ -206,8 +206,8 @@ class TestSecondary:
         runner = _runner(detector(tmp_path), classifier(tmp_path))
         frame = _one(runner, tmp_path, block(64, 64, RED, GREEN, BLUE))
         assert [one.text for one in frame.objects] == ["red red", "green green", "blue blue"]
-        assert [one.said[0].engine for one in frame.objects] == [2, 2, 2]
-        assert not any(one.unseen for one in frame.objects)
+        assert [one.classifications[0].engine for one in frame.objects] == [2, 2, 2]
+        assert not any(one.skipped for one in frame.objects)
 
     @pytest.mark.parametrize("batch", [0, 2])
     @pytest.mark.parametrize("room", [1, 3, 100])
@@ -239,21 +239,21 @@ class TestSecondary:
     def test_who_is_passed_over(self, tmp_path: Path, keys: dict[str, Any], seen: list[bool], why: str) -> None:
         runner = _runner(detector(tmp_path), classifier(tmp_path, **keys))
         frame = _one(runner, tmp_path, block(64, 64, RED, GREEN))
-        assert [bool(one.said) for one in frame.objects] == seen
-        assert [not one.unseen for one in frame.objects] == seen
+        assert [bool(one.classifications) for one in frame.objects] == seen
+        assert [not one.skipped for one in frame.objects] == seen
         for one in frame.objects:
-            assert all(why in sentence for sentence in one.unseen)
+            assert all(why in sentence for sentence in one.skipped)
         assert [finding.id for finding in runner.findings] == ([] if any(seen) else ["EI704"])
 
     def test_a_jetson_passes_over_less_than_16_pixels(self, tmp_path: Path) -> None:
         configs = detector(tmp_path), classifier(tmp_path)
         picture = block(30, 30, RED, GREEN)  # objects of 15 pixels
-        assert _one(_runner(*configs), tmp_path, picture).objects[0].said
+        assert _one(_runner(*configs), tmp_path, picture).objects[0].classifications
         jetson = check_target("deepstream-7.1", "jetson")
         frame = _one(_runner(*configs, where=jetson), tmp_path, picture)
-        assert "below input-object-min-width=16" in frame.objects[0].unseen[0]
+        assert "below input-object-min-width=16" in frame.objects[0].skipped[0]
         gpu = classifier(tmp_path, "gpu", scaling_compute_hw=1)
-        assert _one(_runner(configs[0], gpu, where=jetson), tmp_path, picture).objects[0].said
+        assert _one(_runner(configs[0], gpu, where=jetson), tmp_path, picture).objects[0].classifications
 
     def test_a_detector_behind_a_detector(self, tmp_path: Path) -> None:
         second = detector(tmp_path, "second", gie_unique_id=3, process_mode=2, operate_on_gie_id=1)
@@ -263,50 +263,50 @@ class TestSecondary:
         assert [loaded.engine.settings.unique_id for loaded in runner.engines] == [1, 3, 4]
         frame = _one(runner, tmp_path, block(128, 128, RED))
         (first, *inner) = frame.objects
-        assert (first.engine, first.parent, first.said) == (1, None, ())
+        assert (first.engine, first.parent, first.classifications) == (1, None, ())
         assert {(one.engine, one.parent, one.label) for one in inner} == {(3, 0, "red")}
         assert len(inner) == 4
-        assert all(one.said[0].engine == 4 for one in inner)
+        assert all(one.classifications[0].engine == 4 for one in inner)
         last = inner[-1].box
         assert (last.left, last.top) == pytest.approx((32, 32), abs=1e-3)
-        assert "it was found by engine 1" in first.unseen[0]
+        assert "it was found by engine 1" in first.skipped[0]
 
     def test_what_a_detector_behind_a_detector_loses_lies_in_its_object(self, tmp_path: Path) -> None:
         second = detector(tmp_path, "second", gie_unique_id=3, process_mode=2, all_pre_cluster_threshold=0.7)
         picture = plain(64, 64, GREEN)
         picture[32:] = (0, 153, 0)
         frame = _one(_runner(detector(tmp_path), second), tmp_path, picture)
-        third = [one for one in frame.lost if one.engine == 3 and one.of == 2]  # object 2 begins at (0,32)
+        third = [one for one in frame.dropped if one.engine == 3 and one.of == 2]  # object 2 begins at (0,32)
         assert {one.key for one in third} == {"pre-cluster-threshold"}
         assert min(one.box.top for one in third if one.box) == pytest.approx(32, abs=1e-3)
         wide = detector(tmp_path, "wide", gie_unique_id=3, process_mode=2, all_detected_max_w=10)
         frame = _one(_runner(detector(tmp_path), wide), tmp_path, picture)
-        attached = [one for one in frame.lost if one.key == "detected-max-w" and one.of == 1 and one.box]
+        attached = [one for one in frame.dropped if one.key == "detected-max-w" and one.of == 1 and one.box]
         assert min(one.box.left for one in attached if one.box) == pytest.approx(32, abs=1e-3)
 
     def test_two_classifiers_in_the_order_of_the_chain(self, tmp_path: Path) -> None:
         runner = _runner(detector(tmp_path), classifier(tmp_path), classifier(tmp_path, "again", gie_unique_id=9))
         frame = _one(runner, tmp_path, block(64, 64, RED))
-        assert [said.engine for said in frame.objects[0].said] == [2, 9]
+        assert [said.engine for said in frame.objects[0].classifications] == [2, 9]
         assert frame.objects[0].text == "red red red"
 
     def test_what_a_secondary_classifier_does_not_say(self, tmp_path: Path) -> None:
         runner = _runner(detector(tmp_path), classifier(tmp_path, classifier_threshold=0.9))
         frame = _one(runner, tmp_path, block(64, 64, (200, 0, 0)))
-        assert not frame.objects[0].said
-        (lost,) = [one for one in frame.lost if one.engine == 2]
+        assert not frame.objects[0].classifications
+        (lost,) = [one for one in frame.dropped if one.engine == 2]
         assert (lost.of, lost.key, lost.label) == (0, "classifier-threshold", "red")
 
     def test_an_object_that_cannot_be_cut_out(self, tmp_path: Path) -> None:
         runner = _runner(detector(tmp_path), classifier(tmp_path))
         frame = _one(runner, tmp_path, plain(2, 64, RED))  # objects one pixel high
-        assert "narrower or lower than 2 pixels" in frame.objects[0].unseen[0]
+        assert "narrower or lower than 2 pixels" in frame.objects[0].skipped[0]
         assert [finding.id for finding in runner.findings] == ["EI703", "EI704"]
 
     def test_behind_a_primary_classifier_the_whole_picture_is_looked_at(self, tmp_path: Path) -> None:
         first = classifier(tmp_path, "first", gie_unique_id=1, process_mode=1)
         frame = _one(_runner(first, classifier(tmp_path)), tmp_path, plain(20, 20, GREEN))
-        assert [(said.engine, said.label) for said in frame.said] == [(1, "green"), (2, "green")]
+        assert [(said.engine, said.label) for said in frame.classifications] == [(1, "green"), (2, "green")]
         assert frame.label == "green "
 
     def test_class_ids_behind_a_classifier_end_the_process(self, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ class TestSecondary:
         runner = _runner(detector(tmp_path), classifier(tmp_path, classifier_threshold=0.99))
         frame = _one(runner, tmp_path, picture)
         assert frame.objects[0].label == "red"
-        assert frame.objects[0].said[0].label == "red"
+        assert frame.objects[0].classifications[0].label == "red"
 
 
 def test_a_parser_that_gives_up_is_a_finding_and_a_note(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ class TestKitti:
         assert text.split()[6] == "16777216.000000"  # the sum in doubles would end in 7
 
     def test_a_primary_classifiers_object_has_no_label(self) -> None:
-        text = kitti(_frame(label="apple ", said=(Classification(1, 0, 0, 0.9, "apple"),)), CLASSIFIER).decode()
+        text = kitti(
+            _frame(label="apple ", classifications=(Classification(1, 0, 0, 0.9, "apple"),)), CLASSIFIER
+        ).decode()
         assert text == " 0.0 0 0.0 0.000000 0.000000 640.000000 480.000000" + " 0.0" * 7 + " 0.000000\n"
 
     def test_nothing(self) -> None:
@@ -78,11 +80,11 @@ class TestDocument:
         )
         said = (Classification(2, 0, 1, 0.75, "good"), Classification(2, 1, 0, 0.5, None))
         found = (
-            DetectedObject(1, 0, "car", 0.5, Rect(1, 2, 3, 4), said=said),
-            DetectedObject(1, 1, "cup", 0.5, Rect(1, 2, 3, 4), unseen=("engine 2 did not look at it: ...",)),
+            DetectedObject(1, 0, "car", 0.5, Rect(1, 2, 3, 4), classifications=said),
+            DetectedObject(1, 1, "cup", 0.5, Rect(1, 2, 3, 4), skipped=("engine 2 did not look at it: ...",)),
         )
         lost = (DroppedCandidate(2, "classifier-threshold", "why", 0, math.nan, None, None, 0),)
-        document = objects_document(Simulation((DETECTOR, second), (_frame(objects=found, lost=lost),)))
+        document = objects_document(Simulation((DETECTOR, second), (_frame(objects=found, dropped=lost),)))
         frame = json.loads(dumps(document))["frames"][0]
         assert frame["metadata"][0]["text"] == "car good"
         assert frame["metadata"][0]["classifiers"] == [
