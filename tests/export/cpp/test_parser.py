@@ -64,13 +64,13 @@ def variables(text: str) -> dict[str, tuple[str, object]]:
         ('extern "C" { extern int f(int); } extern "C" int a = 1; extern const int b = 2;',
          {"a": ("int", 1), "b": ("int", 2)}),
         # what is passed over
-        ("using a = b<c>; static_assert(1 == 1, \"{\"); typedef int (*f)(int); typedef unsigned char u8; ; int z = 1;",
+        ('using a = b<c>; static_assert(1 == 1, "{"); typedef int (*f)(int); typedef unsigned char u8; ; int z = 1;',
          {"z": ("int", 1)}),
         ("template <class T, int N = (3)> struct A : B<C<T>> { T x[N]; }; int z = 1;", {"z": ("int", 1)}),
         ("A::A(int x) const noexcept { while (x) { x = {1}; } } int f() { return 0; } int z = 1;", {"z": ("int", 1)}),
         ("struct A f(struct A* a, B& b); struct A; struct A a; TfLiteX x{}; int b[3], c; int z = 1;",
          {"z": ("int", 1)}),
-        ("Unknown a = { [&](int x) { return x; }, \"s\" }; int z = 1;", {"z": ("int", 1)}),
+        ('Unknown a = { [&](int x) { return x; }, "s" }; int z = 1;', {"z": ("int", 1)}),
     ],
 )  # fmt: skip
 def test_variables(text: str, expected: dict[str, tuple[str, object]]) -> None:
