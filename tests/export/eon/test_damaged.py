@@ -139,7 +139,7 @@ def test_the_line_is_that_of_the_damage() -> None:
 def test_a_file_cut_off_anywhere_is_refused(form: str) -> None:
     text = TEXT[form]
     end = max(text.find("TensorIndices[]"), text.find("out_tensor_indices[]"))
-    for place in range(0, end, 97):
+    for place in range(0, end, 509):
         with pytest.raises(InputError) as caught:
             rebuild(text[:place], "cut.cpp")
         assert caught.value.line is not None
