@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,7 @@ from convert.types import ImageScaling, ResizeMode
 from tests.eim import bundles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
 
 def box(x: int, y: int, width: int, height: int, value: float = 0.9, label: str = "a") -> dict[str, Any]:
@@ -88,6 +88,47 @@ def test_of_several_boxes_that_overlap_the_best_match_is_the_pair() -> None:
 def test_boxes_without_an_area_are_the_same_only_where_they_are_equal() -> None:
     assert found([box(3, 3, 0, 0)], [box(3, 3, 0, 0)], "bounding_boxes") == []
     assert found([box(3, 3, 0, 0)], [box(3, 4, 0, 0)], "bounding_boxes") == [rules.BOX_DIFFERS.id] * 2
+
+
+def test_pairs_of_scores_stand_in_the_order_of_the_other_side() -> None:
+    theirs, mine = {"x": 1.5, "a": 0.75, "c": "no"}, {"b": 0.25, "a": 0.5, "c": 0.125}
+    pairs, findings = difference({"classification": theirs}, {"classification": mine}, "p", 0.5, 1, 0.5)
+    assert [(pair.label, pair.eim, pair.ours, pair.score) for pair in pairs] == [
+        ("b", None, 0.25, None), ("a", 0.75, 0.5, 0.25), ("c", "no", 0.125, None), ("x", 1.5, None, None),
+    ]  # fmt: skip
+    assert [(each.id, each.message, str(each.path)) for each in findings] == [
+        (rules.SCORE_DIFFERS.id, "c: 'no' and 0.125", "p"), (rules.FIRST_DIFFERS.id, "x and a", "p"),
+    ]  # fmt: skip
+
+
+def test_pairs_of_boxes_are_made_from_the_surest_on() -> None:
+    theirs = [box(0, 0, 20, 20, 0.6), box(2, 3, 20, 20, 0.75), box(50, 50, 4, 4, 0.55, "b")]
+    mine = [box(1, 3, 20, 24, 0.5), box(80, 80, 2, 2, 0.8)]
+    pairs, findings = difference({"bounding_boxes": theirs}, {"bounding_boxes": mine}, "p", 0.125, 3, 0.5)
+    assert [(pair.label, pair.eim, pair.ours, pair.score, pair.pixels) for pair in pairs] == [
+        ("a", theirs[1], mine[0], 0.25, 4), ("a", theirs[0], None, None, None), ("b", theirs[2], None, None, None),
+        ("a", None, mine[1], None, None),
+    ]  # fmt: skip
+    assert [(each.id, each.message, str(each.path)) for each in findings] == [
+        (rules.SCORE_DIFFERS.id, "a at 2,3 20x20: score 0.7500 and 0.5000", "p"),
+        (rules.BOX_DIFFERS.id, "a at 2,3 20x20 and a at 1,3 20x24: 4 pixels", "p"),
+        (rules.BORDERLINE.id, "only the .eim finds a at 0,0 20x20, 0.6000", "p"),
+        (rules.BORDERLINE.id, "only the .eim finds b at 50,50 4x4, 0.5500", "p"),
+        (rules.BOX_DIFFERS.id, "the .eim does not find a at 80,80 2x2, 0.8000", "p"),
+    ]  # fmt: skip
+
+
+def test_an_original_is_resized_as_the_eim_says(
+    convert: Callable[..., Path], pictures: Sequence[Path], tmp_path: Path
+) -> None:
+    sample = next((Path(__file__).resolve().parents[2] / "samples" / "models").glob("shapes.tflite"))
+    pack(convert(sample, "--resize-mode", "fit-longest"), tmp_path / "model.eim")
+    with talk(tmp_path / "model.eim") as client, open_backend(sample, client.model, ImageScaling.NONE, 60) as ours:
+        assert ours.resize_mode is ResizeMode.FIT_LONGEST
+        assert (*ours.size, len(ours.labels)) == (client.model.height, client.model.width, 1, len(client.model.labels))
+        comparison = compare(client, ours, pictures, tolerance=1e-4, pixels=0)
+    assert [finding.id for finding in comparison.all_findings] == []
+    assert [len(each.pairs) for each in comparison.pictures] == [len(client.model.labels)] * 2
 
 
 def test_limits() -> None:

@@ -183,6 +183,17 @@ def test_problems_have_places() -> None:
     assert [(problem.key, problem.line, problem.column) for problem in found.problems] == [("batch-size", 6, 12)]
     found = start("network-type=1\noutput-blob-names=y;z", engine())
     assert [(problem.key, problem.line) for problem in found.problems] == [("output-blob-names", 5)]
+    assert not found.problems[0].fatal
+
+
+@pytest.mark.parametrize(
+    ("lines", "key"),
+    [("offsets=1;2", "offsets"), ("output-blob-names=y\noverwrite-output-tensor=1", "overwrite-output-tensor")],
+)
+def test_the_problem_that_ends_it_is_the_last_and_fatal(lines: str, key: str) -> None:
+    """A refusal, and a process that dies."""
+    found = start(f"network-type=1\n{lines}", engine())
+    assert [(each.key, each.fatal) for each in found.problems] == [(key, True)]
 
 
 def test_label_files(tmp_path: Path) -> None:

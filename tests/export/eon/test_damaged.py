@@ -62,6 +62,55 @@ DAMAGES = {
     "recursive": ("2020", "const TfArray<4, int> tensor_dimension0 = { 4,", "const TfArray<4, int> a = { a,", "says"),
     "no input": ("2020", "inTensorIndices[] = {\n  0, ", "inTensorIndices[] = {\n", "list of tensors"),
     "an output never computed": ("2020", "  { (TfLiteIntArray*)&inputs4,", "  // {", "never computed"),
+    "output out of range": ("2020", "outputs4 = { 1, { 12 } }", "outputs4 = { 1, { 13 } }", "node 4 .*does not exist"),
+    "output that is no tensor": ("2020", "outputs4 = { 1, { 12 } }", "outputs4 = { 1, { -1 } }", "does not exist"),
+    "no output": ("2020", "TfArray<1, int> outputs4 = { 1, { 12 } }", "int outputs4 = 0", "no input or no output"),
+    "a row cut short": ("2020", "opdata4)), OP_SOFTMAX, 0, }", "opdata4)) }", "node 4"),
+    "a row of nothing": (
+        "2020",
+        "  { kTfLiteMmapRo, kTfLiteInt8, (void*)tensor_data9",
+        "  { }, { 0, 0, 0",
+        "tensor 9 has no ",
+    ),
+    "no allocation": (
+        "2020",
+        "kTfLiteMmapRo, kTfLiteInt8, (void*)tensor_data9",
+        "kTfLiteHere, kTfLiteInt8, b",
+        "kTfLiteHere",
+    ),
+    "data of another size": (
+        "2020",
+        "(void*)tensor_data10",
+        "(void*)tensor_data5",
+        "2 numbers of type int32, tensor_data5 holds 4",
+    ),
+    "data of no array": ("2020", "(void*)tensor_data10", "(void*)opdata0", "opdata0, which is no array"),
+    "unknown quantization": (
+        "2020",
+        "{kTfLiteNoQuantization",
+        "{kTfLiteSomeQuantization",
+        "unknown kind of quantization",
+    ),
+    "quantization is a number": ("2020", "{kTfLiteNoQuantization, nullptr}", "7", "unknown kind of quantization"),
+    "quantization of two": ("2020", "(TfLiteIntArray*)&quant2_zero, 0 }", "0 }", "quant2 is no quantization"),
+    "axis is too large": (
+        "2020",
+        "(TfLiteIntArray*)&quant2_zero, 0 }",
+        "(TfLiteIntArray*)&quant2_zero, 9 }",
+        "do not go together",
+    ),
+    "axis is no number": (
+        "2020",
+        "(TfLiteIntArray*)&quant2_zero, 0 }",
+        "(TfLiteIntArray*)&quant2_zero, b }",
+        "do not go together",
+    ),
+    "zero points of another": (
+        "2020",
+        "(TfLiteIntArray*)&quant2_zero, 0 }",
+        "(TfLiteIntArray*)&quant3_zero, 0 }",
+        "do not go together",
+    ),
 }
 
 
@@ -90,7 +139,7 @@ def test_the_line_is_that_of_the_damage() -> None:
 def test_a_file_cut_off_anywhere_is_refused(form: str) -> None:
     text = TEXT[form]
     end = max(text.find("TensorIndices[]"), text.find("out_tensor_indices[]"))
-    for place in range(0, end, 97):
+    for place in range(0, end, 509):
         with pytest.raises(InputError) as caught:
             rebuild(text[:place], "cut.cpp")
         assert caught.value.line is not None
@@ -218,3 +267,15 @@ def test_sizes_of_a_fully_connected_layer(source: tuple[int, ...], result: tuple
     error = error_of(write(net.model([1], [2]), FORMS["2020"]))
     assert (error is None) is fits
     assert error is None or "node 0 (FULLY_CONNECTED) do not fit together" in error.message
+
+
+def test_the_type_that_all_tensors_share_is_set_once() -> None:
+    net = Network()
+    net.call("RELU", [net.tensor((1, 4), "f4")], [net.tensor((1, 4), "f4")])
+    text = write(net.model([0], [1]), FORMS["2023-04"])
+    assert text.count("type = kTfLiteFloat32;") == 1
+    assert error_of(text) is None
+    for instead in ("", "type = kTfLiteFloat32; tensor->type = kTfLiteInt8;"):
+        error = error_of(text.replace("type = kTfLiteFloat32;", instead))
+        assert error is not None
+        assert error.message == "tensor 0 has no type"

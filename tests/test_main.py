@@ -1,0 +1,94 @@
+"""How the process ends: an exit code for each kind of end, and one line where there is an error."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import convert.__main__
+from convert.__main__ import main
+from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def ending(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object]) -> int:
+    @click.command
+    def commands() -> object:
+        return end()
+
+    monkeypatch.setattr(convert.__main__, "commands", commands)
+    return main([])
+
+
+def throw(error: BaseException) -> Callable[[], object]:
+    def end() -> object:
+        raise error
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "message"),
+    [
+        (lambda: 0, 0, ""),
+        (lambda: 1, 1, ""),
+        (lambda: None, 0, ""),
+        (lambda: "text", 0, ""),
+        (throw(click.exceptions.Exit(7)), 7, ""),
+        (throw(click.UsageError("no such thing")), 2, "no such thing"),
+        (throw(InputError("not there", path="a.zip", hint="look")), 3, "a.zip"),
+        (throw(KeyboardInterrupt()), 130, "interrupted"),
+        (throw(click.Abort()), 130, "interrupted"),
+        (throw(ValueError("surprise")), 70, "ValueError: surprise\nthis is a bug in ei-deepstream; please report it"),
+    ],
+)
+def test_exit_codes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: Callable[[], object],
+    code: int,
+    message: str,
+) -> None:
+    assert ending(monkeypatch, end) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert message in said.err
+    assert bool(said.err) == bool(message)
+
+
+def test_an_error_is_a_document_where_documents_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "/no/such.zip", "--format", "json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["exit_code"], document["error"]["code"]) == (3, "input")
+    assert document["error"]["path"] == "/no/such.zip"
+
+
+def test_a_reader_that_goes_away() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "convert", "explain"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_names_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = [io.TextIOWrapper(io.BytesIO(), "ascii") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    assert main(["unpack", os.fsdecode(b"/none-\xff\xc3\xa9"), "-o", "out"]) == 3
+    streams[1].flush()
+    assert b"none-\\udcff\\xe9" in streams[1].buffer.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,190 @@
+"""What options take, from text and from values, and what they say otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.errors import PresetError
+from convert.options import (
+    ConvertOptions,
+    checked,
+    defaults,
+    parse_size,
+    refuse_contradictions,
+    refuse_simulation,
+    refuse_unknown,
+    table,
+)
+from convert.types import Frame, ImageScaling, ResizeMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPTIONS = table(ConvertOptions)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("labels", "a; b ;c", ("a", "b", "c")),
+        ("labels", "a,b", ("a", "b")),
+        ("labels", "a,b;c", ("a,b", "c")),
+        ("labels", 7, ("7",)),
+        ("labels", ["a", "b"], ("a", "b")),
+        ("labels", None, None),
+        ("task", "fomo", "fomo"),
+        ("resize_mode", "squash", ResizeMode.SQUASH),
+        ("resize_mode", ResizeMode.SQUASH, ResizeMode.SQUASH),
+        ("image_scaling", "torch", ImageScaling.TORCH),
+        ("image_scaling", ImageScaling.NONE, ImageScaling.NONE),
+        ("dequantize", True, True),
+        ("opset", "7", 7),
+        ("opset", 18, 18),
+        ("timeout", "1", 1.0),
+        ("timeout", 1e9, 1e9),
+        ("tolerance", 1e-12, 1e-12),
+        ("frame", "16:9", Frame(16, 9)),
+        ("frame", Frame(4, 3), Frame(4, 3)),
+        ("batch_size", 1, 1),
+        ("batch_size", "1024", 1024),
+        ("gie_id", 1, 1),
+        ("gpu_id", 0, 0),
+        ("target", 6.2, "6.2"),
+        ("role", "sgie", "sgie"),
+    ],
+)
+def test_values(name: str, given: object, value: object) -> None:
+    found = OPTIONS[name].value(given)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("labels", "a;;b", "a label is empty"),
+        ("labels", [], "a list of labels holds texts that are not empty"),
+        ("labels", ["a", " "], "a list of labels holds texts that are not empty"),
+        ("labels", {"a": 1}, "it is a text or a number"),
+        ("labels", "a\0", "it holds a NUL"),
+        ("labels", True, "it is a text or a number"),
+        ("task", "anomaly", "'anomaly' is not one of 'classifier', 'fomo', "),
+        ("resize_mode", "none", "'none' is not one of 'squash', 'fit-shortest', 'fit-longest'."),
+        ("dequantize", 1, "it is true or false"),
+        ("dequantize", "yes", "it is true or false"),
+        ("opset", 6, "6 is not in the range 7<=x<=18."),
+        ("opset", 19, "19 is not in the range 7<=x<=18."),
+        ("opset", 13.0, "it is a whole number"),
+        ("opset", "13.0", "'13.0' is not a valid integer range."),
+        ("opset", True, "it is a text or a number"),
+        ("opset", None, "it is a text or a number"),
+        ("timeout", 0.9, "0.9 is not in the range x>=1."),
+        ("timeout", "soon", "'soon' is not a valid float range."),
+        ("tolerance", 0, "0.0 is not in the range x>0."),
+        ("gpu_id", -1, "-1 is not in the range x>=0."),
+        ("batch_size", 0, "0 is not in the range 1<=x<=1024."),
+        ("batch_size", 1025, "1025 is not in the range 1<=x<=1024."),
+        ("frame", "9:1", "; .*16:9"),
+        ("images", "no/such/folder", "Path 'no/such/folder' does not exist."),
+        ("role", "tgie", "'tgie' is not one of 'pgie', 'sgie', 'both'."),
+    ],
+)
+def test_refusals(name: str, given: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OPTIONS[name].value(given)
+    with pytest.raises(PresetError, match=f"^{name}: .*{message}") as caught:
+        checked(ConvertOptions, {name: given})
+    assert caught.value.hint == OPTIONS[name].help
+
+
+def test_labels_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_bytes(b"\xef\xbb\xbfa;b\r\nc\r\n\n")
+    (tmp_path / "one.txt").write_text("a; b\n")
+    (tmp_path / "latin.txt").write_bytes(b"\xe9")
+    assert OPTIONS["labels"].value("lines.txt", tmp_path) == ("a;b", "c")
+    assert OPTIONS["labels"].value(str(tmp_path / "one.txt")) == ("a", "b")
+    assert OPTIONS["labels"].value("none.txt", tmp_path) == ("none.txt",)
+    with pytest.raises(ValueError, match=r"cannot read labels from .*latin\.txt: "):
+        OPTIONS["labels"].value("latin.txt", tmp_path)
+    assert OPTIONS["images"].value(".", tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ("800M", 800 * 1024**2),
+        ("2G", 2 * 1024**3),
+        ("1.5k", 1536),
+        ("1T", 1024**4),
+        ("7", 7),
+        (4096, 4096),
+        ("1e3", 1000),
+    ],
+)
+def test_sizes(given: object, size: int) -> None:
+    assert parse_size(given) == size
+
+
+@pytest.mark.parametrize("given", ["", "M", "0", "-1M", "1P", "1MB", "inf", "nan", "1e999"])
+def test_no_sizes(given: str) -> None:
+    with pytest.raises(ValueError, match="is no size; give 800M or 2G"):
+        parse_size(given)
+
+
+def test_what_is_not_given_is_not_there() -> None:
+    assert checked(ConvertOptions, {}) == {}
+    assert checked(ConvertOptions, {"opset": "9", "labels": None}) == {"opset": 9, "labels": None}
+    assert set(defaults(ConvertOptions)) == set(OPTIONS)
+    assert (defaults(ConvertOptions)["opset"], defaults(ConvertOptions)["dequantize"]) == (13, False)
+
+
+def test_mistyped_options() -> None:
+    with pytest.raises(PresetError, match="there is no option 'resizemode'") as caught:
+        checked(ConvertOptions, {"opset": 13, "resizemode": "squash"})
+    assert caught.value.hint == "did you mean 'resize_mode'?"
+    with pytest.raises(PresetError, match="there is no option 'x'") as caught:
+        refuse_unknown(["b", "x"], ["b", "a"])
+    assert caught.value.hint == "the options are: a, b"
+    refuse_unknown(["a", "b"], ["b", "a"])
+
+
+@pytest.mark.parametrize(
+    ("options", "pair", "message"),
+    [
+        ({"role": "both"}, True, "--role means nothing with --pgie and --sgie"),
+        ({"operate_on_gie_id": 3}, True, "--operate-on-gie-id means nothing with --pgie and --sgie"),
+        ({"frame": Frame(16, 9), "role": "sgie"}, False, "--frame is about whole frames"),
+        ({"role": "both", "operate_on_gie_id": 3}, False, None),
+        ({"frame": Frame(16, 9), "role": "pgie"}, False, None),
+        ({"frame": None, "role": "sgie"}, False, None),
+        ({"frame": Frame(16, 9)}, True, None),
+    ],
+)
+def test_conversions_that_contradict_themselves(options: dict[str, Any], pair: bool, message: str | None) -> None:
+    _refused(lambda: refuse_contradictions(options, pair=pair), message)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("app sgie", "--app names its secondary engines itself"),
+        ("tensors sgie", "--tensors are one engine's outputs"),
+        ("original", "--original goes with --against edge-impulse"),
+        ("tensors against", "--against needs pictures"),
+        ("tensors app", None),
+        ("app against original", None),
+        ("sgie against", None),
+        ("", None),
+    ],
+)
+def test_simulations_that_contradict_themselves(given: str, message: str | None) -> None:
+    _refused(lambda: refuse_simulation(dict.fromkeys(given.split(), "x")), message)
+
+
+def _refused(call: Any, message: str | None) -> None:
+    if message is None:
+        call()
+        return
+    with pytest.raises(PresetError, match=message):
+        call()
