@@ -28,9 +28,8 @@ from convert.emit.findings import (
     STALE_ENGINE,
 )
 from convert.errors import InputError, PresetError
-from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
 from convert.nvinfer.keys import LABEL_BYTES
-from convert.nvinfer.targets import sdk_path, sinks, tracker, trtexec_flags, trtexec_note
+from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
 from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:

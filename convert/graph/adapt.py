@@ -13,7 +13,6 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
