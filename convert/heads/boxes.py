@@ -267,11 +267,12 @@ def _build_centres(end: GraphEnd, rows: Rows, first: int) -> BoxTensors:
             "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
             hint="export it with its decoding (Edge Impulse's own exports have it)",
         )
-    centre, size = end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4)
-    low, high = (end.swapped(corner) for corner in end.centred(centre, size))
+    corners = end.centred(end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4))
+    low, high = (end.swapped(corner) for corner in corners)
+    size = end.swapped(end.part(rows.name, 2, 2, 4))
     objectness = end.part(rows.name, 2, 4, 5) if first == 5 else ""
     classes = end.part(rows.name, 2, first, rows.columns)
-    return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=end.swapped(size))
+    return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=size)
 
 
 def _read_centres(decoder: ReferenceDecoder, rows: Float, first: int) -> Detections:

@@ -31,7 +31,7 @@ WIDTH, HEIGHT, CLASSES, COUNT = 64, 48, 2, 24
 UNITS = ("relative", "pixels")
 
 
-def tail_of(count: int, opset: int = 13) -> GraphEnd:
+def graph_end_of(count: int, opset: int = 13) -> GraphEnd:
     """A network that gives its input, [1,count,5+CLASSES], as rows."""
     shape = [1, count, 5 + CLASSES]
     graph = helper.make_graph(
@@ -44,13 +44,15 @@ def tail_of(count: int, opset: int = 13) -> GraphEnd:
 
 
 def built(count: int, unit: str, overlap: float, opset: int = 13) -> bytes:
-    tail = tail_of(count, opset)
-    rows = graph_end.best_rows(tail, Rows("rows", count, 5 + CLASSES, WIDTH, HEIGHT, unit), 4)
-    found = ROWS["yolov5"].decode(tail, rows)
-    found = graph_end.as_reported(tail, found, rows)
-    boxes, _, classes = detections(tail, found, (WIDTH, HEIGHT), None, use_objectness=True)
-    scores = graph_end.kept_scores(tail, found, rows.count, overlap)
-    model = dynamic_batch(tail.finish(boxes, scores, classes))
+    end = graph_end_of(count, opset)
+    rows = graph_end.best_rows(end, Rows("rows", count, 5 + CLASSES, WIDTH, HEIGHT, unit), 4)
+    build = ROWS["yolov5"].build
+    assert build is not None
+    found = build(end, rows)
+    found = graph_end.as_reported(end, found, rows)
+    boxes, _, classes = detections(end, found, (WIDTH, HEIGHT), None, use_objectness=True)
+    scores = graph_end.kept_scores(end, found, rows.count, overlap)
+    model = dynamic_batch(end.finish(boxes, scores, classes))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
