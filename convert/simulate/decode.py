@@ -1,34 +1,26 @@
-"""From a batch of engine outputs to what nvinfer finds in each frame: the one entry for classifiers and detectors.
+"""Decodes a batch of engine outputs into what nvinfer finds in each frame, and attaches it to the frame's metadata.
 
     decoded = decode(settings, network, [Layer.of("y", array)])
-    decoded.frames[0]                       # Classified or Detected
-    attach(settings, view, decoded.frames[0].objects)   # convert.simulate.decode: pixels of the frame
+    decoded.frames[0]                                       # Classified or Detected
+    attach(settings, view, decoded.frames[0].objects)       # in pixels of the frame
 
-Which parser runs, and what an error in it leads to, is nvdsinfer_context_impl.cpp's. What cannot be computed is refused
-by name.
+Which parser runs and what an error in it leads to: nvdsinfer_context_impl.cpp. What cannot be computed is refused by
+name. The other rules:
 
-From candidates to objects: the threshold before, clustering, the threshold behind, and topk, class by class.
+Clustering (`DetectPostprocessor`, nvdsinfer_context_impl_output_parsing.cpp): class by class the threshold before, the
+clustering, the threshold after it, and topk. Overlaps are computed in float32, operation by operation. DBSCAN is a
+closed library; where it would run (minBoxes above 0) the config is refused. Boxes are sorted with std::stable_sort.
+NaN has no order, so the device's result depends on the algorithm; here NaN comes last, and `Decoded.nan_scores` says
+that it happened.
 
-The rules are those of `DetectPostprocessor` (nvdsinfer_context_impl_output_parsing.cpp). Overlaps are computed in
-float32, operation by operation. DBSCAN is a closed library: where it would run (minBoxes above 0) nothing is made up.
+Classifiers (`ClassifyPostprocessor::parseAttributesFromSoftmaxLayers` there, and with the same arithmetic and labels of
+its own `NvDsInferClassiferParseCustomSoftmax` of the stock library): each output of the network is one attribute, its
+class the first maximum above the threshold. `attach_metadata_classifier` (gstnvinfer_meta_utils.cpp) attaches nothing
+while the label is empty.
 
-The order `std::stable_sort` gives: by confidence, highest first, equal ones as they came.
-
-With NaN among the numbers "greater than" is no order, and the result depends on the algorithm. nvinfer is built with
-GCC, so it is libstdc++'s: insertion sort in chunks of seven, merges of doubling length in each half, then one merge of
-the halves, backwards where the first half is longer (bits/stl_algo.h, GCC 12).
-
-Classifier outputs: each output of the network is one attribute, its class the first maximum above the threshold.
-
-`ClassifyPostprocessor::parseAttributesFromSoftmaxLayers` (nvdsinfer_context_impl_output_parsing.cpp) and, with the
-same arithmetic and labels of its own, `NvDsInferClassiferParseCustomSoftmax` of the stock library. What is attached to
-the frame is decided by `attach_metadata_classifier` (gstnvinfer_meta_utils.cpp): nothing while the label is empty.
-
-What of the objects reaches the frame's metadata, in pixels of the source frame.
-
-`attach_metadata_detector` (gstnvinfer_meta_utils.cpp): boxes are scaled back in double and stored as float32; what is
-left of or above the frame is moved in, not cut; sizes and regions are compared in pixels of the frame; a box that ends
-below the frame is dropped, not cut.
+Attaching objects (`attach_metadata_detector`, same file): boxes are scaled back in double and stored as float32; what
+is left of or above the frame is moved in, not cut; sizes and regions are compared in pixels of the frame; a box that
+ends below the frame is dropped, not cut.
 """
 
 from __future__ import annotations
@@ -71,75 +63,10 @@ __all__ = [
 ]
 
 
-_CHUNK = 7  # _S_chunk_size
-
-
 def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Positions in the order of falling confidence."""
-    if not np.isnan(confidence).any():
-        order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")
-        return order
-    half = (len(confidence) + 1) // 2
-    values = confidence.tolist()
-    first = _sorted(list(range(half)), values)
-    second = _sorted(list(range(half, len(values))), values)
-    merged = _merged(first, second, values) if len(first) <= len(second) else _merged_backwards(first, second, values)
-    return np.array(merged, np.intp)
-
-
-def _sorted(items: list[int], values: list[float]) -> list[int]:
-    """__merge_sort_with_buffer."""
-    for start in range(0, len(items), _CHUNK):
-        items[start : start + _CHUNK] = _inserted(items[start : start + _CHUNK], values)
-    step = _CHUNK
-    while step < len(items):
-        items = [
-            item
-            for start in range(0, len(items), 2 * step)
-            for item in _merged(items[start : start + step], items[start + step : start + 2 * step], values)
-        ]
-        step *= 2
-    return items
-
-
-def _inserted(items: list[int], values: list[float]) -> list[int]:
-    """__insertion_sort: a new best goes straight to the front, anything else moves up from the end."""
-    done: list[int] = []
-    for item in items:
-        if done and values[item] > values[done[0]]:
-            done.insert(0, item)
-            continue
-        place = len(done)
-        while place and values[item] > values[done[place - 1]]:
-            place -= 1
-        done.insert(place, item)
-    return done
-
-
-def _merged(first: list[int], second: list[int], values: list[float]) -> list[int]:
-    """__move_merge."""
-    out, i, j = [], 0, 0
-    while i < len(first) and j < len(second):
-        if values[second[j]] > values[first[i]]:
-            out.append(second[j])
-            j += 1
-        else:
-            out.append(first[i])
-            i += 1
-    return out + first[i:] + second[j:]
-
-
-def _merged_backwards(first: list[int], second: list[int], values: list[float]) -> list[int]:
-    """__move_merge_adaptive_backward."""
-    out, i, j = [], len(first), len(second)
-    while i and j:
-        if values[second[j - 1]] > values[first[i - 1]]:
-            i -= 1
-            out.append(first[i])
-        else:
-            j -= 1
-            out.append(second[j])
-    return first[:i] + second[:j] + out[::-1]
+    """Positions in the order of falling confidence, equal ones as they came, as std::stable_sort; NaN last."""
+    order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")
+    return order
 
 
 def thresholds(classes: Sequence[ClassSettings]) -> NDArray[np.float32]:
@@ -174,8 +101,8 @@ def cluster(
     Args:
         mode: in use (`Settings.cluster_mode`), let through by `check`.
         classes: one for each of num-detected-classes.
-        candidates: what the parser found, in its order.
-        dropped: collects what falls out.
+        candidates: of the parser, in its order.
+        dropped: collects dropped candidates.
     """
     candidates = _above_threshold(classes, candidates, dropped)
     found: list[Boxes] = []
@@ -268,7 +195,7 @@ _STOCK_LABELS = ("coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1")
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """What one output says. `label` is None where the label file has none; `confidence` is a float32 value."""
+    """The class that one output gives; `label` None where the label file has none; `confidence` is a float32 value."""
 
     attribute: int
     class_id: int
@@ -303,7 +230,7 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
         settings: labels and threshold; a class counts when its number is above the threshold and above 0. NaN never
             is. The first of equal numbers wins.
         outputs: in engine order. Only the first dimension behind the batch counts: of [C,2,2] the first C numbers in
-            memory are looked at, of [1,C] the first one.
+            memory are read, of [1,C] the first one.
         frames: in the batch.
         why: fill `dropped`.
 
@@ -325,8 +252,8 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
                 limit = max(settings.classifier_threshold, 0.0)
                 dropped[frame].append(Drop("classifier-threshold", value, limit, class_id, value))
     return tuple(
-        Classified(tuple(some), _text(some, stock=stock), tuple(lost))
-        for some, lost in zip(attributes, dropped, strict=True)
+        Classified(tuple(some), _text(some, stock=stock), tuple(drops))
+        for some, drops in zip(attributes, dropped, strict=True)
     )
 
 
@@ -405,7 +332,7 @@ class Detected:
 
     Attributes:
         objects: behind clustering, in network pixels, in nvinfer's order.
-        dropped: candidates that fell out, in network pixels; only where it was asked for.
+        dropped: dropped candidates, in network pixels; only where `why` was set.
     """
 
     objects: tuple[Detection, ...]
@@ -420,10 +347,12 @@ class Decoded:
         frames: all of one kind.
         failure: why NVIDIA's parser gives up on every frame, "" where it does not. nvinfer goes on with results it
             never wrote, so on a device anything may be shown; here the frames are empty.
+        nan_scores: a class had scores that are NaN beside others, and its boxes were sorted: their order is undefined.
     """
 
     frames: tuple[Classified, ...] | tuple[Detected, ...]
     failure: str = ""
+    nan_scores: bool = False
 
 
 def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, why: bool = False) -> Decoded:
@@ -433,7 +362,7 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
         settings: of the config.
         network: the network's input, which boxes are measured in.
         outputs: in engine order, equally many frames in each.
-        why: keep a record of what falls out (`dropped`); costs about as much again.
+        why: record the dropped candidates (`dropped`); costs about as much again.
 
     Raises:
         UnsupportedModelError: the network type, parser function or clustering cannot be computed; its name is said.
@@ -452,6 +381,10 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
     _known(settings.parser, PARSERS)
     check(settings.cluster_mode, settings.classes)
     parser, limits = PARSERS[settings.parser], thresholds(settings.classes)
+    sorts = settings.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS} or any(
+        one.topk >= 0 for one in settings.classes
+    )
+    nan_scores = False
     found: list[Detected] = []
     for frame in range(frames):
         dropped = Dropped() if why else None
@@ -462,8 +395,11 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
             except ParserFailed as failed:
                 return Decoded((Detected((), dropped),) * frames, str(failed))
             boxes = cluster(settings.cluster_mode, settings.classes, candidates, dropped)
+        known = candidates[candidates.class_id < len(settings.classes)]
+        nan = np.isnan(known.confidence)
+        nan_scores |= sorts and bool(np.isin(known.class_id[~nan], known.class_id[nan]).any())
         found.append(Detected(detections(boxes, settings), dropped))
-    return Decoded(tuple(found))
+    return Decoded(tuple(found), nan_scores=nan_scores)
 
 
 def detections(boxes: Boxes, settings: Settings) -> tuple[Detection, ...]:
@@ -476,9 +412,9 @@ def detections(boxes: Boxes, settings: Settings) -> tuple[Detection, ...]:
 def _frames(outputs: Sequence[Layer]) -> int:
     counts = {layer.frames for layer in outputs}
     if len(counts) != 1:
-        said = ", ".join(f"{layer.name!r} {layer.frames}" for layer in outputs) or "none"
+        counted = ", ".join(f"{layer.name!r} {layer.frames}" for layer in outputs) or "none"
         raise InputError(
-            f"the outputs do not belong to one batch (frames: {said})",
+            f"the outputs do not belong to one batch (frames: {counted})",
             hint="a model whose output keeps batch 1 gives frame 2 and later what happens to lie in memory",
         )
     return counts.pop()
@@ -508,8 +444,8 @@ def attach(
         settings: sizes, regions and classes that are left out.
         view: how the frame, or the object, was scaled.
         objects: as decoded, in network pixels.
-        parent: the object that was looked at (process-mode 2); its corner is added last.
-        dropped: collects what falls out, in pixels of the frame.
+        parent: the object that was the input (process-mode 2); its corner is added last.
+        dropped: collects dropped objects, in pixels of the frame.
     """
     if not objects:
         return ()
@@ -590,14 +526,14 @@ def _filters(
         limit = limits[name].astype(np.float32)
         tests.append((key, size, limit, (limit > 0) & (size > limit)))
     if not settings.crop_to_roi:
-        highest, lowest, bottom = limits["roi_top_offset"].astype(np.float32), _lowest(view, limits), _bottom(boxes)
+        highest, lowest, bottom = (
+            limits["roi_top_offset"].astype(np.float32),
+            _lowest(view, limits),
+            boxes.top + boxes.height,
+        )
         tests.append(("roi-top-offset", boxes.top, highest, boxes.top < highest))
         tests.append(("roi-bottom-offset", bottom, lowest, bottom > lowest))
     return tests
-
-
-def _bottom(boxes: Boxes) -> NDArray[np.float32]:
-    return boxes.top + boxes.height
 
 
 def _cropped(view: View, boxes: Boxes, limits: _Limits) -> Boxes:

@@ -1,30 +1,24 @@
-"""Decodes recorded output tensors instead of running a model: what a device produced, looked at on any machine.
+"""Decodes recorded output tensors of a device instead of running a model.
 
-A recording is a folder with `case.json` and `tensors.npz`, or with the files nvinfer writes with
-raw-output-file-write (`convert.simulate.replay`). The answer is one JSON document for each batch: per frame
-`objects` (network pixels, behind clustering) and `metadata` (pixels of the frame), or `label`, `attributes` and
-`metadata attached`; every number is a float32 value with nine digits, "nan" and "inf" are texts.
+A recording is a folder with one of these:
 
-Reads a recorded case: `case.json` says what the engine was, `tensors.npz` holds its outputs.
+- `case.json` and `tensors.npz`. `case.json` holds "network" {channels, height, width}, "frames", and "outputs" in
+  engine order [{name, array, dtype, dims}]; for detectors also "source frame" {width, height, scale_ratio_x,
+  scale_ratio_y, offset_left, offset_top} and "parent object" {left, top, width, height}. Every array in `tensors.npz`
+  is [frames, *dims]. Both files are untrusted: arrays are extracted one by one, after their headers were compared with
+  `case.json`, and never unpickled.
+- The files nvinfer writes for each batch with raw-output-file-write=1 (`gst_nvinfer_output_generated_file_write`,
+  gstnvinfer.cpp): one file for each input and output in the element's working directory, named
+  `gstnvdsinfer_uid-<id>_layer-<name>_batch-<number>_batchsize-<frames>.bin`, every "/" of the name an underscore, cut
+  at 255 bytes; in it the numbers of all frames of the batch one after the other, and nothing else. Dimensions and
+  types come from the ONNX model's header, which is read without running the model.
 
-`case.json`: "network" {channels, height, width}, "frames", "outputs" in engine order [{name, array, dtype, dims}];
-for detectors also "source frame" {width, height, scale_ratio_x, scale_ratio_y, offset_left, offset_top} and "parent
-object" {left, top, width, height}. Every array in `tensors.npz` is [frames, *dims]. The two files are foreign bytes:
-arrays are taken out one by one, after their headers were compared with `case.json`, and never unpickled.
+Which input dimensions are channels, height and width: `initInferenceInfo` (nvdsinfer_context_impl.cpp), infer-dims
+where all three are given, otherwise the three after the batch, in this order.
 
-Reads the files nvinfer writes for every batch with raw-output-file-write=1.
-
-`gst_nvinfer_output_generated_file_write` (gstnvinfer.cpp): one file for each input and output in the element's working
-directory, `gstnvdsinfer_uid-<id>_layer-<name>_batch-<number>_batchsize-<frames>.bin`, every "/" of the name an
-underscore, cut at 255 bytes; in it the numbers of all frames of the batch one behind the other, and nothing else. The
-dimensions and types must be known from the model.
-
-What an ONNX model takes and gives, read from the file without running it: dumped tensors do not say it themselves.
-
-Which input dimensions are channels, height and width is `initInferenceInfo`'s rule (nvdsinfer_context_impl.cpp):
-infer-dims where all three are given, otherwise the three behind the batch, in the order channels, height, width.
-
-Recorded tensors as a simulation: the frames a device saw are not known, what it found in them is.
+The result is one JSON document for each batch: per frame `objects` (network pixels, after clustering) and `metadata`
+(pixels of the frame), or `label`, `attributes` and `metadata attached`. Every number is a float32 value with nine
+digits; "nan" and "inf" are texts. `replayed` gives the same as a simulation.
 """
 
 from __future__ import annotations
@@ -49,13 +43,14 @@ from convert.simulate.decode import Detected, Detection, attach, decode
 from convert.simulate.engine import network_of, read_context, settings_of
 from convert.simulate.parsers import DTYPES, Dropped, Layer
 from convert.simulate.results import (
+    NAN_SCORES,
     PARSER,
-    Classification,
-    DetectedObject,
     FrameResult,
     SimulatedEngine,
     Simulation,
     best,
+    classifications,
+    detected_objects,
     dropped_by_classifier,
     dropped_by_detector,
     number,
@@ -140,7 +135,7 @@ class Recording:
         network: the engine's input.
         layers: in engine order.
         view: how the frame was scaled; None where that was not recorded.
-        parent: the object that was looked at.
+        parent: the object that was the input (process-mode 2).
     """
 
     name: str
@@ -172,7 +167,9 @@ def read_case(folder: Path) -> Recording:
         layout.network,
         layers,
         None if view is None else _view(_mapping(view, where), where),
-        None if parent is None else _parent(_mapping(parent, where), where),
+        None
+        if parent is None
+        else Rect(*(_real(_mapping(parent, where), name, where) for name in ("left", "top", "width", "height"))),
     )
 
 
@@ -233,10 +230,6 @@ def _view(source: dict[str, Any], where: Path) -> View:
         _whole(source, "offset_left", where, least=0),
         _whole(source, "offset_top", where, least=0),
     )
-
-
-def _parent(parent: dict[str, Any], where: Path) -> Rect:
-    return Rect(*(_real(parent, name, where) for name in ("left", "top", "width", "height")))
 
 
 def _arrays(path: Path, layout: Layout, keys: list[str], frames: int) -> tuple[Layer, ...]:
@@ -337,7 +330,7 @@ def read_dump(folder: Path, unique_id: int, layout: Layout | None = None) -> tup
     """All batches of one engine, in the order they were written.
 
     Args:
-        folder: with the files; others are not looked at.
+        folder: with the files; others are ignored.
         unique_id: gie-unique-id of the engine.
         layout: its input and outputs; a `case.json` in the folder goes before it.
 
@@ -427,7 +420,7 @@ class Replayed:
 
     Attributes:
         name: of the recording.
-        failure: why NVIDIA's parser gives up on every frame, "" where it does not.
+        failure, nan_scores: as in `convert.simulate.decode.Decoded`.
         frames: what nvinfer finds.
         metadata: for each frame of a detector what reaches the frame; empty for a classifier.
         dropped: for each frame of a detector, where it was asked for: what attaching to the frame left out, in pixels
@@ -440,6 +433,7 @@ class Replayed:
     frames: tuple[Classified, ...] | tuple[Detected, ...]
     metadata: tuple[tuple[Detection, ...], ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    nan_scores: bool = False
 
     def document(self) -> dict[str, Any]:
         """The batch as JSON values."""
@@ -488,7 +482,7 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
         recording: the outputs of one batch.
         view: how the frames were scaled (`convert.images.scaling.place(...).view`), where the recording does not
             say it; without either, `metadata` is in network pixels.
-        why: keep a record of what falls out.
+        why: record dropped candidates.
 
     Raises:
         UnsupportedModelError, InputError: as `convert.simulate.decode.decode`.
@@ -505,7 +499,9 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
             metadata.append(
                 attach(settings, view_in_use, frame.objects, parent=parent, dropped=dropped[-1] if why else None)
             )
-    return Replayed(recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped))
+    return Replayed(
+        recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped), decoded.nan_scores
+    )
 
 
 def detected_document(objects: tuple[Detection, ...], metadata: tuple[Detection, ...]) -> dict[str, Any]:
@@ -546,9 +542,6 @@ def _dropped_document(drop: Drop) -> dict[str, Any]:
     }
 
 
-_TYPES = {"float32", "float16", "int8", "int32", "int64", "uint8"}  # of TensorRT's outputs
-
-
 def layout_of(path: Path, settings: Settings) -> Layout:
     """Input and outputs of an ONNX file.
 
@@ -568,7 +561,7 @@ def layout_of(path: Path, settings: Settings) -> Layout:
 
 def _output(value: Value, path: Path) -> TensorSpec:
     dims = tuple(size or 0 for size in value.shape)
-    if not dims or min(dims[1:], default=1) < 1 or value.numpy_type not in _TYPES:
+    if not dims or min(dims[1:], default=1) < 1 or value.numpy_type not in DTYPES:
         raise InputError(
             f"output {value.name!r} of the model has no fixed size behind the batch, or a type TensorRT does not have",
             hint="write a case.json with network and outputs beside the tensors",
@@ -582,8 +575,8 @@ class Tensors:
     """Recordings of one engine, decoded.
 
     Attributes:
-        simulation: what is in them.
-        findings: what was found besides.
+        simulation: engine and frames.
+        findings: about the recording.
     """
 
     simulation: Simulation
@@ -615,15 +608,20 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
             path=folder,
         )
     frames: list[FrameResult] = []
+    findings: dict[str, Finding] = {}
     failure = ""
     given: Sequence[Picture | None] = pictures or [None] * len(single)
     for part, picture in zip(single, given, strict=True):
-        frame, failed = _frame(settings, part, folder, picture)
+        frame, result = _frame(settings, part, folder, picture)
         frames.append(frame)
-        failure = failure or failed
+        failure = failure or result.failure
+        if result.failure:
+            findings.setdefault(PARSER.id, PARSER.found(result.failure, path=source.path))
+        if result.nan_scores:
+            message = "recorded scores are NaN, and the order of boxes on a device is undefined"
+            findings.setdefault(NAN_SCORES.id, NAN_SCORES.found(message, path=source.path))
     engine = SimulatedEngine(source.path, None, settings, recordings[0].network, failure=failure)
-    found = (PARSER.found(failure, path=source.path),) if failure else ()
-    return Tensors(Simulation((engine,), tuple(frames)), found)
+    return Tensors(Simulation((engine,), tuple(frames)), tuple(findings.values()))
 
 
 def _array_layout(case: RuleContext, settings: Settings, folder: Path) -> Layout | None:
@@ -641,14 +639,14 @@ def _frames(recording: Recording) -> Iterator[Recording]:
         yield replace(recording, name=f"{recording.name}-{index:02d}", layers=layers)
 
 
-def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture | None) -> tuple[FrameResult, str]:
+def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture | None) -> tuple[FrameResult, Replayed]:
     placement: Placement | None = None
+    parent = part.parent if settings.on_objects else None
     view = part.view
     if view is None and picture is not None:
         height, width = picture.pixels.shape[:2]
-        crop = part.parent if settings.on_objects else None
         placement = place(
-            width, height, part.network, keep_aspect=settings.keep_aspect, symmetric=settings.symmetric, crop=crop
+            width, height, part.network, keep_aspect=settings.keep_aspect, symmetric=settings.symmetric, crop=parent
         )
         view = placement.view
     view = view or whole_network(part.network)
@@ -658,25 +656,13 @@ def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture |
         name, file, (height, width) = picture.name, picture.source, picture.pixels.shape[:2]
     else:
         name, file, (height, width) = part.name, folder, (view.frame_height, view.frame_width)
-    frame = FrameResult(name, file, width, height, placement, notes=picture.notes if picture else ())
-    if result.failure:
-        frame = replace(frame, notes=(*frame.notes, result.failure))
+    notes = (*(picture.notes if picture else ()), *filter(None, [result.failure]))
+    frame = FrameResult(name, file, width, height, placement, notes=notes)
     if isinstance(one, Detected):
         (attached,), (dropped,) = result.metadata, result.dropped
-        parent = part.parent if settings.on_objects else None
-        dropped_candidates = dropped_by_detector(settings, view, one.dropped, dropped, parent=parent)
-        found = tuple(_detected_object(settings, each) for each in attached)
-        return replace(frame, objects=found, decoded=one.objects, dropped=best(dropped_candidates)), result.failure
-    classifications = tuple(
-        Classification(settings.unique_id, each.attribute, each.class_id, each.confidence, each.label)
-        for each in one.attributes
-    )
-    dropped_candidates = dropped_by_classifier(settings, one, len(part.layers))
-    return replace(
-        frame, classifications=classifications, label=one.label, dropped=best(dropped_candidates)
-    ), result.failure
-
-
-def _detected_object(settings: Settings, one: Detection) -> DetectedObject:
-    box = Rect(one.left, one.top, one.width, one.height)
-    return DetectedObject(settings.unique_id, one.class_id, one.label or "", one.confidence, box)
+        candidates = dropped_by_detector(settings, view, one.dropped, dropped, parent=parent)
+        objects = tuple(detected_objects(settings.unique_id, attached))
+        return replace(frame, objects=objects, decoded=one.objects, dropped=best(candidates)), result
+    candidates = dropped_by_classifier(settings, one, len(part.layers))
+    found = tuple(classifications(settings.unique_id, one))
+    return replace(frame, classifications=found, label=one.label, dropped=best(candidates)), result

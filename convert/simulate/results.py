@@ -1,27 +1,18 @@
-"""What was simulated, as values: which engines looked at which pictures, what each shows, and what it left out.
+"""The results of a simulation: engines, frames, objects, dropped candidates; as JSON, as KITTI text; its findings.
 
-Made by the simulation, read by everything that tells about it (pictures, JSON, KITTI, the page, the terminal). Boxes
-are in pixels of the picture; numbers are float32 values, as NvDsObjectMeta holds them.
+Boxes are in pixels of the picture; numbers are float32 values, as NvDsObjectMeta holds them.
 
-What a simulation found as JSON values: `objects.json`.
+`objects.json`: per frame `objects` (a detector's, network pixels, after clustering) and `metadata` (all that reaches
+the frame, pixels of the picture), or `label`, `attributes` and `metadata attached` for a primary classifier, in the
+form of recorded decisions of nvinfer. Numbers are float32 values with nine digits; "nan" and "inf" are texts. Nothing
+in it depends on the time or on the machine.
 
-Per frame `objects` (a detector's, network pixels, behind clustering) and `metadata` (all that reaches the frame, pixels
-of the picture), or `label`, `attributes` and `metadata attached` for a primary classifier, as recorded decisions of
-nvinfer have them; numbers are float32 values with nine digits, "nan" and "inf" are texts. Nothing in it depends on the
-time or on the machine.
+KITTI text is written as deepstream-app does with gie-kitti-output-dir (`write_kitti_output`, deepstream_app.c): one
+line for each object of the primary engine, the edges as float32 sums, six decimals, zeros for fields a detector does
+not have. Results of secondary engines are not in it. The object of a primary classifier, the whole frame, has no
+label there and no confidence: its text is elsewhere in the metadata.
 
-KITTI text as deepstream-app writes it with gie-kitti-output-dir.
-
-`write_kitti_output` (deepstream_app.c) runs behind the primary engine: one line for each of its objects, the edges as
-float32 sums, six decimals, zeros for what KITTI has and a detector does not. What secondary engines find or say is not
-in it. A primary classifier's object, the whole frame, has no label there and no confidence: its text is elsewhere in
-the metadata.
-
-What is found by looking at a whole simulation: frames that are not what the model or the app was made for.
-
-Candidates that are not shown, in pixels of the picture, the best first.
-
-EI700 to EI749: what a simulation tells besides its results.
+Findings of a simulation are EI700 to EI749.
 """
 
 from __future__ import annotations
@@ -39,7 +30,7 @@ from convert.simulate.decode import Detection
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from convert.findings import Finding
@@ -54,6 +45,7 @@ __all__ = [
     "CHECK_FINDINGS",
     "CONVERSION",
     "MOST_DROPPED",
+    "NAN_SCORES",
     "PARSER",
     "PICTURE",
     "RULES",
@@ -66,6 +58,8 @@ __all__ = [
     "SimulatedEngine",
     "Simulation",
     "best",
+    "classifications",
+    "detected_objects",
     "dropped_by_classifier",
     "dropped_by_detector",
     "frame_checks",
@@ -83,7 +77,7 @@ class SimulatedEngine:
         model: the ONNX file; None when recorded tensors were decoded.
         settings: what nvinfer computes with.
         network: the model's input.
-        approximated: what of its arithmetic is only near to a device's, in words; empty for nothing.
+        approximated: sentences on arithmetic that only approximates a device's.
         metadata: the model's metadata_props.
         failure: why NVIDIA's parser gives up on every frame, "" where it does not; nothing is shown then.
     """
@@ -104,7 +98,7 @@ class SimulatedEngine:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What one output of a classifier says of a picture or of an object.
+    """The class that one output of a classifier gives a picture or an object.
 
     Attributes:
         engine: gie-unique-id.
@@ -129,7 +123,7 @@ class DroppedCandidate:
         why: in words, with both numbers.
         label: of its class, None without one.
         box: in pixels of the picture; None for a classifier's.
-        of: the object in `Frame.objects` it was said of; None for the whole picture.
+        of: the object (index in `FrameResult.objects`) that was classified; None for the whole picture.
     """
 
     engine: int
@@ -149,9 +143,9 @@ class DetectedObject:
     Attributes:
         engine: gie-unique-id of the detector.
         label: as nvinfer stores it; "" without one.
-        said: what the classifiers behind say of it, in the order of the engines.
-        unseen: why a classifier did not look at it, one sentence for each such engine.
-        parent: the object (index in `Frame.objects`) it was found in; None for the whole picture.
+        classifications: of the secondary classifiers, in the order of the engines.
+        skipped: why an engine did not process it, one sentence for each such engine.
+        parent: the object (index in `FrameResult.objects`) it was found in; None for the whole picture.
     """
 
     engine: int
@@ -182,11 +176,11 @@ class FrameResult:
         width, height: pixels, behind EXIF rotation.
         placement: how the primary engine's input was cut out of it.
         objects: of all detectors, in nvinfer's order.
-        said: by a primary classifier, and by classifiers that look at the object it makes of the whole picture.
+        classifications: of a primary classifier, and of secondary ones that process the object it makes of the picture.
         label: a primary classifier's text for the whole picture, as nvinfer attaches it (every label followed by a
             blank); "" for none.
         decoded: a primary detector's objects behind clustering, in network pixels, before anything is attached.
-        lost: the best candidates that are not shown, best first.
+        dropped: the best candidates that are not shown, best first.
         notes: what else a user must know of this picture, one sentence each.
     """
 
@@ -204,7 +198,7 @@ class FrameResult:
 
     @property
     def shows(self) -> bool:
-        """Whether anything is seen on the screen."""
+        """Whether anything is drawn on the screen."""
         return bool(self.objects or self.label)
 
 
@@ -221,6 +215,22 @@ class Simulation:
     engines: tuple[SimulatedEngine, ...]
     frames: tuple[FrameResult, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+def classifications(engine: int, result: Classified) -> list[Classification]:
+    """Of a classifier with this gie-unique-id."""
+    return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
+
+
+def detected_objects(engine: int, attached: Iterable[Detection], parent: int | None = None) -> list[DetectedObject]:
+    """Of a detector with this gie-unique-id, from what it attached to the frame's metadata."""
+    return [
+        DetectedObject(
+            engine, one.class_id, one.label or "", one.confidence, Rect(one.left, one.top, one.width, one.height),
+            parent=parent,
+        )
+        for one in attached
+    ]  # fmt: skip
 
 
 def objects_document(simulation: Simulation) -> dict[str, Any]:
@@ -294,10 +304,10 @@ def _found(found: DetectedObject, *, several: bool) -> dict[str, Any]:
     return document
 
 
-def _classifiers(classification: tuple[Classification, ...] | list[Classification]) -> list[dict[str, Any]]:
-    engines = dict.fromkeys(one.engine for one in classification)
+def _classifiers(found: Sequence[Classification]) -> list[dict[str, Any]]:
+    engines = dict.fromkeys(one.engine for one in found)
     return [
-        {"engine": engine, "attributes": [_attribute(one) for one in classification if one.engine == engine]}
+        {"engine": engine, "attributes": [_attribute(one) for one in found if one.engine == engine]}
         for engine in engines
     ]
 
@@ -357,7 +367,7 @@ def object_document(one: Detection) -> dict[str, Any]:
 
 
 def number(value: float) -> float | str:
-    """Nine digits tell every float32 from every other."""
+    """As JSON: nine digits, which distinguish every two float32 values; "nan", "inf" or "-inf"."""
     if math.isfinite(value):
         return float(f"{value:.9g}")
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
@@ -451,7 +461,17 @@ CHECK_FINDINGS = Rule(
     fix="run ei-deepstream check with the config",
 )
 
-RULES = (PICTURE, ASPECT, PARSER, CONVERSION, UNUSED_ENGINE, STREAMMUX, CHECK_FINDINGS)
+NAN_SCORES = Rule(
+    "EI707",
+    Level.WARNING,
+    "scores that are NaN leave the order of boxes undefined",
+    why="nvinfer sorts the boxes of a class by their scores. NaN is neither above nor below any number, so where NaN "
+    "stands among the sorted boxes is not defined, and with it which boxes suppress others and which fall to topk. The "
+    "simulation puts NaN last; a device may show other boxes.",
+    fix="correct the model so that every score is a number; usual causes are a division by 0 and float16 overflow",
+)
+
+RULES = (PICTURE, ASPECT, PARSER, CONVERSION, UNUSED_ENGINE, STREAMMUX, CHECK_FINDINGS, NAN_SCORES)
 
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
@@ -495,10 +515,10 @@ def _named(frames: list[FrameResult]) -> str:
 
 
 MOST_DROPPED = 10
-"""Candidates told of one picture: enough to see a threshold that is too high, few enough to read."""
+"""Dropped candidates listed for one picture: enough to see a threshold that is too high, few enough to read."""
 
-_DOUBLES = frozenset({"nms-iou-threshold"})
-_MOST_DOUBLES = 3
+_DUPLICATES = frozenset({"nms-iou-threshold"})
+_MOST_DUPLICATES = 3
 
 
 def dropped_by_detector(
@@ -510,18 +530,18 @@ def dropped_by_detector(
     parent: Rect | None = None,
     of: int | None = None,
 ) -> list[DroppedCandidate]:
-    """What a detector's picture lost.
+    """The dropped candidates of a detector's picture, in pixels of the picture.
 
     Args:
         settings: of the engine.
         view: how the picture was scaled.
         decoding: what parser and clustering left out, in network pixels.
         attaching: what was not attached, in pixels of the picture, the parent's corner not yet added.
-        parent: the object that was looked at, and `of` its number.
+        parent: the object that was the input, and `of` its index.
     """
-    # Doubles of what is shown (or lost for another reason) would leave no room for anything else.
+    # Duplicates of shown boxes would leave no room for anything else.
     decoded = () if decoding is None else (
-        *decoding.best(MOST_DROPPED, without=_DOUBLES), *decoding.best(_MOST_DOUBLES, only=_DOUBLES)
+        *decoding.best(MOST_DROPPED, without=_DUPLICATES), *decoding.best(_MOST_DUPLICATES, only=_DUPLICATES)
     )  # fmt: skip
     found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]
     corner = parent or Rect(0, 0, 0, 0)
@@ -534,7 +554,7 @@ def dropped_by_detector(
 def dropped_by_classifier(
     settings: Settings, classified: Classified, outputs: int, of: int | None = None
 ) -> list[DroppedCandidate]:
-    """What a classifier's outputs gave that is not shown."""
+    """The classes of a classifier's outputs that are not shown."""
     shown = {one.attribute for one in classified.attributes if one.label is not None}
     silent = [number for number in range(outputs) if number not in shown]
     return [
@@ -553,7 +573,7 @@ def dropped_by_classifier(
 
 
 def best(dropped: Iterable[DroppedCandidate]) -> tuple[DroppedCandidate, ...]:
-    """The MOST most confident ones, NaN last; those of confidence 0 only where there is nothing else, and one."""
+    """The `MOST_DROPPED` most confident ones, NaN last; one of confidence 0 only where there is nothing else."""
     ordered = sorted(dropped, key=lambda one: (one.confidence != one.confidence, -one.confidence))
     return tuple([one for one in ordered if one.confidence][:MOST_DROPPED] or ordered[:1])
 

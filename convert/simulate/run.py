@@ -28,6 +28,7 @@ from convert.simulate.decode import Detected, attach, decode
 from convert.simulate.parsers import Dropped, Layer
 from convert.simulate.results import (
     CONVERSION,
+    NAN_SCORES,
     PARSER,
     PICTURE,
     UNUSED_ENGINE,
@@ -36,6 +37,8 @@ from convert.simulate.results import (
     FrameResult,
     Simulation,
     best,
+    classifications,
+    detected_objects,
     dropped_by_classifier,
     dropped_by_detector,
 )
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
+    from convert.findings import Finding, Rule
     from convert.images.read import Unreadable
     from convert.images.scaling import Placement
     from convert.simulate.decode import Classified, Detection
@@ -58,12 +61,12 @@ __all__ = [
     "GROUP_BYTES",
     "PARTS",
     "WHOLE_FRAME",
-    "Ahead",
     "FrameGroup",
     "Inputs",
+    "Prefetch",
     "Runner",
+    "inputs_at_once",
     "passed_over",
-    "room",
     "timed",
 ]
 
@@ -73,7 +76,7 @@ WHOLE_FRAME = -1
 
 
 def passed_over(secondary: LoadedEngine, engine: int, class_id: int, box: Rect) -> str:
-    """Why the engine does not look at an object, "" if it does.
+    """Why the engine does not process an object, "" if it does.
 
     Args:
         secondary: the engine.
@@ -121,7 +124,7 @@ GROUP_BYTES = 2**27
 _INPUT_BYTES = 2**26  # of a group's inputs; detection heads give several times as much
 
 PARTS = ("decode pictures", "preprocess", "infer", "decode")
-"""What time is measured of."""
+"""The parts that are timed."""
 
 
 @contextmanager
@@ -134,31 +137,31 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
         seconds[part] += time.perf_counter() - start
 
 
-def room(loaded: LoadedEngine) -> int:
+def inputs_at_once(loaded: LoadedEngine) -> int:
     """Inputs that are made at a time, where the engine's batch is not larger."""
     return max(_INPUT_BYTES // (4 * math.prod(loaded.prepare.shape)), 1)
 
 
 class Inputs:
-    """Memory for inputs, used again: getting it from the system costs as much as scaling a picture."""
+    """Reusable memory for inputs: getting it from the system costs as much as scaling a picture."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._buffers: dict[tuple[int, ...], NDArray[np.float32]] = {}
 
     def __call__(self, count: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """[count, *shape], with anything in it; the next call for this shape gives the same memory."""
-        found = self._kept.get(shape)
+        found = self._buffers.get(shape)
         if found is None or len(found) < count:
-            found = self._kept[shape] = np.empty((count, *shape), np.float32)
+            found = self._buffers[shape] = np.empty((count, *shape), np.float32)
         return found[:count]
 
 
 @dataclass(frozen=True, slots=True)
 class FrameGroup:
-    """What the primary engine looks at next.
+    """The next input of the primary engine.
 
     Attributes:
-        values: its inputs, float32 [n,...]; they hold until the group behind the next one is asked for.
+        values: its inputs, float32 [n,...]; valid until the group after the next one is requested.
         pictures: n pictures, and where each lies in its input.
         left_out: why others are not among them, and their sources.
     """
@@ -169,8 +172,8 @@ class FrameGroup:
 
 
 @dataclass(slots=True)
-class Ahead:
-    """Call it with pictures to get their groups, in order.
+class Prefetch:
+    """Reads and prepares pictures in groups, one group ahead of the engine.
 
     Attributes:
         engine: the primary one.
@@ -182,7 +185,7 @@ class Ahead:
     _inputs: tuple[Inputs, Inputs] = field(default_factory=lambda: (Inputs(), Inputs()))
 
     def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[FrameGroup]:
-        """Each group is made while its user is busy with the one before it."""
+        """Each group is prepared while the caller works on the one before it."""
         groups = self._groups(pictures)
         with ThreadPoolExecutor(max_workers=1) as thread:
             turn = 0
@@ -215,7 +218,7 @@ class Ahead:
         return FrameGroup(values[: len(pictures)], pictures, left_out)
 
     def _groups(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[list[Picture | Unreadable]]:
-        most = max(self.engine.batch, min(GROUP, room(self.engine)))
+        most = max(self.engine.batch, min(GROUP, inputs_at_once(self.engine)))
         group: list[Picture | Unreadable] = []
         held = 0
         source = iter(pictures)
@@ -236,7 +239,7 @@ class Ahead:
 
 @dataclass(slots=True)
 class _FrameState:
-    """A frame that is being made."""
+    """The results of a frame so far."""
 
     picture: Picture
     placement: Placement
@@ -271,7 +274,7 @@ class _FrameState:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """An object that a secondary engine looks at; `index` None: the one a primary classifier makes of the frame."""
+    """An object that a secondary engine processes; `index` None: the one a primary classifier makes of the frame."""
 
     state: _FrameState
     index: int | None
@@ -284,7 +287,7 @@ class Runner:
 
     Attributes:
         engines: in the order they run (`convert.simulate.job.in_order`).
-        findings: what was found so far.
+        findings: so far.
         seconds: wall time of each of PARTS so far; the first two run beside the others.
     """
 
@@ -302,7 +305,7 @@ class Runner:
             InputError: the model or the config does not fit, or nvinfer's process would end.
             UnsupportedModelError: the outputs cannot be decoded here; their parser is named.
         """
-        for group in Ahead(self.engines[0], self.seconds)(pictures):
+        for group in Prefetch(self.engines[0], self.seconds)(pictures):
             self.findings += [
                 PICTURE.found(error.message, path=error.path or source, hint=error.hint)
                 for error, source in group.left_out
@@ -341,7 +344,7 @@ class Runner:
                     state.decoded = result.objects
                     self._attach(first, state, result, state.placement)
                 else:
-                    state.classifications += _classifications(settings.unique_id, result)
+                    state.classifications += classifications(settings.unique_id, result)
                     state.label = result.label
                     state.dropped += dropped_by_classifier(settings, result, len(first.outputs))
                 if failure:
@@ -361,6 +364,9 @@ class Runner:
         if decoded.failure and number not in self._failed:
             self._failed[number] = decoded.failure
             self.findings.append(PARSER.found(decoded.failure, path=loaded.engine.config))
+        if decoded.nan_scores and not self._found(NAN_SCORES, loaded):
+            message = f"engine {number}: scores are NaN, and the order of boxes on a device is undefined"
+            self.findings.append(NAN_SCORES.found(message, path=loaded.engine.config))
         return decoded.frames, decoded.failure
 
     def _attach(
@@ -376,26 +382,14 @@ class Runner:
         settings, view = loaded.engine.settings, placement.view
         dropped = Dropped()
         objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
-        state.objects += [
-            DetectedObject(
-                settings.unique_id,
-                one.class_id,
-                one.label or "",
-                one.confidence,
-                Rect(one.left, one.top, one.width, one.height),
-                parent=of,
-            )
-            for one in objects
-        ]
+        state.objects += detected_objects(settings.unique_id, objects, of)
         state.dropped += dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
-
-    # Engines that look at objects
 
     def _secondary(self, loaded: LoadedEngine, states: list[_FrameState]) -> None:
         targets = [target for state in states for target in self._targets(loaded, state)]
         number = loaded.engine.settings.unique_id
         shape = loaded.prepare.shape
-        group = max(loaded.batch, room(loaded))
+        group = max(loaded.batch, inputs_at_once(loaded))
         for start in range(0, len(targets), group):
             some = targets[start : start + group]
             values = self._inputs(len(some), shape)
@@ -427,7 +421,7 @@ class Runner:
         if state.label:
             why = passed_over(loaded, first, WHOLE_FRAME, state.whole)
             if why:
-                state.notes.append(why)
+                _skip(state, None, why)
             else:
                 yield _Target(state, None, state.whole)
         for index, found in enumerate(state.objects):
@@ -440,11 +434,8 @@ class Runner:
     def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
         why = f"engine {number} did not look at it: {error.message}"
-        if target.index is None:
-            target.state.notes.append(why)
-        else:
-            _skip(target.state, target.index, why)
-        if not any(each.id == CONVERSION.id and each.path == str(loaded.engine.config) for each in self.findings):
+        _skip(target.state, target.index, why)
+        if not self._found(CONVERSION, loaded):
             self.findings.append(
                 CONVERSION.found(
                     f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here",
@@ -452,6 +443,9 @@ class Runner:
                     hint=error.hint,
                 )
             )
+
+    def _found(self, rule: Rule, loaded: LoadedEngine) -> bool:
+        return any(each.id == rule.id and each.path == str(loaded.engine.config) for each in self.findings)
 
 
 def _joined(parts: tuple[Layer, ...]) -> Layer:
@@ -461,23 +455,19 @@ def _joined(parts: tuple[Layer, ...]) -> Layer:
 
 def _add_classifications(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
     settings, state = loaded.engine.settings, target.state
-    classifications = _classifications(settings.unique_id, result) if result.attached else []
+    found = classifications(settings.unique_id, result) if result.attached else []
     if target.index is None:
-        state.classifications += classifications
+        state.classifications += found
     else:
-        state.objects[target.index] = _with(state.objects[target.index], classifications=tuple(classifications))
+        known = state.objects[target.index]
+        state.objects[target.index] = replace(known, classifications=(*known.classifications, *found))
     state.dropped += dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
 
 
-def _classifications(engine: int, result: Classified) -> list[Classification]:
-    return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
-
-
-def _skip(state: _FrameState, index: int, why: str) -> None:
-    state.objects[index] = _with(state.objects[index], skipped=(why,))
-
-
-def _with(
-    found: DetectedObject, *, classifications: tuple[Classification, ...] = (), skipped: tuple[str, ...] = ()
-) -> DetectedObject:
-    return replace(found, classifications=found.classifications + classifications, skipped=found.skipped + skipped)
+def _skip(state: _FrameState, index: int | None, why: str) -> None:
+    """Record why an engine does not process an object, or the whole frame (`index` None)."""
+    if index is None:
+        state.notes.append(why)
+    else:
+        known = state.objects[index]
+        state.objects[index] = replace(known, skipped=(*known.skipped, why))

@@ -13,7 +13,7 @@ from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
 from convert.simulate.engine import Source, load
 from convert.simulate.job import in_order
-from convert.simulate.run import PARTS, Ahead, Runner
+from convert.simulate.run import PARTS, Prefetch, Runner
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _one(runner: Runner, folder: Path, picture: NDArray[np.uint8]) -> FrameResul
 def _sizes(runner: Runner, pictures: Sequence[Picture | Unreadable]) -> list[int]:
     """Of the groups."""
     sizes = []
-    for group in Ahead(runner.engines[0], runner.seconds)(pictures):
+    for group in Prefetch(runner.engines[0], runner.seconds)(pictures):
         assert len(group.values) == len(group.pictures)
         sizes.append(len(group.pictures))
     return sizes
@@ -146,7 +146,7 @@ class TestPrimary:
         monkeypatch.setattr("convert.simulate.run.GROUP_BYTES", 30 * 40 * 3 * 2)
         runner = _runner(classifier(tmp_path, process_mode=1))
         pictures = _pictures(tmp_path, *(np.full((30, 40, 3), 10 * level, np.uint8) for level in range(9)))
-        groups = Ahead(runner.engines[0], runner.seconds)(pictures)
+        groups = Prefetch(runner.engines[0], runner.seconds)(pictures)
         seen: list[float] = []
         for group in groups:
             time.sleep(0.02)  # the next group has been prepared meanwhile
