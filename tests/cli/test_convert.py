@@ -17,6 +17,7 @@ import pytest
 from convert.export.facts import facts as facts_of_bytes
 from samples import layouts
 from tests.export.eon import writer
+from tests.export.eon.networks import small_int8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,19 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert {o["sha256"] for o in planned.document["outputs"]} == {None}
     assert [s["name"] for s in planned.document["stages"]] == [s["name"] for s in real.document["stages"]]
     assert set(planned.document) == set(real.document)
+
+
+def test_a_dry_run_ends_at_the_stage_that_would_refuse(say: Callable[..., Said], tmp_path: Path) -> None:
+    """And a stage says beforehand which file it would write."""
+    (tmp_path / "i8.tflite").write_bytes(small_int8())
+    for options, code, second in ([], 3, "failed"), (["--dequantize"], 0, "planned"):
+        said = say("convert", tmp_path / "i8.tflite", "-o", tmp_path / "out", "--dry-run", "--format", "json", *options)
+        assert said.code == code
+        after = "planned" if second == "planned" else "skipped"
+        assert [(stage["name"], stage["status"]) for stage in said.document["stages"]] == [
+            ("unpack", "planned"), ("translate", second), ("adapt", after), ("validate", after), ("emit", after),
+        ]  # fmt: skip
+        assert bool(said.document["outputs"]) is (code == 0)
 
 
 def test_what_had_to_be_assumed_is_a_warning_and_an_option(say: Callable[..., Said], tmp_path: Path) -> None:

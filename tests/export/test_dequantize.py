@@ -158,6 +158,42 @@ def test_what_the_range_cuts_stays_cut(result: Scales, activation: int, expected
     assert unpack(rebuilt.model).subgraphs[0].operators[0].builtinOptions.fusedActivationFunction == fused
 
 
+_WINDOW = {"padding": 0, "strideW": 1, "strideH": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "fuses"),
+    [
+        ("CONV_2D", "Conv2D", True),
+        ("DEPTHWISE_CONV_2D", "DepthwiseConv2D", True),
+        ("ADD", "Add", True),
+        ("SUB", "Sub", True),
+        ("MUL", "Mul", True),
+        ("MAX_POOL_2D", "Pool2D", False),
+    ],
+)
+def test_operators_that_cut_themselves(name: str, table: str, fuses: bool) -> None:
+    """From -1 .. 1 into 0 .. 6."""
+    net = Network()
+    shape, wide = (1, 2, 2, 1), ([1 / 127], [0], 0)
+    source = net.tensor(shape, np.int8, wide)
+    options: dict[str, Any] = {}
+    inputs = [source, source]
+    if "CONV" in name:
+        inputs = [source, net.constant([[[[127]]]], np.int8, ([0.1], [0], 0)), -1]
+        options = _WINDOW | ({"depthMultiplier": 1} if name.startswith("DEPTH") else {})
+    elif "POOL" in name:
+        inputs, options = [source], _WINDOW | {"filterWidth": 1, "filterHeight": 1}
+    result = ([6 / 255], [-128], 0) if fuses else wide
+    place = net.call(name, inputs, [net.tensor(shape, np.int8, result)], **{"table": table} | options)
+    rebuilt = dequantize(net.model([source], [place]))
+    names = operators(rebuilt.model)
+    call = unpack(rebuilt.model).subgraphs[0].operators[names.index(name)]
+    fused = 0 if not fuses else 3 if "CONV" in name else 1  # what weights make of -1 .. 1 may be above 6
+    assert call.builtinOptions.fusedActivationFunction == fused
+    assert names == ["MAXIMUM", "MINIMUM", name, *(["MINIMUM"] if fused == 1 else [])]  # the first two cut the input
+
+
 @pytest.mark.parametrize(
     ("scale", "zero", "is_cut"),
     [(1 / 255, -128, False), (1 / 256, -128, False), (0.00358, -128, True), (1.0, -128, True), (2 / 255, 0, True)],
