@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from convert.errors import PresetError
 from convert.findings import Finding, Level, worst
-from convert.options import ConvertOptions, table
+from convert.options import ConvertOptions, Option, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +74,20 @@ def reporting(*formats: str) -> Callable[[_F], _F]:
     )
 
 
+class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
+    """What `Option.parse` reads."""
+
+    def __init__(self, option: Option) -> None:
+        self.name = option.name
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._option.value(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def declaration(declared: Any, name: str) -> dict[str, Any]:
     """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is written.
 
@@ -84,13 +98,7 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
         return {"is_flag": True, "help": option.help}
     kind: Any = click.STRING
     if option.parse:
-
-        def kind(text: str) -> Any:
-            try:
-                return option.value(text)
-            except ValueError as error:
-                raise click.BadParameter(str(error)) from error
-
+        kind = _Parsed(option)
     elif option.choices:
         kind = click.Choice([str(choice) for choice in option.choices])
     elif option.type is Path:
