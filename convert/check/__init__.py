@@ -1,4 +1,4 @@
-"""`check`: what Gst-nvinfer will do with configs, bundles and folders, before anybody deploys them."""
+"""`check`: what Gst-nvinfer will do with configs, bundles and folders, before they are deployed."""
 
 from convert import make_callable
 

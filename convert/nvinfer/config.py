@@ -41,7 +41,7 @@ from convert.nvinfer.config_state import (
     Verdict,
     as_text,
 )
-from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, Group, KeyFile, KeyFileError, Pair
+from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, KeyFile, KeyFileError, KeyGroup, KeyLine
 from convert.nvinfer.keys import ATTRS, NEWEST, PLATFORMS, PROPERTY, Key, known_keys, version
 from convert.nvinfer.numbers import (
     PATH_BYTES,
@@ -142,7 +142,7 @@ class _IniReader:
 
     # The group [property].
 
-    def property(self, group: Group) -> None:
+    def property(self, group: KeyGroup) -> None:
         table = known_keys(PROPERTY, self.state.release, "ini")
         self.pending = None
         pairs = self.with_network_type(group)
@@ -157,7 +157,7 @@ class _IniReader:
             else:
                 self.one(key, value, entry)
 
-    def with_network_type(self, group: Group) -> list[tuple[bytes, bytes, Entry]]:
+    def with_network_type(self, group: KeyGroup) -> list[tuple[bytes, bytes, Entry]]:
         """Name, value that counts, and entry of each line; is-classifier becomes a network-type at the end."""
         last = self.last[group.name]
         pairs = [(pair.key, group.last[pair.key].value, last[pair.key]) for pair in group.pairs]
@@ -258,7 +258,7 @@ class _IniReader:
 
     # The groups of classes.
 
-    def classes(self, groups: Sequence[Group]) -> list[dict[str, Any]]:
+    def classes(self, groups: Sequence[KeyGroup]) -> list[dict[str, Any]]:
         state = self.state
         for group in groups:
             if group.name == ATTRS_ALL.encode():
@@ -272,7 +272,7 @@ class _IniReader:
                 self.attrs(group, classes[index])
         return classes
 
-    def class_id(self, group: Group, count: int) -> int:
+    def class_id(self, group: KeyGroup, count: int) -> int:
         """The class that the digits behind "class-attrs-" name; what follows them does not matter."""
         match = _CLASS_ID.match(group.name, len(ATTRS_PREFIX))
         section = section_of(group)
@@ -285,7 +285,7 @@ class _IniReader:
         self.state.check_class(index, count, section)
         return index
 
-    def attrs(self, group: Group, target: dict[str, Any]) -> None:
+    def attrs(self, group: KeyGroup, target: dict[str, Any]) -> None:
         """Read one class group into `target`."""
         table = known_keys(ATTRS, self.state.release, "ini")
         self.pending = None
@@ -317,7 +317,7 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
     return tuple(f"{name}={value}" for name, value in pairs.items())
 
 
-def entry_of(group: bytes, pair: Pair) -> Entry:
+def entry_of(group: bytes, pair: KeyLine) -> Entry:
     """A line of an INI file."""
     """A line of an INI file."""
     return Entry(
@@ -325,7 +325,7 @@ def entry_of(group: bytes, pair: Pair) -> Entry:
     )
 
 
-def section_of(group: Group) -> Section:
+def section_of(group: KeyGroup) -> Section:
     """The first header of a group of an INI file."""
     """The first header of a group of an INI file."""
     return Section(as_text(group.name), group.line, group.column)

@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Why something is a problem. The first block ends the reading, the second does not."""
 
-    SYNTAX = "syntax"  # the file cannot be taken apart
+    SYNTAX = "syntax"  # the file cannot be parsed
     NO_PROPERTY = "no-property"  # there is no [property] group
     ENCODING = "encoding"  # a value is not UTF-8
     TYPE = "type"  # a value is not of the key's type

@@ -57,7 +57,7 @@ class KeyFileError(Exception):
         self.column = column
 
 
-class Pair(NamedTuple):
+class KeyLine(NamedTuple):
     """One `key=value` line. Lines and columns are 1-based; columns count characters."""
 
     key: bytes
@@ -68,14 +68,14 @@ class Pair(NamedTuple):
 
 
 @dataclass(slots=True)
-class Group:
+class KeyGroup:
     """All lines of a group, whose header may be repeated. `last` is what a lookup finds: the last one wins."""
 
     name: bytes
     line: int
     column: int
-    pairs: list[Pair] = field(default_factory=list)
-    last: dict[bytes, Pair] = field(default_factory=dict)
+    pairs: list[KeyLine] = field(default_factory=list)
+    last: dict[bytes, KeyLine] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -84,11 +84,11 @@ class KeyFile:
 
     Attributes:
         groups: by name, in the order of their first header.
-        dropped: keys in a locale nobody asked for ("key[fr]"), which GKeyFile forgets at once.
+        dropped: keys in a locale that is not in use ("key[fr]"), which GKeyFile drops.
     """
 
-    groups: dict[bytes, Group] = field(default_factory=dict)
-    dropped: list[tuple[bytes, Pair]] = field(default_factory=list)
+    groups: dict[bytes, KeyGroup] = field(default_factory=dict)
+    dropped: list[tuple[bytes, KeyLine]] = field(default_factory=list)
 
     @classmethod
     def load(cls, data: bytes, *, languages: tuple[str, ...] = ("C",)) -> KeyFile:
@@ -118,7 +118,7 @@ class KeyFile:
         except KeyError:
             raise KeyFileError(ErrorKind.KEY_NOT_FOUND, f"there is no key {_text(key)}") from None
 
-    def _group(self, name: bytes) -> Group:
+    def _group(self, name: bytes) -> KeyGroup:
         try:
             return self.groups[name]
         except KeyError:
@@ -129,7 +129,7 @@ class _Loader:
     def __init__(self, languages: tuple[str, ...]) -> None:
         self.languages = {name.lower().encode() for name in (*languages, "C")}
         self.file = KeyFile()
-        self.current: Group | None = None
+        self.current: KeyGroup | None = None
         self.count = 0
 
     def load(self, data: bytes) -> KeyFile:
@@ -168,7 +168,7 @@ class _Loader:
             message = f"{_shown(name)} cannot be the name of a group"
             raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
         if name not in self.file.groups:
-            self.file.groups[name] = Group(name, line, indent + 1)
+            self.file.groups[name] = KeyGroup(name, line, indent + 1)
         self.current = self.file.groups[name]
 
     def pair(self, body: bytes, equals: int, line: int, indent: int) -> None:
@@ -188,7 +188,7 @@ class _Loader:
         self.count += 1
         if self.count > MOST_PAIRS:
             raise TooMany
-        pair = Pair(key, value, line, indent + 1, column)
+        pair = KeyLine(key, value, line, indent + 1, column)
         bracket = key.rfind(b"[")
         if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() not in self.languages:
             self.file.dropped.append((self.current.name, pair))

@@ -269,7 +269,7 @@ def read_ordinary(path: str | os.PathLike[str], what: str, most: int) -> bytes:
         InputError: missing, unreadable, a folder, a FIFO, a device, a loop of links, or too large.
     """
     try:
-        # O_NONBLOCK: opening a FIFO would wait for somebody to write into it.
+        # O_NONBLOCK: opening a FIFO would block until it is written to.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(path, what, error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -359,8 +360,6 @@ def _meant(context: RuleContext, entry: Entry) -> str | None:
 
 
 def _closest(name: str, names: Iterable[str]) -> str | None:
-    from difflib import get_close_matches  # only a misspelt name needs it
-
     plain = {each.replace("-", "").lower(): each for each in names}
     found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=0.75)
     return plain[found[0]] if found else None

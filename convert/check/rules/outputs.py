@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from difflib import get_close_matches
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -23,14 +24,16 @@ from convert.check.context import (
 )
 from convert.check.rules.syntax import quoted
 from convert.findings import Level, Rule
+from convert.nvinfer.context import ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
+from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry
-    from convert.nvinfer.context import ParserOutcome
+    from convert.nvinfer.context import Binding
     from convert.onnx_header import Header
 
 
@@ -158,16 +161,20 @@ def no_function(context: RuleContext) -> Iterator[Finding]:
 
 def outputs(context: RuleContext) -> Iterator[Finding]:
     """The parser gives up, or reads nonsense."""
-    if context.outputs is None or context.network is None or not context.outputs:
+    if context.network is None or not context.outputs:
         return
-    function = context.function
-    key = FUNCTIONS.get(context.kind)
+    function, classes, library = context.function, context.value("num-detected-classes"), context.library
+    _, height, width = context.network
+    outcome = ParserOutcome()
     if context.kind == DETECTOR and not function:
-        yield from _built_in_detector(context)
-        return
-    found = _outcome(context, function)
-    if found is not None and (found.failed or found.signal is not None):
-        yield context.found(OUTPUTS, found.message, key=key if function else "onnx-file")
+        yield from _built_in_detector(context.outputs, context)
+    elif function and library is not None and library.stock and library.has(function):
+        outcome = stock_parser(function, context.outputs, classes, (height, width))
+    elif not function and context.kind == SEGMENTATION and classes:
+        outcome = built_in_segments(context.outputs, classes, context.value("segmentation-output-order"))
+    if outcome.failed or outcome.signal is not None:
+        key = FUNCTIONS.get(context.kind) if function else "onnx-file"
+        yield context.found(OUTPUTS, outcome.message, key=key)
 
 
 def cluster_mode(context: RuleContext) -> Iterator[Finding]:
@@ -214,14 +221,13 @@ def instance_masks(context: RuleContext) -> Iterator[Finding]:
         yield context.found(INSTANCE_MASKS, message, key="network-type")
 
 
-def _built_in_detector(context: RuleContext) -> Iterator[Finding]:
+def _built_in_detector(outputs: Sequence[Binding], context: RuleContext) -> Iterator[Finding]:
     """cov [C,h,w] and bbox [4C,h,w]."""
-    assert context.outputs is not None
-    cov = [each for each in context.outputs if "cov" in each.name]
-    boxes = [each for each in context.outputs if "bbox" in each.name]
-    if not cov or not boxes:
+    coverage = [each for each in outputs if "cov" in each.name]
+    boxes = [each for each in outputs if "bbox" in each.name]
+    if not coverage or not boxes:
         return
-    one, four = cov[-1], boxes[-1]
+    one, four = coverage[-1], boxes[-1]
     if len(one.dims) != 3 or len(four.dims) != 3:
         message = f"{quoted(one.name)} and {quoted(four.name)} must be [N,C,h,w] and [N,4C,h,w]"
         yield context.found(OUTPUTS, message, key="onnx-file")
@@ -233,21 +239,6 @@ def _built_in_detector(context: RuleContext) -> Iterator[Finding]:
     elif four.dims[1:] != one.dims[1:]:
         message = f"{quoted(one.name)} and {quoted(four.name)} have grids of different size"
         yield context.found(OUTPUTS, message, key="onnx-file")
-
-
-def _outcome(context: RuleContext, function: str) -> ParserOutcome | None:
-    from convert.nvinfer.context import built_in_segments, stock_parser  # only with a model
-
-    assert context.outputs is not None
-    assert context.network is not None
-    classes = context.value("num-detected-classes")
-    if function:
-        known = context.library is not None and context.library.stock and context.library.has(function)
-        _, height, width = context.network
-        return stock_parser(function, context.outputs, classes, (height, width)) if known else None
-    if context.kind == SEGMENTATION and classes:
-        return built_in_segments(context.outputs, classes, context.value("segmentation-output-order"))
-    return None
 
 
 def has_opencv(context: RuleContext) -> bool:
@@ -262,12 +253,7 @@ def _parser_hint(names: list[str]) -> str | None:
 
 
 def _function_hint(context: RuleContext, name: str) -> str | None:
-    from difflib import get_close_matches  # only for a missing function
-
-    from convert.nvinfer.targets import catalogue
-
-    assert context.library is not None
-    if not context.library.stock:
+    if context.library is None or not context.library.stock:
         return None
     for each in catalogue().parsers:
         if each.function == name:
