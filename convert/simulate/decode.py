@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LABEL_BYTES",
     "PARSERS",
     "Attribute",
     "Classified",
@@ -56,7 +55,6 @@ __all__ = [
     "attach",
     "by_confidence",
     "check",
-    "classify",
     "cluster",
     "decode",
     "thresholds",

@@ -47,16 +47,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.config_state import Problem
 
 
-__all__ = [
-    "LoadedEngine",
-    "Preprocessor",
-    "Source",
-    "load",
-    "preprocessor",
-    "read_context",
-    "read_mean_file",
-    "settings_of",
-]
+__all__ = ["LoadedEngine", "Source", "load", "preprocessor", "read_context", "read_mean_file", "settings_of"]
 
 
 _PPM = re.compile(rb"\s*(\S+)\s+(\d+)\s+(\d+)\s+(\S+)")
