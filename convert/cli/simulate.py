@@ -22,22 +22,11 @@ __all__ = ["simulate"]
     "objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it) and report.html.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
-@options(
-    SimulateOptions,
-    *("sgie", "app", "tensors", "every", "limit", "target", "platform", "against", "original"),
-)
+@options(SimulateOptions, *("sgie", "app", "tensors", "every", "limit", "target", "platform", "against", "original"))
 @folder_option("Folder for the results.")
 @depfile_option
 @common
-def simulate(
-    paths: tuple[Path, ...],
-    *,
-    output: Path,
-    format_: str,
-    fail_on: Level,
-    quiet: bool,
-    **values: Any,
-) -> int:
+def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Say what DeepStream will show on pictures or videos, and why not, with ONNX Runtime in TensorRT's place.
 
     PICTURES are files or folders: frames as the camera gives them, not cropped. The arithmetic before and behind the

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from convert.simulate.engine import LoadedEngine
 
 
-__all__ = ["TOLERANCE", "CauseTexts", "ComparisonRun", "Criteria", "compare_predictions", "find_causes", "pairs_of"]
+__all__ = ["CauseTexts", "ComparisonRun", "Criteria", "compare_predictions", "find_causes", "pairs_of"]
 
 
 _SAME = 0.5
@@ -100,7 +100,7 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
             for index, one in enumerate(ours)
             for number, other in enumerate(theirs)
             if _alike(one, other) and _meet(one.box, other.box, criteria)
-        ),
+        )
     )
     left, right = set(range(len(ours))), set(range(len(theirs)))
     pairs = []

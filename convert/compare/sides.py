@@ -57,16 +57,7 @@ if TYPE_CHECKING:
     from convert.types import Export, ModelFacts, Preprocessing
 
 
-__all__ = [
-    "Ablation",
-    "EdgeImpulseModel",
-    "ModelPair",
-    "ShippedModel",
-    "load_shipped",
-    "possible_causes",
-    "read_edge_impulse_model",
-    "without_limits",
-]
+__all__ = ["Ablation", "ModelPair", "load_shipped", "possible_causes", "read_edge_impulse_model"]
 
 
 _GIVE = "name the export or the .tflite that the bundle was converted from with --original"

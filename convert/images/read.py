@@ -32,17 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = [
-    "MOST_PIXELS",
-    "Picture",
-    "Unreadable",
-    "find",
-    "is_video",
-    "read",
-    "read_all",
-    "read_fitted",
-    "video_frames",
-]
+__all__ = ["Picture", "Unreadable", "find", "is_video", "read", "read_all", "read_fitted", "video_frames"]
 
 MOST_PIXELS = 100_000_000
 """Of one picture, 300 MB as RGB: twelve times the pixels of an 8K frame would be 400 million."""

@@ -42,13 +42,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "BLACK",
-    "MOST_LABELS",
     "STYLES",
-    "WHITE",
     "Area",
     "Chip",
-    "Colour",
     "Line",
     "Style",
     "draw",

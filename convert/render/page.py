@@ -63,19 +63,7 @@ if TYPE_CHECKING:
     )
 
 
-__all__ = [
-    "MOST_DROPPED",
-    "MOST_LISTED",
-    "MOST_OBJECTS",
-    "MOST_PICTURES",
-    "Card",
-    "Item",
-    "card",
-    "framing_of",
-    "framing_picture",
-    "in_words",
-    "page",
-]
+__all__ = ["MOST_LISTED", "MOST_PICTURES", "card", "in_words", "page"]
 
 
 MOST_OBJECTS: Final = 20

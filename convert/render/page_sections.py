@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_COMPARED",
     "ClassRow",
-    "Difference",
     "Measure",
     "Setting",
     "answer",

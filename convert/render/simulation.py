@@ -334,9 +334,7 @@ class ResultsFolder:
         place = self.path / "drawn" / f"{frame.name}.jpg"
         if place.exists() and frame.source.exists() and place.samefile(frame.source):
             raise OutputError(
-                "the drawn picture would take the place of the picture itself",
-                path=place,
-                hint="choose another -o",
+                "the drawn picture would take the place of the picture itself", path=place, hint="choose another -o"
             )
         data = io.BytesIO()
         draw(pixels, frame).save(data, "JPEG", quality=_QUALITY, subsampling=0)

@@ -56,7 +56,6 @@ __all__ = [
     "attach",
     "by_confidence",
     "check",
-    "classify",
     "cluster",
     "decode",
     "thresholds",

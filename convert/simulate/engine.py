@@ -1,18 +1,17 @@
-"""From a config to an engine that runs: read as nvinfer reads it, refused as `check` says, the model in ONNX Runtime.
+"""Loads the engine of a config: settings and labels as nvinfer reads them, preprocessing, the model in ONNX Runtime.
 
-ONNX Runtime stands in TensorRT's place. nvinfer builds an engine whose batch is at most batch-size whatever the file
-says (nvdsinfer_model_builder.cpp); a model with a fixed batch runs here in batches of that, filled up with zeros, and
-what comes out for the filling is thrown away.
+A config that nvinfer refuses is refused with the finding that `check` gives.
 
-Prepares frames for the network as Gst-nvinfer does: cropped, scaled, padded, in its colours, normalised.
+ONNX Runtime takes TensorRT's place. nvinfer builds an engine whose batch is at most batch-size whatever the file says
+(nvdsinfer_model_builder.cpp). A model with a fixed batch runs here in batches of that size, padded with zeros; results
+of the padding are discarded.
 
-The frame is scaled to the network's size as 8-bit pixels (`convert.images.scaling`, `convert.images.scaling`); padding
-is black. Then every number x becomes net-scale-factor * (x - mean) in float32 (nvdsinfer_conversion.cu), where mean is
-the channel's offset, the mean file's byte, or nothing. Offsets and mean file are in the order of the network's
-channels, after the RGB/BGR swap.
-
-Not reproduced: decoders give NV12 pictures with half the colour resolution, and NvBufSurfTransform is a closed library,
-so single pixels can differ by a few levels on a device.
+Preprocessing is Gst-nvinfer's. The frame is cropped and scaled to the network's size as 8-bit pixels
+(`convert.images.scaling`); padding is black. Then every number x becomes net-scale-factor * (x - mean) in float32
+(nvdsinfer_conversion.cu), where mean is the channel's offset, the mean file's byte, or nothing. Offsets and mean file
+are in the order of the network's channels, after the RGB/BGR swap. Not reproduced: video decoders give NV12 pictures
+with half the colour resolution, and NvBufSurfTransform is a closed library, so pixels on a device can differ by a few
+levels.
 """
 
 from __future__ import annotations
@@ -49,16 +48,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-__all__ = [
-    "LoadedEngine",
-    "Preprocessor",
-    "Source",
-    "load",
-    "preprocessor",
-    "read_context",
-    "read_mean_file",
-    "settings_of",
-]
+__all__ = ["LoadedEngine", "Source", "load", "preprocessor", "read_context", "read_mean_file", "settings_of"]
 
 
 _PPM = re.compile(rb"\s*(\S+)\s+(\d+)\s+(\d+)\s+(\S+)")
@@ -95,7 +85,7 @@ class Preprocessor:
 
     @property
     def approximated(self) -> str:
-        """What of the scaling is only near to a device's, "" for nothing."""
+        """How the scaling only approximates a device's, "" where it is exact."""
         return approximation(self.scaling_filter)
 
     def __call__(
@@ -130,9 +120,10 @@ class Preprocessor:
         if levels.shape[:2] != pixels.shape[:2]:
             pixels[...] = 0
         pixels[placement.target] = levels[..., ::-1] if self.color is ColorFormat.BGR else levels
-        if self.mean is not None:
-            out -= self.mean
-        out *= self.scale
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are values like any other in C
+            if self.mean is not None:
+                out -= self.mean
+            out *= self.scale
         return out, placement
 
 
@@ -230,15 +221,15 @@ class LoadedEngine:
     """An engine that is ready.
 
     Attributes:
-        engine: what is told of it.
+        engine: as it is reported.
         prepare: makes its input.
         session: the model in ONNX Runtime.
         outputs: their names, in engine order.
         batch: how many inputs go in at a time.
         fixed: whether the model takes exactly that many.
-        smallest: width and height in pixels; smaller objects are not looked at.
+        smallest: width and height in pixels; smaller objects are not processed.
         asynchronous: a secondary classifier with classifier-async-mode.
-        suspect: what `check` has to say, in a word.
+        check_findings: a note where `check` finds more.
     """
 
     engine: SimulatedEngine
@@ -292,22 +283,22 @@ def read_context(source: Source, where: Target, models: Models | None = None) ->
     Raises:
         InputError: it cannot be read, or nvinfer refuses it; then for the reason `check` gives.
     """
-    case = load_context(read_config(str(source.path), where), where, models or Models(), source.settings)
-    if case.faults:
-        raise _refusal(case, case.faults[0].problem)
-    return case
+    context = load_context(read_config(str(source.path), where), where, models or Models(), source.settings)
+    if context.faults:
+        raise _refusal(context, context.faults[0].problem)
+    return context
 
 
-def settings_of(case: RuleContext) -> Settings:
+def settings_of(context: RuleContext) -> Settings:
     """What nvinfer computes with.
 
     Raises:
         InputError: the label file that the config names cannot be read.
         UnsupportedModelError: a parser function of a library of its own.
     """
-    path = case.parsed.files.get("labelfile-path") if case.value("labelfile-path", "") else None
+    path = context.parsed.files.get("labelfile-path") if context.value("labelfile-path", "") else None
     labels = read_labels(path) if path else ()
-    return Settings.from_parsed(replace(case.parsed, values=case.values), [line.labels for line in labels])
+    return Settings.from_parsed(replace(context.parsed, values=context.values), [line.labels for line in labels])
 
 
 def load(source: Source, where: Target, models: Models | None = None) -> LoadedEngine:
@@ -319,18 +310,18 @@ def load(source: Source, where: Target, models: Models | None = None) -> LoadedE
         models: headers of models that were read before.
 
     Raises:
-        InputError: as `read_case`; the model is missing, damaged, or not one nvinfer takes; or the labels are.
+        InputError: as `read_context`; the model is missing, damaged, or not one nvinfer takes; or the labels are.
         UnsupportedModelError: the model's outputs are decoded by a library of its own.
     """
-    case = read_context(source, where, models)
-    path = _model_path(case)
+    context = read_context(source, where, models)
+    path = _model_path(context)
     # The library is named first: check would say that it is missing, which is no help on a laptop.
-    settings = settings_of(case)
-    if case.model_error:
-        raise case.model_error
-    if case.start is not None and case.start.verdict != "ok":
-        raise _refusal(case, next(problem for problem in case.start.problems if problem.fatal))
-    session = _session(case, path)
+    settings = settings_of(context)
+    if context.model_error:
+        raise context.model_error
+    if context.start is not None and context.start.verdict != "ok":
+        raise _refusal(context, next(problem for problem in context.start.problems if problem.fatal))
+    session = _session(context, path)
     (wanted, *others), outputs = session.get_inputs(), session.get_outputs()
     if others:
         raise InputError(
@@ -362,48 +353,50 @@ def load(source: Source, where: Target, models: Models | None = None) -> LoadedE
         tuple(output.name for output in outputs),
         batch or settings.batch_size,
         bool(batch),
-        _smallest(case, settings),
+        _smallest(context, settings),
         # for others gst_nvinfer_start turns it off
-        bool(case.value("classifier-async-mode"))
+        bool(context.value("classifier-async-mode"))
         and settings.on_objects
         and settings.network_type is NetworkType.CLASSIFIER,
-        tuple(_suspect(case)),
+        tuple(_check_findings(context)),
     )
 
 
-def _refusal(case: RuleContext, problem: Problem) -> InputError:
+def _refusal(context: RuleContext, problem: Problem) -> InputError:
     """What `check` says of the problem that keeps nvinfer from starting."""
-    errors = [finding for finding in findings(case) if finding.level is Level.ERROR]
+    errors = [finding for finding in findings(context) if finding.level is Level.ERROR]
     same = [finding for finding in errors if finding.message.startswith(problem.message)]
-    key = None if problem.key is None else case.place(problem.key)
+    key = None if problem.key is None else context.place(problem.key)
     there = [each for each in errors if each.line in {problem.line, key.line if key else None} - {None}]
     found = next(iter([*same, *there]), None)
     if found is None:
         return InputError(
             f"nvinfer refuses this config: {problem.message}",
             hint="ei-deepstream check says more",
-            path=case.parsed.path,
+            path=context.parsed.path,
             line=problem.line,
         )
     return InputError(
         f"nvinfer refuses this config ({found.id}): {found.message}",
         hint=found.hint or f"ei-deepstream explain {found.id}",
-        path=found.path or case.parsed.path,
+        path=found.path or context.parsed.path,
         line=found.line,
     )
 
 
-def _model_path(case: RuleContext) -> Path:
-    file = case.files.get("onnx-file")
-    place = case.place("onnx-file")
-    if file is None or not case.value("onnx-file", ""):
+def _model_path(context: RuleContext) -> Path:
+    file = context.files.get("onnx-file")
+    place = context.place("onnx-file")
+    if file is None or not context.value("onnx-file", ""):
         what = (
-            "only a TensorRT engine, which runs on its own GPU" if case.value("model-engine-file", "") else "no model"
+            "only a TensorRT engine, which runs on its own GPU"
+            if context.value("model-engine-file", "")
+            else "no model"
         )
         raise InputError(
             f"the config names {what}: there is no ONNX file to run",
             hint="write onnx-file=, or decode recorded outputs with --tensors",
-            path=case.parsed.path,
+            path=context.parsed.path,
         )
     if missing := absence(file.text, file.presence):
         raise InputError(
@@ -422,10 +415,10 @@ def _model_path(case: RuleContext) -> Path:
     return Path(file.path)
 
 
-def _session(case: RuleContext, path: Path) -> Any:
-    if case.lacking:
+def _session(context: RuleContext, path: Path) -> Any:
+    if context.lacking:
         raise InputError(
-            f"the model's weights are in files that are not there: {', '.join(case.lacking[:5])}",
+            f"the model's weights are in files that are not there: {', '.join(context.lacking[:5])}",
             hint="copy them beside the model",
             path=path,
         )
@@ -437,21 +430,21 @@ def _session(case: RuleContext, path: Path) -> Any:
         ) from None
 
 
-def _smallest(case: RuleContext, settings: Settings) -> tuple[int, int]:
+def _smallest(context: RuleContext, settings: Settings) -> tuple[int, int]:
     """gst_nvinfer_start raises the minimum to 1 pixel, and to 16 where a Jetson's VIC scales."""
-    target = case.target
-    least = 1 if case.value("scaling-compute-hw") == _GPU else target.min_object_size
+    target = context.target
+    least = 1 if context.value("scaling-compute-hw") == _GPU else target.min_object_size
     width, height = settings.input_object_min
     return max(width, least), max(height, least)
 
 
-def _suspect(case: RuleContext) -> Sequence[Finding]:
+def _check_findings(context: RuleContext) -> Sequence[Finding]:
     """One note where `check` finds errors or warnings that do not keep a simulation from running."""
-    found = [finding for finding in findings(case) if finding.level is not Level.NOTE]
+    found = [finding for finding in findings(context) if finding.level is not Level.NOTE]
     if not found:
         return ()
     ids = ", ".join(sorted({finding.id for finding in found}))
-    path = case.parsed.path
+    path = context.parsed.path
     return (
         CHECK_FINDINGS.found(
             f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
 
-__all__ = ["App", "Job", "Simulated", "app", "in_order"]
+__all__ = ["Job", "Simulated", "app", "in_order"]
 
 
 @dataclass(frozen=True, slots=True)

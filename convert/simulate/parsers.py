@@ -1,26 +1,20 @@
-"""Boxes on their way through decoding, as arrays, and the record of those that fall out and why.
+"""The parsers of a detector's outputs: nvinfer's built-in one and those of NVIDIA's stock parser library.
 
-The DetectNet parsers: a coverage and a box for each cell of a grid, in units of 35 network pixels.
+Outputs are read as NVIDIA's C++ code reads them: by name or position, as bytes of the type that the parser expects.
+nvinfer does not check an output's type before it reads numbers (nvdsinfer_context_impl_output_parsing.cpp,
+nvdsinfer_custombboxparser.cpp; `tf_ssd` is the exception). Numbers beyond a frame's own data are unknown memory on a
+device; that is an error here. Every step is a float32 operation in NVIDIA's order, so results are equal to the last bit
+on x86-64.
 
-The built-in one is `DetectPostprocessor::parseBoundingBox` (nvdsinfer_context_impl_output_parsing.cpp), which also
-decodes FOMO heat maps; the stock library's is `NvDsInferParseCustomResnet` (nvdsinfer_custombboxparser.cpp). Every
-step is a float32 operation in NVIDIA's order, so results are equal to the last bit on x86-64.
+- `builtin`: DetectNet, a coverage and a box for each cell of a grid, in units of 35 network pixels
+  (`DetectPostprocessor::parseBoundingBox`); it also decodes FOMO heat maps. `resnet`: `NvDsInferParseCustomResnet`.
+- `tf_ssd`: `NvDsInferParseCustomTfSSD`, normalised boxes, scores and classes by the names of TensorFlow's detection
+  API. Converted YOLO and SSD models end in these three outputs. It does check the outputs' types.
+- `nms`, `batched_nms`, `yolov5_batched_nms`, `efficientdet`: TAO models whose NMS runs in the engine. Outputs are found
+  by position, the count first or last. The threshold is class 0's for every class, counts are read as int32 and boxes
+  as float32 whatever the outputs' types, and some asserts are compiled in.
 
-NvDsInferParseCustomTfSSD: normalised boxes, scores and classes by the names of TensorFlow's detection API.
-
-The rules are those of nvdsinfer_custombboxparser.cpp; unlike the other parsers this one looks at the outputs' types.
-YOLO and SSD heads end in these three outputs too.
-
-The stock parsers of TAO models whose NMS runs in the engine: outputs by position, a count first or last.
-
-The rules, quirks included, are those of nvdsinfer_custombboxparser.cpp: the threshold is that of class 0 for every
-class, counts are read as int32 and boxes as float32 whatever the outputs' types, and some asserts are compiled in.
-
-The engine's outputs as NVIDIA's C++ code sees them: a name, dimensions, and bytes read as whatever it expects.
-
-nvinfer never looks at an output's type before it reads numbers (nvdsinfer_context_impl_output_parsing.cpp,
-nvdsinfer_custombboxparser.cpp; the exception is said where it is one). The bytes are given out the same way here; what
-nvinfer would read behind a frame's own numbers is not known to be anything, so that is an error.
+`Boxes` holds candidates as arrays; `Dropped` records which of them were dropped, and by which key.
 """
 
 from __future__ import annotations
@@ -60,7 +54,7 @@ __all__ = [
 ]
 
 
-# What is said for a key; {value} is the candidate's number, {limit} the key's.
+# The explanation for each key; {value} is the candidate's number, {limit} the key's.
 _WORDS = {
     "num-detected-classes": "class {value} is not below num-detected-classes={limit}",
     "num_detections": "number {value}, and num_detections is {limit}",
@@ -106,28 +100,14 @@ class Boxes:
             return cls.none()
         if len(parts) == 1:
             return parts[0]
-        return cls(
-            np.concatenate([part.class_id for part in parts]),
-            np.concatenate([part.left for part in parts]),
-            np.concatenate([part.top for part in parts]),
-            np.concatenate([part.width for part in parts]),
-            np.concatenate([part.height for part in parts]),
-            np.concatenate([part.confidence for part in parts]),
-        )
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     def __len__(self) -> int:
         return len(self.class_id)
 
     def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Boxes:
         """Those of a mask, or at these positions, in this order."""
-        return Boxes(
-            self.class_id[index],
-            self.left[index],
-            self.top[index],
-            self.width[index],
-            self.height[index],
-            self.confidence[index],
-        )
+        return Boxes(*(getattr(self, name)[index] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +141,14 @@ class Drop:
 
 @dataclass(slots=True)
 class Dropped:
-    """Collects what falls out of one frame. Parsers and filters get one only when somebody asks why."""
+    """Collects the dropped candidates of one frame. Parsers and filters get one only where they are asked for."""
 
     _groups: list[tuple[str, Boxes, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
 
     def add(
         self, key: str, boxes: Boxes, value: NDArray[np.generic] | float, limit: NDArray[np.generic] | float
     ) -> None:
-        """`boxes` fell out because of `key`; `value` and `limit` are single numbers or one for each box."""
+        """`boxes` were dropped because of `key`; `value` and `limit` are single numbers or one for each box."""
         if len(boxes):
             values = np.broadcast_to(np.asarray(value, np.float64), len(boxes))
             limits = np.broadcast_to(np.asarray(limit, np.float64), len(boxes))
@@ -180,39 +160,26 @@ class Dropped:
     def best(
         self, count: int = 10, *, without: frozenset[str] = frozenset(), only: frozenset[str] | None = None
     ) -> tuple[Drop, ...]:
-        """The `count` most confident ones, best first; among equals the one that came further.
+        """The `count` most confident ones, best first; among equals the one dropped in a later step.
 
-        `without` and `only` are keys that are left out, or alone looked at.
+        `without` are keys to leave out, `only` keys to take alone.
         """
-        found = [
-            Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *_numbers(boxes, i))
-            for key, boxes, value, limit in reversed(self._groups)
-            if key not in without and (only is None or key in only)
-            for i in _most_confident(boxes.confidence, count)
-        ]
+        found = []
+        for key, boxes, value, limit in reversed(self._groups):
+            if key in without or not (only is None or key in only):
+                continue
+            for i in np.argsort(-boxes.confidence, kind="stable")[:count]:  # NaN last
+                columns = (boxes.confidence, boxes.left, boxes.top, boxes.width, boxes.height)
+                numbers = (float(column[i]) for column in columns)
+                found.append(Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *numbers))
         return tuple(sorted(found, key=_rank)[:count])
 
     def keys(self) -> dict[str, int]:
-        """How many fell out by each key, in the order of the steps."""
+        """How many were dropped by each key, in the order of the steps."""
         counts: dict[str, int] = {}
         for key, boxes, _, _ in self._groups:
             counts[key] = counts.get(key, 0) + len(boxes)
         return counts
-
-
-def _most_confident(confidence: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")[:count]  # NaN last
-    return order
-
-
-def _numbers(boxes: Boxes, i: int) -> tuple[float, float, float, float, float]:
-    return (
-        float(boxes.confidence[i]),
-        float(boxes.left[i]),
-        float(boxes.top[i]),
-        float(boxes.width[i]),
-        float(boxes.height[i]),
-    )
 
 
 def _rank(drop: Drop) -> tuple[bool, float]:
@@ -538,9 +505,9 @@ def tf_ssd(
     limit[~unknown] = thresholds[class_id[~unknown]]
     below = ~unknown & (confidence < limit)  # False for NaN: kept
     if dropped is not None:
-        _report_ssd(
-            unknown, below, limit, _boxes(boxes, frame, network, class_id, confidence), len(thresholds), dropped
-        )
+        every = _boxes(boxes, frame, network, class_id, confidence)
+        dropped.add("num-detected-classes", every[unknown], class_id[unknown], len(thresholds))
+        dropped.add("pre-cluster-threshold", every[below], confidence[below], limit[below])
     kept = np.flatnonzero(~(unknown | below))
     boxes.floats(frame, 4 * (int(kept[-1]) + 1) if len(kept) else 0)  # nvinfer reads the boxes of no others
     candidates = _boxes(boxes, frame, network, class_id, confidence)[kept]
@@ -562,18 +529,6 @@ def _boxes(
     x1, x2 = (clip(edge, network.width - 1) for edge in (x1, x2))
     y1, y2 = (clip(edge, network.height - 1) for edge in (y1, y2))
     return Boxes(class_id, x1, y1, x2 - x1, y2 - y1, confidence)
-
-
-def _report_ssd(
-    unknown: NDArray[np.bool_],
-    below: NDArray[np.bool_],
-    limit: NDArray[np.float32],
-    candidates: Boxes,
-    configured: int,
-    dropped: Dropped,
-) -> None:
-    dropped.add("num-detected-classes", candidates[unknown], candidates.class_id[unknown], configured)
-    dropped.add("pre-cluster-threshold", candidates[below], candidates.confidence[below], limit[below])
 
 
 _KEEP_TOP_K = 200  # the loop ends once there are more

@@ -79,17 +79,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CASE",
     "Layout",
-    "Recording",
-    "Replayed",
     "TensorSpec",
-    "Tensors",
-    "classified_document",
-    "detected_document",
     "dump_name",
-    "holds_case",
     "layout_of",
     "number",
-    "object_document",
     "read_case",
     "read_dump",
     "read_layout",
@@ -597,9 +590,9 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
         InputError: config, recording or model cannot be read, or there are not as many pictures as frames.
         UnsupportedModelError: the outputs cannot be decoded here; their parser is named.
     """
-    case = read_context(source, where)
-    settings = settings_of(case)
-    recordings = read_recordings(folder, settings, _array_layout(case, settings, folder))
+    context = read_context(source, where)
+    settings = settings_of(context)
+    recordings = read_recordings(folder, settings, _array_layout(context, settings, folder))
     single = [part for recording in recordings for part in _frames(recording)]
     if pictures and len(pictures) != len(single):
         raise InputError(
@@ -624,9 +617,9 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
     return Tensors(Simulation((engine,), tuple(frames)), tuple(findings.values()))
 
 
-def _array_layout(case: RuleContext, settings: Settings, folder: Path) -> Layout | None:
+def _array_layout(context: RuleContext, settings: Settings, folder: Path) -> Layout | None:
     """Of the config's own model, where the recording does not say it itself."""
-    file = case.files.get("onnx-file")
+    file = context.files.get("onnx-file")
     if file is None or not file.presence.here or (folder / CASE).exists():
         return None
     return layout_of(Path(file.path), settings)

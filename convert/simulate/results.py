@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "ASPECT",
     "CHECK_FINDINGS",
     "CONVERSION",
     "MOST_DROPPED",
@@ -49,7 +48,6 @@ __all__ = [
     "PARSER",
     "PICTURE",
     "RULES",
-    "STREAMMUX",
     "UNUSED_ENGINE",
     "Classification",
     "DetectedObject",
@@ -335,12 +333,7 @@ def _dropped_document(dropped: DroppedCandidate) -> dict[str, Any]:
 
 
 def _rect(box: Rect) -> dict[str, Any]:
-    return {
-        "left": number(box.left),
-        "top": number(box.top),
-        "width": number(box.width),
-        "height": number(box.height),
-    }
+    return {"left": number(box.left), "top": number(box.top), "width": number(box.width), "height": number(box.height)}
 
 
 def _placement(placement: Placement) -> dict[str, Any]:

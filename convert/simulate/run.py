@@ -56,19 +56,7 @@ if TYPE_CHECKING:
     from convert.simulate.results import DroppedCandidate
 
 
-__all__ = [
-    "GROUP",
-    "GROUP_BYTES",
-    "PARTS",
-    "WHOLE_FRAME",
-    "FrameGroup",
-    "Inputs",
-    "Prefetch",
-    "Runner",
-    "inputs_at_once",
-    "passed_over",
-    "timed",
-]
+__all__ = ["GROUP_BYTES", "PARTS", "Inputs", "Prefetch", "Runner"]
 
 
 WHOLE_FRAME = -1

@@ -13,10 +13,10 @@ from convert.simulate.parsers import Boxes, Dropped
 from convert.simulate.settings import ClassSettings, ClusterMode
 from tests.examples import examples
 
-PictureComparison = tuple[int, float, float, float, float, float]
+Row = tuple[int, float, float, float, float, float]
 
 
-def _boxes(*rows: PictureComparison) -> Boxes:
+def _boxes(*rows: Row) -> Boxes:
     class_id, *columns = zip(*rows, strict=True) if rows else ((),) * 6
     return Boxes(np.array(class_id, np.uint32), *(np.array(column, np.float32) for column in columns))
 
@@ -31,7 +31,7 @@ def _one(**changes: float) -> ClassSettings:
 
 
 class TestModes:
-    ROWS: tuple[PictureComparison, ...] = (
+    ROWS: tuple[Row, ...] = (
         (1, 0, 0, 10, 10, 0.5),
         (0, 0, 0, 10, 10, 0.3),
         (0, 1, 0, 10, 10, 0.9),
@@ -95,16 +95,16 @@ def test_nothing() -> None:
 
 def test_boxes_without_area_do_not_suppress_each_other() -> None:
     """The union is 0, and NVIDIA's overlap is then 0."""
-    rows: list[PictureComparison] = [(0, 5, 5, 0, 0, 0.9), (0, 5, 5, 0, 0, 0.8)]
+    rows: list[Row] = [(0, 5, 5, 0, 0, 0.9), (0, 5, 5, 0, 0, 0.8)]
     assert len(cluster(ClusterMode.NMS, (_one(nms_iou_threshold=0.0),), _boxes(*rows))) == 2
 
 
 def test_touching_boxes_stay_even_at_0() -> None:
-    rows: list[PictureComparison] = [(0, 0, 0, 8, 8, 0.9), (0, 8, 0, 8, 8, 0.8)]
+    rows: list[Row] = [(0, 0, 0, 8, 8, 0.9), (0, 8, 0, 8, 8, 0.8)]
     assert len(cluster(ClusterMode.NMS, (_one(nms_iou_threshold=0.0),), _boxes(*rows))) == 2
 
 
-def _overlap(a: PictureComparison, b: PictureComparison) -> np.float32:
+def _overlap(a: Row, b: Row) -> np.float32:
     f = np.float32
 
     def shared(start: float, size: float, other: float, other_size: float) -> np.float32:
@@ -122,10 +122,10 @@ _row = st.tuples(st.integers(0, 1), _side, _side, _side, _side, st.integers(1, 8
 
 @examples(150)
 @given(st.lists(_row, max_size=14), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
-def test_nms_is_the_plain_loop(rows: list[PictureComparison], limit: float) -> None:
+def test_nms_is_the_plain_loop(rows: list[Row], limit: float) -> None:
     expected = []
     for class_id in (0, 1):
-        kept: list[PictureComparison] = []
+        kept: list[Row] = []
         mine = [row for row in rows if row[0] == class_id and row[5] >= 0.25]
         for row in sorted(mine, key=lambda row: -row[5]):
             if all(_overlap(row, other) <= limit for other in kept):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import Network
-from convert.simulate.decode import PARSERS, Detected, decode
+from convert.simulate.decode import PARSERS, Detected, by_confidence, decode
 from convert.simulate.parsers import DTYPES, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
@@ -335,3 +335,25 @@ def test_any_outputs_are_decoded_or_refused(
 
 def test_parsers_are_named_as_in_nvidias_library() -> None:
     assert all(name.startswith("NvDsInferParse") for name in PARSERS if name)
+
+
+@pytest.mark.parametrize(
+    ("scores", "classes", "mode", "undefined"),
+    [
+        ([math.nan, 0.9], [0, 0], ClusterMode.NMS, True),
+        ([math.nan, 0.9], [0, 1], ClusterMode.NMS, False),  # nothing to compare it with
+        ([math.nan, math.nan], [0, 0], ClusterMode.NMS, False),  # all equal: they stay in order
+        ([math.nan, 0.9], [0, 0], ClusterMode.NONE, False),  # not sorted
+    ],
+)
+def test_nan_leaves_the_order_undefined(
+    scores: list[float], classes: list[float], mode: ClusterMode, undefined: bool
+) -> None:
+    one = ClassSettings(0.25, nms_iou_threshold=0.5)
+    settings = Settings(NetworkType.DETECTOR, classes=(one, one), cluster_mode=mode, parser=SSD)
+    assert decode(settings, NETWORK, _ssd(scores, classes)).nan_scores is undefined
+
+
+def test_equal_scores_stay_in_order_and_nan_comes_last() -> None:
+    values = np.array([0.5, math.nan, 0.9, 0.5, -0.0, 0.0, math.inf, 0.9, -math.inf], np.float32)
+    assert by_confidence(values).tolist() == [6, 2, 7, 0, 3, 4, 5, 8, 1]

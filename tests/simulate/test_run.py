@@ -336,3 +336,10 @@ def test_a_parser_that_gives_up_is_a_finding_and_a_note(tmp_path: Path) -> None:
     assert not any(frame.shows for frame in frames)
     assert "some layers missing" in frames[1].notes[0]
     assert runner.simulation(frames).engines[0].failure.startswith("some layers missing")
+
+
+def test_nan_among_the_scores_of_a_class_is_a_finding(tmp_path: Path) -> None:
+    """Black pixels times infinity are NaN, the others infinity."""
+    runner = _runner(detector(tmp_path, cluster_mode=2, net_scale_factor="inf"))
+    _frames(runner, _pictures(tmp_path, block(64, 64, RED, GREEN), block(64, 64, RED, GREEN)))
+    assert [(finding.id, finding.level) for finding in runner.findings] == [("EI707", "warning")]
