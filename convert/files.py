@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "WRITES", "Output", "Reads", "TableReader", "configs", "include_path", "is_running", "load_toml", "make_folder",
+    "Output", "Reads", "TableReader", "configs", "include_path", "is_running", "load_toml", "make_folder",
     "plain", "recording", "rule", "sha256", "write", "write_all",
 ]  # fmt: skip
 
 
-WRITES = "ei-deepstream.writes"
+_WRITES = "ei-deepstream.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
 
 _SIDE_BY_SIDE = 16
@@ -113,7 +113,7 @@ def write_all(
     try:
         for name, data in files.items():
             place = folder / name
-            sys.audit(WRITES, str(place))
+            sys.audit(_WRITES, str(place))
             mode = 0o755 if name in executables else 0o644
             if _is_current(place, data, mode):
                 continue
@@ -275,7 +275,7 @@ class Reads:
             if isinstance(path, str | bytes | os.PathLike):
                 name = os.fsdecode(path)
                 self._listed.setdefault(_absolute(name), name)
-        elif event == WRITES:
+        elif event == _WRITES:
             self._written.add(_absolute(os.fsdecode(arguments[0])))
 
 

@@ -21,7 +21,7 @@ from convert.types import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
     "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option", "SimulateOptions", "checked",
-    "defaults", "parse_labels", "parse_scaling", "parse_size", "refuse_contradictions", "refuse_simulation",
+    "defaults", "refuse_contradictions", "refuse_simulation",
     "refuse_unknown", "table",
 ]  # fmt: skip
 
@@ -36,14 +36,14 @@ _SCALINGS = {
 }
 
 
-def parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
+def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
     if value in _SCALINGS:
         return _SCALINGS[str(value)]
     raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
 
 
-def parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
+def _parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
     """A list of labels, `a;b;c`, `a,b,c`, or a text file with one label a line (or one line of `;`).
 
     Raises:
@@ -86,7 +86,7 @@ def _parse_folder(value: object, base: Path = Path()) -> Path:
     return path
 
 
-def parse_size(value: object, base: Path = Path()) -> int:  # noqa: ARG001 - a parser's signature
+def _parse_size(value: object, base: Path = Path()) -> int:  # noqa: ARG001 - a parser's signature
     """`800M`, `2G`, or a number: bytes, units in powers of 1024; raises ValueError."""
     text = str(value)
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
@@ -192,7 +192,7 @@ class CommonOptions(TypedDict, total=False):
     # What to believe instead of the export
     labels: Annotated[
         str | Sequence[str] | None,
-        Option(None, "Labels in output order, instead of the export's.", "a;b;c|FILE", parse=parse_labels),
+        Option(None, "Labels in output order, instead of the export's.", "a;b;c|FILE", parse=_parse_labels),
     ]
     task: Annotated[
         str | None,
@@ -212,7 +212,7 @@ class CommonOptions(TypedDict, total=False):
             None,
             "What was done to pixel/255 before the model.",
             f"[{'|'.join(scaling.value for scaling in ImageScaling)}]",
-            parse=parse_scaling,
+            parse=_parse_scaling,
         ),
     ]
     dequantize: Annotated[bool, Option(False, "Rewrite an int8 (or other quantized) model in float32 first.")]  # noqa: FBT003
@@ -278,7 +278,7 @@ class CommonOptions(TypedDict, total=False):
     object_batch_size: Annotated[int, Option(16, "With --sgie: objects at a time.", low=1, high=1024)]
     sgie_labels: Annotated[
         str | Sequence[str] | None,
-        Option(None, "Labels of the --sgie model.", "a;b;c|FILE", parse=parse_labels),
+        Option(None, "Labels of the --sgie model.", "a;b;c|FILE", parse=_parse_labels),
     ]
 
 
@@ -303,7 +303,7 @@ class BatchOptions(CommonOptions, total=False):
     time_limit: Annotated[float, Option(600.0, "Seconds for one model, all stages together.", above=0)]
     memory_limit: Annotated[
         int | str | None,
-        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=parse_size),
+        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=_parse_size),
     ]
     scheduler: Annotated[
         str | None,

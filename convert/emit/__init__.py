@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-__all__ = ["PRECISIONS", "ROLES", "Emit", "EmitPair", "ValidatedPair"]
+__all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair"]
 
 
 ROLES = ("pgie", "sgie", "both")
-PRECISIONS = ("fp32", "fp16")
+_PRECISIONS = ("fp32", "fp16")
 
 _MAX_BATCH = 1024  # gstnvinfer_property_parser.cpp refuses more
 _MAX_ID = 2**31 - 1  # read with g_key_file_get_integer
@@ -90,7 +90,7 @@ class Emit:
     min_size: int | None = None
 
     def __post_init__(self) -> None:
-        for option, value, known in (("role", self.role, ROLES), ("precision", self.precision, PRECISIONS)):
+        for option, value, known in (("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)):
             if value not in known:
                 raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
         trtexec_flags(self.where.tensorrt, self.precision)

@@ -348,6 +348,7 @@ def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> t
 
 _SEPARATORS = {"one-line": ";", "one-per-line": "\n"}
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORBIDDEN = {
     ";": "a semicolon, which separates labels",
     "\n": "a line break",
@@ -374,28 +375,20 @@ def label_file(labels: tuple[str, ...], form: str) -> bytes:
     if not labels:
         raise InputError("there are no labels", hint="give them in output order with --labels")
     for number, label in enumerate(labels, 1):
-        if problem := _problem(label):
+        problem = next((f"it contains {what}" for character, what in _FORBIDDEN.items() if character in label), "")
+        if not label:
+            problem = "it is empty, and Gst-nvinfer skips empty labels"
+        elif label.startswith("\ufeff"):
+            problem = "it starts with a byte order mark"
+        elif _SURROGATE.search(label):
+            problem = problem or "it is not valid Unicode"
+        if problem:
             raise InputError(
                 f"label {number} {label!r} cannot be written to a label file: {problem}",
                 hint="rename it in Edge Impulse, or give all labels in output order with --labels",
             )
     text = _SEPARATORS[form].join(labels)
     return (text if form == "one-line" else text + "\n").encode()
-
-
-def _problem(label: str) -> str:
-    if not label:
-        return "it is empty, and Gst-nvinfer skips empty labels"
-    if label.startswith("\ufeff"):
-        return "it starts with a byte order mark"
-    for character, what in _FORBIDDEN.items():
-        if character in label:
-            return f"it contains {what}"
-    try:
-        label.encode()
-    except UnicodeEncodeError:
-        return "it is not valid Unicode"
-    return ""
 
 
 def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.export.unpack import InspectedModel, Inspection
 
 
-__all__ = ["framing_svg", "framing_text", "in_the_way", "inspection_document", "show_inspection"]
+__all__ = ["framing_svg", "framing_text", "inspection_document", "show_inspection"]
 
 
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide
@@ -210,7 +210,7 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
     }
 
 
-def in_the_way(model: InspectedModel) -> tuple[str, str | None] | None:
+def _refusal(model: InspectedModel) -> tuple[str, str | None] | None:
     """Why `convert` would refuse `model`, and what to do; None when it would not."""
     if model.facts is None:
         return model.reason or "it holds no model", model.hint
@@ -255,7 +255,7 @@ def _show_model(model: InspectedModel, frame: Frame | None, *, several: bool) ->
         out.print(f"    operators {', '.join(facts.operators)}", style="dim")
     for line in (*_recorded(model.metadata), *_framed(model, frame)):
         out.print(f"    {escape(line)}")
-    if refusal := in_the_way(model):
+    if refusal := _refusal(model):
         out.print(f"    [yellow]{escape(refusal[0])}[/]")
         if refusal[1]:
             out.print(f"      [dim]hint:[/] {escape(refusal[1])}")
@@ -307,7 +307,7 @@ def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
 
 
 def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any]:
-    refusal = in_the_way(model)
+    refusal = _refusal(model)
     facts = model.facts
     return {
         "number": model.number,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record, Run
 
 
-__all__ = ["MARKS", "console", "error_lines", "percent", "progress", "show_error", "show_findings", "show_run"]
+__all__ = ["console", "error_lines", "percent", "progress", "show_error", "show_findings", "show_run"]
 
 
 def error_lines(error: ConvertError) -> list[str]:
@@ -147,7 +147,7 @@ def _effect_line(effect: FrameEffect) -> str:
     return f"best answer as in Edge Impulse on {cropped}; on {squashed}; {crop.inputs} frames of {of}"
 
 
-MARKS = {
+_MARKS = {
     "done": "[green]done[/]",
     "failed": "[red]failed[/]",
     "planned": "[cyan]planned[/]",
@@ -176,6 +176,6 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
             if event.status == "started":
                 status.update(f"{event.name} ...")
             else:
-                console.print(f"{event.name:<10} {MARKS[event.status]} [dim]{event.seconds:6.2f} s[/]")
+                console.print(f"{event.name:<10} {_MARKS[event.status]} [dim]{event.seconds:6.2f} s[/]")
 
         yield observe
