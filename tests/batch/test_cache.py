@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.cache import BundleFile, Cache, CacheEntry, DamagedEntry, cache_folder, locked, prune, usage
+from convert.batch.cache import (
+    BundleFile,
+    Cache,
+    CacheEntry,
+    DamagedEntry,
+    Pruned,
+    cache_folder,
+    locked,
+    prune,
+    usage,
+)
 from convert.errors import OutputError
 from convert.files import sha256
 from convert.findings import Finding, Level
@@ -167,6 +177,21 @@ def test_pruning_by_size(cache: Cache, filled: Callable[[], list[str]]) -> None:
     size = cache.size("0" * 64)[0]
     pruned = prune(cache, older_than=1e9, max_size=2 * size)
     assert (pruned.removed, pruned.bytes, filled()) == (1, size, ["1", "2"])
+    assert prune(cache, older_than=1e9, max_size=2 * size).removed == 0
+
+
+def test_pruning_adds_up(cache: Cache, filled: Callable[[], list[str]]) -> None:
+    """By age, by damage, then the longest unused until the rest fits."""
+    for number, days in enumerate((10, 5, 3), 3):
+        key = f"{number}" * 64
+        cache.store(key, entry_of(FILES | {"more": b"x" * 100 * number}), FILES | {"more": b"x" * 100 * number})
+        then = time.time() - days * 86_400
+        os.utime(cache.place(key), (then, then))
+    cache.place("5" * 64).write_bytes(b"damaged")
+    sizes = [cache.size(f"{number}" * 64)[0] for number in range(6)]
+    pruned = prune(cache, older_than=30 * 86_400, max_size=sizes[4] + sizes[2])
+    assert filled() == ["2", "4"]
+    assert pruned == Pruned(str(cache.folder), 4, sizes[0] + sizes[5] + sizes[1] + sizes[3], 2)
 
 
 def test_pruning_what_is_damaged(cache: Cache, filled: Callable[[], list[str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path], tmp_path: Path) -> None:
     options = {**defaults(ConvertOptions), "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []
+    start = time.perf_counter()
     outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
+    assert 0 < sum(record.seconds for record in outcome.records) <= outcome.seconds <= time.perf_counter() - start
     said = ("--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d")
     assert files(tmp_path / "batch") == files(convert(ZIP, *said))
     assert outcome.state is State.DONE
@@ -49,6 +52,7 @@ def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> No
     outcome = execute(job("gone", tmp_path / "gone.zip", tmp_path / "out", {}), worker)
     assert (outcome.state, outcome.exit_code) == (State.FAILED, 3)
     assert outcome.error
+    assert 0 <= outcome.records[0].seconds <= outcome.seconds < 60
     assert outcome.error.code == "input"
     assert not (tmp_path / "out").exists()
     assert str(pickle.loads(pickle.dumps(outcome)).error) == str(outcome.error)
@@ -69,6 +73,7 @@ def test_an_option_that_does_not_exist_is_an_outcome(
     outcome = execute(job("one", LIBRARY, tmp_path / "out", options), worker)
     assert outcome.error
     assert (outcome.state, outcome.error.code) == (State.FAILED, "preset")
+    assert 0 <= outcome.seconds < 60
 
 
 def test_a_wrong_result_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
@@ -83,6 +88,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
 
     outcome = execute(job("one", LIBRARY, tmp_path / "out", {}), worker, broken)
     assert (outcome.state, outcome.exit_code) == (State.FAILED, BUG)
+    assert 0 <= outcome.seconds < 60
     assert "ZeroDivisionError: by nothing" in str(outcome.error)
     assert "Traceback" in outcome.details
 

@@ -57,6 +57,7 @@ def test_poisoned_models_end_alone(export: Callable[..., Path], tmp_path: Path) 
     assert said.pop("truncated").startswith("the model is damaged")
     assert said.pop("gone").startswith("cannot read it")
     assert not said
+    assert all(0 <= outcome.seconds < 1000 for outcome in outcomes.values())
     assert outcomes["wrong"].exit_code == BUG
     assert "nobody thought of this" in outcomes["wrong"].details
     assert [record.name for record in outcomes["late"].records] == ["unpack", "translate", "adapt"]
@@ -74,6 +75,7 @@ def test_the_time_limit_of_a_whole_model(export: Callable[..., Path], tmp_path: 
     exports = [export("hang", poison.HANG), export("good")]
     outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=60.0))
     assert str(outcomes["hang"].error) == "the conversion ran longer than 1.5 s, while it was in the stage translate"
+    assert 1.5 <= outcomes["hang"].seconds < 1000
     assert "--time-limit" in str(outcomes["hang"].error.hint if outcomes["hang"].error else "")
 
 

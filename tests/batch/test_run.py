@@ -56,6 +56,7 @@ def test_a_second_run_does_nothing(go: Go, job_of: JobOf, out: Path) -> None:
     first, done = go(jobs)
     assert states(first) == ["done", "done", "failed"]
     assert done == ["a", "b", "bad"]
+    assert 0 < first.seconds < 60
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     again, done = go(jobs)
     assert states(again) == ["unchanged", "unchanged", "failed"]

@@ -10,12 +10,14 @@ import shutil
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convert.batch.cache import locked
+from convert.batch.plan import bug
 from convert.batch.run import PRELOAD, Pool
+from convert.render.batch import batch_progress
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
 
@@ -170,6 +172,36 @@ def test_quiet(say: Say, tmp_path: Path) -> None:
     answer = say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", "-q")
     assert (answer.code, answer.out) == (3, "")
     assert answer.err.startswith(f"gone: error: {tmp_path / 'gone.zip'}: cannot read it")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_hidden"),
+    [([], False), (["-q"], True), (["--format", "json"], True), (["--format", "junit"], False)],
+)
+def test_progress_is_shown_to_people(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], is_hidden: bool
+) -> None:
+    found = []
+
+    def progress(jobs: Any, *, hidden: bool) -> Any:
+        found.append(hidden)
+        return batch_progress(jobs, hidden=hidden)
+
+    monkeypatch.setattr("convert.render.batch.batch_progress", progress)
+    assert say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", *options).code == 3
+    assert found == [is_hidden]
+
+
+def test_a_fault_of_ours_is_no_error_of_the_user(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Here(Pool):
+        """Runs jobs in this process."""
+
+        def __call__(self, jobs: Any, _observer: Any) -> Any:
+            return iter([bug(each, "ZeroDivisionError", "Traceback", 0.0) for each in jobs])
+
+    monkeypatch.setattr("convert.batch.run.Pool", Here)
+    answer = say("batch", SHAPES, tmp_path / "gone.zip", "-o", tmp_path / "out", "--format", "json")
+    assert (answer.code, [model["exit_code"] for model in answer.document["models"]]) == (70, [70, 70])
 
 
 def test_two_runs_into_one_folder_take_turns(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

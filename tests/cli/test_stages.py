@@ -138,3 +138,25 @@ def test_a_report_names_no_folder_of_its_user(say: Callable[..., Said], exports:
     shutil.copytree(exports[0], folder)
     assert say("convert", folder, "-o", tmp_path / "out", "-q").code == 0
     assert "somebody" not in (tmp_path / "out" / "report.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ([], "no .tflite files beside it"),
+        (["a.tflite", "b.tflite"], "several .tflite files beside it"),
+        (["m.tflite", "m.original.onnx"], "several .tflite files beside it"),
+        (["a.tflite"], "a.tflite: "),
+        (["a.tflite", "m.tflite", "b.original.onnx"], "m.tflite: "),
+        (["m.original.onnx", "a.tflite"], "m.original.onnx: "),
+    ],
+)
+def test_which_model_it_was_made_from(
+    say: Callable[..., Said], tmp_path: Path, beside: list[str], message: str
+) -> None:
+    """What is taken is damaged here, and named."""
+    for name in beside:
+        (tmp_path / name).write_bytes(b"damaged")
+    said = say("validate", tmp_path / "m.translated.onnx")
+    assert said.code == 3
+    assert message in said.err

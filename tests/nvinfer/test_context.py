@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from convert.errors import InputError
 from convert.nvinfer.config import read_bytes
 from convert.nvinfer.context import Binding, Engine, Initialised, Status, initialise, read_labels, split_labels
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STOCK = "custom-lib-path=/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so\n"
 Y = Binding("y", "float", (3,))
@@ -212,3 +209,13 @@ def test_label_files(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none", tmp_path / "fifo"):
         with pytest.raises(InputError, match="label file"):
             read_labels(path)
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("ant")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        read_labels(tmp_path / "labels.txt")
+        with pytest.raises(InputError, match="folder"):
+            read_labels(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20

@@ -174,7 +174,7 @@ class TestPrimary:
         runner = _runner(classifier(tmp_path, process_mode=1))
         simulation = runner.simulation(_frames(runner, _pictures(tmp_path, plain(30, 40, RED))))
         assert set(simulation.seconds) == set(PARTS)
-        assert all(seconds > 0 for part, seconds in simulation.seconds.items() if part != "decode pictures")
+        assert all(0 < seconds < 600 for part, seconds in simulation.seconds.items() if part != "decode pictures")
 
 
 class TestLeftOut:
