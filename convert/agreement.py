@@ -23,7 +23,7 @@ from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
 from convert.isolation import Died, Failed, Worker
 from convert.translate import refuse_unsupported
-from convert.types import Agreement, Export, ImageScaling, Int8Agreement, StageResult
+from convert.types import Agreement, Export, ImageScaling, Int8Agreement, Stage, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.types import Stage
 
 
 __all__ = [

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert import __version__
-from convert.batch.plan import Outcome, State, short_name
+from convert.batch.plan import Job, Outcome, State, short_name
 from convert.emit.files import beside, stale_engines
 from convert.emit.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
 from convert.errors import OutputError
@@ -49,7 +49,6 @@ from convert.findings import Finding, Level
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from convert.batch.plan import Job
 
 __all__ = [
     "BundleChanged", "BundleFile", "Cache", "CacheEntry", "DamagedEntry", "Ledger", "Pruned", "Usage", "cache_folder",

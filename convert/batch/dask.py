@@ -37,18 +37,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from convert.batch.cache import environment, libraries, list_files, write_bundle
-from convert.batch.plan import Outcome, State, failure
+from convert.batch.plan import Job, Outcome, State, failure
 from convert.batch.run import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError
 from convert.export.archive import places
-from convert.files import sha256
+from convert.files import Output, sha256
 from convert.report import REPORT, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from convert.batch.plan import Job
-    from convert.files import Output
     from convert.pipeline import Event
 
 __all__ = [

@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from convert.errors import ConvertError, InputError, PresetError
 from convert.export.archive import read_file
 from convert.export.choose import bundle_name
-from convert.findings import Level, worst
-from convert.isolation import Failed
+from convert.findings import Finding, Level, worst
+from convert.isolation import Failed, Worker
 from convert.options import ConvertOptions, table
 from convert.types import Metadata, slug
 
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from convert.files import Output
-    from convert.findings import Finding
-    from convert.isolation import Worker
     from convert.pipeline import Event, Record, Run
 
 __all__ = [

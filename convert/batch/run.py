@@ -24,20 +24,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from convert.batch.cache import BundleChanged, DamagedEntry, Ledger, key_of, restore, store
-from convert.batch.plan import GOOD, Outcome, State, bug, execute, failure
+from convert.batch.cache import BundleChanged, Cache, DamagedEntry, Ledger, key_of, restore, store
+from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
 from convert.files import make_folder
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.isolation import Died, Failed, Worker, answer, tell
 from convert.report import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from convert.batch.cache import Cache
-    from convert.batch.plan import Job
-    from convert.findings import Finding
     from convert.pipeline import Event, Record
 
     Observer = Callable[[Job, Event | Outcome], None]

@@ -11,21 +11,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.check.context import Place, Setting
+from convert.check.context import Place, Presence, RuleContext, Setting
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import entry_of, section_of
 from convert.nvinfer.config_state import Entry, Section, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import version
 from convert.nvinfer.numbers import TooMany
-from convert.nvinfer.targets import catalogue
+from convert.nvinfer.targets import Target, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.check.context import Presence, RuleContext
     from convert.findings import Finding, Level, Rule
-    from convert.nvinfer.targets import Target
 
 
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")

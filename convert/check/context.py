@@ -19,19 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.errors import InputError, PresetError
 from convert.nvinfer.config import MOST_BYTES, read_bytes
-from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Reason, Verdict
-from convert.nvinfer.context import Binding, Engine, initialise, library_of, split_labels
+from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Entry, Parsed, Problem, Reason, Verdict
+from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named, version
 from convert.nvinfer.numbers import read_ordinary
-from convert.nvinfer.targets import opsets, target
+from convert.nvinfer.targets import Target, opsets, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from convert.findings import Finding, Level, Rule
-    from convert.nvinfer.config_state import Entry, Parsed, Problem
-    from convert.nvinfer.context import Initialised, Library
-    from convert.nvinfer.targets import Target
     from convert.onnx_header import Header, Value
 
 

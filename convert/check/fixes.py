@@ -25,7 +25,7 @@ from convert.check.context import (
 )
 from convert.check.rules import findings
 from convert.check.rules.syntax import replacement, value_and_comment
-from convert.check.run import CONFIG, Fix
+from convert.check.run import CONFIG, CheckReport, Fix
 from convert.errors import InputError
 from convert.files import write
 from convert.nvinfer.context import MOST_LABEL_BYTES
@@ -34,7 +34,6 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from convert.check.run import CheckReport
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Problem
     from convert.nvinfer.targets import Target

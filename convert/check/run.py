@@ -19,6 +19,8 @@ from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_ap
 from convert.check.context import (
     Models,
     Reading,
+    RuleContext,
+    Setting,
     load_context,
     presence,
     read_config,
@@ -37,7 +39,6 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from convert.check.context import RuleContext, Setting
     from convert.findings import Finding
     from convert.nvinfer.targets import Target
 

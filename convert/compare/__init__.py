@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 
 if TYPE_CHECKING:
-    from convert.findings import Finding
     from convert.images.scaling import Rect
 
 

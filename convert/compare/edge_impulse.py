@@ -16,7 +16,7 @@ from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.facts import facts
 from convert.heads import head
 from convert.heads.base import Rules
-from convert.isolation import Died, Failed
+from convert.isolation import Died, Failed, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.isolation import Worker
     from convert.types import ImageScaling, ModelFacts
 
 __all__ = ["LUMA", "Original", "pack", "read_features", "read_original", "unpack"]

@@ -21,11 +21,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert import compare as rules
-from convert.compare import Cause, Comparison, Pair, PictureComparison, Reason, Step, Verdict
+from convert.compare import (
+    Cause,
+    ComparedObject,
+    Comparison,
+    Pair,
+    PictureComparison,
+    Prediction,
+    Reason,
+    Score,
+    Step,
+    Verdict,
+)
 from convert.compare.sides import Ablation, ModelPair, load_shipped, possible_causes, read_edge_impulse_model
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
-from convert.images.scaling import place, place_as_sdk
+from convert.images.scaling import Placement, Rect, place, place_as_sdk
 from convert.isolation import Worker
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import ResizeMode
@@ -36,9 +47,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.compare import ComparedObject, Prediction, Score
     from convert.findings import Finding
-    from convert.images.scaling import Placement, Rect
     from convert.simulate.engine import LoadedEngine
 
 

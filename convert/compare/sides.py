@@ -26,7 +26,7 @@ from convert.compare import Cause, ComparedObject, Prediction, Score
 from convert.compare.edge_impulse import Original, pack, unpack
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.archive import open_source
-from convert.export.models import list_models
+from convert.export.models import Candidate, list_models
 from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
@@ -38,8 +38,18 @@ from convert.images.scaling import Placement, Rect, interpolate, luma, place, pl
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
-from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType
-from convert.types import DETECTOR_THRESHOLD, ImageScaling, Limits, Metadata, ModelFormat, ResizeMode
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, Settings
+from convert.types import (
+    DETECTOR_THRESHOLD,
+    Export,
+    ImageScaling,
+    Limits,
+    Metadata,
+    ModelFacts,
+    ModelFormat,
+    Preprocessing,
+    ResizeMode,
+)
 from convert.validate import runtimes
 from convert.validate.comparison import raw_names, with_raw
 
@@ -48,13 +58,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.export.models import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.simulate.engine import LoadedEngine
     from convert.simulate.results import SimulatedEngine
-    from convert.simulate.settings import Settings
-    from convert.types import Export, ModelFacts, Preprocessing
 
 
 __all__ = ["Ablation", "ModelPair", "load_shipped", "possible_causes", "read_edge_impulse_model"]

@@ -22,21 +22,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convert.eim import findings as rules
-from convert.eim.wire import attach
+from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, sha256, write
 from convert.heads import head
-from convert.report import REPORT, BundleReport
-from convert.types import DETECTOR_THRESHOLD, Preprocessing, ResizeMode
+from convert.report import REPORT, BundleReport, ModelReport
+from convert.types import DETECTOR_THRESHOLD, Metadata, Preprocessing, ResizeMode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.eim.client import ModelInfo
-    from convert.eim.wire import Features
     from convert.findings import Finding
-    from convert.report import ModelReport
-    from convert.types import Metadata
 
 
 __all__ = ["NO_PARAMETER", "Impulse", "bundle_files", "header", "hello", "hello_findings", "pack", "read_impulse"]

@@ -16,7 +16,7 @@ from convert.eim import findings as rules
 from convert.eim.bundle import read_impulse
 from convert.eim.model import Loaded
 from convert.errors import InputError
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.images.read import read_fitted
 from convert.isolation import Worker
 from convert.types import ImageScaling, ResizeMode
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.eim.client import Client, ModelInfo
-    from convert.findings import Finding
 
 
 __all__ = ["AnswerPair", "EimComparison", "PictureComparison", "Reference", "compare", "difference", "open_backend"]

@@ -21,7 +21,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from convert.eim.bundle import hello
+from convert.eim.bundle import Impulse, hello
 from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
 from convert.errors import ConvertError, OutputError
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.eim.bundle import Impulse
     from convert.eim.model import TimedResult
 
 

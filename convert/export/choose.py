@@ -33,19 +33,17 @@ from convert.export.findings import (
     UNREADABLE_EXTRA,
     UNREADABLE_PARAMETER,
 )
-from convert.export.models import ONNX_FORMS, describe
+from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.report import METADATA, UnpackedModel
-from convert.types import Color, Metadata, ModelFacts, slug
+from convert.types import Color, ImageScaling, Metadata, ModelFacts, ResizeMode, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.export.archive import Tree
-    from convert.export.models import Candidate, ListedModel, Listing
     from convert.findings import Finding
-    from convert.types import ImageScaling, ResizeMode
 
 __all__ = [
     "Beside",

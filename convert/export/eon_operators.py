@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from ai_edge_litert.schema_py_generated import TensorType
 
-from convert.export.cpp_parser import Group, name_of, shown
+from convert.export.cpp_parser import Group, Unit, Value, Variable, name_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from numpy.typing import NDArray
 
-    from convert.export.cpp_parser import Unit, Value, Variable
 
 __all__ = [
     "CUSTOM",

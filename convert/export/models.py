@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, file_type, is_onnx
+from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, Tree, file_type, is_onnx
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
@@ -25,14 +25,12 @@ from convert.export.findings import CONTRADICTION
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
-from convert.types import Metadata, ModelFormat
+from convert.types import Metadata, ModelFacts, ModelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from convert.export.archive import Tree
     from convert.findings import Finding
-    from convert.types import ModelFacts
 
 __all__ = [
     "EON_FORMS",

@@ -11,24 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from convert.errors import ConvertError, PresetError
-from convert.export.archive import HEAD, ZIP, FileType, file_type, is_folder, open_source, read_head
+from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
 from convert.export.findings import NO_PARAMETERS
-from convert.export.models import list_models
+from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
-from convert.files import sha256, write_all
+from convert.files import Output, sha256, write_all
 from convert.heads import CONVERTIBLE, HEADS
 from convert.report import METADATA, metadata_json
-from convert.types import Export, ImageScaling, Metadata, ModelFormat, ResizeMode, StageResult
+from convert.types import Export, ImageScaling, Metadata, ModelFacts, ModelFormat, ResizeMode, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from convert.export.archive import OpenExport, Tree
-    from convert.export.models import ListedModel, Listing
-    from convert.files import Output
     from convert.findings import Finding
-    from convert.types import ModelFacts
 
 __all__ = ["InspectedModel", "Inspection", "Unpack", "inspect", "write"]
 

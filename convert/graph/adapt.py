@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__
 from convert.errors import InputError, PresetError, UnsupportedModelError
@@ -32,16 +32,25 @@ from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
-from convert.types import INPUT_NAME, TORCH_MEAN, TORCH_STD, Adapted, Head, OnnxModel, StageResult, Tensor, Translated
+from convert.types import (
+    INPUT_NAME,
+    TORCH_MEAN,
+    TORCH_STD,
+    Adapted,
+    Export,
+    Frame,
+    Head,
+    OnnxModel,
+    StageResult,
+    Tensor,
+    Translated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from onnx import ModelProto, NodeProto
-
     from convert.findings import Finding
-    from convert.types import Export, Frame
 
 
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded"]

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import onnx.defs
 from google.protobuf.message import DecodeError
-from onnx import NodeProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper, shape_inference
 
 from convert.errors import InputError, TranslationError
 from convert.onnx_header import STANDARD_DOMAINS
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, TypeProto, ValueInfoProto
 
 
 __all__ = [

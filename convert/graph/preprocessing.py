@@ -23,13 +23,12 @@ import numpy as np
 from convert.errors import PresetError
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.graph import GraphEditor
-from convert.types import IMAGENET_MEAN_BGR, Framing, ImageScaling, Preprocessing, ResizeMode
+from convert.types import IMAGENET_MEAN_BGR, Export, Frame, Framing, ImageScaling, Preprocessing, ResizeMode
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.findings import Finding
-    from convert.types import Export, Frame
 
 
 __all__ = ["crop", "crop_to", "preprocessing", "scale"]

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import UnsupportedModelError
 from convert.graph.findings import COORDINATES
-from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
-from convert.types import Head
+from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
+from convert.types import Export, Head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.decoding import Decoded, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
-    from convert.types import Export
 
     Float = NDArray[np.float32]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
 from convert.graph.findings import NOT_PROBABILITIES
-from convert.heads.base import Fit, Fitted, HeadSpec, class_labels
-from convert.types import Head
+from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, class_labels
+from convert.types import Export, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.graph.graph import GraphEditor
-    from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.decoding import ReferenceDecoder
-    from convert.types import Export
 
 __all__ = ["CLASSIFIER"]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.heads.base import Fit, Fitted, detector_labels
+from convert.heads.base import Fit, Fitted, LastLayer, Options, Rules, detector_labels
 from convert.heads.boxes import OUTPUTS, RAW, Boxes, BoxTensors
-from convert.types import Head
+from convert.types import Export, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.decoding import Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
-    from convert.types import Export
 
 __all__ = ["END_TO_END"]
 

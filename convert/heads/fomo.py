@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
-from convert.heads.base import Fit, Fitted, HeadSpec, detector_labels
-from convert.types import Head
+from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
+from convert.types import Export, Framing, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.heads.base import LastLayer, Options, Rules
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
-    from convert.types import Export, Framing
 
 __all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
 

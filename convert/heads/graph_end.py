@@ -38,18 +38,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from convert.errors import UnsupportedModelError
-from convert.graph.graph import GraphEditor, infer, opset_of
+from convert.graph.graph import GraphEditor, Shapes, infer, opset_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from onnx import ModelProto
 
-    from convert.graph.graph import Shapes
     from convert.heads.boxes import BoxTensors, Rows
     from convert.types import Framing
 

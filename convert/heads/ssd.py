@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError, ValidationError
-from convert.heads.base import Fitted, detector_labels
+from convert.heads.base import Fitted, Options, Rules, detector_labels
 from convert.heads.boxes import OUTPUTS, Boxes, BoxTensors
-from convert.types import Head, Limits
+from convert.types import Export, Head, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.heads.base import Options, Rules
     from convert.heads.decoding import Anchors, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
-    from convert.types import Export
 
 __all__ = [
     "OPERATOR",

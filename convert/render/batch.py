@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from convert.batch.plan import GOOD, Outcome, State
+from convert.batch.plan import GOOD, Job, Outcome, State
 from convert.findings import Finding, Level, worst
 from convert.render.text import error_lines
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-    from convert.batch.plan import Job
     from convert.batch.run import BatchReport
     from convert.pipeline import Event
 

@@ -12,14 +12,15 @@ import re
 import sys
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from convert.check.fixes import FIXABLE
 from convert.errors import InputError, PresetError
 from convert.files import write
-from convert.findings import Level, rulebook
+from convert.findings import Finding, Level, Rule, rulebook
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import (
+    Target,
     between,
     catalogue,
     opsets,
@@ -34,11 +35,8 @@ from convert.nvinfer.targets import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import IO
 
     from convert.check.run import CheckedFile, CheckReport
-    from convert.findings import Finding, Rule
-    from convert.nvinfer.targets import Target
 
 
 Paint: TypeAlias = "Callable[[str, str], str]"

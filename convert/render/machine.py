@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from convert import __version__
-from convert.findings import rulebook
+from convert.findings import Finding, Level, Rule, rulebook
 from convert.report import (
     SCHEMA_VERSION,
     dumps,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from convert.batch.run import BatchReport
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
-    from convert.findings import Finding, Level, Rule
     from convert.pipeline import Record, Run
 
 

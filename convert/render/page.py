@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from convert import __version__
-from convert.compare import Verdict
+from convert.compare import Comparison, PictureComparison, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from convert.compare import Comparison, PictureComparison
-    from convert.findings import Finding
     from convert.simulate import results
     from convert.simulate.results import (
         Classification,

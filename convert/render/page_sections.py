@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.compare import Verdict
+from convert.compare import Comparison, PictureComparison, Prediction, Verdict
 from convert.render.drawing import Style, number, style_of
 from convert.render.text import percent
-from convert.simulate.settings import ClusterMode, ColorFormat, NetworkType, ScalingFilter
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from convert.compare import Comparison, PictureComparison, Prediction
     from convert.images.scaling import Network
     from convert.simulate.results import FrameResult, SimulatedEngine
-    from convert.simulate.settings import ClassSettings, Settings
 
 
 __all__ = [

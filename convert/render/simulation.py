@@ -20,14 +20,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from convert.compare import DIFFERS, DRIFTS, Verdict
+from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
-from convert.files import write_all
+from convert.files import Output, write_all
 from convert.render.drawing import draw, page_picture
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
-from convert.simulate.results import objects_document
+from convert.simulate.results import DroppedCandidate, FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
@@ -37,11 +37,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.compare import Comparison, PictureComparison, Prediction, Reason
-    from convert.files import Output
     from convert.findings import Finding
     from convert.simulate.job import Simulated
-    from convert.simulate.results import DroppedCandidate, FrameResult, SimulatedEngine, Simulation
 
 
 __all__ = [

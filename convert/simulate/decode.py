@@ -33,17 +33,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.scaling import Network
+from convert.images.scaling import Network, Rect, View
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.simulate import parsers
 from convert.simulate.parsers import Boxes, Drop, Dropped, Layer, ParserFailed
-from convert.simulate.settings import STOCK_LIBRARY, ClusterMode, NetworkType, Settings
+from convert.simulate.settings import STOCK_LIBRARY, ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from convert.images.scaling import Rect, View
-    from convert.simulate.settings import ClassSettings
 
 
 __all__ = [

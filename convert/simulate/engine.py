@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.check.context import Models, load_context, read_config
+from convert.check.context import Models, RuleContext, Setting, load_context, read_config
 from convert.check.rules import findings
 from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError
-from convert.findings import Level
-from convert.images.scaling import Network, approximation, place, scale
+from convert.findings import Finding, Level
+from convert.images.scaling import Network, Placement, Rect, ScalingFilter, approximation, place, scale
 from convert.nvinfer.context import read_labels
 from convert.report import with_resize_mode
 from convert.simulate.parsers import Layer
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.check.context import RuleContext, Setting
-    from convert.findings import Finding
-    from convert.images.scaling import Placement, Rect, ScalingFilter
     from convert.nvinfer.config_state import Problem
     from convert.nvinfer.targets import Target
 

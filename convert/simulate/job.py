@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.check.app import gies, number, read_app
-from convert.errors import InputError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.images.read import Picture, read_all
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.numbers import read_ordinary
-from convert.simulate.engine import Source, load
+from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.replay import replayed
-from convert.simulate.results import frame_checks, kitti
+from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
 from convert.simulate.run import Runner
 
 if TYPE_CHECKING:
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.errors import ConvertError
     from convert.findings import Finding
     from convert.nvinfer.targets import Target
-    from convert.simulate.engine import LoadedEngine
-    from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
 
 __all__ = ["Job", "Simulated", "app", "in_order"]

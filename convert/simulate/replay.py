@@ -32,16 +32,16 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from convert.errors import InputError
-from convert.images.scaling import Network, Rect, View, place, whole_network
+from convert.images.scaling import Network, Placement, Rect, View, place, whole_network
 from convert.onnx_header import Value, read_header
-from convert.simulate.decode import Detected, Detection, attach, decode
-from convert.simulate.engine import network_of, read_context, settings_of
-from convert.simulate.parsers import DTYPES, Dropped, Layer
+from convert.simulate.decode import Classified, Detected, Detection, attach, decode
+from convert.simulate.engine import Source, network_of, read_context, settings_of
+from convert.simulate.parsers import DTYPES, Drop, Dropped, Layer
 from convert.simulate.results import (
     NAN_SCORES,
     PARSER,
@@ -57,23 +57,17 @@ from convert.simulate.results import (
     object_document,
     text,
 )
-from convert.simulate.settings import NetworkType
+from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import IO
 
     from numpy.typing import NDArray
 
     from convert.check.context import RuleContext
     from convert.findings import Finding
     from convert.images.read import Picture
-    from convert.images.scaling import Placement
     from convert.nvinfer.targets import Target
-    from convert.simulate.decode import Classified
-    from convert.simulate.engine import Source
-    from convert.simulate.parsers import Drop
-    from convert.simulate.settings import Settings
 
 
 __all__ = [

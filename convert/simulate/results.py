@@ -23,21 +23,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.findings import Level, Rule
-from convert.images.scaling import Rect
+from convert.findings import Finding, Level, Rule
+from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
-from convert.simulate.decode import Detection
-from convert.simulate.settings import NetworkType
+from convert.simulate.decode import Classified, Detection
+from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from convert.findings import Finding
-    from convert.images.scaling import Network, Placement, View
-    from convert.simulate.decode import Classified
     from convert.simulate.parsers import Drop, Dropped
-    from convert.simulate.settings import Settings
 
 
 __all__ = [

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError
-from convert.images.read import Picture
-from convert.images.scaling import Rect
-from convert.simulate.decode import Detected, attach, decode
+from convert.images.read import Picture, Unreadable
+from convert.images.scaling import Placement, Rect
+from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Dropped, Layer
 from convert.simulate.results import (
     CONVERSION,
@@ -34,6 +34,7 @@ from convert.simulate.results import (
     UNUSED_ENGINE,
     Classification,
     DetectedObject,
+    DroppedCandidate,
     FrameResult,
     Simulation,
     best,
@@ -49,11 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding, Rule
-    from convert.images.read import Unreadable
-    from convert.images.scaling import Placement
-    from convert.simulate.decode import Classified, Detection
     from convert.simulate.engine import LoadedEngine
-    from convert.simulate.results import DroppedCandidate
 
 
 __all__ = ["GROUP_BYTES", "PARTS", "Inputs", "Prefetch", "Runner"]

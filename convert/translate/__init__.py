@@ -18,12 +18,10 @@ from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, head
 from convert.isolation import Died, Worker
-from convert.types import Export, ModelFormat, OnnxModel, StageResult, Translated
+from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from convert.types import Tensor
 
 
 __all__ = ["OPSETS", "Translate", "describe", "died", "refuse_unsupported"]

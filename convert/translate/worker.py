@@ -28,21 +28,17 @@ import importlib
 import logging
 import tempfile
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import onnx
 import onnx.checker
 import onnx.defs
-from onnx import TensorProto, helper, version_converter
+from onnx import ModelProto, TensorProto, helper, version_converter
 
 from convert.errors import MissingDependencyError, TranslationError
 from convert.graph.graph import load_model, opset_of, signature
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
 
 __all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
 

@@ -17,10 +17,22 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
-from convert.findings import Level, worst
+from convert.findings import Finding, Level, worst
 from convert.heads import head
 from convert.isolation import Worker
-from convert.types import Adapted, Evidence, Frame, FrameEffect, ResizeMode, StageResult, Validated, centre_crop
+from convert.types import (
+    Adapted,
+    Evidence,
+    Export,
+    Frame,
+    FrameEffect,
+    Framing,
+    ResizeMode,
+    Stage,
+    StageResult,
+    Validated,
+    centre_crop,
+)
 from convert.validate.findings import TENSORRT
 
 if TYPE_CHECKING:
@@ -30,9 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
-    from convert.types import Export, Framing, Stage
 
 
 __all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]

@@ -25,7 +25,7 @@ import numpy as np
 from convert.errors import ValidationError
 from convert.heads import HEADS, head
 from convert.onnx_header import parse_header
-from convert.types import Agreement, BatchParity, ImageScaling, ModelFormat, Parity
+from convert.types import Adapted, Agreement, BatchParity, Export, ImageScaling, ModelFormat, Parity
 from convert.validate import runtimes
 from convert.validate.findings import BATCH, CONSTANT, DECODING, NOT_FINITE, PARITY, PLACES, TOP1
 from convert.validate.inputs import as_nvinfer
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
-    from convert.types import Adapted, Export
 
 
 __all__ = [

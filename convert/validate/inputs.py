@@ -22,7 +22,7 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.onnx_header import STANDARD_DOMAINS
-from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, ImageScaling
+from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, ImageScaling, Preprocessing
 from convert.validate.findings import DOMAIN, INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.types import Preprocessing
 
     Picture = NDArray[np.uint8]
 

@@ -15,15 +15,12 @@ from convert.check.rules.engine import absence
 from convert.check.rules.outputs import ALL_ENGINES, OWN_OBJECTS
 from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
-from convert.nvinfer.targets import between, catalogue, sinks, trtexec_accepts
+from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from convert.findings import Finding
-    from convert.nvinfer.targets import Target
 
 
 CLASS_IDS = Rule(

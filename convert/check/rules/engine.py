@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Check
+from convert.check.context import Check, Presence, RuleContext
 from convert.check.rules.syntax import is_plain, quoted
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from convert.check.context import Presence, RuleContext
-    from convert.findings import Finding
 
 
 NO_ID = Rule(

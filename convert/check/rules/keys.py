@@ -19,17 +19,13 @@ from convert.check.context import (
     table_of,
 )
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
-from convert.nvinfer.config_state import ATTRS_ALL
-from convert.nvinfer.keys import ATTRS, PROPERTY, key_named, keys, version
+from convert.findings import Finding, Level, Rule
+from convert.nvinfer.config_state import ATTRS_ALL, Entry
+from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named, keys, version
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from convert.findings import Finding
-    from convert.nvinfer.config_state import Entry
-    from convert.nvinfer.keys import Key
 
 
 UNKNOWN_KEY = Rule(

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Place, RuleContext
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import LABEL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from convert.check.context import Labels
-    from convert.findings import Finding
 
 
 NO_LABELS = Rule(

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Final
 from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, RuleContext
 from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import FUNCTIONS
 from convert.nvinfer.targets import opsets
-from convert.onnx_header import STANDARD_DOMAINS
+from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from convert.findings import Finding
-    from convert.onnx_header import Header, Value
 
 
 DAMAGED = Rule(

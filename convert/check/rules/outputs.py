@@ -23,17 +23,15 @@ from convert.check.context import (
     table_of,
 )
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
-from convert.nvinfer.context import ParserOutcome, built_in_segments, stock_parser
+from convert.findings import Finding, Level, Rule
+from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from convert.findings import Finding
     from convert.nvinfer.config_state import Entry
-    from convert.nvinfer.context import Binding
     from convert.onnx_header import Header
 
 

@@ -10,17 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import number
-from convert.check.context import Check
+from convert.check.app import AppContext, number
+from convert.check.context import Check, RuleContext
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.app import AppContext
-    from convert.check.context import RuleContext
-    from convert.findings import Finding
     from convert.onnx_header import Value
 
 

@@ -6,15 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Check, Fault, RuleContext, key_of
-from convert.findings import Level, Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE
-from convert.nvinfer.config_state import Reason, Verdict
+from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from convert.findings import Finding
-    from convert.nvinfer.config_state import Entry, Problem
     from convert.nvinfer.keys import Key
 
 
