@@ -86,7 +86,7 @@ def _parse_folder(value: object, base: Path = Path()) -> Path:
     return path
 
 
-def _parse_size(value: object, base: Path = Path()) -> int:  # noqa: ARG001 - a parser's signature
+def parse_size(value: object, base: Path = Path()) -> int:  # noqa: ARG001 - a parser's signature
     """`800M`, `2G`, or a number: bytes, units in powers of 1024; raises ValueError."""
     text = str(value)
     number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
@@ -303,7 +303,7 @@ class BatchOptions(CommonOptions, total=False):
     time_limit: Annotated[float, Option(600.0, "Seconds for one model, all stages together.", above=0)]
     memory_limit: Annotated[
         int | str | None,
-        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=_parse_size),
+        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=parse_size),
     ]
     scheduler: Annotated[
         str | None,
