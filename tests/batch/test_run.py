@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -159,6 +159,23 @@ def test_the_same_export_twice_is_converted_once(go: Go, job_of: JobOf, tmp_path
     assert [finding.id for finding in report.findings] == ["EI803"]
     report, done = go([one, two], force=True)
     assert (done, states(report)) == (["a"], ["done", "unchanged"])
+
+
+@pytest.mark.parametrize("changes", [{"files": ()}, {"summary": ()}, {"summary": (("bundle", 3),)}])
+def test_an_entry_that_describes_no_bundle_is_made_again(
+    go: Go, job_of: JobOf, cache: Cache, out: Path, changes: dict[str, Any]
+) -> None:
+    go([job_of("a")])
+    before = tree(out / "a")
+    (key,) = cache.all_keys()
+    entry = cache.entry(key)
+    assert entry is not None
+    cache.store(key, replace(entry, **changes), {} if "files" in changes else cache.contents(key))
+    report, done = go([job_of("a")])
+    assert (states(report), done, tree(out / "a")) == (["done"], ["a"], before)
+    assert len(report.findings) == 1
+    report, done = go([job_of("a")])
+    assert (states(report), done, report.findings) == (["unchanged"], [], ())
 
 
 def test_a_damaged_entry_is_noticed_and_made_again(go: Go, job_of: JobOf, cache: Cache, out: Path) -> None:

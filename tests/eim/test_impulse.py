@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.compare.edge_impulse import pack
 from convert.eim.bundle import read_impulse
+from convert.eim.model import Loaded
 from convert.errors import ConvertError, InputError
+from convert.types import Limits
 from tests.eim import bundles
 
 if TYPE_CHECKING:
@@ -89,3 +94,18 @@ def test_a_damaged_packed_file_is_a_clear_error(made: dict[str, Path], data: st.
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
     with contextlib.suppress(ConvertError):
         assert read_impulse(path).labels
+
+
+def test_an_ssd_gives_no_more_objects_than_its_operator(tmp_path: Path) -> None:
+    found = []
+    for number, most in enumerate((1, 2, 10)):
+        head = replace(bundles.ssd().head, limits=Limits(detections=most, score=0.0, overlap=0.6))
+        impulse = read_impulse(replace(bundles.ssd(), head=head).write(tmp_path / str(number)))
+        features = pack(np.zeros((impulse.height, impulse.width, impulse.channels), np.uint8))
+        found.append(Loaded(impulse).classify(features, 0.1).result["bounding_boxes"])
+    one, two, all_of_them = found
+    assert len(one) == 1
+    assert len(two) == 2
+    assert len(all_of_them) > 2
+    unlimited = replace(impulse, detections=None)
+    assert Loaded(unlimited).classify(features, 0.1).result["bounding_boxes"] == all_of_them

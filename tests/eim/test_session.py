@@ -83,7 +83,8 @@ def test_the_order_of_tests(impulse: Impulse) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"[1]", b"{}", b'{"id":1,}', b'{"id":NaN}', b'{"id":1,"a":Infinity}', b'{"id":-3000000000}', b'{"id":true}',
+    [b"[1]", b"{}", b'{"id":1,}', b'{"id":NaN}', b'{"id":1,"a":Infinity}',
+     b'{"id":-2147483649}', b'{"id":2147483648}', b'{"id":true}',
      b'{"id":' + b"9" * 5000 + b"}", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b',"id":1}', b'{"id":1,"a":"\x01"}',
      b"{\x00}", b'{"id": 0x1}', b"{'id': 1}"],
 )  # fmt: skip
@@ -91,8 +92,18 @@ def test_what_has_no_id(session: Session, message: bytes) -> None:
     assert ask(session, message) == {"error": "Missing 'id' field in message", "success": False}
 
 
+<<<<<<< HEAD:tests/eim/test_session.py
 def test_the_first_of_two_ids_counts(session: Session) -> None:
     assert ask(session, b'{"id":3,"a":1,"id":4}')["id"] == 3
+=======
+@pytest.mark.parametrize("number", [-(2**31), -1, 0, 2**31 - 1])
+def test_ids_have_32_bits(dialogue: Session, number: int) -> None:
+    assert ask(dialogue, {"id": number})["id"] == number
+
+
+def test_the_first_of_two_ids_counts(dialogue: Session) -> None:
+    assert ask(dialogue, b'{"id":3,"a":1,"id":4}')["id"] == 3
+>>>>>>> p7:tests/eim/test_dialogue.py
 
 
 def test_bytes_that_are_no_text_do_not_matter(session: Session) -> None:
