@@ -101,23 +101,8 @@ def _whole(name: str, config: Path, pictures: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         copies, out = Path(folder) / "copies", Path(folder) / "out"
         copies.mkdir()
-<<<<<<< HEAD
         simulate: list[str | Path] = [sys.executable, "-m", "convert", "simulate", config, pictures]
         simulate += ["-o", out, "--format", "json"]
-=======
-        simulate: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "convert",
-            "simulate",
-            config,
-            pictures,
-            "-o",
-            out,
-            "--format",
-            "json",
-        ]
->>>>>>> p7
         plain, ours = repeat(
             TIMES,
             lambda: command(sys.executable, "-c", _RECIPE, pictures, copies),

@@ -92,18 +92,13 @@ def test_what_has_no_id(session: Session, message: bytes) -> None:
     assert ask(session, message) == {"error": "Missing 'id' field in message", "success": False}
 
 
-<<<<<<< HEAD:tests/eim/test_session.py
+@pytest.mark.parametrize("number", [-(2**31), -1, 0, 2**31 - 1])
+def test_ids_have_32_bits(session: Session, number: int) -> None:
+    assert ask(session, {"id": number})["id"] == number
+
+
 def test_the_first_of_two_ids_counts(session: Session) -> None:
     assert ask(session, b'{"id":3,"a":1,"id":4}')["id"] == 3
-=======
-@pytest.mark.parametrize("number", [-(2**31), -1, 0, 2**31 - 1])
-def test_ids_have_32_bits(dialogue: Session, number: int) -> None:
-    assert ask(dialogue, {"id": number})["id"] == number
-
-
-def test_the_first_of_two_ids_counts(dialogue: Session) -> None:
-    assert ask(dialogue, b'{"id":3,"a":1,"id":4}')["id"] == 3
->>>>>>> p7:tests/eim/test_dialogue.py
 
 
 def test_bytes_that_are_no_text_do_not_matter(session: Session) -> None:
