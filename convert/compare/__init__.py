@@ -1,15 +1,7 @@
-"""Edge Impulse's side of a comparison: what its SDK does before and behind a model.
+"""Compares what DeepStream shows with what Edge Impulse answers for the same pictures: results, JSON, findings.
 
-What DeepStream will show beside what Edge Impulse shows for the same pictures, and why they differ.
-
-What DeepStream shows beside what Edge Impulse answers, as values: picture by picture, and why they differ.
-
-Made by `convert.compare.run`, read by everything that tells about it (the terminal, JSON, the page). Boxes are in
-pixels of the picture for both sides; scores are 0..1.
-
-A comparison as JSON.
-
-What a comparison with Edge Impulse can find besides the differences themselves: rules EI750 to EI799.
+Made by `convert.compare.run`; printed, written as JSON and shown on the page by `convert.render`. Boxes are in pixels
+of the picture for both sides; scores are 0..1. Findings are EI750 to EI799.
 """
 
 from __future__ import annotations
@@ -48,7 +40,7 @@ __all__ = [
 
 
 class Cause(StrEnum):
-    """One thing that the two do each in its own way, in the order of the road from the picture to the screen."""
+    """A step that the two sides may do differently, in processing order from the picture to the screen."""
 
     FRAMING = "framing"  # squash, letterbox or crop
     INTERPOLATION = "interpolation"
@@ -97,10 +89,10 @@ class ComparedObject:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one side says of a picture.
+    """The result of one side for a picture.
 
     Attributes:
-        label: of a classifier, what is shown; "" for nothing.
+        label: of a classifier, the label shown; "" for nothing.
         score: of that label; 0 for nothing.
         scores: of a classifier, in class order.
         objects: of a detector, best first.
@@ -178,10 +170,10 @@ class PictureComparison:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How the two do one thing, in words.
+    """How each side does a step, in words.
 
     Attributes:
-        same: whether they do it the same way, as far as config and export tell; such a step is no cause.
+        same: whether they do it the same way, as far as config and export record it; such a step is no cause.
     """
 
     cause: Cause
@@ -219,10 +211,10 @@ class Comparison:
         task: what the model does.
         quantized: whether the original computes in integers.
         tolerance: largest difference of a score that is none.
-        steps: the road of both, in its order.
+        steps: of both sides, in processing order.
         rows: in the pictures' order.
         reasons: most pictures first.
-        findings: what else must be known.
+        findings: about the comparison as a whole.
     """
 
     original: str
@@ -311,13 +303,13 @@ def _row(row: PictureComparison) -> dict[str, Any]:
         "words": row.words,
         "causes": [cause.value for cause in row.causes],
         "largest_difference": _number(row.largest),
-        "deepstream": _answer(row.deepstream),
-        "edge_impulse": _answer(row.edge_impulse),
+        "deepstream": _prediction(row.deepstream),
+        "edge_impulse": _prediction(row.edge_impulse),
         "pairs": [_pair(pair) for pair in row.pairs],
     }
 
 
-def _answer(answer: Prediction) -> dict[str, Any]:
+def _prediction(answer: Prediction) -> dict[str, Any]:
     return {
         "label": answer.label,
         "score": _number(answer.score),

@@ -1,8 +1,8 @@
-"""Edge Impulse's side: pictures as its SDK feeds them, and the model as it was trained, decoded by the SDK's rules.
+"""Runs an original .tflite as Edge Impulse's SDK does: features of pictures in, outputs decoded by the SDK's rules.
 
-Features are one float32 a pixel, row by row, R << 16 | G << 8 | B: exact in float32. Inside the executable a grey model
-gets 0.299 R + 0.587 G + 0.114 B of it (ei_run_dsp.h, `extract_image_features`). How the SDK decodes outputs, each head
-knows (`convert.heads`). What a .tflite does not tell (labels, threshold) comes from the other side of a comparison.
+Features are one float32 for each pixel, row by row, R << 16 | G << 8 | B, which is exact in float32. Inside the
+executable a grey model gets 0.299 R + 0.587 G + 0.114 B of it (ei_run_dsp.h, `extract_image_features`). The head knows
+how the SDK decodes its outputs (`convert.heads`). Labels and threshold, which a .tflite does not hold, are given.
 """
 
 from __future__ import annotations

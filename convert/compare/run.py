@@ -196,10 +196,10 @@ _ORDER = (
 def find_causes(
     ablation: Ablation, theirs: Prediction, verdict: Verdict, causes: Sequence[Cause], criteria: Criteria
 ) -> tuple[Cause, ...]:
-    """The causes for a picture whose answers have this verdict, in the order of the road.
+    """The causes for a picture whose answers have this verdict, in processing order.
 
     Args:
-        mixed: the picture.
+        ablation: of the picture.
         theirs: Edge Impulse's answer.
         verdict: differs: it is enough that the same is shown; drifts: scores and boxes must agree, too.
         causes: what can differ for such a model.
@@ -480,7 +480,7 @@ class ComparisonRun:
     """A comparison under way: call it with one picture after the other, then take `comparison`.
 
     Attributes:
-        both: the two sides.
+        models: of the two sides.
         tolerance: largest difference of a score that is none.
     """
 
@@ -502,7 +502,7 @@ class ComparisonRun:
         outcome = compare_predictions(ours, theirs, criteria)
         causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
         height, width = pixels.shape[:2]
-        words = _words(ours, theirs, outcome, detects=spec.detects)
+        words = _difference_text(ours, theirs, outcome, detects=spec.detects)
         row = PictureComparison(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip
@@ -582,7 +582,7 @@ def compare_with_original(
         yield ComparisonRun(ModelPair(load_shipped(loaded, edge_impulse), edge_impulse), tolerance)
 
 
-def _words(ours: Prediction, theirs: Prediction, outcome: Outcome, *, detects: bool) -> str:
+def _difference_text(ours: Prediction, theirs: Prediction, outcome: Outcome, *, detects: bool) -> str:
     if outcome.verdict is Verdict.SAME:
         return ""
     if not detects:
@@ -599,7 +599,7 @@ def _words(ours: Prediction, theirs: Prediction, outcome: Outcome, *, detects: b
         for pair in outcome.pairs
         if pair.deepstream and pair.edge_impulse and pair.deepstream.label != pair.edge_impulse.label
     }
-    parts += [f"{ours_!r} is {theirs_!r} in Edge Impulse" for ours_, theirs_ in sorted(renamed)]
+    parts += [f"{one!r} is {other!r} in Edge Impulse" for one, other in sorted(renamed)]
     if not parts:
         shift = max((pair.shift or 0.0 for pair in outcome.pairs), default=0.0)
         parts.append(f"scores differ by up to {outcome.largest:.2f}, edges by up to {shift:.0f} pixels")

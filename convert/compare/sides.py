@@ -342,8 +342,8 @@ def _graph_end(model: bytes, raw: Sequence[str]) -> bytes:
     from onnx.utils import Extractor
 
     proto = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model))
-    tail = Extractor(proto).extract_model(list(raw), [output.name for output in proto.graph.output])
-    return bytes(tail.SerializeToString())
+    end = Extractor(proto).extract_model(list(raw), [output.name for output in proto.graph.output])
+    return bytes(end.SerializeToString())
 
 
 def _limits(recorded: Limits | None, edge_impulse: EdgeImpulseModel) -> Limits | None:
@@ -407,7 +407,7 @@ class ModelPair:
         known = [one for one in found if one.class_id < len(settings.classes)]
         parent = Rect(placement.left, placement.top, 0, 0)
         labels = self.edge_impulse.original.labels
-        seen = [
+        objects = [
             ComparedObject(
                 one.class_id,
                 labels[one.class_id] if Cause.LABELS in done and one.class_id < len(labels) else one.label or "",
@@ -416,7 +416,7 @@ class ModelPair:
             )
             for one in attach(settings, placement.view, known, parent=parent)
         ]
-        return tuple(sorted(seen, key=lambda one: -one.score))
+        return tuple(sorted(objects, key=lambda one: -one.score))
 
     def _settings(self, done: frozenset[Cause]) -> Settings:
         settings = self.shipped.loaded.engine.settings
@@ -462,7 +462,7 @@ class ModelPair:
         return {"detection_scores": np.ascontiguousarray(rows[..., 4])}
 
     def _numbers(self) -> tuple[str, ...]:
-        """Labels that tell the class, whatever it is called: two may be called the same."""
+        """The class numbers as labels, because two classes may have the same name."""
         return tuple(map(str, range(len(self.edge_impulse.original.labels))))
 
     def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
@@ -513,7 +513,7 @@ _NETWORK = _PIXELS | {Cause.COLOUR, Cause.SCALING, Cause.MODEL}
 
 
 def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
-    """What can differ for such a model, in the order of the road."""
+    """What can differ for such a model, in processing order."""
     none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
     if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}

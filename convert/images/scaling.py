@@ -1,25 +1,22 @@
-"""Scaling of 8-bit pictures as Gst-nvinfer's and as Edge Impulse's.
+"""Placement and scaling of 8-bit pictures, as Gst-nvinfer and as Edge Impulse's SDK do it.
 
 Gst-nvinfer scales with NvBufSurfTransform (`scale`), a closed library. Source positions are those NVIDIA documents for
 its image library's resize (NPP, "ResizeSqrPixel"): the centre of pixel i of n lies at (i + 0.5) * size / n - 0.5.
-Nearest takes the pixel that covers that point; bilinear mixes the two beside it, no others, however small the picture
-becomes; outside the border the border is repeated. Results are rounded to whole levels, halves up, because the scaled
-picture has 8 bits. The weights are fractions with a small common denominator (six, where 320 pixels become 96), so
-everything is computed in integers, and exactly.
+Nearest takes the pixel that covers that point. Bilinear mixes the two pixels beside it and no others, however small the
+picture becomes; at the border the border pixel is repeated. Results are rounded to whole levels, halves up, because the
+scaled picture has 8 bits. The weights are fractions with a small common denominator (six, where 320 pixels become 96),
+so the computation is in integers and exact.
 
-Edge Impulse's C++ SDK (`interpolate`; dsp/image/processing.cpp) interpolates bilinearly in fixed point with 14 bits:
-pixel i of n comes from position i * floor(size * 2^14 / n), without the half pixel, and each of the three
-interpolations is rounded to a byte, halves up. Where a picture is enlarged, the SDK reads one pixel behind the last of
-a row; here that is the last one again.
+Gst-nvinfer places a frame in the network's input (`place`; `get_converted_buffer` in gstnvinfer.cpp, DeepStream 9.1):
+positions are rounded up to even numbers, sizes down; with maintain-aspect-ratio the scaled size is cut to whole pixels,
+not rounded; the padding is at the right or at the bottom, or with symmetric-padding on both sides, the smaller half
+first.
 
-Which part of a frame the network sees, and where it lies in the network's picture, in whole pixels.
-
-Gst-nvinfer (`place`; `get_converted_buffer` in gstnvinfer.cpp, DeepStream 9.1): positions are rounded up to even
-numbers, sizes down; with maintain-aspect-ratio the scaled size is cut, not rounded, to whole pixels; the padding is at
-the right or at the bottom, or on both sides with symmetric-padding, the smaller half first.
-
-Edge Impulse's C++ SDK (`place_as_sdk`): "fit longest axis" scales by the aspect in float32, cuts to whole pixels and
-pads both sides; "fit shortest axis" crops the centre first (`convert.types.centre_crop`; the SDK itself takes the
+Edge Impulse's C++ SDK scales (`interpolate`; dsp/image/processing.cpp) bilinearly in fixed point with 14 bits: pixel i
+of n comes from position i * floor(size * 2^14 / n), without the half pixel, and each of the three interpolations is
+rounded to a byte, halves up. Where a picture is enlarged, the SDK reads one pixel after the last of a row; here that is
+the last one again. It places (`place_as_sdk`) "fit longest axis" by the aspect in float32, cut to whole pixels and
+padded on both sides; "fit shortest axis" crops the centre first (`convert.types.centre_crop`; the SDK itself takes the
 side to crop from width > height, which leaves the picture where the model is not square).
 """
 
@@ -74,7 +71,7 @@ class ScalingFilter(IntEnum):
     DEFAULT = 6
 
 
-_APPROXIMATED = {  # what is said, and the name of Pillow's filter
+_APPROXIMATED = {  # the message, and the name of Pillow's filter
     ScalingFilter.CUBIC: ("cubic (GPU) or 5-tap (VIC) is approximated by Pillow's bicubic", "BICUBIC"),
     ScalingFilter.SUPER: (
         "super-sampling (GPU) or 10-tap (VIC) is approximated by the mean of the covered pixels",

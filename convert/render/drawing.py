@@ -1,21 +1,17 @@
-"""A picture with what DeepStream shows on it: boxes, labels, captions, or plainly that nothing is shown and why.
+"""Draws a picture with what DeepStream shows on it: boxes, labels and captions, or why nothing is shown.
 
-Boxes and their labels are drawn on the picture; what is said of the whole picture stands on a strip below it, so that
-no pixel of a small picture is hidden. The same picture and frame give the same pixels.
+Boxes and their labels are drawn on the picture; text about the whole picture stands on a strip below it, so that it
+hides no pixel of a small picture. Labels are placed beside their box, inside the picture, and not on each other where
+that can be avoided. The same picture and frame give the same pixels.
 
-One look for each class, the same in pictures and on the page, told apart by colour-blind people too.
-
-Seven colours of Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color, 2008; its black is left
-out: it is the outline of every box), each also with a white or a black core: 21 looks before one comes again.
-
-Where the labels of boxes go: in the picture, beside their box, and not on each other where that can be avoided.
-
-Text for pictures: any label, in a font that has its letters, and nothing that vanishes without a trace.
+Each class has one style, in pictures and on the page. The seven colours are Okabe and Ito's palette for colour-blind
+readers (jfly.uni-koeln.de/color, 2008; its black is left out: it is the outline of every box). Each also comes with a
+white or a black core, which makes 21 styles.
 
 Pillow's own font is used wherever it has every letter (it has ASCII and little more), so that the same label gives the
 same pixels on every machine. Other labels are set in the first installed font of `_FAMILIES` that has all of their
-letters. What no font has, and what has no shape (control and direction characters), is written as its code point:
-`<30EA>`.
+letters. A character that no font has, or that has no shape (control and direction characters), is written as its code
+point: `<30EA>`.
 """
 
 from __future__ import annotations
@@ -81,7 +77,7 @@ class Style:
     """How a class is drawn.
 
     Attributes:
-        number: its place in `LOOKS`.
+        number: its index in `STYLES`.
         colour: of the line and of the label's ground.
         core: of a thinner line on the line; None without one.
     """
@@ -106,11 +102,11 @@ STYLES: Final = tuple(
     Style(number, _PALETTE[number % len(_PALETTE)], (None, WHITE, BLACK)[number // len(_PALETTE)])
     for number in range(3 * len(_PALETTE))
 )
-"""All looks; a class's is `look(engine, class_id)`."""
+"""All styles; a class's is `style_of(engine, class_id)`."""
 
 
 def style_of(engine: int, class_id: int) -> Style:
-    """Of a class of an engine (gie-unique-id); class 0 of engine 2 looks unlike class 0 of engine 1."""
+    """Of a class of an engine (gie-unique-id); class 0 of engine 2 differs from class 0 of engine 1."""
     return STYLES[(class_id + 3 * (engine - 1)) % len(STYLES)]
 
 
@@ -238,8 +234,8 @@ _FAMILIES: Final = (
 """File names, in order of preference: of Debian's font packages, and the one font of macOS with most scripts."""
 
 _NO_CHARACTER: Final = "\U0010fffe"  # no font has a glyph for it
-_PROBE: Final = 16  # pixels, the size glyphs are looked at in
-_MOST: Final = 1000  # characters of a text that are looked at
+_PROBE: Final = 16  # pixels, the size at which glyphs are compared
+_MOST: Final = 1000  # characters of a text that are used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,7 +255,7 @@ class Line:
 
 
 def set_line(text: str, size: int, widest: int, suffix: str = "") -> Line:
-    """`text` and `tail` in `size` pixels; where they are wider than `widest` pixels, `text` ends in an ellipsis."""
+    """`text` and `suffix` in `size` pixels; where they are wider than `widest` pixels, `text` ends in an ellipsis."""
     text = _one_line(text)
     path = _font_for(text + suffix)
     font, shown = _font(path, size), _visible(text, path)
@@ -348,7 +344,7 @@ def _shape(path: str, character: str) -> tuple[object, bytes]:
 @lru_cache(maxsize=64)
 def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     if path:
-        return ImageFont.FreeTypeFont(path, size)  # truetype() would go and look for another one
+        return ImageFont.FreeTypeFont(path, size)  # truetype() would search for another one
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
@@ -387,7 +383,7 @@ _FEW: Final = 8  # objects, which have room for large labels
 _STRIP: Final[Colour] = (27, 31, 36)
 _FAINT: Final[Colour] = (170, 178, 187)
 _NOTHING: Final[Colour] = (255, 200, 60)
-_NOTHING_LOST: Final = "There was no candidate."
+_NO_CANDIDATE: Final = "There was no candidate."
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +430,7 @@ def draw(
     text: float = 1 / 36,
     brief: bool = False,
 ) -> Image.Image:
-    """What is seen on the screen.
+    """The picture as the screen shows it.
 
     Args:
         picture: RGB, uint8 [H,W,3], of the frame's size.
@@ -540,7 +536,7 @@ def _labels(frame: FrameResult, scale: _Scale) -> list[tuple[Chip, Area]]:
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, area: Area, style: Style, line: int) -> None:
-    """A line of the class's colour with a dark edge on both sides: seen on any ground."""
+    """A line of the class's colour with a dark edge on both sides: visible on any background."""
     out = line // 2
     box = (area.left - out, area.top - out, area.right - 1 + out, area.bottom - 1 + out)
     _outline(pen, box, BLACK, -1, line + 2)
@@ -596,7 +592,7 @@ def _draw_candidate(pen: ImageDraw.ImageDraw, frame: FrameResult, scale: _Scale)
 
 
 def _strip(frame: FrameResult, scale: _Scale, unlabelled: int | None) -> list[tuple[Line, Colour]]:
-    """What is said below the picture, with its colours; without its second half for `unlabelled` None."""
+    """The lines of text below the picture, with their colours; the first part only where `unlabelled` is None."""
     widest = scale.canvas - scale.text
     lines: list[tuple[Line, Colour]] = []
     large = round(scale.text * 1.3)
@@ -617,7 +613,7 @@ def _strip(frame: FrameResult, scale: _Scale, unlabelled: int | None) -> list[tu
 
 def _why(frame: FrameResult) -> str:
     if not frame.dropped:
-        return frame.notes[0] if frame.notes else _NOTHING_LOST
+        return frame.notes[0] if frame.notes else _NO_CANDIDATE
     best = frame.dropped[0]
     return f"Best candidate: {_named(best.label, best.class_id)}: {best.why}"
 

@@ -1,16 +1,11 @@
-"""A simulation as one HTML page: pictures, classes, engines, configs, findings and the numbers behind them.
+"""A simulation as one HTML page: pictures, classes, engines, configs, findings and measurements.
 
-The page needs nothing but itself: pictures are data URIs, there is no script, and its content security policy lets a
-browser load nothing else. What it shows comes from files of strangers (labels, names, configs): all of it is escaped,
-and characters that hide or turn text are made visible. The same values give the same bytes; times are not shown.
+The page is self-contained: pictures are data URIs, there is no script, and its content security policy forbids a
+browser to load anything else. Labels, names and configs are untrusted: all values are escaped, and characters that hide
+or turn text are made visible. The same values give the same bytes; times are not shown.
 
-The pictures of a page: what each shows, what was left out, and a text for those who do not see it.
-
-What of a picture a model sees, drawn: from the frame through the crop to the network's input.
-
-A model of ours says how pictures were brought to its size in training, and where it takes whole frames and crops them
-itself, of which shape they are and what it cuts out (`convert.report.OnnxMetadata`). Other models say nothing of it,
-and nothing is drawn.
+Where it is known how the model's pictures were framed in training (`convert.report.OnnxMetadata`), the page draws the
+way from the frame through the crop to the network's input.
 """
 
 from __future__ import annotations
@@ -76,7 +71,7 @@ _NAMED: Final = 5  # objects that a picture's alternative text names
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something shown: a label with its number, and what was said of it behind."""
+    """A label that is shown with its score, and the labels of secondary classifiers."""
 
     style: Style
     label: str
@@ -94,10 +89,10 @@ class Card:
         source: data URI; "" without a picture.
         width, height: of the drawn picture, pixels.
         times: how many times as large it is drawn.
-        alt: what is to be seen.
+        alt: text for readers who do not see the picture.
         items: what is shown, at most `MOST_OBJECTS`.
         more: objects that are not among them.
-        lost: label, confidence, why; at most `MOST_LOST`.
+        dropped: label, confidence, why; at most `MOST_LOST`.
         more_lost: candidates that are not among them.
         row: Edge Impulse's answer, where it was asked.
     """
@@ -117,7 +112,7 @@ class Card:
 
 
 def card(frame: FrameResult, position: int, picture: bytes | None, row: PictureComparison | None = None) -> Card:
-    """A frame as it is told on the page.
+    """A frame as it stands on the page.
 
     Raises:
         ValueError: `picture` is not a PNG, JPEG, WebP or GIF file.
@@ -216,8 +211,8 @@ def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
 def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
-    A model that was trained on the centre of pictures and does not crop them is told of with the shape of the first of
-    `frames`, where nvinfer squashes that shape.
+    Of a model that was trained on the centre of pictures and does not crop them, it is the framing of the first of
+    `frames`, where nvinfer squashes that frame.
     """
     recorded = engine.recorded
     input_size = (engine.network.width, engine.network.height)
@@ -244,13 +239,13 @@ def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.Fr
         return "", ""
     framing, cropped = found
     model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
-    seen = f"{framing.seen * 100:.0f} %"
+    share = f"{framing.seen * 100:.0f} %"
     words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
     if framing.crops and cropped:
-        words = f"The model cuts the middle {model} out of its {network} input: {seen} of a {framing.frame} frame."
+        words = f"The model cuts the middle {model} out of its {network} input: {share} of a {framing.frame} frame."
     elif framing.crops:
         words = (
-            f"The model was trained on the middle of pictures, {seen} of a {framing.frame} frame. "
+            f"The model was trained on the middle of pictures, {share} of a {framing.frame} frame. "
             "Here it sees the whole, squashed."
         )
     return framing_svg(framing, cropped=cropped), words
@@ -263,7 +258,7 @@ MOST_LISTED: Final = 1000
 """Pictures that are listed with words; there are more of them in objects.json."""
 
 _MOST_LINES: Final = 2000  # of a config that are shown
-_MOST_UNDETECTED: Final = 30  # classes never seen that are named
+_MOST_UNDETECTED: Final = 30  # of classes without a candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +448,7 @@ def _shown(value: object) -> object:
 
 @cache
 def _style() -> str:
-    """The style sheet and the looks of the classes."""
+    """The style sheet and the styles of the classes."""
     css = (data_folder() / "report" / "report.css").read_text(encoding="utf-8")
     swatches = []
     for one in STYLES:

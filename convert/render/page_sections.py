@@ -1,8 +1,8 @@
-"""How often each class was shown, how sure the models were, and by which keys its candidates were left out.
+"""The sections of the page in words and numbers: classes, engine settings, measurements, comparison.
 
-An engine's settings in words that need no knowledge of Gst-nvinfer's keys; the keys stand beside them.
-
-The numbers behind a page: how near the ONNX model is to the original, and DeepStream to Edge Impulse.
+- Classes: how often each was shown, with what scores, and which keys dropped its candidates.
+- Settings: in words that need no knowledge of Gst-nvinfer's keys, with the keys beside them.
+- Measurements: the ONNX model against the original, and DeepStream against Edge Impulse.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ClassRow:
     Attributes:
         label: "" without one.
         confidences: of what is shown, in the pictures' order.
-        lost: key -> how many of the best candidates fell to it, most first.
+        dropped: key -> how many of the best candidates it dropped, most first.
     """
 
     class_id: int
@@ -112,10 +112,10 @@ def class_rows(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> list[C
 
 def undetected_classes(engine: SimulatedEngine, rows: Sequence[ClassRow]) -> list[str]:
     """Labels of classes that were neither shown nor among the best candidates, in the label file's order."""
-    seen = {row.label for row in rows}
+    known = {row.label for row in rows}
     lines = engine.settings.labels
     labels = [line[0] for line in lines if line] if engine.settings.classes else [one for line in lines for one in line]
-    return [label for label in labels if label and label not in seen]
+    return [label for label in labels if label and label not in known]
 
 
 def _shown_classes(engine: int, frames: Sequence[FrameResult]) -> Iterator[tuple[int, str, float]]:
@@ -322,7 +322,7 @@ MOST_COMPARED: Final = 500
 
 _MOST_MEASURES: Final = 60
 _LONGEST: Final = 300  # characters of a value this module does not know
-_DEEPEST: Final = 4  # levels of such values that are told apart
+_DEEPEST: Final = 4  # levels of such values that get rows of their own
 _MOST_OBJECTS: Final = 4  # of an answer that are named
 
 
@@ -382,7 +382,7 @@ def answer(one: Prediction) -> str:
     if not one.objects:
         return "nothing"
     named = ", ".join(
-        f"{seen.label or f'class {seen.class_id}'} {number(seen.score)}" for seen in one.objects[:_MOST_OBJECTS]
+        f"{found.label or f'class {found.class_id}'} {number(found.score)}" for found in one.objects[:_MOST_OBJECTS]
     )
     rest = len(one.objects) - _MOST_OBJECTS
     return f"{named} and {rest} more" if rest > 0 else named

@@ -1,8 +1,6 @@
-"""A simulation for people at a terminal, and for programs as one JSON document.
+"""Prints a simulation and its comparison with Edge Impulse, as text or as one JSON document, and writes their files.
 
-A comparison with Edge Impulse for people at a terminal.
-
-The folder of a simulation: drawn/ and kitti/ picture by picture, then objects.json, against.json and report.html.
+The folder of results: drawn/ and kitti/ picture by picture, then objects.json, against.json and report.html.
 """
 
 from __future__ import annotations
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.simulate.job import Simulated
+    from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
 
 __all__ = [
@@ -105,7 +104,7 @@ def show_simulation(simulation: Simulation, findings: Sequence[Finding], outputs
 
 @contextmanager
 def frames_counted(*, quiet: bool) -> Iterator[Callable[[int | None], None]]:
-    """Hears the number of pictures first (None: not known), then 1 for each: a bar on a terminal, else nothing."""
+    """Takes the number of pictures first (None: not known), then 1 for each: a bar on a terminal, else nothing."""
     terminal = Console(stderr=True)
     if quiet or not terminal.is_terminal:
         yield lambda _: None
@@ -126,7 +125,7 @@ def frames_counted(*, quiet: bool) -> Iterator[Callable[[int | None], None]]:
 
 
 def _labels(frames: Sequence[FrameResult]) -> Counter[str]:
-    """How often each text is seen."""
+    """How often each text is shown."""
     texts = [frame.label.strip() for frame in frames if frame.label]
     texts += [found.text or f"class {found.class_id}" for frame in frames for found in frame.objects]
     return Counter(texts)
@@ -149,22 +148,17 @@ def _table(frames: Sequence[FrameResult]) -> Table:
     table.add_column("shown")
     table.add_column("not shown")
     for frame in frames[:_MOST_ROWS]:
-        candidate = next((one for one in frame.dropped if one.of is None), None)
-        why = "" if frame.shows else _why(frame, candidate)
-        seen = sum(bool(found.skipped) for found in frame.objects)
-        if frame.shows and seen:
-            why = (
-                f"{seen} of {len(frame.objects)} objects passed over: {frame.objects[_first_skipped(frame)].skipped[0]}"
-            )
+        why = "" if frame.shows else _why(frame)
+        skipped = [found.skipped[0] for found in frame.objects if found.skipped]
+        if frame.shows and skipped:
+            why = f"{len(skipped)} of {len(frame.objects)} objects passed over: {skipped[0]}"
         table.add_row(escape(frame.name), f"{frame.width}x{frame.height}", _shown(frame), escape(why), style=None)
     return table
 
 
-def _first_skipped(frame: FrameResult) -> int:
-    return next(index for index, found in enumerate(frame.objects) if found.skipped)
-
-
-def _why(frame: FrameResult, candidate: DroppedCandidate | None) -> str:
+def _why(frame: FrameResult) -> str:
+    """Of the best candidate for the whole picture, or the last note."""
+    candidate = next((one for one in frame.dropped if one.of is None), None)
     if candidate is None:
         return frame.notes[-1] if frame.notes else "the model gives no candidate"
     return f"{candidate.label or f'class {candidate.class_id}'}: {candidate.why}"
@@ -228,7 +222,7 @@ def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
 
 
 def without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
-    """Without those that `show_against` tells with the pictures they are of."""
+    """Without the findings that `show_comparison` prints with their pictures."""
     advance = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
     return [finding for finding in findings if finding.id not in advance]
 
@@ -277,7 +271,7 @@ def _answer(answer: Prediction) -> str:
 _QUALITY = 90  # of the drawn JPEG files
 _TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
 _MOST_BYTES = 2**25  # of such files, unless one picture's alone are more
-_RESULTS_MOST_OBJECTS = 2**28  # bytes of an objects.json that is looked into before it is replaced
+_RESULTS_MOST_OBJECTS = 2**28  # bytes of an earlier objects.json that is read before it is replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +293,7 @@ class Result:
 
 @dataclass(slots=True)
 class ResultsFolder:
-    """Writes the results: what belongs to pictures some at a time, what is about all of them at the end."""
+    """Writes the results: the files of pictures in groups, the files about all of them at the end."""
 
     path: Path
     outputs: list[Output] = field(default_factory=list)
@@ -318,7 +312,7 @@ class ResultsFolder:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what waits; where the run ends early, as far as possible: the error that ended it is the one raised."""
+        """Write the pending files; after an error as far as possible, and that error is the one raised."""
         with suppress(ConvertError) if kind else nullcontext():
             self._write()
 

@@ -361,7 +361,7 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
         why: record the dropped candidates (`dropped`); costs about as much again.
 
     Raises:
-        UnsupportedModelError: the network type, parser function or clustering cannot be computed; its name is said.
+        UnsupportedModelError: the network type, parser function or clustering cannot be computed; the message names it.
         InputError: the outputs do not fit each other or the parser, or nvinfer's process would die of them.
     """
     frames = _frames(outputs)
@@ -451,9 +451,9 @@ def attach(
         boxes = _scaled(view, objects)
         limits = _Limits(settings, boxes.class_id)
         for key, values, limit, out in _filters(settings, view, boxes, limits):
-            gone = kept[out[kept]]
+            removed = kept[out[kept]]
             if dropped is not None:
-                dropped.add(key, boxes[gone], values[gone], limit[gone])
+                dropped.add(key, boxes[removed], values[removed], limit[removed])
             kept = kept[~out[kept]]
         if settings.crop_to_roi:
             boxes = _cropped(view, boxes, limits)

@@ -360,7 +360,7 @@ def load(source: Source, where: Target, models: Models | None = None) -> LoadedE
 
 
 def _refusal(context: RuleContext, problem: Problem) -> InputError:
-    """What `check` says of the problem that keeps nvinfer from starting."""
+    """The error for a problem that keeps nvinfer from starting: the finding of `check`."""
     errors = [finding for finding in findings(context) if finding.level is Level.ERROR]
     same = [finding for finding in errors if finding.message.startswith(problem.message)]
     key = None if problem.key is None else context.place(problem.key)

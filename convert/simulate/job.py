@@ -1,9 +1,8 @@
 """One simulation: configs and pictures, or recorded tensors, in; frames with their objects out.
 
-Which engines a simulation runs, in which order: from configs one by one, or from deepstream-app's own config.
-
-deepstream-app runs [primary-gie] on frames and every [secondary-gieN] behind the engine whose objects it operates on
-(deepstream_secondary_gie_bin.c); what its groups say wins over the nvinfer configs.
+The engines come from nvinfer configs, or from deepstream-app's own config: it runs [primary-gie] on frames and every
+[secondary-gieN] after the engine whose objects it operates on (deepstream_secondary_gie_bin.c). What its groups set
+overrides the nvinfer configs.
 """
 
 from __future__ import annotations
@@ -85,16 +84,16 @@ def app(path: Path, where: Target) -> App:
             hint="an app config has [primary-gie] with enable=1 and config-file",
             path=path,
         )
-    sides = [number(file, "streammux", side, None) for side in ("width", "height")]
-    muxer = (sides[0], sides[1]) if sides[0] and sides[1] else None
+    width, height = (number(file, "streammux", side, None) for side in ("width", "height"))
+    muxer = (width, height) if width and height else None
     return App(tuple(Source(Path(gie.path), gie.settings) for gie in on), muxer)
 
 
 def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
-    """Positions of the engines in the order they run: the primary one first, every other behind those it looks at.
+    """Positions of the engines in the order they run: none before the one whose objects it processes.
 
     Raises:
-        InputError: the first looks at objects, another at frames, or two have one id.
+        InputError: the first processes objects, another frames, or two have one id.
     """
     first, *others = engines
     if first.settings.on_objects:
@@ -131,7 +130,7 @@ def _sorted(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
     waiting = list(range(1, len(engines)))
     while waiting:
         ready = [each for each in waiting if ids.get(engines[each].settings.operate_on_gie_id, 0) not in waiting]
-        if not ready:  # they wait for each other or for themselves: nobody ever sees an object
+        if not ready:  # they operate on each other or on themselves: none ever gets an object
             return (*order, *waiting)
         order.append(ready[0])
         waiting.remove(ready[0])
@@ -187,8 +186,8 @@ class Job:
 
         Args:
             add: is given every frame, its pixels, uint8 [H,W,3] RGB, and its objects as KITTI text.
-            judging: makes, of the primary engine, what is given name and pixels of every picture.
-            observer: is told the number of pictures (None: not known) once, then 1 for each that is done.
+            comparing: given the primary engine, a context whose value is called with name and pixels of every picture.
+            observer: called with the number of pictures (None: not known) once, then 1 for each that is done.
 
         Raises:
             ConvertError: a config, model or recording that cannot be simulated, or no picture that can.

@@ -648,7 +648,7 @@ def _batched(
 ) -> Boxes:
     _expect(outputs, 4)
     count = max(int(outputs[0].ints(frame, 1)[0]), 0)
-    # what is there is looked at first: the loop may end before it reaches numbers that are not
+    # the numbers that exist are read first: the loop may end before it reaches those that do not
     there = min(count, len(outputs[1].floats(frame)) // 4, *(len(outputs[i].floats(frame)) for i in (2, 3)))
     edges = outputs[1].floats(frame)[: 4 * there].reshape(there, 4)
     confidence, label = (outputs[i].floats(frame)[:there] for i in (2, 3))

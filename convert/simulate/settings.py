@@ -1,11 +1,10 @@
-"""What of a Gst-nvinfer config decides its arithmetic, in the types nvinfer computes with.
+"""The settings of a Gst-nvinfer config that decide its arithmetic, in the types nvinfer computes with.
 
-Made from the dictionary `convert.nvinfer.config` gives: every key of [property] with the value nvinfer holds after
-parsing (floats as float32), and one dictionary of class attributes for each class. What nvinfer changes after parsing
-is changed here: cluster-mode 0 is NMS with topk 20 and IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds
-have no OpenCV), and the name of a parser function counts only together with a library.
-
-Reads what a simulation needs of a Gst-nvinfer config: the file itself and the label file it names.
+Made of a config and the label file it names (`read_settings`), or of the dictionary that `convert.nvinfer.config`
+gives: every key of [property] with the value nvinfer holds after parsing (floats as float32), and one dictionary of
+class attributes for each class. What nvinfer changes after parsing is changed here: cluster-mode 0 is NMS with topk 20
+and IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds have no OpenCV), and the name of a parser function
+counts only together with a library.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class Settings:
     Attributes:
         network_type: what its outputs are taken for.
         unique_id: gie-unique-id; part of the names of dumped tensors.
-        on_objects: process-mode 2: it sees objects, not frames.
+        on_objects: process-mode 2: its inputs are objects, not frames.
         batch_size: of the engine.
         labels: the label file's non-empty lines, split at ";".
         classes: one for each of num-detected-classes; empty for a classifier.
@@ -112,7 +111,7 @@ class Settings:
         crop_to_roi: crop-objects-to-roi-boundary.
         operate_on_gie_id: -1 is all engines.
         operate_on_class_ids: empty is all classes.
-        input_object_min: width, height; smaller objects are not looked at.
+        input_object_min: width, height; smaller objects are not processed.
         input_object_max: width, height; 0 is no limit.
         keep_aspect: maintain-aspect-ratio.
         symmetric: symmetric-padding.
@@ -162,7 +161,7 @@ class Settings:
             values: [property] as nvinfer holds it, and "class-attrs"; a key that is missing has nvinfer's default.
             labels: the label file, as nvinfer splits it.
             library: custom-lib-path as the file has it. nvinfer stores only the part of an absolute path that
-                exists, so on a machine without DeepStream `values` may have lost the library's name.
+                exists, so on a machine without DeepStream `values` may lack the library's name.
 
         Raises:
             InputError: more classes than any machine could hold, or not as many class attributes as classes.
