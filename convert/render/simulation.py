@@ -25,7 +25,7 @@ from convert.render.drawing import draw, page_picture
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
-from convert.simulate.results import DroppedCandidate, FrameResult, SimulatedEngine, Simulation, objects_document
+from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
