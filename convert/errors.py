@@ -15,10 +15,8 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any, ClassVar
 
 __all__ = [
     "ConvertError",

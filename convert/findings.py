@@ -9,15 +9,11 @@ README's table.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
+from pathlib import Path
 
 __all__ = ["Finding", "Level", "Rule", "rulebook", "worst"]
 

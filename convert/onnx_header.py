@@ -11,15 +11,13 @@ import mmap
 import os
 import stat
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from convert.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 __all__ = ["SMALL", "STANDARD_DOMAINS", "Damaged", "Header", "Node", "Value", "parse_header", "read_header"]
 

@@ -13,25 +13,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from convert import __version__
+from convert import __version__, types
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
 from convert.heads import HEADS, head
-from convert.types import (
-    Adapted,
-    Evidence,
-    Export,
-    Frame,
-    Framing,
-    Head,
-    Limits,
-    Metadata,
-    Preprocessing,
-    ResizeMode,
-    Tensor,
-    Validated,
-    parse_frame,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +51,7 @@ def dumps(document: Any) -> bytes:
         return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
-def export_document(export: Export) -> dict[str, Any]:
+def export_document(export: types.Export) -> dict[str, Any]:
     """What the model is and where it was found."""
     return {
         "name": export.name,
@@ -84,7 +69,7 @@ def export_document(export: Export) -> dict[str, Any]:
     }
 
 
-def model_document(adapted: Adapted) -> dict[str, Any]:
+def model_document(adapted: types.Adapted) -> dict[str, Any]:
     """The ONNX model as it is shipped, and what nvinfer must do before and after it."""
     return {
         "opset": adapted.onnx.opset,
@@ -98,7 +83,7 @@ def model_document(adapted: Adapted) -> dict[str, Any]:
     }
 
 
-def framing_document(framing: Framing) -> dict[str, Any]:
+def framing_document(framing: types.Framing) -> dict[str, Any]:
     """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
     return {
         "frame": str(framing.frame),
@@ -123,7 +108,7 @@ def _reported(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def tensor_document(tensor: Tensor) -> dict[str, Any]:
+def tensor_document(tensor: types.Tensor) -> dict[str, Any]:
     """Name, shape (null for a dimension that is not fixed), dtype; quantization where there is one."""
     document: dict[str, Any] = {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
     if tensor.scale is not None:
@@ -135,7 +120,7 @@ _WRITTEN_BY: Final = {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-dee
 
 
 def report_document(
-    validated: Validated, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
+    validated: types.Validated, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
 ) -> dict[str, Any]:
     """The whole of a bundle's `report.json`; `files` are named relative to the bundle."""
     return {
@@ -147,8 +132,8 @@ def report_document(
 
 
 def app_report(
-    primary: tuple[Validated, dict[str, Any]],
-    secondary: tuple[Validated, dict[str, Any]],
+    primary: tuple[types.Validated, dict[str, Any]],
+    secondary: tuple[types.Validated, dict[str, Any]],
     files: Iterable[Output],
     findings: Iterable[Finding],
 ) -> dict[str, Any]:
@@ -164,7 +149,7 @@ def app_report(
     }
 
 
-def _model_part(validated: Validated, options: dict[str, Any]) -> dict[str, Any]:
+def _model_part(validated: types.Validated, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "export": export_document(validated.adapted.export),
         "model": model_document(validated.adapted),
@@ -173,7 +158,7 @@ def _model_part(validated: Validated, options: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def metadata_json(export: Export, findings: Iterable[Finding]) -> bytes:
+def metadata_json(export: types.Export, findings: Iterable[Finding]) -> bytes:
     """`metadata.json`, which `unpack` writes beside a model; read by `UnpackedModel`."""
     return dumps(
         {
@@ -185,7 +170,7 @@ def metadata_json(export: Export, findings: Iterable[Finding]) -> bytes:
     )
 
 
-def evidence_json(validated: Validated) -> bytes:
+def evidence_json(validated: types.Validated) -> bytes:
     """`NAME.evidence.json`, which `validate` writes for a model; read by `read_evidence`."""
     return dumps(
         {
@@ -311,7 +296,7 @@ class ModelReport:
         return str(self._value(str, "export", "source"))
 
     @property
-    def metadata(self) -> Metadata:
+    def metadata(self) -> types.Metadata:
         """What the export recorded."""
         return _metadata(self._value(dict[str, Any], "export", "metadata"), self.report.path, "convert again")
 
@@ -322,23 +307,23 @@ class ModelReport:
         return found
 
     @property
-    def head(self) -> Head:
+    def head(self) -> types.Head:
         """How its outputs are decoded."""
-        found: Head = self._value(Head, "model", "head")
+        found: types.Head = self._value(types.Head, "model", "head")
         _check_task(found.task, _damaged(self.report.path), f"{_DAMAGED}: head")
         return found
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def preprocessing(self) -> types.Preprocessing:
         """What Gst-nvinfer must do to a frame; without the framing."""
         values = self._value(dict[str, Any], "model", "preprocessing")
         where = f"{_DAMAGED}: preprocessing"
-        return _damaged(self.report.path).row(Preprocessing, {**values, "framing": None}, where)
+        return _damaged(self.report.path).row(types.Preprocessing, {**values, "framing": None}, where)
 
     @property
-    def resize_mode(self) -> ResizeMode | None:
+    def resize_mode(self) -> types.ResizeMode | None:
         """How pictures were brought to size in training."""
-        found: ResizeMode | None = self._value(ResizeMode | None, "model", "preprocessing", "resize_mode")
+        found: types.ResizeMode | None = self._value(types.ResizeMode | None, "model", "preprocessing", "resize_mode")
         return found
 
     def verify(self, digest: str, path: Path) -> None:
@@ -385,7 +370,7 @@ class UnpackedModel:
         return cls(document["sha256"], name if isinstance(name, str) else "", document, path)
 
     @property
-    def metadata(self) -> Metadata:
+    def metadata(self) -> types.Metadata:
         """What the export recorded; raises InputError where it is damaged."""
         values, hint = self._document.get("metadata"), "run unpack again"
         if not isinstance(values, dict):
@@ -393,9 +378,9 @@ class UnpackedModel:
         return _metadata(values, self._path, f"{hint}, or correct the file")
 
 
-def _metadata(values: object, path: Path, hint: str) -> Metadata:
+def _metadata(values: object, path: Path, hint: str) -> types.Metadata:
     reader = TableReader(path, hint=hint)
-    metadata = reader.row(Metadata, values, "metadata")
+    metadata = reader.row(types.Metadata, values, "metadata")
     if metadata.task is not None:
         _check_task(metadata.task, reader, "metadata")
     return metadata
@@ -407,7 +392,7 @@ def _check_task(task: str, reader: TableReader, where: str) -> None:
         raise reader.fail(f"{where}: task must be one of {', '.join(known)}, not {task!r}")
 
 
-def read_evidence(path: Path, model: bytes) -> Evidence:
+def read_evidence(path: Path, model: bytes) -> types.Evidence:
     """What `evidence_json` wrote to `path` for the ONNX file `model`.
 
     Raises:
@@ -422,7 +407,7 @@ def read_evidence(path: Path, model: bytes) -> Evidence:
     for name in ("parity", "batch", "tensorrt"):  # those that every version wrote
         if name not in table:
             raise InputError(f"{_NOT_EVIDENCE}: the entry {name!r} is missing", path=path, hint=hint)
-    evidence = TableReader(path, hint=hint, open=True).row(Evidence, table, _NOT_EVIDENCE)
+    evidence = TableReader(path, hint=hint, open=True).row(types.Evidence, table, _NOT_EVIDENCE)
     if table.get("model_sha256") != sha256(model):
         raise InputError("is the evidence for another model", path=path, hint=hint)
     return evidence
@@ -454,15 +439,15 @@ class OnnxMetadata:
     merge: str | None = None
     score: str | None = None
     coordinates: str | None = None
-    limits: Limits | None = None
+    limits: types.Limits | None = None
     overlap: float | None = None
     folded: str | None = None
-    resize_mode: ResizeMode | None = None
-    frame: Frame | None = None
+    resize_mode: types.ResizeMode | None = None
+    frame: types.Frame | None = None
     crop: tuple[int, int, int, int] | None = None
 
     @classmethod
-    def of(cls, export: Export, head: Head, before: Preprocessing) -> Self:
+    def of(cls, export: types.Export, head: types.Head, before: types.Preprocessing) -> Self:
         """What is recorded in the model of `export`."""
         framing = before.framing
         return cls(
@@ -496,16 +481,16 @@ class OnnxMetadata:
         found = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, Limits):
+            if isinstance(value, types.Limits):
                 value = (value.detections, value.score, value.overlap)
             if value is not None:
                 found[_PREFIX + field.name] = ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
         return found
 
 
-def _limits(text: str) -> Limits:
+def _limits(text: str) -> types.Limits:
     detections, score, overlap = text.split(";")
-    return Limits(int(detections), float(score), float(overlap))
+    return types.Limits(int(detections), float(score), float(overlap))
 
 
 def _crop(text: str) -> tuple[int, ...]:
@@ -515,8 +500,8 @@ def _crop(text: str) -> tuple[int, ...]:
 
 
 _READ: Final[Mapping[str, Any]] = {
-    "task": lambda text: head(text).id, "classes": int, "limits": _limits, "overlap": float, "resize_mode": ResizeMode,
-    "frame": parse_frame, "crop": _crop,
+    "task": lambda text: head(text).id, "classes": int, "limits": _limits, "overlap": float,
+    "resize_mode": types.ResizeMode, "frame": types.parse_frame, "crop": _crop,
 }  # fmt: skip
 
 

@@ -31,11 +31,12 @@ import platform
 import stat
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache as cached
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convert import __version__
 from convert.batch.plan import Job, Outcome, State, short_name
@@ -45,10 +46,6 @@ from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places
 from convert.files import Output, configs, make_folder, sha256, write, write_all
 from convert.findings import Finding, Level
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
 
 __all__ = [
     "BundleChanged", "BundleFile", "Cache", "CacheEntry", "DamagedEntry", "Ledger", "Pruned", "Usage", "cache_folder",

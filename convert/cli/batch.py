@@ -11,21 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    adapting,
-    declaration,
-    emitting,
-    exit_code,
-    folder_option,
-    format_option,
-    given,
-    options,
-    reporting,
-    stack,
-    translating,
-    validating,
-    write_json,
-)
+from convert.cli import options as cli
 from convert.options import BatchOptions
 
 if TYPE_CHECKING:
@@ -45,17 +31,17 @@ __all__ = ["batch", "cache"]
     "~/.cache/ei-deepstream. `ei-deepstream cache` says what is in it.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="MANIFEST|PATHS...")
-@folder_option("The folder of all bundles; each model gets a folder in it.")
-@click.option("-j", "--jobs", **declaration(BatchOptions, "jobs"))
-@options(
+@cli.folder_option("The folder of all bundles; each model gets a folder in it.")
+@click.option("-j", "--jobs", **cli.declaration(BatchOptions, "jobs"))
+@cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize")
-@translating
-@adapting
-@validating
-@emitting
-@reporting("text", "json", "junit")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize")
+@cli.translating
+@cli.adapting
+@cli.validating
+@cli.emitting
+@cli.reporting("text", "json", "junit")
 def batch(
     paths: tuple[str, ...],
     output: Path,
@@ -76,7 +62,7 @@ def batch(
       ei-deepstream batch exports/ -o bundles --target 6.2
       ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml
     """
-    values = given(values)
+    values = cli.given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:
         raise click.UsageError("--jobs is about this machine; with --scheduler the cluster's workers say how many")
     from convert.api import run_batch  # --help does without
@@ -108,14 +94,14 @@ def _finish(report: BatchReport, output: Path, *, format_: str, fail_on: Level, 
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
     failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED]
-    code = exit_code(findings, fail_on, error=failed or None)
+    code = cli.exit_code(findings, fail_on, error=failed or None)
     if any(outcome.exit_code == BUG for outcome in failed):
         code = BUG
     from convert.render import machine
     from convert.render.batch import show_batch
 
     if format_ == "json":
-        write_json(machine.batch_output_document(report, output, code))
+        cli.write_json(machine.batch_output_document(report, output, code))
     elif format_ == "junit":
         sys.stdout.write(machine.batch_junit(report, fail_on).decode())
     else:
@@ -123,12 +109,12 @@ def _finish(report: BatchReport, output: Path, *, format_: str, fail_on: Level, 
     return code
 
 
-_PLACE = stack(
+_PLACE = cli.stack(
     click.option(
         "--cache-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
         help="Where it is.  [default: $EI_DEEPSTREAM_CACHE, $XDG_CACHE_HOME/ei-deepstream, ~/.cache/ei-deepstream]",
     ),
-    format_option("text", "json"),
+    cli.format_option("text", "json"),
 )  # fmt: skip
 
 
@@ -166,7 +152,8 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
 )  # fmt: skip
 @click.option(
     "--max-size",
-    **declaration(BatchOptions, "memory_limit") | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
+    **cli.declaration(BatchOptions, "memory_limit")
+    | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @_PLACE
@@ -187,4 +174,4 @@ def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, ev
 def _write_ended_well(done: Usage | Pruned) -> None:
     from convert.report import SCHEMA_VERSION  # only for this format
 
-    write_json({"schema_version": SCHEMA_VERSION, "exit_code": 0, **dataclasses.asdict(done)})
+    cli.write_json({"schema_version": SCHEMA_VERSION, "exit_code": 0, **dataclasses.asdict(done)})

@@ -7,23 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    adapting,
-    as_usage,
-    common,
-    declaration,
-    depfile_option,
-    emitting,
-    exit_code,
-    finish,
-    folder_option,
-    given,
-    options,
-    translating,
-    unpacking,
-    validating,
-    write_json,
-)
+from convert.cli import options as cli
 from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
@@ -42,16 +26,16 @@ __all__ = ["convert", "inspect"]
     metavar="EXPORT",
     help="With --pgie: the model for each object found; both go into one app.",
 )
-@options(ConvertOptions, "object_batch_size", "sgie_labels")
-@folder_option("The folder to write the bundle into.")
-@unpacking
-@translating
-@adapting
-@validating
-@emitting
+@cli.options(ConvertOptions, "object_batch_size", "sgie_labels")
+@cli.folder_option("The folder to write the bundle into.")
+@cli.unpacking
+@cli.translating
+@cli.adapting
+@cli.validating
+@cli.emitting
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
-@depfile_option
-@common
+@cli.depfile_option
+@cli.common
 def convert(
     export: Path | None,
     output: Path,
@@ -82,8 +66,8 @@ def convert(
     """
     if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
         raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")
-    values = given(values)
-    with as_usage(": "):
+    values = cli.given(values)
+    with cli.as_usage(": "):
         refuse_contradictions(values, pair=sgie is not None)
     from convert.api import run_conversion  # --help does without
     from convert.render.text import progress
@@ -92,17 +76,17 @@ def convert(
     assert first is not None
     with progress(quiet=quiet or format_ == "json") as observer:
         run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, observer=observer, **values)
-    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 @click.command(name="inspect")
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
     "--frame",
-    **declaration(ConvertOptions, "frame")
+    **cli.declaration(ConvertOptions, "frame")
     | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
 )
-@common
+@cli.common
 def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, quiet: bool) -> int:
     """Say what a file or folder is, every model found in it, which one `convert` would take, and what is in the way.
 
@@ -112,9 +96,9 @@ def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, qu
     from convert.render.inspection import inspection_document, show_inspection
 
     inspection = api.inspect(path)
-    code = exit_code(inspection.findings, fail_on)
+    code = cli.exit_code(inspection.findings, fail_on)
     if format_ == "json":
-        write_json(inspection_document(inspection, code, frame))
+        cli.write_json(inspection_document(inspection, code, frame))
     elif not quiet:
         show_inspection(inspection, frame)
     return code

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import (
-    EXISTING,
-    adapting,
-    common,
-    depfile_option,
-    emitting,
-    finish,
-    folder_option,
-    tflite_option,
-    translating,
-    unpacking,
-    validating,
-)
+from convert.cli import options as cli
 from convert.errors import InputError
 from convert.files import Output, write
 from convert.options import ConvertOptions, checked
@@ -36,10 +24,10 @@ __all__ = ["adapt", "emit", "translate", "unpack", "validate"]
 
 @click.command(name="unpack")
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
-@folder_option("The folder for NAME.tflite and metadata.json.")
-@unpacking
-@depfile_option
-@common
+@cli.folder_option("The folder for NAME.tflite and metadata.json.")
+@cli.unpacking
+@cli.depfile_option
+@cli.common
 def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Find the model in an export and write it as a .tflite, with all that the export says of it.
 
@@ -50,16 +38,16 @@ def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
 
     values = checked(ConvertOptions, values)
     stage = _Saved(pipeline.unpacking(values), lambda result: save(result.artifact, output, result.findings))
-    return finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 @click.command(name="translate")
 @click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
-@folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
-@unpacking
-@translating
-@depfile_option
-@common
+@cli.folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
+@cli.unpacking
+@cli.translating
+@cli.depfile_option
+@cli.common
 def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Translate a .tflite to ONNX with an NCHW input, and assert that it is one.
 
@@ -80,17 +68,17 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
             ),
         )
         run = pipeline.run((pipeline.unpacking(values, worker), stage), source)
-    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 @click.command(name="adapt")
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.translated.onnx")
-@folder_option("The .onnx file to write, or a folder for NAME.onnx.")
-@tflite_option
-@unpacking
-@adapting
-@depfile_option
-@common
+@cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
+@cli.tflite_option
+@cli.unpacking
+@cli.adapting
+@cli.depfile_option
+@cli.common
 def adapt(
     onnx: Path, output: Path, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **values: Any
 ) -> int:
@@ -104,7 +92,7 @@ def adapt(
         lambda result: (write(_place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
     )
     run = pipeline.run((pipeline.unpacking(values), _PickUpTranslated(onnx), stage), _beside(onnx, tflite))
-    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 @click.command(name="validate")
@@ -113,11 +101,11 @@ def adapt(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
     help="The .evidence.json file to write, or a folder for NAME.evidence.json. [default: nothing is written]",
 )  # fmt: skip
-@tflite_option
-@unpacking
-@validating
-@depfile_option
-@common
+@cli.tflite_option
+@cli.unpacking
+@cli.validating
+@cli.depfile_option
+@cli.common
 def validate(
     onnx: Path,
     output: Path | None,
@@ -140,23 +128,23 @@ def validate(
             lambda result: _save_evidence(result.artifact, output) if output else (),
         )
         run = pipeline.run((pipeline.unpacking(values, worker), _PickUpAdapted(onnx), stage), _beside(onnx, tflite))
-    return finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 @click.command(name="emit")
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
-@folder_option("The folder to write the bundle into.")
-@tflite_option
+@cli.folder_option("The folder to write the bundle into.")
+@cli.tflite_option
 @click.option(
     "--evidence",
-    type=EXISTING,
+    type=cli.EXISTING,
     metavar="FILE",
     help="What validate -o wrote. [default: NAME.evidence.json beside the model]",
 )
-@unpacking
-@emitting
-@depfile_option
-@common
+@cli.unpacking
+@cli.emitting
+@cli.depfile_option
+@cli.common
 def emit(
     onnx: Path,
     output: Path,
@@ -180,7 +168,7 @@ def emit(
         _PickUpEvidence(evidence or (usual if usual.is_file() else None)),
         Emit(output, **pipeline.pick(Emit, values)),
     )
-    return finish(pipeline.run(stages, _beside(onnx, tflite)), format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(pipeline.run(stages, _beside(onnx, tflite)), format_=format_, fail_on=fail_on, quiet=quiet)
 
 
 # Continuing where an earlier command stopped, and saving: each of these is a stage itself, so that such a command runs

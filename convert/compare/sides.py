@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert import compare as rules
+from convert import types
 from convert.compare import Cause, ComparedObject, Prediction, Score
 from convert.compare.edge_impulse import Original, pack, unpack
 from convert.errors import InputError, UnsupportedModelError, ValidationError
@@ -39,17 +40,6 @@ from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, Settings
-from convert.types import (
-    DETECTOR_THRESHOLD,
-    Export,
-    ImageScaling,
-    Limits,
-    Metadata,
-    ModelFacts,
-    ModelFormat,
-    Preprocessing,
-    ResizeMode,
-)
 from convert.validate import runtimes
 from convert.validate.comparison import raw_names, with_raw
 
@@ -82,9 +72,9 @@ class EdgeImpulseModel:
     """
 
     file: str
-    export: Export
+    export: types.Export
     original: Original
-    resize_mode: ResizeMode
+    resize_mode: types.ResizeMode
     threshold: float
     findings: tuple[Finding, ...] = ()
 
@@ -123,11 +113,11 @@ def read_edge_impulse_model(
     digest = recorded.source_sha256 or ""
     report = BundleReport.read(engine.model.parent) if digest else None
     entry = report and report.model_of(engine.model)
-    source, reported = (entry.source, entry.metadata) if entry else ("", Metadata())
+    source, reported = (entry.source, entry.metadata) if entry else ("", types.Metadata())
     path = given or _beside(engine.model, source, digest)
     export, findings = _unpack(path, digest, recorded.task)
     facts = export.facts
-    if export.format is not ModelFormat.TFLITE:
+    if export.format is not types.ModelFormat.TFLITE:
         raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
     if not head(facts.task).is_comparable:
         raise UnsupportedModelError(
@@ -138,7 +128,7 @@ def read_edge_impulse_model(
         raise InputError("the model takes no pictures", path=path)
     own = export.metadata
     mode = own.resize_mode or reported.resize_mode
-    if mode in {None, ResizeMode.NONE}:
+    if mode in {None, types.ResizeMode.NONE}:
         findings = (
             *findings,
             rules.RESIZE_UNKNOWN.found(
@@ -147,23 +137,25 @@ def read_edge_impulse_model(
         )
     threshold = reported.threshold if own.threshold is None else own.threshold
     if threshold is None:
-        threshold = DETECTOR_THRESHOLD
+        threshold = types.DETECTOR_THRESHOLD
         if head(facts.task).detects:
             findings = (
                 *findings,
                 rules.THRESHOLD_UNKNOWN.found(
-                    f"Edge Impulse's threshold is not recorded; {DETECTOR_THRESHOLD} is assumed", path=path
+                    f"Edge Impulse's threshold is not recorded; {types.DETECTOR_THRESHOLD} is assumed", path=path
                 ),
             )
     original = Original(
         path, export.original or export.model, facts, _labels(engine, facts, own, reported),
-        own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
+        own.image_scaling or reported.image_scaling or types.ImageScaling.NONE, worker, timeout,
         reported.nms_iou if own.nms_iou is None else own.nms_iou,
     )  # fmt: skip
-    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
+    return EdgeImpulseModel(str(path), export, original, mode or types.ResizeMode.SQUASH, threshold, findings)
 
 
-def _labels(engine: SimulatedEngine, facts: ModelFacts, own: Metadata, reported: Metadata) -> tuple[str, ...]:
+def _labels(
+    engine: SimulatedEngine, facts: types.ModelFacts, own: types.Metadata, reported: types.Metadata
+) -> tuple[str, ...]:
     """Edge Impulse's labels; where they are not recorded those of the label file, so that spelling is no cause."""
     labels = own.labels or reported.labels
     if labels:
@@ -179,7 +171,7 @@ def _labels(engine: SimulatedEngine, facts: ModelFacts, own: Metadata, reported:
     return (*labels, *(f"class {number}" for number in range(len(labels), classes)))[:classes]
 
 
-def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Finding, ...]]:
+def _unpack(path: Path, digest: str, task: str | None) -> tuple[types.Export, tuple[Finding, ...]]:
     """The model of `path` with this digest, or THE model where nothing is known of it.
 
     Raises:
@@ -204,7 +196,7 @@ def _unpack(path: Path, digest: str, task: str | None) -> tuple[Export, tuple[Fi
 def _digests(candidate: Candidate) -> tuple[str, ...]:
     """What an ONNX model made of this one may say of it."""
     plain = sha256(candidate.data)
-    return (plain,) if candidate.format is ModelFormat.ONNX else (content_digest(candidate.data), plain)
+    return (plain,) if candidate.format is types.ModelFormat.ONNX else (content_digest(candidate.data), plain)
 
 
 def _beside(model: Path, source: str, digest: str) -> Path:
@@ -246,11 +238,11 @@ class ShippedModel:
 
     loaded: LoadedEngine
     task: str
-    expected: Preprocessing
+    expected: types.Preprocessing
     raw: tuple[str, ...]
     left: int
     top: int
-    limits: Limits | None
+    limits: types.Limits | None
     _session: Any = field(repr=False)
     _graph_end: Any = field(repr=False)
 
@@ -346,7 +338,7 @@ def _graph_end(model: bytes, raw: Sequence[str]) -> bytes:
     return bytes(end.SerializeToString())
 
 
-def _limits(recorded: Limits | None, edge_impulse: EdgeImpulseModel) -> Limits | None:
+def _limits(recorded: types.Limits | None, edge_impulse: EdgeImpulseModel) -> types.Limits | None:
     """As recorded in the ONNX model, else as the original's last operator says."""
     own = head(edge_impulse.task).limits(edge_impulse.original.model)
     if own is None:

@@ -10,15 +10,12 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from convert.eim.bundle import NO_PARAMETER, read_impulse
 from convert.eim.server import print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["main"]
 

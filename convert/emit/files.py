@@ -19,14 +19,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convert.emit import findings
 from convert.emit.config import Entry, Gie, Group, config_file
-from convert.emit.findings import (
-    DUPLICATE_LABEL,
-    LEFT_FROM_ANOTHER_ROLE,
-    LONG_LABEL,
-    OTHER_BUNDLE_IN_FOLDER,
-    STALE_ENGINE,
-)
 from convert.errors import InputError, PresetError
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
@@ -196,7 +190,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     """What lies in `folder` before `files`, the bundle `name`, are written, and is not, or no more, part of it."""
     names = bundle_names(name)
     found = [
-        LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
+        findings.LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
         for left in (names.primary, names.secondary)
         if left not in files and (folder / left).exists()
     ]
@@ -207,7 +201,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         other = None
     if other not in {None, name}:
         found.append(
-            OTHER_BUNDLE_IN_FOLDER.found(
+            findings.OTHER_BUNDLE_IN_FOLDER.found(
                 f"the folder held the bundle of {other!r}: its {SCRIPT} and {REPORT} are replaced",
                 path=folder,
                 hint="use one folder per model",
@@ -220,7 +214,7 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
     """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
     changed = (folder / onnx).lstat().st_mtime_ns
     return tuple(
-        STALE_ENGINE.found(
+        findings.STALE_ENGINE.found(
             f"{engine.name} is older than {onnx}; Gst-nvinfer would go on using it",
             path=engine,
             hint=f"run {SCRIPT}, or delete the engine",
@@ -394,12 +388,12 @@ def label_file(labels: tuple[str, ...], form: str) -> bytes:
 def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
     """What is questionable in a label file `path` that can be written."""
     found = [
-        DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
+        findings.DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
         for label, count in Counter(labels).items()
         if count > 1
     ]
     found += [
-        LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
+        findings.LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
         for number, label in enumerate(labels, 1)
         if (size := len(label.encode())) > LABEL_BYTES
     ]

@@ -23,18 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
+from convert.export import cpp_scanner
 from convert.export.cpp_declarations import array_name
-from convert.export.cpp_scanner import (
-    Kind,
-    Scanner,
-    Token,
-    evaluate,
-    integer_literal,
-    line_of,
-    real_literal,
-    source_bytes,
-    text_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,11 +125,11 @@ def read_source(data: bytes) -> ByteArrays:
     Raises:
         InputError: damaged UTF-16, or more arrays than any header has.
     """
-    data = source_bytes(data)
-    source = _Reader(Scanner(data)).read()
+    data = cpp_scanner.source_bytes(data)
+    source = _Reader(cpp_scanner.Scanner(data)).read()
     if source.arrays or source.incbins:
         return source
-    other = _Reader(Scanner(data, every_branch=True)).read()
+    other = _Reader(cpp_scanner.Scanner(data, every_branch=True)).read()
     arrays = tuple(replace(array, conditional=True) for array in other.arrays)
     return replace(other, arrays=arrays, macros=source.macros)
 
@@ -160,7 +150,7 @@ def check_array(array: Array) -> None:
         )
 
 
-def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
+def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
     """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
 
     Args:
@@ -173,23 +163,25 @@ def read_elements(scanner: Scanner, *, signed: bool) -> bytes:
     data, start = scanner.data, scanner.position
     end = data.find(b"}", start)
     if end < 0:
-        raise InputError(_CUT_OFF, line=line_of(data, start), hint=_AGAIN)
+        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, start), hint=_AGAIN)
     regular, scanner.position = regular_bytes(data, start, end)
     rest = scanner.position
     text = scanner.plain_text()
     if text is None:
-        raise InputError(_CUT_OFF, line=line_of(data, scanner.position), hint=_AGAIN)
+        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, scanner.position), hint=_AGAIN)
     try:
         return regular + byte_values(text, signed=signed)
     except NotAByteError as error:
-        raise InputError(f"in the array, {error}", line=line_of(data, rest) + error.line, hint=_AGAIN) from error
+        raise InputError(
+            f"in the array, {error}", line=cpp_scanner.line_of(data, rest) + error.line, hint=_AGAIN
+        ) from error
 
 
 @dataclass(slots=True)
 class _Reader:
     """Reads the declarations of one file, in order."""
 
-    scanner: Scanner
+    scanner: cpp_scanner.Scanner
     scopes: list[str] = field(default_factory=list)
     arrays: list[Array] = field(default_factory=list)
     incbins: list[Incbin] = field(default_factory=list)
@@ -199,7 +191,7 @@ class _Reader:
     counted: tuple[int, int] = (0, 1)
 
     def read(self) -> ByteArrays:
-        tokens: list[Token] = []
+        tokens: list[cpp_scanner.Token] = []
         while token := self.scanner.next():
             if token.text == b"{":
                 last = tokens[-1].text if tokens else b""
@@ -225,10 +217,10 @@ class _Reader:
             ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
             names = (name for name, value in self.pointers if value.lower().endswith(ends))
             incbins.append(replace(incbin, name=next(names, incbin.name.removeprefix("incbin_"))))
-        macros = {text_of(name): text_of(value) for name, value in self.scanner.macros.items()}
+        macros = {cpp_scanner.text_of(name): cpp_scanner.text_of(value) for name, value in self.scanner.macros.items()}
         return ByteArrays(arrays, tuple(incbins), tuple(self.names), macros)
 
-    def _initialiser(self, tokens: list[Token]) -> None:
+    def _initialiser(self, tokens: list[cpp_scanner.Token]) -> None:
         """The scanner stands behind the opening brace of what `tokens` declares."""
         name = _declared(tokens)
         if name is None:
@@ -236,7 +228,7 @@ class _Reader:
             return
         if len(self.names) >= _MAX_ARRAYS:
             raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
-        self.names.append(text_of(name.text))
+        self.names.append(cpp_scanner.text_of(name.text))
         before = tokens[: tokens.index(name)]
         signed = _byte_type(before)
         if signed is None:
@@ -251,9 +243,11 @@ class _Reader:
         bound = _bound(tokens[tokens.index(name) + 1 :], self.scanner)
         self.arrays.append(
             Array(
-                name=text_of(name.text),
+                name=cpp_scanner.text_of(name.text),
                 namespace=self._namespace(),
-                prefix=re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", " ".join(text_of(token.text) for token in before)),
+                prefix=re.sub(
+                    r"(?<=[(\[]) | (?=[()\[\],])", "", " ".join(cpp_scanner.text_of(token.text) for token in before)
+                ),
                 data=values,
                 line=self._line(name),
                 declared=bound,
@@ -262,15 +256,15 @@ class _Reader:
             )
         )
 
-    def _scalar(self, tokens: list[Token]) -> None:
+    def _scalar(self, tokens: list[cpp_scanner.Token]) -> None:
         """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""
         at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
-        if not at or tokens[at - 1].kind != Kind.NAME:
+        if not at or tokens[at - 1].kind != cpp_scanner.Kind.NAME:
             return
-        name = text_of(tokens[at - 1].text)
-        if len(tokens) == at + 2 and tokens[-1].kind == Kind.NAME and tokens[at - 2].text == b"*":
-            self.pointers.append((name, text_of(tokens[-1].text)))
-        value = integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
+        name = cpp_scanner.text_of(tokens[at - 1].text)
+        if len(tokens) == at + 2 and tokens[-1].kind == cpp_scanner.Kind.NAME and tokens[at - 2].text == b"*":
+            self.pointers.append((name, cpp_scanner.text_of(tokens[-1].text)))
+        value = cpp_scanner.integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
         if (match := _LENGTH.fullmatch(name)) and value is not None:
             self.lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
 
@@ -283,26 +277,26 @@ class _Reader:
             return replace(array, declared=length, declared_by=name)
         for suffix in ("_len", "_size", "_LEN", "_SIZE"):
             macro = self.scanner.macros.get((array.name + suffix).encode())
-            if macro is not None and (value := evaluate(macro, self.scanner.macros)) is not None:
+            if macro is not None and (value := cpp_scanner.evaluate(macro, self.scanner.macros)) is not None:
                 return replace(array, declared=value, declared_by=array.name + suffix)
         return array
 
-    def _incbin(self, tokens: list[Token]) -> bool:
+    def _incbin(self, tokens: list[cpp_scanner.Token]) -> bool:
         """Whether `tokens` end in `INCBIN(name, "file")`, which is noted.
 
         The macro's name may have a prefix or suffix, and an attribute may stand in front.
         """
-        if len(tokens) < 6 or tokens[-2].kind != Kind.STRING:
+        if len(tokens) < 6 or tokens[-2].kind != cpp_scanner.Kind.STRING:
             return False
         opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
         call = tokens[opening - 1 :] if opening else []
-        if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != Kind.NAME:
+        if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != cpp_scanner.Kind.NAME:
             return False
-        name, file = text_of(call[-4].text), text_of(call[-2].text[1:-1])
+        name, file = cpp_scanner.text_of(call[-4].text), cpp_scanner.text_of(call[-2].text[1:-1])
         self.incbins.append(Incbin(name, file, self._namespace(), self._line(call[0])))
         return True
 
-    def _line(self, token: Token) -> int:
+    def _line(self, token: cpp_scanner.Token) -> int:
         """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
         position, line = self.counted
         line += self.scanner.data.count(b"\n", position, token.start)
@@ -313,15 +307,15 @@ class _Reader:
         return "::".join(scope for scope in self.scopes if scope)
 
 
-def _scope(tokens: list[Token]) -> str:
+def _scope(tokens: list[cpp_scanner.Token]) -> str:
     """The name of the namespace that `tokens {` opens; empty for anything else."""
     words = [token.text for token in tokens]
     if b"namespace" not in words:
         return ""
-    return text_of(b"".join(words[words.index(b"namespace") + 1 :]))
+    return cpp_scanner.text_of(b"".join(words[words.index(b"namespace") + 1 :]))
 
 
-def _declared(tokens: list[Token]) -> Token | None:
+def _declared(tokens: list[cpp_scanner.Token]) -> cpp_scanner.Token | None:
     """The name of the array `tokens` declare, None when they declare none.
 
     Of a `std::array` it is the last one before `=`.
@@ -329,14 +323,14 @@ def _declared(tokens: list[Token]) -> Token | None:
     if name := array_name(tokens):
         return name
     words = [token.text for token in tokens]
-    if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == Kind.NAME:
+    if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == cpp_scanner.Kind.NAME:
         return tokens[-2]
     return None
 
 
-def _byte_type(before: list[Token]) -> bool | None:
+def _byte_type(before: list[cpp_scanner.Token]) -> bool | None:
     """Whether elements of the declared type are signed bytes; None when they are no bytes."""
-    words = {token.text for token in before if token.kind == Kind.NAME}
+    words = {token.text for token in before if token.kind == cpp_scanner.Kind.NAME}
     if b"*" in {token.text for token in before}:
         return None
     if b"char" in words:
@@ -346,14 +340,14 @@ def _byte_type(before: list[Token]) -> bool | None:
     return None
 
 
-def _bound(after: list[Token], scanner: Scanner) -> int | None:
+def _bound(after: list[cpp_scanner.Token], scanner: cpp_scanner.Scanner) -> int | None:
     """The number in the first brackets."""
     texts = [token.text for token in after]
     if b"]" not in texts or texts[0] != b"[":
         return None
     inside = after[1 : texts.index(b"]")]
-    known = all(token.kind != Kind.NAME or token.text in scanner.macros for token in inside)
-    return evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
+    known = all(token.kind != cpp_scanner.Kind.NAME or token.text in scanner.macros for token in inside)
+    return cpp_scanner.evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
 
 
 _LINE = re.compile(rb"[ \t]*(?:0[xX][0-9a-fA-F]{2},[ \t]*)+\r?\n")
@@ -457,7 +451,7 @@ def byte_values(text: bytearray, *, signed: bool) -> bytes:
 def _byte(cell: bytes, *, signed: bool) -> int | None:
     """The byte one cell stands for, None when it is not one."""
     match = _VALUE.fullmatch(cell.strip())
-    value = integer_literal(match[2]) if match else None
+    value = cpp_scanner.integer_literal(match[2]) if match else None
     if match is None or value is None:
         return None
     if match[1] == b"-":
@@ -509,10 +503,10 @@ def number(token: bytes) -> int | float:
     if token in _WORDS:
         return _WORDS[token]
     digits = token.lstrip(b"+-").strip()
-    integer = integer_literal(digits)
+    integer = cpp_scanner.integer_literal(digits)
     if integer is not None and len(token) - len(token.lstrip(b"+-")) <= 1:
         return -integer if token.startswith(b"-") else integer
-    real = real_literal(token)
+    real = cpp_scanner.real_literal(token)
     if real is None:
         shown = token[:40].decode("utf-8", "replace")
         raise ValueError(f"{shown!r} is not a number" if shown else "a number is missing")

@@ -8,15 +8,13 @@ read: declarations with `= { ... }` or `= value;`, with designators, and referen
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from convert.errors import InputError
 from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
 

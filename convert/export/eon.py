@@ -20,21 +20,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError
-from convert.export import findings
+from convert.export import eon_operators, findings
 from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
-from convert.export.eon_operators import (
-    CUSTOM,
-    DTYPES,
-    OPERATORS,
-    TYPES,
-    VERSIONS,
-    EonGraph,
-    EonNode,
-    EonTensor,
-    Quantization,
-    options,
-)
 from convert.export.tflite import operator_codes, pack
 
 if TYPE_CHECKING:
@@ -110,7 +98,7 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
     return Rebuilt(model, (found,))
 
 
-def _graph(unit: Unit) -> EonGraph:
+def _graph(unit: Unit) -> eon_operators.EonGraph:
     """The network that `unit` declares.
 
     Raises:
@@ -132,7 +120,7 @@ def _graph(unit: Unit) -> EonGraph:
     nodes = _nodes(unit, len(tensors))
     inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
     outputs = _ends(unit, ("outTensorIndices", "out_tensor_indices"), len(tensors))
-    graph = EonGraph(unit, tensors, nodes, inputs, outputs)
+    graph = eon_operators.EonGraph(unit, tensors, nodes, inputs, outputs)
     _check_order(graph)
     for number, node in enumerate(nodes):
         if not _fits(graph, node):
@@ -158,7 +146,7 @@ def _refuse_accelerators(unit: Unit) -> None:
         )
 
 
-def _nodes(unit: Unit, tensors: int) -> tuple[EonNode, ...]:
+def _nodes(unit: Unit, tensors: int) -> tuple[eon_operators.EonNode, ...]:
     kinds: list[Value | None]
     if table := unit.find("nodeData"):
         rows = unit.rows(table, unit.structs.get(table.type, ()))
@@ -188,7 +176,7 @@ class _NodeRow:
     what: str
     at: int
 
-    def node(self, tensors: int) -> EonNode:
+    def node(self, tensors: int) -> eon_operators.EonNode:
         inputs = self._indices("inputs", -1, tensors)
         outputs = self._indices("outputs", 0, tensors)
         if not inputs or not outputs:
@@ -198,11 +186,11 @@ class _NodeRow:
         if custom is None and size != 0:  # in 2022 one member pointed at either
             parameters, custom = None, parameters
         if custom is None:
-            return EonNode(self.operator, inputs, outputs, parameters, None, self.at)
+            return eon_operators.EonNode(self.operator, inputs, outputs, parameters, None, self.at)
         value = custom.value
         if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or size != len(value):
             raise self.unit.damaged(f"the options of {self.what} are not what they should be", custom.at)
-        return EonNode(self.operator, inputs, outputs, parameters, value, self.at)
+        return eon_operators.EonNode(self.operator, inputs, outputs, parameters, value, self.at)
 
     def _indices(self, end: str, lowest: int, tensors: int) -> tuple[int, ...]:
         if end not in self.members:
@@ -230,7 +218,7 @@ def _checked(unit: Unit, values: NDArray[np.integer], lowest: int, tensors: int,
     return tuple(int(value) for value in values)
 
 
-def _check_order(graph: EonGraph) -> None:
+def _check_order(graph: eon_operators.EonGraph) -> None:
     """Every tensor is known before it is used, and computed once."""
     known = {index for index, tensor in enumerate(graph.tensors) if tensor.data is not None} | set(graph.inputs)
     for number, node in enumerate(graph.nodes):
@@ -249,7 +237,7 @@ def _check_order(graph: EonGraph) -> None:
             raise graph.unit.damaged(f"tensor {index}, an output of the model, is never computed", at)
 
 
-def _tensors(unit: Unit) -> tuple[EonTensor, ...]:
+def _tensors(unit: Unit) -> tuple[eon_operators.EonTensor, ...]:
     """The tensors, by index.
 
     Raises:
@@ -274,34 +262,34 @@ class _TensorRow:
     what: str
     at: int
 
-    def tensor(self) -> EonTensor:
+    def tensor(self) -> eon_operators.EonTensor:
         for member in _NEEDED:
             if member not in self.members:
                 raise self.unit.damaged(f"{self.what} has no {member}", self.at)
         type_ = self._type()
         shape = self._shape()
-        size = math.prod(shape) * DTYPES[type_].itemsize
+        size = math.prod(shape) * eon_operators.DTYPES[type_].itemsize
         if self.members["bytes"] != size:
             raise self.unit.damaged(
                 f"{self.what} of shape {list(shape)} takes {size} bytes, not {shown(self.members['bytes'])}", self.at
             )
-        return EonTensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
+        return eon_operators.EonTensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
 
     def _type(self) -> int:
         value = self.members.get("type")
         name = name_of(value)
         if value is None:  # the one type of all tensors is then set in a function
-            shared = sorted(self.unit.types_set & set(TYPES))
+            shared = sorted(self.unit.types_set & set(eon_operators.TYPES))
             if len(shared) != 1:
                 raise self.unit.damaged(f"{self.what} has no type", self.at)
             (name,) = shared
-        if name not in TYPES:
+        if name not in eon_operators.TYPES:
             raise self.unit.unsupported(
                 f"{self.what} has the type {shown(value)}, which is not known here",
                 self.at,
                 "convert the .tflite of this model instead",
             )
-        return TYPES[name]
+        return eon_operators.TYPES[name]
 
     def _shape(self) -> tuple[int, ...]:
         dims = self.unit.array(self.members["dims"], "int32", f"the shape of {self.what}", self.at)
@@ -315,7 +303,7 @@ class _TensorRow:
             return None
         if name_of(allocation) != "kTfLiteMmapRo":
             raise self.unit.damaged(f"{self.what} has the unknown allocation {shown(allocation)}", self.at)
-        dtype = DTYPES[type_]
+        dtype = eon_operators.DTYPES[type_]
         if size == 0 and is_null(pointer):
             return np.empty(0, dtype)
         variable = self.unit.follow(pointer, f"the data of {self.what}", self.at)
@@ -332,7 +320,7 @@ class _TensorRow:
             )
         return values
 
-    def _quantization(self, shape: tuple[int, ...]) -> Quantization | None:
+    def _quantization(self, shape: tuple[int, ...]) -> eon_operators.Quantization | None:
         value = self.members.get("quantization")
         if value is None:
             return None
@@ -357,10 +345,10 @@ class _TensorRow:
                 f"{variable.name}: {len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}",
                 variable.at,
             )
-        return Quantization(scale, zero.astype(np.int64), axis)
+        return eon_operators.Quantization(scale, zero.astype(np.int64), axis)
 
 
-def _fits(graph: EonGraph, node: EonNode) -> bool:
+def _fits(graph: eon_operators.EonGraph, node: eon_operators.EonNode) -> bool:
     """Whether the shapes of an operator's tensors can belong together."""
     shapes = [graph.tensors[index].shape if index >= 0 else None for index in node.inputs]
     if not shapes or shapes[0] is None or not node.outputs:
@@ -386,7 +374,7 @@ def _fits(graph: EonGraph, node: EonNode) -> bool:
     return fits and (bias is None or math.prod(bias) == channels)
 
 
-def _write(graph: EonGraph) -> bytes:
+def _write(graph: eon_operators.EonGraph) -> bytes:
     """The flatbuffer of `graph`.
 
     Raises:
@@ -410,7 +398,7 @@ def _write(graph: EonGraph) -> bytes:
     return pack(model)
 
 
-def _tensor(graph: EonGraph, model: schema.ModelT, index: int) -> schema.TensorT:
+def _tensor(graph: eon_operators.EonGraph, model: schema.ModelT, index: int) -> schema.TensorT:
     source = graph.tensors[index]
     tensor = schema.TensorT()
     tensor.name = f"tensor_{index}"
@@ -432,17 +420,19 @@ def _tensor(graph: EonGraph, model: schema.ModelT, index: int) -> schema.TensorT
     return tensor
 
 
-def _operator(graph: EonGraph, node: EonNode, codes: dict[tuple[int, str, int], int]) -> schema.OperatorT:
+def _operator(
+    graph: eon_operators.EonGraph, node: eon_operators.EonNode, codes: dict[tuple[int, str, int], int]
+) -> schema.OperatorT:
     """The call; `codes` gets its operator code, in order of first use, if it does not have it."""
     call = schema.OperatorT()
     call.inputs = np.array(node.inputs, np.int32)
     call.outputs = np.array(node.outputs, np.int32)
-    if custom := CUSTOM.get(node.operator.upper()):
+    if custom := eon_operators.CUSTOM.get(node.operator.upper()):
         code = (schema.BuiltinOperator.CUSTOM, custom, 1)
         call.customOptions = node.custom
-    elif operator := OPERATORS.get(node.operator):
-        members = options(graph, node, operator)
-        code = (getattr(schema.BuiltinOperator, node.operator), "", VERSIONS.get(node.operator, 1))
+    elif operator := eon_operators.OPERATORS.get(node.operator):
+        members = eon_operators.options(graph, node, operator)
+        code = (getattr(schema.BuiltinOperator, node.operator), "", eon_operators.VERSIONS.get(node.operator, 1))
         if members is not None:
             table = f"{operator.options}Options"
             call.builtinOptionsType = getattr(schema.BuiltinOptions, table)

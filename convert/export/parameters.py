@@ -14,19 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from convert.errors import InputError
+from convert.export import facts
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.export.facts import (
-    ANOMALY_TYPES,
-    DATATYPE,
-    ENGINE,
-    LAST_LAYER,
-    RESIZE,
-    SCALING,
-    SENSOR,
-    VISUAL_ANOMALY,
-    Enumeration,
-)
 from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
@@ -51,7 +41,7 @@ _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, N
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
 _MAX_INTEGER: Final = 1 << 31
 
-_Type: TypeAlias = 'Literal["integer", "size", "fraction", "boolean", "text"] | Enumeration'
+_Type: TypeAlias = 'Literal["integer", "size", "fraction", "boolean", "text"] | facts.Enumeration'
 """How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, 0 or 1, a string, or one of an
 enumeration."""
 
@@ -59,9 +49,9 @@ _MACROS: Final[dict[str, tuple[str, _Type]]] = {
     "width": ("EI_CLASSIFIER_INPUT_WIDTH", "size"),
     "height": ("EI_CLASSIFIER_INPUT_HEIGHT", "size"),
     "threshold": ("EI_CLASSIFIER_OBJECT_DETECTION_THRESHOLD", "fraction"),
-    "sensor": ("EI_CLASSIFIER_SENSOR", SENSOR),
+    "sensor": ("EI_CLASSIFIER_SENSOR", facts.SENSOR),
     "compiled": ("EI_CLASSIFIER_COMPILED", "boolean"),
-    "engine": ("EI_CLASSIFIER_INFERENCING_ENGINE", ENGINE),
+    "engine": ("EI_CLASSIFIER_INFERENCING_ENGINE", facts.ENGINE),
     "project_id": ("EI_CLASSIFIER_PROJECT_ID", "integer"),
     "project_name": ("EI_CLASSIFIER_PROJECT_NAME", "text"),
     "project_owner": ("EI_CLASSIFIER_PROJECT_OWNER", "text"),
@@ -78,8 +68,8 @@ _MEMBERS: Final[dict[str, tuple[str, _Type]]] = {
     "impulse_name": ("impulse_name", "text"),
     "width": ("input_width", "size"),
     "height": ("input_height", "size"),
-    "sensor": ("sensor", SENSOR),
-    "engine": ("inferencing_engine", ENGINE),
+    "sensor": ("sensor", facts.SENSOR),
+    "engine": ("inferencing_engine", facts.ENGINE),
 }
 """Members of `Metadata` that a member of an `ei_impulse_t` gives."""
 
@@ -186,7 +176,7 @@ class _Reader:
         elif kind == "fraction":
             real = real_literal(macros.get(text, text).strip(b"()"))
             value, wanted = real if real is not None and 0 <= real <= 1 else None, "a number from 0 to 1"
-        elif isinstance(kind, Enumeration):
+        elif isinstance(kind, facts.Enumeration):
             value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
         else:
             number = evaluate(text, macros, strict=True)
@@ -201,7 +191,7 @@ class _Reader:
             self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path))
         return None if kind == "size" and value == 0 else value
 
-    def _enumerator(self, text: bytes, enumeration: Enumeration) -> str | None:
+    def _enumerator(self, text: bytes, enumeration: facts.Enumeration) -> str | None:
         """Our value of an enumerator's name or number, or of a macro for one."""
         macros, expanded = self.variables.macros, set[bytes]()
         while _NAME.fullmatch(text) and text not in expanded:
@@ -216,20 +206,20 @@ class _Reader:
     def _from_macros(self) -> Metadata:
         """What the macros of `model_metadata.h` record."""
         version = [self.read(f"EI_STUDIO_VERSION_{part}", "integer") for part in ("MAJOR", "MINOR", "PATCH")]
-        datatype = self.read("EI_CLASSIFIER_TFLITE_INPUT_DATATYPE", DATATYPE)
+        datatype = self.read("EI_CLASSIFIER_TFLITE_INPUT_DATATYPE", facts.DATATYPE)
         quantized = self.read("EI_CLASSIFIER_QUANTIZATION_ENABLED", "boolean")
         if quantized is None and datatype is not None:
             quantized = datatype != "float32"
-        resize = self.read("EI_CLASSIFIER_RESIZE_MODE", RESIZE)
-        anomaly = self.read("EI_CLASSIFIER_HAS_ANOMALY", ANOMALY_TYPES)
+        resize = self.read("EI_CLASSIFIER_RESIZE_MODE", facts.RESIZE)
+        anomaly = self.read("EI_CLASSIFIER_HAS_ANOMALY", facts.ANOMALY_TYPES)
         # Detectors since 2022 by their last layer; before that MobileNet SSD, or FOMO ("constrained").
         detects, task = self.read("EI_CLASSIFIER_OBJECT_DETECTION", "boolean"), None
         if detects:
-            task = self.read("EI_CLASSIFIER_OBJECT_DETECTION_LAST_LAYER", LAST_LAYER)
+            task = self.read("EI_CLASSIFIER_OBJECT_DETECTION_LAST_LAYER", facts.LAST_LAYER)
             if task is None:
                 task = FOMO if self.read("EI_CLASSIFIER_OBJECT_DETECTION_CONSTRAINED", "boolean") else SSD
         elif detects is not None:
-            task = ANOMALY_HEAD if anomaly in VISUAL_ANOMALY else CLASSIFIER
+            task = ANOMALY_HEAD if anomaly in facts.VISUAL_ANOMALY else CLASSIFIER
         return Metadata(
             resize_mode=None if resize is None else ResizeMode(resize),
             task=task,
@@ -250,7 +240,7 @@ class _Reader:
             if names in (["true"], ["false"]):  # until 2023
                 values["has_anomaly"] = names == ["true"]
             else:
-                anomaly = self.read("has_anomaly", ANOMALY_TYPES, tokens)
+                anomaly = self.read("has_anomaly", facts.ANOMALY_TYPES, tokens)
                 values["has_anomaly"] = None if anomaly is None else anomaly != "unknown"
         # Early in 2023 the impulse has the members that its learning block's configuration has later.
         return values | self._of_config(impulse, "object_detection_threshold")
@@ -339,7 +329,7 @@ class _Reader:
         variables = self.variables
         if not variables.declarations and not any(name.startswith(b"EI_") for name in variables.macros):
             return {}
-        known = (SCALING.value(word) for word in words)
+        known = (facts.SCALING.value(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
         overlap: float | None = None
         for item in self._typed("ei_object_detection_nms_config_t", reached)[:1]:
@@ -355,7 +345,7 @@ class _Reader:
                 values[name] = self.read(name, "boolean", tokens)
         detects, layer = config.named("object_detection"), config.named("object_detection_last_layer")
         if detects and layer and self.read("object_detection", "boolean", detects):
-            task = self.read("object_detection_last_layer", LAST_LAYER, layer)
+            task = self.read("object_detection_last_layer", facts.LAST_LAYER, layer)
             values |= {} if task is None else {"task": task}
         elif detects:
             values["task"] = CLASSIFIER

@@ -17,16 +17,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from math import prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from convert.errors import InputError, UnsupportedModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = [
     "IDENTIFIER",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from convert import __version__
+from convert import __version__, types
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
@@ -32,19 +32,6 @@ from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
-from convert.types import (
-    INPUT_NAME,
-    TORCH_MEAN,
-    TORCH_STD,
-    Adapted,
-    Export,
-    Frame,
-    Head,
-    OnnxModel,
-    StageResult,
-    Tensor,
-    Translated,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +67,7 @@ class Adapt:
     name: ClassVar[str] = "adapt"
     fomo_merge: str = "none"
     yolo_score: str = "product"
-    frame: Frame | None = None
+    frame: types.Frame | None = None
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -90,7 +77,7 @@ class Adapt:
             if value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
 
-    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
         """Adapt a `Translated`.
 
         Raises:
@@ -99,7 +86,7 @@ class Adapt:
             InputError: the labels do not fit the outputs.
             PresetError: the image scaling does not fit the channels.
         """
-        assert isinstance(artifact, Translated)
+        assert isinstance(artifact, types.Translated)
         export = artifact.export
         before, findings = preprocessing(export, self.frame)
         spec = head(export.facts.task)
@@ -113,7 +100,7 @@ class Adapt:
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         if before.folded:
-            passes.append(partial(scale, mean=TORCH_MEAN, std=TORCH_STD))
+            passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
         if before.framing is not None:  # the last pass that adds a node in front: its node comes first
             passes.append(partial(crop, framing=before.framing))
         finish = partial(canonical, outputs=(*fitted.outputs, *fitted.raw), metadata=metadata)
@@ -123,13 +110,15 @@ class Adapt:
         if left := transposes(model):
             count = "one Transpose is" if left == 1 else f"{left} Transposes are"
             findings = (*findings, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
-        shipped = OnnxModel(
+        shipped = types.OnnxModel(
             model.SerializeToString(deterministic=True),
             signature(model.graph.input[0]),
             tuple(map(signature, model.graph.output)),
             opset_of(model),
         )
-        return StageResult(Adapted(artifact, shipped, fitted.head, before), findings=(*findings, *fitted.findings))
+        return types.StageResult(
+            types.Adapted(artifact, shipped, fitted.head, before), findings=(*findings, *fitted.findings)
+        )
 
 
 _PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)
@@ -156,7 +145,7 @@ def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, 
     """
     editor = GraphEditor(model)
     source = model.graph.input[0]
-    names = {source.name: INPUT_NAME, "": ""}
+    names = {source.name: types.INPUT_NAME, "": ""}
     names |= {value.name: name for value, name in zip(model.graph.output, outputs, strict=True)}
     nodes: list[NodeProto] = []
     constants: list[TensorProto] = []  # in the order of their first use
@@ -191,7 +180,7 @@ def _assert_shippable(model: ModelProto) -> None:
     onnx.checker.check_model(model, full_check=True)
     inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     (source,) = inferred.graph.input
-    assert source.name == INPUT_NAME
+    assert source.name == types.INPUT_NAME
     for value in [source, *inferred.graph.output]:
         shape = shape_of(value.type)
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"
@@ -200,7 +189,7 @@ def _assert_shippable(model: ModelProto) -> None:
         assert None not in shape[1:], f"{value.name} is not static: {shape}"
 
 
-def read_onnx(path: Path) -> OnnxModel:
+def read_onnx(path: Path) -> types.OnnxModel:
     """Read a serialised model with one input.
 
     Raises:
@@ -218,14 +207,14 @@ def read_onnx(path: Path) -> OnnxModel:
         raise InputError("not an ONNX model", path=path, hint=hint)
     if len(header.inputs) != 1:
         raise InputError(f"the model has {len(header.inputs)} inputs, not one", path=path, hint="run translate again")
-    return OnnxModel(data, _tensor(header.inputs[0]), tuple(map(_tensor, header.outputs)), header.opset)
+    return types.OnnxModel(data, _tensor(header.inputs[0]), tuple(map(_tensor, header.outputs)), header.opset)
 
 
-def _tensor(value: Value) -> Tensor:
-    return Tensor(value.name, value.shape, value.numpy_type)
+def _tensor(value: Value) -> types.Tensor:
+    return types.Tensor(value.name, value.shape, value.numpy_type)
 
 
-def recorded(model: OnnxModel, path: Path) -> OnnxMetadata:
+def recorded(model: types.OnnxModel, path: Path) -> OnnxMetadata:
     """What an adapted model records of itself; digest, task and number of classes are there.
 
     Raises:
@@ -240,7 +229,7 @@ def recorded(model: OnnxModel, path: Path) -> OnnxMetadata:
     return found
 
 
-def read_head(model: OnnxMetadata, export: Export) -> tuple[Head, tuple[Finding, ...]]:
+def read_head(model: OnnxMetadata, export: types.Export) -> tuple[types.Head, tuple[Finding, ...]]:
     """The head of an adapted model (see `recorded`), with the labels of `export`, and what had to be assumed.
 
     Raises:
@@ -250,5 +239,5 @@ def read_head(model: OnnxMetadata, export: Export) -> tuple[Head, tuple[Finding,
     assert model.task is not None
     assert model.classes is not None
     labels, findings = head(model.task).labels(export, model.classes)
-    found = Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    found = types.Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
     return found, findings

@@ -24,23 +24,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from convert.errors import InputError, PresetError
-from convert.nvinfer import keyfile
-from convert.nvinfer.config_state import (
-    ATTRS_ALL,
-    ATTRS_PREFIX,
-    NETWORKS_WITH_ATTRS,
-    TEXT_BYTES,
-    Entry,
-    Ignored,
-    Parsed,
-    ParserState,
-    Reason,
-    Section,
-    Stop,
-    Unread,
-    Verdict,
-    as_text,
-)
+from convert.nvinfer import config_state, keyfile
 from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, KeyFile, KeyFileError, KeyGroup, KeyLine
 from convert.nvinfer.keys import ATTRS, NEWEST, PLATFORMS, PROPERTY, Key, known_keys, version
 from convert.nvinfer.numbers import (
@@ -63,7 +47,10 @@ if TYPE_CHECKING:
     from convert.nvinfer.yaml import Node
 
 
-_REASONS: Final = {ErrorKind.UNKNOWN_ENCODING: Reason.ENCODING, ErrorKind.INVALID_VALUE: Reason.TYPE}
+_REASONS: Final = {
+    ErrorKind.UNKNOWN_ENCODING: config_state.Reason.ENCODING,
+    ErrorKind.INVALID_VALUE: config_state.Reason.TYPE,
+}
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "integer": keyfile.as_integer,
     "unsigned": keyfile.as_integer,
@@ -84,26 +71,26 @@ _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
 _CLASS_ID = re.compile(rb"[ \t\n\f\r]*(-?)\+?0*([0-9]*)")
 
 
-def read_ini(data: bytes, state: ParserState) -> Parsed:
+def read_ini(data: bytes, state: config_state.ParserState) -> config_state.Parsed:
     """Reads the INI file with these bytes."""
     try:
         file = KeyFile.load(data)
     except KeyFileError as error:
-        reason = _REASONS.get(error.kind, Reason.SYNTAX)
+        reason = _REASONS.get(error.kind, config_state.Reason.SYNTAX)
         state.add_problem_at(reason, error.message, None, error.line, error.column, fatal=True)
-        return state.finish(Verdict.REJECTED)
+        return state.finish(config_state.Verdict.REJECTED)
     try:
-        return state.finish(Verdict.ACCEPTED, _IniReader(file, state).read())
-    except Stop as stop:
+        return state.finish(config_state.Verdict.ACCEPTED, _IniReader(file, state).read())
+    except config_state.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _IniReader:
-    def __init__(self, file: KeyFile, state: ParserState) -> None:
+    def __init__(self, file: KeyFile, state: config_state.ParserState) -> None:
         self.file = file
         self.state = state
         # The first error of a group that nvinfer did not check.
-        self.pending: tuple[KeyFileError, Entry] | None = None
+        self.pending: tuple[KeyFileError, config_state.Entry] | None = None
         # Each group's lines as entries, and the entry that counts for each key.
         self.entries = {name: [entry_of(name, pair) for pair in group.pairs] for name, group in file.groups.items()}
         self.last = {
@@ -120,24 +107,26 @@ class _IniReader:
             if len(group.last) < len(group.pairs):
                 counting = {id(entry) for entry in self.last[name].values()}
                 repeated = [entry for entry in self.entries[name] if id(entry) not in counting]
-                self.state.ignored += [Ignored(entry, "overwritten") for entry in repeated]
+                self.state.ignored += [config_state.Ignored(entry, "overwritten") for entry in repeated]
         for name, pair in self.file.dropped:
             entry = entry_of(name, pair)
             self.state.entries.append(entry)
-            self.state.ignored.append(Ignored(entry, "locale"))
+            self.state.ignored.append(config_state.Ignored(entry, "locale"))
 
     def read(self) -> list[dict[str, Any]]:
         """Read [property] and, for a detector, the class groups; the values of each class."""
         group = self.file.groups.get(PROPERTY.encode())
         if group is None:
-            self.state.refuse(Reason.NO_PROPERTY, "there is no group [property]")
+            self.state.refuse(config_state.Reason.NO_PROPERTY, "there is no group [property]")
         self.property(group)
-        detector = self.state.values["network-type"] in NETWORKS_WITH_ATTRS
+        detector = self.state.values["network-type"] in config_state.NETWORKS_WITH_ATTRS
         others = [each for each in self.file.groups.values() if each is not group]
         for each in others:
-            of_classes = each.name.startswith(ATTRS_PREFIX.encode())
+            of_classes = each.name.startswith(config_state.ATTRS_PREFIX.encode())
             if not (of_classes and detector):
-                self.state.unread.append(Unread(section_of(each), "network-type" if of_classes else "unknown"))
+                self.state.unread.append(
+                    config_state.Unread(section_of(each), "network-type" if of_classes else "unknown")
+                )
         return self.classes(others) if detector else []
 
     # The group [property].
@@ -157,7 +146,7 @@ class _IniReader:
             else:
                 self.one(key, value, entry)
 
-    def with_network_type(self, group: KeyGroup) -> list[tuple[bytes, bytes, Entry]]:
+    def with_network_type(self, group: KeyGroup) -> list[tuple[bytes, bytes, config_state.Entry]]:
         """Name, value that counts, and entry of each line; is-classifier becomes a network-type at the end."""
         last = self.last[group.name]
         pairs = [(pair.key, group.last[pair.key].value, last[pair.key]) for pair in group.pairs]
@@ -170,7 +159,7 @@ class _IniReader:
         pairs.pop(len(group.pairs) - 1 - [pair.key for pair in reversed(group.pairs)].index(old.key))
         return [*pairs, (b"network-type", b"1" if kind else b"0", entry)]
 
-    def one(self, key: Key, value: bytes, entry: Entry) -> None:
+    def one(self, key: Key, value: bytes, entry: config_state.Entry) -> None:
         """One key of the table, read as its type."""
         state = self.state
         found = self.typed(key, value, entry)
@@ -183,28 +172,35 @@ class _IniReader:
         else:
             # Only the element stores a text whole; the inference context has buffers.
             state.store(
-                key, found[:TEXT_BYTES] if key.type == "string" and not key.element else found, entry, state.values
+                key,
+                found[: config_state.TEXT_BYTES] if key.type == "string" and not key.element else found,
+                entry,
+                state.values,
             )
         if key.name == "workspace-size" and not found:
-            state.add_problem(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
+            state.add_problem(config_state.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
-    def old_dims(self, key: Key, value: bytes, entry: Entry, *, given: bool) -> None:
+    def old_dims(self, key: Key, value: bytes, entry: config_state.Entry, *, given: bool) -> None:
         state = self.state
         if given:
             state.add_ignored(entry, "infer-dims")
             return
-        state.add_problem(Reason.LEGACY, f"{key.name} is an old name: write infer-dims", entry)
+        state.add_problem(config_state.Reason.LEGACY, f"{key.name} is an old name: write infer-dims", entry)
         dims = self.value(keyfile.as_integer_list, value, entry)
         state.check_length(key, len(dims), entry)
         order = known_keys(PROPERTY, state.release, "ini")[b"uff-input-order"]
         if dims[3] not in order.values:
-            state.refuse(Reason.RANGE, f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}", entry)
+            state.refuse(
+                config_state.Reason.RANGE,
+                f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}",
+                entry,
+            )
         state.values["uff-input-order"] = dims[3]
         state.values["infer-dims"] = tuple(each & 0xFFFFFFFF for each in dims[:3])
 
-    def old_dbscan(self, value: bytes, entry: Entry, *, given: bool) -> None:
+    def old_dbscan(self, value: bytes, entry: config_state.Entry, *, given: bool) -> None:
         state = self.state
-        state.add_problem(Reason.LEGACY, "enable-dbscan is an old name: write cluster-mode=1", entry)
+        state.add_problem(config_state.Reason.LEGACY, "enable-dbscan is an old name: write cluster-mode=1", entry)
         if given:
             state.add_ignored(entry, "cluster-mode")
             return
@@ -220,7 +216,7 @@ class _IniReader:
 
     # Errors
 
-    def typed(self, key: Key, value: bytes, entry: Entry) -> Any:
+    def typed(self, key: Key, value: bytes, entry: config_state.Entry) -> Any:
         """The value of a key by its type; 0 where nvinfer does not check for an error."""
         try:
             found = _READERS[key.ini or key.type](value)
@@ -233,13 +229,13 @@ class _IniReader:
             self.check_pending()
         return found
 
-    def add_unchecked_error(self, error: KeyFileError, entry: Entry) -> None:
+    def add_unchecked_error(self, error: KeyFileError, entry: config_state.Entry) -> None:
         """An error that nvinfer does not check before it reads another key."""
         self.pending = self.pending or (error, entry)
         message = f"{entry.key}: {error.message}; nvinfer does not notice and takes 0"
-        self.state.add_problem(Reason.UNREADABLE, message, entry)
+        self.state.add_problem(config_state.Reason.UNREADABLE, message, entry)
 
-    def value(self, reader: Callable[[bytes], Any], value: bytes, entry: Entry) -> Any:
+    def value(self, reader: Callable[[bytes], Any], value: bytes, entry: config_state.Entry) -> Any:
         """The value of a key of the inference context."""
         try:
             found = reader(value)
@@ -253,20 +249,23 @@ class _IniReader:
         if self.pending is not None:
             self.refuse(*self.pending)
 
-    def refuse(self, error: KeyFileError, entry: Entry) -> Any:
-        self.state.refuse(_REASONS.get(error.kind, Reason.TYPE), f"{entry.key}: {error.message}", entry)
+    def refuse(self, error: KeyFileError, entry: config_state.Entry) -> Any:
+        self.state.refuse(_REASONS.get(error.kind, config_state.Reason.TYPE), f"{entry.key}: {error.message}", entry)
 
     # The groups of classes.
 
     def classes(self, groups: Sequence[KeyGroup]) -> list[dict[str, Any]]:
         state = self.state
         for group in groups:
-            if group.name == ATTRS_ALL.encode():
+            if group.name == config_state.ATTRS_ALL.encode():
                 self.attrs(group, state.attrs)
         count = state.class_count(self.last[PROPERTY.encode()].get(b"num-detected-classes"))
         classes = [state.attrs] * count
         for group in groups:
-            if group.name.startswith(ATTRS_PREFIX.encode()) and group.name != ATTRS_ALL.encode():
+            if (
+                group.name.startswith(config_state.ATTRS_PREFIX.encode())
+                and group.name != config_state.ATTRS_ALL.encode()
+            ):
                 index = self.class_id(group, count)
                 classes[index] = dict(classes[index])
                 self.attrs(group, classes[index])
@@ -274,10 +273,10 @@ class _IniReader:
 
     def class_id(self, group: KeyGroup, count: int) -> int:
         """The class that the digits behind "class-attrs-" name; what follows them does not matter."""
-        match = _CLASS_ID.match(group.name, len(ATTRS_PREFIX))
+        match = _CLASS_ID.match(group.name, len(config_state.ATTRS_PREFIX))
         section = section_of(group)
         if match is None or not match[0][-1:].isdigit():
-            message = f"[{section.name}]: a class id or “all” must follow {ATTRS_PREFIX}"
+            message = f"[{section.name}]: a class id or “all” must follow {config_state.ATTRS_PREFIX}"
             self.state.refuse_group(message, section)
         index, largest = int(match[2][:21] or b"0"), 2**64 - 1
         # Too many digits are the largest number, whatever the sign.
@@ -297,7 +296,9 @@ class _IniReader:
                 self.state.add_unknown(entry)
                 continue
             if key.legacy:
-                self.state.add_problem(Reason.LEGACY, f"{key.name} is an old name: write {key.replaced_by}", entry)
+                self.state.add_problem(
+                    config_state.Reason.LEGACY, f"{key.name} is an old name: write {key.replaced_by}", entry
+                )
             self.state.store(key, self.typed(key, value, entry), entry, target)
 
 
@@ -313,22 +314,28 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
         name, equals, value = (piece.strip(blanks) if trim_first else piece).partition(b"=")
         name, value = name.strip(blanks), value.strip(blanks)
         if equals and (not trim_first or (name and value)):
-            pairs[as_text(name)] = as_text(value)
+            pairs[config_state.as_text(name)] = config_state.as_text(value)
     return tuple(f"{name}={value}" for name, value in pairs.items())
 
 
-def entry_of(group: bytes, pair: KeyLine) -> Entry:
+def entry_of(group: bytes, pair: KeyLine) -> config_state.Entry:
     """A line of an INI file."""
     """A line of an INI file."""
-    return Entry(
-        as_text(group), as_text(pair.key), as_text(pair.value), pair.line, pair.column, pair.line, pair.value_column
+    return config_state.Entry(
+        config_state.as_text(group),
+        config_state.as_text(pair.key),
+        config_state.as_text(pair.value),
+        pair.line,
+        pair.column,
+        pair.line,
+        pair.value_column,
     )
 
 
-def section_of(group: KeyGroup) -> Section:
+def section_of(group: KeyGroup) -> config_state.Section:
     """The first header of a group of an INI file."""
     """The first header of a group of an INI file."""
-    return Section(as_text(group.name), group.line, group.column)
+    return config_state.Section(config_state.as_text(group.name), group.line, group.column)
 
 
 YAML_SINCE: Final = "6.1"
@@ -343,7 +350,7 @@ def form_of(path: str | os.PathLike[str], release: str = NEWEST) -> str:
     return "yaml" if yaml else "ini"
 
 
-def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> Parsed:
+def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> config_state.Parsed:
     """Reads the config file `path` as nvinfer does.
 
     Args:
@@ -358,7 +365,9 @@ def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str =
     return read_bytes(read_ordinary(path, "config", MOST_BYTES), path, release=release, platform=platform)
 
 
-def read_bytes(data: bytes, path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> Parsed:
+def read_bytes(
+    data: bytes, path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu"
+) -> config_state.Parsed:
     """As `read`, for contents that are (or would be) in the file `path`, which need not exist.
 
     Raises:
@@ -368,7 +377,7 @@ def read_bytes(data: bytes, path: str | os.PathLike[str], *, release: str = NEWE
     if platform not in PLATFORMS:
         raise PresetError(f"there is no platform {platform!r}", hint="one of: " + ", ".join(PLATFORMS))
     form = form_of(path, release)
-    state = ParserState(os.fspath(path), form, release, platform)
+    state = config_state.ParserState(os.fspath(path), form, release, platform)
     try:
         return read_ini(data, state) if form == "ini" else read_yaml(data, state)
     except TooMany as error:
@@ -390,7 +399,7 @@ _INFINITIES: Final = {
 _Number = TypeVar("_Number", int, float)
 
 
-def read_yaml(data: bytes, state: ParserState) -> Parsed:
+def read_yaml(data: bytes, state: config_state.ParserState) -> config_state.Parsed:
     """Reads the YAML file with these bytes.
 
     Raises:
@@ -401,23 +410,23 @@ def read_yaml(data: bytes, state: ParserState) -> Parsed:
     try:
         root = load(data)
     except YamlError as error:
-        state.add_problem_at(Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
+        state.add_problem_at(config_state.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
-        return state.finish(Verdict.ABORTS, exception=exception)
+        return state.finish(config_state.Verdict.ABORTS, exception=exception)
     try:
-        return state.finish(Verdict.ACCEPTED, _YamlReader(root, state).read())
-    except Stop as stop:
+        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state).read())
+    except config_state.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _YamlReader:
-    def __init__(self, root: Node | None, state: ParserState) -> None:
+    def __init__(self, root: Node | None, state: config_state.ParserState) -> None:
         self.root = root
         self.state = state
         self.groups = root.items if root is not None else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
-        self.entries: dict[tuple[str, int, int], Entry] = {}
+        self.entries: dict[tuple[str, int, int], config_state.Entry] = {}
         self.list_entries()
 
     def list_entries(self) -> None:
@@ -425,22 +434,22 @@ class _YamlReader:
         for name, group in self.groups:
             if name.kind not in {"scalar", "null"}:
                 continue
-            title = as_text(_string(name))
-            self.state.sections.append(Section(title, name.line, name.column))
-            last: dict[str, Entry] = {}
+            title = config_state.as_text(_string(name))
+            self.state.sections.append(config_state.Section(title, name.line, name.column))
+            last: dict[str, config_state.Entry] = {}
             for key, value in group.items:
                 if key.kind not in {"scalar", "null"}:
                     continue
                 # Aliases can repeat a large group any number of times.
                 if len(self.state.entries) >= MOST_PAIRS:
                     raise TooMany
-                text = as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
-                name_text = as_text(_string(key))
-                entry = Entry(title, name_text, text, key.line, key.column, value.line, value.column)
+                text = config_state.as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
+                name_text = config_state.as_text(_string(key))
+                entry = config_state.Entry(title, name_text, text, key.line, key.column, value.line, value.column)
                 self.entries[title, id(key), id(value)] = entry
                 self.state.entries.append(entry)
                 if entry.key in last:
-                    self.state.ignored.append(Ignored(last[entry.key], "overwritten"))
+                    self.state.ignored.append(config_state.Ignored(last[entry.key], "overwritten"))
                 last[entry.key] = entry
 
     def read(self) -> list[dict[str, Any]]:
@@ -448,30 +457,30 @@ class _YamlReader:
         state = self.state
         if self.root is not None and self.root.kind == "scalar":
             message = "the file is a single text, not a map of groups"
-            state.abort(Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
+            state.abort(config_state.Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
         found = self.first.get(PROPERTY.encode())
         if found is None:
-            state.refuse(Reason.NO_PROPERTY, "there is no map called property")
+            state.refuse(config_state.Reason.NO_PROPERTY, "there is no map called property")
         self.pairs(PROPERTY, found, self.property)
-        detector = state.values["network-type"] in NETWORKS_WITH_ATTRS
+        detector = state.values["network-type"] in config_state.NETWORKS_WITH_ATTRS
         self.list_unread(detector=detector)
         return self.classes() if detector else []
 
     def list_unread(self, *, detector: bool) -> None:
         names: set[str] = set()
         for section in self.state.sections:
-            of_classes = section.name.startswith(ATTRS_PREFIX)
+            of_classes = section.name.startswith(config_state.ATTRS_PREFIX)
             if section.name in names:
-                self.state.unread.append(Unread(section, "repeated"))
+                self.state.unread.append(config_state.Unread(section, "repeated"))
             elif section.name != PROPERTY and not (of_classes and detector):
-                self.state.unread.append(Unread(section, "network-type" if of_classes else "unknown"))
+                self.state.unread.append(config_state.Unread(section, "network-type" if of_classes else "unknown"))
             names.add(section.name)
 
-    def pairs(self, title: str, group: Node, read: Callable[[bytes, Node, Entry], None]) -> None:
+    def pairs(self, title: str, group: Node, read: Callable[[bytes, Node, config_state.Entry], None]) -> None:
         """Pass every key of a group to `read`; a list ends the process, a lone text or nothing has no keys."""
         if group.kind == "scalar":
             message = f"{title} is a text and not a map: none of it is read (a key needs a colon and a blank)"
-            self.state.add_problem_at(Reason.NOTE, message, title, group.line, group.column)
+            self.state.add_problem_at(config_state.Reason.NOTE, message, title, group.line, group.column)
         if group.kind == "seq" and group.children:
             self.abort(f"{title} is a list and not a map", "yaml-cpp: invalid node", None)
         for key, value in group.items:
@@ -479,12 +488,12 @@ class _YamlReader:
                 self.abort(f"a key of {title} is a list or a map", "yaml-cpp: bad conversion", None)
             read(_string(key), value, self.entries[title, id(key), id(value)])
 
-    def abort(self, message: str, exception: str, entry: Entry | None) -> NoReturn:
-        self.state.abort(Reason.TYPE, message, exception, entry)
+    def abort(self, message: str, exception: str, entry: config_state.Entry | None) -> NoReturn:
+        self.state.abort(config_state.Reason.TYPE, message, exception, entry)
 
     # The map property.
 
-    def property(self, name: bytes, value: Node, entry: Entry) -> None:
+    def property(self, name: bytes, value: Node, entry: config_state.Entry) -> None:
         state = self.state
         key = known_keys(PROPERTY, state.release, "yaml").get(name)
         if key is None or key.element:
@@ -497,11 +506,11 @@ class _YamlReader:
         if key.type in {"integer", "unsigned", "boolean", "float", "double"}:
             self.number(key, value, entry, state.values)
             if name == b"workspace-size" and not state.values["workspace-size"]:
-                state.add_problem(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
+                state.add_problem(config_state.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
             return
         self.text(key, self.string(value, entry), entry)
 
-    def number(self, key: Key, value: Node, entry: Entry, target: dict[str, Any]) -> None:
+    def number(self, key: Key, value: Node, entry: config_state.Entry, target: dict[str, Any]) -> None:
         """A number or boolean of the inference context, or of a class, as yaml-cpp converts it."""
         kind = key.yaml or key.type
         if kind in {"float", "double"}:
@@ -515,12 +524,12 @@ class _YamlReader:
             found = int(bool(found) or bool(target[key.name]))
         self.state.store(key, found, entry, target)
 
-    def text(self, key: Key, text: bytes, entry: Entry) -> None:
+    def text(self, key: Key, text: bytes, entry: config_state.Entry) -> None:
         """A text, path or list of the inference context."""
         state = self.state
         plain = text.partition(b"\0")[0]
         if key.type == "string":
-            limit = PATH_BYTES if key.name == "custom-network-config" else TEXT_BYTES
+            limit = PATH_BYTES if key.name == "custom-network-config" else config_state.TEXT_BYTES
             state.store(key, plain[:limit], entry, state.values)
         elif key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], plain, trim_first=False)
@@ -533,13 +542,13 @@ class _YamlReader:
             state.store(key, paths, entry, state.values)
             if any(len(path) + len(state.folder) >= _TENSOR_FILE_BYTES for path in paths):
                 message = f"{key.name}: paths of 64 bytes and more overrun nvinfer's memory"
-                state.add_problem(Reason.NOTE, message, entry)
+                state.add_problem(config_state.Reason.NOTE, message, entry)
         elif key.type == "path":
             state.store(key, plain, entry, state.values)
         else:
             self.number_list(key, text, entry, state.values)
 
-    def number_list(self, key: Key, text: bytes, entry: Entry, target: dict[str, Any]) -> None:
+    def number_list(self, key: Key, text: bytes, entry: config_state.Entry, target: dict[str, Any]) -> None:
         """infer-dims, offsets and colours: the number of elements is checked before the elements."""
         pieces = _split(text)
         self.state.check_length(key, len(pieces), entry)
@@ -550,7 +559,7 @@ class _YamlReader:
             numbers = tuple(self.standard(std_stod, "stod", piece, entry) for piece in pieces)
         self.state.store(key, numbers, entry, target)
 
-    def element(self, key: Key, text: bytes, entry: Entry) -> None:
+    def element(self, key: Key, text: bytes, entry: config_state.Entry) -> None:
         """A key of the GStreamer element, as std::stoi converts it."""
         state = self.state
         if key.type == "string":
@@ -565,7 +574,7 @@ class _YamlReader:
 
     # Conversions
 
-    def string(self, value: Node, entry: Entry) -> bytes:
+    def string(self, value: Node, entry: config_state.Entry) -> bytes:
         """`as<std::string>`: a list or map ends the process, an empty value becomes "null"."""
         if value.kind not in {"scalar", "null"}:
             kind = "list" if value.kind == "seq" else "map"
@@ -573,7 +582,7 @@ class _YamlReader:
             self.abort(message, "yaml-cpp: bad conversion", entry)
         return _string(value)
 
-    def converted(self, value: Node, entry: Entry, read: Callable[[bytes], _Number], what: str) -> _Number:
+    def converted(self, value: Node, entry: config_state.Entry, read: Callable[[bytes], _Number], what: str) -> _Number:
         """`as<int>` and the like."""
         try:
             if value.kind == "scalar":
@@ -585,9 +594,9 @@ class _YamlReader:
         )
         self.abort(f"{entry.key} is {shown}, which is not {what}", "yaml-cpp: bad conversion", entry)
 
-    def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: Entry) -> _Number:
+    def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: config_state.Entry) -> _Number:
         """std::stoi, stoul or stod."""
-        shown = as_text(text[:60])
+        shown = config_state.as_text(text[:60])
         try:
             return read(text)
         except NotANumber:
@@ -599,33 +608,35 @@ class _YamlReader:
 
     def classes(self) -> list[dict[str, Any]]:
         state = self.state
-        for_all = self.first.get(ATTRS_ALL.encode())
+        for_all = self.first.get(config_state.ATTRS_ALL.encode())
         if for_all is not None:
-            self.attrs(ATTRS_ALL, for_all, state.attrs)
+            self.attrs(config_state.ATTRS_ALL, for_all, state.attrs)
         count = state.class_count(self.last("num-detected-classes"))
         classes = [state.attrs] * count
         for name, _ in self.groups:
             if name.kind not in {"scalar", "null"}:
                 self.abort("a group has a list or a map as its name", "yaml-cpp: bad conversion", None)
             title = _string(name)
-            if title == ATTRS_ALL.encode() or not title.startswith(ATTRS_PREFIX.encode()):
+            if title == config_state.ATTRS_ALL.encode() or not title.startswith(config_state.ATTRS_PREFIX.encode()):
                 continue
             index = self.class_id(title, name, count)
             classes[index] = dict(classes[index])
             first = self.first.get(title)
             if first is not None:
-                self.attrs(as_text(title), first, classes[index])
+                self.attrs(config_state.as_text(title), first, classes[index])
         return classes
 
     def class_id(self, title: bytes, name: Node, count: int) -> int:
         state = self.state
-        section = Section(as_text(title), name.line, name.column)
+        section = config_state.Section(config_state.as_text(title), name.line, name.column)
         try:
-            index = std_stoi(title.removeprefix(ATTRS_PREFIX.encode()))
+            index = std_stoi(title.removeprefix(config_state.ATTRS_PREFIX.encode()))
         except (NotANumber, OutOfRange):
-            message = f"[{section.name}]: a class id or “all” must follow {ATTRS_PREFIX}"
-            state.add_problem_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
-            raise Stop(Verdict.ABORTS, "stoi") from None
+            message = f"[{section.name}]: a class id or “all” must follow {config_state.ATTRS_PREFIX}"
+            state.add_problem_at(
+                config_state.Reason.GROUP, message, section.name, section.line, section.column, fatal=True
+            )
+            raise config_state.Stop(config_state.Verdict.ABORTS, "stoi") from None
         state.check_class(index, count, section)
         return index
 
@@ -633,7 +644,7 @@ class _YamlReader:
         """Read one class group into `target`."""
         table = known_keys(ATTRS, self.state.release, "yaml")
 
-        def one(name: bytes, value: Node, entry: Entry) -> None:
+        def one(name: bytes, value: Node, entry: config_state.Entry) -> None:
             key = table.get(name)
             if key is None:
                 self.state.add_unknown(entry)
@@ -644,7 +655,7 @@ class _YamlReader:
 
         self.pairs(title, group, one)
 
-    def last(self, key: str) -> Entry | None:
+    def last(self, key: str) -> config_state.Entry | None:
         found = [entry for entry in self.state.entries if entry.group == PROPERTY and entry.key == key]
         return found[-1] if found else None
 

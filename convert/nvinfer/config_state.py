@@ -6,17 +6,14 @@ Both parsers store values, check ranges and stop at the first fault in the same 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, NetworkType, allowed, keys
 from convert.nvinfer.numbers import UINT_MAX, float32, nine_digits, signed32, stored_path
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
 
 # Messages quote keys and values of any length.
 _LONGEST_MESSAGE = 400

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from convert.errors import PresetError
 from convert.files import load_toml
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 PROPERTY: Final = "property"
 """The group that every config must have, and its table in keys.toml."""

@@ -18,20 +18,8 @@ from convert.check.fixes import FIXABLE
 from convert.errors import InputError, PresetError
 from convert.files import write
 from convert.findings import Finding, Level, Rule, rulebook
+from convert.nvinfer import targets
 from convert.nvinfer.numbers import read_ordinary
-from convert.nvinfer.targets import (
-    Target,
-    between,
-    catalogue,
-    opsets,
-    parsers,
-    sdk_path,
-    sinks,
-    tracker,
-    trtexec_accepts,
-    trtexec_flags,
-    trtexec_note,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -124,7 +112,7 @@ _CELLS: Final = (
 )
 
 
-def table(found: Sequence[Target]) -> str:
+def table(found: Sequence[targets.Target]) -> str:
     """A row a target; * behind what is not verified, - where nothing is known."""
     rows = [[cell.replace("deepstream", "DeepStream") for cell in _CELLS]]
     rows += [[_cell(target, cell) for cell in _CELLS] for target in found]
@@ -137,7 +125,7 @@ def table(found: Sequence[Target]) -> str:
     return "\n".join([paint(head, "1"), *body, "", notes]) + "\n"
 
 
-def details(target: Target) -> str:
+def details(target: targets.Target) -> str:
     """One target: its versions, and what nvinfer, trtexec and deepstream-app of that release know."""
     paint = paint_for(sys.stdout)
     facts = {cell: _cell(target, cell) for cell in _CELLS[2:]}
@@ -152,14 +140,14 @@ def details(target: Target) -> str:
     return "\n".join(lines) + "\n"
 
 
-def targets_document(found: Sequence[Target]) -> dict[str, Any]:
+def targets_document(found: Sequence[targets.Target]) -> dict[str, Any]:
     """`{schema_version, targets: [...]}`; `not_verified` maps a cell to the reason."""
     from convert.report import SCHEMA_VERSION  # as above
 
     return {"schema_version": SCHEMA_VERSION, "targets": [_document(target) for target in found]}
 
 
-def _document(target: Target) -> dict[str, Any]:
+def _document(target: targets.Target) -> dict[str, Any]:
     cells = {cell: getattr(target, cell) for cell in _CELLS[:-1]}
     return {
         "name": target.name,
@@ -172,44 +160,46 @@ def _document(target: Target) -> dict[str, Any]:
     }
 
 
-def _known(target: Target) -> dict[str, Any]:
+def _known(target: targets.Target) -> dict[str, Any]:
     """What differs from other releases in Gst-nvinfer, trtexec and deepstream-app."""
-    release, rows = target.deepstream, catalogue()
-    low, high = opsets(target.tensorrt)
+    release, rows = target.deepstream, targets.catalogue()
+    low, high = targets.opsets(target.tensorrt)
     return {
-        "keys_it_lacks": sorted(key for key, since in rows.keys_since.items() if not between(release, since, None)),
-        "keys_without_effect": sorted(
-            key for key, until in rows.keys_work_until.items() if not between(release, None, until)
+        "keys_it_lacks": sorted(
+            key for key, since in rows.keys_since.items() if not targets.between(release, since, None)
         ),
-        "parse_functions": [each.function for each in parsers(target)],
-        "parser_library": sdk_path(target, "parser-library"),
+        "keys_without_effect": sorted(
+            key for key, until in rows.keys_work_until.items() if not targets.between(release, None, until)
+        ),
+        "parse_functions": [each.function for each in targets.parsers(target)],
+        "parser_library": targets.sdk_path(target, "parser-library"),
         "onnx_opsets": f"{low} to {high}",
-        "trtexec": sdk_path(target, "trtexec"),
-        "trtexec_fp32": " ".join(trtexec_flags(target.tensorrt, "fp32")),
+        "trtexec": targets.sdk_path(target, "trtexec"),
+        "trtexec_fp32": " ".join(targets.trtexec_flags(target.tensorrt, "fp32")),
         "trtexec_fp16": _fp16(target),
-        "trtexec_lacks": sorted(flag for flag in rows.flags if not trtexec_accepts(flag, target.tensorrt)),
-        "sinks": [f"{sink.type}: {sink.what}" for sink in sinks(target)],
+        "trtexec_lacks": sorted(flag for flag in rows.flags if not targets.trtexec_accepts(flag, target.tensorrt)),
+        "sinks": [f"{sink.type}: {sink.what}" for sink in targets.sinks(target)],
         "tracker": _tracker(target),
     }
 
 
-def _fp16(target: Target) -> str | None:
+def _fp16(target: targets.Target) -> str | None:
     try:
-        flags = " ".join(trtexec_flags(target.tensorrt, "fp16"))
+        flags = " ".join(targets.trtexec_flags(target.tensorrt, "fp16"))
     except PresetError:
         return None
-    note = trtexec_note(target.tensorrt, "fp16")
+    note = targets.trtexec_note(target.tensorrt, "fp16")
     return f"{flags} ({note})" if note else flags
 
 
-def _tracker(target: Target) -> str | None:
+def _tracker(target: targets.Target) -> str | None:
     try:
-        return sdk_path(target, tracker(target).library)
+        return targets.sdk_path(target, targets.tracker(target).library)
     except PresetError:
         return None
 
 
-def _cell(target: Target, cell: str) -> str:
+def _cell(target: targets.Target, cell: str) -> str:
     value = getattr(target, cell)
     text = ", ".join(value) if isinstance(value, tuple) else value or ""
     doubtful = any(name == cell for name, _ in target.unverified)

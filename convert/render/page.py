@@ -25,19 +25,10 @@ from convert.compare import Comparison, PictureComparison, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.findings import Finding, Level
+from convert.render import page_sections
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
-from convert.render.page_sections import (
-    ClassRow,
-    Setting,
-    class_rows,
-    differences,
-    heading,
-    measures,
-    settings_in_words,
-    undetected_classes,
-)
 from convert.types import Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
@@ -266,8 +257,8 @@ class _EngineView:
     engine: SimulatedEngine
     heading: str
     framing: tuple[str, str]  # markup of ours and words, or ""
-    settings: list[Setting]
-    rows: list[ClassRow]
+    settings: list[page_sections.Setting]
+    rows: list[page_sections.ClassRow]
     undetected: list[str]
     more_undetected: int
 
@@ -336,9 +327,9 @@ def page(
         engines=[_engine(engine, frames) for engine in simulation.engines],
         configs=[_config(name, text, findings) for name, text in (configs or {}).items()],
         findings=sorted(findings, key=lambda one: -one.level.rank),
-        measures=measures(evidence or {}),
+        measures=page_sections.measures(evidence or {}),
         comparison=comparison,
-        differences=differences(comparison) if comparison else [],
+        differences=page_sections.differences(comparison) if comparison else [],
         version=__version__,
     )
 
@@ -389,13 +380,13 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
 
 
 def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> _EngineView:
-    rows = class_rows(engine, frames)
-    undetected = undetected_classes(engine, rows)
+    rows = page_sections.class_rows(engine, frames)
+    undetected = page_sections.undetected_classes(engine, rows)
     return _EngineView(
         engine,
-        heading(engine),
+        page_sections.heading(engine),
         framing_picture(engine, frames),
-        settings_in_words(engine),
+        page_sections.settings_in_words(engine),
         rows,
         undetected[:_MOST_UNDETECTED],
         max(0, len(undetected) - _MOST_UNDETECTED),

@@ -39,24 +39,10 @@ import numpy as np
 from convert.errors import InputError
 from convert.images.scaling import Network, Placement, Rect, View, place, whole_network
 from convert.onnx_header import Value, read_header
+from convert.simulate import results
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.engine import Source, network_of, read_context, settings_of
 from convert.simulate.parsers import DTYPES, Drop, Dropped, Layer
-from convert.simulate.results import (
-    NAN_SCORES,
-    PARSER,
-    FrameResult,
-    SimulatedEngine,
-    Simulation,
-    best,
-    classifications,
-    detected_objects,
-    dropped_by_classifier,
-    dropped_by_detector,
-    number,
-    object_document,
-    text,
-)
 from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
@@ -76,14 +62,12 @@ __all__ = [
     "TensorSpec",
     "dump_name",
     "layout_of",
-    "number",
     "read_case",
     "read_dump",
     "read_layout",
     "read_recordings",
     "replay",
     "replayed",
-    "text",
 ]
 
 
@@ -493,20 +477,23 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
 
 def detected_document(objects: tuple[Detection, ...], metadata: tuple[Detection, ...]) -> dict[str, Any]:
     """A detector's frame as JSON values."""
-    return {"objects": list(map(object_document, objects)), "metadata": list(map(object_document, metadata))}
+    return {
+        "objects": list(map(results.object_document, objects)),
+        "metadata": list(map(results.object_document, metadata)),
+    }
 
 
 def classified_document(frame: Classified) -> dict[str, Any]:
     """A classifier's frame as JSON values."""
     document: dict[str, Any] = {
-        "label": text(frame.label),
+        "label": results.text(frame.label),
         "metadata attached": frame.attached,
         "attributes": [
             {
                 "attribute": one.attribute,
                 "class": one.class_id,
-                "confidence": number(one.confidence),
-                "label": text(one.label),
+                "confidence": results.number(one.confidence),
+                "label": results.text(one.label),
             }
             for one in frame.attributes
         ],
@@ -521,11 +508,11 @@ def _dropped_document(drop: Drop) -> dict[str, Any]:
         "key": drop.key,
         "why": drop.why,
         "class": drop.class_id,
-        "confidence": number(drop.confidence),
-        "left": number(drop.left),
-        "top": number(drop.top),
-        "width": number(drop.width),
-        "height": number(drop.height),
+        "confidence": results.number(drop.confidence),
+        "left": results.number(drop.left),
+        "top": results.number(drop.top),
+        "width": results.number(drop.width),
+        "height": results.number(drop.height),
     }
 
 
@@ -566,7 +553,7 @@ class Tensors:
         findings: about the recording.
     """
 
-    simulation: Simulation
+    simulation: results.Simulation
     findings: tuple[Finding, ...]
 
 
@@ -594,7 +581,7 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
             hint="give the pictures the device saw, in its order, or none",
             path=folder,
         )
-    frames: list[FrameResult] = []
+    frames: list[results.FrameResult] = []
     findings: dict[str, Finding] = {}
     failure = ""
     given: Sequence[Picture | None] = pictures or [None] * len(single)
@@ -603,12 +590,12 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
         frames.append(frame)
         failure = failure or result.failure
         if result.failure:
-            findings.setdefault(PARSER.id, PARSER.found(result.failure, path=source.path))
+            findings.setdefault(results.PARSER.id, results.PARSER.found(result.failure, path=source.path))
         if result.nan_scores:
             message = "recorded scores are NaN, and the order of boxes on a device is undefined"
-            findings.setdefault(NAN_SCORES.id, NAN_SCORES.found(message, path=source.path))
-    engine = SimulatedEngine(source.path, None, settings, recordings[0].network, failure=failure)
-    return Tensors(Simulation((engine,), tuple(frames)), tuple(findings.values()))
+            findings.setdefault(results.NAN_SCORES.id, results.NAN_SCORES.found(message, path=source.path))
+    engine = results.SimulatedEngine(source.path, None, settings, recordings[0].network, failure=failure)
+    return Tensors(results.Simulation((engine,), tuple(frames)), tuple(findings.values()))
 
 
 def _array_layout(context: RuleContext, settings: Settings, folder: Path) -> Layout | None:
@@ -626,7 +613,9 @@ def _frames(recording: Recording) -> Iterator[Recording]:
         yield replace(recording, name=f"{recording.name}-{index:02d}", layers=layers)
 
 
-def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture | None) -> tuple[FrameResult, Replayed]:
+def _frame(
+    settings: Settings, part: Recording, folder: Path, picture: Picture | None
+) -> tuple[results.FrameResult, Replayed]:
     placement: Placement | None = None
     parent = part.parent if settings.on_objects else None
     view = part.view
@@ -644,12 +633,12 @@ def _frame(settings: Settings, part: Recording, folder: Path, picture: Picture |
     else:
         name, file, (height, width) = part.name, folder, (view.frame_height, view.frame_width)
     notes = (*(picture.notes if picture else ()), *filter(None, [result.failure]))
-    frame = FrameResult(name, file, width, height, placement, notes=notes)
+    frame = results.FrameResult(name, file, width, height, placement, notes=notes)
     if isinstance(one, Detected):
         (attached,), (dropped,) = result.metadata, result.dropped
-        candidates = dropped_by_detector(settings, view, one.dropped, dropped, parent=parent)
-        objects = tuple(detected_objects(settings.unique_id, attached))
-        return replace(frame, objects=objects, decoded=one.objects, dropped=best(candidates)), result
-    candidates = dropped_by_classifier(settings, one, len(part.layers))
-    found = tuple(classifications(settings.unique_id, one))
-    return replace(frame, classifications=found, label=one.label, dropped=best(candidates)), result
+        candidates = results.dropped_by_detector(settings, view, one.dropped, dropped, parent=parent)
+        objects = tuple(results.detected_objects(settings.unique_id, attached))
+        return replace(frame, objects=objects, decoded=one.objects, dropped=results.best(candidates)), result
+    candidates = results.dropped_by_classifier(settings, one, len(part.layers))
+    found = tuple(results.classifications(settings.unique_id, one))
+    return replace(frame, classifications=found, label=one.label, dropped=results.best(candidates)), result

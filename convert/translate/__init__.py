@@ -12,17 +12,14 @@ import contextlib
 import importlib.util
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 from convert.errors import MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, head
 from convert.isolation import Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 __all__ = ["OPSETS", "Translate", "describe", "died", "refuse_unsupported"]
 

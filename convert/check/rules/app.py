@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from convert.check.app import AppContext, AppEngine, number
 from convert.check.context import CLASSIFIER, Place
@@ -18,10 +19,6 @@ from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 CLASS_IDS = Rule(
     "NVI092",

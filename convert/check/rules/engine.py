@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from convert.check.context import Check, Presence, RuleContext
 from convert.check.rules.syntax import is_plain, quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 NO_ID = Rule(
     "NVI020",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from convert.check.context import (
     CLASSIFIER,
@@ -23,10 +24,6 @@ from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config_state import ATTRS_ALL, Entry
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named, keys, version
 from convert.nvinfer.targets import catalogue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
 
 UNKNOWN_KEY = Rule(
     "NVI009",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext
 from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import LABEL_BYTES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 NO_LABELS = Rule(
     "NVI060",

@@ -6,7 +6,8 @@ to NVI041: whether TensorRT can build the graph for the batch size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, RuleContext
 from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
@@ -15,10 +16,6 @@ from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import FUNCTIONS
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 DAMAGED = Rule(
     "NVI031",
