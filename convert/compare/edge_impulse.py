@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.facts import facts
 from convert.heads import head
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from convert.types import ImageScaling, ModelFacts
@@ -147,8 +148,6 @@ def read_original(
 
 def pack(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """float32 [H*W] from a uint8 picture [H,W,3] in RGB order or [H,W,1]; grey becomes r = g = b."""
-    import numpy as np  # importing this module must stay light
-
     values = picture.astype(np.uint32)
     red, green, blue = (values[..., min(channel, values.shape[-1] - 1)] for channel in range(3))
     return (red << 16 | green << 8 | blue).reshape(-1).astype(np.float32)
@@ -159,8 +158,6 @@ def unpack(features: NDArray[np.float32], height: int, width: int, channels: int
 
     What no picture packs to (below 0, above 0xFFFFFF, NaN) is clamped; the original's cast of it is undefined in C++.
     """
-    import numpy as np
-
     packed = np.fmin(np.fmax(features, np.float32(0)), np.float32(0xFFFFFF)).astype(np.uint32)
     shifts = np.array([16, 8, 0], np.uint32)
     colours = ((packed[:, np.newaxis] >> shifts) & 0xFF).astype(np.float32)
@@ -176,8 +173,6 @@ def read_features(path: Path) -> NDArray[np.float32]:
     Raises:
         InputError: not readable, or not numbers.
     """
-    import numpy as np
-
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:

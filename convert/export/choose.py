@@ -22,17 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export import findings as rules
 from convert.export.facts import NOT_CAMERAS, class_count
-from convert.export.findings import (
-    ANOTHER_MODELS_DOCUMENT,
-    CONDITIONAL_ARRAY,
-    CONTRADICTION,
-    EXTRA_MODEL,
-    FOUND_BESIDE,
-    OVERRIDDEN,
-    UNREADABLE_EXTRA,
-    UNREADABLE_PARAMETER,
-)
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
@@ -157,16 +148,16 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
             continue
         if candidate.problem is None or candidate.problem.code != "input":
             state = "also in use" if entry.used else "not in use"
-            findings.append(EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
+            findings.append(rules.EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
         else:
-            findings.append(UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
+            findings.append(rules.UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
     if len(findings) > _MAX_FINDINGS:
         rest = len(findings) - _MAX_FINDINGS
         message = f"{rest} further models were not converted"
-        findings = [*findings[:_MAX_FINDINGS], EXTRA_MODEL.found(message, path=tree.source)]
+        findings = [*findings[:_MAX_FINDINGS], rules.EXTRA_MODEL.found(message, path=tree.source)]
     if chosen.candidate.conditional:
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
-        findings.append(CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
+        findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
     return tuple(findings)
 
 
@@ -331,7 +322,7 @@ def reconcile(
     metadata = replace(metadata, quantized=is_quantized if metadata.quantized is not None else None)
     if differences:
         message = "the parameters record " + "; ".join(differences)
-        findings.append(CONTRADICTION.found(message, path=path))
+        findings.append(rules.CONTRADICTION.found(message, path=path))
     recorded, different = metadata.task, ""
     if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
@@ -344,7 +335,7 @@ def reconcile(
         else:
             different = f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}"
     if different:
-        findings.append(CONTRADICTION.found(different, path=path))
+        findings.append(rules.CONTRADICTION.found(different, path=path))
     return metadata, facts, tuple(findings)
 
 
@@ -383,10 +374,10 @@ def with_options(
             continue
         if recorded is not None and recorded != value:
             new, old = (";".join(each) if isinstance(each, tuple) else each for each in (value, recorded))
-            findings.append(OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
+            findings.append(rules.OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
-        findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
+        findings.append(rules.OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
 
@@ -425,13 +416,13 @@ def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
     try:
         unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
     except (ValueError, RecursionError) as error:
-        finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
+        finding = rules.UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
         return Beside(findings=(finding,))
     if unpacked is None:
         return Beside()  # another program's file of that name
     if unpacked.sha256 != sha256(candidate.data):
         message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
-        return Beside(findings=(ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
+        return Beside(findings=(rules.ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
     return Beside(unpacked.metadata, unpacked.name)
 
 
@@ -441,7 +432,7 @@ def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
     try:
         lines = tree.read(path, _MAX_SIZE).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        return Beside(findings=(UNREADABLE_PARAMETER.found(f"the labels are no UTF-8: {error}", path=shown),))
+        return Beside(findings=(rules.UNREADABLE_PARAMETER.found(f"the labels are no UTF-8: {error}", path=shown),))
     labels = tuple(line.strip() for line in lines if line.strip())
     facts = candidate.facts
     classes = class_count(facts) if facts is not None else None
@@ -451,7 +442,7 @@ def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
         message = "it does not hold this model's labels"
         if classes is not None:
             message += f": their number is {len(labels)}, that of the classes {classes}"
-        return Beside(findings=(UNREADABLE_PARAMETER.found(message, path=shown),))
+        return Beside(findings=(rules.UNREADABLE_PARAMETER.found(message, path=shown),))
     what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
-    finding = FOUND_BESIDE.found(f"the {what} read from {_LABELS}", path=shown)
+    finding = rules.FOUND_BESIDE.found(f"the {what} read from {_LABELS}", path=shown)
     return Beside(Metadata(labels=labels), findings=(finding,))

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convert.errors import InputError, MissingDependencyError, PresetError
 from convert.images.scaling import place_as_sdk
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
 __all__ = ["Picture", "Unreadable", "find", "is_video", "read", "read_all", "read_fitted", "video_frames"]
 
@@ -187,7 +187,6 @@ def read_fitted(path: Path, height: int, width: int, channels: int, mode: Resize
     Raises:
         InputError: as for `read`.
     """
-    from PIL import Image  # heavy, and only pictures need it
 
     def fitted(image: Image.Image) -> Image.Image:
         at = place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH)
@@ -201,9 +200,9 @@ def read_fitted(path: Path, height: int, width: int, channels: int, mode: Resize
     return _read(path, channels, fitted)[0]
 
 
-def _read(path: Path, channels: int, fit: Callable[[Image], Image]) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    from PIL import Image, ImageOps, UnidentifiedImageError  # heavy, and only pictures need it
-
+def _read(
+    path: Path, channels: int, fit: Callable[[Image.Image], Image.Image]
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("not an ordinary file", path=path, hint="name a picture or a folder of pictures")
@@ -251,10 +250,8 @@ def _too_large(path: Path, what: str) -> InputError:
     return InputError(f"the picture has {what}", hint="scale it down to the size of the camera's frames", path=path)
 
 
-def _plain(image: Image, path: Path, notes: list[str]) -> Image:
+def _plain(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
     """With 8 bits and without transparency; notes what is not what a camera gives."""
-    from PIL import Image as Images  # imported by the caller
-
     mode = image.mode
     if mode == "F":
         raise InputError(
@@ -263,11 +260,11 @@ def _plain(image: Image, path: Path, notes: list[str]) -> Image:
     if mode == "I" or mode.startswith("I;16"):  # Pillow's own conversion clips instead of scaling
         notes.append("16-bit grey: the upper 8 bits are taken")
         levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
-        return Images.fromarray(levels.astype(np.uint8))
+        return Image.fromarray(levels.astype(np.uint8))
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         notes.append("transparency is laid on black")
         rgba = image.convert("RGBA")
-        image = Images.alpha_composite(Images.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
     if mode == "CMYK":
         notes.append("CMYK is mixed to RGB without its colour profile")
     elif mode in {"1", "L", "LA", "La"}:

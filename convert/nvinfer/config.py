@@ -25,21 +25,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from convert.errors import InputError, PresetError
 from convert.nvinfer import config_state, keyfile
+from convert.nvinfer import numbers as parsing
 from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, KeyFile, KeyFileError, KeyGroup, KeyLine
 from convert.nvinfer.keys import ATTRS, NEWEST, PLATFORMS, PROPERTY, Key, known_keys, version
-from convert.nvinfer.numbers import (
-    PATH_BYTES,
-    NotANumber,
-    OutOfRange,
-    TooMany,
-    read_ordinary,
-    std_stod,
-    std_stoi,
-    std_stoul,
-    stream_double,
-    stream_int,
-    stream_unsigned,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -362,7 +350,7 @@ def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str =
         InputError: not an ordinary file, unreadable, or too large to be a config.
         PresetError: no such release or platform.
     """
-    return read_bytes(read_ordinary(path, "config", MOST_BYTES), path, release=release, platform=platform)
+    return read_bytes(parsing.read_ordinary(path, "config", MOST_BYTES), path, release=release, platform=platform)
 
 
 def read_bytes(
@@ -380,7 +368,7 @@ def read_bytes(
     state = config_state.ParserState(os.fspath(path), form, release, platform)
     try:
         return read_ini(data, state) if form == "ini" else read_yaml(data, state)
-    except TooMany as error:
+    except parsing.TooMany as error:
         hint = "a Gst-nvinfer config has a few dozen keys; is this another file?"
         raise InputError(str(error), hint=hint, path=os.fspath(path)) from None
 
@@ -442,7 +430,7 @@ class _YamlReader:
                     continue
                 # Aliases can repeat a large group any number of times.
                 if len(self.state.entries) >= MOST_PAIRS:
-                    raise TooMany
+                    raise parsing.TooMany
                 text = config_state.as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
                 name_text = config_state.as_text(_string(key))
                 entry = config_state.Entry(title, name_text, text, key.line, key.column, value.line, value.column)
@@ -516,9 +504,9 @@ class _YamlReader:
         if kind in {"float", "double"}:
             found: float = self.converted(value, entry, _double, "a decimal number")
         elif kind == "unsigned":
-            found = self.converted(value, entry, stream_unsigned, "a whole number without a sign")
+            found = self.converted(value, entry, parsing.stream_unsigned, "a whole number without a sign")
         else:
-            found = self.converted(value, entry, stream_int, "a whole number")
+            found = self.converted(value, entry, parsing.stream_int, "a whole number")
         if kind == "flag":
             # A 0 does not take back a 1 further up.
             found = int(bool(found) or bool(target[key.name]))
@@ -529,7 +517,7 @@ class _YamlReader:
         state = self.state
         plain = text.partition(b"\0")[0]
         if key.type == "string":
-            limit = PATH_BYTES if key.name == "custom-network-config" else config_state.TEXT_BYTES
+            limit = parsing.PATH_BYTES if key.name == "custom-network-config" else config_state.TEXT_BYTES
             state.store(key, plain[:limit], entry, state.values)
         elif key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], plain, trim_first=False)
@@ -554,9 +542,9 @@ class _YamlReader:
         self.state.check_length(key, len(pieces), entry)
         numbers: tuple[float, ...]
         if key.type == "unsigned-list":
-            numbers = tuple(self.standard(std_stoul, "stoul", piece, entry) for piece in pieces)
+            numbers = tuple(self.standard(parsing.std_stoul, "stoul", piece, entry) for piece in pieces)
         else:
-            numbers = tuple(self.standard(std_stod, "stod", piece, entry) for piece in pieces)
+            numbers = tuple(self.standard(parsing.std_stod, "stod", piece, entry) for piece in pieces)
         self.state.store(key, numbers, entry, target)
 
     def element(self, key: Key, text: bytes, entry: config_state.Entry) -> None:
@@ -565,12 +553,12 @@ class _YamlReader:
         if key.type == "string":
             state.store(key, text.partition(b"\0")[0][:_ELEMENT_BYTES], entry, state.values)
         elif key.name == "operate-on-class-ids":
-            ids = [self.standard(std_stoi, "stoi", piece, entry) for piece in _split(text)]
+            ids = [self.standard(parsing.std_stoi, "stoi", piece, entry) for piece in _split(text)]
             state.store_operate_on(ids, entry)
         elif key.name == "filter-out-class-ids":
-            state.store_filter_out([self.standard(std_stoul, "stoul", piece, entry) for piece in _split(text)])
+            state.store_filter_out([self.standard(parsing.std_stoul, "stoul", piece, entry) for piece in _split(text)])
         else:
-            state.store(key, self.standard(std_stoi, "stoi", text, entry), entry, state.values)
+            state.store(key, self.standard(parsing.std_stoi, "stoi", text, entry), entry, state.values)
 
     # Conversions
 
@@ -587,7 +575,7 @@ class _YamlReader:
         try:
             if value.kind == "scalar":
                 return read(value.text)
-        except NotANumber:
+        except parsing.NotANumber:
             pass
         shown = (
             f"“{entry.text}”" if value.kind == "scalar" else "nothing" if value.kind == "null" else "no single value"
@@ -599,9 +587,9 @@ class _YamlReader:
         shown = config_state.as_text(text[:60])
         try:
             return read(text)
-        except NotANumber:
+        except parsing.NotANumber:
             self.abort(f"{entry.key}: “{shown}” does not begin with a number", name, entry)
-        except OutOfRange:
+        except parsing.OutOfRange:
             self.abort(f"{entry.key}: “{shown}” is too large or too small", name, entry)
 
     # The maps of classes.
@@ -630,8 +618,8 @@ class _YamlReader:
         state = self.state
         section = config_state.Section(config_state.as_text(title), name.line, name.column)
         try:
-            index = std_stoi(title.removeprefix(config_state.ATTRS_PREFIX.encode()))
-        except (NotANumber, OutOfRange):
+            index = parsing.std_stoi(title.removeprefix(config_state.ATTRS_PREFIX.encode()))
+        except (parsing.NotANumber, parsing.OutOfRange):
             message = f"[{section.name}]: a class id or “all” must follow {config_state.ATTRS_PREFIX}"
             state.add_problem_at(
                 config_state.Reason.GROUP, message, section.name, section.line, section.column, fatal=True
@@ -662,7 +650,7 @@ class _YamlReader:
 
 def _split(text: bytes) -> list[bytes]:
     if text.count(b";") > MOST_PAIRS:
-        raise TooMany
+        raise parsing.TooMany
     return text.split(b";")
 
 
@@ -672,4 +660,4 @@ def _string(node: Node) -> bytes:
 
 def _double(text: bytes) -> float:
     found = _INFINITIES.get(text)
-    return stream_double(text) if found is None else found
+    return parsing.stream_double(text) if found is None else found

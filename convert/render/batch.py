@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from convert.batch.plan import GOOD, Job, Outcome, State
 from convert.findings import Finding, Level, worst
-from convert.render.text import error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +47,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
     from rich.markup import escape  # see the module
     from rich.text import Text
 
-    from convert.render.text import console
+    from convert.render.text import console, error_lines
 
     if not quiet:
         out = console()

@@ -17,16 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from convert import __version__
+from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
-from convert.report import (
-    SCHEMA_VERSION,
-    dumps,
-    evidence_document,
-    export_document,
-    finding_document,
-    model_document,
-    output_document,
-)
 from convert.types import Adapted, Bundle, Export, Validated
 
 if TYPE_CHECKING:
@@ -42,7 +34,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "batch_document", "batch_junit", "batch_output_document", "check_document", "check_junit", "dumps",
+    "batch_document", "batch_junit", "batch_output_document", "check_document", "check_junit",
     "error_document", "failure_document", "run_document", "sarif_document",
 ]  # fmt: skip
 
@@ -55,14 +47,14 @@ def run_document(run: Run, exit_code: int) -> dict[str, Any]:
     """
     bundle = run.last(Bundle)
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": documents.SCHEMA_VERSION,
         "exit_code": exit_code,
         "stages": _stages(run.records),
         **_subject(run),
         "secondary": run.secondary and _subject(run.secondary),
         "bundle": bundle and {"folder": bundle.folder, "name": bundle.name},
-        "outputs": [output_document(output) for output in run.outputs],
-        "findings": [finding_document(finding) for finding in run.findings],
+        "outputs": [documents.output_document(output) for output in run.outputs],
+        "findings": [documents.finding_document(finding) for finding in run.findings],
         "error": run.error and error_document(run.error),
     }
 
@@ -77,9 +69,9 @@ def _subject(run: Run) -> dict[str, Any]:
     """The export, the model and its evidence."""
     export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
     return {
-        "export": export and export_document(export),
-        "model": adapted and model_document(adapted),
-        "evidence": validated and evidence_document(validated.evidence),
+        "export": export and documents.export_document(export),
+        "model": adapted and documents.model_document(adapted),
+        "evidence": validated and documents.evidence_document(validated.evidence),
     }
 
 
@@ -93,7 +85,7 @@ def error_document(error: ConvertError) -> dict[str, Any]:
 def failure_document(error: ConvertError, exit_code: int) -> dict[str, Any]:
     """The document of a command that ended with an error before its first result; the same keys as any other."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": documents.SCHEMA_VERSION,
         "exit_code": exit_code,
         "stages": [],
         "outputs": [],
@@ -112,7 +104,7 @@ def batch_document(report: BatchReport, output: Path) -> dict[str, Any]:
     models = [_model(job, outcome, output) for job, outcome in zip(report.jobs, report.outcomes, strict=True)]
     states = ("done", State.WRONG.value, State.FAILED.value)
     counts = {state: sum(model["state"] == state for model in models) for state in states}
-    return {"schema_version": SCHEMA_VERSION, "counts": counts, "models": models}
+    return {"schema_version": documents.SCHEMA_VERSION, "counts": counts, "models": models}
 
 
 def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> dict[str, Any]:
@@ -129,7 +121,7 @@ def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> 
         "counts": {state.value: count for state, count in report.counts.items()},
         "exit_code": exit_code,
         "seconds": round(report.seconds, 4),
-        "findings": [finding_document(finding) for finding in report.findings],
+        "findings": [documents.finding_document(finding) for finding in report.findings],
     }
 
 
@@ -145,7 +137,7 @@ def _model(job: Job, outcome: Outcome, output: Path) -> dict[str, Any]:
         "exit_code": outcome.exit_code,
         "summary": dict(outcome.summary),
         "files": [{"path": os.path.relpath(file.path, output), "sha256": file.sha256} for file in outcome.outputs],
-        "findings": [finding_document(finding) for finding in outcome.findings],
+        "findings": [documents.finding_document(finding) for finding in outcome.findings],
         "error": outcome.error and error_document(outcome.error),
         "details": outcome.details or None,
     }
@@ -164,11 +156,11 @@ def check_document(
     `{path, diff}`, null unless they were requested.
     """
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": documents.SCHEMA_VERSION,
         "exit_code": exit_code,
         "target": {name: getattr(report.target, name) for name in ("deepstream", "platform", "tensorrt")},
         "files": [_file(file) for file in report.files],
-        "findings": [finding_document(finding) for finding in report.findings],
+        "findings": [documents.finding_document(finding) for finding in report.findings],
         "fixes": None if fixes is None else [{"path": fix.path, "diff": diff} for fix, diff in fixes],
         "error": report.error and error_document(report.error),
     }
@@ -184,8 +176,8 @@ def _file(file: CheckedFile) -> dict[str, Any]:
         "verdict": file.verdict and file.verdict.value,
         "exception": file.exception,
         "values": values,
-        "findings": [finding_document(finding) for finding in file.findings],
-        "waived": [finding_document(finding) for finding in file.suppressed],
+        "findings": [documents.finding_document(finding) for finding in file.findings],
+        "waived": [documents.finding_document(finding) for finding in file.suppressed],
         "error": file.error and error_document(file.error),
     }
 

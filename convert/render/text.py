@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.findings import Finding, Level
-from convert.render.machine import dumps, failure_document
+from convert.render.machine import failure_document
+from convert.report import dumps
 from convert.types import Adapted, Bundle, Evidence, Export, FrameEffect, Validated
 
 if TYPE_CHECKING:
