@@ -66,9 +66,20 @@ def test_every_model_is_listed(models: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_translates_as_tf2onnx_does(name: str, models: Path, child: Worker, child_with_tensorflow: Worker) -> None:
-    """Byte by byte what tf2onnx makes with TensorFlow, every optimiser, and a copy of the graph before each."""
+    """Byte by byte what tf2onnx makes with TensorFlow, every optimiser, and a copy of the graph before each.
+
+    Of one of these models (32x32x1) tf2onnx itself makes another graph about once in thirty times, within one process,
+    with TensorFlow and without; so a difference has three tries to show itself as chance.
+    """
     model = (models / name).read_bytes()
-    assert translated(child, model) == translated(child_with_tensorflow, model, tensorflow=True, copying=True)
+    ours = {translated(child, model)}
+    theirs = {translated(child_with_tensorflow, model, tensorflow=True, copying=True)}
+    for _ in range(2):
+        if not ours & theirs:
+            ours.add(translated(child, model))
+            theirs.add(translated(child_with_tensorflow, model, tensorflow=True, copying=True))
+    same = bool(ours & theirs)  # not compared in the assert: pytest would look for the difference for minutes
+    assert same
     assert child.call("tests.translate.raw:versions", timeout=10) == "2.0.0"
     assert child_with_tensorflow.call("tests.translate.raw:versions", timeout=10) != "2.0.0"
 
