@@ -207,7 +207,7 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import Adapted, Bundle, Export, Validated  # as in execute
+    from convert.types import Adapted, Bundle, Export, Validated  # jobs travel without what conversions need
 
     known: dict[str, Any] = {}
     if export := run.last(Export):

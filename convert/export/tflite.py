@@ -412,7 +412,7 @@ class _Table:
 @cache
 def operator_name(code: int) -> str:
     """The name of built-in operator `code` in the schema, "BUILTIN_300" for one newer than the schema classes."""
-    from ai_edge_litert.schema_py_generated import BuiltinOperator  # see above
+    from ai_edge_litert.schema_py_generated import BuiltinOperator  # the schema classes import numpy
 
     names = (name for name, number in vars(BuiltinOperator).items() if number == code and not name.startswith("_"))
     return next(names, f"BUILTIN_{code}")
@@ -428,7 +428,7 @@ def called_operator(model: Any, call: Any) -> str:
 
 def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list[Any]:
     """A model's `operatorCodes`, of BuiltinOperator, custom code and version each."""
-    from ai_edge_litert import schema_py_generated as schema  # see above
+    from ai_edge_litert import schema_py_generated as schema
 
     result = []
     for builtin, custom, version in codes:
@@ -441,7 +441,7 @@ def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list
 
 def unpack(model: bytes) -> Any:
     """The object form (`ModelT`) of a flatbuffer that has been verified."""
-    from ai_edge_litert import schema_py_generated as schema  # see above
+    from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
 
@@ -452,7 +452,7 @@ def pack(model: Any) -> bytes:
     Tensors' data is aligned to 16 bytes, as the schema demands and Python's generated classes do not do by themselves:
     the buffers of `model` are replaced by aligned ones. The same objects give the same bytes.
     """
-    import flatbuffers  # see above
+    import flatbuffers  # few commands write flatbuffers
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 

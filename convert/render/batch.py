@@ -44,7 +44,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
         if not quiet:
             print(f"nothing to do: {sentence(report)} in {output}")  # noqa: T201 - this is where text is printed
         return
-    from rich.markup import escape  # see the module
+    from rich.markup import escape  # slow to import
     from rich.text import Text
 
     from convert.render.text import console, error_lines
@@ -93,7 +93,7 @@ def _several(names: list[str]) -> str:
 
 
 def _table(report: BatchReport) -> Table:
-    from rich.table import Table  # as in show_batch
+    from rich.table import Table  # slow to import
     from rich.text import Text
 
     from convert.render.text import percent

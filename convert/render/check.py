@@ -142,7 +142,7 @@ def details(target: targets.Target) -> str:
 
 def targets_document(found: Sequence[targets.Target]) -> dict[str, Any]:
     """`{schema_version, targets: [...]}`; `not_verified` maps a cell to the reason."""
-    from convert.report import SCHEMA_VERSION  # as above
+    from convert.report import SCHEMA_VERSION  # for JSON only
 
     return {"schema_version": SCHEMA_VERSION, "targets": [_document(target) for target in found]}
 

@@ -318,7 +318,7 @@ def input_name(model: bytes) -> str:
 
 def unique_names(model: bytes) -> bytes:
     """`model`, or a copy of it whose tensors are called t0, t1, ... when a name was missing, repeated or not UTF-8."""
-    from tf2onnx.tflite.Model import Model  # as above
+    from tf2onnx.tflite.Model import Model  # only behind `_choose`
 
     graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
     names: list[bytes] = [graph.Tensors(index).Name() or b"" for index in range(graph.TensorsLength())]

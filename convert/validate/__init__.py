@@ -252,7 +252,7 @@ class WithFraming:
 
     def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
-        from convert.images.read import find, read  # they bring numpy
+        from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
         channels = export.facts.input.shape[-1]

@@ -238,7 +238,7 @@ def shapes(app: AppContext) -> Iterator[Finding]:
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
-    from convert.report import OnnxMetadata  # as above
+    from convert.report import OnnxMetadata  # slow to import
 
     for engine in app.engines:
         model = engine.context.model if engine.context else None
