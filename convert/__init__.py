@@ -38,8 +38,9 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from convert.findings import Finding, Level
+    from convert.images import Frame, ImageScaling, ResizeMode
     from convert.options import BatchOptions, CheckOptions, ConvertOptions, SimulateOptions
-    from convert.types import Bundle, Evidence, Frame, ImageScaling, ResizeMode
+    from convert.types import Bundle, Evidence
 
 __all__ = [
     "BatchOptions", "Bundle", "CheckOptions", "ConvertError", "ConvertOptions", "Evidence", "Finding", "Frame",
@@ -53,6 +54,7 @@ __version__: str
 _MODULES = (  # what is light first
     "convert.errors",
     "convert.findings",
+    "convert.images",
     "convert.types",
     "convert.options",
     "convert.api",

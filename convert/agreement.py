@@ -21,9 +21,10 @@ import numpy as np
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
+from convert.images import ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.translate import refuse_unsupported
-from convert.types import Agreement, Export, ImageScaling, Int8Agreement, Stage, StageResult
+from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,8 +16,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypedDict
 
 from convert.errors import PresetError
-from convert.heads import CONVERTIBLE
-from convert.types import Frame, ImageScaling, ResizeMode, parse_frame
+from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
     "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option", "SimulateOptions", "checked",
@@ -34,6 +33,13 @@ _SCALINGS = {
     "bgr-subtract-imagenet-mean": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
     **{scaling.value: scaling for scaling in ImageScaling},
 }
+
+
+def _tasks() -> tuple[str, ...]:
+    """The heads, which `check` and `simulate` do without: imported where the options of `convert` are asked for."""
+    from convert.heads import CONVERTIBLE
+
+    return CONVERTIBLE
 
 
 def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
@@ -196,7 +202,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     task: Annotated[
         str | None,
-        Option(None, "What the last layer means.", choices=CONVERTIBLE),
+        Option(None, "What the last layer means.", choices=_tasks()),
     ]
     resize_mode: Annotated[
         ResizeMode | str | None,

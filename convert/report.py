@@ -13,15 +13,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from convert import __version__, types
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
-from convert.heads import HEADS, head
+from convert.images import Frame, ResizeMode, parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from convert import types
     from convert.findings import Finding
+    from convert.images import Framing
 
 __all__ = [
     "EVIDENCE_SUFFIX", "METADATA", "REPORT", "SCHEMA_VERSION", "BundleReport", "ModelReport", "OnnxMetadata",
@@ -83,7 +84,7 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
     }
 
 
-def framing_document(framing: types.Framing) -> dict[str, Any]:
+def framing_document(framing: Framing) -> dict[str, Any]:
     """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
     return {
         "frame": str(framing.frame),
@@ -116,7 +117,10 @@ def tensor_document(tensor: types.Tensor) -> dict[str, Any]:
     return document
 
 
-_WRITTEN_BY: Final = {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
+def _written_by() -> dict[str, Any]:
+    from convert import __version__  # takes as long to find as all of `check`, which only reads
+
+    return {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
 
 
 def report_document(
@@ -124,7 +128,7 @@ def report_document(
 ) -> dict[str, Any]:
     """The whole of a bundle's `report.json`; `files` are named relative to the bundle."""
     return {
-        **_WRITTEN_BY,
+        **_written_by(),
         **_model_part(validated, options),
         "files": plain(list(files)),
         "findings": _reported((*validated.findings, *findings)),
@@ -139,7 +143,7 @@ def app_report(
 ) -> dict[str, Any]:
     """The whole of `report.json` of two models in one app, each with its options."""
     return {
-        **_WRITTEN_BY,
+        **_written_by(),
         **{
             role: {**_model_part(*part), "findings": _reported(part[0].findings)}
             for role, part in (("primary", primary), ("secondary", secondary))
@@ -309,6 +313,8 @@ class ModelReport:
     @property
     def head(self) -> types.Head:
         """How its outputs are decoded."""
+        from convert import types  # as below: what `check` does without
+
         found: types.Head = self._value(types.Head, "model", "head")
         _check_task(found.task, _damaged(self.report.path), f"{_DAMAGED}: head")
         return found
@@ -316,14 +322,16 @@ class ModelReport:
     @property
     def preprocessing(self) -> types.Preprocessing:
         """What Gst-nvinfer must do to a frame; without the framing."""
+        from convert import types
+
         values = self._value(dict[str, Any], "model", "preprocessing")
         where = f"{_DAMAGED}: preprocessing"
         return _damaged(self.report.path).row(types.Preprocessing, {**values, "framing": None}, where)
 
     @property
-    def resize_mode(self) -> types.ResizeMode | None:
+    def resize_mode(self) -> ResizeMode | None:
         """How pictures were brought to size in training."""
-        found: types.ResizeMode | None = self._value(types.ResizeMode | None, "model", "preprocessing", "resize_mode")
+        found: ResizeMode | None = self._value(ResizeMode | None, "model", "preprocessing", "resize_mode")
         return found
 
     def verify(self, digest: str, path: Path) -> None:
@@ -379,6 +387,8 @@ class UnpackedModel:
 
 
 def _metadata(values: object, path: Path, hint: str) -> types.Metadata:
+    from convert import types
+
     reader = TableReader(path, hint=hint)
     metadata = reader.row(types.Metadata, values, "metadata")
     if metadata.task is not None:
@@ -387,6 +397,8 @@ def _metadata(values: object, path: Path, hint: str) -> types.Metadata:
 
 
 def _check_task(task: str, reader: TableReader, where: str) -> None:
+    from convert.heads import HEADS
+
     known = [each.id for each in HEADS]
     if task not in known:
         raise reader.fail(f"{where}: task must be one of {', '.join(known)}, not {task!r}")
@@ -398,6 +410,8 @@ def read_evidence(path: Path, model: bytes) -> types.Evidence:
     Raises:
         InputError: it cannot be read, is something else, or is about another model.
     """
+    from convert import types
+
     hint = "run validate again"
     try:
         document = json.loads(path.read_bytes())
@@ -442,13 +456,15 @@ class OnnxMetadata:
     limits: types.Limits | None = None
     overlap: float | None = None
     folded: str | None = None
-    resize_mode: types.ResizeMode | None = None
-    frame: types.Frame | None = None
+    resize_mode: ResizeMode | None = None
+    frame: Frame | None = None
     crop: tuple[int, int, int, int] | None = None
 
     @classmethod
     def of(cls, export: types.Export, head: types.Head, before: types.Preprocessing) -> Self:
         """What is recorded in the model of `export`."""
+        from convert import __version__
+
         framing = before.framing
         return cls(
             export.provenance, export.facts.task, __version__, len(head.labels), head.merge, head.score,
@@ -459,8 +475,12 @@ class OnnxMetadata:
         )  # fmt: skip
 
     @classmethod
-    def parse(cls, properties: Mapping[str, str], *, strict: bool = False) -> Self:
+    def parse(cls, properties: Mapping[str, str], *names: str, strict: bool = False) -> Self:
         """What `properties`, a model's metadata_props, record. What is not as we write it counts as not recorded.
+
+        Args:
+            names: the attributes to read; all, where there are none.
+            strict: refuse what is not as we write it.
 
         Raises:
             ValueError: with `strict`, where there is such a value.
@@ -468,7 +488,7 @@ class OnnxMetadata:
         found: dict[str, Any] = {}
         for field in fields(cls):
             text = properties.get(_PREFIX + field.name)
-            if text is not None:
+            if text is not None and (not names or field.name in names):
                 try:
                     found[field.name] = _READ.get(field.name, str)(text)
                 except (ValueError, PresetError) as error:
@@ -481,7 +501,7 @@ class OnnxMetadata:
         found = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, types.Limits):
+            if field.name == "limits" and value is not None:
                 value = (value.detections, value.score, value.overlap)
             if value is not None:
                 found[_PREFIX + field.name] = ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -489,8 +509,16 @@ class OnnxMetadata:
 
 
 def _limits(text: str) -> types.Limits:
+    from convert import types
+
     detections, score, overlap = text.split(";")
     return types.Limits(int(detections), float(score), float(overlap))
+
+
+def _task(text: str) -> str:
+    from convert.heads import head
+
+    return head(text).id
 
 
 def _crop(text: str) -> tuple[int, ...]:
@@ -500,8 +528,8 @@ def _crop(text: str) -> tuple[int, ...]:
 
 
 _READ: Final[Mapping[str, Any]] = {
-    "task": lambda text: head(text).id, "classes": int, "limits": _limits, "overlap": float,
-    "resize_mode": types.ResizeMode, "frame": types.parse_frame, "crop": _crop,
+    "task": _task, "classes": int, "limits": _limits, "overlap": float,
+    "resize_mode": ResizeMode, "frame": parse_frame, "crop": _crop,
 }  # fmt: skip
 
 

@@ -1,16 +1,9 @@
-"""The artifacts that stages hand on, as frozen dataclasses, and the enumerations and frames they hold.
+"""The artifacts that stages hand on, as frozen dataclasses, and the enumerations they hold.
 
     Export -> Translated -> Adapted -> Validated -> Bundle
 
 Each artifact holds the one before. No library is needed. The values of the enumerations (Edge Impulse's colours, resize
 modes and image scalings) are written into files.
-
-`Framing` says which part of a camera's frame a model that was trained on cropped pictures gets, in whole pixels. Edge
-Impulse's "fit shortest axis" gives a w x h model the centre of a W x H picture: (w*H//h, H) where the picture is the
-wider of the two, (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the network gets the frame's aspect: as high as
-the model (as wide, where the frame is the narrower), and the other side as near to the frame's aspect as a number
-can be that is even where the model's is, so that the centre is exact. A whole frame is then scaled to it, stretched by
-at most half a pixel in that side, and the graph cuts the model's picture out of the middle.
 """
 
 from __future__ import annotations
@@ -18,11 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from convert.errors import PresetError
 from convert.files import Output, sha256
+from convert.images import Framing, ImageScaling, ResizeMode  # noqa: TC001 - TableReader reads these types
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
-    "BatchParity", "Bundle", "Color", "Evidence", "Export", "Frame", "FrameEffect", "Framing", "Head", "ImageScaling",
+    "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
     "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "OnnxModel", "Parity", "Preprocessing",
-    "ResizeMode", "Stage", "StageResult", "Tensor", "Translated", "Validated", "centre_crop", "parse_frame", "slug",
+    "Stage", "StageResult", "Tensor", "Translated", "Validated", "slug",
 ]  # fmt: skip
 
 
@@ -64,155 +56,6 @@ class ModelFormat(StrEnum):
 
     TFLITE = "tflite"
     ONNX = "onnx"
-
-
-class ResizeMode(StrEnum):
-    """How Edge Impulse brought pictures to the model's size (EI_CLASSIFIER_RESIZE_*)."""
-
-    NONE = "none"
-    FIT_SHORTEST = "fit-shortest"
-    FIT_LONGEST = "fit-longest"
-    SQUASH = "squash"
-
-
-class ImageScaling(StrEnum):
-    """What is done to pixel/255 before the model sees it (EI_CLASSIFIER_IMAGE_SCALING_*)."""
-
-    NONE = "none"
-    FROM_0_TO_255 = "0_255"
-    TORCH = "torch"
-    MINUS_1_TO_1 = "min1_1"
-    MINUS_128_TO_127 = "min128_127"
-    BGR_MINUS_IMAGENET_MEAN = "bgr_subtract_imagenet_mean"
-
-
-_LARGEST = 65535  # pixels a side; no camera, decoder or muxer has more
-_WIDEST = 8  # times as wide as high, or the other way round; panoramas of four cameras side by side are 7.1
-_SHORT_SIDE = 1080  # pixels of a frame of which only the aspect is known: that of the SDK's sample streams
-_HINT = "what the camera gives: 16:9, 4:3, 9:16, or pixels such as 1280x720"
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The frames a bundle is made for.
-
-    Attributes:
-        width, height: in pixels, or only in proportion.
-        in_pixels: which of the two.
-
-    Raises:
-        PresetError: no frame is like that.
-    """
-
-    width: int
-    height: int
-    in_pixels: bool = False
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.width <= _LARGEST and 1 <= self.height <= _LARGEST):
-            raise PresetError(f"a frame of {self} does not exist: a side is 1 to {_LARGEST}", hint=_HINT)
-        if not Fraction(1, _WIDEST) <= self.aspect <= _WIDEST:
-            raise PresetError(f"a frame of {self} is more than {_WIDEST} times as long as it is wide", hint=_HINT)
-
-    def __str__(self) -> str:
-        """As it is given on the command line."""
-        return f"{self.width}{'x' if self.in_pixels else ':'}{self.height}"
-
-    @property
-    def aspect(self) -> Fraction:
-        """Width over height."""
-        return Fraction(self.width, self.height)
-
-    @property
-    def pixels(self) -> tuple[int, int]:
-        """Width and height; of a proportion those whose shorter side is 1080, both even."""
-        if self.in_pixels:
-            return self.width, self.height
-        if self.aspect >= 1:
-            return _nearest(_SHORT_SIDE * self.aspect, 0), _SHORT_SIDE
-        return _SHORT_SIDE, _nearest(_SHORT_SIDE / self.aspect, 0)
-
-    def within(self, width: int, height: int) -> tuple[int, int]:
-        """The largest width and height of this aspect, even, inside the even sides `width` and `height`."""
-        if self.aspect * height >= width:
-            return width, min(height, _nearest(width / self.aspect, 0))
-        return min(width, _nearest(height * self.aspect, 0)), height
-
-
-@dataclass(frozen=True, slots=True)
-class Framing:
-    """A model with an input of the frame's aspect.
-
-    Attributes:
-        frame: what is scaled to `network`.
-        model: width and height of the picture the model was trained on.
-    """
-
-    frame: Frame
-    model: tuple[int, int]
-
-    @property
-    def network(self) -> tuple[int, int]:
-        """Width and height of the input."""
-        width, height = self.model
-        if self.frame.aspect * height >= width:
-            return _nearest(height * self.frame.aspect, width), height
-        return width, _nearest(width / self.frame.aspect, height)
-
-    @property
-    def left(self) -> int:
-        """Columns of the input in front of the model's."""
-        return (self.network[0] - self.model[0]) // 2
-
-    @property
-    def top(self) -> int:
-        """Rows of the input above the model's."""
-        return (self.network[1] - self.model[1]) // 2
-
-    @property
-    def crops(self) -> bool:
-        """Whether anything is cut off; not where the model has the frame's aspect already."""
-        return self.network != self.model
-
-    @property
-    def stretch(self) -> float:
-        """How much wider than in the frame everything is, as a share; negative: narrower."""
-        width, height = self.network
-        return float(Fraction(width, height) / self.frame.aspect - 1)
-
-    @property
-    def seen(self) -> float:
-        """The share of the frame that the model sees."""
-        return self.model[0] * self.model[1] / (self.network[0] * self.network[1])
-
-
-def parse_frame(text: str) -> Frame:
-    """`16:9` or `1280x720`.
-
-    Raises:
-        PresetError: neither.
-    """
-    found = re.fullmatch(r"\s*([0-9]{1,5})\s*([:xX×])\s*([0-9]{1,5})\s*", text, re.ASCII)  # noqa: RUF001 - a times sign
-    if found is None:
-        raise PresetError(f"{text!r} is no frame", hint=_HINT)
-    return Frame(int(found[1]), int(found[3]), in_pixels=found[2] != ":")
-
-
-def centre_crop(width: int, height: int, model: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, width and height of what Edge Impulse cuts out of a picture for a model of that width and height."""
-    wide, high = model
-    if width * high >= height * wide:
-        kept = max(1, wide * height // high), height
-    else:
-        kept = width, max(1, high * width // wide)
-    return (width - kept[0]) // 2, (height - kept[1]) // 2, *kept
-
-
-def _nearest(size: Fraction, like: int) -> int:
-    """The whole number nearest to `size` that is even if `like` is; of two the smaller, but not less than 1."""
-    parity = like % 2
-    steps = -((-(size - parity) / 2 + Fraction(1, 2)) // 1)
-    return max(parity or 2, parity + 2 * int(steps))
 
 
 @dataclass(frozen=True, slots=True)

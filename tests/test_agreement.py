@@ -12,9 +12,10 @@ from convert.agreement import GOOD, TIMEOUT, WithAgreement, compare, int8_agreem
 from convert.errors import ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
+from convert.images import ImageScaling
 from convert.isolation import Worker
 from convert.pipeline import unpacking
-from convert.types import Export, ImageScaling, Int8Agreement, StageResult
+from convert.types import Export, Int8Agreement, StageResult
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 

@@ -15,22 +15,11 @@ from convert.export.facts import facts
 from convert.files import sha256
 from convert.findings import Level, Rule
 from convert.graph.adapt import Adapt
+from convert.images import Frame, Framing, ResizeMode, parse_frame
 from convert.isolation import Worker
 from convert.report import dumps, evidence_document, read_evidence
 from convert.translate import PRELOAD, Translate
-from convert.types import (
-    Adapted,
-    Evidence,
-    Export,
-    Frame,
-    FrameEffect,
-    Framing,
-    Metadata,
-    ResizeMode,
-    StageResult,
-    Validated,
-    parse_frame,
-)
+from convert.types import Adapted, Evidence, Export, FrameEffect, Metadata, StageResult, Validated
 from convert.validate import INPUTS, SHAPES, Validate, WithFraming, scaled
 from tests.graph.flat import classifier
 from tests.heads.ssds import ssd

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import PresetError
-from convert.types import Frame, Framing, centre_crop, parse_frame
+from convert.images import Frame, Framing, centre_crop, parse_frame
 from tests.examples import examples
 
 _SIDES = st.integers(1, 3000)

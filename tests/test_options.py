@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.errors import PresetError
+from convert.images import Frame, ImageScaling, ResizeMode
 from convert.options import (
     ConvertOptions,
     checked,
@@ -17,7 +18,6 @@ from convert.options import (
     refuse_unknown,
     table,
 )
-from convert.types import Frame, ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
     from pathlib import Path

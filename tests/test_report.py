@@ -16,6 +16,7 @@ from convert.errors import InputError
 from convert.files import Output, sha256
 from convert.findings import Level, Rule
 from convert.heads import HEADS
+from convert.images import Frame, ImageScaling, ResizeMode
 from convert.report import (
     BundleReport,
     OnnxMetadata,
@@ -38,9 +39,7 @@ from convert.types import (
     Color,
     Evidence,
     Export,
-    Frame,
     Head,
-    ImageScaling,
     Int8Agreement,
     Limits,
     Metadata,
@@ -48,7 +47,6 @@ from convert.types import (
     OnnxModel,
     Parity,
     Preprocessing,
-    ResizeMode,
     Tensor,
     Translated,
     Validated,

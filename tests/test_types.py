@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convert.heads import HEADS
-from convert.types import Color, ImageScaling, ModelFormat, ResizeMode
+from convert.images import ImageScaling, ResizeMode
+from convert.types import Color, ModelFormat
 
 
 def test_values_that_stand_in_files() -> None:

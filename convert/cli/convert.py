@@ -12,7 +12,7 @@ from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
     from convert.findings import Level
-    from convert.types import Frame
+    from convert.images import Frame
 
 __all__ = ["convert", "inspect"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from convert.eim.compare import EimComparison
     from convert.eim.inspect import EimInspection
     from convert.findings import Finding, Level
-    from convert.types import ImageScaling
+    from convert.images import ImageScaling
 
 __all__ = ["eim"]
 
@@ -263,7 +263,7 @@ def _classify_inputs(
     """Name and features of everything that is to be sent."""
     from convert.compare.edge_impulse import pack, read_features
     from convert.errors import InputError
-    from convert.types import ResizeMode
+    from convert.images import ResizeMode
 
     model = client.model
     if features:
@@ -355,8 +355,8 @@ def compare(  # noqa: PLR0913 - one parameter an option
     from convert.eim.client import Timeouts, talk
     from convert.eim.compare import compare as compare_answers
     from convert.eim.compare import open_backend
+    from convert.images import ImageScaling
     from convert.images.read import find
-    from convert.types import ImageScaling  # --help does without
 
     files = find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE

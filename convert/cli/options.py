@@ -118,14 +118,18 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
 
 
 def options(declared: Any, *names: str) -> Callable[[_F], _F]:
-    """The options `names` of one of `convert.options`' classes, shown in this order."""
+    """The options `names` of one of `convert.options`' classes, shown in this order.
+
+    The table is read where the decorator is applied: that of `convert` imports what `check` does without.
+    """
     spelled = {"bundle_name": "name"}
-    return stack(
-        *(
-            click.option(f"--{spelled.get(name, name).replace('_', '-')}", name, **declaration(declared, name))
-            for name in names
-        )
-    )
+
+    def add(function: _F) -> _F:
+        given = (f"--{spelled.get(name, name).replace('_', '-')}" for name in names)
+        each = zip(given, names, strict=True)
+        return stack(*(click.option(flag, name, **declaration(declared, name)) for flag, name in each))(function)
+
+    return add
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

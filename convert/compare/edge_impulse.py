@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.types import ImageScaling, ModelFacts
+    from convert.images import ImageScaling
+    from convert.types import ModelFacts
 
 __all__ = ["LUMA", "Original", "pack", "read_features", "read_original", "unpack"]
 

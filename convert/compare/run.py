@@ -36,10 +36,10 @@ from convert.compare import (
 from convert.compare.sides import Ablation, ModelPair, load_shipped, possible_causes, read_edge_impulse_model
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
+from convert.images import ResizeMode
 from convert.images.scaling import Placement, Rect, place, place_as_sdk
 from convert.isolation import Worker
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
-from convert.types import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -35,6 +35,7 @@ from convert.graph.preprocessing import preprocessing
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
+from convert.images import ImageScaling, ResizeMode
 from convert.images.scaling import Placement, Rect, interpolate, luma, place, place_as_sdk, scale
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
@@ -74,7 +75,7 @@ class EdgeImpulseModel:
     file: str
     export: types.Export
     original: Original
-    resize_mode: types.ResizeMode
+    resize_mode: ResizeMode
     threshold: float
     findings: tuple[Finding, ...] = ()
 
@@ -128,7 +129,7 @@ def read_edge_impulse_model(
         raise InputError("the model takes no pictures", path=path)
     own = export.metadata
     mode = own.resize_mode or reported.resize_mode
-    if mode in {None, types.ResizeMode.NONE}:
+    if mode in {None, ResizeMode.NONE}:
         findings = (
             *findings,
             rules.RESIZE_UNKNOWN.found(
@@ -147,10 +148,10 @@ def read_edge_impulse_model(
             )
     original = Original(
         path, export.original or export.model, facts, _labels(engine, facts, own, reported),
-        own.image_scaling or reported.image_scaling or types.ImageScaling.NONE, worker, timeout,
+        own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
         reported.nms_iou if own.nms_iou is None else own.nms_iou,
     )  # fmt: skip
-    return EdgeImpulseModel(str(path), export, original, mode or types.ResizeMode.SQUASH, threshold, findings)
+    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
 
 
 def _labels(

@@ -26,8 +26,9 @@ from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, sha256, write
 from convert.heads import head
+from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport
-from convert.types import DETECTOR_THRESHOLD, Metadata, Preprocessing, ResizeMode
+from convert.types import DETECTOR_THRESHOLD, Metadata, Preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path

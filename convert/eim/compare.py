@@ -17,9 +17,9 @@ from convert.eim.bundle import read_impulse
 from convert.eim.model import Loaded
 from convert.errors import InputError
 from convert.findings import Finding, Level
+from convert.images import ImageScaling, ResizeMode
 from convert.images.read import read_fitted
 from convert.isolation import Worker
-from convert.types import ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

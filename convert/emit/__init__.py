@@ -38,12 +38,13 @@ from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
 from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.report import REPORT, app_report, dumps, report_document
-from convert.types import Adapted, Bundle, Framing, StageResult, Validated
+from convert.types import Adapted, Bundle, StageResult, Validated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
+    from convert.images import Framing
 
 
 __all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair"]

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.types import Frame, Tensor
+    from convert.images import Frame
+    from convert.types import Tensor
 
 
 __all__ = [

@@ -28,13 +28,14 @@ from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, d
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.report import METADATA, UnpackedModel
-from convert.types import Color, ImageScaling, Metadata, ModelFacts, ResizeMode, slug
+from convert.types import Color, Metadata, ModelFacts, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.export.archive import Tree
     from convert.findings import Finding
+    from convert.images import ImageScaling, ResizeMode
 
 __all__ = [
     "Beside",

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
-from convert.types import ImageScaling, ModelFacts, ResizeMode, Tensor
+from convert.images import ImageScaling, ResizeMode
+from convert.types import ModelFacts, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

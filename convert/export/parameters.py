@@ -20,7 +20,8 @@ from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_lite
 from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
-from convert.types import Color, ImageScaling, Metadata, ResizeMode
+from convert.images import ImageScaling, ResizeMode
+from convert.types import Color, Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,12 +19,13 @@ from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.heads import CONVERTIBLE, HEADS
 from convert.report import METADATA, metadata_json
-from convert.types import Export, ImageScaling, Metadata, ModelFacts, ModelFormat, ResizeMode, StageResult
+from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from convert.findings import Finding
+    from convert.images import ImageScaling, ResizeMode
 
 __all__ = ["InspectedModel", "Inspection", "Unpack", "inspect", "write"]
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
+    from convert.images import Frame
 
 
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded"]
@@ -67,7 +68,7 @@ class Adapt:
     name: ClassVar[str] = "adapt"
     fomo_merge: str = "none"
     yolo_score: str = "product"
-    frame: types.Frame | None = None
+    frame: Frame | None = None
 
     def __post_init__(self) -> None:
         for option, value, known in (

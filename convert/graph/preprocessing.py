@@ -11,7 +11,7 @@ Impulse's SDK makes.
 
 nvinfer can scale a frame, but not crop it: `crop` does that in the graph's first node. Everything behind the Slice gets
 exactly the pixels it got before; heads give places in the frame instead of places in the model's picture. The sizes are
-those of `convert.types.Framing`.
+those of `convert.images.Framing`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import numpy as np
 from convert.errors import PresetError
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.graph import GraphEditor
-from convert.types import IMAGENET_MEAN_BGR, Export, Frame, Framing, ImageScaling, Preprocessing, ResizeMode
+from convert.images import Frame, Framing, ImageScaling, ResizeMode
+from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 
 if TYPE_CHECKING:
     from onnx import ModelProto

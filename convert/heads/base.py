@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.heads.decoding import Decoded, ReferenceDecoder
-    from convert.types import Export, Framing, Head, Limits
+    from convert.images import Framing
+    from convert.types import Export, Head, Limits
 
 __all__ = ["Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.base import Rules
-    from convert.types import Framing, Head, Limits
+    from convert.images import Framing
+    from convert.types import Head, Limits
 
     Float = NDArray[np.float32]
 

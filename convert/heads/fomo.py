@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import CELLS
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
-from convert.types import Export, Framing, Head
+from convert.types import Export, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
+    from convert.images import Framing
 
 __all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from convert.heads.boxes import BoxTensors, Rows
-    from convert.types import Framing
+    from convert.images import Framing
 
 __all__ = [
     "CANDIDATES",

@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convert.errors import InputError, MissingDependencyError, PresetError
+from convert.images import ResizeMode
 from convert.images.scaling import place_as_sdk
-from convert.types import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

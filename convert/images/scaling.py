@@ -16,7 +16,7 @@ Edge Impulse's C++ SDK scales (`interpolate`; dsp/image/processing.cpp) bilinear
 of n comes from position i * floor(size * 2^14 / n), without the half pixel, and each of the three interpolations is
 rounded to a byte, halves up. Where a picture is enlarged, the SDK reads one pixel after the last of a row; here that is
 the last one again. It places (`place_as_sdk`) "fit longest axis" by the aspect in float32, cut to whole pixels and
-padded on both sides; "fit shortest axis" crops the centre first (`convert.types.centre_crop`; the SDK itself takes the
+padded on both sides; "fit shortest axis" crops the centre first (`convert.images.centre_crop`; the SDK itself takes the
 side to crop from width > height, which leaves the picture where the model is not square).
 """
 
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError
-from convert.types import ResizeMode, centre_crop
+from convert.images import ResizeMode, centre_crop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,10 +15,11 @@ from rich.markup import escape
 from convert.errors import UnsupportedModelError
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
+from convert.images import Frame, Framing, ResizeMode
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
 from convert.translate import refuse_unsupported
-from convert.types import Export, Frame, Framing, Metadata, ResizeMode
+from convert.types import Export, Metadata
 
 if TYPE_CHECKING:
     from convert.export.unpack import InspectedModel, Inspection

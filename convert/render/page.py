@@ -25,11 +25,11 @@ from convert.compare import Comparison, PictureComparison, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.findings import Finding, Level
+from convert.images import Frame, Framing, ResizeMode
 from convert.render import page_sections
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
-from convert.types import Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

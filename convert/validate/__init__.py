@@ -19,20 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
+from convert.images import Frame, Framing, ResizeMode, centre_crop
 from convert.isolation import Worker
-from convert.types import (
-    Adapted,
-    Evidence,
-    Export,
-    Frame,
-    FrameEffect,
-    Framing,
-    ResizeMode,
-    Stage,
-    StageResult,
-    Validated,
-    centre_crop,
-)
+from convert.types import Adapted, Evidence, Export, FrameEffect, Stage, StageResult, Validated
 from convert.validate.findings import TENSORRT
 
 if TYPE_CHECKING:

@@ -24,8 +24,9 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.heads import HEADS, head
+from convert.images import ImageScaling
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Agreement, BatchParity, Export, ImageScaling, ModelFormat, Parity
+from convert.types import Adapted, Agreement, BatchParity, Export, ModelFormat, Parity
 from convert.validate import runtimes
 from convert.validate.findings import BATCH, CONSTANT, DECODING, NOT_FINITE, PARITY, PLACES, TOP1
 from convert.validate.inputs import as_nvinfer

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.images import ImageScaling
 from convert.onnx_header import STANDARD_DOMAINS
-from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, ImageScaling, Preprocessing
+from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, Preprocessing
 from convert.validate.findings import DOMAIN, INPUT, OUTPUT
 
 if TYPE_CHECKING:

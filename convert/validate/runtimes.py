@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import Anchors
-    from convert.types import ImageScaling
+    from convert.images import ImageScaling
 
 
 __all__ = [

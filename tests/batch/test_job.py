@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.plan import BUG, Job, Outcome, State, execute, job
+from convert.images import parse_frame
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Status
 from convert.translate import PRELOAD
-from convert.types import parse_frame
 from tests.batch.conftest import LIBRARY, ZIP
 
 if TYPE_CHECKING:

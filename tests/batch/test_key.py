@@ -11,8 +11,8 @@ from convert.batch import cache as module
 from convert.batch.cache import Ledger, environment, key_of
 from convert.batch.plan import Job, job
 from convert.export.archive import places
+from convert.images import ImageScaling, parse_frame
 from convert.options import ConvertOptions, defaults
-from convert.types import ImageScaling, parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

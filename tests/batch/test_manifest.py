@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from convert.batch.plan import ModelRequest, plan, read_manifest
 from convert.cli.convert import convert
 from convert.errors import ConvertError, InputError
+from convert.images import ImageScaling, ResizeMode, parse_frame
 from convert.options import ConvertOptions, defaults, table
-from convert.types import ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ import numpy as np
 from convert.export.facts import facts
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
+from convert.images import ResizeMode, centre_crop, parse_frame
 from convert.images.scaling import fit_shortest
 from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
-from convert.types import Adapted, Agreement, ResizeMode, centre_crop, parse_frame
+from convert.types import Adapted, Agreement
 from convert.validate import scaled, shipped
 from convert.validate.comparison import Predictions, agreement, original, predictions, reference_decoder
 from convert.validate.inputs import image_like

@@ -12,7 +12,7 @@ import pytest
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.unpack import Unpack
-from convert.types import ResizeMode
+from convert.images import ResizeMode
 from tests.compare.bundles import SAMPLES, changed, compared, config_of, judged, photo
 from tests.export.eon.writer import FORMS, write
 

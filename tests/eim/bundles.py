@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from convert.eim.bundle import Impulse, read_impulse
 from convert.files import Output, sha256, write_all
+from convert.images import ResizeMode
 from convert.report import dumps, report_document
 from convert.types import (
     Adapted,
@@ -22,7 +23,6 @@ from convert.types import (
     ModelFacts,
     OnnxModel,
     Preprocessing,
-    ResizeMode,
     Tensor,
     Translated,
     Validated,

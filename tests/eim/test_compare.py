@@ -16,7 +16,7 @@ from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import talk
 from convert.eim.compare import EimComparison, Reference, compare, difference, open_backend
 from convert.errors import InputError, UnsupportedModelError
-from convert.types import ImageScaling, ResizeMode
+from convert.images import ImageScaling, ResizeMode
 from tests.eim import bundles
 
 if TYPE_CHECKING:

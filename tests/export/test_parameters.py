@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from convert.errors import InputError
 from convert.export.parameters import Block, File, Recorded, read_recorded
-from convert.types import Color, ImageScaling, Metadata, ResizeMode
+from convert.images import ImageScaling, ResizeMode
+from convert.types import Color, Metadata
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
 from tests.examples import examples
 

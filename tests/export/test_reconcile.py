@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from convert.export.unpack import write
-from convert.types import Color, Export, ImageScaling, ResizeMode
+from convert.images import ImageScaling, ResizeMode
+from convert.types import Color, Export
 from samples.layouts import (
     Parameters,
     arduino_library,

@@ -14,8 +14,9 @@ from ai_edge_litert import schema_py_generated as schema
 from convert import __version__
 from convert.graph.adapt import Adapt
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
+from convert.images import ImageScaling
 from convert.translate import Translate
-from convert.types import TORCH_MEAN, TORCH_STD, Export, ImageScaling, Metadata
+from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 

@@ -15,7 +15,7 @@ from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
 from convert.graph.preprocessing import crop, crop_to, preprocessing
-from convert.types import Adapted, Export, Frame, Framing, ImageScaling, ResizeMode, parse_frame
+from convert.images import Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
@@ -23,6 +23,8 @@ from tests.graph.proof import litert, model, onnxruntime, operators
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from convert.types import Adapted, Export
 
 _BODY = "t = Transpose<perm = [0, 2, 3, 1]>(x) y = Flatten<axis = 1>(t)"  # every pixel, where it was
 

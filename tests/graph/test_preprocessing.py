@@ -8,7 +8,8 @@ import pytest
 from convert.errors import PresetError
 from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.preprocessing import preprocessing
-from convert.types import TORCH_MEAN, TORCH_STD, Export, ImageScaling, Metadata, ModelFacts, ResizeMode, Tensor
+from convert.images import ImageScaling, ResizeMode
+from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, Tensor
 
 
 def export(channels: int = 3, **metadata: object) -> Export:

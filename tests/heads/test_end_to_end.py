@@ -22,12 +22,13 @@ from convert.heads import LastLayer, decoding, possible_heads
 from convert.heads.base import Options, Rules
 from convert.heads.boxes import OUTPUTS
 from convert.heads.end_to_end import END_TO_END
+from convert.images import Framing, parse_frame
 from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import read_settings
 from convert.translate import Translate
-from convert.types import Adapted, Export, Framing, Metadata, ModelFormat, parse_frame
+from convert.types import Adapted, Export, Metadata, ModelFormat
 from convert.validate import Validate
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic

@@ -16,11 +16,11 @@ from convert.graph.preprocessing import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
+from convert.images import Frame, Framing, ResizeMode, centre_crop, parse_frame
 from convert.images.scaling import Network, place
 from convert.simulate.decode import attach, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
-from convert.types import Export, Frame, Framing, ResizeMode, centre_crop, parse_frame
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.types import Adapted
+    from convert.types import Adapted, Export
 
 FRAMES = st.tuples(st.integers(2, 2200), st.integers(2, 2200)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3)
 _TFSSD = {

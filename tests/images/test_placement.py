@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
+from convert.images import ResizeMode
 from convert.images.scaling import Network, Placement, Rect, View, place, place_as_sdk
-from convert.types import ResizeMode
 from tests.examples import examples
 
 SIZES = st.integers(2, 4000)

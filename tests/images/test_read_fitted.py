@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
+from convert.images import ResizeMode
 from convert.images.read import read_fitted
-from convert.types import ResizeMode
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
+from convert.images import centre_crop
 from convert.images.scaling import (
     Network,
     Rect,
@@ -23,7 +24,6 @@ from convert.images.scaling import (
     place,
     scale,
 )
-from convert.types import centre_crop
 from tests.examples import examples
 
 if TYPE_CHECKING:

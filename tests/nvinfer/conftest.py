@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.images import ResizeMode
 from convert.types import (
     Adapted,
     BatchParity,
@@ -20,7 +21,6 @@ from convert.types import (
     OnnxModel,
     Parity,
     Preprocessing,
-    ResizeMode,
     Tensor,
     Translated,
     Validated,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.images import Frame, Framing, parse_frame
 from convert.render.inspection import framing_svg, framing_text
-from convert.types import Frame, Framing, parse_frame
 from tests.examples import examples
 
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -291,7 +291,7 @@ def test_the_raw_outputs_do_not_stay_outputs(child: Worker) -> None:
 
 def test_an_onnx_original_that_does_not_run(child: Worker) -> None:
     pictures = np.zeros((1, 4, 4, 3), np.uint8)
-    from convert.types import ImageScaling  # one test's
+    from convert.images import ImageScaling
 
     with pytest.raises(ValidationError, match="does not load"):
         runtimes.onnx_outputs(b"\x08\x07", pictures, ImageScaling.NONE, [], child, 60)

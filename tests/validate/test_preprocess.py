@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from convert.errors import ValidationError
-from convert.types import ImageScaling, Preprocessing
+from convert.images import ImageScaling
+from convert.types import Preprocessing
 from convert.validate.inputs import as_edge_impulse, as_nvinfer
 
 PIXEL = np.array([[[[255, 51, 0]]]], np.uint8)  # [n,H,W,C]: 1.0, 0.2, 0.0 of the range

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from convert.errors import ValidationError
+from convert.images import ImageScaling
 from convert.isolation import Worker
-from convert.types import ImageScaling
 from convert.validate import runtimes
 from convert.validate.inputs import pictures
 from tests.validate.tiny import Classifier, tflite

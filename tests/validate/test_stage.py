@@ -16,8 +16,9 @@ from PIL import Image
 
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
 from convert.findings import Finding, Level
+from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
-from convert.types import Adapted, Evidence, ImageScaling, Preprocessing, ResizeMode, Validated
+from convert.types import Adapted, Evidence, Preprocessing, Validated
 from convert.validate import Validate, runtimes
 from convert.validate import findings as rules
 from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite

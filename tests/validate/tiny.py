@@ -12,19 +12,8 @@ import onnx.parser
 from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
 
-from convert.types import (
-    Adapted,
-    Export,
-    Head,
-    ImageScaling,
-    Metadata,
-    ModelFacts,
-    OnnxModel,
-    Preprocessing,
-    ResizeMode,
-    Tensor,
-    Translated,
-)
+from convert.images import ImageScaling, ResizeMode
+from convert.types import Adapted, Export, Head, Metadata, ModelFacts, OnnxModel, Preprocessing, Tensor, Translated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

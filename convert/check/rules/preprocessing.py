@@ -220,10 +220,10 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     """The keys and the model's metadata differ."""
     if context.model is None or context.value("input-tensor-from-meta"):
         return
+    from convert.images import ResizeMode
     from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
-    from convert.types import ResizeMode
 
-    recorded = OnnxMetadata.parse(context.model.metadata)
+    recorded = OnnxMetadata.parse(context.model.metadata, "crop", "frame", "resize_mode")
     if recorded.crop:
         yield from _whole_frames(context, str(recorded.frame or ""), recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
@@ -242,7 +242,7 @@ def shapes(app: AppContext) -> Iterator[Finding]:
 
     for engine in app.engines:
         model = engine.context.model if engine.context else None
-        frame = OnnxMetadata.parse(model.metadata).frame if model else None
+        frame = OnnxMetadata.parse(model.metadata, "frame").frame if model else None
         if frame is None or not engine.gie.primary or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
         message = (
