@@ -2,7 +2,7 @@
 
 Colours are plain SGR codes: rich would take longer to import than most checks take.
 
-`python -m convert.render.check [README.md]`: writes the table of rules into README.
+`python -m convert.render.check [FILE]`: writes the page of all rules, convert/check/rules/README.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,12 @@ def _coloured(text: str, code: str) -> str:
 
 _WIDTH: Final = 100
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
-_MARKERS = re.compile(r"(?<=<!-- rules -->\n).*?(?=<!-- /rules -->)", re.DOTALL)
+_PAGE: Final = """# Findings and rules
+
+Made by `python -m convert.render.check`; `ei-deepstream explain ID` shows the same on the terminal. NVI come from
+`check`, EI from the other commands. An error keeps a bundle from being written, or is what stops a pipeline.
+
+"""
 
 
 def explanation(rule: Rule) -> str:
@@ -89,22 +94,20 @@ def rules_document(rules: Iterable[Rule]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "rules": documents}
 
 
-def readme_table(readme: str, rules: Iterable[Rule]) -> str:
-    """README with the table of all rules between its markers.
-
-    Raises:
-        ValueError: the markers are not there.
-    """
-    rows = [f"| {rule.id} | {rule.level.value} | {rule.title.replace('|', chr(92) + '|')} |" for rule in rules]
-    table = "\n".join(["| rule | level | what |", "|---|---|---|", *rows]) + "\n"
-    if not _MARKERS.search(readme):
-        raise ValueError("README has no <!-- rules --> and <!-- /rules -->")
-    return _MARKERS.sub(lambda _: table, readme)
+def rules_page(rules: Iterable[Rule]) -> str:
+    """The page of all rules, in Markdown."""
+    parts = [_PAGE]
+    for rule in rules:
+        fixed = ", `check --fix` does it" if rule.id in FIXABLE else ""
+        sentences = " ".join(rule.why.split()), " ".join(rule.fix.split())
+        parts.append(f"## {rule.id}: {rule.title}\n\nLevel: {rule.level.value}.\n\nWhy: {sentences[0]}\n\n")
+        parts.append(f"What to do{fixed}: {sentences[1]}\n\n")
+    return "".join(parts).rstrip() + "\n"
 
 
 def main(path: Path) -> None:
-    """Bring the table in the file `path` up to date."""
-    write(path, readme_table(path.read_text(encoding="utf-8"), rulebook().values()).encode())
+    """Write the page of all rules to the file `path`."""
+    write(path, rules_page(rulebook().values()).encode())
 
 
 _CELLS: Final = (
@@ -334,4 +337,4 @@ def _width(text: str) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "README.md"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "convert/check/rules/README.md"))

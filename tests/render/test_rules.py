@@ -1,10 +1,8 @@
-"""README's table of rules, and what `explain` and `targets` print."""
+"""The page of all rules, and what `explain` and `targets` print."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
 
 from convert.check.rules import RULES
 from convert.findings import rulebook
@@ -14,8 +12,8 @@ from convert.render.check import (
     explanation,
     listing,
     main,
-    readme_table,
     rules_document,
+    rules_page,
     table,
     targets_document,
 )
@@ -23,21 +21,19 @@ from convert.render.check import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_readme_is_current() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert readme_table(text, rulebook().values()) == text, "run: python -m convert.render.check"
+def test_the_page_is_current(tmp_path: Path) -> None:
+    main(tmp_path / "page.md")
+    page = (ROOT / "convert" / "check" / "rules" / "README.md").read_text()
+    assert (tmp_path / "page.md").read_text() == page, "run: python -m convert.render.check"
 
 
-def test_the_table_is_put_between_the_markers(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    path.write_text("before\n<!-- rules -->\nold\n<!-- /rules -->\nafter\n")
-    main(path)
-    lines = path.read_text().splitlines()
-    assert (lines[0], lines[-1]) == ("before", "after")
-    assert len([line for line in lines if line.startswith(("| EI", "| NVI"))]) == len(rulebook())
-    assert "old" not in lines
-    with pytest.raises(ValueError, match="README"):
-        readme_table("no markers", ())
+def test_the_page_has_every_rule_with_its_reason_and_cure() -> None:
+    page = rules_page([rulebook()["NVI004"], rulebook()["NVI009"]])
+    assert page.count("\n## ") == 2
+    fixable, other = page.split("\n## ")[1:]
+    assert fixable.startswith("NVI004: a comment behind a value\n\nLevel: warning.\n\nWhy: ")
+    assert "What to do, `check --fix` does it: " in fixable
+    assert "\n\nWhat to do: " in other
 
 
 def test_every_rule_is_in_the_book_in_order() -> None:
