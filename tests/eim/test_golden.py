@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -372,3 +373,182 @@ def test_proxy(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: 
          "content": "not JSON; the rest is not shown"},
     ]  # fmt: skip
     assert told == [(tmp_path / "s", tmp_path / "m.eim", 2.0), (tmp_path / "s", tmp_path / "m.eim", 60.0)]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "library", "title", "needs", "names"),
+    [
+        ("linux", "x86_64", "libc.so.6", "x86-64 Linux", "", "linux-x86_64"),
+        ("linux", "armv7", "libc.so.6", "32-bit ARM Linux", "", "linux-armv7"),
+        ("linux", "aarch64", "libc.so.6", "64-bit ARM Linux", "", "linux-aarch64"),
+        ("macos", "x86_64", "libSystem", "macOS on Intel", "", "mac-x86_64"),
+        ("macos", "arm64", "libSystem", "macOS on Apple silicon", "", "mac-arm64"),
+        *(
+            ("linux", machine, library, title, needs, names)
+            for machine, libraries, title, needs, names in (
+                (
+                    "aarch64", "libnvinfer.so.8 libcudart.so.10.2 libnvonnxparser.so", "NVIDIA Jetson, TensorRT",
+                    "an NVIDIA Jetson of the same JetPack",
+                    "linux-aarch64-jetson-nano linux-aarch64-jetson-orin linux-aarch64-jetson-orin-6-0",
+                ),
+                (
+                    "aarch64", "libQnnHtp.so", "Qualcomm, QNN", "a Qualcomm processor with a Hexagon NPU",
+                    "linux-aarch64-qnn",
+                ),
+                (
+                    "aarch64", "libvx_tidl_rt.so libti_rpmsg_char.so libtidl_x.so", "Texas Instruments, TIDL",
+                    "a Texas Instruments processor with TIDL",
+                    "linux-aarch64-tda4vm linux-aarch64-am62a linux-aarch64-am68a",
+                ),
+                (
+                    "aarch64", "libdrpai.so libmmngr.so.1", "Renesas, DRP-AI", "a Renesas RZ/V processor with DRP-AI",
+                    "linux-aarch64-rzv2l",
+                ),
+                (
+                    "aarch64", "libpython3.8.so.1.0 libakida.so", "BrainChip Akida", "a BrainChip Akida",
+                    "linux-aarch64-akd1000",
+                ),
+                (
+                    "x86_64", "libpython3.8.so.1.0 libakida.so", "BrainChip Akida", "a BrainChip Akida",
+                    "linux-aarch64-akd1000",
+                ),
+            )
+            for library in libraries.split()
+        ),
+    ],
+)  # fmt: skip
+def test_targets(system: str, machine: str, library: str, title: str, needs: str, names: str) -> None:
+    """Names that `edge-impulse-linux-runner --force-target` takes, told apart by one library of each kind."""
+    binary = Binary(system, (machine,), 64, None, ("libm.so", library))
+    (found,) = inspecting.targets_of(binary)
+    assert (found.system, found.machine, found.title, found.needs) == (system, machine, title, needs)
+    assert found.names == tuple(f"runner-{name}" for name in names.split())
+
+
+def test_machines() -> None:
+    """Which target a machine has, and what it runs: its own programs and the 32-bit ones of its family."""
+    table = {
+        ("linux", "x86_64", 64): ("runner-linux-x86_64", "i386 x86_64"),
+        ("linux", "aarch64", 64): ("runner-linux-aarch64", "aarch64 armv7"),
+        ("linux", "aarch64", 32): ("runner-linux-armv7", "aarch64 armv7"),
+        ("linux", "armv7", 32): ("runner-linux-armv7", "armv7"),
+        ("linux", "riscv64", 64): (None, "riscv64"),
+        ("macos", "x86_64", 64): ("runner-mac-x86_64", "i386 x86_64"),
+        ("macos", "arm64", 64): ("runner-mac-arm64", "arm64 x86_64"),
+        ("win32", "x86_64", 64): (None, "i386 x86_64"),
+    }
+    machines = ("aarch64", "arm64", "armv7", "i386", "riscv64", "x86_64")
+    for key, (target, runs) in table.items():
+        host = Host(*key, None)
+        assert host.target == target
+        own = [each for each in machines if host.runs(Binary(host.system, (each,), 64, None, ()))]
+        assert " ".join(own) == runs
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "libc", "expected"),
+    [
+        ("linux", "x86_64", ("glibc", "2.36"), ("linux", "x86_64", (2, 36))),
+        ("darwin", "arm64", ("", ""), ("macos", "arm64", None)),
+        ("linux", "AMD64", ("musl", "1.2"), ("linux", "x86_64", None)),
+        ("win32", "AMD64", ("glibc", ""), ("win32", "x86_64", None)),
+        ("linux", "armv7l", ("glibc", "2.31-x.1"), ("linux", "armv7", (2, 1))),
+        ("linux", "armv8l", ("glibc", "2.3"), ("linux", "armv7", (2, 3))),
+        ("linux", "armv6l", ("glibc", "2.3"), ("linux", "armv6", (2, 3))),
+        ("linux", "i686", ("glibc", "2.3"), ("linux", "i386", (2, 3))),
+        ("linux", "i586", ("glibc", "2.3"), ("linux", "i386", (2, 3))),
+    ],
+)
+def test_this_machine(
+    platform: str, machine: str, libc: tuple[str, str], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspecting.sys, "platform", platform)
+    monkeypatch.setattr(inspecting.platform, "machine", lambda: machine)
+    monkeypatch.setattr(inspecting.platform, "libc_ver", lambda: libc)
+    host = inspecting.here()
+    assert (host.system, host.machine, host.glibc) == expected
+    assert host.bits == (64 if sys.maxsize > 1 << 32 else 32)
+
+
+def told(path: Path, host: Host) -> list[tuple[str, str, str | None]]:
+    return [(each.id, each.message, each.hint) for each in inspecting.inspect(path, host).findings]
+
+
+DOWNLOAD = (
+    "for this machine: edge-impulse-linux-runner --download model.eim --force-target runner-linux-aarch64, "
+    "or Studio's Linux deployment for its processor"
+)
+
+
+def test_reasons(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule, message and hint of what keeps an executable from starting; a later one is not judged before the first."""
+    jetson = Binary("linux", ("aarch64",), 64, "/none/ld.so", ("libnvinfer.so.8", "libtensorflow_flex.so"), ())
+    here = replace(jetson, interpreter=None)
+    flex = "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
+    vendor = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
+    needs = ("EI608", "it needs an NVIDIA Jetson of the same JetPack", None)
+    pi = Host("linux", "aarch64", 32, (2, 31))
+    riscv = "Edge Impulse builds no .eim for this machine; `ei-deepstream eim pack` makes one of a converted bundle"
+    for binary, host, expected in (
+        (APPLE, NANO, [("EI610", "made for macOS on Intel; this is linux on aarch64", DOWNLOAD)]),
+        (replace(ARM, machines=("x", "y")), Host("linux", "riscv64", 64, None),
+         [("EI603", "made for x/y, linux; this machine is riscv64, 64-bit", riscv)]),
+        (jetson, NANO, [("EI605", "its loader /none/ld.so is not installed", DOWNLOAD), needs]),
+        (replace(jetson, libraries=()), pi,
+         [("EI604", "made for 64-bit ARM Linux; the kernel is 64-bit, but the system on it is 32-bit",
+           DOWNLOAD.replace("aarch64", "armv7"))]),
+        (replace(ARM, machines=("aarch64",)), pi,
+         [("EI605", "its loader /lib/none/ld.so is not installed", DOWNLOAD.replace("aarch64", "armv7"))]),
+        (here, NANO, [("EI606", "not installed: libnvinfer.so.8, libtensorflow_flex.so", flex), needs]),
+        (replace(here, libraries=("libnone.so.1", "ld-linux-aarch64.so.1")), NANO,
+         [("EI606", "not installed: libnone.so.1", vendor)]),
+        (replace(here, libraries=("libnone.so.1",)), pi, []),
+        (replace(here, libraries=(), glibc=(2, 28)), NANO,
+         [("EI607", "it needs glibc 2.28, this system has 2.27", None)]),
+        (replace(here, libraries=(), glibc=(2, 27)), NANO, []),
+        (replace(here, libraries=(), glibc=(2, 28)), replace(NANO, glibc=None), []),
+    ):  # fmt: skip
+        monkeypatch.setattr(inspecting, "read_binary", lambda _, binary=binary: binary)
+        assert told(foreign, host) == expected
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: replace(here, libraries=()))
+    foreign.chmod(0o644)
+    assert told(foreign, NANO) == [("EI602", "it is not executable", f"chmod +x {foreign}")]
+
+
+def test_where_libraries_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("own", "given", "standard"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"lib{folder}.so").touch()
+    monkeypatch.setattr(inspecting, "_STANDARD", (str(tmp_path / "standard"),))
+    monkeypatch.setattr(inspecting, "_cached", lambda: frozenset({"libcached.so"}))
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/none:{tmp_path / 'given'}")
+    monkeypatch.chdir(tmp_path / "own")
+    names = ("libown.so", "libgiven.so", "libstandard.so", "libcached.so", "libnone.so", "ld-linux-x86-64.so.2",
+             "ld-musl-x86_64.so.1", "linux-vdso.so.1", "libld-linux.so")  # fmt: skip
+    binary = Binary("linux", ("x86_64",), 64, None, names, (str(tmp_path / "own"),))
+    assert inspecting.missing(binary) == ("libnone.so", "libld-linux.so")
+    assert inspecting.missing(replace(binary, search=("",))) == ("libown.so", "libnone.so", "libld-linux.so")
+    assert inspecting.missing(replace(binary, system="macos")) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "message", "hint"),
+    [
+        (b"", "EI601", "the file is empty", DOWNLOAD),
+        (b" \n[1]", "EI601", "it is JSON, perhaps an error message", DOWNLOAD),
+        (b"plain", "EI601", "it is no executable", DOWNLOAD),
+        (b"\x1c\0\0\0TFL3", "EI601", "it is a .tflite model",
+         "`ei-deepstream convert` takes it; an .eim is an executable"),
+        (b"PK\x03\x04", "EI601", "it is a zip",
+         "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
+        (b"\x1f\x8b", "EI601", "it is a gzip file", "unpack it first"),
+        (b"MZ", "EI601", "it is a Windows program", "choose a Linux deployment in Studio"),
+        *(
+            (data, "EI600", "it is a web page saved under the model's name", DOWNLOAD)
+            for data in (b"<!DOCTYPE html>", b"<html>", b"<?xml", b"\t\r\n<HEAD>", b"<body>", b"\xef\xbb\xbf<html>")
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_executable(foreign: Path, data: bytes, rule: str, message: str, hint: str) -> None:
+    foreign.write_bytes(data)
+    assert told(foreign, NANO) == [(rule, message, hint)]
