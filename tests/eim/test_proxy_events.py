@@ -49,7 +49,7 @@ def session(folder: Path, client: tuple[bytes | int, ...], eim: tuple[bytes | in
             link.connect(str(folder / "s"))
             follow(link, client)
 
-        threads = [threading.Thread(target=each) for each in (answers, asks)]
+        threads = [threading.Thread(target=each, daemon=True) for each in (answers, asks)]
         for thread in threads:
             thread.start()
         assert proxy(folder / "s", folder / "eim", events.append, start=20) == 0
@@ -70,6 +70,7 @@ END = ("client", "end", "the client closed the connection", 0, False)
 HELLO, ANSWER = b'{"hello":1,"id":1}', b'{"id":1,"a":[1,2,3,4,5,6,7,8,9]}\n\0'
 
 
+@pytest.mark.usefixtures("in_time")
 def test_messages(tmp_path: Path) -> None:
     """One after the other; two in one piece; an answer nobody asked for; what lies between them."""
     both = b'{"id":2}noise{"id":"x"}'
@@ -90,6 +91,7 @@ def test_messages(tmp_path: Path) -> None:
     assert 0 <= (events[1].took or -1) <= events[1].seconds
 
 
+@pytest.mark.usefixtures("in_time")
 def test_what_is_no_message(tmp_path: Path) -> None:
     long = b"{" + b"\xff" + b"x" * 300 + b"}"
     events = session(
@@ -111,6 +113,7 @@ def events_end(events: list[ProxyEvent]) -> tuple[Any, ...]:
     return told(events)[-1]
 
 
+@pytest.mark.usefixtures("in_time")
 def test_a_message_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "LIMIT", 50)
     endless = b"{" + b"x" * 60
@@ -122,6 +125,7 @@ def test_a_message_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     events_end(events)
 
 
+@pytest.mark.usefixtures("in_time")
 def test_the_eim_ends_first(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "eim"))
@@ -136,7 +140,7 @@ def test_the_eim_ends_first(tmp_path: Path) -> None:
             links.append(link)
             server.accept()[0].close()
 
-        thread = threading.Thread(target=asks)
+        thread = threading.Thread(target=asks, daemon=True)
         thread.start()
         assert proxy(tmp_path / "s", tmp_path / "eim", said.append) == 0
         thread.join()

@@ -171,6 +171,7 @@ def test_no_memory(impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinar
     assert text.startswith(b'{\n    "features_shm_error": ')
 
 
+@pytest.mark.usefixtures("in_time")
 def test_a_socket(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Two clients one after the other, the second after a message that came in pieces; then a signal."""
     monkeypatch.setattr(module, "_load", lambda _: Echo())
@@ -188,7 +189,7 @@ def test_a_socket(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 answers.append(json.loads(data[:-2]))
         os.kill(os.getpid(), signal.SIGTERM)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     assert serve_socket(impulse, path, keep=True) == 128 + signal.SIGTERM
     thread.join()
@@ -202,6 +203,7 @@ def test_a_socket(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
+@pytest.mark.usefixtures("in_time")
 def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Without `keep` it ends with the first, here with one whose message has no end."""
     monkeypatch.setattr(module, "_load", lambda _: Echo())
@@ -221,7 +223,7 @@ def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.Monkey
             while link.recv(99):
                 pass
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     assert serve_socket(impulse, path) == 1
     thread.join()
@@ -232,6 +234,7 @@ def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.Monkey
     ]
 
 
+@pytest.mark.usefixtures("in_time")
 @pytest.mark.parametrize("end", [b"", b"\0rest", b'{"id":2}\0{"id":3}', b"\xff\0", b'{"id":2}\xff{"id":3}'])
 def test_standard_input(end: bytes, impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
     """It ends with the input, or with a NUL or 0xFF in it; what stands before that is answered."""
