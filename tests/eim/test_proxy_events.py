@@ -181,6 +181,8 @@ def test_what_a_hello_answer_says(
     with scripted(monkeypatch, tmp_path, answer) as client:
         assert client.model == module.ModelInfo(**{**as_fields(expected), "raw": answer})
         assert not client.shares
+    assert PIPES[-1].sent == [(tmp_path, 30.0, False), {"hello": 1, "id": 1}]
+    assert PIPES[-1].times == [190.0]
 
 
 def as_fields(model: ModelInfo) -> dict[str, Any]:

@@ -9,12 +9,14 @@ import signal
 import socket
 import sys
 import threading
+import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from convert.eim import bundle as bundle_module
 from convert.eim import server as module
 from convert.eim import wire
 from convert.eim.bundle import NO_PARAMETER, Impulse, header, hello, hello_findings, read_impulse
@@ -424,3 +426,22 @@ def test_what_is_printed_may_have_nowhere_to_go(impulse: Impulse, monkeypatch: p
     monkeypatch.setattr(sys, "stdout", closed)
     monkeypatch.setattr(module, "_write_stdout", lambda _: None)
     assert print_info(impulse) == 0
+
+
+def test_the_largest_file_of_a_packed_bundle(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(made["classifier.eim"]) as packed:
+        assert packed.namelist() == ["model.onnx", "report.json"]
+        assert {each.date_time for each in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {(each.create_system, each.external_attr, each.compress_type) for each in packed.infolist()} == {
+            (3, 0o644 << 16, zipfile.ZIP_DEFLATED)
+        }
+        name, largest = max(((each.filename, each.file_size) for each in packed.infolist()), key=lambda each: each[1])
+    monkeypatch.setattr(bundle_module, "_LARGEST", largest)
+    read_impulse(made["classifier.eim"])
+    monkeypatch.setattr(bundle_module, "_LARGEST", largest - 1)
+    with pytest.raises(InputError) as caught:
+        read_impulse(made["classifier.eim"])
+    assert caught.value.message == f"{name} is too large to be a bundle's"
+    assert caught.value.hint == (
+        "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
+    )
