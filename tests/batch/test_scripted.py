@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,11 +17,14 @@ from convert.batch import dask as cluster_module
 from convert.batch import run as pool_module
 from convert.batch.dask import Cluster, EnvironmentMismatch, Payload, TaskResult
 from convert.batch.plan import BUG, Job, Outcome, State
+from convert.batch.plan import job as make_job
 from convert.batch.run import CallEnded, CallStarted, Pool
 from convert.errors import ConvertError, InputError, TranslationError, ValidationError
+from convert.files import Output, sha256
 from convert.findings import Finding, Level
 from convert.isolation import Died, Failed
 from convert.pipeline import Record, Status
+from convert.report import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -382,3 +388,102 @@ def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], m
         "the scheduler tcp://h:1 had no workers for 0.03125 s", NONE,
     )  # fmt: skip
     assert client.threads == [{}]
+
+
+def test_a_job_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its paths there, and in what comes back those of here again."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "in").mkdir(parents=True)
+    there.mkdir()
+    (here / "in" / "m.tflite").write_bytes(b"model")
+    monkeypatch.chdir(here)
+    options = {"images": Path("in"), "opset": 7}
+    job = make_job("a", Path("in/m.tflite"), Path("out/a"), options, Path("/other/n.tflite"))
+    payload = cluster_module.pack(job)
+    assert payload.here == str(here)
+    root = f"{there}/model!"
+    local = cluster_module.unpack(payload, there)
+    assert local == make_job(
+        "a", Path(f"{root}{here}/in/m.tflite"), there / "bundle", {"images": Path(f"{root}{here}/in"), "opset": 7},
+        Path(f"{root}/other/n.tflite"),
+    )  # fmt: skip
+    assert local.export.read_bytes() == b"model"
+    local.output.mkdir()
+    report = {"path": str(local.export), "list": [f"in {local.output}/x", 3], "other": None}
+    (local.output / "report.json").write_text(json.dumps(report))
+    (local.output / "build.sh").write_bytes(b"#!")
+    (local.output / "build.sh").chmod(0o755)
+    outputs = tuple(
+        Output(str(local.output / name), sha256((local.output / name).read_bytes()))
+        for name in ("build.sh", "report.json")
+    )
+    finding = Finding("EI101", Level.NOTE, f"of {root}{here}/in", str(local.export), 3, None, f"see {root}/other")
+    record = Record("emit", Status.DONE, 1.0, outputs, (finding,))
+    outcome = Outcome("a", State.DONE, 0, 1.5, (finding,), outputs, None, (record,), (("bundle", "m"),))
+    result = cluster_module.pack_result(payload, there, outcome)
+    data = dumps({"path": "in/m.tflite", "list": ["in out/a/x", 3], "other": None})
+    assert result.files == {"build.sh": (b"#!", True), "report.json": (data, False)}
+    named = Finding("EI101", Level.NOTE, "of in", "in/m.tflite", 3, None, "see /other")
+    wanted = (Output("out/a/build.sh", sha256(b"#!")), Output("out/a/report.json", sha256(data)))
+    record = Record("emit", Status.DONE, 1.0, wanted, (named,))
+    assert result.outcome == Outcome("a", State.DONE, 0, 1.5, (named,), wanted, None, (record,), (("bundle", "m"),))
+    assert cluster_module.deliver(job, result) == result.outcome
+    assert sorted(path.name for path in Path("out/a").iterdir()) == ["build.sh", "report.json"]
+    assert os.access("out/a/build.sh", os.X_OK)
+    assert not os.access("out/a/report.json", os.X_OK)
+    assert Path("out/a/report.json").read_bytes() == data
+    damaged = TaskResult(result.outcome, {**result.files, "build.sh": (b"#?", True)})
+    failed = cluster_module.deliver(job, damaged)
+    assert (failed.state, failed.exit_code, failed.seconds) == (State.FAILED, 3, 1.5)
+    assert failed.error
+    assert (failed.error.message, failed.error.hint) == (
+        "out/a/build.sh came back damaged", "run it again; if it stays so, look at the network",
+    )  # fmt: skip
+    error = TranslationError(f"bad {local.export}", hint=f"look at {root}/other", path=local.export, line=4)
+    ended = cluster_module.pack_result(payload, there, Outcome("a", State.FAILED, 3, 1.0, error=error)).outcome
+    assert ended.error
+    assert (ended.error.message, ended.error.hint, ended.error.path, ended.error.line) == (
+        "bad in/m.tflite", "look at /other", "in/m.tflite", 4,
+    )  # fmt: skip
+    assert type(ended.error) is TranslationError
+    assert cluster_module.deliver(job, TaskResult(ended, {})) == ended
+
+
+def test_a_task_has_its_limits_and_a_pool_that_stays_warm(
+    tmp_path: Path, job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    class FakePool:
+        def __init__(self, size: int) -> None:
+            made.append(self)
+            self.size, self.seconds, self.memory, self.closed = size, 0.0, 0, 0
+
+        def __call__(self, jobs: list[Job], observer: Any) -> list[Outcome]:
+            assert observer(None, None) is None
+            if self.seconds == 13:
+                raise KeyboardInterrupt
+            return [Outcome(jobs[0].name, State.WRONG, 1, self.seconds)]
+
+        def __exit__(self, *_: object) -> None:
+            self.closed += 1
+
+    monkeypatch.setattr(cluster_module, "Pool", FakePool)
+    monkeypatch.setattr(cluster_module, "_idle", [])
+    monkeypatch.setattr(cluster_module, "half_of_memory", lambda: 99)
+    monkeypatch.setattr(cluster_module, "required_environment", lambda settings: {"a": "1", **settings})
+    payload = cluster_module.pack(job_of("a", onnx="2"))
+    versions = {"a": "1", "onnx": "2"}
+    for seconds, memory, wanted in ((5.0, 7, 7), (6.0, None, 99)):
+        result = cluster_module.perform(payload, versions, seconds, memory)
+        assert result == TaskResult(Outcome("a", State.WRONG, 1, seconds), {})
+        assert [(pool.size, pool.seconds, pool.memory, pool.closed) for pool in made] == [(1, seconds, wanted, 0)]
+    with pytest.raises(KeyboardInterrupt):
+        cluster_module.perform(payload, versions, 13.0, 1)
+    assert (made[0].closed, len(made), cluster_module._idle) == (1, 1, [])
+    extra = ModuleType("distributed")
+    extra.get_worker = lambda: SimpleNamespace(address="tcp://w:2")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distributed", extra)
+    other = cluster_module.perform(payload, {"a": "2"}, 5.0, 1)
+    assert other == EnvironmentMismatch("tcp://w:2", versions, {"a": "2"})
+    del tmp_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import signal
 import socket
@@ -340,7 +341,7 @@ def test_signals_are_noted_until_they_may_end_something() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_what_clients_fail_on(tmp_path: Path) -> None:
+def test_what_clients_fail_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule and message of every fault of a hello answer, in order."""
     path = tmp_path / "m.eim"
     sound = {"project": {}}
@@ -363,9 +364,10 @@ def test_what_clients_fail_on(tmp_path: Path) -> None:
         ("EI621", "the label '}' may be sent with its brace", str(path)),
         ("EI621", "the label '{{' may be sent with its brace", str(path)),
     ]  # fmt: skip
-    memory = Features(1)
-    assert told(replace(good, raw={**sound, "features_shm": memory.described()})) == []
-    memory.close()
+    memory = mmap.mmap(-1, 4)
+    monkeypatch.setattr(bundle_module, "attach", lambda described: memory if described == {"name": "/x"} else None)
+    assert told(replace(good, raw={**sound, "features_shm": {"name": "/x"}})) == []
+    assert memory.closed
 
 
 def test_the_lines_in_front_of_a_packed_bundle() -> None:
