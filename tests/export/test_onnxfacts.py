@@ -86,7 +86,17 @@ def test_several_outputs_are_nothing_known() -> None:
         (TensorProto.FLOAT16, ("Softmax",), "float16"),
         (TensorProto.UINT8, ("Softmax",), "uint8"),
         (TensorProto.FLOAT, ("Softmax", "QuantizeLinear"), "int8"),
-        (TensorProto.FLOAT, ("Softmax", "QLinearConv"), "int8"),
+        *(
+            (TensorProto.FLOAT, ("Softmax", name), "int8")
+            for name in (
+                "QLinearConv",
+                "QLinearMatMul",
+                "ConvInteger",
+                "MatMulInteger",
+                "DequantizeLinear",
+                "DynamicQuantizeLinear",
+            )
+        ),
     ],
 )
 def test_number_formats(kind: int, operators: tuple[str, ...], quantization: str) -> None:
