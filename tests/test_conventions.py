@@ -92,7 +92,9 @@ def test_errors_say_what_to_do() -> None:
 def test_values_do_not_change() -> None:
     other: dict[str, set[str]] = {}
     for module, node in nodes():
-        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
             text = ast.unparse(decorator)
             if text.startswith("dataclass") and text != "dataclass(frozen=True, slots=True)":
                 arguments = text.removeprefix("dataclass").strip("()")

@@ -87,8 +87,8 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         return f"{library} 1"
 
     monkeypatch.setattr("importlib.metadata.version", version)
-    monkeypatch.setattr(module.platform, "machine", lambda: "pdp11")
-    monkeypatch.setattr(module.sys, "version_info", (3, 99, 7))
+    monkeypatch.setattr("platform.machine", lambda: "pdp11")
+    monkeypatch.setattr("convert.batch.cache.sys.version_info", (3, 99, 7))
     found = environment.__wrapped__(("tensorrt-rtx",))
     assert len(found.pop("files")) == 64
     assert found == {

@@ -15,6 +15,7 @@ import pytest
 
 from convert.batch import dask as cluster_module
 from convert.batch import run as pool_module
+from convert.batch.cache import environment
 from convert.batch.dask import Cluster, EnvironmentMismatch, Payload, TaskResult
 from convert.batch.plan import BUG, Job, Outcome, State
 from convert.batch.plan import job as make_job
@@ -189,7 +190,7 @@ class Client:
         name = payload.job.name
         assert key.startswith(f"ei-deepstream-{name}-")
         self.asked.append((name, versions, limits, pure))
-        future = self.script[name].pop(0)
+        future: Future = self.script[name].pop(0)
         future.key = key
         return future
 
@@ -197,7 +198,7 @@ class Client:
         self.asked.append(("cancel", len(futures), force))
 
     def run(self, function: Any, **options: Any) -> Any:
-        assert function is cluster_module.environment
+        assert function is environment
         assert options == {"on_error": "return"}
         return self.script["run"][0]
 
@@ -370,9 +371,9 @@ def test_who_is_asked(connected: Callable[..., Any]) -> None:
 
 def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
-    monkeypatch.setattr(cluster_module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     naps: list[float] = []
-    monkeypatch.setattr(cluster_module.time, "sleep", naps.append)
+    monkeypatch.setattr("time.sleep", naps.append)
     monkeypatch.setattr(cluster_module, "_PERIOD", 1.0)
     assert ended(lambda: connected({}, {})) == ("the scheduler tcp://h:1 had no workers for 2 s", NONE)
     assert naps == [1.0, 1.0], "for patience seconds"

@@ -28,7 +28,7 @@ def one(**changes: Any) -> SimpleNamespace:
 
 def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     """A 96x96 RGB detector of two classes that does everything as Edge Impulse does, but for `changes`."""
-    get = {
+    get: dict[str, Any] = {
         "network": (96, 96), "size": (96, 96, 3), "mode": SQUASH, "task": "yolov5", "threshold": 0.5,
         "quantization": "float32", "keep": False, "symmetric": False, "filter": ScalingFilter.BILINEAR,
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,

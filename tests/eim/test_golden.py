@@ -462,9 +462,9 @@ def test_machines() -> None:
 def test_this_machine(
     platform: str, machine: str, libc: tuple[str, str], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspecting.sys, "platform", platform)
-    monkeypatch.setattr(inspecting.platform, "machine", lambda: machine)
-    monkeypatch.setattr(inspecting.platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr("convert.eim.inspect.sys.platform", platform)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("platform.libc_ver", lambda: libc)
     host = inspecting.here()
     assert (host.system, host.machine, host.glibc) == expected
     assert host.bits == (64 if sys.maxsize > 1 << 32 else 32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -193,13 +195,13 @@ class Pipe:
     """A transport that gives answers in order and keeps what is sent."""
 
     def __init__(self, *answers: Any) -> None:
-        self.answers = [module.json.dumps(each).encode() for each in answers]
+        self.answers: list[bytes] = [json.dumps(each).encode() for each in answers]
         self.sent: list[Any] = []
         self.times: list[float] = []
 
     def send(self, data: bytes, deadline: float) -> None:
         assert data.endswith(b"\n")
-        self.sent.append(module.json.loads(data))
+        self.sent.append(json.loads(data))
         self.times.append(deadline)
 
     def receive(self, deadline: float) -> bytes:
@@ -218,13 +220,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch, target: Path, *answers: Any, **opt
     pipe = Pipe(*answers)
     PIPES.append(pipe)
 
-    @module.contextlib.contextmanager
+    @contextlib.contextmanager
     def opened(path: Path, seconds: float, *, stdio: bool) -> Any:
         pipe.sent.append((path, seconds, stdio))
         yield pipe
 
     monkeypatch.setattr(module, "opened", opened)
-    monkeypatch.setattr(module.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
     return talk(target, **options)
 
 
@@ -263,7 +265,7 @@ def test_memory_that_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     memory = mmap.mmap(-1, 8)
     offered = {"name": "/m", "size_bytes": 8}
-    good = [{"success": True, "result": {}, "id": number} for number in (2, 3, 4)]
+    good: list[Any] = [{"success": True, "result": {}, "id": number} for number in (2, 3, 4)]
     monkeypatch.setattr(module, "attach", lambda described: memory if described == offered else None)
     with scripted(monkeypatch, tmp_path, {**GREETING, "features_shm": offered}, *good) as client:
         assert client.shares

@@ -163,7 +163,7 @@ def test_no_memory(impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinar
         raise OSError(28, "No space left on device")
 
     before = set(wire.FOLDER.glob("shm-eids-*"))
-    monkeypatch.setattr(wire.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     assert print_info(impulse) == 0
     assert set(wire.FOLDER.glob("shm-eids-*")) <= before
     banner, _, text = capfdbinary.readouterr().out.partition(b"\n")
@@ -233,7 +233,7 @@ def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.Monkey
     assert refused == ["ConnectionRefusedError"]
     assert capsys.readouterr().out.splitlines()[2:] == [
         "Connected",
-        f"Invalid message, received more than {module.LIMIT} bytes, and no valid JSON message detected",
+        f"Invalid message, received more than {32 << 20} bytes, and no valid JSON message detected",
     ]
 
 
@@ -344,7 +344,7 @@ def test_signals_are_noted_until_they_may_end_something() -> None:
 def test_what_clients_fail_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule and message of every fault of a hello answer, in order."""
     path = tmp_path / "m.eim"
-    sound = {"project": {}}
+    sound: dict[str, Any] = {"project": {}}
 
     def told(model: ModelInfo) -> list[tuple[str, str, str | None]]:
         return [(each.id, each.message, each.path) for each in hello_findings(model, path)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from convert import compare
 from convert.compare import (
     Cause,
     ComparedObject,
@@ -26,7 +27,6 @@ from convert.compare import (
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.images.scaling import Rect
-from convert.render import simulation as module
 from convert.render.simulation import show_comparison, show_simulation, without_comparison
 from convert.simulate.results import Classification, DetectedObject, DroppedCandidate, FrameResult, Simulation
 from convert.simulate.settings import NetworkType
@@ -121,7 +121,7 @@ def test_one_picture_and_many(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_findings_beside_a_comparison() -> None:
-    findings = [Finding(id_, Level.NOTE, "x") for id_ in (module.DIFFERS.id, "EI999", module.DRIFTS.id)]
+    findings = [Finding(id_, Level.NOTE, "x") for id_ in (compare.DIFFERS.id, "EI999", compare.DRIFTS.id)]
     comparison = Comparison("m", "fomo", False, 0.1, (), ())
     assert [each.id for each in without_comparison(findings, comparison)] == ["EI999"]
     assert list(without_comparison(findings, None)) == findings

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from convert.errors import MissingDependencyError, ValidationError
-from convert.isolation import Died, Failed
+from convert.isolation import Died, Failed, Worker
 from convert.validate import runtimes
 from tests.validate.tiny import Classifier, onnx_model, parse
 
@@ -154,7 +154,7 @@ class ParserError:
 def built(fake: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the child does, here."""
     monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[-1])
-    monkeypatch.setattr(runtimes.importlib, "import_module", {runtimes._MODULES[-1]: fake}.__getitem__)
+    monkeypatch.setattr("importlib.import_module", {runtimes._MODULES[-1]: fake}.__getitem__)
     return runtimes._build(b"model", SHAPE, 4)
 
 
@@ -189,7 +189,7 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(f"{name}: no libcuda")
 
     monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[0])
-    monkeypatch.setattr(runtimes.importlib, "import_module", broken)
+    monkeypatch.setattr("importlib.import_module", broken)
     with pytest.raises(MissingDependencyError) as caught:
         runtimes._build(b"", SHAPE, 1)
     assert caught.value.message == f"tensorrt-rtx is installed but does not load: {runtimes._MODULES[0]}: no libcuda"
@@ -212,7 +212,7 @@ def test_a_child_that_ends(error: Exception, message: str, hint: str, monkeypatc
         raise error
 
     monkeypatch.setattr(runtimes, "available", lambda: True)
-    monkeypatch.setattr(runtimes.Worker, "call", call)
+    monkeypatch.setattr(Worker, "call", call)
     with pytest.raises(ValidationError) as caught:
         runtimes.build(b"model", SHAPE, 4, timeout=3.0)
     assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -35,7 +35,7 @@ FLOAT32, INT16, INT64 = TensorType.FLOAT32, TensorType.INT16, TensorType.INT64
 UNKNOWN = "convert the .tflite of this model instead, or export it without the EON compiler"
 DAMAGED = "the file is damaged or was edited: export the model again"
 
-_C = {"float": ctypes.c_float, "bool": ctypes.c_bool, "int[8]": ctypes.c_int32 * 8}
+_C: dict[str, Any] = {"float": ctypes.c_float, "bool": ctypes.c_bool, "int[8]": ctypes.c_int32 * 8}
 
 
 def bytes_of(parameters: tuple[Parameter, ...], values: list[Any]) -> bytes:
@@ -74,7 +74,7 @@ def tensor(shape: tuple[int, ...], kind: int = FLOAT32) -> EonTensor:
 def members(parameters: tuple[Parameter, ...]) -> list[Any]:
     """A different value for each, which its kind may have."""
     fixed = {"padding": 2, "activation": 3, "type": 9, "weights": 1, "mirror": 2}
-    plain = {"int": lambda n: 10 + n, "float": lambda n: n + 0.5, "bool": lambda n: n % 2 == 0}
+    plain: dict[str, Any] = {"int": lambda n: 10 + n, "float": lambda n: n + 0.5, "bool": lambda n: n % 2 == 0}
     return [
         [3, 2, *range(3, 9)]
         if each.kind == "int[8]"
