@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from convert import errors
+from convert.findings import rulebook
 
 PACKAGE = Path(__file__).resolve().parents[1] / "convert"
 
@@ -110,3 +111,13 @@ def test_what_is_paired_has_one_length() -> None:
     found = calls("zip")
     assert len(found) > 50
     assert Counter(module for module, call in found if not strict(call)) == OF_OTHER_LENGTHS
+
+
+def test_every_rule_explains_itself() -> None:
+    rules = rulebook()
+    assert len(rules) > 100
+    for key, rule in rules.items():
+        assert rule.id == key
+        assert rule.title
+        assert len(rule.why) > 20, key
+        assert len(rule.fix) > 8, key

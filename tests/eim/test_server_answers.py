@@ -12,6 +12,7 @@ import sys
 import threading
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -447,3 +448,26 @@ def test_the_largest_file_of_a_packed_bundle(made: dict[str, Path], monkeypatch:
     assert caught.value.hint == (
         "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
     )
+
+
+def test_how_long_a_message_took_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its first bytes to its last; of two in one piece the second took no time."""
+    pieces = iter([b'{"a":', b'1}{"b":', b"2", b'}{"c":3}', b"noise", b'{"d":4}', b""])
+    clock = iter(range(5, 100))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    told: list[tuple[bytes, float]] = []
+
+    def answer(message: bytes, waited: float) -> dict[str, Any]:
+        told.append((message, waited))
+        return {"id": len(told)}
+
+    written: list[bytes] = []
+    talk: Any = SimpleNamespace(answer=answer)
+    assert module._converse(talk, pieces.__next__, written.append) == 0
+    assert told == [(b'{"a":1}', 1), (b'{"b":2}', 2), (b'{"c":3}', 0), (b'{"d":4}', 0)]
+    assert written == [b'{"id":%d}\n' % number for number in range(1, 5)]
+
+    def gone() -> bytes:
+        raise ConnectionResetError
+
+    assert module._converse(talk, gone, written.append) == 0
