@@ -395,11 +395,11 @@ def _corrected(graph: EonGraph, node: EonNode, result: Options, members: list[in
     """Members that the C struct and the flatbuffer express differently."""
     match node.operator:
         case "RESHAPE":
-            shape, count = result["newShape"], members[1] if len(members) > 1 else 0
+            shape, count = result["newShape"], members[1]
             assert isinstance(shape, list)
             return {"newShape": shape[:count]} if isinstance(count, int) and 0 < count <= 8 else _derived(graph, node)
         case "SQUEEZE":
-            dims, count = result["squeezeDims"], members[1] if len(members) > 1 else 0
+            dims, count = result["squeezeDims"], members[1]
             assert isinstance(dims, list)
             if not isinstance(count, int) or not 0 <= count <= len(dims):
                 raise graph.unit.damaged(f"{node.operator} has {count} dimensions", node.at)

@@ -248,7 +248,7 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
                 limit = max(settings.classifier_threshold, 0.0)
                 dropped[frame].append(Drop("classifier-threshold", value, limit, class_id, value))
     return tuple(
-        Classified(tuple(some), _text(some, stock=stock), tuple(drops))
+        Classified(tuple(some), "".join(f"{one.label} " for one in some if one.label is not None), tuple(drops))
         for some, drops in zip(attributes, dropped, strict=True)
     )
 
@@ -265,13 +265,6 @@ def _label(settings: Settings, attribute: int, class_id: int, *, stock: bool) ->
     if stock and attribute == 0 and class_id < len(_STOCK_LABELS):
         return _STOCK_LABELS[class_id]
     return settings.attribute_label(attribute, class_id)
-
-
-def _text(attributes: list[Attribute], *, stock: bool) -> str:
-    """nvinfer adds the labels the stock function left out behind those it gave."""
-    own = [one for one in attributes if stock and one.attribute == 0 and one.class_id < len(_STOCK_LABELS)]
-    others = [one for one in attributes if one not in own]
-    return "".join(f"{one.label} " for one in [*own, *others] if one.label is not None)
 
 
 def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:

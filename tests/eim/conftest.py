@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[f"{kind}.eim"] = folder / f"{kind}.eim"
         pack(paths[kind], paths[f"{kind}.eim"])
     return paths
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """A test of a server in this process fails after half a minute instead of waiting for ever."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(30)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

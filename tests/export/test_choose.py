@@ -329,3 +329,24 @@ def test_an_array_under_a_condition_is_said(tmp_path: Path) -> None:
     text = f"#ifdef USE_IT\n{header(MODEL, 'F1')}\n#endif"
     (tmp_path / "tflite-trained.h").write_text(text)
     assert ids(unpack(tmp_path)) == ["EI101", "EI111"]
+
+
+def test_what_is_said_of_models_that_are_left_over(two: Path, tmp_path: Path) -> None:
+    """Rule, message and file of each, the first ten and a count."""
+    chosen = unpack(two, model="2")
+    assert [(each.id, each.message, each.path, each.hint) for each in chosen.findings] == [
+        ("EI104", "tflite_learn_5 was not converted (also in use)", f"{two}/tflite-model/tflite_learn_5.tflite", None)
+    ]
+    many = tmp_path / "many"
+    files = cpp_library(MODEL, Parameters(year=2025, labels=LABELS))
+    files |= {f"old/m{number:02}.tflite": tiny.classifier(seed=number + 2) for number in range(11)}
+    files["old/m05.tflite"] = MODEL[:600]
+    result = unpack(write_tree(files, many))
+    told = [(each.id, each.message.partition(":")[0], each.path) for each in result.findings]
+    assert told[:4] == [
+        ("EI104", f"old/m{number:02}.tflite was not converted (not in use)", f"{many}/old/m{number:02}.tflite")
+        for number in range(4)
+    ]
+    assert told[5][0::2] == ("EI105", f"{many}/old/m05.tflite")
+    assert told[10:] == [("EI104", "1 further models were not converted", str(many))]
+    assert len(unpack(two.parent / "many", model="old/m01.tflite").findings) == 11

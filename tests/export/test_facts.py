@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.export.facts import class_count, facts, possible_tasks
+from convert.export.facts import (
+    ANOMALY_TYPES,
+    DATATYPE,
+    ENGINE,
+    LAST_LAYER,
+    NOT_CAMERAS,
+    RESIZE,
+    SCALING,
+    SENSOR,
+    VISUAL_ANOMALY,
+    class_count,
+    facts,
+    possible_tasks,
+)
 from convert.export.tflite import read_graph
 from tests.export import tiny
 from tests.graph.flat import Flat
@@ -153,3 +166,45 @@ def test_a_float_model_that_takes_bytes_is_a_float_model() -> None:
     flat.operator("FULLY_CONNECTED", [inside, flat.weights(4, 4)], [end])
     found = facts(flat.build([source], [end]))
     assert (found.quantization, found.input.dtype) == ("float32", "int8")
+
+
+ENUMERATIONS = (
+    (RESIZE, "EI_CLASSIFIER_RESIZE_", {
+        0: "NONE none", 1: "FIT_SHORTEST fit-shortest", 2: "FIT_LONGEST fit-longest", 3: "SQUASH squash"}),
+    (SCALING, "EI_CLASSIFIER_IMAGE_SCALING_", {
+        0: "NONE none", 1: "0_255 0_255", 2: "TORCH torch", 3: "MIN1_1 min1_1", 4: "MIN128_127 min128_127",
+        5: "BGR_SUBTRACT_IMAGENET_MEAN bgr_subtract_imagenet_mean",
+    }),
+    (LAST_LAYER, "EI_CLASSIFIER_LAST_LAYER_", {
+        -1: "UNKNOWN unknown", 1: "SSD ssd", 2: "FOMO fomo", 3: "YOLOV5 yolov5", 4: "YOLOX yolox",
+        5: "YOLOV5_V5_DRPAI yolov5-drpai", 6: "YOLOV7 yolov7", 7: "TAO_RETINANET tao-retinanet", 8: "TAO_SSD tao-ssd",
+        9: "TAO_YOLOV3 tao-yolov3", 10: "TAO_YOLOV4 tao-yolov4", 11: "YOLOV2 yolov2", 12: "YOLO_PRO yolo-pro",
+        13: "YOLOV11 yolov11", 14: "YOLOV11_ABS yolov11-abs",
+    }),
+    (SENSOR, "EI_CLASSIFIER_SENSOR_", {
+        -1: "UNKNOWN unknown", 255: "UNKNOWN unknown", 1: "MICROPHONE microphone", 2: "ACCELEROMETER accelerometer",
+        3: "CAMERA camera", 4: "9DOF 9dof", 5: "ENVIRONMENTAL environmental", 6: "FUSION fusion",
+    }),
+    (ENGINE, "EI_CLASSIFIER_", {
+        255: "NONE none", 1: "UTENSOR utensor", 2: "TFLITE tflite", 3: "CUBEAI cubeai", 4: "TFLITE_FULL tflite_full",
+        5: "TENSAIFLOW tensaiflow", 6: "TENSORRT tensorrt", 7: "DRPAI drpai", 8: "TFLITE_TIDL tflite_tidl",
+        9: "AKIDA akida", 10: "SYNTIANT syntiant", 11: "ONNX_TIDL onnx_tidl", 12: "MEMRYX memryx",
+        13: "ETHOS_LINUX ethos_linux", 14: "ATON aton", 15: "CEVA_NPN ceva_npn",
+    }),
+    (DATATYPE, "EI_CLASSIFIER_DATATYPE_", {1: "FLOAT32 float32", 3: "UINT8 uint8", 9: "INT8 int8"}),
+    (ANOMALY_TYPES, "EI_ANOMALY_TYPE_", {
+        0: "UNKNOWN unknown", 1: "KMEANS kmeans", 2: "GMM gmm", 3: "VISUAL_GMM visual_gmm",
+        4: "VISUAL_PATCHCORE visual_patchcore",
+    }),
+)  # fmt: skip
+"""Numbers and names of the SDK's headers (ei_classifier_types.h, model_metadata.h), and what we call them."""
+
+
+def test_enumerations_are_the_sdk_s() -> None:
+    for enumeration, prefix, wanted in ENUMERATIONS:
+        assert enumeration.prefix == prefix
+        assert {key: f"{name} {enumeration.value(prefix + name)}" for key, name in enumeration.names.items()} == wanted
+        assert enumeration.value("EI_OTHER") is enumeration.value(prefix + "OTHER") is None
+        assert enumeration.value(next(iter(enumeration.names.values()))) is None, "without its prefix"
+    assert {"microphone", "accelerometer", "9dof", "environmental"} == NOT_CAMERAS
+    assert {"visual_gmm", "visual_patchcore"} == VISUAL_ANOMALY

@@ -86,7 +86,17 @@ def test_several_outputs_are_nothing_known() -> None:
         (TensorProto.FLOAT16, ("Softmax",), "float16"),
         (TensorProto.UINT8, ("Softmax",), "uint8"),
         (TensorProto.FLOAT, ("Softmax", "QuantizeLinear"), "int8"),
-        (TensorProto.FLOAT, ("Softmax", "QLinearConv"), "int8"),
+        *(
+            (TensorProto.FLOAT, ("Softmax", name), "int8")
+            for name in (
+                "QLinearConv",
+                "QLinearMatMul",
+                "ConvInteger",
+                "MatMulInteger",
+                "DequantizeLinear",
+                "DynamicQuantizeLinear",
+            )
+        ),
     ],
 )
 def test_number_formats(kind: int, operators: tuple[str, ...], quantization: str) -> None:
@@ -157,3 +167,10 @@ def test_a_flatbuffer_goes_first(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(model((1, 96, 96, 3), (1, 4)))
     (tmp_path / "b.tflite").write_bytes(tiny.classifier())
     assert Unpack()(tmp_path, tmp_path).artifact.form == "flatbuffer"
+
+
+@pytest.mark.parametrize(
+    ("operator", "task"), [("Sigmoid", "classifier"), ("Softmax", "classifier"), ("Relu", "unknown")]
+)
+def test_one_number_is_a_class_where_it_is_made_a_probability(operator: str, task: str) -> None:
+    assert onnx_facts(model((1, 3, 96, 64), (1, 1), operators=("Conv", operator)))[1][0] == task

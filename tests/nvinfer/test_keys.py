@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from convert.errors import PresetError
-from convert.nvinfer.config import YAML_SINCE
-from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named, keys, known_keys, read_keys, version
+from convert.nvinfer import config
+from convert.nvinfer.config import YAML_SINCE, read_bytes
+from convert.nvinfer.keys import ATTRS, PROPERTY, TYPES, allowed, key_named, keys, known_keys, read_keys, version
 from convert.nvinfer.targets import catalogue
 
 
@@ -99,3 +101,21 @@ def test_mistakes_in_the_table_are_named(row: dict[str, Any]) -> None:
     assert read_keys({"property": {"k": GOOD}})[0].type == "integer"
     with pytest.raises(PresetError, match=r"\[property\.k\]"):
         read_keys({"property": {"k": row}})
+
+
+READ = {
+    "integer": ("-7", -7), "unsigned": ("-1", 2**32 - 1), "boolean": ("true", 1), "float": ("0.1", 0.100000001),
+    "double": ("0.1", 0.1), "string": ("a b", "a b"), "path": ("x/y", "<dir>/x/y"), "string-list": ("a;b;", ["a", "b"]),
+    "path-list": ("a;b", ["<dir>/a", "<dir>/b"]), "integer-list": ("1;-2", [1, -2]), "float-list": ("1;0.5", [1, 0.5]),
+    "unsigned-list": ("1;-2", [1, 2**32 - 2]), "id-list": ("3;1", [3, 1]),
+}  # fmt: skip
+
+
+def test_values_of_every_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of one key: whoever edits keys.toml may use any type."""
+    assert set(READ) == TYPES - {"pairs"}, "which are added to those there are"
+    for kind, (text, value) in READ.items():
+        (key,) = read_keys({"property": {"k": {"type": kind, "help": "Some key."}}})
+        monkeypatch.setattr(config, "known_keys", lambda *_, key=key: {b"k": key})
+        parsed = read_bytes(f"[property]\nk={text}\n".encode(), Path(__file__).with_name("config.txt"))
+        assert parsed.values["k"] == value, kind

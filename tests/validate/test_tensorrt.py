@@ -7,6 +7,7 @@ import re
 import pytest
 
 from convert.errors import MissingDependencyError, ValidationError
+from convert.isolation import Died, Failed, Worker
 from convert.validate import runtimes
 from tests.validate.tiny import Classifier, onnx_model, parse
 
@@ -65,3 +66,154 @@ def test_time_is_limited() -> None:
     with pytest.raises(ValidationError, match="ran longer than") as caught:
         runtimes.build(onnx_model(Classifier()), SHAPE, timeout=1e-3)
     assert "--timeout" in str(caught.value.hint)
+
+
+class FakeTensorRT:
+    """The API of tensorrt as far as it is used; `refused` are parser errors, `inputs` their number."""
+
+    __version__ = "9.9"
+
+    class ILogger:
+        ERROR, INTERNAL_ERROR, WARNING = "error", "internal", "warning"
+
+        def __init__(self) -> None:
+            self.made = True
+
+    def __init__(self, refused: tuple[object, ...] = (), inputs: int = 1, built: object = b"engine") -> None:
+        self.refused, self.num_inputs, self.built = refused, inputs, built
+        self.told: list[tuple[object, ...]] = []
+        self.name = "x_input"
+        self.logger: object = None
+
+    def Builder(self, logger: object) -> FakeTensorRT:  # noqa: N802 - the API's name
+        self.logger = logger
+        return self
+
+    def create_network(self, flags: int) -> FakeTensorRT:
+        self.told.append(("network", flags))
+        return self
+
+    def OnnxParser(self, network: object, logger: object) -> FakeTensorRT:  # noqa: N802
+        assert network is self
+        assert logger is self.logger
+        return self
+
+    def parse(self, model: bytes) -> bool:
+        self.told.append(("parse", model))
+        return not self.refused
+
+    @property
+    def num_errors(self) -> int:
+        return len(self.refused)
+
+    def get_error(self, number: int) -> object:
+        return self.refused[number]
+
+    def get_input(self, number: int) -> FakeTensorRT:
+        assert number == 0
+        return self
+
+    def create_optimization_profile(self) -> FakeTensorRT:
+        return self
+
+    def create_builder_config(self) -> FakeTensorRT:
+        return self
+
+    def set_shape(self, *shapes: object) -> None:
+        self.told.append(("shape", *shapes))
+
+    def add_optimization_profile(self, profile: object) -> None:
+        self.told.append(("profile", profile is self))
+
+    def build_serialized_network(self, network: object, config: object) -> object:
+        assert network is config is self
+        for severity, text in (("warning", "hm"), ("error", "no\n kernel"), ("internal", "bug"), ("error", "bug")):
+            self.logger.log(severity, text)  # type: ignore[attr-defined]
+        return self.built
+
+
+class ParserError:
+    """One of the parser's errors."""
+
+    def __init__(self, desc: str, node: int = 3, name: str = "", operator: str = "") -> None:
+        self._said = desc, node, name, operator
+
+    def desc(self) -> str:
+        return self._said[0]
+
+    def node(self) -> int:
+        return self._said[1]
+
+    def node_name(self) -> str:
+        return self._said[2]
+
+    def node_operator(self) -> str:
+        return self._said[3]
+
+
+def built(fake: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the child does, here."""
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[-1])
+    monkeypatch.setattr("importlib.import_module", {runtimes._MODULES[-1]: fake}.__getitem__)
+    return runtimes._build(b"model", SHAPE, 4)
+
+
+def test_what_tensorrt_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTensorRT()
+    assert built(fake, monkeypatch) == "tensorrt-rtx 9.9: parsed and built, profile 1/4/4"
+    assert fake.told == [
+        ("network", 0), ("parse", b"model"),
+        ("shape", "x_input", (1, 3, 6, 5), (4, 3, 6, 5), (4, 3, 6, 5)), ("profile", True),
+    ]  # fmt: skip
+    assert fake.shape == (-1, 3, 6, 5)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("fake", "message"),
+    [
+        (FakeTensorRT((ParserError("false", 0, "det", "Det"), ParserError("a\n  b"), ParserError("c", 2, "", "Add"))),
+         ("TensorRT's ONNX parser refuses the model: node 0 'det', operator Det: not implemented; a b; "
+         "node 2, operator Add: c")),
+        (FakeTensorRT(inputs=2), "TensorRT sees 2 inputs instead of one"),
+        (FakeTensorRT(built=None), "TensorRT cannot build an engine for batches of 1 to 4: no kernel; bug"),
+    ],
+)  # fmt: skip
+def test_what_tensorrt_refuses(fake: FakeTensorRT, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError) as caught:
+        built(fake, monkeypatch)
+    assert caught.value.message == message
+
+
+def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise OSError(f"{name}: no libcuda")
+
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[0])
+    monkeypatch.setattr("importlib.import_module", broken)
+    with pytest.raises(MissingDependencyError) as caught:
+        runtimes._build(b"", SHAPE, 1)
+    assert caught.value.message == f"tensorrt-rtx is installed but does not load: {runtimes._MODULES[0]}: no libcuda"
+    assert caught.value.hint == "pip install 'ei-deepstream[tensorrt]'"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (Died("ran longer than 3 s"), "TensorRT ran longer than 3 s", "allow more time with --timeout"),
+        (Died("killed by SIGSEGV"), "TensorRT crashed (killed by SIGSEGV)", runtimes._OTHER),
+        (Failed("KeyError: 1", "..."), "TensorRT failed: KeyError: 1", runtimes._OTHER),
+    ],
+)
+def test_a_child_that_ends(error: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def call(_worker: object, *arguments: object, **limits: object) -> None:
+        asked.append((arguments, limits))
+        raise error
+
+    monkeypatch.setattr(runtimes, "available", lambda: True)
+    monkeypatch.setattr(Worker, "call", call)
+    with pytest.raises(ValidationError) as caught:
+        runtimes.build(b"model", SHAPE, 4, timeout=3.0)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert asked == [(("convert.validate.runtimes:_build", b"model", SHAPE, 4), {"timeout": 3.0})]

@@ -1,0 +1,554 @@
+"""Everything the eim commands print, to the letter, for answers worked out by hand; no program is started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convert.__main__ import main
+from convert.eim import client as talking
+from convert.eim import compare as comparing
+from convert.eim import inspect as inspecting
+from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
+from convert.eim.compare import AnswerPair, EimComparison, PictureComparison, Reference
+from convert.eim.findings import BOX_DIFFERS, OTHER_LABELS
+from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
+from convert.types import ImageScaling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NANO = Host("linux", "aarch64", 64, (2, 27))
+RAW = {
+    "project": {"name": "Faces [1]", "owner": "me", "deploy_version": 7},
+    "model_parameters": {"labels": ["face"]},
+    "success": True,
+}
+THRESHOLDS = (
+    {"id": 3, "type": "object_detection", "min_score": 0.5},
+    {"id": 9, "type": "anomaly_gmm", "min_anomaly_score": 4, "other": 1},
+    {"id": 12, "type": "object_detection", "min_score": 0.25},
+    {"type": "object_detection", "min_score": 0.75},
+)
+MODEL = ModelInfo(6, 2, ("face", "hand"), 3, 2, 1, "squash", "object_detection", THRESHOLDS, RAW)
+
+
+class FakeClient:
+    """Remembers what it is asked and gives `results` in order."""
+
+    def __init__(self, model: ModelInfo, results: list[dict[str, Any]]) -> None:
+        self.model = model
+        self.asked: list[tuple[Any, ...]] = []
+        self._results = results
+
+    def classify(self, features: Any) -> Reply:
+        self.asked.append(("all", features.tolist()))
+        return Reply(self._results.pop(0), {"dsp": 1}, 0.0123456789)
+
+    def classify_slice(self, features: Any) -> Reply:
+        self.asked.append(("slice", features.tolist()))
+        return Reply(self._results.pop(0), {}, 0.5)
+
+    def set_threshold(self, block: int, key: str, value: float) -> None:
+        self.asked.append(("set", block, key, value))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`fake(model, results)`: the commands talk to this client; returns it, `told` has how it was opened."""
+
+    def make(model: ModelInfo = MODEL, *results: dict[str, Any]) -> FakeClient:
+        client = FakeClient(model, list(results))
+
+        @contextlib.contextmanager
+        def talk(target: Path, **options: Any) -> Iterator[FakeClient]:
+            client.asked.append(("talk", target.name, options))
+            yield client
+
+        monkeypatch.setattr(talking, "talk", talk)
+        return client
+
+    return make
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(["eim", *map(str, words)])
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return code, out
+
+
+ARM = Binary("linux", ("armv7",), 32, "/lib/none/ld.so", ("liba.so", "libb.so"), hard_float=True)
+APPLE = Binary("macos", ("x86_64", "arm64"), 64, None, ("/usr/lib/libSystem.B.dylib",))
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An executable for a Raspberry Pi, and this is a Jetson Nano."""
+    path = tmp_path / "m.eim"
+    path.write_bytes(ELF_MAGIC)
+    path.chmod(0o755)
+    monkeypatch.setattr(inspecting, "here", lambda: NANO)
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: ARM)
+    return path
+
+
+def test_inspect(capsys: pytest.CaptureFixture[str], foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said(capsys, "inspect", foreign) == (
+        1,
+        f"""\
+  file       {foreign}
+  is         linux armv7, 32-bit, hard float
+  target     32-bit ARM Linux: runner-linux-armv7
+  loader     /lib/none/ld.so
+  needs      liba.so, libb.so
+  here       linux aarch64, 64-bit
+  error EI605 {foreign}: its loader /lib/none/ld.so is not installed
+    hint: for this machine: edge-impulse-linux-runner --download model.eim --force-target runner-linux-aarch64, or \
+Studio's Linux deployment for its processor
+""",
+    )
+    code, out = said(capsys, "inspect", foreign, "--format", "json")
+    document = json.loads(out)
+    hint = document["findings"][0].pop("hint")
+    assert hint.startswith("for this machine: edge-impulse-linux-runner --download")
+    assert (code, document) == (
+        1,
+        {
+            "schema_version": 1, "exit_code": 1, "path": str(foreign), "kind": "elf",
+            "binary": {
+                "system": "linux", "machines": ["armv7"], "bits": 32, "interpreter": "/lib/none/ld.so",
+                "libraries": ["liba.so", "libb.so"], "glibc": None, "hard_float": True,
+            },
+            "targets": ["runner-linux-armv7"],
+            "host": {"system": "linux", "machine": "aarch64", "bits": 64, "target": "runner-linux-aarch64"},
+            "hello": None,
+            "findings": [
+                {
+                    "id": "EI605", "level": "error", "path": str(foreign), "line": None, "column": None,
+                    "message": "its loader /lib/none/ld.so is not installed",
+                }
+            ],
+            "error": None,
+        },
+    )  # fmt: skip
+    assert said(capsys, "inspect", foreign, "-q") == (1, "")
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: APPLE)
+    assert said(capsys, "inspect", foreign)[1].splitlines()[1:5] == [
+        "  is         macos x86_64/arm64, 64-bit", "  target     macOS on Intel: runner-mac-x86_64",
+        "  target     macOS on Apple silicon: runner-mac-arm64",
+        "  needs      /usr/lib/libSystem.B.dylib",
+    ]  # fmt: skip
+    glibc = replace(ARM, interpreter=None, libraries=(), hard_float=False, glibc=(2, 4))
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: glibc)
+    document = json.loads(said(capsys, "inspect", foreign, "--format", "json")[1])
+    assert (document["binary"]["glibc"], document["binary"]["hard_float"], document["findings"]) == ("2.4", False, [])
+    assert said(capsys, "inspect", foreign)[1].splitlines()[1:] == [
+        "  is         linux armv7, 32-bit, soft float", "  target     32-bit ARM Linux: runner-linux-armv7",
+        "  here       linux aarch64, 64-bit",
+    ]  # fmt: skip
+
+    def unreadable(_: Path) -> Binary:
+        raise UnreadableBinary("it is cut")
+
+    monkeypatch.setattr(inspecting, "read_binary", unreadable)
+    for data, shown in ((b"#!/bin/sh\n", "a script"), (b"x", "no .eim"), (b"\x7fELF", "an executable that cannot be")):
+        foreign.write_bytes(data)
+        assert said(capsys, "inspect", foreign)[1].splitlines()[1].startswith(f"  is         {shown}")
+
+
+def test_inspect_with_hello(capsys: pytest.CaptureFixture[str], fake: Any, foreign: Path) -> None:
+    foreign.write_bytes(b"#!/bin/sh\n")
+    client = fake()
+    assert said(capsys, "inspect", foreign, "--hello", "--timeout", "7") == (
+        0,
+        f"""\
+  file       {foreign}
+  is         a script
+  here       linux aarch64, 64-bit
+  project    Faces [1] by me, version 7
+  model      object_detection, 3x2x1, resize squash
+  labels     face, hand
+  threshold  block 3, object_detection: min_score 0.5
+  threshold  block 9, anomaly_gmm: min_anomaly_score 4, other 1
+  threshold  block 12, object_detection: min_score 0.25
+  threshold  block None, object_detection: min_score 0.75
+""",
+    )
+    assert client.asked == [("talk", "m.eim", {"limits": Timeouts(7.0, 7.0)})]
+    fake(ModelInfo(5, 0, ("a",), 0, 0, 0, None, "classification", (), {"project": "none"}))
+    code, out = said(capsys, "inspect", foreign, "--hello")
+    assert code == 1
+    assert out.splitlines()[3:6] == [
+        "  project    None by None, version None", "  model      classification, 5 features, resize None",
+        "  labels     a",
+    ]  # fmt: skip
+    foreign.write_bytes(b"no program")
+    client = fake()
+    assert "project" not in said(capsys, "inspect", foreign, "--hello")[1]
+    assert client.asked == [], "what is no program is not started"
+
+
+def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
+    picture, other = tmp_path / "a.png", tmp_path / "b.png"
+    for path in (picture, other):
+        Image.fromarray(np.array([[0, 51, 102], [153, 204, 255]], np.uint8)).save(path)
+    pixels = [0.0, 3355443.0, 6710886.0, 10066329.0, 13421772.0, 16777215.0]
+    results: list[dict[str, Any]] = [
+        {"classification": {"face": 0.98765, "hand": "?"}, "anomaly": 0.5},
+        {"bounding_boxes": [{"label": "face", "value": 0.75, "x": 1, "y": 2, "width": 3, "height": 4}, {"label": 5}]},
+    ]
+    client = fake(MODEL, *results)
+    words = ("classify", "m.eim", picture, other, "--threshold", "0.3", "--threshold", "9:min_anomaly_score=2")
+    assert said(capsys, *words, "--no-shm") == (
+        0,
+        f"""\
+{picture}  (12.3 ms)
+  face                 0.9877
+  hand                 ?
+  anomaly: 0.5
+{other}  (12.3 ms)
+  face                 0.75                 1,2 3x4
+  5                    None                 None,None NonexNone
+""",
+    )
+    assert client.asked == [
+        ("talk", "m.eim", {"stdio": False, "shared": False, "limits": Timeouts(60.0, 60.0)}),
+        ("set", 3, "min_score", 0.3), ("set", 12, "min_score", 0.3), ("set", 9, "min_anomaly_score", 2.0),
+        ("all", pixels), ("all", pixels),
+    ]  # fmt: skip
+    client = fake(MODEL, {"bounding_boxes": []})
+    assert said(capsys, "classify", "m.eim", picture, "--stdin") == (0, f"{picture}  (12.3 ms)\n  nothing found\n")
+    assert client.asked[0][2]["stdio"] is True
+    assert client.asked[0][2]["shared"] is True
+    fake(MODEL, *results)
+    assert said(capsys, "classify", "m.eim", picture, "-q") == (0, "")
+    code, out = said(capsys, "classify", "m.eim", other, "--format", "json")
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "schema_version": 1, "exit_code": 0, "findings": [], "error": None,
+            "answers": [
+                {"input": str(other), "result": results[1], "timing": {"dsp": 1}, "seconds": 0.012346},
+            ],
+        },
+    )  # fmt: skip
+
+
+def test_classify_features(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
+    features = tmp_path / "f.txt"
+    features.write_text("1, 0x2 3.5 4 5")
+    client = fake(MODEL, {"a": 1}, {"a": 2})
+    words = ("classify", "m.eim", "--features", features)
+    assert said(capsys, *words) == (0, f"{features}  (12.3 ms)\n  a: 1\n")
+    assert client.asked[1:] == [("all", [1.0, 2.0, 3.5, 4.0, 5.0])]
+    client = fake(MODEL, {"a": 1}, {"a": 2})
+    assert said(capsys, *words, "--continuous") == (
+        0, f"{features} slice 0  (500.0 ms)\n  a: 1\n{features} slice 1  (500.0 ms)\n  a: 2\n",
+    )  # fmt: skip
+    assert client.asked[1:] == [("slice", [1.0, 2.0]), ("slice", [3.5, 4.0])], "the rest is no whole slice"
+
+
+def failed(capsys: pytest.CaptureFixture[str], *words: object) -> list[str]:
+    capsys.readouterr()
+    assert main(["eim", *map(str, words)]) == 3
+    return capsys.readouterr().err.splitlines()
+
+
+def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
+    features = tmp_path / "f.txt"
+    features.write_text("1 2")
+    fake(ModelInfo(2, 0, ("a",), 2, 0, 0, None, "classification", (), {}))
+    assert failed(capsys, "classify", "m.eim", features) == [
+        f"error: {features}: this .eim takes no pictures", "  hint: give its features with --features",
+    ]  # fmt: skip
+    assert failed(capsys, "classify", "m.eim", "--features", features, "--continuous") == [
+        f"error: {features}: this .eim does not say how long a slice is", "  hint: leave out --continuous",
+    ]  # fmt: skip
+    assert failed(capsys, "classify", "m.eim", features, "--threshold", "0.5") == [
+        "error: this .eim has no detection threshold", "  hint: see `ei-deepstream eim inspect --hello`",
+    ]  # fmt: skip
+
+
+def pair(score: float | None, pixels: int | None = None, eim: Any = 0.5, ours: Any = 0.25) -> AnswerPair:
+    return AnswerPair("face", eim, ours, score, pixels)
+
+
+def test_compare(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    box = BOX_DIFFERS.found("a box", path="p2")
+    pictures = (
+        PictureComparison("p1", (pair(0.25), pair(0.125), pair(None)), 0.1234567, ()),
+        PictureComparison("p2", (pair(0.0, 3), pair(0.001, 9), pair(None)), 1.0, (box,)),
+        PictureComparison("p3", (), 2.0, ()),
+    )
+    comparison = EimComparison(pictures, (OTHER_LABELS.found("other labels"),))
+    opened: list[Any] = []
+
+    @contextlib.contextmanager
+    def open_backend(*arguments: Any) -> Iterator[Reference]:
+        opened.append(arguments)
+        yield Reference((1, 1, 1), (), None, dict)
+
+    def compare(client: Any, ours: Reference, files: list[Path], **limits: Any) -> EimComparison:
+        opened.append((client.model, ours.size, [path.name for path in files], limits))
+        return comparison
+
+    monkeypatch.setattr(comparing, "open_backend", open_backend)
+    monkeypatch.setattr(comparing, "compare", compare)
+    fake()
+    code, out = said(capsys, "compare", "m.eim", tmp_path, tmp_path, "--threshold", "0.75", "--timeout", "5")
+    assert code == 1
+    assert out.splitlines() == [
+        f"  {OTHER_LABELS.level.value} {OTHER_LABELS.id} other labels",
+        "p1: 2 labels, largest difference 0.25", "p2: 3 boxes, largest difference 0.001, edges 9 px",
+        f"  {BOX_DIFFERS.level.value} {BOX_DIFFERS.id} p2: a box",
+        "p3: 0 boxes, largest difference 0",
+        "they do not agree: 3 pictures, largest difference 0.25 (limit 0.01)",
+    ]  # fmt: skip
+    assert opened == [
+        (tmp_path, MODEL, ImageScaling.NONE, 5.0),
+        (MODEL, (1, 1, 1), ["a.png"], {"tolerance": 0.01, "pixels": 1, "threshold": 0.75}),
+    ]
+    comparison = EimComparison(pictures[:1], ())
+    words = ("compare", "m.eim", tmp_path, tmp_path, "--tolerance", "0.5", "--pixels", "4", "--image-scaling", "torch")
+    assert said(capsys, *words)[1].splitlines()[-1] == "they agree: 1 picture, largest difference 0.25 (limit 0.5)"
+    assert opened[-2][2] is ImageScaling.TORCH
+    assert opened[-1][-1] == {"tolerance": 0.5, "pixels": 4, "threshold": None}
+    code, out = said(capsys, *words, "--format", "json")
+    face = {"label": "face", "eim": 0.5, "ours": 0.25, "pixels": None}
+    pairs = [face | {"score_difference": score} for score in (0.25, 0.125, None)]
+    assert (code, json.loads(out)) == (
+        0,
+        {
+            "schema_version": 1, "exit_code": 0, "findings": [], "error": None, "agrees": True,
+            "largest_difference": 0.25, "tolerance": 0.5, "pixels": 4,
+            "pictures": [{"path": "p1", "seconds": 0.123457, "pairs": pairs}],
+        },
+    )  # fmt: skip
+
+
+EVENTS = (
+    ProxyEvent(0.25, "client", "message", {"hello": 1, "id": 1}, 18),
+    ProxyEvent(1.23456789, "eim", "message", {"id": 1}, 9, 0.0123456789),
+    ProxyEvent(12.0, "eim", "bytes", "not JSON; the rest is not shown", 3, 0.0),
+)
+
+
+def test_proxy(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def proxy(path: Path, target: Path, observer: Any, *, start: float) -> int:
+        told.append((path, target, start))
+        for event in EVENTS:
+            observer(event)
+        return 7
+
+    monkeypatch.setattr(talking, "proxy", proxy)
+    assert said(capsys, "proxy", tmp_path / "s", tmp_path / "m.eim", "--timeout", "2") == (
+        7,
+        (
+            '    0.250 -> 18 bytes  {"hello": 1, "id": 1}\n    1.235 <- 9 bytes 12.3 ms  {"id": 1}\n'
+            "   12.000 <- 3 bytes 0.0 ms  not JSON; the rest is not shown\n"
+        ),
+    )
+    code, out = said(capsys, "proxy", tmp_path / "s", tmp_path / "m.eim", "--format", "json")
+    assert code == 7
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"seconds": 0.25, "from": "client", "kind": "message", "bytes": 18, "took": None,
+         "content": {"hello": 1, "id": 1}},
+        {"seconds": 1.234568, "from": "eim", "kind": "message", "bytes": 9, "took": 0.012346, "content": {"id": 1}},
+        {"seconds": 12.0, "from": "eim", "kind": "bytes", "bytes": 3, "took": 0.0,
+         "content": "not JSON; the rest is not shown"},
+    ]  # fmt: skip
+    assert told == [(tmp_path / "s", tmp_path / "m.eim", 2.0), (tmp_path / "s", tmp_path / "m.eim", 60.0)]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "library", "title", "needs", "names"),
+    [
+        ("linux", "x86_64", "libc.so.6", "x86-64 Linux", "", "linux-x86_64"),
+        ("linux", "armv7", "libc.so.6", "32-bit ARM Linux", "", "linux-armv7"),
+        ("linux", "aarch64", "libc.so.6", "64-bit ARM Linux", "", "linux-aarch64"),
+        ("macos", "x86_64", "libSystem", "macOS on Intel", "", "mac-x86_64"),
+        ("macos", "arm64", "libSystem", "macOS on Apple silicon", "", "mac-arm64"),
+        *(
+            ("linux", machine, library, title, needs, names)
+            for machine, libraries, title, needs, names in (
+                (
+                    "aarch64", "libnvinfer.so.8 libcudart.so.10.2 libnvonnxparser.so", "NVIDIA Jetson, TensorRT",
+                    "an NVIDIA Jetson of the same JetPack",
+                    "linux-aarch64-jetson-nano linux-aarch64-jetson-orin linux-aarch64-jetson-orin-6-0",
+                ),
+                (
+                    "aarch64", "libQnnHtp.so", "Qualcomm, QNN", "a Qualcomm processor with a Hexagon NPU",
+                    "linux-aarch64-qnn",
+                ),
+                (
+                    "aarch64", "libvx_tidl_rt.so libti_rpmsg_char.so libtidl_x.so", "Texas Instruments, TIDL",
+                    "a Texas Instruments processor with TIDL",
+                    "linux-aarch64-tda4vm linux-aarch64-am62a linux-aarch64-am68a",
+                ),
+                (
+                    "aarch64", "libdrpai.so libmmngr.so.1", "Renesas, DRP-AI", "a Renesas RZ/V processor with DRP-AI",
+                    "linux-aarch64-rzv2l",
+                ),
+                (
+                    "aarch64", "libpython3.8.so.1.0 libakida.so", "BrainChip Akida", "a BrainChip Akida",
+                    "linux-aarch64-akd1000",
+                ),
+                (
+                    "x86_64", "libpython3.8.so.1.0 libakida.so", "BrainChip Akida", "a BrainChip Akida",
+                    "linux-aarch64-akd1000",
+                ),
+            )
+            for library in libraries.split()
+        ),
+    ],
+)  # fmt: skip
+def test_targets(system: str, machine: str, library: str, title: str, needs: str, names: str) -> None:
+    """Names that `edge-impulse-linux-runner --force-target` takes, told apart by one library of each kind."""
+    binary = Binary(system, (machine,), 64, None, ("libm.so", library))
+    (found,) = inspecting.targets_of(binary)
+    assert (found.system, found.machine, found.title, found.needs) == (system, machine, title, needs)
+    assert found.names == tuple(f"runner-{name}" for name in names.split())
+
+
+def test_machines() -> None:
+    """Which target a machine has, and what it runs: its own programs and the 32-bit ones of its family."""
+    table = {
+        ("linux", "x86_64", 64): ("runner-linux-x86_64", "i386 x86_64"),
+        ("linux", "aarch64", 64): ("runner-linux-aarch64", "aarch64 armv7"),
+        ("linux", "aarch64", 32): ("runner-linux-armv7", "aarch64 armv7"),
+        ("linux", "armv7", 32): ("runner-linux-armv7", "armv7"),
+        ("linux", "riscv64", 64): (None, "riscv64"),
+        ("macos", "x86_64", 64): ("runner-mac-x86_64", "i386 x86_64"),
+        ("macos", "arm64", 64): ("runner-mac-arm64", "arm64 x86_64"),
+        ("win32", "x86_64", 64): (None, "i386 x86_64"),
+    }
+    machines = ("aarch64", "arm64", "armv7", "i386", "riscv64", "x86_64")
+    for key, (target, runs) in table.items():
+        host = Host(*key, None)
+        assert host.target == target
+        own = [each for each in machines if host.runs(Binary(host.system, (each,), 64, None, ()))]
+        assert " ".join(own) == runs
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "libc", "expected"),
+    [
+        ("linux", "x86_64", ("glibc", "2.36"), ("linux", "x86_64", (2, 36))),
+        ("darwin", "arm64", ("", ""), ("macos", "arm64", None)),
+        ("linux", "AMD64", ("musl", "1.2"), ("linux", "x86_64", None)),
+        ("win32", "AMD64", ("glibc", ""), ("win32", "x86_64", None)),
+        ("linux", "armv7l", ("glibc", "2.31-x.1"), ("linux", "armv7", (2, 1))),
+        ("linux", "armv8l", ("glibc", "2.3"), ("linux", "armv7", (2, 3))),
+        ("linux", "armv6l", ("glibc", "2.3"), ("linux", "armv6", (2, 3))),
+        ("linux", "i686", ("glibc", "2.3"), ("linux", "i386", (2, 3))),
+        ("linux", "i586", ("glibc", "2.3"), ("linux", "i386", (2, 3))),
+    ],
+)
+def test_this_machine(
+    platform: str, machine: str, libc: tuple[str, str], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.eim.inspect.sys.platform", platform)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("platform.libc_ver", lambda: libc)
+    host = inspecting.here()
+    assert (host.system, host.machine, host.glibc) == expected
+    assert host.bits == (64 if sys.maxsize > 1 << 32 else 32)
+
+
+def told(path: Path, host: Host) -> list[tuple[str, str, str | None]]:
+    return [(each.id, each.message, each.hint) for each in inspecting.inspect(path, host).findings]
+
+
+DOWNLOAD = (
+    "for this machine: edge-impulse-linux-runner --download model.eim --force-target runner-linux-aarch64, "
+    "or Studio's Linux deployment for its processor"
+)
+
+
+def test_reasons(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule, message and hint of what keeps an executable from starting; a later one is not judged before the first."""
+    jetson = Binary("linux", ("aarch64",), 64, "/none/ld.so", ("libnvinfer.so.8", "libtensorflow_flex.so"), ())
+    here = replace(jetson, interpreter=None)
+    flex = "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
+    vendor = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
+    needs = ("EI608", "it needs an NVIDIA Jetson of the same JetPack", None)
+    pi = Host("linux", "aarch64", 32, (2, 31))
+    riscv = "Edge Impulse builds no .eim for this machine; `ei-deepstream eim pack` makes one of a converted bundle"
+    for binary, host, expected in (
+        (APPLE, NANO, [("EI610", "made for macOS on Intel; this is linux on aarch64", DOWNLOAD)]),
+        (replace(ARM, machines=("x", "y")), Host("linux", "riscv64", 64, None),
+         [("EI603", "made for x/y, linux; this machine is riscv64, 64-bit", riscv)]),
+        (jetson, NANO, [("EI605", "its loader /none/ld.so is not installed", DOWNLOAD), needs]),
+        (replace(jetson, libraries=()), pi,
+         [("EI604", "made for 64-bit ARM Linux; the kernel is 64-bit, but the system on it is 32-bit",
+           DOWNLOAD.replace("aarch64", "armv7"))]),
+        (replace(ARM, machines=("aarch64",)), pi,
+         [("EI605", "its loader /lib/none/ld.so is not installed", DOWNLOAD.replace("aarch64", "armv7"))]),
+        (here, NANO, [("EI606", "not installed: libnvinfer.so.8, libtensorflow_flex.so", flex), needs]),
+        (replace(here, libraries=("libnone.so.1", "ld-linux-aarch64.so.1")), NANO,
+         [("EI606", "not installed: libnone.so.1", vendor)]),
+        (replace(here, libraries=("libnone.so.1",)), pi, []),
+        (replace(here, libraries=(), glibc=(2, 28)), NANO,
+         [("EI607", "it needs glibc 2.28, this system has 2.27", None)]),
+        (replace(here, libraries=(), glibc=(2, 27)), NANO, []),
+        (replace(here, libraries=(), glibc=(2, 28)), replace(NANO, glibc=None), []),
+    ):  # fmt: skip
+        monkeypatch.setattr(inspecting, "read_binary", lambda _, binary=binary: binary)
+        assert told(foreign, host) == expected
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: replace(here, libraries=()))
+    foreign.chmod(0o644)
+    assert told(foreign, NANO) == [("EI602", "it is not executable", f"chmod +x {foreign}")]
+
+
+def test_where_libraries_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("own", "given", "standard"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"lib{folder}.so").touch()
+    monkeypatch.setattr(inspecting, "_STANDARD", (str(tmp_path / "standard"),))
+    monkeypatch.setattr(inspecting, "_cached", lambda: frozenset({"libcached.so"}))
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/none:{tmp_path / 'given'}")
+    monkeypatch.chdir(tmp_path / "own")
+    names = ("libown.so", "libgiven.so", "libstandard.so", "libcached.so", "libnone.so", "ld-linux-x86-64.so.2",
+             "ld-musl-x86_64.so.1", "linux-vdso.so.1", "libld-linux.so")  # fmt: skip
+    binary = Binary("linux", ("x86_64",), 64, None, names, (str(tmp_path / "own"),))
+    assert inspecting.missing(binary) == ("libnone.so", "libld-linux.so")
+    assert inspecting.missing(replace(binary, search=("",))) == ("libown.so", "libnone.so", "libld-linux.so")
+    assert inspecting.missing(replace(binary, system="macos")) == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "rule", "message", "hint"),
+    [
+        (b"", "EI601", "the file is empty", DOWNLOAD),
+        (b" \n[1]", "EI601", "it is JSON, perhaps an error message", DOWNLOAD),
+        (b"plain", "EI601", "it is no executable", DOWNLOAD),
+        (b"\x1c\0\0\0TFL3", "EI601", "it is a .tflite model",
+         "`ei-deepstream convert` takes it; an .eim is an executable"),
+        (b"PK\x03\x04", "EI601", "it is a zip",
+         "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
+        (b"\x1f\x8b", "EI601", "it is a gzip file", "unpack it first"),
+        (b"MZ", "EI601", "it is a Windows program", "choose a Linux deployment in Studio"),
+        *(
+            (data, "EI600", "it is a web page saved under the model's name", DOWNLOAD)
+            for data in (b"<!DOCTYPE html>", b"<html>", b"<?xml", b"\t\r\n<HEAD>", b"<body>", b"\xef\xbb\xbf<html>")
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_executable(foreign: Path, data: bytes, rule: str, message: str, hint: str) -> None:
+    foreign.write_bytes(data)
+    assert told(foreign, NANO) == [(rule, message, hint)]
