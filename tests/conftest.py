@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from convert.__main__ import main
+from tests.children import Children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # A shell starts what runs in its background with SIGINT ignored, and children inherit that: Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Without bytecode every child process would compile our modules again, 0.3 s each time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No time limits: the machines this runs on are shared. CI tries everything, and the same each time, so that no commit
 # turns red for what another one did; developers' runs are shorter, and each tries something new.
@@ -31,6 +37,16 @@ settings.register_profile("ci", settings.get_profile("local"), max_examples=100,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children() -> Iterator[Children]:
+    """The kept children of `convert.isolation`."""
+    kept = Children()
+    with pytest.MonkeyPatch.context() as patch:
+        kept.install(patch)
+        yield kept
+        kept.end()
 
 
 @pytest.fixture(scope="session")
