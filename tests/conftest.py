@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,16 +73,21 @@ def vectors() -> Path:
 def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`convert(export, "--resize-mode", "squash")`: the bundle, made at the first call; whoever changes it copies it.
 
-    Without a path first, the options name the exports.
+    Without a path first, the options name the exports. All processes of pytest-xdist share the bundles.
     """
-    made: dict[tuple[str, ...], Path] = {}
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
+    shared.mkdir(exist_ok=True)
 
     def bundle(*arguments: Path | str) -> Path:
-        key = tuple(map(str, arguments))
-        if key not in made:
-            folder = tmp_path_factory.mktemp("converted") / "bundle"
-            assert main(["convert", *key, "-o", str(folder), "-q"]) == 0
-            made[key] = folder
-        return made[key]
+        key = [str(each) for each in arguments]
+        folder = shared / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                made = Path(tempfile.mkdtemp(dir=shared))
+                assert main(["convert", *key, "-o", str(made / "bundle"), "-q"]) == 0
+                made.rename(folder)
+        return folder / "bundle"
 
     return bundle
