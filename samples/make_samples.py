@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the sample models, exports and pictures.")
     parser.add_argument("--out", type=Path, default=HERE, help="where to write (default: beside this script)")
     parser.add_argument("--no-train", action="store_true", help="keep the models already there")
-    parser.add_argument("--quick", action="store_true", help="one epoch on a few pictures, whatever comes of it")
+    parser.add_argument("--quick", action="store_true", help="one epoch on a few coarse pictures, whatever comes of it")
     options = parser.parse_args()
     make(options.out, retrain=not options.no_train, quick=options.quick)
 
@@ -141,7 +141,7 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
                 replace(s, per_class=8, held_out=2, epochs=1, close_ups=min(s.close_ups, 12)) for s in samples
             )
             detectors = tuple(replace(d, trained_on=8, held_out=2, epochs=1) for d in detectors)
-        write_models(out / "models", samples, detectors, train(samples, detectors), check=not quick)
+        write_models(out / "models", samples, detectors, train(samples, detectors, quick=quick), check=not quick)
     models = {each.name: (out / "models" / f"{each.name}.tflite").read_bytes() for each in (*SAMPLES, *DETECTORS)}
     exports = fresh(out / "exports")
     for name, files in laid_out(models).items():
@@ -149,19 +149,20 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
             layouts.write_zip(files, exports / name)
         else:
             layouts.write_tree(files, exports / name)
+    fineness = 1 if quick else 2
     for sample in SAMPLES:
         folder = fresh(out / "pictures" / sample.name)
-        for name, picture in pictures(sample).items():
+        for name, picture in pictures(sample, fineness).items():
             (folder / name).write_bytes(jpeg(picture, PICTURE_BYTES))
     folder, truth = fresh(out / "pictures" / TABLE), {}
-    for name, (picture, things) in wide_pictures().items():
+    for name, (picture, things) in wide_pictures(fineness).items():
         (folder / name).write_bytes(jpeg(picture, FRAME_BYTES))
         truth[name] = [asdict(thing) for thing in things]
     (out / "pictures" / f"{TABLE}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
 
-def train(samples: Sequence[Sample], detectors: Sequence[Detector]) -> dict[str, bytes]:
+def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bool) -> dict[str, bytes]:
     """The trained flatbuffers by name."""
     data: dict[str, Any] = {sample.name: training_set(sample) for sample in samples}
     for detector in detectors:
@@ -175,7 +176,7 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector]) -> dict[str,
         print(f"{each.name}: training on {len(data[each.name][0])} pictures", flush=True)
         networks.seeded(20)
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
-        networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate)
+        networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate, eager=quick)
         trained[each.name] = networks.export(model, each.input_name)
     return trained
 
@@ -329,27 +330,29 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
     }
 
 
-def pictures(sample: Sample) -> dict[str, NDArray[np.uint8]]:
-    """File name -> picture [240, 320, 3]; drawn at twice the size and reduced."""
+def pictures(sample: Sample, fineness: int = 2) -> dict[str, NDArray[np.uint8]]:
+    """File name -> picture [240, 320, 3]; drawn at `fineness` times the size and reduced."""
+    width, height = (fineness * side for side in PICTURE)
     found = {}
     for number, label in enumerate(sample.labels):
         for index in range(PER_CLASS):
             seed = (3, SAMPLES.index(sample), number, index)
             kind = index * 5 + number + 2 * seed[1]  # goes round the surfaces
-            large = dataset.photograph(sample.name, label, seed, 2 * PICTURE[0], 2 * PICTURE[1], harsh=0.15, kind=kind)
+            large = dataset.photograph(sample.name, label, seed, width, height, harsh=0.15, kind=kind)
             found[f"{label}-{index + 1}.jpg"] = np.asarray(Image.fromarray(large).resize(PICTURE, Image.Resampling.BOX))
     return found
 
 
-def wide_pictures() -> dict[str, tuple[NDArray[np.uint8], tuple[tables.Thing, ...]]]:
-    """File name -> picture [360, 640, 3] and what lies there; drawn at twice the size and reduced."""
+def wide_pictures(fineness: int = 2) -> dict[str, tuple[NDArray[np.uint8], tuple[tables.Thing, ...]]]:
+    """File name -> picture [360, 640, 3] and what lies there; drawn at `fineness` times the size and reduced."""
+    width, height = (fineness * side for side in FRAME)
     found = {}
     for number in range(TABLES):
         large, things = tables.photograph(
-            (3, len(SAMPLES), number), 2 * FRAME[0], 2 * FRAME[1], harsh=0.15, most=4 + number % 3, kind=number
+            (3, len(SAMPLES), number), width, height, harsh=0.15, most=4 + number % 3, kind=number
         )
         picture = np.asarray(Image.fromarray(large).resize(FRAME, Image.Resampling.BOX))
-        found[f"table-{number + 1}.jpg"] = (picture, tuple(thing.scaled(0.5) for thing in things))
+        found[f"table-{number + 1}.jpg"] = (picture, tuple(thing.scaled(1 / fineness) for thing in things))
     return found
 
 

@@ -89,13 +89,16 @@ def seeded(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def train(model: Any, inputs: Array, truth: NDArray[Any], *, epochs: int, rate: float, batch: int = 32) -> None:
+def train(
+    model: Any, inputs: Array, truth: NDArray[Any], *, epochs: int, rate: float, batch: int = 32, eager: bool = False
+) -> None:
     """Train in place with Adam, the rate falling from `rate` to a hundredth of it along a cosine.
 
     Args:
         inputs: [n, height, width, channels].
         truth: class numbers [n]; of a FOMO [n, rows, columns], 0 for background; of a YOLO, rows [n, A, 5] of
             objectness (0 or 1), centre and size.
+        eager: without tracing and optimising a graph first, which takes longer than an epoch on a few pictures.
     """
     grid, boxes = truth.ndim == 3 and truth.dtype.kind == "i", truth.dtype.kind == "f"
     steps = epochs * -(-len(inputs) // batch)
@@ -103,6 +106,7 @@ def train(model: Any, inputs: Array, truth: NDArray[Any], *, epochs: int, rate: 
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps, 0.01)),
         loss=_box_loss if boxes else keras.losses.SparseCategoricalCrossentropy(),
         metrics=None if boxes else ["accuracy"],
+        run_eagerly=eager,
     )
     weights = np.where(truth > 0, _OBJECT, 1).astype(np.float32) if grid else None
     model.fit(inputs, truth, sample_weight=weights, batch_size=batch, epochs=epochs, verbose=2)

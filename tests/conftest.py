@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
 import signal
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +16,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from convert.__main__ import main
+from tests.children import Children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # A shell starts what runs in its background with SIGINT ignored, and children inherit that: Ctrl-C could not be tested.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Without bytecode every child process would compile our modules again, 0.3 s each time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # No time limits: the machines this runs on are shared. CI tries everything, and the same each time, so that no commit
 # turns red for what another one did; developers' runs are shorter, and each tries something new.
@@ -31,6 +41,16 @@ settings.register_profile("ci", settings.get_profile("local"), max_examples=100,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children() -> Iterator[Children]:
+    """The kept children of `convert.isolation`."""
+    kept = Children()
+    with pytest.MonkeyPatch.context() as patch:
+        kept.install(patch)
+        yield kept
+        kept.end()
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +73,21 @@ def vectors() -> Path:
 def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`convert(export, "--resize-mode", "squash")`: the bundle, made at the first call; whoever changes it copies it.
 
-    Without a path first, the options name the exports.
+    Without a path first, the options name the exports. All processes of pytest-xdist share the bundles.
     """
-    made: dict[tuple[str, ...], Path] = {}
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
+    shared.mkdir(exist_ok=True)
 
     def bundle(*arguments: Path | str) -> Path:
-        key = tuple(map(str, arguments))
-        if key not in made:
-            folder = tmp_path_factory.mktemp("converted") / "bundle"
-            assert main(["convert", *key, "-o", str(folder), "-q"]) == 0
-            made[key] = folder
-        return made[key]
+        key = [str(each) for each in arguments]
+        folder = shared / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                made = Path(tempfile.mkdtemp(dir=shared))
+                assert main(["convert", *key, "-o", str(made / "bundle"), "-q"]) == 0
+                made.rename(folder)
+        return folder / "bundle"
 
     return bundle

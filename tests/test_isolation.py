@@ -20,6 +20,13 @@ from convert.isolation import Died, Failed, Worker, tell
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.children import Children
+
+
+@pytest.fixture(autouse=True)
+def _every_child_is_new(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "active", False)
+
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:

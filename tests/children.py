@@ -1,0 +1,122 @@
+"""Child processes of `convert.isolation` that the next `Worker` of this test run takes over.
+
+A conversion in this process starts a child, which imports ONNX and tf2onnx for 0.6 s and then works for 0.1 s; there
+are hundreds of conversions. A child is kept only after calls that all gave a result, and is given only to a worker that
+would start the same one: same modules, environment and folder. `tests/test_isolation.py` and every command that is run
+as a process of its own use children that nobody keeps.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convert.isolation import Worker
+
+if TYPE_CHECKING:
+    import pytest
+
+_MOST = 4  # children kept at a time: each holds up to 200 MiB
+_TRANSLATION = "convert.translate.worker:"
+
+Key = tuple[object, ...]
+Child = tuple[subprocess.Popen[bytes], int, int]  # as `Worker` has them: the process, the pipe, its stderr
+
+
+@dataclass
+class Children:
+    """Replaces methods of `Worker`, so that `close` keeps the child and `start` takes one that was kept.
+
+    Attributes:
+        active: children are kept and taken.
+        idle: the kept ones, the oldest first.
+    """
+
+    active: bool = True
+    idle: list[tuple[Key, Child]] = field(default_factory=list)
+    _keys: dict[int, Key] = field(default_factory=dict)  # by process id, of the children that may be kept
+    _end: Any = field(default=None, init=False)
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        start, call, close, kill = Worker.start, Worker.call, Worker.close, Worker.kill
+        self._end = close
+
+        def started(worker: Worker) -> Worker:
+            if worker._process is None:
+                key = _key(worker)
+                if self.active and (child := self._taken(key)):
+                    worker._process, worker._answers, worker._stderr = child
+                else:
+                    start(worker)
+                    assert worker._process is not None
+                    # A child dies with the thread that started it; one with modules of a test may do anything.
+                    if threading.current_thread() is threading.main_thread() and _ours(worker):
+                        self._keys[worker._process.pid] = key
+            return worker
+
+        def called(worker: Worker, function: str, *arguments: Any, **options: Any) -> Any:
+            started(worker)
+            assert worker._process is not None
+            pid = worker._process.pid
+            key = self._keys.pop(pid, None)
+            result = call(worker, function, *arguments, **options)
+            # Without a preload the first translation decides whether TensorFlow or our stub of it is there; what a
+            # function of a test leaves behind nobody knows.
+            unchanged = function.startswith("convert.") and (worker.preload or not function.startswith(_TRANSLATION))
+            if key is not None and unchanged:
+                self._keys[pid] = key
+            return result
+
+        def closed(worker: Worker) -> None:
+            process = worker._process
+            key = None if process is None else self._keys.pop(process.pid, None)
+            if process is None or key is None or not self.active or process.poll() is not None:
+                close(worker)
+                return
+            os.ftruncate(worker._stderr, 0)
+            os.lseek(worker._stderr, 0, os.SEEK_SET)
+            self.idle.append((key, (process, worker._answers, worker._stderr)))
+            worker._process = None
+            if len(self.idle) > _MOST:
+                self._ended(self.idle.pop(0)[1])
+
+        def killed(worker: Worker) -> None:
+            if worker._process is not None:
+                self._keys.pop(worker._process.pid, None)
+            kill(worker)
+
+        for name, method in (("start", started), ("call", called), ("close", closed), ("kill", killed)):
+            patch.setattr(Worker, name, method)
+
+    def _taken(self, key: Key) -> Child | None:
+        for place, (kept, child) in reversed(list(enumerate(self.idle))):
+            if kept == key:
+                del self.idle[place]
+                if child[0].poll() is None:
+                    self._keys[child[0].pid] = key
+                    return child
+                self._ended(child)
+        return None
+
+    def _ended(self, child: Child) -> None:
+        worker = Worker()
+        worker._process, worker._answers, worker._stderr = child
+        self._end(worker)
+
+    def end(self) -> None:
+        """End those that are idle."""
+        while self.idle:
+            self._ended(self.idle.pop()[1])
+
+
+def _ours(worker: Worker) -> bool:
+    return all(name.startswith("convert.") for name in worker.preload)
+
+
+def _key(worker: Worker) -> Key:
+    environment = frozenset((name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST")
+    return tuple(worker.preload), tuple(sys.path), environment, os.getcwd()  # noqa: PTH109 - a string will do
