@@ -196,13 +196,15 @@ def check(
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
-    from convert.check.context import check_target
+    from convert.check.context import TargetChoice
     from convert.check.run import Checker, select_rules
 
     given = defaults(CheckOptions) | checked(CheckOptions, options)
     wanted = select_rules(given["select"], given["ignore"])
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
-    checker = Checker(check_target(given["target"], given["platform"], given["tensorrt_version"]), wanted)
+    choice = TargetChoice(given["target"], given["platform"], given["tensorrt_version"])
+    default = choice.default
+    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source)
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
 
@@ -218,7 +220,7 @@ def check(
         for fix in found:
             (observer or ignore)(fix)
         apply(found)
-        report = Checker(checker.target, wanted, checker.external)(files)
+        report = Checker(default.target, wanted, checker.external, choice.recorded, default.source)(files)
     return report
 
 
@@ -253,7 +255,7 @@ def simulate(
         PresetError: options that do not exist or do not go together.
         OutputError: the folder cannot be written.
     """
-    from convert.check.context import check_target  # `--help` does without
+    from convert.check.context import TargetChoice  # `--help` does without
     from convert.files import make_folder
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
@@ -263,14 +265,15 @@ def simulate(
     refuse_simulation(given)
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
-    at = check_target(given["target"], given["platform"])
+    choice = TargetChoice(given["target"], given["platform"])
+    at = choice.recorded(str(Path(config or given["app"]).parent)) or choice.default
     several = (pictures,) if isinstance(pictures, str | Path) else pictures
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
     make_folder(Path(output))
     job = Simulation(
-        at,
+        at.target,
         files,
         None if config is None else Path(config),
         given["sgie"],
@@ -296,7 +299,7 @@ def simulate(
 
     with ResultsFolder(Path(output)) as folder:
         done = job(folder.add, comparing, observer or ignore)
-    return folder.finish(done, comparison)
+    return replace(folder.finish(done, comparison), target=at)
 
 
 def batch(

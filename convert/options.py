@@ -13,16 +13,24 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 from convert.errors import PresetError
 from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
-    "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option", "SimulateOptions", "checked",
-    "defaults", "refuse_contradictions", "refuse_simulation",
-    "refuse_unknown", "table",
+    "PLATFORM", "RELEASE", "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option",
+    "SimulateOptions", "checked", "defaults", "refuse_contradictions", "refuse_simulation", "refuse_unknown",
+    "settle_target", "table",
 ]  # fmt: skip
+
+RELEASE: Final = "deepstream-7.1"
+"""The default of every command. Who comes from Edge Impulse has a Jetson as a rule, most often an Orin with JetPack 6.1
+or 6.2, and this is its release. Its keys and values are read by all later releases, and its TensorRT (10.3) runs on all
+GPUs that theirs do."""
+
+PLATFORM: Final = "jetson"
+"""As `RELEASE`."""
 
 # Edge Impulse's API and documentation spell the scalings differently from the SDK's enumerators; both are understood.
 _SCALINGS = {
@@ -82,6 +90,37 @@ def _parse_frame(value: object, base: Path = Path()) -> Frame:  # noqa: ARG001 -
         return value if isinstance(value, Frame) else parse_frame(str(value))
     except PresetError as error:
         raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _parse_target(kind: str) -> Callable[[object, Path], str]:
+    """A parser of a "release", "platform" or "jetpack" in any spelling."""
+
+    def parse(value: object, base: Path = Path()) -> str:  # noqa: ARG001 - a parser's signature
+        from convert.nvinfer import targets  # `--help` does without
+
+        if not isinstance(value, str | int | float):
+            raise ValueError("it is a text or a number")  # noqa: TRY004 - what a user gave is wrong
+        try:
+            if kind == "release":
+                return f"deepstream-{targets.release_named(str(value))}"
+            return (targets.platform_named if kind == "platform" else targets.jetpack_named)(str(value))
+        except PresetError as error:
+            if error.path:  # targets.toml is damaged: nobody's option is wrong
+                raise
+            raise ValueError(f"{error.message}; {error.hint}") from error
+
+    return parse
+
+
+def _parse_tensorrt(value: object, base: Path = Path()) -> str:  # noqa: ARG001 - a parser's signature
+    """A version of TensorRT that the tables know something of; raises ValueError."""
+    from convert.nvinfer.targets import opsets  # `--help` does without
+
+    try:
+        opsets(str(value))
+    except PresetError:
+        raise ValueError(f"{value!r} is no TensorRT that is known here; write it as 10.3 or 8.2.1") from None
+    return str(value)
 
 
 def _parse_folder(value: object, base: Path = Path()) -> Path:
@@ -192,6 +231,11 @@ class Option:
         return number
 
 
+_JETPACK = Option(
+    None, "JetPack on the Jetson, instead of --target and --platform.", "VERSION", parse=_parse_target("jetpack")
+)
+
+
 class CommonOptions(TypedDict, total=False):
     """Options of every conversion, of one model or of many; each may be left out."""
 
@@ -224,7 +268,10 @@ class CommonOptions(TypedDict, total=False):
     dequantize: Annotated[bool, Option(False, "Rewrite an int8 (or other quantized) model in float32 first.")]  # noqa: FBT003
 
     # How tf2onnx is run
-    opset: Annotated[int, Option(13, "ONNX opset.", low=7, high=18)]
+    opset: Annotated[
+        int | None,
+        Option(None, "ONNX opset.  [default: 13, or the newest that the target's TensorRT reads]", low=7, high=18),
+    ]
     timeout: Annotated[float, Option(120.0, "Seconds tf2onnx may take, and LiteRT after it.", low=1)]
     tensorflow: Annotated[bool, Option(False, "Let tf2onnx use the real TensorFlow (extra [tensorflow]).")]  # noqa: FBT003
 
@@ -274,11 +321,17 @@ class CommonOptions(TypedDict, total=False):
     ]
     min_size: Annotated[int | None, Option(None, "Pixels: a secondary engine passes over smaller objects.", low=1)]
     gpu_id: Annotated[int, Option(0, "GPU number on the target.", low=0)]
-    target: Annotated[str | float, Option("deepstream-7.1", "DeepStream release.", "RELEASE")]
+    target: Annotated[str | float, Option(RELEASE, "DeepStream release.", "RELEASE", parse=_parse_target("release"))]
     platform: Annotated[
         Literal["jetson", "dgpu"],
-        Option("jetson", "Jetson, or a PC with a discrete GPU: TensorRT often differs between the two."),
+        Option(
+            PLATFORM,
+            "Jetson, or a PC with a discrete GPU: TensorRT often differs between the two.",
+            "[jetson|dgpu]",
+            parse=_parse_target("platform"),
+        ),
     ]
+    jetpack: Annotated[str | float | None, _JETPACK]
 
     # Of two exports
     object_batch_size: Annotated[int, Option(16, "With --sgie: objects at a time.", low=1, high=1024)]
@@ -323,13 +376,29 @@ class BatchOptions(CommonOptions, total=False):
     cache_dir: Annotated[Path | str | None, Option(None, "Where to keep results.", "DIR", parse=_parse_folder)]
 
 
+_RECORDED_RELEASE = Option(
+    None,
+    f"DeepStream release the config is for.  [default: the bundle's own, by its report.json; else {RELEASE}]",
+    "RELEASE",
+    parse=_parse_target("release"),
+)
+_RECORDED_PLATFORM = Option(
+    None,
+    f"Jetson, or a PC or server with a discrete GPU.  [default: the bundle's own; else {PLATFORM}]",
+    "[jetson|dgpu]",
+    parse=_parse_target("platform"),
+)
+
+
 class CheckOptions(TypedDict, total=False):
     """Options of `convert.check`; each may be left out. They are those of `ei-deepstream check`."""
 
-    target: Annotated[str | float, Option("deepstream-9.1", "DeepStream release the config is for.", "RELEASE")]
-    platform: Annotated[Literal["dgpu", "jetson"], Option("dgpu", "PC or server with a discrete GPU, or Jetson.")]
+    target: Annotated[str | float | None, _RECORDED_RELEASE]
+    platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
+    jetpack: Annotated[str | float | None, _JETPACK]
     tensorrt_version: Annotated[
-        str | None, Option(None, "TensorRT on the target, where it is not the release's own.", "VERSION")
+        str | float | None,
+        Option(None, "TensorRT on the target, where it is not the release's own.", "VERSION", parse=_parse_tensorrt),
     ]
     onnxruntime: Annotated[bool, Option(False, "Load the models with ONNX Runtime, too.")]  # noqa: FBT003
     tensorrt: Annotated[
@@ -370,11 +439,9 @@ class SimulateOptions(TypedDict, total=False):
     ]
     every: Annotated[int, Option(1, "Of a video, every so-many-th frame.", low=1)]
     limit: Annotated[int | None, Option(None, "Of a video, no more frames than this.", low=1)]
-    target: Annotated[str | float, Option("deepstream-9.1", "DeepStream release.", "RELEASE")]
-    platform: Annotated[
-        Literal["dgpu", "jetson"],
-        Option("dgpu", "A Jetson passes over objects below 16 pixels, where its VIC scales."),
-    ]
+    target: Annotated[str | float | None, _RECORDED_RELEASE]
+    platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
+    jetpack: Annotated[str | float | None, _JETPACK]
     against: Annotated[
         Literal["edge-impulse"] | None,
         Option(
@@ -409,15 +476,17 @@ def table(options: Any) -> dict[str, Option]:
 
 
 def defaults(options: Any) -> dict[str, Any]:
-    """The defaults of one of the classes above, by name."""
-    return {name: option.default for name, option in table(options).items()}
+    """The defaults of one of the classes above, by name; without `jetpack`, another way to say target and platform."""
+    return {name: option.default for name, option in table(options).items() if name != "jetpack"}
 
 
 def checked(options: Any, given: Mapping[str, object]) -> dict[str, Any]:
     """`given` as values of the types the table of `options` says; what is not given is not there.
 
+    `jetpack` becomes `target` and `platform`.
+
     Raises:
-        PresetError: an option that does not exist, or a value it cannot have.
+        PresetError: an option that does not exist, a value it cannot have, or a target that contradicts itself.
     """
     known = table(options)
     refuse_unknown(given, known)
@@ -426,8 +495,38 @@ def checked(options: Any, given: Mapping[str, object]) -> dict[str, Any]:
         try:
             values[name] = known[name].value(value)
         except ValueError as error:
+            cause = error.__cause__
+            if isinstance(cause, PresetError):
+                raise PresetError(f"{name}: {cause.message}", hint=cause.hint) from error
             raise PresetError(f"{name}: {error}", hint=known[name].help) from error
-    return values
+    return settle_target(values)
+
+
+def settle_target(given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, options of one source as `Option.value` gives them, with `target` and `platform` instead of `jetpack`.
+
+    Raises:
+        PresetError: `target` does not run on that JetPack, or `platform` is no Jetson.
+    """
+    values = dict(given)
+    jetpack = values.pop("jetpack", None)
+    if jetpack is None:
+        return values
+    from convert.nvinfer.targets import catalogue  # `--help` does without
+
+    fitting = [f"deepstream-{release}" for release in catalogue().jetpacks[jetpack]]
+    target, platform = (values.get(name) for name in ("target", "platform"))
+    if target is not None and target not in fitting:
+        raise PresetError(
+            f"on JetPack {jetpack} runs {' or '.join(fitting)}, and --target says {target}",
+            hint="leave out --target or --jetpack",
+        )
+    if platform not in {None, "jetson"}:
+        raise PresetError(
+            f"--jetpack {jetpack} is about a Jetson, and --platform says {platform}",
+            hint="leave out --jetpack, and say the release with --target",
+        )
+    return values | {"target": target or fitting[0], "platform": "jetson"}
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str]) -> None:

@@ -21,7 +21,8 @@ from convert.files import Output
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.options import refuse_contradictions, refuse_unknown
+from convert.nvinfer.targets import opsets, target
+from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate, refuse_unsupported
 from convert.types import Export, Stage, StageResult, Validated
 from convert.validate import Validate, WithFraming
@@ -131,6 +132,8 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
         PresetError: options that do not exist or do not fit together.
     """
     refuse_unknown(options, _KNOWN)
+    if options.get("opset") is None:
+        options = {**options, "opset": _opset(options)}
     proof = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
@@ -141,6 +144,12 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
         return proof
     refuse_contradictions(options)
     return (*proof, Emit(output, **pick(Emit, options)))
+
+
+def _opset(options: Mapping[str, Any]) -> int:
+    """13, which TensorRT 8 and everything after it reads; for an older TensorRT the newest it was made for."""
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    return min(13, opsets(at.tensorrt)[1])
 
 
 _KNOWN = frozenset(

@@ -334,6 +334,11 @@ class ModelReport:
         found: ResizeMode | None = self._value(ResizeMode | None, "model", "preprocessing", "resize_mode")
         return found
 
+    @property
+    def target(self) -> tuple[str, str]:
+        """The release ("deepstream-7.1") and the platform it was written for."""
+        return str(self._value(str, "options", "target")), str(self._value(str, "options", "platform"))
+
     def verify(self, digest: str, path: Path) -> None:
         """Raise InputError where the model's file has another SHA-256 than the report says; `path` is what it names."""
         if self.report.digest(self.file) != digest:

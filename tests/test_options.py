@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.check.context import TargetChoice
+from convert.emit import Emit, EmitPair
 from convert.errors import PresetError
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.options import (
+    PLATFORM,
+    RELEASE,
+    CheckOptions,
     ConvertOptions,
+    SimulateOptions,
     checked,
     defaults,
     parse_size,
@@ -51,7 +58,12 @@ OPTIONS = table(ConvertOptions)
         ("batch_size", "1024", 1024),
         ("gie_id", 1, 1),
         ("gpu_id", 0, 0),
-        ("target", 6.2, "6.2"),
+        ("opset", None, None),
+        ("target", 6.2, "deepstream-6.2"),
+        ("target", "DeepStream 7.1", "deepstream-7.1"),
+        ("platform", "dGPU", "dgpu"),
+        ("jetpack", 6.2, "6.2"),
+        ("jetpack", "JetPack 6.2.1", "6.2"),
         ("role", "sgie", "sgie"),
     ],
 )
@@ -78,7 +90,11 @@ def test_values(name: str, given: object, value: object) -> None:
         ("opset", 13.0, "it is a whole number"),
         ("opset", "13.0", "'13.0' is not a valid integer range."),
         ("opset", True, "it is a text or a number"),
-        ("opset", None, "it is a text or a number"),
+        ("timeout", None, "it is a text or a number"),
+        ("target", "7", r"there is no DeepStream release '7'; did you mean deepstream-7.0 or deepstream-7.1\?"),
+        ("target", None, "it is a text or a number"),
+        ("platform", "orin", "there is no platform 'orin': that is a Jetson; say --platform jetson"),
+        ("jetpack", "9", "there is no JetPack '9' that a DeepStream release is known for; known: "),
         ("timeout", 0.9, "0.9 is not in the range x>=1."),
         ("timeout", "soon", "'soon' is not a valid float range."),
         ("tolerance", 0, "0.0 is not in the range x>0."),
@@ -91,11 +107,12 @@ def test_values(name: str, given: object, value: object) -> None:
     ],
 )
 def test_refusals(name: str, given: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as direct:
         OPTIONS[name].value(given)
-    with pytest.raises(PresetError, match=f"^{name}: .*{message}") as caught:
+    with pytest.raises(PresetError, match=f"^{name}: ") as caught:
         checked(ConvertOptions, {name: given})
-    assert caught.value.hint == OPTIONS[name].help
+    said = f"{caught.value.message.removeprefix(f'{name}: ')}; {caught.value.hint}"
+    assert said in {str(direct.value), f"{direct.value}; {OPTIONS[name].help}"}
 
 
 def test_labels_of_a_file(tmp_path: Path) -> None:
@@ -135,8 +152,47 @@ def test_no_sizes(given: str) -> None:
 def test_what_is_not_given_is_not_there() -> None:
     assert checked(ConvertOptions, {}) == {}
     assert checked(ConvertOptions, {"opset": "9", "labels": None}) == {"opset": 9, "labels": None}
-    assert set(defaults(ConvertOptions)) == set(OPTIONS)
-    assert (defaults(ConvertOptions)["opset"], defaults(ConvertOptions)["dequantize"]) == (13, False)
+    assert set(defaults(ConvertOptions)) == set(OPTIONS) - {"jetpack"}
+    assert (defaults(ConvertOptions)["timeout"], defaults(ConvertOptions)["opset"]) == (120.0, None)
+
+
+def test_one_target_for_all() -> None:
+    assert {table(each)["jetpack"].default for each in (ConvertOptions, CheckOptions, SimulateOptions)} == {None}
+    found = defaults(ConvertOptions)
+    assert (found["target"], found["platform"]) == (RELEASE, PLATFORM)
+    stages = {each.name: each.default for kind in (Emit, EmitPair) for each in fields(kind)}
+    assert (stages["target"], stages["platform"]) == (RELEASE, PLATFORM)
+    default = TargetChoice().default
+    assert (default.target.name, default.target.platform, default.source) == (RELEASE, PLATFORM, "default")
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({"jetpack": "6.2"}, {"target": "deepstream-7.1", "platform": "jetson"}),
+        ({"jetpack": "6.2", "target": "7.1"}, {"target": "deepstream-7.1", "platform": "jetson"}),
+        ({"jetpack": "5.1.2", "target": 6.2, "platform": "jetson"}, {"target": "deepstream-6.2", "platform": "jetson"}),
+        ({"jetpack": None, "platform": "dgpu"}, {"platform": "dgpu"}),
+    ],
+)
+def test_a_jetpack_is_a_target(given: dict[str, object], settled: dict[str, object]) -> None:
+    assert checked(ConvertOptions, given) == settled
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"jetpack": "6.2", "target": "6.0.1"},
+            "on JetPack 6.2 runs deepstream-7.1, and --target says deepstream-6.0.1",
+        ),
+        ({"jetpack": "6.2", "platform": "dgpu"}, "--jetpack 6.2 is about a Jetson, and --platform says dgpu"),
+    ],
+)
+@pytest.mark.parametrize("options", [ConvertOptions, CheckOptions, SimulateOptions])
+def test_targets_that_contradict_themselves(options: Any, given: dict[str, object], message: str) -> None:
+    with pytest.raises(PresetError, match=f"^{message}$"):
+        checked(options, given)
 
 
 def test_mistyped_options() -> None:

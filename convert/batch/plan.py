@@ -43,7 +43,7 @@ from convert.export.archive import read_file
 from convert.export.choose import bundle_name
 from convert.findings import Finding, Level, worst
 from convert.isolation import Failed, Worker
-from convert.options import ConvertOptions, table
+from convert.options import ConvertOptions, settle_target, table
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
@@ -471,7 +471,10 @@ class _ManifestReader:
             if self._options[spelled].name in given:
                 self._refuse(f"{spelled} is given twice, with - and with _", line)
             given[self._options[spelled].name] = value
-        return given
+        try:
+            return settle_target(given)
+        except PresetError as error:
+            self._refuse(error.message, _line(self._lines, "jetpack", start), error.hint)
 
     def _refuse(self, message: str, line: int | None, hint: str | None = None) -> NoReturn:
         raise InputError(message, path=self._path, line=line, hint=hint or "see `ei-deepstream batch --help`")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.errors import InputError, PresetError
@@ -24,6 +25,7 @@ from convert.nvinfer.context import Binding, Engine, Initialised, Library, initi
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
+from convert.options import PLATFORM, RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -317,6 +319,58 @@ class Models:
             except InputError as error:
                 self._known[path] = error
         return self._known[path]
+
+
+class ChosenTarget(NamedTuple):
+    """A target, and who says so: "option", the "report" of a bundle, or nobody ("default")."""
+
+    target: Target
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """What the user says of the target, None where nothing; a bundle's report.json says the rest.
+
+    Attributes:
+        release, platform: as `convert.nvinfer.targets.target` takes them.
+        tensorrt: another TensorRT than the release's own.
+
+    Raises:
+        PresetError: no such release, platform or TensorRT.
+    """
+
+    release: str | None = None
+    platform: str | None = None
+    tensorrt: str | None = None
+
+    @property
+    def default(self) -> ChosenTarget:
+        """For a config that is in no bundle."""
+        said = self.release is not None or self.platform is not None
+        found = check_target(self.release or RELEASE, self.platform or PLATFORM, self.tensorrt)
+        return ChosenTarget(found, "option" if said else "default")
+
+    def recorded(self, folder: str) -> ChosenTarget | None:
+        """For a config in `folder`; None: no report of a bundle is there, or the user has said all.
+
+        A report that is damaged, or of a release that is not known here, counts as none.
+        """
+        if self.release is not None and self.platform is not None:
+            return None
+        if not os.path.isfile(os.path.join(folder, "report.json")):  # noqa: PTH113, PTH118 - text
+            return None
+        from convert.report import BundleReport  # many configs are in no bundle
+
+        try:
+            report = BundleReport.read(Path(folder))
+            release, platform = report.models[0].target if report else (None, None)
+            if release is None or platform is None:
+                return None
+            found = check_target(self.release or release, self.platform or platform, self.tensorrt)
+        except (InputError, PresetError):
+            return None
+        return ChosenTarget(found, "report")
 
 
 def check_target(release: str, platform: str, tensorrt: str | None = None) -> Target:

@@ -193,7 +193,7 @@ def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]
     for file in report.files:
         if file.kind != CONFIG or file.error is not None:
             continue
-        new, rest = _config(file.path, file.data, report.target, wanted)
+        new, rest = _config(file.path, file.data, (file.target or report.default).target, wanted)
         if new != file.data:
             found[os.path.realpath(file.path)] = Fix(file.path, file.data, new)
         for path in dict.fromkeys(finding.path for finding in rest if finding.path and finding.path != file.path):

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
 from convert.check.context import (
+    ChosenTarget,
     Models,
     Reading,
     RuleContext,
@@ -177,6 +179,7 @@ class CheckedFile:
         findings: what the rules found through this file; `suppressed`: those its comments suppress.
         error: why the file could not be checked.
         data: the file, to show lines of.
+        target: what it was checked for, and who says so; None: the file could not be read.
     """
 
     path: str
@@ -188,6 +191,7 @@ class CheckedFile:
     suppressed: tuple[Finding, ...] = ()
     error: ConvertError | None = None
     data: bytes = b""
+    target: ChosenTarget | None = None
 
 
 class Fix(NamedTuple):
@@ -200,10 +204,20 @@ class Fix(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """All files, in the order they were named or found."""
+    """All files, in the order they were named or found.
+
+    Attributes:
+        default: what files were checked for that are in no bundle.
+    """
 
     files: tuple[CheckedFile, ...]
-    target: Target
+    default: ChosenTarget
+
+    @property
+    def targets(self) -> tuple[ChosenTarget, ...]:
+        """What the files were checked for, each target once, that of most files first."""
+        counts = Counter(file.target for file in self.files if file.target)
+        return tuple(target for target, _ in counts.most_common()) or (self.default,)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -221,12 +235,25 @@ class CheckReport:
         return next((file.error for file in self.files if file.error), None)
 
 
+class _App(NamedTuple):
+    """deepstream-app's config, the engines that are switched on in it, and what it is checked for."""
+
+    file: AppFile
+    engines: tuple[Gie, ...]
+    target: ChosenTarget
+
+
 @dataclass
 class Checker:
-    """A check of some files for one target.
+    """A check of some files.
+
+    A config is checked for the target of the bundle that it is in. deepstream-app's config that is in none is checked
+    for that of the engines it starts, where theirs is one; an engine's config that is in none, for its app's.
 
     Attributes:
-        target: the release and platform, with the TensorRT to check for.
+        target: the release and platform, with the TensorRT to check for, where there is no bundle.
+        source: who says `target`, as `ChosenTarget` has it.
+        recorded: the target that the bundle in a folder was made for; None: no bundle, or it does not count.
         wanted: whether findings of a rule, by its id, are reported.
         external: checks of the model that run after the rules.
     """
@@ -234,26 +261,51 @@ class Checker:
     target: Target
     wanted: Callable[[str], bool] = lambda _: True
     external: Callable[[RuleContext], Iterable[Finding]] = lambda _: ()
+    recorded: Callable[[str], ChosenTarget | None] = lambda _: None
+    source: str = "option"
     _models: Models = field(default_factory=Models)
-    _readings: dict[str, Reading] = field(default_factory=dict)
+    _readings: dict[tuple[str, Target], Reading] = field(default_factory=dict)
+    _folders: dict[str, ChosenTarget | None] = field(default_factory=dict)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
-        used = [(path, gie) for path, (_, engines) in apps.items() for gie in engines if gie.is_nvinfer and gie.path]
+        used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
         found = self._with_used(found, used)
         settings: dict[str, list[Mapping[str, Setting]]] = {}
-        for _, gie in used:
+        users: dict[str, ChosenTarget] = {}
+        for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
+            users.setdefault(_key(gie.path), apps[path].target)
         return CheckReport(
-            tuple(self._one(each, apps, settings.get(_key(each.path), [])) for each in found), self.target
+            tuple(
+                self._one(each, apps, settings.get(_key(each.path), []), users.get(_key(each.path))) for each in found
+            ),
+            self.default,
         )
 
-    def _read_app(self, found: ConfigFile) -> tuple[AppFile, tuple[Gie, ...]]:
-        """deepstream-app's config, and the engines that are switched on in it."""
-        app = read_app(found.data, found.path, self.target.deepstream)
-        return app, gies(app)
+    @property
+    def default(self) -> ChosenTarget:
+        """What a config is checked for that is in no bundle."""
+        return ChosenTarget(self.target, self.source)
+
+    def _in_bundle(self, path: str) -> ChosenTarget | None:
+        """The target of the bundle that the file is in; None: it is in none."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - text
+        if folder not in self._folders:
+            self._folders[folder] = self.recorded(folder)
+        return self._folders[folder]
+
+    def _read_app(self, found: ConfigFile) -> _App:
+        own = self._in_bundle(found.path)
+        app = read_app(found.data, found.path, (own or self.default).target.deepstream)
+        engines = gies(app)
+        if own is None:
+            theirs = {self._in_bundle(gie.path) for gie in engines if gie.is_nvinfer and gie.path} - {None}
+            own = theirs.pop() if len(theirs) == 1 else self.default
+        assert own is not None
+        return _App(app, engines, own)
 
     def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
         """The configs of engines behind the file that names them, unless they are there already."""
@@ -270,51 +322,57 @@ class Checker:
     def _one(
         self,
         found: ConfigFile,
-        apps: Mapping[str, tuple[AppFile, tuple[Gie, ...]]],
+        apps: Mapping[str, _App],
         settings: list[Mapping[str, Setting]],
+        user: ChosenTarget | None,
     ) -> CheckedFile:
+        """One file; `settings` are those of the apps that use it, and `user` the first one's target."""
+        at = apps[found.path].target if found.path in apps else self._in_bundle(found.path) or user or self.default
         try:
             if found.error:
                 raise found.error
             if found.kind == CONFIG:
-                return self._config(found, settings)
-            if found.kind == APP:
-                return self._app(found, *apps[found.path])
-            return self._finished(found, None, script_findings(found.data, found.path, self.target))
+                checked = self._config(found, settings, at.target)
+            elif found.kind == APP:
+                checked = self._app(found, apps[found.path])
+            else:
+                checked = self._finished(found, None, script_findings(found.data, found.path, at.target))
         except ConvertError as error:
             return CheckedFile(found.path, found.kind, error=error, data=found.data)
+        return replace(checked, target=at)
 
-    def _config(self, found: ConfigFile, settings: list[Mapping[str, Setting]]) -> CheckedFile:
+    def _config(self, found: ConfigFile, settings: list[Mapping[str, Setting]], at: Target) -> CheckedFile:
         # Only configs that an app leads to are read a second time, for its rules.
-        reading = self._reading(found) if settings else read_config(found.path, self.target, found.data)
+        reading = self._reading(found, at) if settings else read_config(found.path, at, found.data)
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = load_context(reading, self.target, self._models, each)
+            context = load_context(reading, at, self._models, each)
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
         return self._finished(found, first.verdict, results, first.values, first.exception)
 
-    def _app(self, found: ConfigFile, app: AppFile, engines: tuple[Gie, ...]) -> CheckedFile:
-        results = app_findings(AppContext(app, tuple(map(self._engine, engines)), self.target))
+    def _app(self, found: ConfigFile, app: _App) -> CheckedFile:
+        at = app.target.target
+        results = app_findings(AppContext(app.file, tuple(self._engine(gie, at) for gie in app.engines), at))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
-    def _engine(self, gie: Gie) -> AppEngine:
+    def _engine(self, gie: Gie, at: Target) -> AppEngine:
         here = presence(gie.config, gie.path)
         context = None
         if gie.is_nvinfer and here.here:
             # An error is reported where that file is checked.
             with suppress(InputError):
-                reading = self._reading(ConfigFile(gie.path, CONFIG))
-                context = load_context(reading, self.target, self._models, gie.settings)
+                reading = self._reading(ConfigFile(gie.path, CONFIG), at)
+                context = load_context(reading, at, self._models, gie.settings)
         return AppEngine(gie, context, here)
 
-    def _reading(self, found: ConfigFile) -> Reading:
-        key = _key(found.path)
+    def _reading(self, found: ConfigFile, at: Target) -> Reading:
+        key = _key(found.path), at
         if key not in self._readings:
-            self._readings[key] = read_config(found.path, self.target, found.data or None)
+            self._readings[key] = read_config(found.path, at, found.data or None)
         return self._readings[key]
 
     def _finished(

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.options import depfile_option, exit_code, format_option, given, options, reporting, write_json
-from convert.options import CheckOptions
+from convert.cli.options import (
+    as_usage,
+    declaration,
+    depfile_option,
+    exit_code,
+    format_option,
+    given,
+    options,
+    reporting,
+    write_json,
+)
+from convert.options import CheckOptions, checked
 
 if TYPE_CHECKING:
     from convert.check.run import CheckReport, Fix
@@ -23,7 +33,18 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @options(
     CheckOptions,
-    *("target", "platform", "tensorrt_version", "onnxruntime", "tensorrt", "timeout", "select", "ignore", "fix"),
+    *(
+        "target",
+        "platform",
+        "jetpack",
+        "tensorrt_version",
+        "onnxruntime",
+        "tensorrt",
+        "timeout",
+        "select",
+        "ignore",
+        "fix",
+    ),
 )
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
 @depfile_option
@@ -128,21 +149,25 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
 
 @click.command(name="targets")
 @click.argument("release", required=False, metavar="[RELEASE]")
-@click.option("--platform", type=click.Choice(["jetson", "dgpu"]), help="Only this platform.")
+@click.option("--platform", **declaration(CheckOptions, "platform") | {"help": "Only this platform."})
+@click.option("--jetpack", **declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})
 @format_option("text", "json")
-def targets(release: str | None, *, platform: str | None, format_: str) -> int:
+def targets(release: str | None, *, platform: str | None, jetpack: str | None, format_: str) -> int:
     """List the DeepStream releases: TensorRT, CUDA, JetPack, Jetson families; with a RELEASE, all about that one.
 
     A * marks what could not be verified in NVIDIA's own pages or sources; `--format json` says why.
     """
-    from convert.nvinfer.targets import platforms, target  # --help does without
-    from convert.nvinfer.targets import targets as all_targets
+    from convert.nvinfer.targets import targets as all_targets  # --help does without
 
-    found = [each for each in all_targets() if platform in {None, each.platform}]
-    if release:
-        # Any platform will do to look the release up.
-        number = target(release, platform or platforms()[0]).deepstream
-        found = [each for each in found if each.deepstream == number]
+    with as_usage():
+        asked = checked(CheckOptions, {"target": release, "platform": platform, "jetpack": jetpack})
+    wanted = {name: asked[name] for name in ("target", "platform") if asked[name] is not None}
+    release = wanted.get("target")
+    found = [
+        each
+        for each in all_targets()
+        if release in {None, each.name} and wanted.get("platform") in {None, each.platform}
+    ]
     if format_ == "json":
         from convert.render.check import targets_document  # only for this format
 

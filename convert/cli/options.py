@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from convert.errors import PresetError
 from convert.findings import Finding, Level, worst
-from convert.options import ConvertOptions, Option, table
+from convert.options import ConvertOptions, Option, settle_target, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -133,9 +133,12 @@ def options(declared: Any, *names: str) -> Callable[[_F], _F]:
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Those of `values` that stand on the command line; the rest has its default."""
+    """Those of `values` that stand on the command line, `jetpack` as target and platform; the rest has its default."""
     source = click.get_current_context().get_parameter_source
-    return {name: value for name, value in values.items() if source(name) is ParameterSource.COMMANDLINE}
+    with as_usage():
+        return settle_target(
+            {name: value for name, value in values.items() if source(name) is ParameterSource.COMMANDLINE}
+        )
 
 
 def folder_option(text: str) -> Callable[[_F], _F]:
@@ -163,7 +166,8 @@ validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 
 emitting = options(
     ConvertOptions,
-    *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id", "target", "platform"),
+    *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id"),
+    *("target", "platform", "jetpack"),
 )
 """For which engine and target the folder is written."""
 

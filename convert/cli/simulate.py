@@ -22,7 +22,10 @@ __all__ = ["simulate"]
     "objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it) and report.html.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
-@options(SimulateOptions, *("sgie", "app", "tensors", "every", "limit", "target", "platform", "against", "original"))
+@options(
+    SimulateOptions,
+    *("sgie", "app", "tensors", "every", "limit", "target", "platform", "jetpack", "against", "original"),
+)
 @folder_option("Folder for the results.")
 @depfile_option
 @common
@@ -56,16 +59,16 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
         result = api.simulate(config, pictures, output, observer=observer, **given(values))
     code = exit_code(result.findings, fail_on)
     if format_ == "json":
-        document = simulation_document(result.simulation, result.findings, result.outputs, code)
+        document = simulation_document(result, code)
         if result.comparison is not None:
             from convert.compare import comparison_document  # with --against only
 
             document["against"] = comparison_document(result.comparison)
         write_json(document)
     elif not quiet:
-        from convert.render.simulation import show_comparison, without_comparison  # only for people
+        from convert.render.simulation import show_comparison  # only for people
 
-        show_simulation(result.simulation, without_comparison(result.findings, result.comparison), result.outputs)
+        show_simulation(result)
         if result.comparison is not None:
             show_comparison(result.comparison)
     return code

@@ -56,7 +56,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     from convert.isolation import Worker
     from convert.translate import PRELOAD  # --help does without
 
-    values = checked(ConvertOptions, values)
+    values = checked(ConvertOptions, cli.given(values))
     with Worker(PRELOAD) as worker:
         from convert import pipeline  # imports while the worker does the same
         from convert.translate import Translate
@@ -160,7 +160,7 @@ def emit(
     from convert import pipeline  # brings numpy; --help does without
     from convert.emit import Emit
 
-    values = checked(ConvertOptions, values)
+    values = checked(ConvertOptions, cli.given(values))
     usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
     stages = (
         pipeline.unpacking(values),

@@ -140,6 +140,7 @@ class Catalogue:
     """All of targets.toml. Releases and targets are in order of age.
 
     Attributes:
+        jetpacks: JetPack -> the releases that run on it, what --jetpack means first.
         paths: name -> path of a file of the SDK, absolute or below its root.
         keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
         keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
@@ -152,6 +153,7 @@ class Catalogue:
     releases: tuple[str, ...]
     platforms: tuple[str, ...]
     targets: tuple[Target, ...]
+    jetpacks: dict[str, tuple[str, ...]]
     paths: dict[str, str]
     trackers: tuple[Tracker, ...]
     sinks: tuple[Sink, ...]
@@ -223,6 +225,7 @@ class _File:
     """targets.toml as it is written."""
 
     platforms: dict[str, _Platform]
+    jetpack: dict[str, tuple[str, ...]]
     paths: dict[str, str]
     keys: _Keys
     yaml: dict[str, str]
@@ -259,6 +262,7 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         releases=tuple(release.version for release in file.deepstream),
         platforms=tuple(file.platforms),
         targets=tuple(_targets(file)),
+        jetpacks=file.jetpack,
         paths=file.paths,
         trackers=file.tracker,
         sinks=file.sink,
@@ -304,10 +308,16 @@ def _check_versions(found: Catalogue, path: Path) -> None:
     spans = [*found.trackers, *found.sinks, *found.key_values, *found.app_keys, *found.parsers]
     named = {getattr(row, end, None) for row in spans for end in ("since", "until")} - {None}
     named |= {*found.keys_since.values(), *found.keys_work_until.values(), *found.yaml_since.values()}
+    named |= {release for fitting in found.jetpacks.values() for release in fitting}
     if strange := sorted(str(name) for name in named - set(found.releases)):
         raise PresetError(
-            f"since / until names a release that is not listed: {strange[0]}", path=path, hint="add it, or correct it"
+            f"a release is named that is not listed: {strange[0]}", path=path, hint="add it, or correct it"
         )
+    for jetpack in found.jetpacks:
+        try:
+            version(jetpack.removesuffix(" DP"))
+        except PresetError as error:
+            raise PresetError(f"not a JetPack: {jetpack!r}", path=path, hint='as "6.2" or "6.0 DP"') from error
     tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.builds]
     tensorrts += [each.tensorrt for each in found.onnx_parsers]
     tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
@@ -322,16 +332,12 @@ _Row = TypeVar("_Row", Build, OnnxParser)
 
 
 def target(deepstream: str, platform: str) -> Target:
-    """The target a user names: release "7.1" or "deepstream-7.1", platform "jetson" or "dgpu".
+    """The target a user names, as `release_named` and `platform_named` read it.
 
     Raises:
         PresetError: no such release or platform (the hint lists what there is), or not together.
     """
-    release = re.sub(r"^(deepstream|ds)[- ]*", "", deepstream.strip().lower())
-    if release not in catalogue().releases:
-        raise PresetError(f"there is no target {deepstream!r}", hint=_did_you_mean(release))
-    if platform not in catalogue().platforms:
-        raise _no_platform(platform, release)
+    release, platform = release_named(deepstream), platform_named(platform)
     there = [each for each in catalogue().targets if each.deepstream == release]
     for candidate in there:
         if candidate.platform == platform:
@@ -342,24 +348,119 @@ def target(deepstream: str, platform: str) -> Target:
     )
 
 
-def _did_you_mean(release: str) -> str:
-    near = get_close_matches(release, releases(), n=1)
+_RELEASE = re.compile(r"(?:nvidia[-_ ]*)?(?:deepstream|ds)?[-_ ]*(?:sdk)?[-_ ]*v?(\d+(?:\.\d+)*)")
+_JETPACK = re.compile(r"(?:nvidia[-_ ]*)?(?:jetpack|jp)?[-_ ]*(?:sdk)?[-_ ]*v?(\d+(?:\.\d+)*)(?:[-_ ]*(dp|ga))?")
+# Jetson Linux is at 32 to 39, JetPack and DeepStream are below 10.
+_L4T = re.compile(r"(?:jetson[-_ ]*linux|l4t)?[-_ ]*r?(3\d(?:\.\d+)*)")
+_TENSORRT = re.compile(r"(?:tensorrt|trt)[-_ ]*v?(\d+(?:\.\d+)*)")
+_OTHER_PLATFORMS = frozenset({"x86", "x86_64", "amd64", "pc", "gpu", "server", "desktop", "tesla", "geforce", "rtx"})
+
+
+def release_named(text: str) -> str:
+    """The release that "7.1", "deepstream-7.1", "DeepStream 7.1", "ds7.1" or "7.1.0" names: "7.1".
+
+    Raises:
+        PresetError: none; where it is something else that people know of their device (a JetPack, a Jetson, a
+            platform, TensorRT, Jetson Linux), the hint says how to give that.
+    """
+    lowered = text.strip().lower()
+    if match := _RELEASE.fullmatch(lowered):
+        for number in (match[1], match[1].removesuffix(".0")):
+            if number in releases():
+                return number
+    what, hint = _taken_for_release(lowered)
+    raise PresetError(f"there is no DeepStream release {text!r}{what and f': that is {what}'}", hint=hint)
+
+
+def _taken_for_release(text: str) -> tuple[str, str]:
+    """What `text`, in lower case, is instead of a release ("": not known), and how to say it."""
+    listed = ", ".join(releases())
+    if text in {*platforms(), *_OTHER_PLATFORMS}:
+        platform = text if text in platforms() else "dgpu"
+        return "a platform", f"say --platform {platform}, and the release with --target: {listed}"
+    if text.startswith(("jetpack", "jp")) and (match := _JETPACK.fullmatch(text)):
+        jetpack = _jetpack(match[1], match[2])
+        known = (
+            f"say --jetpack {jetpack}" if jetpack else f"say --jetpack with one of {', '.join(catalogue().jetpacks)}"
+        )
+        return "a JetPack", known
+    if match := _L4T.fullmatch(text):
+        return "Jetson Linux (L4T)", _jetpack_of_l4t(match[1])
+    if match := _TENSORRT.fullmatch(text):
+        having = (each for each in targets() if f"{each.tensorrt}.".startswith(f"{match[1]}."))
+        found = ", ".join(f"{each.name} ({each.platform})" for each in having)
+        return "a TensorRT", f"it comes with {found}" if found else f"releases: {listed}"
+    if runs := [each.name for each in targets() if runs_on(each, text)]:
+        return "a Jetson", f"on it runs {', '.join(runs)}; or say --jetpack with the version that is installed"
+    match = re.search(r"\d+(?:\.\d+)*", text)
+    number = match[0] if match else text
+    begun = [f"deepstream-{each}" for each in releases() if each.startswith(f"{number}.")]
+    near = begun or [f"deepstream-{each}" for each in get_close_matches(number, releases(), n=1)]
     known = "known: " + ", ".join(f"deepstream-{each}" for each in releases())
-    return f"did you mean deepstream-{near[0]}? {known}" if near else known
+    return "", f"did you mean {' or '.join(near)}? {known}" if near else known
 
 
-def _no_platform(platform: str, release: str) -> PresetError:
-    """A Jetson family is the likeliest mistake: name the releases that run on it."""
-    runs = [each.deepstream for each in targets() if runs_on(each, platform)]
-    if not runs:
-        return PresetError(f"there is no platform {platform!r}", hint="platforms: " + ", ".join(platforms()))
-    if release in runs:
-        return PresetError(f"{platform!r} is a Jetson, not a platform", hint="use --platform jetson")
-    families = ", ".join(family for each in targets() if each.deepstream == release for family in each.families)
-    return PresetError(
-        f"DeepStream {release} does not run on {platform}, only on {families}",
-        hint=f"for {platform} there is " + ", ".join(f"deepstream-{each}" for each in runs),
-    )
+def platform_named(text: str) -> str:
+    """The platform that "jetson", "dgpu" or "dGPU" names.
+
+    Raises:
+        PresetError: none; a Jetson's name is the likeliest mistake.
+    """
+    lowered = text.strip().lower()
+    if lowered in platforms():
+        return lowered
+    if runs := [each.name for each in targets() if runs_on(each, lowered)]:
+        raise PresetError(
+            f"there is no platform {text!r}: that is a Jetson",
+            hint=f"say --platform jetson; on it runs {', '.join(runs)}",
+        )
+    hint = "platforms: " + ", ".join(platforms())
+    if lowered in _OTHER_PLATFORMS:
+        hint = "a PC or server with a discrete GPU is --platform dgpu"
+    raise PresetError(f"there is no platform {text!r}", hint=hint)
+
+
+def jetpack_named(text: str) -> str:
+    """The key of `Catalogue.jetpacks` that "6.2", "JetPack 6.2", "jp6.2", "6.0DP" or "5.1.5" (as 5.1.4) names.
+
+    Raises:
+        PresetError: none, or one of which no DeepStream release is known.
+    """
+    lowered = text.strip().lower()
+    known = "known: " + ", ".join(catalogue().jetpacks)
+    if match := _L4T.fullmatch(lowered):
+        raise PresetError(f"there is no JetPack {text!r}: that is Jetson Linux (L4T)", hint=_jetpack_of_l4t(match[1]))
+    match = _JETPACK.fullmatch(lowered)
+    if match and (jetpack := _jetpack(match[1], match[2])):
+        return jetpack
+    if not match and (release := _RELEASE.fullmatch(lowered)):
+        raise PresetError(
+            f"there is no JetPack {text!r}", hint=f"that is a DeepStream release: say --target {release[1]}"
+        )
+    begun = [each for each in catalogue().jetpacks if match and each.startswith(f"{match[1]}.")]
+    hint = f"did you mean {', '.join(begun)}?" if begun else known
+    raise PresetError(f"there is no JetPack {text!r} that a DeepStream release is known for", hint=hint)
+
+
+def _jetpack(number: str, kind: str | None) -> str | None:
+    """The key of the table for JetPack `number`, `kind` "dp" for a developer preview; None: none."""
+    table = catalogue().jetpacks
+    preview = f"{number} DP"
+    if kind == "dp" or (number not in table and preview in table):
+        return preview if preview in table else None
+    if number in table:
+        return number
+    parts = version(number)
+    earlier = [key for key in table if " " not in key and version(key)[:2] == parts[:2] and version(key) < parts]
+    return max(earlier, key=version, default=None) if len(parts) == 3 else None
+
+
+def _jetpack_of_l4t(number: str) -> str:
+    """What to say instead of Jetson Linux `number`."""
+    for each in targets():
+        if each.l4t and each.jetpack and f"{number}.".startswith(f"{each.l4t}."):
+            return f"it is that of JetPack {each.jetpack}: say --jetpack {each.jetpack}"
+    return "say --jetpack with one of " + ", ".join(catalogue().jetpacks)
 
 
 def runs_on(target: Target, family: str) -> bool:

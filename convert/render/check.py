@@ -24,6 +24,7 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from convert.check.context import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport
 
 
@@ -253,7 +254,7 @@ def summary(report: CheckReport, paint: Paint) -> str:
     """How many files and findings."""
     count = len(report.files)
     files = f"{count} file{'s' if count != 1 else ''}"
-    target = f"{report.target.name}, {report.target.platform}, TensorRT {report.target.tensorrt}"
+    target = " and ".join(map(for_target, report.targets))
     levels = [each.level for each in report.findings]
     parts = [
         paint(f"{number} {level.value}{'s' if number != 1 else ''}", _COLOURS[level])
@@ -267,6 +268,19 @@ def summary(report: CheckReport, paint: Paint) -> str:
         parts.append(paint(f"{failed} could not be checked", _RED))
     found = ", ".join(parts) or paint("nothing found", _GREEN)
     return f"{files} checked for {target}: {found}"
+
+
+_SAID_BY = {
+    "option": "",
+    "report": " (says report.json)",
+    "default": " (assumed: --target, --platform or --jetpack say otherwise)",
+}
+
+
+def for_target(chosen: ChosenTarget) -> str:
+    """ "deepstream-6.0.1, jetson, TensorRT 8.2.1 (says report.json)"."""
+    target = chosen.target
+    return f"{target.name}, {target.platform}, TensorRT {target.tensorrt}{_SAID_BY[chosen.source]}"
 
 
 def printable(text: str) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from convert.batch.plan import Job, Outcome
     from convert.batch.run import BatchReport
+    from convert.check.context import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
     from convert.pipeline import Record, Run
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "batch_document", "batch_junit", "batch_output_document", "check_document", "check_junit",
-    "error_document", "failure_document", "run_document", "sarif_document",
+    "error_document", "failure_document", "run_document", "sarif_document", "target_document",
 ]  # fmt: skip
 
 
@@ -151,19 +152,26 @@ def check_document(
 ) -> dict[str, Any]:
     """`{schema_version, exit_code, target, files[], findings[], fixes, error}`.
 
-    `files[]` are `{path, kind, verdict, exception, values, findings[], waived[], error}`; `values` is what nvinfer
-    reads (of more than 10,000 classes the first ones), `findings` at the top has each finding once. `fixes[]` are
-    `{path, diff}`, null unless they were requested.
+    `files[]` are `{path, kind, target, verdict, exception, values, findings[], waived[], error}`; `target` at the top
+    is that of most files; `values` is what nvinfer reads (of more than 10,000 classes
+    the first ones), `findings` at the top has each finding once. `fixes[]` are `{path, diff}`, null unless they were
+    requested.
     """
     return {
         "schema_version": documents.SCHEMA_VERSION,
         "exit_code": exit_code,
-        "target": {name: getattr(report.target, name) for name in ("deepstream", "platform", "tensorrt")},
+        "target": target_document(report.targets[0]),
         "files": [_file(file) for file in report.files],
         "findings": [documents.finding_document(finding) for finding in report.findings],
         "fixes": None if fixes is None else [{"path": fix.path, "diff": diff} for fix, diff in fixes],
         "error": report.error and error_document(report.error),
     }
+
+
+def target_document(chosen: ChosenTarget) -> dict[str, str]:
+    """`{deepstream, platform, tensorrt, source}`; `source` is "option", "report" (of the bundle) or "default"."""
+    names = ("deepstream", "platform", "tensorrt")
+    return {**{name: getattr(chosen.target, name) for name in names}, "source": chosen.source}
 
 
 def _file(file: CheckedFile) -> dict[str, Any]:
@@ -173,6 +181,7 @@ def _file(file: CheckedFile) -> dict[str, Any]:
     return {
         "path": file.path,
         "kind": file.kind,
+        "target": file.target and target_document(file.target),
         "verdict": file.verdict and file.verdict.value,
         "exception": file.exception,
         "values": values,

@@ -21,7 +21,9 @@ from rich.table import Table
 from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
+from convert.render.check import for_target
 from convert.render.drawing import draw, page_picture
+from convert.render.machine import target_document
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.check.context import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
     from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
@@ -47,7 +50,6 @@ __all__ = [
     "show_comparison",
     "show_simulation",
     "simulation_document",
-    "without_comparison",
 ]
 
 
@@ -55,17 +57,16 @@ _MOST_ROWS = 60  # of pictures; objects.json has them all
 _SIMULATION_MOST_OBJECTS = 6  # of one picture
 
 
-def simulation_document(
-    simulation: Simulation, findings: Sequence[Finding], outputs: Sequence[Output], exit_code: int
-) -> dict[str, Any]:
-    """`{schema_version, exit_code, summary, seconds, ... as objects.json ..., outputs[], findings[], error}`.
+def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
+    """`{schema_version, exit_code, target, summary, seconds, ... as objects.json ..., outputs[], findings[], error}`.
 
     `seconds` are the only values that differ between two equal runs.
     """
-    frames = simulation.frames
+    simulation, frames = result.simulation, result.simulation.frames
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
+        "target": result.target and target_document(result.target),
         "summary": {
             "frames": len(frames),
             "frames that show something": sum(frame.shows for frame in frames),
@@ -73,15 +74,17 @@ def simulation_document(
         },
         "seconds": {part: round(seconds, 6) for part, seconds in simulation.seconds.items()},
         **{key: value for key, value in objects_document(simulation).items() if key != "schema_version"},
-        "outputs": [output_document(output) for output in outputs],
-        "findings": [finding_document(finding) for finding in findings],
+        "outputs": [output_document(output) for output in result.outputs],
+        "findings": [finding_document(finding) for finding in result.findings],
         "error": None,
     }
 
 
-def show_simulation(simulation: Simulation, findings: Sequence[Finding], outputs: Sequence[Output]) -> None:
-    """A line for each engine, a row for each picture, what was found, and where the results are."""
-    out = console()
+def show_simulation(result: Result) -> None:
+    """A line for the target and each engine, a row for each picture, what was found, and where the results are."""
+    out, simulation, outputs = console(), result.simulation, result.outputs
+    if result.target is not None:
+        out.print(f"[dim]for {escape(for_target(result.target))}[/]")
     for engine in simulation.engines:
         out.print(_engine_line(engine))
         for words in engine.approximated:
@@ -97,7 +100,7 @@ def show_simulation(simulation: Simulation, findings: Sequence[Finding], outputs
         out.print("  " + ", ".join(f"{escape(label)} {count}" for label, count in ordered))
     if times := _times(simulation):
         out.print(f"[dim]{times}[/]")
-    show_findings(findings, out)
+    show_findings(_without_comparison(result.findings, result.comparison), out)
     tops = [output.path for output in outputs if output.path.endswith((".json", ".html"))]
     out.print("wrote " + ", ".join(escape(path) for path in tops) + f" and {len(outputs) - len(tops)} files beside")
 
@@ -221,7 +224,7 @@ def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
         _show_reasons(out, comparison.reasons, "drifting")
 
 
-def without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
+def _without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
     """Without the findings that `show_comparison` prints with their pictures."""
     advance = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
     return [finding for finding in findings if finding.id not in advance]
@@ -283,12 +286,14 @@ class Result:
         findings: of the configs, the pictures and the comparison.
         outputs: in the order they were written.
         comparison: with the original as Edge Impulse runs it, where that was asked for.
+        target: the release and platform, and who says so.
     """
 
     simulation: Simulation
     findings: tuple[Finding, ...]
     outputs: tuple[Output, ...]
     comparison: Comparison | None = None
+    target: ChosenTarget | None = None
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ def test_a_whole_one(read: Read, tmp_path: Path) -> None:
         resize_mode = "fit-longest"
         """
     )
-    common = {"target": "6.2", "resize_mode": ResizeMode.SQUASH}
+    common = {"target": "deepstream-6.2", "resize_mode": ResizeMode.SQUASH}
     door = {
         **common,
         "bundle_name": "door",
@@ -98,6 +98,22 @@ def test_every_option_of_convert_is_known() -> None:
     assert set(OPTIONS) == parameters - of_a_run
 
 
+def test_a_jetpack_is_a_target(read: Read) -> None:
+    (one, other) = read(
+        """
+        [defaults]
+        jetpack = 6.2
+        [[model]]
+        export = "a.zip"
+        [[model]]
+        export = "b.zip"
+        platform = "dgpu"
+        """
+    )
+    assert one.options == {"target": "deepstream-7.1", "platform": "jetson"}
+    assert other.options == {"target": "deepstream-7.1", "platform": "dgpu"}
+
+
 def test_paths_are_relative_to_the_manifest(read: Read, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (model,) = read('[[model]]\nexport = "a.zip"\nimages = "pictures"')
@@ -122,6 +138,8 @@ BAD = [
     ("[defaults]\nlabels = ['a', 1]\n[[model]]\nexport = 'a'", 2, "labels: a list of labels holds texts"),
     ("[defaults]\nrole = ['pgie']\n[[model]]\nexport = 'a'", 2, "role: it is a text or a number"),
     ("[defaults]\ntarget = 1979-05-27\n[[model]]\nexport = 'a'", 2, "target: it is a text or a number"),
+    ("[defaults]\ntarget = '7'\n[[model]]\nexport = 'a'", 2, "deepstream-7.0 or deepstream-7.1"),
+    ("[defaults]\ntarget = 6.2\njetpack = 6.2\n[[model]]\nexport = 'a'", 3, "on JetPack 6.2 runs deepstream-7.1"),
     ("[defaults]\nframe = '1:99'\n[[model]]\nexport = 'a'", 2, "frame: "),
     ("[defaults]\nimages = 'gone'\n[[model]]\nexport = 'a'", 2, "does not exist"),
     ("[defaults]\nexport = 'b'\n[[model]]\nexport = 'a'", 2, "there is no option 'export'"),

@@ -54,11 +54,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["fine.txt", "missing.txt"], 3),
         ([], 2),
         (["fine.txt", "--format", "yaml"], 2),
-        (["fine.txt", "--target", "deepstream-4.0"], 3),
+        (["fine.txt", "--target", "deepstream-4.0"], 2),
+        (["fine.txt", "--target", "jetson"], 2),
+        (["fine.txt", "--jetpack", "6.2"], 0),
+        (["fine.txt", "--jetpack", "6"], 2),
+        (["fine.txt", "--jetpack", "6.2", "--target", "6.2"], 2),
         (["fine.txt", "--platform", "orin"], 2),
         (["fine.txt", "--select", "NVX"], 3),
-        (["fine.txt", "--tensorrt-version", "ten"], 3),
-        (["fine.txt", "--tensorrt-version", "3.0"], 3),
+        (["fine.txt", "--tensorrt-version", "ten"], 2),
+        (["fine.txt", "--tensorrt-version", "3.0"], 2),
     ],
 )
 @pytest.mark.parametrize("format_", ["text", "json", "junit", "sarif"])

@@ -31,8 +31,22 @@ def test_one_release(say: Callable[..., Said]) -> None:
     assert [(each["name"], each["platform"]) for each in document["targets"]] == [("deepstream-6.0.1", "dgpu")]
 
 
-@pytest.mark.parametrize("arguments", [("6.9",), ("nonsense", "--platform", "dgpu")])
-def test_a_release_there_is_not(say: Callable[..., Said], arguments: tuple[str, ...]) -> None:
+def test_the_release_for_a_jetpack(say: Callable[..., Said]) -> None:
+    document = json.loads(say("targets", "--jetpack", "6.2.1", "--format", "json").out)
+    assert [(each["name"], each["platform"]) for each in document["targets"]] == [("deepstream-7.1", "jetson")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("6.9",), "known: deepstream-5.1"),
+        (("nonsense", "--platform", "dgpu"), "known: deepstream-5.1"),
+        (("JetPack 6.1",), "say --jetpack 6.1"),
+        (("--jetpack", "6.1", "8.0"), "leave out --target or --jetpack"),
+        (("--platform", "thor"), "say --platform jetson"),
+    ],
+)
+def test_a_release_there_is_not(say: Callable[..., Said], arguments: tuple[str, ...], hint: str) -> None:
     said = say("targets", *arguments)
-    assert said.code == 3
-    assert "known: deepstream-5.1" in said.err
+    assert said.code == 2
+    assert hint in said.err

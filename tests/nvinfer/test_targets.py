@@ -13,11 +13,13 @@ from convert.files import load_toml
 from convert.nvinfer.targets import (
     between,
     catalogue,
+    jetpack_named,
     opsets,
     parsers,
     platforms,
     read_catalogue,
     reads_key,
+    release_named,
     releases,
     runs_on,
     sdk_path,
@@ -82,45 +84,128 @@ def test_a_gap_is_admitted(each: Any) -> None:
     assert all(doubts.values())
 
 
-@pytest.mark.parametrize("name", ["7.1", "deepstream-7.1", "DeepStream 7.1", " deepstream-7.1 ", "ds-7.1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("7.1", "deepstream-7.1", "DeepStream 7.1", " deepstream-7.1 ", "ds-7.1", "DS7.1", "v7.1", "deepstream_7.1"),
+        *("7.1.0", "NVIDIA DeepStream SDK 7.1"),
+    ],
+)
 def test_a_target_is_found_by_its_names(name: str) -> None:
-    found = target(name, "jetson")
+    found = target(name, "Jetson")
     assert (found.deepstream, found.name, found.tensorrt, found.jetpack) == ("7.1", "deepstream-7.1", "10.3.0", "6.1")
 
 
 @pytest.mark.parametrize(
-    ("name", "guess"), [("deepstream-6.1.2", "6.1.1"), ("7.1.0", "7.1"), ("deepstream-9.3", "9.2"), ("71", "7.1")]
+    ("name", "guess"),
+    [
+        ("deepstream-6.1.2", "deepstream-6.1.1"),
+        ("deepstream-9.3", "deepstream-9.2"),
+        ("71", "deepstream-7.1"),
+        ("7", "deepstream-7.0 or deepstream-7.1"),
+        ("DeepStream 8", "deepstream-8.0"),
+        ("7.1-samples", "deepstream-7.1"),
+    ],
 )
 def test_an_unknown_release_gets_a_guess_and_the_list(name: str, guess: str) -> None:
     with pytest.raises(PresetError) as caught:
         target(name, "jetson")
     assert repr(name) in caught.value.message
     hint = str(caught.value.hint)
-    assert hint.startswith(f"did you mean deepstream-{guess}? known: ")
+    assert hint.startswith(f"did you mean {guess}? known: ")
     assert all(f"deepstream-{release}" in hint for release in RELEASES)
 
 
-def test_nonsense_gets_the_list_only() -> None:
+@pytest.mark.parametrize("name", ["newest", "", "deepstream", "\0", "9" * 5000])
+def test_nonsense_gets_the_list_only(name: str) -> None:
     with pytest.raises(PresetError) as caught:
-        target("jetpack", "jetson")
+        target(name, "jetson")
     assert str(caught.value.hint).startswith("known: deepstream-5.1, ")
 
 
 @pytest.mark.parametrize(
-    ("release", "platform", "message", "hint"),
+    ("name", "what", "hint"),
     [
-        ("7.1", "mac", "no platform 'mac'", "jetson, dgpu"),
-        ("7.1", "orin", "is a Jetson", "--platform jetson"),
-        ("8.0", "Orin Nano", "does not run on Orin Nano, only on Thor", "7.1, deepstream-9.1"),
-        ("6.1", "nano", "does not run on nano", "there is deepstream-5.1, deepstream-6.0, deepstream-6.0.1"),
-        ("7.1", "jetson-thor", "does not run on jetson-thor", "deepstream-8.0, deepstream-9.0"),
+        ("jetson", "a platform", "say --platform jetson, and the release with --target: 5.1, "),
+        ("x86", "a platform", "say --platform dgpu, and the release with --target: 5.1, "),
+        ("JetPack 6.1", "a JetPack", "say --jetpack 6.1"),
+        ("jp5.1.5", "a JetPack", "say --jetpack 5.1.4"),
+        ("jetpack-6.9", "a JetPack", "say --jetpack with one of 4.5.1, "),
+        ("L4T 36.4.3", "Jetson Linux (L4T)", "it is that of JetPack 6.1: say --jetpack 6.1"),
+        ("r35.4", "Jetson Linux (L4T)", "say --jetpack with one of 4.5.1, "),
+        ("TensorRT 10.3", "a TensorRT", "it comes with deepstream-7.1 (jetson), deepstream-7.1 (dgpu)"),
+        ("trt11", "a TensorRT", "releases: 5.1, "),
+        ("orin", "a Jetson", "on it runs deepstream-6.1, deepstream-6.1.1, "),
+        ("Jetson Nano", "a Jetson", "on it runs deepstream-5.1, deepstream-6.0, deepstream-6.0.1; or say --jetpack"),
+        ("thor", "a Jetson", "on it runs deepstream-8.0, "),
     ],
 )
-def test_a_jetson_family_is_explained(release: str, platform: str, message: str, hint: str) -> None:
+def test_what_people_take_for_a_release(name: str, what: str, hint: str) -> None:
     with pytest.raises(PresetError) as caught:
-        target(release, platform)
+        release_named(name)
+    assert caught.value.message == f"there is no DeepStream release {name!r}: that is {what}"
+    assert str(caught.value.hint).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("platform", "message", "hint"),
+    [
+        ("mac", "no platform 'mac'", "platforms: jetson, dgpu"),
+        ("pc", "no platform 'pc'", "a PC or server with a discrete GPU is --platform dgpu"),
+        ("Orin Nano", "that is a Jetson", "--platform jetson; on it runs deepstream-6.1, "),
+        ("jetson-thor", "that is a Jetson", "--platform jetson; on it runs deepstream-8.0, deepstream-9.0"),
+    ],
+)
+def test_what_people_take_for_a_platform(platform: str, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        target("7.1", platform)
     assert message in caught.value.message
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "jetpack"),
+    [
+        ("6.2", "6.2"),
+        ("JetPack 6.2", "6.2"),
+        ("jp6.1", "6.1"),
+        ("JetPack SDK 6.0", "6.0"),
+        ("6.0 GA", "6.0"),
+        ("6.0DP", "6.0 DP"),
+        ("5.0.1", "5.0.1 DP"),
+        ("6.2.1", "6.2"),
+        ("4.6.6", "4.6.4"),
+        ("5.1.5", "5.1.4"),
+        ("7.2.2", "7.2"),
+    ],
+)
+def test_jetpacks(name: str, jetpack: str) -> None:
+    assert jetpack_named(name) == jetpack
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("6", "did you mean 6.0 DP, 6.0, 6.1, 6.2?"),
+        ("5.0", "did you mean 5.0.1 DP, 5.0.2?"),
+        ("6.9", "known: 4.5.1, 4.6, "),
+        ("6.1 DP", "known: "),
+        ("orin", "known: "),
+        ("", "known: "),
+        ("deepstream-7.1", "that is a DeepStream release: say --target 7.1"),
+        ("R36.4", "it is that of JetPack 6.1: say --jetpack 6.1"),
+    ],
+)
+def test_no_jetpacks(name: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        jetpack_named(name)
+    assert repr(name) in caught.value.message
+    assert str(caught.value.hint).startswith(hint)
+
+
+def test_every_jetpack_of_a_release_names_it() -> None:
+    recorded = {each.jetpack: each.deepstream for each in targets() if each.jetpack}
+    assert {jetpack: catalogue().jetpacks[jetpack][0] for jetpack in recorded} == recorded
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
-from convert.check.context import check_target
+from convert.check.context import ChosenTarget, check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.errors import InputError
 from convert.findings import Finding, Level
@@ -98,7 +98,7 @@ def test_sarif_says_what_was_found(report: CheckReport) -> None:
 def test_sarif_places(tmp_path: Path) -> None:
     finding = Finding("NVI001", Level.ERROR, "m", str(tmp_path / "a b.txt"), 3, 5)
     file = CheckedFile("x", "nvinfer", findings=(finding, Finding("NVI002", Level.NOTE, "n", None)))
-    first, second = sarif_document(CheckReport((file,), _TARGET), 1)["runs"][0]["results"]
+    first, second = sarif_document(CheckReport((file,), ChosenTarget(_TARGET, "option")), 1)["runs"][0]["results"]
     place = first["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == f"file://{tmp_path}/a%20b.txt"
     assert place["region"] == {"startLine": 3, "startColumn": 5}
@@ -107,15 +107,16 @@ def test_sarif_places(tmp_path: Path) -> None:
 
 def test_json_has_every_key() -> None:
     error = InputError("cannot be read", hint="try", path="x")
-    document = check_document(CheckReport((CheckedFile("x", "nvinfer", error=error),), _TARGET), 3)
+    report = CheckReport((CheckedFile("x", "nvinfer", error=error),), ChosenTarget(_TARGET, "default"))
+    document = check_document(report, 3)
     assert document == {
         "schema_version": 1,
         "exit_code": 3,
-        "target": {"deepstream": "9.1", "platform": "dgpu", "tensorrt": "10.16"},
+        "target": {"deepstream": "9.1", "platform": "dgpu", "tensorrt": "10.16", "source": "default"},
         "files": [
             {
-                "path": "x", "kind": "nvinfer", "verdict": None, "exception": None, "values": None, "findings": [],
-                "waived": [], "error": document["error"],
+                "path": "x", "kind": "nvinfer", "target": None, "verdict": None, "exception": None, "values": None,
+                "findings": [], "waived": [], "error": document["error"],
             }
         ],
         "findings": [],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import check_target
+from convert.check.context import ChosenTarget, check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.findings import Finding, Level
 from convert.render.check import lines, paint_for, printable, show_report, summary
@@ -95,11 +95,21 @@ def test_the_summary_counts() -> None:
     finding = Finding("NVI001", Level.ERROR, "m", "c.txt", 1, 1)
     note = Finding("NVI004", Level.NOTE, "m", "c.txt", 1, 1)
     same = CheckedFile("d.txt", "nvinfer", findings=(finding, note), suppressed=(note,))
-    report = CheckReport((CheckedFile("c.txt", "nvinfer", findings=(finding,)), same), _TARGET)
+    default = ChosenTarget(_TARGET, "option")
+    report = CheckReport((CheckedFile("c.txt", "nvinfer", findings=(finding,)), same), default)
     assert summary(report, _plain) == (
         "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 suppressed"
     )
-    assert summary(CheckReport((), _TARGET), _plain).endswith(": nothing found")
+    assert summary(CheckReport((), default), _plain).endswith(": nothing found")
+
+
+def test_the_summary_says_who_names_the_target() -> None:
+    old, new = ChosenTarget(check_target("6.0.1", "jetson"), "report"), ChosenTarget(_TARGET, "default")
+    files = [CheckedFile(name, "nvinfer", target=at) for name, at in (("a", new), ("b", old), ("c", old))]
+    assert summary(CheckReport(tuple(files), new), _plain) == (
+        "3 files checked for deepstream-6.0.1, jetson, TensorRT 8.2.1 (says report.json) and deepstream-9.1, dgpu, "
+        "TensorRT 10.16 (assumed: --target, --platform or --jetpack say otherwise): nothing found"
+    )
 
 
 def test_quiet_shows_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
