@@ -317,18 +317,18 @@ def batch(
     [('shapes-cpp-2025', 'done')]
 
     Args:
-        paths: manifests (.toml), exports, globs and folders of exports.
+        paths: manifests (.toml), exports, globs and folders of exports, which are searched to their depths.
         output: the folder of all bundles; each model gets a folder in it, and batch.json says what became of all.
         observer: is called with every stage of a model and every outcome, in the calling thread.
         options: see `BatchOptions`; they hold for all models, whatever a manifest says.
 
     Returns:
         An outcome for each model, with its files, findings and error, and the findings of the batch as a whole. One
-        model that cannot be converted is no error.
+        model that cannot be converted is no error. `BatchReport.failed` are those for which the command fails.
 
     Raises:
         InputError: a manifest or glob that cannot be read or names nothing.
-        PresetError: options that do not exist or do not go together, or two models of the same name.
+        PresetError: options that do not exist or do not go together, or two models that were given the same name.
         OutputError: `output` cannot be written.
     """
     return run_batch(paths, output, lambda _jobs: contextlib.nullcontext(observer or ignore), **options)
@@ -364,7 +364,8 @@ def run_batch(
         raise PresetError("--jobs is about this machine", hint="with --scheduler the cluster's workers say how many")
     folder = Path(output)
     words = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
-    jobs = plan(tuple(models_of(words)), folder, defaults(ConvertOptions), settings)
+    models, findings = models_of(words, folder)
+    jobs, renamed = plan(models, folder, defaults(ConvertOptions), settings)
     limits = given["time_limit"], given["memory_limit"]
     scheduler: Any
     if given["scheduler"] is not None:
@@ -383,6 +384,8 @@ def run_batch(
             waiting(folder)
             stack.enter_context(locked(folder))
         with watching(jobs) as observer, scheduler as ready:
-            report = run(jobs, folder, ready, cache, force=given["force"], observer=observer)
+            report = run(
+                jobs, folder, ready, cache, force=given["force"], observer=observer, findings=(*findings, *renamed)
+            )
         write(folder / "batch.json", dumps(batch_document(report, folder)))
     return report

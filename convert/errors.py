@@ -2,6 +2,7 @@
 
     ConvertError                "convert"        exit code 3
       InputError                "input"          the export, model or config cannot be read
+        NoModelError            "input"          it was read, and holds no model, or several to choose from
       UnsupportedModelError     "unsupported"    read and recognised, but there is no way to convert it
       TranslationError          "translation"    tf2onnx failed, died, ran too long or produced a wrong graph
       ValidationError           "validation"     the ONNX model does not compute what the original computes
@@ -22,6 +23,7 @@ __all__ = [
     "ConvertError",
     "InputError",
     "MissingDependencyError",
+    "NoModelError",
     "OutputError",
     "PresetError",
     "TranslationError",
@@ -70,6 +72,10 @@ class InputError(ConvertError):
     """The export, model, picture or config cannot be read."""
 
     code = "input"
+
+
+class NoModelError(InputError):
+    """The export was read, and there is no model in it, or there are several of which one has to be chosen."""
 
 
 class UnsupportedModelError(ConvertError):

@@ -105,7 +105,7 @@ def test_the_tree_of_errors() -> None:
         "PresetError",
         "MissingDependencyError",
     )
-    assert tree(ConvertError) == {name: {} for name in below}
+    assert tree(ConvertError) == {name: {} for name in below} | {"InputError": {"NoModelError": {}}}
     assert ConvertError.__bases__ == (Exception,)
 
 

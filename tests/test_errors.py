@@ -14,6 +14,7 @@ TREE = {
     "ConvertError": "convert",
     "InputError": "input",
     "MissingDependencyError": "dependency",
+    "NoModelError": "input",
     "OutputError": "output",
     "PresetError": "preset",
     "TranslationError": "translation",
@@ -25,8 +26,9 @@ TREE = {
 def test_the_tree_is_pinned() -> None:
     """Codes stand in JSON documents: a change breaks those who read them."""
     assert {name: getattr(errors, name).code for name in errors.__all__} == TREE
-    for name in set(TREE) - {"ConvertError"}:
+    for name in set(TREE) - {"ConvertError", "NoModelError"}:
         assert getattr(errors, name).__bases__ == (ConvertError,)
+    assert errors.NoModelError.__bases__ == (errors.InputError,)
 
 
 def test_the_tree_is_drawn() -> None:

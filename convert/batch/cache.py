@@ -39,7 +39,8 @@ from pathlib import Path
 from typing import Any
 
 from convert import __version__
-from convert.batch.plan import Job, Outcome, State, short_name
+from convert.batch.find import short_name
+from convert.batch.plan import Job, Outcome, State
 from convert.emit.files import beside, stale_engines
 from convert.emit.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
 from convert.errors import OutputError

@@ -1,4 +1,4 @@
-"""Values of a batch: manifest, globs and folders give models, models give jobs, jobs give outcomes.
+"""Values of a batch: manifests and searches (`convert.batch.find`) give models, models give jobs, jobs give outcomes.
 
 Jobs and outcomes cross process and machine borders, so they are frozen, picklable and hold nothing that is open.
 `execute` runs the same stages as `ei-deepstream convert`: the same export and options give the same bytes.
@@ -21,55 +21,52 @@ A manifest is TOML with `[defaults]` and one `[[model]]` for each export, pair o
     pgie = "finder.zip"
     sgie = "kinds.zip"
 
-Every option of `convert` has its name there. Paths are relative to the manifest. An unknown key is refused with its
-line: a mistyped option must not become a default.
+Models without a name are called after their files; of the same name they are told apart. Every option
+of `convert` has its name there. Paths are relative to the manifest. An unknown key is refused with its line: a mistyped
+option must not become a default.
 """
 
 from __future__ import annotations
 
 import difflib
-import glob
 import re
 import time
 import tomllib
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from convert.errors import ConvertError, InputError, PresetError
+from convert.batch.find import LONGEST_NAME, ModelRequest, expand, find_models, is_glob, named_apart, short_name
+from convert.errors import ConvertError, InputError, NoModelError, PresetError, UnsupportedModelError
 from convert.export.archive import read_file
-from convert.export.choose import bundle_name
 from convert.findings import Finding, Level, worst
 from convert.isolation import Failed, Worker
 from convert.options import ConvertOptions, settle_target, table
-from convert.types import Metadata, slug
+from convert.types import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from convert.files import Output
     from convert.pipeline import Event, Record, Run
 
 __all__ = [
-    "BUG", "GOOD", "NAME", "Job", "ModelRequest", "Outcome", "State", "bug", "execute", "expand", "failure",
-    "find_models", "job", "models_of", "plan", "read_manifest", "short_name",
+    "BUG", "GOOD", "NAME", "Job", "Outcome", "Plan", "State", "bug", "execute", "failure", "job", "models_of", "plan",
+    "read_manifest",
 ]  # fmt: skip
 
 BUG = 70
 """The exit code of a fault in this program (EX_SOFTWARE of sysexits.h), as with `convert`."""
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 """Valid names of models: they name a folder, and the files of a bundle."""
-
-_SUFFIXES = (".zip", ".lite", ".tflite", ".onnx")
-_LIBRARY = ("model-parameters", "tflite-model", "edge-impulse-sdk", "library.properties", "src/model-parameters")
-"""At the top of Edge Impulse's C++ and Arduino libraries is one of these."""
 
 _LARGEST = 4 << 20  # bytes; ten thousand models take one MiB
 _MODEL_KEYS = ("export", "name", "pgie", "sgie")  # keys of a model that are no options
 _PAIR_OPTIONS = ("role", "operate-on-gie-id")  # a pair decides them
+_PLACEHOLDER = re.compile(r"\{(?:stem|parent)\}")
 
 
 class State(StrEnum):
@@ -81,6 +78,9 @@ class State(StrEnum):
     """A finding of level error ended it; nothing was written."""
     FAILED = "failed"
     """An error, a crash or a limit ended it; nothing was written."""
+    UNSUITABLE = "unsuitable"
+    """It was read, and there is nothing in it to convert for DeepStream: no model, one that does not take pictures or
+    that no way leads to, or several of which one has to be chosen."""
     UNCHANGED = "unchanged"
     """Nothing was done: the folder already holds what a conversion would write."""
     RESTORED = "restored"
@@ -101,6 +101,7 @@ class Job:
         output: the folder the bundle goes into.
         options: the options of `convert` by their Python names, sorted; others have their defaults.
         sgie: the export of a second model for the objects the first one finds; both go into one app.
+        found: by a glob or in a folder: an unsuitable one does not fail the batch.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Job:
     output: Path
     options: tuple[tuple[str, Any], ...] = ()
     sgie: Path | None = None
+    found: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -154,9 +156,17 @@ class Outcome:
     details: str = ""
 
 
-def job(name: str, export: Path, output: Path, options: Mapping[str, Any], sgie: Path | None = None) -> Job:
+def job(
+    name: str,
+    export: Path,
+    output: Path,
+    options: Mapping[str, Any],
+    sgie: Path | None = None,
+    *,
+    found: bool = False,
+) -> Job:
     """A `Job` with `options` sorted, so that equal options make equal jobs."""
-    return Job(name, export, output, tuple(sorted(options.items())), sgie)
+    return Job(name, export, output, tuple(sorted(options.items())), sgie, found)
 
 
 def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda _: None) -> Outcome:
@@ -184,7 +194,11 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
 
 def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
     """The outcome of a job that ended without the outcome of a stage."""
-    return Outcome(job.name, State.FAILED, 3, seconds, error=error)
+    return Outcome(job.name, _state(error), 3, seconds, error=error)
+
+
+def _state(error: ConvertError) -> State:
+    return State.UNSUITABLE if isinstance(error, NoModelError | UnsupportedModelError) else State.FAILED
 
 
 def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
@@ -199,8 +213,8 @@ def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
 
 def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
     wrong = worst(run.findings) is Level.ERROR
-    state = State.FAILED if run.error else State.WRONG if wrong else State.DONE
-    code = {State.FAILED: 3, State.WRONG: 1}.get(state, 0)
+    state = _state(run.error) if run.error else State.WRONG if wrong else State.DONE
+    code = {State.DONE: 0, State.WRONG: 1}.get(state, 3)
     outputs = run.outputs if state is State.DONE else ()
     records, summary = tuple(run.records), tuple(_summary(run).items())
     return Outcome(job.name, state, code, seconds, run.findings, outputs, run.error, records, summary)
@@ -224,104 +238,35 @@ def _summary(run: Run) -> dict[str, Any]:
     return known
 
 
-@dataclass(frozen=True)
-class ModelRequest:
-    """One model to convert.
+class Plan(NamedTuple):
+    """Jobs, and what was found when they were made."""
 
-    Attributes:
-        name: of its folder.
-        export: with `sgie` a detector's.
-        options: given for this model, by their Python names.
-        line: in `manifest`, 1-based; None where not known.
-    """
-
-    name: str
-    export: Path
-    sgie: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    manifest: Path | None = None
-    line: int | None = None
-
-
-def short_name(export: Path) -> str:
-    """The name of a model where none is given: its file's, or that of the nearest folder with a telling name."""
-    return bundle_name(None, "", Metadata(), export, "", several=False)
-
-
-def expand(pattern: str, base: Path) -> tuple[Path, ...]:
-    """The paths that `pattern` names, relative to `base`: itself, or sorted what a glob (`*`, `?`, `[]`, `**`) matches.
-
-    Raises:
-        InputError: a glob that matches nothing.
-    """
-    path = base / pattern
-    if not glob.has_magic(pattern) or path.exists():
-        return (path,)
-    # Path.glob takes no absolute patterns.
-    matches = sorted(glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207
-    if not matches:
-        raise InputError("nothing matches this pattern", path=pattern, hint="check the folder it starts in")
-    return tuple(base / match for match in matches)
-
-
-def find_models(words: Iterable[str], options: Mapping[str, Any] | None = None) -> tuple[ModelRequest, ...]:
-    """The models that plain paths, globs and folders of exports name, each once.
-
-    Raises:
-        InputError: a glob matches nothing, or a folder holds no exports.
-    """
-    paths = (path for word in words for place in expand(word, Path()) for path in _exports(place))
-    return tuple(ModelRequest(short_name(path), path, options=options or {}) for path in dict.fromkeys(paths))
-
-
-def _exports(path: Path) -> tuple[Path, ...]:
-    """`path` itself where it is, or can only be, an export; what lies in it where it is a folder of exports."""
-    if not path.is_dir() or _is_library(path):
-        return (path,)
-    try:
-        inside = sorted(path.iterdir())
-    except OSError as error:
-        raise InputError(f"cannot read it: {error.strerror}", path=path, hint="check its permissions") from error
-    exports = tuple(
-        each
-        for each in inside
-        if not each.name.startswith(".")
-        and (_is_library(each) if each.is_dir() else each.name.lower().endswith(_SUFFIXES))
-    )
-    if not exports:
-        raise InputError(
-            "this folder is no export and holds none",
-            path=path,
-            hint="give zips, .lite, .tflite or .onnx files, library folders, a folder of those, or a glob",
-        )
-    return exports
-
-
-def _is_library(path: Path) -> bool:
-    return any((path / name).exists() for name in _LIBRARY)
+    jobs: tuple[Job, ...]
+    findings: tuple[Finding, ...]
 
 
 def plan(
     models: Sequence[ModelRequest], output: Path, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
-) -> tuple[Job, ...]:
+) -> Plan:
     """A job for each model, with its folder in `output`.
 
     Args:
-        models: to convert.
+        models: to convert; those of the same name are told apart.
         output: the folder of all.
         defaults: every option of `convert`.
         overrides: options that replace those of every model.
 
     Raises:
-        PresetError: two models have the same name, or a name cannot be a folder's.
+        PresetError: two models were given the same name, or a name cannot be a folder's.
     """
     places: dict[str, ModelRequest] = {}
+    apart, findings = named_apart(models)
     jobs = []
-    for model in models:
+    for model in apart:
         if not NAME.fullmatch(model.name):
             raise PresetError(
                 f"a model cannot be called {model.name!r}",
-                hint="letters, digits, . _ and - only, at most 100",
+                hint=f"letters, digits, . _ and - only, at most {LONGEST_NAME}",
                 path=model.manifest,
                 line=model.line,
             )
@@ -330,25 +275,28 @@ def plan(
         if other is not model:
             raise PresetError(
                 f"two models are called {model.name!r}: {other.export} and {model.export}",
-                hint="give each a name of its own in a manifest, or with {parent} in the name of a glob",
+                hint="give each a name of its own, or none",
                 path=model.manifest,
                 line=model.line,
             )
         options = {**defaults, **model.options, **overrides}
-        jobs.append(job(model.name, model.export, output / model.name, options, model.sgie))
-    return tuple(jobs)
+        jobs.append(job(model.name, model.export, output / model.name, options, model.sgie, found=model.found))
+    return Plan(tuple(jobs), findings)
 
 
-def models_of(paths: Sequence[str]) -> Iterator[ModelRequest]:
-    """The models of the manifests among `paths`, then those of the exports, globs and folders.
+def models_of(paths: Sequence[str], output: Path | None = None) -> tuple[tuple[ModelRequest, ...], list[Finding]]:
+    """The models of the manifests among `paths`, then those of the exports, globs and folders; and findings.
+
+    Args:
+        output: the folder that is written into; it is not searched.
 
     Raises:
         InputError: see `read_manifest` and `find_models`.
     """
     manifests = [path for path in paths if path.lower().endswith(".toml")]
-    for path in manifests:
-        yield from read_manifest(Path(path))
-    yield from find_models(path for path in paths if path not in manifests)
+    listed = tuple(model for path in manifests for model in read_manifest(Path(path)))
+    found, findings = find_models((path for path in paths if path not in manifests), output)
+    return (*listed, *found), findings
 
 
 def read_manifest(path: Path) -> tuple[ModelRequest, ...]:
@@ -418,10 +366,13 @@ class _ManifestReader:
             return
         pattern, name = table["export"], table.get("name")
         exports = self._expanded(pattern, start)
+        found = is_glob(pattern, self._path.parent)
+        is_given = name is not None and not _PLACEHOLDER.search(name)
         for export in exports:
             called = self._name(name, export, start, several=len(exports) > 1)
             own = {"bundle_name": called} if name else {}
-            yield ModelRequest(called, export, None, {**options, **own}, self._path, start)
+            given = {**options, **own}
+            yield ModelRequest(called, export, None, given, self._path, start, is_given, found)
 
     def _pair(self, table: dict[str, Any], start: int | None, options: dict[str, Any]) -> ModelRequest:
         for key in _PAIR_OPTIONS:
@@ -432,8 +383,8 @@ class _ManifestReader:
         pgie, sgie = (self._path.parent / table[key] for key in ("pgie", "sgie"))
         name = table.get("name")
         own = {"bundle_name": name} if name else {}
-        called = name or f"{short_name(pgie)}-{short_name(sgie)}"
-        return ModelRequest(called, pgie, sgie, {**options, **own}, self._path, start)
+        called = name or f"{short_name(pgie)}-{short_name(sgie)}"[:LONGEST_NAME]
+        return ModelRequest(called, pgie, sgie, {**options, **own}, self._path, start, is_given=name is not None)
 
     def _expanded(self, pattern: str, start: int | None) -> tuple[Path, ...]:
         try:
@@ -446,14 +397,16 @@ class _ManifestReader:
     def _name(self, name: str | None, export: Path, start: int | None, *, several: bool) -> str:
         if name is None:
             return short_name(export)
-        if several and not {"{stem}", "{parent}"} & set(re.findall(r"\{\w+\}", name)):
+        if several and not _PLACEHOLDER.search(name):
             self._refuse(
                 "a name for several exports says how they differ",
                 _line(self._lines, "name", start),
                 'use {stem} (file name) or {parent} (folder) in it: name = "{parent}"',
             )
+        if not _PLACEHOLDER.search(name):
+            return name
         parent = slug(export.absolute().parent.name)
-        return name.replace("{stem}", short_name(export)).replace("{parent}", parent)
+        return name.replace("{stem}", short_name(export)).replace("{parent}", parent)[:LONGEST_NAME]
 
     def _given(self, table: dict[str, Any], start: int | None, own: tuple[str, ...]) -> dict[str, Any]:
         """The options of a table, by their Python names."""

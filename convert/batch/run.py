@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from convert.batch import find
 from convert.batch.cache import BundleChanged, Cache, DamagedEntry, Ledger, key_of, restore, store
 from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
@@ -83,7 +84,7 @@ OLD_BUNDLE = Rule(
     "Repair the model and run the batch again, or delete the folder.",
 )
 
-RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER, OLD_BUNDLE)
+RULES = (CACHE_DAMAGED, CACHE_UNUSABLE, SAME_EXPORT, LEFT_OVER, OLD_BUNDLE, *find.RULES)
 
 
 TIME = 600.0
@@ -362,6 +363,27 @@ class BatchReport:
         counted = Counter(outcome.state for outcome in self.outcomes)
         return {state: counted[state] for state in State}
 
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Outcomes for which the batch fails: errors, and unsuitable exports that a person named."""
+        each = zip(self.jobs, self.outcomes, strict=True)
+        return tuple(
+            outcome
+            for job, outcome in each
+            if outcome.state is State.FAILED or (outcome.state is State.UNSUITABLE and not job.found)
+        )
+
+    @property
+    def errors(self) -> tuple[tuple[ConvertError, tuple[Outcome, ...]], ...]:
+        """Every error once, with the outcomes that it ended; of two that say the same the place may differ."""
+        equal: dict[tuple[str, str, str | None], list[Outcome]] = {}
+        for outcome in self.outcomes:
+            if outcome.error is not None:
+                key = outcome.error.code, outcome.error.message, outcome.error.hint
+                equal.setdefault(key, []).append(outcome)
+        groups = ((outcomes[0].error, tuple(outcomes)) for outcomes in equal.values())
+        return tuple((error, outcomes) for error, outcomes in groups if error is not None)
+
 
 def run(
     jobs: Sequence[Job],
@@ -371,12 +393,14 @@ def run(
     *,
     force: bool = False,
     observer: Observer = lambda _job, _event: None,
+    findings: Iterable[Finding] = (),
 ) -> BatchReport:
     """Convert `jobs`, whose names and outputs are unique.
 
     Args:
         folder: that all outputs are in.
         force: convert also what has not changed, and store the new results in the cache.
+        findings: about the batch, of what was done before.
         observer: called for every stage and every outcome, in this thread.
 
     Raises:
@@ -391,7 +415,7 @@ def run(
     finally:
         batch.save()
     outcomes = tuple(batch.outcomes[job.name] for job in jobs)
-    findings = (*batch.findings, *_same_exports(jobs, batch.keys), *_old_bundles(folder, jobs, outcomes))
+    findings = (*findings, *batch.findings, *_same_exports(jobs, batch.keys), *_old_bundles(folder, jobs, outcomes))
     return BatchReport(tuple(jobs), outcomes, findings, time.perf_counter() - start)
 
 

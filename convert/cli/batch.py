@@ -53,8 +53,10 @@ def batch(
 ) -> int:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
-    MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders of exports.
-    Options given here hold for all models, whatever the manifest says.
+    MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders, which are
+    searched to their depths. What is found there and is not for DeepStream (audio, motion, no model) is reported and
+    does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models, whatever
+    the manifest says.
 
     \b
     Examples:
@@ -90,12 +92,11 @@ def _waiting(output: Path) -> None:
 
 def _finish(report: BatchReport, output: Path, *, format_: str, fail_on: Level, quiet: bool) -> int:
     """Show the report; the exit code does not depend on the format."""
-    from convert.batch.plan import BUG, State
+    from convert.batch.plan import BUG
 
     findings = (*report.findings, *(each for outcome in report.outcomes for each in outcome.findings))
-    failed = [outcome for outcome in report.outcomes if outcome.state is State.FAILED]
-    code = cli.exit_code(findings, fail_on, error=failed or None)
-    if any(outcome.exit_code == BUG for outcome in failed):
+    code = cli.exit_code(findings, fail_on, error=report.failed or None)
+    if any(outcome.exit_code == BUG for outcome in report.failed):
         code = BUG
     from convert.render import machine
     from convert.render.batch import show_batch

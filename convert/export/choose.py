@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
 from convert.export.facts import NOT_CAMERAS, class_count
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
@@ -105,7 +105,7 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
     Raises:
-        InputError: there is none, or there are several.
+        NoModelError: there is none, or there are several.
         UnsupportedModelError: there are several, none of which takes pictures.
     """
     if not listing.entries:
@@ -119,7 +119,7 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
         return found[0]
     if not found:
         names = ", ".join(listing.missing) or "another model"
-        raise InputError(
+        raise NoModelError(
             f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
             + describe(listing.entries),
             path=tree.source,
@@ -132,7 +132,7 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
             hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
             + _shortest(found[0], found),
         )
-    raise InputError(
+    raise NoModelError(
         f"the export holds {len(found)} models:\n" + describe(found),
         path=tree.source,
         hint=f"name one with --model, for example --model {_shortest(_as_it_is(found), found)}",
@@ -231,7 +231,7 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
     """Why there is no model in `tree`, where `listing` has what is recorded.
 
     Returns:
-        `UnsupportedModelError` where it was never in this kind of export, else `InputError`; neither is raised.
+        `UnsupportedModelError` where it was never in this kind of export, else `NoModelError`; neither is raised.
     """
     kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
     engines = {block.metadata.engine for library in listing.libraries for block in library.recorded.blocks}
@@ -248,7 +248,7 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             hint="add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else",
         )
     if listing.missing:
-        return InputError(
+        return NoModelError(
             f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}",
             path=tree.source,
             hint="give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/), or "
@@ -260,9 +260,9 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         if found := sorted(paths, key=lambda path: not PurePosixPath(path).name.startswith("ei-")):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
-            return InputError(message, path=tree.source, hint=hint)
+            return NoModelError(message, path=tree.source, hint=hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
-    return InputError(
+    return NoModelError(
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
         "file",
         path=tree.source,

@@ -14,7 +14,7 @@ from convert.batch.plan import GOOD, Job, Outcome, State
 from convert.findings import Finding, Level, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, Group
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from convert.batch.run import BatchReport
+    from convert.errors import ConvertError
     from convert.pipeline import Event
 
 
@@ -32,6 +33,7 @@ _STYLE = {
     State.DONE: "green",
     State.WRONG: "bold red",
     State.FAILED: "bold red",
+    State.UNSUITABLE: "yellow",
     State.UNCHANGED: "dim",
     State.RESTORED: "cyan",
 }
@@ -47,21 +49,40 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
     from rich.markup import escape  # slow to import
     from rich.text import Text
 
-    from convert.render.text import console, error_lines
+    from convert.render.text import console
 
+    out = console()
     if not quiet:
-        out = console()
         if not is_idle:
             out.print(_table(report))
         _show_findings(report, out)
+    failed = {outcome.name for outcome in report.failed}
+    exports = {job.name: job.export for job in report.jobs}
+    errors: list[str] = []
+    for error, outcomes in report.errors:
+        failing = [outcome for outcome in outcomes if outcome.name in failed]
+        passing = [outcome for outcome in outcomes if outcome.name not in failed]
+        if failing:
+            errors += _error(error, failing, "error", exports)
+            errors += [outcome.details for outcome in failing if outcome.details]
+        if passing and not quiet:
+            out.print(Text("\n".join(_error(error, passing, State.UNSUITABLE.value, exports)), style="yellow"))
+    if not quiet:
         out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
     sys.stdout.flush()
-    errors = console(stderr=True)
-    for outcome in report.outcomes:
-        if outcome.error:
-            errors.print(Text(f"{outcome.name}: " + "\n".join(error_lines(outcome.error)), style="red"))
-        if outcome.details:
-            errors.print(Text(outcome.details))
+    if errors:
+        console(stderr=True).print(Text("\n".join(errors), style="red"))
+
+
+def _error(error: ConvertError, outcomes: Sequence[Outcome], kind: str, exports: Mapping[str, Path]) -> list[str]:
+    """One message, and below it the models it is about, each with its export."""
+    from convert.render.text import error_lines  # imports rich
+
+    if len(outcomes) == 1:
+        first, *rest = error_lines(error, kind)
+        return [f"{outcomes[0].name}: {first}", *rest]
+    several = type(error)(f"{error.message} ({len(outcomes)} models)", hint=error.hint)
+    return [*error_lines(several, kind), *(f"  {outcome.name}: {exports[outcome.name]}" for outcome in outcomes)]
 
 
 def sentence(report: BatchReport) -> str:
@@ -130,7 +151,7 @@ class ProgressDisplay:
     Attributes:
         stages: number of models that have finished each stage.
         running: name of a model -> its present stage.
-        finished, failed: numbers of models.
+        finished, failed: numbers of models; unsuitable ones have not failed.
     """
 
     def __init__(self, total: int) -> None:
@@ -144,7 +165,7 @@ class ProgressDisplay:
         if isinstance(event, Outcome):
             self.running.pop(job.name, None)
             self.finished += 1
-            self.failed += event.state not in GOOD
+            self.failed += event.state in {State.FAILED, State.WRONG}
         elif event.status == "started":
             self.running[job.name] = event.name
         elif event.status == "done":
@@ -168,21 +189,14 @@ class LiveDisplay(ProgressDisplay):
 
         super().__init__(total)
         self.draw: Callable[[Group], None] = lambda _: None
-        self._console = console
         self._bar: Progress = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
         self._task = self._bar.add_task("models", total=total)
 
     def __call__(self, job: Job, event: Event | Outcome) -> None:
         """Count the event, and draw."""
-        from rich.markup import escape
-
         super().__call__(job, event)
         if isinstance(event, Outcome):
             self._bar.update(self._task, completed=self.finished)
-            if event.state not in GOOD:
-                reason = event.error.message if event.error else "a finding ended it"
-                text = f"[red]{event.state.value}[/] {escape(event.name)}: {escape(reason)}"
-                self._console.print(text, highlight=False, soft_wrap=True)
         self.draw(self.lines())
 
     def lines(self) -> Group:

@@ -96,16 +96,21 @@ def failure_document(error: ConvertError, exit_code: int) -> dict[str, Any]:
 
 
 def batch_document(report: BatchReport, output: Path) -> dict[str, Any]:
-    """`{schema_version, counts, models[]}`; does not depend on when and by which run the models were converted.
+    """`{schema_version, counts, models[], errors[]}`; does not depend on when and by which run they were converted.
 
-    Paths of files are relative to `output`.
+    Paths of files are relative to `output`. `errors[]` are `{code, message, hint, models[]}`: every error once, with
+    the names of the models it ended.
     """
     from convert.batch.plan import State  # few runs need it
 
     models = [_model(job, outcome, output) for job, outcome in zip(report.jobs, report.outcomes, strict=True)]
-    states = ("done", State.WRONG.value, State.FAILED.value)
+    states = ("done", State.WRONG.value, State.FAILED.value, State.UNSUITABLE.value)
     counts = {state: sum(model["state"] == state for model in models) for state in states}
-    return {"schema_version": documents.SCHEMA_VERSION, "counts": counts, "models": models}
+    errors = [
+        {"code": error.code, "message": error.message, "hint": error.hint, "models": [each.name for each in outcomes]}
+        for error, outcomes in report.errors
+    ]
+    return {"schema_version": documents.SCHEMA_VERSION, "counts": counts, "models": models, "errors": errors}
 
 
 def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> dict[str, Any]:
@@ -135,6 +140,7 @@ def _model(job: Job, outcome: Outcome, output: Path) -> dict[str, Any]:
         "sgie": None if job.sgie is None else str(job.sgie),
         "folder": os.path.relpath(job.output, output),
         "state": "done" if outcome.state in GOOD else outcome.state.value,
+        "found": job.found,
         "exit_code": outcome.exit_code,
         "summary": dict(outcome.summary),
         "files": [{"path": os.path.relpath(file.path, output), "sha256": file.sha256} for file in outcome.outputs],
@@ -201,15 +207,21 @@ def check_junit(report: CheckReport, fail_on: Level) -> bytes:
 
 
 def batch_junit(report: BatchReport, fail_on: Level) -> bytes:
-    """The JUnit XML. Errors are errors; findings at or above `fail_on` fail their test case, others are its output."""
-    from junitparser import Error, TestCase, TestSuite  # for this format only
+    """The JUnit XML. Errors are errors; findings at or above `fail_on` fail their test case, others are its output.
+
+    An unsuitable export that does not fail the batch is a test case that was skipped.
+    """
+    from junitparser import Error, Skipped, TestCase, TestSuite  # for this format only
+
+    failed = {outcome.name for outcome in report.failed}
 
     suite = TestSuite("models")
     for job, outcome in zip(report.jobs, report.outcomes, strict=True):
         case = TestCase(_text(outcome.name), classname=_text(str(job.export)), time=round(outcome.seconds, 3))
         _add_findings(case, outcome.findings, fail_on)
         if outcome.error:
-            result = Error(_text(outcome.error.message), outcome.error.code)
+            kind = Error if outcome.name in failed else Skipped
+            result = kind(_text(outcome.error.message), outcome.error.code)
             result.text = _text("\n".join(filter(None, [outcome.error.hint, outcome.details])))
             case.result = [result]
         suite.add_testcase(case)

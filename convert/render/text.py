@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["console", "error_lines", "percent", "progress", "show_error", "show_findings", "show_run"]
 
 
-def error_lines(error: ConvertError) -> list[str]:
+def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
     """`error: PATH:LINE: message` and the hint."""
     place = "".join(f"{part}:" for part in (error.path, error.line) if part is not None)
-    lines = [f"error: {place} {error.message}" if place else f"error: {error.message}"]
+    lines = [f"{kind}: {place} {error.message}" if place else f"{kind}: {error.message}"]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return lines

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.plan import ModelRequest, plan, read_manifest
+from convert.batch.find import LONGEST_NAME, ModelRequest
+from convert.batch.plan import plan, read_manifest
 from convert.cli.convert import convert
-from convert.errors import ConvertError, InputError
+from convert.errors import ConvertError, InputError, PresetError
 from convert.images import ImageScaling, ResizeMode, parse_frame
 from convert.options import ConvertOptions, defaults, table
 from tests.examples import examples
@@ -69,6 +70,7 @@ def test_a_whole_one(read: Read, tmp_path: Path) -> None:
         resize_mode = "fit-longest"
         """
     )
+    assert [model.found for model in models] == [False, True, True, False]
     common = {"target": "deepstream-6.2", "resize_mode": ResizeMode.SQUASH}
     door = {
         **common,
@@ -89,7 +91,7 @@ def test_a_whole_one(read: Read, tmp_path: Path) -> None:
     assert (pair.name, pair.export, pair.sgie) == ("finder-kinds", tmp_path / "finder.zip", tmp_path / "kinds.zip")
     assert pair.options["sgie_labels"] == ("x", "y")
     assert pair.options["resize_mode"] is ResizeMode.FIT_LONGEST
-    assert len(plan(models, tmp_path / "out", defaults(ConvertOptions), {})) == 4
+    assert len(plan(models, tmp_path / "out", defaults(ConvertOptions), {}).jobs) == 4
 
 
 def test_every_option_of_convert_is_known() -> None:
@@ -185,6 +187,24 @@ def test_a_name_for_several_says_how_they_differ(read: Read, tmp_path: Path) -> 
     assert [model.name for model in read("[[model]]\nexport = '*.zip'\nname = 'x-{stem}'")] == ["x-a", "x-b"]
 
 
+def test_names_of_a_manifest(read: Read, tmp_path: Path) -> None:
+    """Two that a person chose must differ; what is made of file names is told apart, and never too long."""
+    with pytest.raises(PresetError, match="two models are called 'Door'") as caught:
+        plan(read("[[model]]\nexport='a'\nname='door'\n[[model]]\nexport='b'\nname='Door'"), tmp_path, {}, {})
+    assert caught.value.line == 4
+    long = "y" * 90
+    models = read(
+        "[[model]]\nexport='a/door.zip'\n[[model]]\nexport='b/door.zip'\n[[model]]\nexport='c.zip'\nname='door'\n"
+        f"[[model]]\npgie='{long}.zip'\nsgie='{long}z.zip'\n[[model]]\npgie='{long}.zip'\nsgie='{long}w.zip'\n"
+    )
+    jobs, findings = plan(models, tmp_path, {}, {})
+    names = [job.name for job in jobs]
+    assert names[:3] == ["door-2", "door-3", "door"]
+    assert [finding.id for finding in findings] == ["EI806", "EI806"]
+    assert len(set(names)) == 5
+    assert max(map(len, names)) <= LONGEST_NAME
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[[model]]\nexport = '\x80'"])
 def test_not_text(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_bytes(content)
@@ -232,7 +252,7 @@ def tried(text: str, folder: Path) -> None:
     (folder / "m.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         models = read_manifest(folder / "m.toml")
-        jobs = plan(models, folder / "out", defaults(ConvertOptions), {})
+        jobs, _ = plan(models, folder / "out", defaults(ConvertOptions), {})
     except ConvertError as error:
         assert error.path  # noqa: PT017 - both ways are right
         return

@@ -1,4 +1,4 @@
-"""Paths, globs and folders become models with names of their own."""
+"""Models become jobs with names of their own; options go from general to particular."""
 
 from __future__ import annotations
 
@@ -6,78 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from convert.batch.plan import ModelRequest, expand, find_models, plan, short_name
-from convert.errors import InputError, PresetError
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in ("in/b.zip", "in/a.TFLITE", "in/readme.txt", "in/.hidden.zip", "in/deep/c.zip", "odd[1].zip"):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(b"")
-    Path("in/library/model-parameters").mkdir(parents=True)
-    Path("in/arduino/src/model-parameters").mkdir(parents=True)
-    return tmp_path
-
-
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize(
-    ("words", "exports"),
-    [
-        (["in"], ["in/a.TFLITE", "in/arduino", "in/b.zip", "in/library"]),
-        (["in/library"], ["in/library"]),
-        (["in/*.zip"], ["in/b.zip"]),
-        (["in/**/*.zip"], ["in/b.zip", "in/deep/c.zip"]),
-        (["odd[1].zip"], ["odd[1].zip"]),
-        (["in/b.zip", "in/*.zip", "in/b.zip"], ["in/b.zip"]),
-        (["gone.zip"], ["gone.zip"]),
-    ],
-)
-def test_what_is_found(words: list[str], exports: list[str]) -> None:
-    assert [str(model.export) for model in find_models(words)] == exports
-
-
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("words", [["in/*.onnx"], ["in/deep/none*"], ["in/library/model-parameters"]])
-def test_nothing_is_found(words: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
-        find_models(words)
-    assert caught.value.hint
-
-
-def test_a_glob_is_relative_to_its_base(here: Path) -> None:
-    assert expand("*.zip", here / "in") == (here / "in" / "b.zip",)
-    assert expand(str(here / "in" / "*.zip"), Path("/")) == (here / "in" / "b.zip",)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("door.zip", "door"),
-        ("weekly/Front Door (2).zip", "front-door"),
-        ("weekly/gate/export.zip", "gate"),
-        ("fruit-tensorflow-lite-float32-model.lite", "fruit"),
-    ],
-)
-def test_short_names(path: str, name: str) -> None:
-    assert short_name(Path(path)) == name
+from convert.batch.find import ModelRequest, named_apart
+from convert.batch.plan import plan
+from convert.errors import PresetError
+from tests.batch.conftest import ZIP
 
 
 def test_options_go_from_general_to_particular() -> None:
     models = [
         ModelRequest("a", Path("a"), options={"opset": 9, "role": "pgie"}),
-        ModelRequest("b", Path("b"), Path("c")),
+        ModelRequest("b", Path("b"), Path("c"), found=True),
     ]
-    one, two = plan(models, Path("out"), {"opset": 13, "role": "both", "target": "7.1"}, {"role": "sgie"})
+    jobs, findings = plan(models, Path("out"), {"opset": 13, "role": "both", "target": "7.1"}, {"role": "sgie"})
+    one, two = jobs
     assert one.settings == {"opset": 9, "role": "sgie", "target": "7.1"}
     assert two.settings == {"opset": 13, "role": "sgie", "target": "7.1"}
     assert (one.output, two.sgie) == (Path("out/a"), Path("c"))
+    assert (one.found, two.found) == (False, True)
+    assert findings == ()
 
 
 @pytest.mark.parametrize("names", [("door", "door"), ("door", "Door")])
-def test_a_name_is_one_model_s(names: tuple[str, str]) -> None:
-    models = [ModelRequest(name, Path(f"{number}.zip")) for number, name in enumerate(names)]
+def test_a_name_that_was_given_is_one_model_s(names: tuple[str, str]) -> None:
+    models = [ModelRequest(name, Path(f"{number}.zip"), is_given=True) for number, name in enumerate(names)]
     with pytest.raises(PresetError, match=r"0\.zip and 1\.zip"):
         plan(models, Path("out"), {}, {})
 
@@ -86,3 +37,38 @@ def test_a_name_is_one_model_s(names: tuple[str, str]) -> None:
 def test_a_name_is_a_folder_s(name: str) -> None:
     with pytest.raises(PresetError, match="cannot be called"):
         plan([ModelRequest(name, Path("a"))], Path("out"), {}, {})
+
+
+def test_same_names_are_told_apart_by_their_projects(tmp_path: Path) -> None:
+    """By project, then by number; what nobody can read is numbered, and what a person chose is kept."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder in ("a", "b"):
+        (tmp_path / folder / "door.zip").write_bytes(ZIP.read_bytes())
+    gone = tmp_path / "gone" / "Door.zip"
+    models = [
+        ModelRequest("door", tmp_path / "a" / "door.zip"),
+        ModelRequest("gate", tmp_path / "gate.zip"),
+        ModelRequest("door", tmp_path / "b" / "door.zip"),
+        ModelRequest("Door", gone),
+        ModelRequest("door", tmp_path / "c.zip", is_given=True),
+        ModelRequest("Wooden-shapes-2", tmp_path / "d.zip"),
+    ]
+    apart, findings = named_apart(models)
+    names = [model.name for model in apart]
+    assert names == ["wooden-shapes", "gate", "wooden-shapes-3", "Door-2", "door", "Wooden-shapes-2"]
+    assert [model.export for model in apart] == [model.export for model in models]
+    (finding,) = findings
+    assert finding.id == "EI806"
+    assert finding.message.startswith("4 exports are called 'door'; their bundles are wooden-shapes (")
+    assert f"Door-2 ({gone})" in finding.message
+
+
+def test_names_that_were_cut_stay_unique() -> None:
+    long = "y" * 100
+    models = [ModelRequest(long, Path(f"{number}.zip")) for number in range(11)]
+    names = [model.name for model in named_apart(models)[0]]
+    assert len(set(names)) == 11
+    assert {len(name) for name in names} == {100}
+    assert names[0] == long
+    assert names[10].endswith("y-11")

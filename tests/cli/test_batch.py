@@ -86,6 +86,7 @@ def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_pat
     states = {model["name"]: model["state"] for model in said.document["models"]}
     assert states.pop("good") == states.pop("fine") == "done"
     assert set(states.values()) == {"failed"}
+    assert {name for error in said.document["errors"] for name in error["models"]} == set(states)
     codes = {model["name"]: model["error"]["code"] for model in said.document["models"] if model["error"]}
     assert codes == {
         "truncated": "input",
@@ -94,7 +95,7 @@ def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_pat
         "missing": "input",
     }
     written = json.loads((out / "batch.json").read_bytes())
-    assert written["counts"] == {"done": 2, "wrong": 0, "failed": 4}
+    assert written["counts"] == {"done": 2, "wrong": 0, "failed": 4, "unsuitable": 0}
     assert not re.search(r"seconds|stages", json.dumps(written["models"][0]))
     for name in ("good", "fine"):
         assert (out / name / "report.json").exists()
@@ -111,12 +112,46 @@ def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_pat
     assert json.loads((out / "batch.json").read_bytes())["counts"] == written["counts"]
 
 
+def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
+    """Of a folder with all kinds of things what can be converted is; the rest is said once, and fails nothing."""
+    folder, out = tmp_path / "in", tmp_path / "in" / "out"
+    for name in ("weekly/a/export.tflite", "weekly/b/sound.lite", "sound.lite", "door/door.eim", "notes/x.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        model = SHAPES if name.endswith(".tflite") else models / "keywords-637-f32.lite"
+        (folder / name).write_bytes(model.read_bytes() if name.endswith("e") else b"\x7fELF")
+    (folder / "empty").mkdir()
+    said = say("batch", folder, "-o", out, "--format", "json", "-j", 1)
+    assert said.code == 0, said.err
+    states = {model["name"]: model["state"] for model in said.document["models"]}
+    nothing = ("door", "empty", "notes", "sound", "sound-2")
+    assert states == {"a": "done", **dict.fromkeys(nothing, "unsuitable")}
+    assert (said.document["counts"]["unsuitable"], said.document["counts"]["failed"]) == (5, 0)
+    assert [error["models"] for error in said.document["errors"]] == [
+        ["door"],
+        ["empty", "notes"],
+        ["sound", "sound-2"],
+    ]
+    assert [finding["id"] for finding in said.document["findings"]] == ["EI806", "EI803"]
+    assert json.loads((out / "batch.json").read_bytes())["counts"]["unsuitable"] == 5
+
+    text = say("batch", folder, "-o", out, "-j", 1)
+    assert (text.code, text.err) == (0, "")
+    assert "6 models: 5 unsuitable, 1 unchanged" in text.out
+    assert text.out.count("for something else than pictures (") == 1
+    assert f"  sound: {folder / 'sound.lite'}\n  sound-2: {folder / 'weekly' / 'b' / 'sound.lite'}\n" in text.out
+    junit = say("batch", folder, folder / "sound.lite", folder / "empty", "-o", out, "-j", 1, "--format", "junit")
+    assert junit.code == 3, "what is named has to be convertible"
+    suite = ET.fromstring(junit.out).find("testsuite")
+    assert suite is not None
+    assert (suite.get("errors"), suite.get("skipped"), suite.get("failures")) == ("2", "3", "0")
+
+
 def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:
     paths = [models / "classify-32x32x1-int8.lite", SHAPES]
     said = say("batch", *paths, "-o", tmp_path / "out", "--tolerance", "1e-12", "--format", "json")
     assert said.code == 3
     one, other = said.document["models"]
-    assert (one["state"], one["error"]["code"]) == ("failed", "unsupported")
+    assert (one["state"], one["error"]["code"]) == ("unsuitable", "unsupported")
     assert (other["state"], other["exit_code"], other["files"]) == ("wrong", 1, [])
     said = say("batch", SHAPES, "-o", tmp_path / "out", "--tolerance", "1e-12")
     assert said.code == 1
@@ -146,7 +181,6 @@ def test_the_command_line_goes_before_the_manifest(say: Say, tmp_path: Path) -> 
     [
         (["gone.toml"], 3, "gone.toml: cannot read it"),
         (["*.none"], 3, "nothing matches this pattern"),
-        (["a/x.zip", "b/x.zip"], 3, "two models are called 'x'"),
         (["a.zip", "--role", "tgie"], 2, "'tgie' is not one of"),
         (["a.zip", "--memory-limit", "much"], 2, "is no size"),
         (["a.zip", "--memory-limit", "-1G"], 2, "is no size"),
@@ -260,5 +294,5 @@ def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "unpack 1 · translate 0" in shown
     assert "1 failed" in shown
     assert "one[x] (translate)" in shown
-    assert "failed two: bad" in shown
+    assert "bad" not in shown, "an error is shown once, at the end"
     assert capsys.readouterr().err == "1 of 3 models are finished; the same command goes on from there\n"
