@@ -164,6 +164,7 @@ validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 emitting = options(
     ConvertOptions,
     *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id", "target", "platform"),
+    *("source", "sink"),
 )
 """For which engine and target the folder is written."""
 
