@@ -333,6 +333,21 @@ class CommonOptions(TypedDict, total=False):
     ]
     jetpack: Annotated[str | float | None, _JETPACK]
 
+    # Of deepstream-app's config
+    source: Annotated[
+        str | None,
+        Option(
+            None,
+            "Where the app's frames come from, on the target; a relative path starts in the bundle.  [default: the "
+            "SDK's sample video]",
+            "rtsp://...|/dev/video0|csi|VIDEO",
+        ),
+    ]
+    sink: Annotated[
+        Literal["screen", "file", "rtsp", "none"] | None,
+        Option(None, "Where the app's frames go.  [default: screen, the others as comments]"),
+    ]
+
     # Of two exports
     object_batch_size: Annotated[int, Option(16, "With --sgie: objects at a time.", low=1, high=1024)]
     sgie_labels: Annotated[

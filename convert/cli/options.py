@@ -167,7 +167,7 @@ validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 emitting = options(
     ConvertOptions,
     *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id"),
-    *("target", "platform", "jetpack"),
+    *("target", "platform", "jetpack", "source", "sink"),
 )
 """For which engine and target the folder is written."""
 

@@ -12,12 +12,12 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
+    RUN,
     SCRIPT,
-    App,
     EngineBuild,
-    app_file,
     beside,
     build_script,
     bundle_names,
@@ -33,6 +33,8 @@ from convert.emit.findings import (
     SECONDARY_LEFT_OUT,
     TARGET_NOT_VERIFIED,
 )
+from convert.emit.run_md import Instructions, LabelFile, run_md
+from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.images import Framing
+    from convert.images import Frame, Framing
 
 
 __all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair"]
@@ -71,7 +73,11 @@ class Emit:
         operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
         target, platform: see `convert.nvinfer.targets.target`.
         gpu_id: number of the GPU on the target.
-        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway.
+        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway,
+            or its scaler needs.
+        source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
+            SDK's sample stream.
+        sink: where they go: "screen" (the default), "file", "rtsp" or "none".
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -89,12 +95,18 @@ class Emit:
     platform: str = "jetson"
     gpu_id: int = 0
     min_size: int | None = None
+    source: str | None = None
+    sink: str | None = None
 
     def __post_init__(self) -> None:
-        for option, value, known in (("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)):
+        for option, value, known in (
+            *(("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)),
+            ("sink", self.sink, (None, *SINKS)),
+        ):
             if value not in known:
-                raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(known))
+                raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(filter(None, known)))
         trtexec_flags(self.where.tensorrt, self.precision)
+        _ = self.frames_from
         for option, number, low, high in (
             ("batch-size", self.batch_size, 1, _MAX_BATCH),
             ("gpu-id", self.gpu_id, 0, _MAX_ID),
@@ -122,6 +134,11 @@ class Emit:
         return target(self.target, self.platform)
 
     @property
+    def frames_from(self) -> Source | None:
+        """What `source` names."""
+        return None if self.source is None else parse_source(self.source, self.platform)
+
+    @property
     def primary(self) -> Gie | None:
         """The engine for whole frames, if this role has one."""
         return None if self.role == "sgie" else Gie(1 if self.gie_id is None else self.gie_id)
@@ -137,7 +154,7 @@ class Emit:
             own, others = 2 if self.gie_id is None else self.gie_id, 1
         if self.operate_on_gie_id is not None:
             others = self.operate_on_gie_id
-        return Gie(own, others, self.where.min_object_size if self.min_size is None else self.min_size)
+        return Gie(own, others, self.min_size)
 
     def fitting(self, framing: Framing | None) -> Emit:
         """This, or for a model that crops whole frames its primary role alone.
@@ -159,7 +176,7 @@ class Emit:
         """Names of the files a bundle of that name gets, in the order they are written."""
         names = bundle_names(export_name)
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
-        return (names.onnx, names.labels, *configs, names.app, SCRIPT, REPORT)
+        return (names.onnx, names.labels, *configs, names.app, SCRIPT, RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -190,29 +207,45 @@ class Emit:
         around += stale_engines(self.folder, names.onnx)
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
-    def files(self, adapted: Adapted) -> dict[str, bytes]:
-        """Name and content of every file but the report, in the order of `plan`; raises as the stage does."""
+    def files(self, adapted: Adapted, size: tuple[int, int] | None = None) -> dict[str, bytes]:
+        """Name and content of every file but the report, in the order of `plan`; raises as the stage does.
+
+        Args:
+            size: width and height of the app's frames, where another model decides them.
+        """
         framing = adapted.preprocessing.framing
         assert self.fitting(framing) is self
         names = bundle_names(adapted.export.name)
         preset = preset_for(adapted.head, self.where)
         engine = EngineBuild(names.onnx, self.batch_size, self.gpu_id, self.precision)
         files = {names.onnx: adapted.onnx.data, names.labels: label_file(adapted.head.labels, preset.labels)}
+        frame = framing.frame if framing else None
+        size = size or self.frame_size(frame)
         for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
             if gie:
-                files[name] = infer_file(adapted, preset, self.where, gie, engine, names.labels)
+                files[name] = infer_file(adapted, preset, self.where, gie, engine, names.labels, size)
         app = App(
             names.app,
             self.primary,
             self.secondary,
             names.primary,
             names.secondary,
-            preset.secondary_off,
-            frame=framing.frame if framing else None,
+            size,
+            self.frames_from,
+            self.sink,
+            secondary_off=preset.secondary_off,
+            frame=frame,
         )
         files[names.app] = app_file(app, engine, self.where)
         files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
+        detects = head(adapted.head.task).detects and self.primary is not None
+        labels = LabelFile(names.labels, preset.labels)
+        files[RUN] = run_md(Instructions(adapted.export.name, app, (labels,), detects), self.where)
         return files
+
+    def frame_size(self, frame: Frame | None) -> tuple[int, int]:
+        """Width and height of the app's frames, pixels; `frame` is what the primary model was made for."""
+        return (self.frames_from or sample(self.where)).size(frame)
 
     def findings(self, adapted: Adapted) -> tuple[Finding, ...]:
         """What is questionable in the files themselves."""
@@ -271,7 +304,9 @@ class Emit:
             "target": self.where.name,
             "platform": self.platform,
             "gpu_id": self.gpu_id,
-            "min_size": secondary and secondary.min_size,
+            "min_size": secondary and (self.min_size or self.where.min_object_size),
+            "source": self.frames_from and self.frames_from.shown,
+            "sink": self.sink,
         }
 
 
@@ -304,7 +339,11 @@ class EmitPair:
         gie_id: gie-unique-id of the primary engine; the secondary one has the next number.
         target, platform: see `convert.nvinfer.targets.target`.
         gpu_id: number of the GPU on the target.
-        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway.
+        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway,
+            or its scaler needs.
+        source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
+            SDK's sample stream.
+        sink: where they go: "screen" (the default), "file", "rtsp" or "none".
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -321,6 +360,8 @@ class EmitPair:
     platform: str = "jetson"
     gpu_id: int = 0
     min_size: int | None = None
+    source: str | None = None
+    sink: str | None = None
 
     def __post_init__(self) -> None:
         _ = self.primary, self.secondary  # they check their options
@@ -340,7 +381,7 @@ class EmitPair:
         """Names of the files that two exports of these names get, in the order they are written."""
         names = self._names(primary, secondary)
         parts = (_own(self.primary.plan(names[0])), _own(self.secondary.plan(names[1])))
-        return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, REPORT)
+        return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder for a `ValidatedPair`.
@@ -381,6 +422,8 @@ class EmitPair:
             platform=self.platform,
             gpu_id=self.gpu_id,
             min_size=self.min_size,
+            source=self.source,
+            sink=self.sink,
         )
 
     def _names(self, primary: str, secondary: str) -> tuple[str, str]:
@@ -391,29 +434,36 @@ class EmitPair:
         """Name and content of every file but the report."""
         files: dict[str, bytes] = {}
         scripts: dict[str, bytes] = {}
-        engines = []
+        engines, labels = [], []
+        framing = pair.primary.adapted.preprocessing.framing
+        frame = framing.frame if framing else None
+        size = self.primary.frame_size(frame)
         for emit, validated in ((self.primary, pair.primary), (self.secondary, pair.secondary)):
             adapted = validated.adapted
-            name = adapted.export.name
-            written = emit.files(adapted)
+            names = bundle_names(adapted.export.name)
+            written = emit.files(adapted, size)
             files |= {each: written[each] for each in _own(tuple(written))}
-            engine = EngineBuild(bundle_names(name).onnx, emit.batch_size, emit.gpu_id, emit.precision)
-            script = _script_name(name)
+            engine = EngineBuild(names.onnx, emit.batch_size, emit.gpu_id, emit.precision)
+            script = _script_name(adapted.export.name)
             scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
             engines.append(engine)
-        framing = pair.primary.adapted.preprocessing.framing
-        names = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
+            labels.append(LabelFile(names.labels, preset_for(adapted.head, emit.where).labels))
+        both = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
         app = App(
-            _app_name(*names),
+            _app_name(*both),
             self.primary.primary,
             self.secondary.secondary,
-            bundle_names(names[0]).primary,
-            bundle_names(names[1]).secondary,
+            bundle_names(both[0]).primary,
+            bundle_names(both[1]).secondary,
+            size,
+            self.primary.frames_from,
+            self.sink,
             secondary_engine=engines[1],
-            frame=framing.frame if framing else None,
+            frame=frame,
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
-        return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode()}
+        run = run_md(Instructions("-".join(both), app, tuple(labels), detects=True), self.primary.where)
+        return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode(), RUN: run}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
         second = self.secondary.findings(pair.secondary.adapted)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Entry", "Gie", "Group", "HeadPreset", "Value", "config_file", "encode", "facts", "head_entries", "head_preset",
-    "infer_file", "preset_for",
+    "Entry", "Gie", "Group", "HeadPreset", "Scaling", "Value", "config_file", "encode", "facts", "head_entries",
+    "head_preset", "infer_file", "preset_for", "scaling",
 ]  # fmt: skip
 
 
@@ -45,11 +45,12 @@ _WIDTH = 110
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`key=value`, with a comment above it."""
+    """`key=value`, with a comment above it; `off`: as a comment itself, to be switched on by hand."""
 
     key: str
     value: Value
     comment: str = ""
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def config_file(header: str, groups: tuple[Group, ...]) -> bytes:
                 if not re.fullmatch(r"[A-Za-z0-9_-]+", entry.key):
                     raise PresetError(f"not a key: {entry.key!r}", hint="letters, digits, - and _ only")
                 try:
-                    lines += [*_comment(entry.comment), f"{entry.key}={encode(entry.value)}"]
+                    mark = "# " if entry.off else ""
+                    lines += [*_comment(entry.comment), f"{mark}{entry.key}={encode(entry.value)}"]
                 except ValueError as error:
                     raise PresetError(f"{entry.key}: {error}") from error
         blocks.append(lines)
@@ -254,6 +256,7 @@ def _fill(key: str, value: object, known: Mapping[str, Value]) -> Value:
 
 _COLOR_FORMATS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 _BILINEAR = 1
+_GPU = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,18 +266,73 @@ class Gie:
     Attributes:
         id: gie-unique-id.
         operate_on: the id of the GIE whose objects it takes; None for whole frames.
-        min_size: pixels; objects narrower or lower than this are passed over. Of no meaning for whole frames.
+        min_size: pixels; objects narrower or lower than this are passed over. None: what the platform enforces, or
+            what its scaler needs for the network's size. Of no meaning for whole frames.
     """
 
     id: int
     operate_on: int | None = None
-    min_size: int = 1
+    min_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How frames or objects of all sizes there are get to the network's size.
+
+    Attributes:
+        min_size: width and height of the smallest object that is scaled.
+        gpu: why the GPU has to scale; empty: the platform's own scaler can.
+        needs: whether `min_size` is more than the platform enforces anyway, because of the scaler's limit.
+    """
+
+    min_size: tuple[int, int]
+    gpu: str = ""
+    needs: bool = False
+
+
+def scaling(network: tuple[int, int], largest: tuple[int, int], gie: Gie, target: Target) -> Scaling:
+    """What a GIE's config has to say of scaling.
+
+    A Jetson scales in its VIC by at most `Target.largest_scale` in one step, down or up; with more the pipeline stops.
+    The GPU scales by any factor (scaling-compute-hw=1). The config says so, and the app's frames stay as they are:
+    smaller ones would cost what is shown and every other engine its pixels, and a config is used in other apps, too.
+
+    Args:
+        network: width and height of the input.
+        largest: width and height of the app's frames, so of the largest object, too.
+    """
+    usual = target.min_object_size if gie.min_size is None else gie.min_size
+    least, limit = (usual, usual), target.largest_scale
+    if limit is None:
+        return Scaling(least)
+    times = max(side / own for side, own in zip(largest, network, strict=True))
+    if times > limit:
+        what, sizes = "a frame" if gie.operate_on is None else "an object", [f"{w}x{h}" for w, h in (largest, network)]
+        return Scaling(least, f"from {what} of {sizes[0]} to {sizes[1]} it would be {times:.3g}")
+    if gie.operate_on is None:
+        return Scaling(least)
+    # An object's width and height are rounded down to even numbers before they are scaled (gstnvinfer.cpp,
+    # get_converted_buffer).
+    needed = [2 * math.ceil(side / limit / 2) for side in network]
+    if gie.min_size is None:
+        width, height = (max(usual, each) for each in needed)
+        return Scaling((width, height), needs=(width, height) != least)
+    smallest = max(usual, target.min_object_size) // 2 * 2
+    if (times := max(network) / smallest) > limit:
+        return Scaling(least, f"from an object of {smallest} pixels to {max(network)} it would be {times:.3g}")
+    return Scaling(least)
 
 
 def infer_file(
-    adapted: Adapted, preset: HeadPreset, target: Target, gie: Gie, engine: EngineBuild, labels: str
+    adapted: Adapted,
+    preset: HeadPreset,
+    target: Target,
+    gie: Gie,
+    engine: EngineBuild,
+    labels: str,
+    largest: tuple[int, int],
 ) -> bytes:
-    """The config file. `engine` and the label file `labels` are in the same folder.
+    """The config file. `engine` and the label file `labels` are in the same folder; `largest` is `scaling`'s.
 
     Raises:
         PresetError: the head cannot be expressed for this target: it is older than a key that is not optional, or its
@@ -285,14 +343,19 @@ def infer_file(
         Entry("gie-unique-id", gie.id, "Different for every GIE of a pipeline."),
         Entry("process-mode", 1 if gie.operate_on is None else 2, "1: whole frames, 2: objects of another GIE."),
     ]
+    size = _input_size(adapted)
+    scaled = scaling(size[1:], largest, gie, target)
     if gie.operate_on is None:
         pipeline.append(Entry("interval", 0, "Frames to skip between two that are looked at."))
     else:
-        smaller = "Smaller objects are passed over (on Jetson, less than 16 always)."
+        smaller = "Smaller objects are passed over"
+        smaller += "." if scaled.gpu else " (on Jetson, less than 16 always)."
+        if scaled.needs:
+            smaller = f"Smaller objects are passed over: a Jetson's VIC enlarges at most {target.largest_scale} times."
         pipeline += [
             Entry("operate-on-gie-id", gie.operate_on, "The gie-unique-id of the GIE whose objects are looked at."),
-            Entry("input-object-min-width", gie.min_size, smaller),
-            Entry("input-object-min-height", gie.min_size),
+            Entry("input-object-min-width", scaled.min_size[0], smaller),
+            Entry("input-object-min-height", scaled.min_size[1]),
         ]
     model = (
         Entry("onnx-file", engine.onnx),
@@ -308,7 +371,7 @@ def infer_file(
     )
     head = head_entries(preset, preset.property, known, target)
     outputs = Entry("output-blob-names", tuple(each.name for each in adapted.onnx.outputs))
-    sections = (tuple(pipeline), model, _input(adapted, target), (outputs, *head))
+    sections = (tuple(pipeline), model, _input(adapted, target, size, scaled), (outputs, *head))
     keys = [entry.key for section in sections for entry in section]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise PresetError(f"the head repeats a key that is written by itself: {', '.join(sorted(twice))}")
@@ -339,13 +402,18 @@ def infer_file(
     return config_file(header, tuple(groups))
 
 
-def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
-    preprocessing = adapted.preprocessing
+def _input_size(adapted: Adapted) -> tuple[int, int, int]:
+    """Channels, width and height of the model's input."""
     match adapted.onnx.input.shape:
         case (_, int() as channels, int() as height, int() as width):
-            pass
+            return channels, width, height
         case shape:
             raise PresetError(f"Gst-nvinfer needs an image input [N,C,H,W], not {shape}")
+
+
+def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled: Scaling) -> tuple[Entry, ...]:
+    preprocessing = adapted.preprocessing
+    channels, width, height = size
     framing = preprocessing.framing
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
     if framing is not None and framing.crops:
@@ -376,4 +444,7 @@ def _input(adapted: Adapted, target: Target) -> tuple[Entry, ...]:
     entries.append(
         Entry("scaling-filter", _BILINEAR, "1: bilinear, as Edge Impulse resizes; left out it would be nearest.")
     )
+    if scaled.gpu:
+        vic = f"1: the GPU scales. A Jetson's VIC, the default, scales by at most {target.largest_scale} in one step; "
+        entries.append(Entry("scaling-compute-hw", _GPU, f"{vic}{scaled.gpu}."))
     return tuple(entries)

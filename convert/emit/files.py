@@ -1,8 +1,4 @@
-"""The files of a bundle besides the config of Gst-nvinfer: app, labels, the script that builds the engine; their names.
-
-deepstream-app: groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
-deepstream_app_config_parser.c, compared 5.1 to 9.1). What the app writes into a GIE wins over the GIE's own config:
-process-mode always, batch-size, gpu-id, gie-unique-id and operate-on-gie-id where they are written here.
+"""The files of a bundle besides the configs and RUN.md: labels, the script that builds the engine; and their names.
 
 Labels: nothing is quoted or escaped in a label file, so some labels cannot be written. Every non-empty line of a
 *classifier's* file is one output layer and is split at `;`, so all labels stand in ONE line. A *detector's* line i
@@ -20,10 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convert.emit import findings
-from convert.emit.config import Entry, Gie, Group, config_file
 from convert.errors import InputError, PresetError
 from convert.nvinfer.keys import LABEL_BYTES
-from convert.nvinfer.targets import Target, sdk_path, sinks, tracker, trtexec_flags, trtexec_note
+from convert.nvinfer.targets import Target, sdk_path, trtexec_flags, trtexec_note
 from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:
@@ -31,17 +26,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.images import Frame
     from convert.types import Tensor
 
 
 __all__ = [
-    "LABEL_BYTES", "SCRIPT", "App", "EngineBuild", "Names", "app_file", "beside", "build_script", "bundle_names",
+    "LABEL_BYTES", "RUN", "SCRIPT", "EngineBuild", "Names", "beside", "build_script", "bundle_names",
     "label_file", "label_findings", "stale_engines", "trtexec_arguments",
 ]  # fmt: skip
 
 
 SCRIPT = "build_engine.sh"
+RUN = "RUN.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +198,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     if other not in {None, name}:
         found.append(
             findings.OTHER_BUNDLE_IN_FOLDER.found(
-                f"the folder held the bundle of {other!r}: its {SCRIPT} and {REPORT} are replaced",
+                f"the folder held the bundle of {other!r}: its {SCRIPT}, {RUN} and {REPORT} are replaced",
                 path=folder,
                 hint="use one folder per model",
             )
@@ -222,122 +217,6 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
         )
         for engine in sorted(folder.glob(f"{onnx}_b*.engine"))
         if engine.lstat().st_mtime_ns < changed  # of a link itself, which may lead nowhere
-    )
-
-
-# The sample stream's size, so that frames are not scaled before the model scales them.
-_APP_KEY_WIDTH, _HEIGHT = 1920, 1080
-_WINDOW = 2
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """What the app runs.
-
-    Attributes:
-        file: its own name, for the comment that says how to start it.
-        primary, secondary: the bundle's GIEs; at least one of them.
-        primary_file, secondary_file: names of their configs.
-        secondary_off: why the secondary one waits where both are there.
-        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
-        frame: what the primary GIE's model was made for; None: frames of any aspect.
-    """
-
-    file: str
-    primary: Gie | None
-    secondary: Gie | None
-    primary_file: str
-    secondary_file: str
-    secondary_off: str = ""
-    secondary_engine: EngineBuild | None = None
-    frame: Frame | None = None
-
-
-def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
-    """The config file. Raises PresetError where the target's table has no tracker."""
-    enable, gpu = Entry("enable", 1), Entry("gpu-id", engine.gpu_id)
-    width, height = app.frame.pixels if app.frame else (_APP_KEY_WIDTH, _HEIGHT)
-    window, shape = (1280, 720), ""
-    if app.frame:
-        window = app.frame.within(*window)
-        shape = (
-            f"The frames' shape, {app.frame}, which the model was converted for (--frame). Pictures of another are "
-            "stretched to it: convert for theirs instead."
-        )
-    detector: tuple[Entry, ...]
-    if app.primary:
-        detector = (
-            Entry("gie-unique-id", app.primary.id),
-            Entry("batch-size", engine.batch_size),
-            Entry("config-file", app.primary_file),
-        )
-    else:
-        assert app.secondary is not None
-        assert app.secondary.operate_on is not None
-        comment = (
-            "The SDK's sample detector: it finds the objects to look at. Put your own here. Its engine is built beside "
-            "its model at the first start, which takes minutes and needs write permission there (sudo, once)."
-        )
-        detector = (
-            Entry("gie-unique-id", app.secondary.operate_on),
-            Entry("config-file", sdk_path(target, "sample-detector"), comment),
-        )
-    sections = {
-        "application": (Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
-        "tiled-display": (
-            *(enable, Entry("rows", 1), Entry("columns", 1)),
-            *(Entry("width", window[0]), Entry("height", window[1]), gpu),
-        ),
-        "source0": (
-            enable,
-            Entry("type", 3, "3: file or URI, 4: RTSP (then live-source=1 below), 1: V4L2 camera, 5: CSI camera."),
-            Entry("uri", "file://" + sdk_path(target, "sample-stream"), "A sample of the SDK; put your own here."),
-            *(Entry("num-sources", 1), gpu),
-        ),
-        "streammux": (
-            gpu,
-            Entry("batch-size", 1, "Number of sources."),
-            *(Entry("batched-push-timeout", 40000), Entry("width", width, shape), Entry("height", height)),
-            Entry("live-source", 0),
-        ),
-        "primary-gie": (enable, gpu, *detector),
-    }
-    groups = [Group(name, (section,)) for name, section in sections.items()]
-    if app.secondary:
-        groups += _second_engine(app, app.secondary, engine, target)
-    types = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(target)) + "."
-    speed = Entry("sync", 0, "0: as fast as it goes, 1: at the stream's own speed.")
-    groups.append(Group("osd", ((enable, gpu),)))
-    groups.append(Group("sink0", ((enable, Entry("type", _WINDOW, types), speed, Entry("source-id", 0), gpu),)))
-    header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
-    return config_file(header + "Paths are relative to this file.", tuple(groups))
-
-
-def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> tuple[Group, Group]:
-    """The tracker and the secondary engine."""
-    gpu, files, comment = Entry("gpu-id", engine.gpu_id), tracker(target), ""
-    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
-    track = (
-        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
-        *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
-    )
-    waits = app.primary is not None and app.secondary_engine is None
-    if waits:
-        comment = (
-            f"Off: {app.secondary_off}. To look at objects: put a "
-            f"detector's config into [primary-gie], such as {sdk_path(target, 'sample-detector')}, take its batch-size "
-            f"out, give it gie-unique-id={gie.operate_on}, and set enable=1 here."
-        )
-    classify = (
-        *(Entry("enable", int(not waits)), gpu, Entry("gie-unique-id", gie.id)),
-        Entry("operate-on-gie-id", gie.operate_on or 0),
-        Entry("batch-size", (app.secondary_engine or engine).batch_size),
-        Entry("config-file", app.secondary_file),
-    )
-    off = "Off: every object is then looked at in every frame. On: each tracked object once (see "
-    return (
-        Group("tracker", (track,), off + "secondary-reinfer-interval)."),
-        Group("secondary-gie0", (classify,), comment),
     )
 
 

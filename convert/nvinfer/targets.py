@@ -30,6 +30,7 @@ class Target:
         folder: the SDK's folder below /opt/nvidia/deepstream (always two numbers).
         root: the SDK's folder as NVIDIA's own app configs of that release write it.
         min_object_size: pixels; a secondary engine never sees smaller objects on this platform.
+        largest_scale: by how much its scaler makes pictures smaller or larger in one step; None: by any factor.
         jetpack, l4t: Jetson only.
         families: Jetson modules it runs on; empty for dgpu.
         unverified: (cell, why) for everything that is missing or may be wrong.
@@ -41,6 +42,7 @@ class Target:
     folder: str
     root: str
     min_object_size: int
+    largest_scale: int | None = None
     cuda: str | None = None
     jetpack: str | None = None
     l4t: str | None = None
@@ -93,6 +95,20 @@ class Sink:
 
     type: int
     what: str
+    platform: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """An image that holds deepstream-app and the samples.
+
+    Attributes:
+        image: `{release}` stands for the release. Without a tag (`:`) the tag is not known.
+    """
+
+    image: str
     platform: str | None = None
     since: str | None = None
     until: str | None = None
@@ -157,6 +173,7 @@ class Catalogue:
     paths: dict[str, str]
     trackers: tuple[Tracker, ...]
     sinks: tuple[Sink, ...]
+    containers: tuple[Container, ...]
     keys_since: dict[str, str]
     keys_work_until: dict[str, str]
     key_values: tuple[KeyValue, ...]
@@ -172,6 +189,7 @@ class Catalogue:
 class _Platform:
     title: str
     min_object_size: int
+    largest_scale: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +253,7 @@ class _File:
     deepstream: tuple[_Release, ...] = ()
     tracker: tuple[Tracker, ...] = ()
     sink: tuple[Sink, ...] = ()
+    container: tuple[Container, ...] = ()
     value: tuple[KeyValue, ...] = ()
     trtexec: tuple[Build, ...] = ()
     onnx_parser: tuple[OnnxParser, ...] = ()
@@ -266,6 +285,7 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         paths=file.paths,
         trackers=file.tracker,
         sinks=file.sink,
+        containers=file.container,
         keys_since={key: since for since, names in file.keys.since.items() for key in names},
         keys_work_until=file.keys.works_until,
         key_values=file.value,
@@ -292,6 +312,7 @@ def _targets(file: _File) -> Iterator[Target]:
                 folder=release.folder,
                 root=release.root,
                 min_object_size=file.platforms[platform].min_object_size,
+                largest_scale=file.platforms[platform].largest_scale,
                 cuda=here.cuda,
                 jetpack=here.jetpack,
                 l4t=here.l4t,
@@ -305,7 +326,7 @@ def _targets(file: _File) -> Iterator[Target]:
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.trackers, *found.sinks, *found.key_values, *found.app_keys, *found.parsers]
+    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.app_keys, *found.parsers]
     named = {getattr(row, end, None) for row in spans for end in ("since", "until")} - {None}
     named |= {*found.keys_since.values(), *found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}
@@ -515,6 +536,14 @@ def sinks(target: Target) -> tuple[Sink, ...]:
         for each in catalogue().sinks
         if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}
     )
+
+
+def container(target: Target) -> str | None:
+    """The image for `target`, "nvcr.io/nvidia/deepstream:7.1-samples-multiarch"; None: the table has none."""
+    for each in catalogue().containers:
+        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}:
+            return each.image.format(release=target.deepstream)
+    return None
 
 
 def tracker(target: Target) -> Tracker:

@@ -87,6 +87,8 @@ def test_the_report(tmp_path: Path, classifier: Validated) -> None:
         "platform": "jetson",
         "gpu_id": 0,
         "min_size": 16,
+        "source": None,
+        "sink": None,
     }
     assert [file["path"] for file in report["files"]] == list(Emit(tmp_path).plan("fruit")[:-1])
     for file in report["files"]:
@@ -164,15 +166,15 @@ def test_options_that_do_not_fit_are_refused_before_any_work(
 @pytest.mark.parametrize(
     ("options", "primary", "secondary"),
     [
-        ({}, Gie(1), Gie(2, 1, 16)),
-        ({"gie_id": 5}, Gie(5), Gie(6, 5, 16)),
-        ({"gie_id": 5, "operate_on_gie_id": 2}, Gie(5), Gie(6, 2, 16)),
+        ({}, Gie(1), Gie(2, 1)),
+        ({"gie_id": 5}, Gie(5), Gie(6, 5)),
+        ({"gie_id": 5, "operate_on_gie_id": 2}, Gie(5), Gie(6, 2)),
         ({"role": "pgie"}, Gie(1), None),
         ({"role": "pgie", "gie_id": 9}, Gie(9), None),
-        ({"role": "sgie"}, None, Gie(2, 1, 16)),
-        ({"role": "sgie", "gie_id": 9}, None, Gie(9, 1, 16)),
-        ({"role": "sgie", "gie_id": 1, "operate_on_gie_id": 2}, None, Gie(1, 2, 16)),
-        ({"role": "sgie", "platform": "dgpu"}, None, Gie(2, 1, 1)),
+        ({"role": "sgie"}, None, Gie(2, 1)),
+        ({"role": "sgie", "gie_id": 9}, None, Gie(9, 1)),
+        ({"role": "sgie", "gie_id": 1, "operate_on_gie_id": 2}, None, Gie(1, 2)),
+        ({"role": "sgie", "platform": "dgpu"}, None, Gie(2, 1)),
         ({"role": "sgie", "min_size": 99}, None, Gie(2, 1, 99)),
     ],
 )

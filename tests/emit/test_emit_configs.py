@@ -28,7 +28,7 @@ PRIMARY, SECONDARY, APP = (
 # How each key is read: gstnvinfer_property_parser.cpp.
 READ = {
     "integer": "gie-unique-id process-mode interval operate-on-gie-id input-object-min-width input-object-min-height "
-    "batch-size network-mode gpu-id model-color-format scaling-filter network-type",
+    "batch-size network-mode gpu-id model-color-format scaling-filter scaling-compute-hw network-type",
     "string": "onnx-file model-engine-file labelfile-path classifier-type",
     "double": "net-scale-factor classifier-threshold",
     "boolean": "maintain-aspect-ratio symmetric-padding",
@@ -70,6 +70,8 @@ def test_what_nvinfer_reads(glib: Callable[[bytes], Any], classifier: Validated,
     }
     if release != "5.1":
         common |= {"symmetric-padding": True, "classifier-type": "fruit"}
+    if platform == "jetson":  # 1920 / 96 is more than its VIC's 16
+        common |= {"scaling-compute-hw": 1}
     assert properties(glib, files[PRIMARY]) == common | {"gie-unique-id": 1, "process-mode": 1, "interval": 0}
     least = 16 if platform == "jetson" else 1
     assert properties(glib, files[SECONDARY]) == common | {

@@ -64,7 +64,7 @@ def model(invent: Callable[..., Validated]) -> Validated:
 
 
 def emitted(model: Validated, preset: HeadPreset, release: str = "7.1") -> bytes:
-    return infer_file(model.adapted, preset, target(release, "jetson"), Gie(1), *FILES)
+    return infer_file(model.adapted, preset, target(release, "jetson"), Gie(1), *FILES, (1920, 1080))
 
 
 def test_every_head_that_ships_is_readable() -> None:

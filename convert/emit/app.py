@@ -1,0 +1,145 @@
+"""The config of deepstream-app in a bundle.
+
+Groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
+deepstream_app_config_parser.c, compared 5.1 to 9.1). What the app writes into a GIE wins over the GIE's own config:
+process-mode always, batch-size, gpu-id, gie-unique-id and operate-on-gie-id where they are written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from convert.emit.config import Entry, Gie, Group, config_file
+from convert.emit.streams import push_timeout, sink_sections, source_sections
+from convert.images import Frame
+from convert.nvinfer.targets import Target, sdk_path, tracker
+
+if TYPE_CHECKING:
+    from convert.emit.files import EngineBuild
+    from convert.emit.streams import Source
+
+
+__all__ = ["App", "app_file"]
+
+
+_WINDOW = (1280, 720)  # the most of it, pixels
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the app runs.
+
+    Attributes:
+        file: its own name, for the comment that says how to start it.
+        primary, secondary: the bundle's GIEs; at least one of them.
+        primary_file, secondary_file: names of their configs.
+        size: width and height of the frames that [streammux] makes, pixels.
+        source, sink: what was asked for; None: the SDK's sample stream and a window, with the others as comments.
+        secondary_off: why the secondary one waits where both are there.
+        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
+        frame: what the primary GIE's model was made for; None: frames of any aspect.
+    """
+
+    file: str
+    primary: Gie | None
+    secondary: Gie | None
+    primary_file: str
+    secondary_file: str
+    size: tuple[int, int]
+    source: Source | None = None
+    sink: str | None = None
+    secondary_off: str = ""
+    secondary_engine: EngineBuild | None = None
+    frame: Frame | None = None
+
+    @property
+    def secondary_waits(self) -> bool:
+        """Whether the secondary GIE is off: both roles of one model cannot run at once."""
+        return self.primary is not None and self.secondary is not None and self.secondary_engine is None
+
+
+def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
+    """The config file. Raises PresetError where the target's table has no tracker."""
+    enable, gpu = Entry("enable", 1), Entry("gpu-id", engine.gpu_id)
+    width, height = app.size
+    window = Frame(width, height).within(*_WINDOW)
+    detector: tuple[Entry, ...]
+    if app.primary:
+        detector = (
+            Entry("gie-unique-id", app.primary.id),
+            Entry("batch-size", engine.batch_size),
+            Entry("config-file", app.primary_file),
+        )
+    else:
+        assert app.secondary is not None
+        assert app.secondary.operate_on is not None
+        comment = (
+            "The SDK's sample detector: it finds the objects to look at. Put your own here. Its engine is built beside "
+            "its model at the first start, which takes minutes and needs write permission there (sudo, once)."
+        )
+        detector = (
+            Entry("gie-unique-id", app.secondary.operate_on),
+            Entry("config-file", sdk_path(target, "sample-detector"), comment),
+        )
+    sections = {
+        "application": (Entry("enable-perf-measurement", 1), Entry("perf-measurement-interval-sec", 5)),
+        "tiled-display": (
+            *(enable, Entry("rows", 1), Entry("columns", 1)),
+            *(Entry("width", window[0]), Entry("height", window[1]), gpu),
+        ),
+    }
+    groups = [Group(name, (section,)) for name, section in sections.items()]
+    groups.append(Group("source0", source_sections(app.source, app.size, target, gpu)))
+    groups.append(Group("streammux", (_streammux(app, gpu),)))
+    groups.append(Group("primary-gie", ((enable, gpu, *detector),)))
+    if app.secondary:
+        groups += _second_engine(app, app.secondary, engine, target)
+    groups.append(Group("osd", ((enable, gpu),)))
+    groups.append(Group("sink0", sink_sections(app.sink, app.source, target, gpu)))
+    header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
+    return config_file(header + "Paths are relative to this file. RUN.md says the rest.", tuple(groups))
+
+
+def _streammux(app: App, gpu: Entry) -> tuple[Entry, ...]:
+    shape = "Every frame is scaled to this size. Write your source's own, or at least its shape."
+    if app.frame:
+        shape = (
+            f"The frames' shape, {app.frame}, which the model was converted for (--frame). Pictures of another are "
+            "stretched to it: convert for theirs instead."
+        )
+    live = app.source is not None and app.source.is_live
+    return (
+        gpu,
+        Entry("batch-size", 1, "Number of sources."),
+        Entry("batched-push-timeout", push_timeout(app.source), "Microseconds to wait for a full batch: one frame's."),
+        *(Entry("width", app.size[0], shape), Entry("height", app.size[1])),
+        Entry("live-source", int(live), "1: a camera or RTSP, 0: a file."),
+    )
+
+
+def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> tuple[Group, Group]:
+    """The tracker and the secondary engine."""
+    gpu, files, comment = Entry("gpu-id", engine.gpu_id), tracker(target), ""
+    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
+    track = (
+        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
+        *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
+    )
+    if app.secondary_waits:
+        comment = (
+            f"Off: {app.secondary_off}. To look at objects: put a "
+            f"detector's config into [primary-gie], such as {sdk_path(target, 'sample-detector')}, take its batch-size "
+            f"out, give it gie-unique-id={gie.operate_on}, and set enable=1 here."
+        )
+    classify = (
+        *(Entry("enable", int(not app.secondary_waits)), gpu, Entry("gie-unique-id", gie.id)),
+        Entry("operate-on-gie-id", gie.operate_on or 0),
+        Entry("batch-size", (app.secondary_engine or engine).batch_size),
+        Entry("config-file", app.secondary_file),
+    )
+    off = "Off: every object is then looked at in every frame. On: each tracked object once (see "
+    return (
+        Group("tracker", (track,), off + "secondary-reinfer-interval)."),
+        Group("secondary-gie0", (classify,), comment),
+    )

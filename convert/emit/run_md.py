@@ -1,0 +1,270 @@
+"""RUN.md of a bundle: from the folder to a picture on the device's screen, for one release on one platform.
+
+What the releases print was read in their sources (deepstream_app_main.c, deepstream_app.c, deepstream_sink_bin.c,
+nvdsinfer_context_impl.cpp: the same lines in 5.1, 6.0 to 7.1 and 9.1); images and versions are those of
+`configs/targets.toml`. Nothing was tried on a device, and the file says so.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from convert.emit.files import SCRIPT
+from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
+from convert.nvinfer.targets import Target, between, container, sdk_path
+
+if TYPE_CHECKING:
+    from convert.emit.app import App
+
+
+__all__ = ["Instructions", "LabelFile", "run_md"]
+
+_CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
+_OWN_PYTHON = {"18.04": "3.6", "20.04": "3.8", "22.04": "3.10"}  # of Ubuntu, where it is older than this tool needs
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """A label file and its form, "one-line" or "one-per-line"."""
+
+    name: str
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What RUN.md is about.
+
+    Attributes:
+        name: the bundle's, and of the folder on the device.
+        labels: of each of the bundle's models.
+        detects: whether the primary engine is the bundle's and finds objects.
+    """
+
+    name: str
+    app: App
+    labels: tuple[LabelFile, ...]
+    detects: bool
+
+
+def run_md(about: Instructions, target: Target) -> bytes:
+    """The file, Markdown, at most 100 lines."""
+    name, app = about.name, about.app
+    sink = app.sink or "screen"
+    text = _TEMPLATE.format(
+        name=name,
+        app=app.file,
+        script=SCRIPT,
+        release=target.deepstream,
+        where="a Jetson" if target.platform == "jetson" else "a PC or server with a discrete GPU",
+        needs=_needs(target),
+        tool=_tool(target),
+        same="" if target.platform == "jetson" else "Not needed where this computer is the one that runs it.\n",
+        video=_video(about),
+        container=_container(about, target, sink),
+        trtexec=sdk_path(target, "trtexec"),
+        detector=_detector(about, target),
+        success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
+        results=_results(about, sink),
+        labels=_labels(about.labels),
+        headless=_headless(target, sink),
+        gst=_gst_launch(about, target, sink),
+        gst_note=" It cannot serve RTSP, so it writes a file." if sink == "rtsp" else "",
+    )
+    return text.encode()
+
+
+_TEMPLATE = """\
+# Run `{name}` with DeepStream {release} on {where}
+
+{needs}
+Nothing of this was tried on a device: it was read in NVIDIA's documentation and sources.
+{tool}
+## 1. Copy it
+
+{same}On this computer, in the folder of this file (`USER@DEVICE` is yours):
+
+    ssh USER@DEVICE mkdir -p {name}
+    scp ./* USER@DEVICE:{name}/
+{video}
+Then, on the device: `cd {name}`
+
+## 2. DeepStream
+
+If DeepStream {release} is installed there (`deepstream-app --version` says which), go on with 3. Or in a container:
+
+{container}
+## 3. Build the engine, once
+
+    ./{script}
+
+It calls `{trtexec}` and takes minutes. Or leave it out: the first start builds the same engine.
+{detector}
+## 4. Start
+
+    deepstream-app -c {app}
+
+It goes well when the terminal shows, without an engine after some minutes:
+
+{success}
+PERF is frames a second, now and on average. `Trying to create engine from model files`, with warnings about a
+missing engine before it, is normal at the first start. `q` or Ctrl-C ends it.
+
+Results: {results}
+
+{labels}
+
+## 5. Over ssh, without a screen
+
+{headless}
+
+## 6. The same with gst-launch-1.0
+
+For a look without the app.{gst_note}
+
+{gst}
+"""
+
+_SUCCESS = """\
+{rtsp}    **PERF:  FPS 0 (Avg)
+    **PERF:  30.00 (29.98)
+    ...
+    App run successful
+"""
+_RTSP_LINE = "     *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
+
+
+def _headless(target: Target, sink: str) -> str:
+    unset = ""
+    if target.platform == "jetson":
+        unset = (
+            "\nA DISPLAY that leads nowhere (`ssh -X`) can end the start with `Could not get EGL display connection`:\n"
+            "`unset DISPLAY` first."
+        )
+    if sink != "screen":
+        return f"Nothing here needs a screen.{unset}"
+    return (
+        "The window opens on the device's own screen where somebody is logged in: first `export DISPLAY=:0`.\n"
+        f"Without a screen switch another block on in [sink0] of the app config ({OUTPUT_FILE}, an RTSP stream, or\n"
+        f"nothing), or convert again with `--sink file`, `rtsp` or `none`.{unset}"
+    )
+
+
+def _needs(target: Target) -> str:
+    """What the release runs on, and which of it is not verified."""
+    known = [f"JetPack {target.jetpack}"] if target.jetpack else []
+    known += [f"L4T {target.l4t}"] if target.l4t else []
+    known += [f"Ubuntu {target.ubuntu}"] if target.ubuntu else []
+    known += [f"CUDA {target.cuda}"] if target.cuda else []
+    known.append(f"TensorRT {target.tensorrt}")
+    lines = [f"Made for DeepStream {target.deepstream} with {', '.join(known)}."]
+    if target.families:
+        lines.append(f"It runs on: {', '.join(target.families)}.")
+    if target.unverified:
+        cells = ", ".join(dict.fromkeys(cell for cell, _ in target.unverified))
+        lines.append(f"Not verified: {cells}.")
+    return "\n".join(lines)
+
+
+def _tool(target: Target) -> str:
+    python = _OWN_PYTHON.get(target.ubuntu or "") if target.platform == "jetson" else None
+    if python is None:
+        return "ei-deepstream itself is not needed there.\n"
+    return f"ei-deepstream itself is not needed there (it would not run on Ubuntu {target.ubuntu}'s Python {python}).\n"
+
+
+def _video(about: Instructions) -> str:
+    """The video, where it is looked for in the bundle's folder."""
+    source = about.app.source
+    if source is None or not source.relative:
+        return ""
+    video = unquote(source.relative)
+    return f"\nThe app reads `{video}`, seen from that folder: copy your video there, too, under this name.\n"
+
+
+def _container(about: Instructions, target: Target, sink: str) -> str:
+    image = container(target)
+    if image is None:
+        return "NVIDIA's image for this release is not known here.\n"
+    source, lines, notes = about.app.source, [], []
+    lines.append("docker run -it --rm --network=host")
+    lines[0] += " --runtime=nvidia" if target.platform == "jetson" else " --gpus all"
+    if sink == "screen":
+        lines.insert(0, "xhost +local:")
+        lines.append("  -e DISPLAY=$DISPLAY -v /tmp/.X11-unix:/tmp/.X11-unix")
+    if source and source.kind == "usb":
+        lines.append(f"  --device {source.shown}")
+    if source and source.kind == "csi":
+        lines.append("  -v /tmp/argus_socket:/tmp/argus_socket")
+    tag = image if ":" in image.rpartition("/")[2] else f"{image}:TAG"
+    lines.append(f'  -v "$PWD":/{about.name} -w /{about.name} {tag}')
+    start = lines.index(next(line for line in lines if line.startswith("docker")))
+    lines[start:] = [" \\\n    ".join(lines[start:])]
+    notes.append("`nvcr.io` may ask for a login: user `$oauthtoken`, password an NGC API key (`docker login nvcr.io`).")
+    if tag != image:
+        notes = ["Which TAG that release has was not verified: look it up there."]
+    if between(target.deepstream, _CODECS_LEFT_OUT, None):
+        notes.append("The image lacks software codecs and audio. If a file or encoder needs them, in the container:")
+        notes.append(f"`{sdk_path(target, 'user_additional_install.sh')}`")
+    return "".join(f"    {line}\n" for line in lines) + "\n" + "\n".join(notes) + "\n"
+
+
+def _detector(about: Instructions, target: Target) -> str:
+    if about.app.primary:
+        return ""
+    path = sdk_path(target, "sample-detector").rpartition("/")[2]
+    return (
+        f"The primary engine is the SDK's sample detector ({path}). Its engine is built at the first\n"
+        "start, beside its model, which needs write permission in the SDK's folder once (sudo, or a container).\n"
+    )
+
+
+def _results(about: Instructions, sink: str) -> str:
+    lines = {
+        "screen": "a window with the video, boxes and labels.",
+        "file": f"`{OUTPUT_FILE}` in this folder, complete when the app has ended.",
+        "rtsp": f"`rtsp://DEVICE:{RTSP_PORT}/ds-test`, for VLC or `ffplay` on another computer.",
+        "none": "none is shown or written; only the frame rate.",
+    }
+    text = lines[sink]
+    if about.detects:
+        text += (
+            "\nBoxes as text, one file a frame: `mkdir kitti`, and `gie-kitti-output-dir=kitti` below [application]\n"
+            "in the app config."
+        )
+    if about.app.secondary_waits:
+        text += "\nThe secondary engine is off; the comment above [secondary-gie0] in the app config says why."
+    return text
+
+
+def _labels(files: tuple[LabelFile, ...]) -> str:
+    forms = {"one-line": "one line, `;` between", "one-per-line": "one a line"}
+    named = " and ".join(f"`{each.name}` ({forms[each.form]})" for each in files)
+    return f"Labels are in {named}. Change the words, not their number or order."
+
+
+def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
+    app = about.app
+    source = app.source or sample(target)
+    width, height = app.size
+    engines = [app.primary_file if app.primary else sdk_path(target, "sample-detector")]
+    if app.secondary and not app.secondary_waits:
+        engines.append(app.secondary_file)
+    live = " live-source=1" if source.is_live else ""
+    lines = []
+    if not source.is_camera:
+        uri = f'"file://$PWD/{source.uri.removeprefix("file://")}"' if source.relative else shlex.quote(source.shown)
+        lines.append(f"uri={uri}" + ("  # with user and password, as in the app config" if source.has_password else ""))
+    elements = [
+        f"gst-launch-1.0 -e {gst_source(source, app.size, target)} ! m.sink_0",
+        f"nvstreammux name=m batch-size=1 width={width} height={height}{live}",
+        *(f"nvinfer config-file-path={shlex.quote(each)}" for each in engines),
+        "nvvideoconvert ! nvdsosd",
+        *gst_sink(sink, target).split(" ! ", 1),
+    ]
+    # What feeds the muxer's pad is linked to it by name: nothing stands between the two.
+    lines += [f"{elements[0]} \\", "  " + " ! \\\n      ".join(elements[1:])]
+    return "\n".join(f"    {line}" for line in lines)
