@@ -227,7 +227,7 @@ class _PickUpAdapted:
         Raises:
             InputError: it was made from another model, or for frames that are cropped where this export's are not.
         """
-        from convert.graph.adapt import read_head, read_onnx, recorded
+        from convert.graph.adapt import read_head, read_onnx, recorded, without_assumed
         from convert.graph.preprocessing import preprocessing  # brings onnx
 
         assert isinstance(artifact, Export)
@@ -249,7 +249,8 @@ class _PickUpAdapted:
                 hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
             )
         head, unnamed = read_head(properties, artifact)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
+        found = without_assumed((*findings, *unnamed), artifact)
+        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=found)
 
 
 @dataclass(frozen=True)
