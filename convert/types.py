@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convert.files import Output, sha256
-from convert.images import Framing, ImageScaling, ResizeMode  # noqa: TC001 - TableReader reads these types
+from convert.images import Framing, ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +110,13 @@ class Metadata:
     impulse_name: str | None = None
     block_id: int | None = None
     studio_version: str | None = None
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Of `labels`, `resize_mode` and `image_scaling` those that are not recorded: a conversion assumes them."""
+        resize = None if self.resize_mode is ResizeMode.NONE else self.resize_mode
+        values = {"labels": self.labels, "resize_mode": resize, "image_scaling": self.image_scaling}
+        return tuple(name for name, value in values.items() if value is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,30 +7,48 @@ from typing import Any
 
 import click
 
+from convert.cli.help import Group, UsageError, show_versions
+
 __all__ = ["commands"]
 
-# Name -> where the command is, and one line of help, in the order `--help` shows them. The help stands here so that
-# listing the commands imports none of them.
-_COMMANDS = {
-    "convert": ("convert.cli.convert:convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
-    "batch": ("convert.cli.batch:batch", "Convert many exports, in parallel, and only what has changed."),
-    "inspect": ("convert.cli.convert:inspect", "Say what a file or folder is, and whether it can be converted."),
-    "check": ("convert.cli.check:check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
-    "simulate": ("convert.cli.simulate:simulate", "Say what DeepStream will show on pictures, without a GPU."),
-    "unpack": ("convert.cli.stages:unpack", "Stage 1: find the model in an export and write it as a .tflite."),
-    "translate": ("convert.cli.stages:translate", "Stage 2: .tflite to ONNX with NCHW input."),
-    "adapt": ("convert.cli.stages:adapt", "Stage 3: names, dynamic batch and output layout for Gst-nvinfer."),
-    "validate": ("convert.cli.stages:validate", "Stage 4: prove that the ONNX model computes what was trained."),
-    "emit": ("convert.cli.stages:emit", "Stage 5: write labels, configs and the engine build."),
-    "eim": ("convert.cli.eim:eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
-    "explain": ("convert.cli.check:explain", "Say what a rule (NVI014) is about, and what to do."),
-    "cache": ("convert.cli.batch:cache", "Look at, or clear away, what `batch` keeps of earlier conversions."),
-    "targets": ("convert.cli.check:targets", "List the DeepStream releases, and what comes with each."),
+# Heading -> name -> where the command is, and one line of help, in the order `--help` shows them. The help stands here
+# so that listing the commands imports none of them.
+_SECTIONS = {
+    "Commands": {
+        "convert": ("convert.cli.convert:convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
+        "batch": ("convert.cli.batch:batch", "Convert many exports, in parallel, and only what has changed."),
+        "inspect": ("convert.cli.convert:inspect", "Say what a file or folder is, and whether it can be converted."),
+        "check": ("convert.cli.check:check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
+        "simulate": ("convert.cli.simulate:simulate", "Say what DeepStream will show on pictures, without a GPU."),
+        "eim": ("convert.cli.eim:eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
+        "explain": ("convert.cli.check:explain", "Say what a rule (NVI014) is about, and what to do."),
+        "targets": ("convert.cli.check:targets", "List the DeepStream releases, and what comes with each."),
+        "cache": ("convert.cli.batch:cache", "Look at, or clear away, what `batch` keeps of earlier conversions."),
+        "help": ("convert.cli.help:help_", "Show how a command is used."),
+        "version": ("convert.cli.help:version", "Show versions."),
+    },
+    "Stages of convert, one by one": {
+        "unpack": ("convert.cli.stages:unpack", "1: find the model in an export and write it as a .tflite."),
+        "translate": ("convert.cli.stages:translate", "2: .tflite to ONNX with NCHW input."),
+        "adapt": ("convert.cli.stages:adapt", "3: names, dynamic batch and output layout for Gst-nvinfer."),
+        "validate": ("convert.cli.stages:validate", "4: prove that the ONNX model computes what was trained."),
+        "emit": ("convert.cli.stages:emit", "5: write labels, configs and the engine build."),
+    },
 }
+_COMMANDS = {name: command for section in _SECTIONS.values() for name, command in section.items()}
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """A group that imports a command's module when the command is used."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """As click does it; an error of usage is one message with an example."""
+        try:
+            return super().main(*arguments, **options)
+        except click.UsageError as error:
+            if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
+                raise
+            raise UsageError(error) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Their names, in the order of the table."""
@@ -60,8 +78,10 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Names and their lines of help, without importing the commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+        width = max(map(len, _COMMANDS))
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
 
 def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -73,22 +93,18 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
 
         click.echo(include_path(configs() / "make" / "ei-deepstream.mk"))
         ctx.exit()
-    from importlib.metadata import PackageNotFoundError, version  # slow, and only wanted here
-
-    from convert import __version__
-
-    click.echo(f"ei-deepstream {__version__}")
-    for package in ("tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "tensorflow", "tensorrt-rtx"):
-        try:
-            click.echo(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            click.echo(f"{package} not installed")
+    show_versions()
     ctx.exit()
 
 
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    examples=(
+        "ei-deepstream convert my-project.zip -o bundle",
+        "ei-deepstream inspect my-project.zip",
+        "ei-deepstream help convert",
+    ),
     epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C.",
 )
 @click.option(
@@ -104,10 +120,4 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
     help="Show the path of a makefile to include, and exit: include $(shell ei-deepstream --make-include)",
 )  # fmt: skip
 def commands() -> None:
-    """Edge Impulse export in, a folder that NVIDIA DeepStream runs out, proven on this CPU.
-
-    \b
-    Examples:
-      ei-deepstream convert my-project.zip -o bundle
-      ei-deepstream inspect my-project.zip
-    """
+    """Edge Impulse export in, a folder that NVIDIA DeepStream runs out, proven on this CPU."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.cli import options as cli
+from convert.cli.help import Command, Group
 from convert.options import BatchOptions
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ __all__ = ["batch", "cache"]
 
 @click.command(
     name="batch",
+    cls=Command,
+    examples=(
+        "ei-deepstream batch exports/ -o bundles --target 6.2",
+        "ei-deepstream batch models.toml -o bundles",
+        "ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml",
+    ),
     epilog="The cache is in --cache-dir, else $EI_DEEPSTREAM_CACHE, else $XDG_CACHE_HOME/ei-deepstream, else "
     "~/.cache/ei-deepstream. `ei-deepstream cache` says what is in it.",
 )
@@ -57,12 +64,6 @@ def batch(
     searched to their depths. What is found there and is not for DeepStream (audio, motion, no model) is reported and
     does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models, whatever
     the manifest says.
-
-    \b
-    Examples:
-      ei-deepstream batch models.toml -o bundles
-      ei-deepstream batch exports/ -o bundles --target 6.2
-      ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml
     """
     values = cli.given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:
@@ -119,18 +120,16 @@ _PLACE = cli.stack(
 )  # fmt: skip
 
 
-@click.group(name="cache")
+@click.group(
+    name="cache",
+    cls=Group,
+    examples=("ei-deepstream cache info", "ei-deepstream cache prune --older-than 7 --max-size 2G"),
+)
 def cache() -> None:
-    """Look at, or clear away, what `batch` keeps of earlier conversions.
-
-    \b
-    Examples:
-      ei-deepstream cache info
-      ei-deepstream cache prune --older-than 7 --max-size 2G
-    """
+    """Look at, or clear away, what `batch` keeps of earlier conversions."""
 
 
-@cache.command(name="info")
+@cache.command(name="info", cls=Command, examples=("ei-deepstream cache info",))
 @_PLACE
 def info(cache_dir: Path | None, *, format_: str) -> int:
     """Say where the cache is, how many bundles it holds, and how large it is."""
@@ -146,7 +145,11 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
     return 0
 
 
-@cache.command(name="prune")
+@cache.command(
+    name="prune",
+    cls=Command,
+    examples=("ei-deepstream cache prune --older-than 7 --max-size 2G", "ei-deepstream cache prune --all"),
+)
 @click.option(
     "--older-than", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS",
     help="Remove what was not used for so long.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.help import Command
 from convert.cli.options import (
     as_usage,
     declaration,
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 @click.command(
     name="check",
+    cls=Command,
+    examples=(
+        "ei-deepstream check bundle",
+        "ei-deepstream check config_infer_primary.txt --target 6.2 --platform jetson",
+        "ei-deepstream check configs/ --fix --diff",
+    ),
     epilog="A line `# check: ignore NVI015` suppresses that rule for the next line, `# check: ignore-file NVI015` for "
     "the whole file. `ei-deepstream explain NVI015` says what a rule is about.",
 )
@@ -118,7 +125,7 @@ def _write_check(
         sys.stdout.write(check_junit(report, fail_on).decode())
 
 
-@click.command(name="explain")
+@click.command(name="explain", cls=Command, examples=("ei-deepstream explain NVI014", "ei-deepstream explain"))
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
 @format_option("text", "json")
 def explain(rules: tuple[str, ...], *, format_: str) -> int:
@@ -147,7 +154,7 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
     return 0
 
 
-@click.command(name="targets")
+@click.command(name="targets", cls=Command, examples=("ei-deepstream targets", "ei-deepstream targets 7.1"))
 @click.argument("release", required=False, metavar="[RELEASE]")
 @click.option("--platform", **declaration(CheckOptions, "platform") | {"help": "Only this platform."})
 @click.option("--jetpack", **declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.cli import options as cli
+from convert.cli.help import Command
 from convert.options import ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["convert", "inspect"]
 
 
-@click.command(name="convert")
+@click.command(
+    name="convert",
+    cls=Command,
+    ask="give the export to convert (the .zip, folder or .tflite that you downloaded from Edge Impulse), and with -o "
+    "the folder for the bundle",
+    examples=(
+        "ei-deepstream convert my-project.zip -o bundle",
+        'ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash',
+        "ei-deepstream convert my-project.zip -o bundle --frame 16:9",
+        "ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4",
+        "ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle",
+    ),
+)
 @click.argument("export", type=click.Path(path_type=Path), metavar="[EXPORT]", required=False)
 @click.option("--pgie", type=click.Path(path_type=Path), metavar="EXPORT", help="With --sgie: a detector's export.")
 @click.option(
@@ -53,14 +66,6 @@ def convert(
     EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
     tflite_learn_*.h, a .lite/.tflite from the Dashboard, or an .onnx.
 
-    \b
-    Examples:
-      ei-deepstream convert my-project.zip -o bundle
-      ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash
-      ei-deepstream convert my-project.zip -o bundle --frame 16:9
-      ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4
-      ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle
-
     With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling and --frame are about the
     first.
     """
@@ -79,7 +84,11 @@ def convert(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="inspect")
+@click.command(
+    name="inspect",
+    cls=Command,
+    examples=("ei-deepstream inspect my-project.zip", "ei-deepstream inspect my-project.zip --frame 16:9"),
+)
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
     "--frame",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.help import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
 from convert.options import ConvertOptions
 
@@ -26,23 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["eim"]
 
 
-class _InOrder(click.Group):
-    """Lists its commands in the order of their declaration."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder, name="eim")
+@click.group(
+    cls=Group,
+    name="eim",
+    examples=(
+        "ei-deepstream eim inspect model.eim",
+        "ei-deepstream eim compare model.eim bundle pictures/",
+        "ei-deepstream eim pack bundle -o converted.eim",
+    ),
+)
 def eim() -> None:
-    """Inspect, talk to, compare with and answer as Edge Impulse's Linux executables (.eim).
-
-    \b
-    Examples:
-      ei-deepstream eim inspect model.eim
-      ei-deepstream eim compare model.eim bundle pictures/*.jpg
-      ei-deepstream eim pack bundle -o converted.eim
-    """
+    """Inspect, talk to, compare with and answer as Edge Impulse's Linux executables (.eim)."""
 
 
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
@@ -50,6 +45,7 @@ _target = click.argument("target", type=click.Path(path_type=Path), metavar="FIL
 
 _timeout = click.option(
     "--timeout",
+    metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
@@ -78,7 +74,15 @@ _FILE_TYPES = {
 }
 
 
-@eim.command(name="inspect", short_help="Say which machine an .eim is for, and whether it starts on this one.")
+@eim.command(
+    name="inspect",
+    cls=Command,
+    short_help="Say which machine an .eim is for, and whether it starts on this one.",
+    examples=(
+        "ei-deepstream eim inspect model.eim",
+        "ei-deepstream eim inspect model.eim --hello",
+    ),
+)
 @_target
 @click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")
 @_timeout
@@ -180,7 +184,16 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
             self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
 
 
-@eim.command(name="classify", short_help="Send a picture or features to an .eim and show its answer.")
+@eim.command(
+    name="classify",
+    cls=Command,
+    short_help="Send a picture or features to an .eim and show its answer.",
+    examples=(
+        "ei-deepstream eim classify model.eim cat.jpg dog.jpg",
+        "ei-deepstream eim classify model.eim --features features.txt --format json",
+        "ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3",
+    ),
+)
 @_target
 @click.argument("pictures", type=EXISTING, nargs=-1, metavar="[PICTURE]...")
 @click.option("--features", type=EXISTING, metavar="FILE", help="Numbers from a text file instead of pictures.")
@@ -214,12 +227,6 @@ def classify(  # noqa: PLR0913 - one parameter an option
     """Send pictures, or features from a file, to an .eim and show what it answers.
 
     Pictures are resized as the .eim says, and packed one number a pixel. Every step has a time limit.
-
-    \b
-    Examples:
-      ei-deepstream eim classify model.eim cat.jpg dog.jpg
-      ei-deepstream eim classify model.eim --features features.txt --format json
-      ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3
     """
     if bool(pictures) == bool(features):
         raise click.UsageError("Give pictures or --features FILE.")
@@ -303,12 +310,21 @@ def _show_reply(name: str, reply: Reply) -> None:
             out.print(f"  {key}: {value}", markup=False)
 
 
-@eim.command(name="compare", short_help="Give an .eim and a bundle the same pictures and compare their answers.")
+@eim.command(
+    name="compare",
+    cls=Command,
+    short_help="Give an .eim and a bundle the same pictures and compare their answers.",
+    examples=(
+        "ei-deepstream eim compare model.eim bundle pictures/",
+        "ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05",
+    ),
+)
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
 @click.argument("pictures", type=EXISTING, nargs=-1, required=True, metavar="PICTURES...")
 @click.option(
     "--tolerance",
+    metavar="NUMBER",
     type=click.FloatRange(min=0),
     default=0.01,
     show_default=True,
@@ -316,12 +332,18 @@ def _show_reply(name: str, reply: Reply) -> None:
 )
 @click.option(
     "--pixels",
+    metavar="N",
     type=click.IntRange(min=0),
     default=1,
     show_default=True,
     help="Pixels of the model's input that an edge of a box may be off.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Detection threshold for both.  [default: the .eim's]")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="NUMBER",
+    help="Detection threshold for both.  [default: the .eim's]",
+)
 @click.option(
     "--image-scaling",
     **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
@@ -346,11 +368,6 @@ def compare(  # noqa: PLR0913 - one parameter an option
 
     PICTURES are files and folders. The bundle may be packed; instead of it the .tflite may stand that both were made
     from. Exit code 1 when they do not agree.
-
-    \b
-    Examples:
-      ei-deepstream eim compare model.eim bundle pictures
-      ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05
     """
     from convert.eim.client import Timeouts, talk
     from convert.eim.compare import compare as compare_answers
@@ -412,7 +429,15 @@ def _show_comparison(comparison: EimComparison, tolerance: float) -> None:
     out.print(f"{verdict}: {pictures}, largest difference {comparison.largest:.2g} (limit {tolerance:g})")
 
 
-@eim.command(name="serve", short_help="Answer as an .eim with a converted bundle.")
+@eim.command(
+    name="serve",
+    cls=Command,
+    short_help="Answer as an .eim with a converted bundle.",
+    examples=(
+        "ei-deepstream eim serve bundle /tmp/model.sock --keep",
+        "edge-impulse-linux-runner --model-file /tmp/model.sock",
+    ),
+)
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.argument("where", required=False, metavar="SOCKET|stdin")
 @click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
@@ -421,11 +446,6 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
     One client is served; SIGINT, SIGTERM and SIGHUP end it with 128 + number. What is printed is what an .eim prints.
-
-    \b
-    Examples:
-      ei-deepstream eim serve bundle /tmp/model.sock --keep
-      edge-impulse-linux-runner --model-file /tmp/model.sock
     """
     if (where is None) != info:
         raise click.UsageError("Give a socket, stdin, or --print-info.")
@@ -438,7 +458,12 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
 
 
-@eim.command(name="pack", short_help="Make one executable .eim file of a converted bundle.")
+@eim.command(
+    name="pack",
+    cls=Command,
+    short_help="Make one executable .eim file of a converted bundle.",
+    examples=("ei-deepstream eim pack bundle -o converted.eim",),
+)
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .eim to write."
@@ -475,7 +500,15 @@ def pack(
     return 0
 
 
-@eim.command(name="proxy", short_help="Pass messages between a client and an .eim, and show them.")
+@eim.command(
+    name="proxy",
+    cls=Command,
+    short_help="Pass messages between a client and an .eim, and show them.",
+    examples=(
+        "ei-deepstream eim proxy /tmp/watch.sock model.eim",
+        "edge-impulse-linux-runner --model-file /tmp/watch.sock  # in another shell",
+    ),
+)
 @click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
 @_target
 @_timeout
@@ -484,13 +517,7 @@ def pack(
     help="Lines of text, or one JSON object a line.",
 )  # fmt: skip
 def proxy(socket: Path, target: Path, *, timeout: float, format_: str) -> int:
-    """Make SOCKET, start FILE (or connect to its socket), and print what passes between the two, with timings.
-
-    \b
-    Example, in two shells:
-      ei-deepstream eim proxy /tmp/watch.sock model.eim
-      edge-impulse-linux-runner --model-file /tmp/watch.sock
-    """
+    """Make SOCKET, start FILE (or connect to its socket), and print what passes between the two, with timings."""
     from convert.eim import client  # --help does without
 
     return client.proxy(socket, target, _print_event_text if format_ == "text" else _print_event_json, start=timeout)

@@ -31,6 +31,8 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 EXISTING = click.Path(exists=True, path_type=Path)
 
+_LONGEST_CHOICES = 60  # characters; more of them stand in the text of an option's help
+
 
 def stack(*decorators: Callable[[Any], Any]) -> Callable[[_F], _F]:
     """Several options as one decorator, shown in the order given."""
@@ -97,23 +99,27 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
     if option.type is bool:
         return {"is_flag": True, "help": option.help}
     kind: Any = click.STRING
+    text, metavar = option.help, None
     if option.parse:
         kind = _Parsed(option)
     elif option.choices:
         kind = click.Choice([str(choice) for choice in option.choices])
+        if len("|".join(kind.choices)) > _LONGEST_CHOICES:
+            text, metavar = f"{text} One of {', '.join(kind.choices)}.", option.name.upper()
     elif option.type is Path:
         kind = EXISTING
     elif option.type is int:
-        kind = click.IntRange(option.low, option.high)
+        kind, metavar = click.IntRange(option.low, option.high), "N"
     elif option.type is float:
+        metavar = "NUMBER"
         kind = click.FloatRange(option.low or option.above, option.high, min_open=option.above is not None)
     return {
         "type": kind,
         "default": None if option.many else option.default,
         "show_default": option.default is not None and not option.many,
         "multiple": option.many,
-        "metavar": option.metavar,
-        "help": option.help,
+        "metavar": option.metavar or metavar,
+        "help": text,
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli.help import Command
 from convert.cli.options import as_usage, common, depfile_option, exit_code, folder_option, given, options, write_json
 from convert.options import SimulateOptions, refuse_simulation
 
@@ -18,6 +19,15 @@ __all__ = ["simulate"]
 
 @click.command(
     name="simulate",
+    cls=Command,
+    ask="give a config of the bundle, then pictures or a folder of them, and with -o the folder for the results",
+    examples=(
+        "ei-deepstream simulate bundle/config_infer_primary_fruit.txt pictures/ -o shown",
+        "ei-deepstream simulate detector.txt --sgie config_infer_secondary_fruit.txt street.mp4 -o shown",
+        "ei-deepstream simulate --app bundle/deepstream_app_fruit.txt pictures/ -o shown",
+        "ei-deepstream simulate config.txt --tensors dumped/ -o shown",
+        "ei-deepstream simulate config_infer_primary_fruit.txt pictures/ -o shown --against edge-impulse",
+    ),
     epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine; no GPU is used. DIR gets "
     "objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it) and report.html.",
 )
@@ -34,24 +44,18 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
 
     PICTURES are files or folders: frames as the camera gives them, not cropped. The arithmetic before and behind the
     model is nvinfer's, step by step in float32.
-
-    \b
-    Examples:
-      ei-deepstream simulate bundle/config_infer_primary_fruit.txt pictures/ -o shown
-      ei-deepstream simulate detector.txt --sgie bundle/config_infer_secondary_fruit.txt street.mp4 -o shown
-      ei-deepstream simulate --app bundle/deepstream_app_fruit.txt pictures/ -o shown
-      ei-deepstream simulate config.txt --tensors dumped/ -o shown
-      ei-deepstream simulate bundle/config_infer_primary_fruit.txt pictures/ -o shown --against edge-impulse
     """
     with as_usage():
         refuse_simulation(values)
     config, pictures = (None, paths) if values["app"] else (paths[0] if paths else None, paths[1:])
     if not values["app"] and config is None:
-        raise click.UsageError("Missing argument 'CONFIG PICTURES...'.")
+        raise click.UsageError(
+            "a config is missing: one of the bundle, or of your own (--app FILE takes the engines of an app)"
+        )
     if config is not None and not config.exists():
-        raise click.UsageError(f"Path {str(config)!r} does not exist.")
+        raise click.UsageError(f"there is no {config}")
     if not pictures and not values["tensors"]:
-        raise click.UsageError("Missing argument 'PICTURES...': files or folders of pictures, or videos.")
+        raise click.UsageError("pictures are missing: files or folders of them, or videos")
     from convert import api  # --help does without
     from convert.render.simulation import frames_counted, show_simulation, simulation_document
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convert.cli import options as cli
+from convert.cli.help import Command
 from convert.errors import InputError
 from convert.files import Output, write
 from convert.options import ConvertOptions, checked
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["adapt", "emit", "translate", "unpack", "validate"]
 
 
-@click.command(name="unpack")
+@click.command(name="unpack", cls=Command, examples=("ei-deepstream unpack my-project.zip -o work",))
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
 @cli.folder_option("The folder for NAME.tflite and metadata.json.")
 @cli.unpacking
@@ -41,7 +42,7 @@ def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
     return cli.finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="translate")
+@click.command(name="translate", cls=Command, examples=("ei-deepstream translate work/fruit.tflite -o work",))
 @click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
 @cli.unpacking
@@ -71,7 +72,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="adapt")
+@click.command(name="adapt", cls=Command, examples=("ei-deepstream adapt work/fruit.translated.onnx -o work",))
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.translated.onnx")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @cli.tflite_option
@@ -95,7 +96,9 @@ def adapt(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="validate")
+@click.command(
+    name="validate", cls=Command, examples=("ei-deepstream validate work/fruit.onnx -o work --images pictures/",)
+)
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
@@ -131,7 +134,7 @@ def validate(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="emit")
+@click.command(name="emit", cls=Command, examples=("ei-deepstream emit work/fruit.onnx -o work/bundle",))
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.tflite_option
@@ -224,7 +227,7 @@ class _PickUpAdapted:
         Raises:
             InputError: it was made from another model, or for frames that are cropped where this export's are not.
         """
-        from convert.graph.adapt import read_head, read_onnx, recorded
+        from convert.graph.adapt import read_head, read_onnx, recorded, without_assumed
         from convert.graph.preprocessing import preprocessing  # brings onnx
 
         assert isinstance(artifact, Export)
@@ -246,7 +249,8 @@ class _PickUpAdapted:
                 hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
             )
         head, unnamed = read_head(properties, artifact)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=(*findings, *unnamed))
+        found = without_assumed((*findings, *unnamed), artifact)
+        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=found)
 
 
 @dataclass(frozen=True)

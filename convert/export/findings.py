@@ -26,11 +26,16 @@ __all__ = [
 
 NO_PARAMETERS = Rule(
     "EI101",
-    Level.NOTE,
-    "nothing is recorded about the model",
-    "Labels, resize mode and image scaling are not in a .lite or .tflite file; what they are has to be assumed.",
-    "Give the whole library (its zip or folder), or say it with --labels, --resize-mode and --image-scaling.",
+    Level.WARNING,
+    "labels, resize mode and image scaling (two of them, or all) are not recorded",
+    "They are not in a .lite or .tflite file and are assumed: the device shows class0, class1, ... instead of what was "
+    "trained; pictures that reach the model in another shape than in training are recognised worse; a wrong image "
+    "scaling makes every result wrong, but 0..1 is what nearly all Edge Impulse models take.",
+    "Give the whole library (its zip or folder), or say it with --labels, --resize-mode and --image-scaling. The "
+    "resize mode stands in Studio, Create impulse, Image data.",
 )
+"""Where one of the three is missing, the finding is its own: EI301, EI303 or EI305."""
+
 CONTRADICTION = Rule(
     "EI102",
     Level.WARNING,

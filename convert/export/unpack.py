@@ -17,12 +17,12 @@ from convert.export.findings import NO_PARAMETERS
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
-from convert.heads import CONVERTIBLE, HEADS
+from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
@@ -93,10 +93,8 @@ class Unpack:
             resize_mode=self.resize_mode,
             image_scaling=self.image_scaling,
         )
-        given = (self.labels, self.resize_mode, self.image_scaling)
-        if recorded == Metadata() and None in given:
-            message = "no labels, resize mode or image scaling are recorded with this model"
-            differences = (NO_PARAMETERS.found(message, path=shown),)
+        if len(metadata.assumed) > 1 and facts.task not in {ANOMALY, NOT_IMAGE}:  # not for what is refused anyway
+            differences = (*differences, _assumption(metadata.assumed))
         member = "" if source.focus is not None else candidate.member
         export = Export(
             model=candidate.data,
@@ -124,6 +122,26 @@ class Unpack:
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
+
+
+_ASSUMED = {
+    "labels": ("labels", "classes are called class0, class1, ..."),
+    "resize_mode": ("resize mode", "pictures are squashed to the model's size"),
+    "image_scaling": ("image scaling", "pixels are 0..1"),
+}
+
+
+def _assumption(names: tuple[str, ...]) -> Finding:
+    """One finding for two or three that are not recorded."""
+    said, assumed = zip(*(_ASSUMED[name] for name in names), strict=True)
+    options = [f"--{name.replace('_', '-')}" for name in names]
+    return NO_PARAMETERS.found(
+        f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}", hint=f"say it with {_listed(options)}"
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

@@ -24,7 +24,7 @@ from convert import __version__, types
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
-from convert.graph.findings import TRANSPOSES_LEFT
+from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature
 from convert.graph.preprocessing import crop, preprocessing, scale
 from convert.graph.transposes import remove_transposes, transposes
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from convert.images import Frame
 
 
-__all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded"]
+__all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded", "without_assumed"]
 
 
 FOMO_MERGES = ("none", "peak")
@@ -98,6 +98,7 @@ class Adapt:
             )
         model = _run(load_model(artifact.onnx.data), *_PREPARE)
         fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
+        found = without_assumed((*findings, *fitted.findings), export)
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         if before.folded:
@@ -110,16 +111,20 @@ class Adapt:
         _assert_shippable(model)
         if left := transposes(model):
             count = "one Transpose is" if left == 1 else f"{left} Transposes are"
-            findings = (*findings, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
+            found = (*found, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
         shipped = types.OnnxModel(
             model.SerializeToString(deterministic=True),
             signature(model.graph.input[0]),
             tuple(map(signature, model.graph.output)),
             opset_of(model),
         )
-        return types.StageResult(
-            types.Adapted(artifact, shipped, fitted.head, before), findings=(*findings, *fitted.findings)
-        )
+        return types.StageResult(types.Adapted(artifact, shipped, fitted.head, before), findings=found)
+
+
+def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
+    """Without what had to be assumed, where `unpack` has said all of it in one finding (EI101)."""
+    said = {GENERIC_LABELS.id, RESIZE_ASSUMED.id, SCALING_ASSUMED.id} if len(export.metadata.assumed) > 1 else set()
+    return tuple(finding for finding in findings if finding.id not in said)
 
 
 _PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)

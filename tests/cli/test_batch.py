@@ -185,7 +185,7 @@ def test_the_command_line_goes_before_the_manifest(say: Say, tmp_path: Path) -> 
         (["a.zip", "--memory-limit", "much"], 2, "is no size"),
         (["a.zip", "--memory-limit", "-1G"], 2, "is no size"),
         (["a.zip", "--name", "x"], 2, "No such option"),
-        ([], 2, "Missing argument"),
+        ([], 2, "PATHS... is missing"),
     ],
 )
 def test_what_cannot_be_asked(arguments: list[str], code: int, said: str, say: Say, tmp_path: Path) -> None:

@@ -1,55 +1,135 @@
-"""What `--help` says of every command and option, as it is declared; how it is laid out is click's.
-
-Made anew by `python -m tests.cli.test_help`.
-"""
+"""What commands say about themselves, and to who calls them wrongly."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING
 
 import click
+import pytest
 
+from convert import __version__
 from convert.cli import commands
+from convert.cli.help import GROUPS, Command, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-GOLDEN = Path(__file__).with_name("golden") / "help.txt"
-
-
-def lines() -> str:
-    return "\n".join(_command("", commands)) + "\n"
+    from tests.cli.conftest import Said
 
 
-def _command(parent: str, command: click.Command) -> Iterator[str]:
-    name = f"{parent} {command.name}" if parent else "ei-deepstream"
-    yield f"{name}: {command.get_short_help_str(200)}"
-    for part in (command.help, command.epilog):
-        if part:
-            yield f"    {' '.join(part.split())}"
-    for each in command.params:
-        if isinstance(each, click.Option):
-            default = f" = {each.default}" if each.show_default else ""
-            yield f"  {each.opts[-1]} {each.metavar or ''}{default}: {each.help}"
-        else:
-            yield f"  {each.metavar or each.name}"
+def every(
+    command: click.Command = commands, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
     if isinstance(command, click.Group):
-        for child in command.list_commands(click.Context(command)):
-            found = command.get_command(click.Context(command), child)
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
             assert found is not None
-            yield from _command(name, found)
+            yield from every(found, (*path, name))
 
 
-def test_help() -> None:
-    assert lines() == GOLDEN.read_text(encoding="utf-8")
+ALL = dict(every())
 
 
-def test_every_option_is_explained() -> None:
-    text = lines()
-    assert ": None" not in text
-    assert "UNSET" not in text, "a default that is shown is one"
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help(path: tuple[str, ...], say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    said = say(*path, "--help")
+    assert said.code == 0
+    command = ALL[path]
+    assert isinstance(command, Command | Group)
+    assert "\nExamples:\n  " in said.out
+    assert all(f"\n  {example}\n" in said.out for example in command.examples)
+    assert max(map(len, said.out.splitlines())) <= 100
+    assert all(
+        len(help_) > 10
+        for option in command.params
+        if isinstance(option, click.Option)
+        for help_ in [option.help or ""]
+    )
+    # A new option has to find its group.
+    assert "Other options" not in said.out
+    assert say("help", *path).out == said.out.replace("[OPTIONS] [NAMES]", "[OPTIONS]")
 
 
-if __name__ == "__main__":
-    GOLDEN.write_text(lines(), encoding="utf-8")
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_examples_are_understood(path: tuple[str, ...]) -> None:
+    """Every word of an example that begins with a dash is an option of the command it names."""
+    for example in ALL[path].examples:  # type: ignore[attr-defined] # `test_help` has looked
+        program, *words = shlex.split(example.partition(" > ")[0], comments=True)
+        if program != "ei-deepstream":
+            assert program == "edge-impulse-linux-runner"
+            continue
+        command: click.Command = commands
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None
+            command = found
+        known = {spelled for option in command.params for spelled in (*option.opts, *option.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known
+        assert words or not any(parameter.required for parameter in command.params)
+
+
+def test_options_stand_in_groups(say: Callable[..., Said]) -> None:
+    out = say("convert", "--help").out
+    titles = [title for title in GROUPS if f"\n{title}:\n" in out]
+    assert titles == ["Model", "What the export does not say", "Proof", "DeepStream", "Output"]
+    places = [out.index(f"\n{title}:\n") for title in titles]
+    assert places == sorted(places)
+    for title, option in [("Proof", "--tolerance"), ("DeepStream", "--target"), ("Output", "-h, --help")]:
+        assert out.index(f"\n{title}:\n") < out.index(f"  {option} ") < out.index("\nExamples:\n")
+    assert (
+        out.index("--labels a;b;c") < out.index("\nProof:\n") < out.index("--images DIR") < out.index("\nDeepStream:")
+    )
+
+
+def test_no_option_is_in_two_groups() -> None:
+    names = [name for group in GROUPS.values() for name in group]
+    assert len(names) == len(set(names))
+
+
+def test_commands_are_listed_with_the_stages_last(say: Callable[..., Said]) -> None:
+    said = say("help")
+    assert said.code == 0
+    first, _, stages = said.out.partition("\nStages of convert, one by one:\n")
+    assert [line.split()[0] for line in stages.partition("\n\n")[0].splitlines()] == [
+        *("unpack", "translate", "adapt", "validate", "emit")
+    ]
+    assert "\n  convert " in first
+    assert "\n  version " in first
+
+
+def test_version(say: Callable[..., Said]) -> None:
+    said = say("version")
+    assert said.code == 0
+    assert said.out.startswith(f"ei-deepstream {__version__}\ntf2onnx ")
+    assert said.out == say("--version").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "example"),
+    [
+        ("convert", "error: give the export to convert (the .zip, ", "ei-deepstream convert my-project.zip -o bundle"),
+        ("convert a.zip", "error: -o is missing: the folder to write the bundle into", "ei-deepstream convert my"),
+        ("convert -o b", "error: give one EXPORT, or two with", "ei-deepstream convert my-project.zip -o bundle"),
+        ("simulate", "error: give a config of the bundle, then pictures", "ei-deepstream simulate bundle/config"),
+        ("check", "error: PATH... is missing", "ei-deepstream check bundle"),
+        ("convert a -o b --targte 7.1", "error: No such option '--targte'.", "ei-deepstream convert my"),
+        ("convert a -o b --batch-size 0", "error: Invalid value for '--batch-size': 0 is not", "ei-deepstream convert"),
+        ("convret", "error: No such command 'convret'. Did you mean 'convert'?", "ei-deepstream convert my"),
+        ("help convret", "error: No such command 'convret'. Did you mean 'convert'?", "ei-deepstream convert my"),
+        ("help check all", "error: ei-deepstream check has no commands of its own", "ei-deepstream check bundle"),
+        ("eim pack", "error: BUNDLE is missing", "ei-deepstream eim pack bundle -o converted.eim"),
+    ],
+)
+def test_an_error_of_usage_is_one_message(say: Callable[..., Said], arguments: str, message: str, example: str) -> None:
+    said = say(*arguments.split())
+    assert (said.code, said.out) == (2, "")
+    lines = said.err.splitlines()
+    assert lines[0].startswith(message)
+    assert lines[1].startswith(f"  example: {example}")
+    assert lines[2].startswith("  options: ei-deepstream")
+    assert lines[2].endswith(" --help")
+    assert len(lines) == 3

@@ -10,8 +10,9 @@ import pytest
 
 from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
+from convert.images import ResizeMode
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
-from convert.types import Limits, ResizeMode
+from convert.types import Limits
 
 SQUASH, CROP, BARS = ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST
 

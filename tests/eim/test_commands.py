@@ -123,7 +123,7 @@ def test_usage(
     places = {"MODEL": made["fomo.eim"], "BUNDLE": made["fomo"], "PICTURE": picture}
     said = Said(capsys, *(places.get(word, word) for word in words))
     assert said.code == 2
-    assert "Usage:" in said.err
+    assert "example: ei-deepstream eim" in said.err
 
 
 def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path) -> None:

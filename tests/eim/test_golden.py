@@ -20,7 +20,7 @@ from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
 from convert.eim.compare import AnswerPair, EimComparison, PictureComparison, Reference
 from convert.eim.findings import BOX_DIFFERS, OTHER_LABELS
 from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
-from convert.types import ImageScaling
+from convert.images import ImageScaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,8 @@ from convert.eim.model import TimedResult
 from convert.eim.server import Session, Signals, listening, print_info, serve_socket, serve_stdin, signals_end
 from convert.eim.wire import Features, attach, bound, connected, part_of, remove_leftovers
 from convert.errors import InputError, OutputError
-from convert.types import Metadata, ResizeMode
+from convert.images import ResizeMode
+from convert.types import Metadata
 from tests.eim import bundles
 from tests.eim.processes import eventually
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.export.unpack import Unpack
+from convert.findings import Level
+from convert.images import ImageScaling
 from convert.types import Export
 from samples.layouts import (
     FORMS,
@@ -68,7 +71,24 @@ def test_a_plain_flatbuffer_whatever_it_is_called(name: str, tmp_path: Path) -> 
     assert isinstance(export, Export)
     assert (export.model, export.form, export.member, export.source) == (MODEL, "flatbuffer", "", name)
     assert export.metadata.labels is None
-    assert ids(result) == ["EI101"]
+    (assumed,) = result.findings
+    assert (assumed.id, assumed.level) == ("EI101", Level.WARNING)
+    assert assumed.message.startswith("labels, resize mode and image scaling are not recorded; assumed: classes are")
+    assert assumed.hint == "say it with --labels, --resize-mode and --image-scaling"
+
+
+def test_what_an_option_says_is_not_assumed(tmp_path: Path) -> None:
+    (tmp_path / "x.lite").write_bytes(MODEL)
+    options: dict[str, Any] = {"labels": LABELS, "image_scaling": ImageScaling.NONE}
+    (assumed,) = Unpack(labels=LABELS)(tmp_path / "x.lite", tmp_path).findings
+    assert (assumed.id, assumed.hint) == ("EI101", "say it with --resize-mode and --image-scaling")
+    assert "labels" not in assumed.message
+    assert Unpack(**options)(tmp_path / "x.lite", tmp_path).findings == ()  # `adapt` says what is missing alone
+
+
+def test_nothing_is_assumed_of_what_takes_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "x.lite").write_bytes(tiny.features())
+    assert ids(unpack(tmp_path / "x.lite")) == []
 
 
 @pytest.mark.parametrize("form", FORMS[:-1])

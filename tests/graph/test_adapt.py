@@ -13,10 +13,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
 from convert.graph.adapt import Adapt
-from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
+from convert.graph.findings import RESIZE_ASSUMED, TRANSPOSES_LEFT
 from convert.images import ImageScaling
 from convert.translate import Translate
-from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata
+from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, Translated
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 
@@ -103,10 +103,14 @@ def test_provenance(export: Callable[..., Export], adapted: Callable[..., Adapte
     assert said["ei_deepstream.folded"] == ""
 
 
-def test_findings_of_a_bare_model(export: Callable[..., Export], worker: Worker) -> None:
-    translated = Translate(worker=worker)(export(classifier()), Path()).artifact
-    found = Adapt()(translated, Path()).findings
-    assert [finding.id for finding in found] == [SCALING_ASSUMED.id, RESIZE_ASSUMED.id, GENERIC_LABELS.id]
+def test_what_is_assumed_is_said_once(export: Callable[..., Export], worker: Worker) -> None:
+    """Of a model alone `unpack` has said all of it; what is missing alone is a finding of its own."""
+    bare = Translate(worker=worker)(export(classifier()), Path()).artifact
+    assert isinstance(bare, Translated)
+    assert Adapt()(bare, Path()).findings == ()
+    known = Metadata(labels=("a", "b", "c"), image_scaling=ImageScaling.NONE)
+    named = replace(bare, export=replace(bare.export, metadata=known))
+    assert [finding.id for finding in Adapt()(named, Path()).findings] == [RESIZE_ASSUMED.id]
 
 
 def test_transposes_that_stay_are_a_note(export: Callable[..., Export], worker: Worker) -> None:

@@ -14,6 +14,7 @@ from convert.emit.config import head_entries, preset_for
 from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
+from convert.images import ImageScaling, ResizeMode
 from convert.images.scaling import Network
 from convert.nvinfer.targets import target
 from convert.simulate.decode import decode
@@ -195,7 +196,8 @@ def test_nvidias_builder_takes_it(
 
 def test_a_model_that_lost_its_labels(models: Path, worker: Worker, tmp_path: Path) -> None:
     adapted = shipped(models / "fomo-96x96x1-f32.tflite", ("face",), worker, tmp_path)
-    nameless = replace(adapted.export, metadata=Metadata())
+    known = Metadata(resize_mode=ResizeMode.SQUASH, image_scaling=ImageScaling.NONE)
+    nameless = replace(adapted.export, metadata=known)
     translated = Translate(worker=worker)(nameless, tmp_path).artifact
     result = Adapt()(translated, tmp_path)
     assert result.artifact.head.labels == ("class0",)

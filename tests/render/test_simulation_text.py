@@ -27,7 +27,7 @@ from convert.compare import (
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.images.scaling import Rect
-from convert.render.simulation import show_comparison, show_simulation, without_comparison
+from convert.render.simulation import Result, show_comparison, show_simulation
 from convert.simulate.results import Classification, DetectedObject, DroppedCandidate, FrameResult, Simulation
 from convert.simulate.settings import NetworkType
 
@@ -86,7 +86,8 @@ def printed(capsys: pytest.CaptureFixture[str], frames: tuple[FrameResult, ...],
     simulation = Simulation(engines, frames, parts.get("seconds", {}))
     outputs = [Output(name, "0") for name in ("r/drawn/a.png", "r/objects.json", "r/report.html", "r/x.txt")]
     capsys.readouterr()
-    show_simulation(simulation, parts.get("findings", ()), outputs)
+    findings, comparison = tuple(parts.get("findings", ())), parts.get("comparison")
+    show_simulation(Result(simulation, findings, tuple(outputs), comparison, None))
     return columns(capsys.readouterr().out)
 
 
@@ -120,11 +121,14 @@ def test_one_picture_and_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any("more pictures" in line for line in printed(capsys, FRAMES * 7 + FRAMES[:4]))
 
 
-def test_findings_beside_a_comparison() -> None:
+def test_what_a_comparison_shows_is_no_finding_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [Finding(id_, Level.NOTE, "x") for id_ in (compare.DIFFERS.id, "EI999", compare.DRIFTS.id)]
+    assert [line for line in printed(capsys, FRAMES[:1], findings=findings) if "note EI" in line] == [
+        "  note EI750 x", "  note EI999 x", "  note EI751 x"
+    ]  # fmt: skip
     comparison = Comparison("m", "fomo", False, 0.1, (), ())
-    assert [each.id for each in without_comparison(findings, comparison)] == ["EI999"]
-    assert list(without_comparison(findings, None)) == findings
+    lines = printed(capsys, FRAMES[:1], findings=findings, comparison=comparison)
+    assert [line for line in lines if "note EI" in line] == ["  note EI999 x"]
 
 
 def one(label: str, score: float, number: int = 4) -> ComparedObject:
