@@ -40,7 +40,7 @@ def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:
 
 def test_every_head_that_can_be_converted_is_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "--help"]) == 0
-    assert "|".join(CONVERTIBLE) in "".join(capsys.readouterr().out.split())
+    assert ",".join(CONVERTIBLE) in "".join(capsys.readouterr().out.split())
     with pytest.raises(PresetError, match="no --task 'nonsense'") as caught:
         Unpack(task="nonsense")
     assert "end-to-end" in str(caught.value.hint)

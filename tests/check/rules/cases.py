@@ -63,7 +63,7 @@ def said(place: Path, name: str, options: list[str]) -> list[dict[str, Any]]:
     """What `check` finds in the file `name`, run in its folder."""
     out = io.StringIO()
     with contextlib.chdir(place), contextlib.redirect_stdout(out):
-        main(["check", name, "--format", "json", *options])
+        main(["check", name, "--format", "json", "--target", "9.1", "--platform", "dgpu", *options])
     findings = json.loads(out.getvalue())["findings"]
     assert isinstance(findings, list)
     return [{key: _portable(value, place) for key, value in finding.items()} for finding in findings]
