@@ -262,9 +262,9 @@ def test_what_was_read_is_told_in_order(tmp_path: Path, monkeypatch: pytest.Monk
     reads.note("open", (b"other/f", "rb", 0))
     reads.note("something.else", ("d/never",))
     assert reads.files() == ["d/a", "d/b", "d/c", "other/f"]
-    for event, name in (("os.scandir", "d/sub"), ("os.listdir", "d"), ("os.scandir", b"e"), ("os.scandir", "other"),
+    for event, place in (("os.scandir", "d/sub"), ("os.listdir", "d"), ("os.scandir", b"e"), ("os.scandir", "other"),
                         ("os.scandir", "."), ("os.listdir", "d-2"), ("os.listdir", "d/c")):  # fmt: skip
-        reads.note(event, (name,))
+        reads.note(event, (place,))
     assert reads.listings() == ["d/sub", "e"], "something was written into d"
     reads.note("ei-deepstream.writes", (b"e/new",))
     assert reads.listings() == ["d/sub"]
