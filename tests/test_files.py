@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import OutputError
-from convert.files import Output, make_folder, sha256, write, write_all
+from convert.files import Output, Reads, escaped, include_path, make_folder, rule, sha256, write, write_all
 
 
 @pytest.fixture(autouse=True)
@@ -242,3 +242,49 @@ def test_one_of_many_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         write_all(tmp_path, {f"{number:02d}": b"new" for number in range(40)})
     assert names(tmp_path) == ["00"]
     assert (tmp_path / "00").read_bytes() == b"old"
+
+
+def test_what_was_read_is_told_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and folders as they were named, below the working folder from there; each once, whatever the spelling."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("d/sub", "e", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("d/c", "d/b", "d/a", "d/x.py", "d/y.so", "d/z.pyc", "d/written", "other/f"):
+        (tmp_path / name).touch()
+    reads = Reads()
+    reads.folders += ["d", str(tmp_path / "e")]
+    for name in ("d/c", "./d/b", str(tmp_path / "d" / "a"), "d/../d/b", "d/x.py", "d/y.so", "d/z.pyc", "d", "gone",
+                 "/etc/hostname", "/proc/self/status", os.__file__):  # fmt: skip
+        reads.note("open", (name, "r", os.O_RDONLY))
+    for mode, flags in (("w", 0), ("a", 0), ("x", 0), ("r+", 0), (None, os.O_WRONLY), (None, os.O_RDWR)):
+        reads.note("open", ("d/written", mode, flags))
+    reads.note("open", ("d/written", "r", os.O_RDONLY))
+    reads.note("open", (b"other/f", "rb", 0))
+    reads.note("something.else", ("d/never",))
+    assert reads.files() == ["d/a", "d/b", "d/c", "other/f"]
+    for event, place in (("os.scandir", "d/sub"), ("os.listdir", "d"), ("os.scandir", b"e"), ("os.scandir", "other"),
+                        ("os.scandir", "."), ("os.listdir", "d-2"), ("os.listdir", "d/c")):  # fmt: skip
+        reads.note(event, (place,))
+    assert reads.listings() == ["d/sub", "e"], "something was written into d"
+    reads.note("ei-deepstream.writes", (b"e/new",))
+    assert reads.listings() == ["d/sub"]
+
+
+@pytest.mark.parametrize(
+    ("name", "prerequisite", "target"),
+    [
+        ("a b", "a\\ b", "a\\ b"), ("a#b:c", "a\\#b\\:c", "a\\#b\\:c"),
+        ("a*b?c[d]", "a\\*b\\?c\\[d]", "a\\*b\\?c\\[d]"),
+        ("a%b", "a%b", "a\\%b"), ("a$b", "a$$b", "a$$b"), ("a=b", "a$(subst ,,=)b", "a$(subst ,,=)b"),
+        ("~a", "./~a", "./~a"), ("a~", "a~", "a~"), ("a)b", "a)b", "a)b"),
+    ],
+)  # fmt: skip
+def test_names_in_makefiles(name: str, prerequisite: str, target: str) -> None:
+    assert (escaped(name), escaped(name, target=True)) == (prerequisite, target)
+    assert rule("t x", [name], ["f"]).decode() == (
+        f"t\\ x: \\\n  {prerequisite} \\\n  f/.\n\n{target}:\n\nf/.:\n"
+    )  # fmt: skip
+
+
+def test_an_include_path() -> None:
+    assert include_path(Path("/a b/c d.mk")) == "/a\\ b/c\\ d.mk"

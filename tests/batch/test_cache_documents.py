@@ -31,6 +31,7 @@ from convert.batch.plan import Outcome, State
 from convert.errors import OutputError
 from convert.files import Output, sha256
 from convert.findings import Finding, Level
+from convert.types import parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,11 +205,16 @@ def test_an_entry_that_describes_no_bundle(entry: CacheEntry, cache: Cache, job_
 def test_keys_are_the_same_in_every_run(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that was filled before must be found again: a change here throws away everybody's."""
     monkeypatch.setattr(module, "environment", lambda extra: {"extra": extra})
-    one = job_of("door", b"content", opset=13, timeout=3.0, labels=("a", "b"), tensorflow=True)
+    one = job_of(
+        "door", b"content", opset=13, timeout=3.0, labels=("a", "b"), frame=parse_frame("16:9"), tensorflow=True
+    )
     key = key_of(one, Ledger(Path("/none")))
     content = b"door.tflite\x0064\0" + sha256(b"content").encode()
     document = {
         "environment": {"extra": ["tensorflow"]}, "exports": [["door.tflite", "door", sha256(content)]],
-        "options": {"labels": ["a", "b"], "opset": 13, "tensorflow": True}, "schema": 1,
+        "options": {
+            "frame": ["Frame", {"width": 16, "height": 9, "in_pixels": False}], "labels": ["a", "b"], "opset": 13,
+            "tensorflow": True,
+        }, "schema": 1,
     }  # fmt: skip
     assert key == sha256(json.dumps(document, sort_keys=True).encode())

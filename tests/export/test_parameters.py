@@ -335,3 +335,11 @@ def test_any_labels_come_back(labels: list[str]) -> None:
     text = model_variables_h(Parameters(labels=tuple(labels)))
     expected = tuple(label.encode("utf-8", "replace").decode() for label in labels)
     assert single(read(None, text)).metadata.labels == expected
+
+
+def test_of_a_single_impulse_everything_counts_even_what_nothing_points_to() -> None:
+    parameters = Parameters(year=2025, labels=("a", "b"))
+    variables = model_variables_h(parameters)
+    cut = re.sub(r"(\.learning_blocks = )\w+", r"\1nullptr", variables)
+    assert cut != variables
+    assert single(read(model_metadata_h(parameters), cut)).names == single(made(parameters)).names

@@ -1,0 +1,33 @@
+"""Frames as text and as SVG, to the letter. Made anew by `python -m tests.render.test_framing_golden`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convert.render.inspection import framing_svg, framing_text
+from convert.types import Framing, parse_frame
+
+GOLDEN = Path(__file__).with_name("golden") / "framing.txt"
+FRAMES = (
+    ("16:9", (96, 96)), ("9:16", (96, 96)), ("1920x1080", (160, 160)), ("4:3", (96, 72)), ("1:1", (96, 96)),
+    ("21:9", (320, 320)), ("16:9", (240, 135)), ("100x99", (48, 64)),
+)  # fmt: skip
+
+
+def lines() -> str:
+    told = []
+    for frame, size in FRAMES:
+        framing = Framing(parse_frame(frame), size)
+        for cropped in (True, False):
+            told.append(f"# {frame} {size[0]}x{size[1]}{'' if cropped else ', squashed'}")
+            told += framing_text(framing, cropped=cropped)
+            told.append(framing_svg(framing, cropped=cropped).replace("><", ">\n<"))
+    return "\n".join(told) + "\n"
+
+
+def test_framing() -> None:
+    assert lines() == GOLDEN.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(lines(), encoding="utf-8")

@@ -1,0 +1,207 @@
+"""A run of the stages as it is printed, to the letter: subject, evidence, findings, files, error, progress."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from convert.errors import ConvertError, InputError
+from convert.files import Output
+from convert.findings import Finding, Level
+from convert.pipeline import Record, Run, Status
+from convert.render import text as module
+from convert.render.text import console, error_lines, percent, progress, show_error, show_run
+from convert.types import (
+    Adapted,
+    Agreement,
+    BatchParity,
+    Bundle,
+    Evidence,
+    Export,
+    FrameEffect,
+    Head,
+    Int8Agreement,
+    Metadata,
+    ModelFacts,
+    OnnxModel,
+    Parity,
+    Preprocessing,
+    ResizeMode,
+    Tensor,
+    Translated,
+    Validated,
+)
+
+SOURCE = Tensor("x", (None, 96, None, 3), "float32")
+EVIDENCE = Evidence(
+    Parity(0.00012345, 0.00001, 0.9987, 20, 0.0001),
+    BatchParity((1, 2, 8), 0.0000123),
+    "tensorrt-rtx 9.9: parsed",
+    0.000456,
+    Int8Agreement(0.98, 0.0123, 0.5, 1000, rounded=1),
+    FrameEffect(("16:9", "4:3"), Agreement(0.95, 0.0123, 1.0, 40), Agreement(0.5, 0.123, 1.0, 41)),
+)
+
+
+def export(labels: tuple[str, ...] = (), **parts: Any) -> Export:
+    facts = ModelFacts(SOURCE, (), (), "int8", "fomo")
+    usual = {"name": "[door]", "form": "F3", "source": "[a].zip", "member": "", "metadata": Metadata(labels=labels)}
+    return Export(b"model", **{**usual, **parts}, facts=facts)
+
+
+def adapted(*labels: str) -> Adapted:
+    onnx = OnnxModel(b"", SOURCE, (), 13)
+    head = Head("fomo", labels)
+    return Adapted(
+        Translated(export(), onnx), onnx, head, Preprocessing(1.0, (), "RGB", False, False, "", ResizeMode.SQUASH)
+    )
+
+
+def printed(run: Run, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
+    capsys.readouterr()
+    show_run(run)
+    out, err = capsys.readouterr()
+    return out.splitlines(), err
+
+
+def found(number: int, level: Level = Level.NOTE, **parts: Any) -> Finding:
+    return Finding(f"EI{number}", level, "some [thing]", **parts)
+
+
+def test_a_whole_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(bytes(1234567))
+    (tmp_path / "deepstream_app_m.txt").write_bytes(b"12")
+    files = tuple(Output(str(tmp_path / name), "0") for name in ("m.onnx", "deepstream_app_m.txt"))
+    records = [
+        Record("unpack", Status.DONE, 1.0, (), (found(101, path="p", line=3, column=4, hint="do [it]"),)),
+        Record("emit", Status.DONE, 1.0, files, (found(501, Level.ERROR), found(502, Level.WARNING, path="q"))),
+    ]
+    labels = ("a", "b", "c", "d", "e", "f", "g")
+    whole = adapted(*labels)
+    artifacts = [
+        export(("x",), member="t/[m].tflite"),
+        whole,
+        Validated(whole, EVIDENCE),
+        Bundle(str(tmp_path), "m", files),
+    ]
+    lines, err = printed(Run(artifacts, records, InputError("bad", path="p", hint="better")), capsys)
+    assert lines == [
+        "[door]: fomo 96x?x3, 7 labels (a, b, c, d, e, f, ...), int8",
+        f"  from      [a].zip > t/[m].tflite (F3, sha256 {export().digest[:12]})",
+        "  parity    max difference 0.00012 (limit 0.0001), top-1 equal 99.87 %, 20 inputs",
+        "  batch     1/2/8 give the same, max difference 1.2e-05",
+        "  decoding  max difference to an independent decoding 0.00046",
+        ("  framing   best answer as in Edge Impulse on 95 % cropped, mean difference 0.012; on 50 % squashed, mean "
+        "difference 0.12; 40 frames of 16:9, 4:3"),
+        "  int8      same decision on 98 % of 1000 inputs, mean difference 0.012, first layer rounded",
+        "  tensorrt  tensorrt-rtx 9.9: parsed",
+        "  note EI101 p:3:4: some [thing]", "    hint: do [it]", "  error EI501 some [thing]",
+        "  warning EI502 q: some [thing]", "wrote", f"  {files[0].path}  1,234,567 bytes",
+        f"  {files[1].path}  2 bytes",
+        f"next: copy {tmp_path} to the target, there: ./build_engine.sh && deepstream-app -c deepstream_app_m.txt",
+    ]  # fmt: skip
+    assert err == "error: p: bad\n  hint: better\n"
+
+
+def test_parts_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    planned = Record("emit", Status.PLANNED, 0.0, (Output("out/[x]", None),))
+    assert printed(Run([export(("one",))], [planned]), capsys)[0] == [
+        "[door]: fomo 96x?x3, 1 label (one), int8", f"  from      [a].zip (F3, sha256 {export().digest[:12]})",
+        "would write", "  out/[x]",
+    ]  # fmt: skip
+    assert printed(Run([export()], []), capsys)[0][0] == "[door]: fomo 96x?x3, int8"
+    assert printed(Run([adapted("a"), export(("b", "c"))], []), capsys)[0][0].endswith(", 1 label (a), int8")
+    six = tuple("abcdef")
+    assert printed(Run([export(six)], []), capsys)[0][0].endswith(", 6 labels (a, b, c, d, e, f), int8")
+    effect = FrameEffect((), None, Agreement(1.0, 0.5, 1.0, 3))
+    plain = Int8Agreement(1.0, 0.0, 0.0, 5)
+    lines, _ = printed(Run([Validated(adapted("a"), Evidence(framing=effect, int8_agreement=plain))], []), capsys)
+    assert lines == [
+        ("  framing   best answer as in Edge Impulse on 100 % squashed, mean difference 0.5, 3 pictures of their own "
+        "shape"),
+        "  int8      same decision on 100 % of 5 inputs, mean difference 0",
+    ]  # fmt: skip
+
+
+def test_two_models(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first, its findings, the second, its findings and those of what comes after both."""
+    first, second, last = (
+        Record(name, Status.DONE, 0.0, (), (found(number),)) for name, number in (("a", 1), ("b", 2), ("c", 3))
+    )
+    run = Run([export(("x",))], [first, second, last], secondary=Run([export(("y",))], [second]))
+    source = f"  from      [a].zip (F3, sha256 {export().digest[:12]})"
+    assert printed(run, capsys)[0] == [
+        "[door]: fomo 96x?x3, 1 label (x), int8", source, "  note EI1 some [thing]",
+        "[door]: fomo 96x?x3, 1 label (y), int8", source, "  note EI2 some [thing]", "  note EI3 some [thing]",
+    ]  # fmt: skip
+    none = Run([export()], [first], secondary=Run([export()], []))
+    assert sum("EI1" in line for line in printed(none, capsys)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.99999, "99.99 %"), (0.9999, "99.99 %"), (0.99985, "99.98 %"), (0.5, "50 %"), (0.0, "0 %"),
+     (0.12345, "12.35 %")],
+)  # fmt: skip
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error_lines(ConvertError("bad")) == ["error: bad"]
+    assert error_lines(ConvertError("bad", line=3)) == ["error: 3: bad"]
+    assert error_lines(ConvertError("bad", path="p", line=3, hint="h")) == ["error: p:3: bad", "  hint: h"]
+    show_error(InputError("bad", hint="h"), "text")
+    assert capsys.readouterr() == ("", "error: bad\n  hint: h\n")
+    show_error(InputError("bad", hint="h"), "json")
+    out, err = capsys.readouterr()
+    assert err == "error: bad\n  hint: h\n"
+    assert '"exit_code": 3' in out
+    assert '"code": "input"' in out
+
+
+class Terminal(Console):
+    """A terminal of 80 columns whose output is kept."""
+
+    def __init__(self, **options: Any) -> None:
+        self.kept = io.StringIO()
+        assert options == {"stderr": True, "highlight": False}
+        super().__init__(file=self.kept, force_terminal=True, width=80, color_system=None, highlight=False)
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Terminal] = []
+
+    def terminal(**options: Any) -> Terminal:
+        made.append(Terminal(**options))
+        return made[-1]
+
+    monkeypatch.setattr(module, "Console", terminal)
+    with progress(quiet=False) as observe:
+        for name, status, seconds in (
+            ("unpack", Status.STARTED, 0.0), ("unpack", Status.DONE, 1.234), ("translate", Status.FAILED, 12.0),
+            ("emit", Status.PLANNED, 0.0), ("validate", Status.SKIPPED, 0.5),
+        ):  # fmt: skip
+            observe(Record(name, status, seconds))
+    assert len(made) == 1
+    lines = [line.strip() for line in made[0].kept.getvalue().splitlines()]
+    for expected in (
+        "unpack     done   1.23 s", "translate  failed  12.00 s", "emit       planned   0.00 s",
+        "validate   skipped   0.50 s",
+    ):  # fmt: skip
+        assert any(line.endswith(expected) for line in lines), expected
+    assert "unpack ..." in made[0].kept.getvalue()
+    with progress(quiet=True) as observe:
+        observe(Record("unpack", Status.STARTED))
+    assert len(made) == 1
+
+
+def test_what_is_no_terminal_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("x" * 500 + " " + "y" * 500, markup=False)
+    console(stderr=True).print("z" * 500)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("x" * 500 + " " + "y" * 500 + "\n", "z" * 500 + "\n")
