@@ -103,16 +103,15 @@ def test_eon_compiled_cpp_gives_the_same_model(say: Callable[..., Said], coarse:
 
 
 @pytest.mark.slow
-def test_a_real_model_gets_its_steps_back(say: Callable[..., Said], models: Path, tmp_path: Path) -> None:
-    options = ("--resize-mode", "squash", "--image-scaling", "0..1", "--dequantize", "--format", "json")
-    said = say("convert", models / "classify-160x160x1-int8.tflite", "-o", tmp_path, *options)
-    assert said.code == 0, said.err
-    evidence = said.document["evidence"]
+def test_a_real_model_gets_its_steps_back(say: Callable[..., Said], convert: Callable[..., Path], models: Path) -> None:
+    bundle = convert(models / "classify-160x160x1-int8.tflite", "--resize-mode", "squash", "--dequantize")
+    evidence = report(bundle)["evidence"]
     assert evidence["int8_agreement"]["rounded"] == 1
     assert evidence["int8_agreement"]["top1"] >= 0.98
     assert evidence["parity"]["max_abs_diff"] < 5e-5
     assert evidence["batch"]["max_abs_diff"] < 1e-5
-    assert {"EI151", "EI154"} <= {finding["id"] for finding in said.document["findings"]}
-    assert "EI153" not in {finding["id"] for finding in said.document["findings"]}
-    checked = say("check", tmp_path)
+    ids = {finding["id"] for finding in report(bundle)["findings"]}
+    assert {"EI151", "EI154"} <= ids
+    assert "EI153" not in ids
+    checked = say("check", bundle)
     assert checked.code == 0, checked.out

@@ -418,9 +418,10 @@ class TestBundles:
     def test_real_detectors_in_front_of_a_real_classifier(
         self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
-        first = convert(models / name, *([] if "f32" in name else ["--dequantize"]))
+        squash = ("--resize-mode", "squash")
+        first = convert(models / name, *squash, *(["--dequantize"] if "int8" in name else []))
         (primary,) = first.glob("config_infer_primary_*.txt")
-        (secondary,) = convert(models / "classify-96x96x3-f32.lite").glob("config_infer_secondary_*.txt")
+        (secondary,) = convert(models / "classify-96x96x3-f32.lite", *squash).glob("config_infer_secondary_*.txt")
         pictures = [models / "beer.jpg", models / "jan.jpg"]
         said = say(
             "simulate", primary, "--sgie", secondary, *pictures, "-o", tmp_path / "out", "--format", "json"

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.__main__ import main
 from convert.eim import findings as rules
 from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import talk
@@ -234,12 +233,17 @@ def test_an_original_that_cannot_be_compared(made: dict[str, Path], models: Path
     ],
 )
 def test_a_packed_bundle_agrees_with_its_original(
-    models: Path, tmp_path: Path, model: str, tolerance: float, pixels: int, threshold: float
+    models: Path,
+    convert: Callable[..., Path],
+    tmp_path: Path,
+    model: str,
+    tolerance: float,
+    pixels: int,
+    threshold: float,
 ) -> None:
     """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
     options = ["--dequantize"] if "int8" in model else []
-    assert main(["convert", str(models / model), "-o", str(tmp_path / "bundle"), "-q", *options]) == 0
-    pack(tmp_path / "bundle", tmp_path / "model.eim")
+    pack(convert(models / model, "--resize-mode", "squash", *options), tmp_path / "model.eim")
     random = np.random.default_rng(5)
     for number in range(3):
         small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
