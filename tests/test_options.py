@@ -136,7 +136,7 @@ def test_what_is_not_given_is_not_there() -> None:
     assert checked(ConvertOptions, {}) == {}
     assert checked(ConvertOptions, {"opset": "9", "labels": None}) == {"opset": 9, "labels": None}
     assert set(defaults(ConvertOptions)) == set(OPTIONS)
-    assert (defaults(ConvertOptions)["opset"], defaults(ConvertOptions)["dequantize"]) == (13, False)
+    assert (defaults(ConvertOptions)["opset"], defaults(ConvertOptions)["dequantize"]) == (13, True)
 
 
 def test_mistyped_options() -> None:

@@ -27,8 +27,9 @@ from convert.export.facts import NOT_CAMERAS, class_count
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
+from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
-from convert.types import Color, Metadata, ModelFacts, slug
+from convert.types import Color, Export, Metadata, ModelFacts, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ __all__ = [
     "others",
     "read_beside",
     "reconcile",
+    "refusal",
     "the_model",
     "with_options",
 ]
@@ -160,6 +162,24 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
         findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
     return tuple(findings)
+
+
+def refusal(candidate: Candidate, metadata: Metadata) -> ConvertError | None:
+    """Why `candidate`, of which `metadata` is recorded, cannot be converted; None where it can."""
+    if candidate.problem is not None:
+        return candidate.problem
+    assert candidate.facts is not None
+    metadata, facts, _ = reconcile(metadata, candidate.facts, candidate.tasks, candidate.member)
+    export = Export(candidate.data, "", candidate.form, candidate.member, "", metadata, facts, candidate.format)
+    try:
+        refuse_unsupported(export, rewritten=True)
+        if is_quantized(export):
+            from convert.export.dequantize import dequantize  # brings the schema classes
+
+            dequantize(candidate.data)
+    except UnsupportedModelError as error:
+        return error
+    return None
 
 
 def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:

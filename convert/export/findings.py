@@ -118,7 +118,7 @@ DEQUANTIZED = Rule(
     "The quantized model was rewritten in float32",
     "TensorRT does not run TFLite's int8 operators. The network is rewritten with the real values its integers stand"
     " for: weights exactly, ranges as clamps. It no longer rounds every activation, so it is close to the quantized"
-    " one, not equal to it; how well they agree is measured.",
+    " one, not equal to it; how well they agree is measured. --no-dequantize refuses such a model instead.",
     "Prefer the float32 export of the same project if there is one.",
 )
 
@@ -135,7 +135,8 @@ AGREEMENT = Rule(
     "EI153",
     Level.WARNING,
     "The float32 rewriting and the quantized model disagree",
-    "On image-like inputs the two should give the same best class at least 98 times in 100. A lower share means that"
+    "On image-like inputs the two should give the same best class 98 times in 100, or as often as two sets of LiteRT's"
+    " own kernels, which round differently, do on the same inputs. A share that is more than a point lower means that"
     " rounding decides much of what the quantized model says, or that its outputs are close to each other on such"
     " pictures.",
     "Compare both on pictures of your own, or export the float32 model.",

@@ -170,7 +170,7 @@ def image_models(folder: Path) -> list[Path]:
 def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Path, frame: str) -> None:
     for model in image_models(models):
         out = tmp_path / model.stem
-        options = ("--dequantize", "--batch-size", "8", "--format", "json")
+        options = ("--batch-size", "8", "--format", "json")
         document = say("convert", model, "-o", out, *CROPPED, "--frame", frame, *options).document
         assert document["exit_code"] == 0, model
         evidence: dict[str, Any] = document["evidence"]

@@ -418,7 +418,7 @@ class TestBundles:
     def test_real_detectors_in_front_of_a_real_classifier(
         self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
-        first = convert(models / name, *([] if "f32" in name else ["--dequantize"]))
+        first = convert(models / name)
         (primary,) = first.glob("config_infer_primary_*.txt")
         (secondary,) = convert(models / "classify-96x96x3-f32.lite").glob("config_infer_secondary_*.txt")
         pictures = [models / "beer.jpg", models / "jan.jpg"]
