@@ -29,7 +29,7 @@ from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
-from convert.types import Color, Export, Metadata, ModelFacts, slug
+from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ __all__ = [
     "Beside",
     "bundle_name",
     "choose",
+    "is_twin",
     "no_model",
     "others",
     "read_beside",
@@ -106,9 +107,11 @@ def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
 def the_model(listing: Listing, tree: Tree) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
+    Of several the only one that can be converted, where a network in float32 stands for its quantized twin.
+
     Raises:
         InputError: there is none, or there are several.
-        UnsupportedModelError: there are several, none of which takes pictures.
+        UnsupportedModelError: there are several, none of which takes pictures or can be converted.
     """
     if not listing.entries:
         raise no_model(listing, tree)
@@ -119,6 +122,11 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
     found = models or pictures or used
     if len(found) == 1:
         return found[0]
+    problems = [refusal(entry.candidate, entry.metadata) for entry in found]
+    fit = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
+    fit = [entry for entry in fit if not any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    if len(fit) == 1:
+        return fit[0]
     if not found:
         names = ", ".join(listing.missing) or "another model"
         raise InputError(
@@ -134,10 +142,19 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
             hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
             + _shortest(found[0], found),
         )
+    if not fit:
+        first = problems[0]
+        assert first is not None
+        raise UnsupportedModelError(
+            f"the export holds {len(found)} models, none of which can be converted:\n{describe(found)}\n"
+            f"the first: {first.message}",
+            path=tree.source,
+            hint=first.hint,
+        )
     raise InputError(
         f"the export holds {len(found)} models:\n" + describe(found),
         path=tree.source,
-        hint=f"name one with --model, for example --model {_shortest(_as_it_is(found), found)}",
+        hint=f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}",
     )
 
 
@@ -149,9 +166,15 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         path = tree.name_of(candidate.member)
         if entry is chosen or (candidate.data and candidate.data == chosen.candidate.data):
             continue
-        if candidate.problem is None or candidate.problem.code != "input":
-            state = "also in use" if entry.used else "not in use"
-            findings.append(rules.EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
+        if is_twin(candidate, chosen.candidate):
+            assert candidate.facts is not None
+            message = f"{candidate.called} was not converted: it is the same network in {candidate.facts.quantization}"
+            findings.append(rules.TWIN.found(message, path=path))
+        elif candidate.problem is None or candidate.problem.code != "input":
+            message = f"{candidate.called} was not converted ({'also' if entry.used else 'not'} in use)"
+            if entry.used and (cause := refusal(candidate, entry.metadata)):
+                message += ": " + cause.message.removeprefix("this model cannot be converted: ")
+            findings.append(rules.EXTRA_MODEL.found(message, path=path))
         else:
             findings.append(rules.UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
     if len(findings) > _MAX_FINDINGS:
@@ -180,6 +203,22 @@ def refusal(candidate: Candidate, metadata: Metadata) -> ConvertError | None:
     except UnsupportedModelError as error:
         return error
     return None
+
+
+def is_twin(candidate: Candidate, other: Candidate) -> bool:
+    """Whether `candidate` is the network of `other`, which is float32, in another number format.
+
+    Their constants tell: quantizing a trained network rounds each weight to the nearest of its steps. Another network
+    of the same layers, or the same one trained once more, is further away.
+    """
+    mine, its = candidate.facts, other.facts
+    if mine is None or its is None or ModelFormat.ONNX in {candidate.format, other.format}:
+        return False
+    if its.quantization != "float32" or mine.quantization == "float32" or mine.input.shape != its.input.shape:
+        return False
+    from convert.export.dequantize import same_weights  # brings the schema classes
+
+    return same_weights(candidate.data, other.data)
 
 
 def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:

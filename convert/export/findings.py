@@ -20,6 +20,7 @@ __all__ = [
     "REBUILT",
     "ROUNDING",
     "RULES",
+    "TWIN",
     "UNREADABLE_EXTRA",
     "UNREADABLE_PARAMETER",
 ]
@@ -102,6 +103,14 @@ CONDITIONAL_ARRAY = Rule(
     "It stands in a branch of #if that is not taken; it was read because there is no other.",
     "Make sure that this is the model you want.",
 )
+TWIN = Rule(
+    "EI112",
+    Level.NOTE,
+    "the export holds the same network in float32 and quantized",
+    "Edge Impulse gives every network in both forms. TensorRT computes in float32 or FP16; the float32 model is what "
+    "was trained, and needs no rewriting.",
+    "Name the other one with --model to see what the quantized model decides.",
+)
 
 REBUILT = Rule(
     "EI150",
@@ -164,6 +173,7 @@ RULES = (
     FOUND_BESIDE,
     LINK_IGNORED,
     CONDITIONAL_ARRAY,
+    TWIN,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,

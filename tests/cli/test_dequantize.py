@@ -50,7 +50,7 @@ def test_the_whole_road_and_its_steps_choose_alike(say: Callable[..., Said], coa
     assert (steps / "coarse.onnx").read_bytes() == (whole / "coarse.onnx").read_bytes()
     one, other = report(whole), report(steps)
     assert one["evidence"] == other["evidence"]
-    assert {**one["export"], "form": "", "source": ""} == {**other["export"], "form": "", "source": ""}
+    assert one["export"]["operators"] == other["export"]["operators"]
     assert one["evidence"]["int8_agreement"]["rounded"] == 1
     assert one["evidence"]["int8_agreement"]["top1"] >= 0.98
     assert one["evidence"]["parity"]["max_abs_diff"] < 1e-4
