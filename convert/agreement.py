@@ -7,13 +7,18 @@ pictures are the validation's: only this module imports both. The result travels
 The two models never compute the same: the quantized one rounds every activation to one of 256 values. What counts is
 whether they decide the same. Where they do not, rounding is the reason: with the rounding of the first layer put back,
 real models agree on 99 to 100 % of inputs (tests). Two int8 kernels of LiteRT itself, XNNPACK's and the reference,
-agree on 92 to 100 %, by model. LiteRT can crash on a damaged model, so all of it runs in a worker process.
+agree on 92 to 100 %, by model: where the rewriting does less well than it should, two sets of LiteRT's kernels are
+compared on the same inputs, and the rewriting is held against both. LiteRT can crash on a damaged model, so all of it
+runs in a worker process.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -21,18 +26,19 @@ import numpy as np
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
+from convert.heads.support import refuse_unsupported
 from convert.images import ImageScaling
 from convert.isolation import Died, Failed, Worker
-from convert.translate import refuse_unsupported
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+    from convert.images import ResizeMode
 
 
 __all__ = [
@@ -52,6 +58,7 @@ TIMEOUT = 300.0
 
 _LEAST, _MOST = 100, 1000
 _PIXELS = 10_000_000  # of all inputs together: a second or two, whatever the size of one
+_AHEAD = 2  # inputs that are made before the first of them is done: bounds memory
 _HINT = "this is a fault of the rewriting, not of the model: please report it"
 
 
@@ -60,16 +67,22 @@ class WithAgreement:
     """The stage `unpack`, and for a model it rewrote: how often that decides as the original does.
 
     Where that is less often than it should be, the rewriting that keeps the rounding of the first layer is measured,
-    too, and the better of the two is passed on. A model that is refused later is not measured.
+    too, and the better of the two is passed on. Only generated inputs decide which: every stage command has to choose
+    alike, whatever pictures it is given. What is still less is measured beside LiteRT's own second set of kernels. A
+    model that is refused later is not measured.
 
     Attributes:
         unpack: the ordinary stage.
+        images: a folder of pictures to measure on, too: as many as there are generated inputs at most.
+        as_primary: the bundle gets the config of a primary engine, which `simulate` can compare.
         timeout: seconds a comparison may take.
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
     name: ClassVar[str] = "unpack"
     unpack: Stage
+    images: Path | None = None
+    as_primary: bool = True
     timeout: float = TIMEOUT
     worker: Worker | None = field(default=None, compare=False, repr=False)
 
@@ -78,6 +91,7 @@ class WithAgreement:
 
         Raises:
             ValidationError: LiteRT cannot run one of the two.
+            InputError: `images` is not there, or one of its pictures cannot be read.
         """
         result = self.unpack(artifact, workdir)
         export: Export = result.artifact
@@ -87,34 +101,70 @@ class WithAgreement:
             refuse_unsupported(export)
         except UnsupportedModelError:  # `translate` raises it again
             return result
+        files: tuple[Path, ...] = ()
+        if self.images:
+            from convert.images.read import find  # few runs need it
+
+            files = find([self.images], videos=False)
         worker = self.worker or Worker()
         try:
-            chosen, found = self._choose(export, worker)
+            chosen, found = self._choose(export, files, worker)
         finally:
             if self.worker is None:
                 worker.close()
         return replace(result, artifact=chosen, findings=(*result.findings, *found))
 
-    def _choose(self, export: Export, worker: Worker) -> tuple[Export, tuple[Finding, ...]]:
-        plain = self._measure(export, worker)
-        if plain.top1 < GOOD:
+    def _choose(self, export: Export, files: tuple[Path, ...], worker: Worker) -> tuple[Export, tuple[Finding, ...]]:
+        measured, rounded = self._measure(export, export.model, worker), 0
+        inputs, found = measured.inputs, []
+        if measured.top1 < GOOD:
             from convert.export.dequantize import in_float32  # brings the schema classes
 
             other, done = in_float32(export, rounded=True)
-            measured = self._measure(other, worker, plain.inputs) if done.rounded else plain
-            if measured.top1 > plain.top1:
-                found = findings.ROUNDING.found(
-                    f"its first layer rounds as the original's does: the same decision on {measured.top1:.1%} of"
-                    f" {measured.inputs} inputs, and on {plain.top1:.1%} without that"
+            better = self._measure(export, other.model, worker, inputs) if done.rounded else measured
+            if better.top1 > measured.top1:
+                message = (
+                    f"its first layer rounds as the original's does: the same decision on {better.top1:.1%} of"
+                    f" {inputs} inputs, and on {measured.top1:.1%} without that"
                 )
-                return _with(other, measured, done.rounded), (found, *agreement_findings(measured))
-        return _with(export, plain, 0), agreement_findings(plain)
+                found.append(findings.ROUNDING.found(message))
+                export, measured, rounded = other, better, done.rounded
+        if files:
+            measured = _together(measured, self._measure(export, export.model, worker, 0, files))
+        kernels = None
+        if measured.top1 < GOOD:
+            kernels = self._measure(export, None, worker, inputs, files).top1
+        agreement = Int8Agreement(
+            measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded,
+            kernels=kernels,
+        )  # fmt: skip
+        found += agreement_findings(agreement, self._hint(export))
+        return replace(export, agreement=agreement), tuple(found)
 
-    def _measure(self, export: Export, worker: Worker, inputs: int | None = None) -> Agreement:
-        """On so many inputs; by default on as many as it takes."""
-        scaling = export.metadata.image_scaling or ImageScaling.NONE
-        shape = export.facts.input.shape[1:]
-        arguments = (export.original, export.model, shape, scaling, export.facts.task, inputs)
+    def _hint(self, export: Export) -> str:
+        """How to compare on pictures that the model is made for."""
+        if self.images:
+            return "the float32 export of the same project needs no rewriting"
+        if not self.as_primary:
+            return "measure on pictures of your own, too: --images and a folder of them"
+        config = f"BUNDLE/config_infer_primary_{export.name}.txt"
+        return (
+            "compare on pictures of your own, with the names of your files: ei-deepstream simulate "
+            f"{config} PICTURES -o compared --against edge-impulse --original EXPORT"
+        )
+
+    def _measure(
+        self,
+        export: Export,
+        rebuilt: bytes | None,
+        worker: Worker,
+        inputs: int | None = None,
+        files: tuple[Path, ...] = (),
+    ) -> Agreement:
+        """See `compare`, in the worker."""
+        metadata, shape = export.metadata, export.facts.input.shape[1:]
+        scaling = metadata.image_scaling or ImageScaling.NONE
+        arguments = (export.original, rebuilt, shape, scaling, export.facts.task, inputs, files, metadata.resize_mode)
         try:
             agreement: Agreement = worker.call("convert.agreement:compare", *arguments, timeout=self.timeout)
         except Died as error:
@@ -127,30 +177,40 @@ class WithAgreement:
 
 def compare(
     original: bytes,
-    rebuilt: bytes,
+    rebuilt: bytes | None,
     shape: tuple[int, int, int],
     scaling: ImageScaling,
     task: str,
     inputs: int | None = None,
+    files: Sequence[Path] = (),
+    mode: ResizeMode | None = None,
 ) -> Agreement:
-    """The agreement of two flatbuffers on image-like inputs of `shape` (H,W,C), for the worker.
+    """The agreement of two flatbuffers on image-like inputs of `shape` (H,W,C) and on pictures, for the worker.
 
     Args:
         original: the quantized model.
-        rebuilt: the float32 model.
+        rebuilt: the float32 model; None: `original` itself, run by LiteRT's second set of kernels.
         scaling: what is done to pixel / 255.
         task: what the outputs mean.
-        inputs: how many; by default until it is clear that they agree, `most_inputs` at most.
+        inputs: how many are generated; by default until it is clear that they agree, `most_inputs` at most.
+        files: pictures, of which `most_inputs` are taken at most.
+        mode: how these are brought to size, as in training; None is squash.
 
     Raises:
         RuntimeError, ValueError: LiteRT refuses a model.
         ValidationError: `scaling` does not suit the channels.
+        InputError: a picture cannot be read.
     """
     from convert.validate.inputs import as_edge_impulse, image_like
 
-    pictures = image_like(inputs or most_inputs(shape), *shape)
+    most = most_inputs(shape)
+    pictures = image_like(most if inputs is None else inputs, *shape)
+    if files:
+        from convert.images.read import read_fitted  # few runs need it
+
+        pictures = chain(pictures, (read_fitted(path, *shape, mode) for path in files[:most]))
     fed = (as_edge_impulse(picture[np.newaxis], scaling) for picture in pictures)
-    return int8_agreement(original, rebuilt, fed, task, None if inputs else is_clearly_good)
+    return int8_agreement(original, rebuilt, fed, task, is_clearly_good if inputs is None else None)
 
 
 def most_inputs(shape: tuple[int, int, int]) -> int:
@@ -159,15 +219,20 @@ def most_inputs(shape: tuple[int, int, int]) -> int:
     return max(_LEAST, min(_MOST, _PIXELS // (height * width)))
 
 
-def _with(export: Export, measured: Agreement, rounded: int) -> Export:
-    agreement = Int8Agreement(
-        measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded
+def _together(left: Agreement, right: Agreement) -> Agreement:
+    """On the inputs of both; every input has as many decisions and outputs."""
+    count = left.inputs + right.inputs
+    top1, mean = (
+        (getattr(left, name) * left.inputs + getattr(right, name) * right.inputs) / count
+        for name in ("top1", "mean_abs_diff")
     )
-    return replace(export, agreement=agreement)
+    return Agreement(top1, mean, max(left.max_abs_diff, right.max_abs_diff), count)
 
 
 GOOD = 0.98
-"""The share of equal decisions below which there is a finding."""
+"""The share of equal decisions below which a second rewriting and LiteRT's own kernels are measured."""
+
+_MARGIN = 0.01  # what a share may be below GOOD, or below the kernels' own
 
 _BETTER, _WORSE = 0.99, 0.97  # the shares that are distinguished, as far from GOOD as each other
 _ODDS = 19  # likelihood ratio of the better to the worse: at most 1 in 19 of the worse ever get there
@@ -176,14 +241,16 @@ _CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has no
 _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
 
 
-def agreement_findings(agreement: Agreement) -> tuple[Finding, ...]:
-    """EI153 where the two decide differently too often."""
-    if agreement.top1 >= GOOD:
+def agreement_findings(agreement: Int8Agreement, hint: str = findings.AGREEMENT.fix) -> tuple[Finding, ...]:
+    """EI153 where the two decide differently too often: more than a point below GOOD and below LiteRT's own kernels."""
+    if agreement.kernels is None or agreement.top1 >= min(GOOD, agreement.kernels) - _MARGIN:
         return ()
     return (
         findings.AGREEMENT.found(
-            f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs; outputs differ by"
-            f" {agreement.mean_abs_diff:.2g} on average and {agreement.max_abs_diff:.2g} at most"
+            f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs, where two sets of LiteRT's own"
+            f" kernels agree on {agreement.kernels:.1%}; outputs differ by {agreement.mean_abs_diff:.2g} on average"
+            f" and {agreement.max_abs_diff:.2g} at most",
+            hint=hint,
         ),
     )
 
@@ -201,7 +268,7 @@ def is_clearly_good(top1: float, inputs: int) -> bool:
 
 def int8_agreement(
     original: bytes,
-    rebuilt: bytes,
+    rebuilt: bytes | None,
     inputs: Iterable[NDArray[Any]],
     task: str = "classifier",
     until: Callable[[float, int], bool] | None = None,
@@ -215,7 +282,7 @@ def int8_agreement(
 
     Args:
         original: the quantized model.
-        rebuilt: the float32 model.
+        rebuilt: the float32 model; None: `original`, run by LiteRT's second set of kernels.
         inputs: each uint8 pictures, fed as pixel / 255, or float32 as the network is fed.
         task: what the outputs mean.
         until: asked behind each input with the share of equal decisions and the number of inputs so far; True ends it.
@@ -224,12 +291,12 @@ def int8_agreement(
         RuntimeError, ValueError: LiteRT refuses a model, or the inputs do not fit it.
     """
     detections = _detections(original)
-    first, second = _Runner(original), _Runner(rebuilt)
+    first = _Runner(original)
+    second = _Runner(original, second_kernels=True) if rebuilt is None else _Runner(rebuilt)
     same, decisions, total, count, greatest = 0, 0, 0.0, 0, 0.0
     number = 0
-    for number, item in enumerate(inputs, 1):
-        values = item.astype(np.float32) / np.float32(255) if item.dtype == np.uint8 else item
-        left, right = first(values), second(values)
+    for number, outputs in enumerate(_side_by_side(first, second, inputs), 1):
+        left, right = outputs
         chosen, other = _decide(left, task, detections), _decide(right, task, detections)
         same += int(np.count_nonzero(chosen == other))
         decisions += chosen.size
@@ -283,13 +350,40 @@ def _detections(model: bytes) -> tuple[int, int] | None:
     return None
 
 
+def _side_by_side(
+    first: _Runner, second: _Runner, inputs: Iterable[NDArray[Any]]
+) -> Iterator[tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]]:
+    """The outputs of both for each input, in order. Each runs in a thread of its own (LiteRT lets go of Python's lock),
+    and the next inputs are made meanwhile."""
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        waiting: deque[tuple[Future[list[NDArray[np.float32]]], Future[list[NDArray[np.float32]]]]] = deque()
+        try:
+            for item in inputs:
+                values = item.astype(np.float32) / np.float32(255) if item.dtype == np.uint8 else item
+                waiting.append((one.submit(first, values), other.submit(second, values)))
+                if len(waiting) > _AHEAD:
+                    left, right = waiting.popleft()
+                    yield left.result(), right.result()
+            for left, right in waiting:
+                yield left.result(), right.result()
+        finally:
+            for pair in waiting:
+                for future in pair:
+                    future.cancel()
+
+
 class _Runner:
-    """A model in LiteRT, with its default kernels, one thread."""
+    """A model in LiteRT, one thread, with its default kernels (XNNPACK for what it knows) or those behind them.
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter  # the parent process does without
+    The second set is the built-in one: as right as the first, and three times as slow; the reference kernels, the third
+    one, take twenty times as long.
+    """
 
-        self._interpreter = Interpreter(model_content=model, num_threads=1)
+    def __init__(self, model: bytes, *, second_kernels: bool = False) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent process does without
+
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if second_kernels else OpResolverType.AUTO
+        self._interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
         self._interpreter.allocate_tensors()
         self._source = self._interpreter.get_input_details()[0]
         self._results = self._interpreter.get_output_details()

@@ -265,7 +265,10 @@ class CommonOptions(TypedDict, total=False):
             parse=_parse_scaling,
         ),
     ]
-    dequantize: Annotated[bool, Option(False, "Rewrite an int8 (or other quantized) model in float32 first.")]  # noqa: FBT003
+    dequantize: Annotated[
+        bool,
+        Option(True, "Rewrite an int8 (or other quantized) model in float32 first; float models stay as they are."),  # noqa: FBT003
+    ]
 
     # How tf2onnx is run
     opset: Annotated[

@@ -21,9 +21,10 @@ from convert.files import Output
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
+from convert.heads.support import refuse_unsupported
 from convert.nvinfer.targets import opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
-from convert.translate import Translate, refuse_unsupported
+from convert.translate import Translate
 from convert.types import Export, Stage, StageResult, Validated
 from convert.validate import Validate, WithFraming
 
@@ -110,13 +111,14 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
-    """The stage `unpack`; with `dequantize` the rewritten model is measured (in a new process without a worker)."""
+    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker)."""
     unpack = Unpack(**pick(Unpack, options))
     if not unpack.dequantize:
         return unpack
-    from convert.agreement import TIMEOUT, WithAgreement  # float32 models do without
+    from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
-    return WithAgreement(unpack, max(TIMEOUT, options.get("timeout", TIMEOUT)), worker)
+    timeout = max(TIMEOUT, options.get("timeout", TIMEOUT))
+    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker)
 
 
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:

@@ -149,7 +149,7 @@ class Export:
         form: how the model was stored: "F1", "F2", "F2m", "F3", "F3b", "F4", "flatbuffer", "openmv", ...
         source: the export's file name as the user gave it, without folders.
         member: where the model was inside it, with `/`; empty when the source is the model.
-        original: the quantized flatbuffer, where `model` is its rewriting in float32 (`--dequantize`).
+        original: the quantized flatbuffer, where `model` is its rewriting in float32.
         content: a digest of what the model computes, names aside (`convert.export.tflite`); of `original` where there
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
@@ -316,9 +316,12 @@ class Int8Agreement(Agreement):
 
     Attributes:
         rounded: how many activations, the first ones, keep the rounding of the quantized model.
+        kernels: the share of equal decisions of the quantized model with itself, on the same inputs, run by two sets of
+            LiteRT's own kernels, 0..1; measured only where `top1` is below 98 %.
     """
 
     rounded: int = 0
+    kernels: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,8 +349,7 @@ class Evidence:
             the highest cell), which no tolerance suits.
         decoding: a detector's outputs against an independent decoding of the same raw outputs, largest absolute
             difference; boxes in shares of the picture, FOMO's in 35 pixels.
-        int8_agreement: of a model that was converted with `--dequantize`: the original against its rewriting in
-            float32, both in LiteRT.
+        int8_agreement: of a quantized model: the original against its rewriting in float32, both in LiteRT.
         framing: of a model that was trained on cropped pictures.
     """
 

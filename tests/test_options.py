@@ -154,6 +154,7 @@ def test_what_is_not_given_is_not_there() -> None:
     assert checked(ConvertOptions, {"opset": "9", "labels": None}) == {"opset": 9, "labels": None}
     assert set(defaults(ConvertOptions)) == set(OPTIONS) - {"jetpack"}
     assert (defaults(ConvertOptions)["timeout"], defaults(ConvertOptions)["opset"]) == (120.0, None)
+    assert defaults(ConvertOptions)["dequantize"]
 
 
 def test_one_target_for_all() -> None:

@@ -69,11 +69,12 @@ ei-for     = --target $(or $($1.target),$(EI_TARGET)) --platform $(or $($1.platf
 # $(call ei-and,OPTIONS): with a blank before them, where there are any.
 ei-and     = $(if $(strip $1), $1)
 
-# A quantized model is unpacked as it is; every later command rewrites it for itself, to compare it with the original.
+# A quantized model is unpacked as it is; every later command rewrites it for itself, to compare it with the original
+# (--no-dequantize among EI_UNPACK or NAME.unpack: they do not, and refuse it).
 ei-unpack-options = $(call ei-and,$(EI_UNPACK))$(call ei-and,$($1.unpack))
-ei-dequantize     = $(if $(findstring --dequantize,$(ei-unpack-options)), --dequantize)
+ei-dequantize     = $(if $(findstring --no-dequantize,$(ei-unpack-options)), --no-dequantize)
 
-ei-do-unpack    = $(EI) unpack $(call ei-quote,$(ei-export)) -o $(ei-work) --name $1$(subst --dequantize,,$(ei-unpack-options))
+ei-do-unpack    = $(EI) unpack $(call ei-quote,$(ei-export)) -o $(ei-work) --name $1$(subst --no-dequantize,,$(subst --dequantize,,$(ei-unpack-options)))
 ei-do-translate = $(EI) translate $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_TRANSLATE))$(call ei-and,$($1.translate))
 ei-do-adapt     = $(EI) adapt $(ei-work)/$1.translated.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_ADAPT))$(call ei-and,$($1.adapt))
 ei-do-validate  = $(EI) validate $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_VALIDATE))$(call ei-and,$($1.validate))

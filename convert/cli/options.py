@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
-    "folder_option", "format_option", "given", "options", "reporting", "stack", "tflite_option", "translating",
-    "unpacking", "validating", "write_json",
+    "folder_option", "format_option", "given", "naming", "options", "reporting", "spelled", "stack", "tflite_option",
+    "translating", "unpacking", "validating", "write_json",
 ]  # fmt: skip
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -91,13 +91,13 @@ class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before c
 
 
 def declaration(declared: Any, name: str) -> dict[str, Any]:
-    """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is written.
+    """What `click.option` is given for an option of one of `convert.options`' classes, but for how it is `spelled`.
 
     Members of an enumeration stay text here; `convert.options.checked` makes members of them.
     """
     option = table(declared)[name]
     if option.type is bool:
-        return {"is_flag": True, "help": option.help}
+        return {"is_flag": True, "default": option.default, "show_default": option.default, "help": option.help}
     kind: Any = click.STRING
     text, metavar = option.help, None
     if option.parse:
@@ -123,17 +123,21 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
     }
 
 
+def spelled(declared: Any, name: str) -> str:
+    """How an option is written; of one that is on by default, also how it is turned off."""
+    written = {"bundle_name": "name"}.get(name, name).replace("_", "-")
+    return f"--{written}/--no-{written}" if table(declared)[name].default is True else f"--{written}"
+
+
 def options(declared: Any, *names: str) -> Callable[[_F], _F]:
     """The options `names` of one of `convert.options`' classes, shown in this order.
 
     The table is read where the decorator is applied: that of `convert` imports what `check` does without.
     """
-    spelled = {"bundle_name": "name"}
 
     def add(function: _F) -> _F:
-        given = (f"--{spelled.get(name, name).replace('_', '-')}" for name in names)
-        each = zip(given, names, strict=True)
-        return stack(*(click.option(flag, name, **declaration(declared, name)) for flag, name in each))(function)
+        each = (click.option(spelled(declared, name), name, **declaration(declared, name)) for name in names)
+        return stack(*each)(function)
 
     return add
 
@@ -155,11 +159,11 @@ def folder_option(text: str) -> Callable[[_F], _F]:
 common = reporting("text", "json")
 """--format, --fail-on, --quiet."""
 
-unpacking = options(
-    ConvertOptions,
-    *("model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "dequantize"),
-)
+naming = options(ConvertOptions, "model", "bundle_name", "labels", "task", "resize_mode", "image_scaling")
 """What to take from an export, and what to believe instead of it."""
+
+unpacking = stack(naming, options(ConvertOptions, "dequantize"))
+"""The same, and whether a quantized model is rewritten."""
 
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 """How tf2onnx is run."""

@@ -26,13 +26,23 @@ __all__ = ["adapt", "emit", "translate", "unpack", "validate"]
 @click.command(name="unpack", cls=Command, examples=("ei-deepstream unpack my-project.zip -o work",))
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
 @cli.folder_option("The folder for NAME.tflite and metadata.json.")
-@cli.unpacking
+@cli.naming
+@click.option(
+    cli.spelled(ConvertOptions, "dequantize"),
+    **cli.declaration(ConvertOptions, "dequantize")
+    | {
+        "default": False,
+        "show_default": False,
+        "help": "Rewrite a quantized model in float32; else it is written as it is.",
+    },
+)
 @cli.depfile_option
 @cli.common
 def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Find the model in an export and write it as a .tflite, with all that the export says of it.
 
-    Works for every flatbuffer model, also those that cannot be converted yet (int8, sound, motion).
+    Works for every flatbuffer model, also those that cannot be converted (sound, motion). A quantized model is written
+    as it is; translate and the stages behind it rewrite it in float32, each for itself, and compare with the original.
     """
     from convert import pipeline  # brings numpy; --help does without
     from convert.export.unpack import write as save

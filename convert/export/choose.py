@@ -27,8 +27,9 @@ from convert.export.facts import NOT_CAMERAS, class_count
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
+from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
-from convert.types import Color, Metadata, ModelFacts, slug
+from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +42,12 @@ __all__ = [
     "Beside",
     "bundle_name",
     "choose",
+    "is_twin",
     "no_model",
     "others",
     "read_beside",
     "reconcile",
+    "refusal",
     "the_model",
     "with_options",
 ]
@@ -104,9 +107,11 @@ def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
 def the_model(listing: Listing, tree: Tree) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
+    Of several the only one that can be converted, where a network in float32 stands for its quantized twin.
+
     Raises:
         NoModelError: there is none, or there are several.
-        UnsupportedModelError: there are several, none of which takes pictures.
+        UnsupportedModelError: there are several, none of which takes pictures or can be converted.
     """
     if not listing.entries:
         raise no_model(listing, tree)
@@ -117,6 +122,11 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
     found = models or pictures or used
     if len(found) == 1:
         return found[0]
+    problems = [refusal(entry.candidate, entry.metadata) for entry in found]
+    fit = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
+    fit = [entry for entry in fit if not any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    if len(fit) == 1:
+        return fit[0]
     if not found:
         names = ", ".join(listing.missing) or "another model"
         raise NoModelError(
@@ -132,10 +142,19 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
             hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
             + _shortest(found[0], found),
         )
+    if not fit:
+        first = problems[0]
+        assert first is not None
+        raise UnsupportedModelError(
+            f"the export holds {len(found)} models, none of which can be converted:\n{describe(found)}\n"
+            f"the first: {first.message}",
+            path=tree.source,
+            hint=first.hint,
+        )
     raise NoModelError(
         f"the export holds {len(found)} models:\n" + describe(found),
         path=tree.source,
-        hint=f"name one with --model, for example --model {_shortest(_as_it_is(found), found)}",
+        hint=f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}",
     )
 
 
@@ -147,9 +166,15 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         path = tree.name_of(candidate.member)
         if entry is chosen or (candidate.data and candidate.data == chosen.candidate.data):
             continue
-        if candidate.problem is None or candidate.problem.code != "input":
-            state = "also in use" if entry.used else "not in use"
-            findings.append(rules.EXTRA_MODEL.found(f"{candidate.called} was not converted ({state})", path=path))
+        if is_twin(candidate, chosen.candidate):
+            assert candidate.facts is not None
+            message = f"{candidate.called} was not converted: it is the same network in {candidate.facts.quantization}"
+            findings.append(rules.TWIN.found(message, path=path))
+        elif candidate.problem is None or candidate.problem.code != "input":
+            message = f"{candidate.called} was not converted ({'also' if entry.used else 'not'} in use)"
+            if entry.used and (cause := refusal(candidate, entry.metadata)):
+                message += ": " + cause.message.removeprefix("this model cannot be converted: ")
+            findings.append(rules.EXTRA_MODEL.found(message, path=path))
         else:
             findings.append(rules.UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
     if len(findings) > _MAX_FINDINGS:
@@ -160,6 +185,40 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
         findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
     return tuple(findings)
+
+
+def refusal(candidate: Candidate, metadata: Metadata) -> ConvertError | None:
+    """Why `candidate`, of which `metadata` is recorded, cannot be converted; None where it can."""
+    if candidate.problem is not None:
+        return candidate.problem
+    assert candidate.facts is not None
+    metadata, facts, _ = reconcile(metadata, candidate.facts, candidate.tasks, candidate.member)
+    export = Export(candidate.data, "", candidate.form, candidate.member, "", metadata, facts, candidate.format)
+    try:
+        refuse_unsupported(export, rewritten=True)
+        if is_quantized(export):
+            from convert.export.dequantize import dequantize  # brings the schema classes
+
+            dequantize(candidate.data)
+    except UnsupportedModelError as error:
+        return error
+    return None
+
+
+def is_twin(candidate: Candidate, other: Candidate) -> bool:
+    """Whether `candidate` is the network of `other`, which is float32, in another number format.
+
+    Their constants tell: quantizing a trained network rounds each weight to the nearest of its steps. Another network
+    of the same layers, or the same one trained once more, is further away.
+    """
+    mine, its = candidate.facts, other.facts
+    if mine is None or its is None or ModelFormat.ONNX in {candidate.format, other.format}:
+        return False
+    if its.quantization != "float32" or mine.quantization == "float32" or mine.input.shape != its.input.shape:
+        return False
+    from convert.export.dequantize import same_weights  # brings the schema classes
+
+    return same_weights(candidate.data, other.data)
 
 
 def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:

@@ -41,7 +41,7 @@ from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,7 +49,17 @@ if TYPE_CHECKING:
     from convert.types import Export
 
 
-__all__ = ["SLOPE", "Dequantized", "Range", "Rewriter", "dequantize", "finish", "in_float32", "keep_steps"]
+__all__ = [
+    "SLOPE",
+    "Dequantized",
+    "Range",
+    "Rewriter",
+    "dequantize",
+    "finish",
+    "in_float32",
+    "keep_steps",
+    "same_weights",
+]
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
@@ -65,12 +75,17 @@ class Quantization:
 
     def real(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """What the integers `values` stand for, in their shape."""
-        shape = [1] * values.ndim
-        if self.scale.size > 1:
-            shape[self.axis] = self.scale.size
-        scale, zero = self.scale.reshape(shape), self.zero_point.reshape(shape)
+        scale = self.steps(values.ndim)
+        zero = self.zero_point.reshape(scale.shape)
         real: NDArray[np.float32] = ((values.astype(np.int64) - zero) * scale).astype(np.float32)
         return real
+
+    def steps(self, dimensions: int) -> NDArray[np.float64]:
+        """The scales, to be broadcast over values of so many dimensions."""
+        shape = [1] * dimensions
+        if self.scale.size > 1:
+            shape[self.axis] = self.scale.size
+        return self.scale.reshape(shape)
 
     def limits(self, dtype: np.dtype[Any]) -> tuple[float, float]:
         """The least and the greatest real value of a tensor of `dtype` with one scale."""
@@ -354,6 +369,7 @@ _FLOAT_CUSTOM = {POST_PROCESS}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16
 _BIAS_TYPES = {schema.TensorType.INT32, schema.TensorType.INT64}
 _BIAS_TOLERANCE = 0.02  # relative difference of a bias's scale and its product's that LiteRT's kernels accept
+_NEAREST = 0.51  # of a step: what the nearest one may be away
 _HINT = "export the float32 model from Edge Impulse and convert that"
 
 
@@ -422,6 +438,41 @@ def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequan
     done = dequantize(export.original, rounded=rounded)
     facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
     return replace(export, model=done.model, facts=facts), done
+
+
+def same_weights(quantized: bytes, model: bytes) -> bool:
+    """Whether the weights of `quantized` are those of the float32 `model`, each rounded to the nearest step.
+
+    Compared are the constants with more than one dimension that the operators of _BIAS read, in order. A model without
+    any has nothing in common with another.
+    """
+    mine, its = (list(_weights(unpack(data))) for data in (quantized, model))
+    if len(mine) != len(its) or not mine:
+        return False
+    for (values, quantization), (other, _) in zip(mine, its, strict=True):
+        if values.shape != other.shape:
+            return False
+        real = values.astype(np.float32) if quantization is None else quantization.real(values)
+        # Half a step, or half of a float16's last bit (and of the least one it has).
+        step = np.abs(other) * 2.0**-10 + 2.0**-24 if quantization is None else quantization.steps(values.ndim)
+        if (np.abs(real - other) > step * _NEAREST).any():
+            return False
+    return True
+
+
+def _weights(model: Any) -> Iterator[tuple[NDArray[Any], Quantization | None]]:
+    tensors = model.subgraphs[0].tensors
+    converted: dict[int, int] = {}  # float16 weights stand behind a DEQUANTIZE
+    for call in model.subgraphs[0].operators:
+        name = called_operator(model, call)
+        if name == "DEQUANTIZE":
+            converted[int(call.outputs[0])] = int(call.inputs[0])
+        elif name in _BIAS:
+            index = int(call.inputs[1])
+            tensor = tensors[converted.get(index, index)]
+            values = values_of(model, tensor)
+            if values is not None and values.ndim > 1:
+                yield values, quantization_of(tensor)
 
 
 class Rewriter:

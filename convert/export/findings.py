@@ -20,6 +20,7 @@ __all__ = [
     "REBUILT",
     "ROUNDING",
     "RULES",
+    "TWIN",
     "UNREADABLE_EXTRA",
     "UNREADABLE_PARAMETER",
 ]
@@ -107,6 +108,14 @@ CONDITIONAL_ARRAY = Rule(
     "It stands in a branch of #if that is not taken; it was read because there is no other.",
     "Make sure that this is the model you want.",
 )
+TWIN = Rule(
+    "EI112",
+    Level.NOTE,
+    "the export holds the same network in float32 and quantized",
+    "Edge Impulse gives every network in both forms. TensorRT computes in float32 or FP16; the float32 model is what "
+    "was trained, and needs no rewriting.",
+    "Name the other one with --model to see what the quantized model decides.",
+)
 
 REBUILT = Rule(
     "EI150",
@@ -123,7 +132,7 @@ DEQUANTIZED = Rule(
     "The quantized model was rewritten in float32",
     "TensorRT does not run TFLite's int8 operators. The network is rewritten with the real values its integers stand"
     " for: weights exactly, ranges as clamps. It no longer rounds every activation, so it is close to the quantized"
-    " one, not equal to it; how well they agree is measured.",
+    " one, not equal to it; how well they agree is measured. --no-dequantize refuses such a model instead.",
     "Prefer the float32 export of the same project if there is one.",
 )
 
@@ -140,7 +149,8 @@ AGREEMENT = Rule(
     "EI153",
     Level.WARNING,
     "The float32 rewriting and the quantized model disagree",
-    "On image-like inputs the two should give the same best class at least 98 times in 100. A lower share means that"
+    "On image-like inputs the two should give the same best class 98 times in 100, or as often as two sets of LiteRT's"
+    " own kernels, which round differently, do on the same inputs. A share that is more than a point lower means that"
     " rounding decides much of what the quantized model says, or that its outputs are close to each other on such"
     " pictures.",
     "Compare both on pictures of your own, or export the float32 model.",
@@ -168,6 +178,7 @@ RULES = (
     FOUND_BESIDE,
     LINK_IGNORED,
     CONDITIONAL_ARRAY,
+    TWIN,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,

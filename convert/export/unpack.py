@@ -10,14 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from convert.errors import ConvertError, PresetError
+from convert.errors import ConvertError, PresetError, UnsupportedModelError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
-from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
+from convert.export.choose import (
+    Beside,
+    bundle_name,
+    choose,
+    others,
+    read_beside,
+    reconcile,
+    refusal,
+    the_model,
+    with_options,
+)
 from convert.export.findings import NO_PARAMETERS
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
+from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
 
@@ -40,7 +51,7 @@ class Unpack:
         model: which one, where there are several: symbol, file, impulse number or name, place in the list ("#2").
         bundle_name: what the results are called after; by default the project.
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
-        dequantize: rewrite a quantized model in float32; a float32 one is left as it is.
+        dequantize: rewrite a quantized model in float32, if it can be converted then.
 
     Raises:
         PresetError: no head is called `task`.
@@ -116,7 +127,7 @@ class Unpack:
             *replaced,
             *others(listing, entry, tree),
         )
-        if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
+        if self.dequantize and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model))
@@ -144,6 +155,15 @@ def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def _convertible(export: Export) -> bool:
+    """Whether nothing but its number format stands in the way; what does is for `translate` to say."""
+    try:
+        refuse_unsupported(export, rewritten=True)
+    except UnsupportedModelError:
+        return False
+    return True
+
+
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:
     """Write `<name>.tflite` (or `.original.onnx`) and the `metadata.json` that describes it into `folder`.
 
@@ -168,7 +188,8 @@ class InspectedModel:
         symbol: of the array, the INCBIN or the compiled functions; empty for a plain file.
         size: bytes stored.
         digest: SHA-256 of the flatbuffer, None when there is none.
-        facts: of the model; None where there is a `reason` why it cannot be converted.
+        facts: of the model; None where it cannot be read.
+        reason, hint: why it cannot be converted, and what to do; None where it can.
         chosen: it is THE model; `used`: the export runs it.
         metadata: what is recorded about it, as recorded.
     """
@@ -267,9 +288,10 @@ def _chosen(listing: Listing, tree: Tree) -> tuple[ListedModel | None, ConvertEr
 
 
 def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -> InspectedModel:
-    candidate, problem = entry.candidate, entry.candidate.problem
-    beside = read_beside(source.tree, candidate) if problem is None else Beside()
+    candidate = entry.candidate
+    beside = read_beside(source.tree, candidate) if candidate.problem is None else Beside()
     metadata, facts = beside.metadata or entry.metadata, candidate.facts
+    problem = refusal(candidate, metadata)
     if facts is not None:  # the last layer that is recorded counts, as for `unpack`
         _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
     return InspectedModel(

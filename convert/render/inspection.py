@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from convert.errors import UnsupportedModelError
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
-from convert.translate import refuse_unsupported
-from convert.types import Export, Metadata
 
 if TYPE_CHECKING:
     from convert.export.unpack import InspectedModel, Inspection
+    from convert.types import Metadata
 
 
 __all__ = ["framing_svg", "framing_text", "inspection_document", "show_inspection"]
@@ -211,17 +209,6 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
     }
 
 
-def _refusal(model: InspectedModel) -> tuple[str, str | None] | None:
-    """Why `convert` would refuse `model`, and what to do; None when it would not."""
-    if model.facts is None:
-        return model.reason or "it holds no model", model.hint
-    try:
-        refuse_unsupported(Export(b"", "", model.form, model.member, "", model.metadata, model.facts, model.format))
-    except UnsupportedModelError as error:
-        return error.message, error.hint
-    return None
-
-
 def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
     """For people, on standard output; with a picture of what a model trained on cropped pictures sees of `frame`."""
     out = console()
@@ -256,10 +243,10 @@ def _show_model(model: InspectedModel, frame: Frame | None, *, several: bool) ->
         out.print(f"    operators {', '.join(facts.operators)}", style="dim")
     for line in (*_recorded(model.metadata), *_framed(model, frame)):
         out.print(f"    {escape(line)}")
-    if refusal := _refusal(model):
-        out.print(f"    [yellow]{escape(refusal[0])}[/]")
-        if refusal[1]:
-            out.print(f"      [dim]hint:[/] {escape(refusal[1])}")
+    if model.reason:
+        out.print(f"    [yellow]{escape(model.reason)}[/]")
+        if model.hint:
+            out.print(f"      [dim]hint:[/] {escape(model.hint)}")
     else:
         out.print("    [green]can be converted[/]")
 
@@ -308,7 +295,6 @@ def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
 
 
 def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any]:
-    refusal = _refusal(model)
     facts = model.facts
     return {
         "number": model.number,
@@ -326,7 +312,7 @@ def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any
         "operators": facts and list(facts.operators),
         "metadata": plain(model.metadata),
         "framing": (framing := _framing(model, frame)) and framing_document(framing),
-        "convertible": refusal is None,
-        "reason": refusal and refusal[0],
-        "hint": refusal and refusal[1],
+        "convertible": model.reason is None,
+        "reason": model.reason,
+        "hint": model.hint,
     }

@@ -14,7 +14,7 @@ from rich.text import Text
 from convert.findings import Finding, Level
 from convert.render.machine import failure_document
 from convert.report import dumps
-from convert.types import Adapted, Bundle, Evidence, Export, FrameEffect, Validated
+from convert.types import Adapted, Bundle, Export, FrameEffect, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -97,7 +97,7 @@ def _show_subject(run: Run, out: Console) -> None:
         where = f"{export.source} > {export.member}" if export.member else export.source
         out.print(f"  from      {escape(where)} ({export.form}, sha256 {export.digest[:12]})")
     if validated := run.last(Validated):
-        for name, line in _evidence_lines(validated.evidence):
+        for name, line in _evidence_lines(validated):
             out.print(f"  {name:<9} {escape(line)}")
 
 
@@ -117,8 +117,8 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(share * 100, 99.99):.4g} %"
 
 
-def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
-    lines = []
+def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
+    evidence, lines = validated.evidence, []
     if parity := evidence.parity:
         difference = f"max difference {parity.max_abs_diff:.2g} (limit {parity.tolerance:g})"
         lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
@@ -129,10 +129,14 @@ def _evidence_lines(evidence: Evidence) -> list[tuple[str, str]]:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))
-    if agreement := evidence.int8_agreement:
-        same = f"same decision on {percent(agreement.top1)} of {agreement.inputs} inputs"
-        kept = ", first layer rounded" if agreement.rounded else ""
-        lines.append(("int8", f"{same}, mean difference {agreement.mean_abs_diff:.2g}{kept}"))
+    if (agreement := evidence.int8_agreement) and (original := validated.adapted.export.original):
+        from convert.export.facts import facts  # a float model has none
+
+        done = "rewritten in float32, first layer rounded" if agreement.rounded else "rewritten in float32"
+        same = f"decides as the original on {percent(agreement.top1)} of {agreement.inputs:,} inputs"
+        own = agreement.kernels
+        as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
+        lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines

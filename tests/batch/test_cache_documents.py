@@ -31,7 +31,7 @@ from convert.batch.plan import Outcome, State
 from convert.errors import OutputError
 from convert.files import Output, sha256
 from convert.findings import Finding, Level
-from convert.types import parse_frame
+from convert.images import parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

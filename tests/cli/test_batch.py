@@ -148,7 +148,7 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
 
 def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:
     paths = [models / "classify-32x32x1-int8.lite", SHAPES]
-    said = say("batch", *paths, "-o", tmp_path / "out", "--tolerance", "1e-12", "--format", "json")
+    said = say("batch", *paths, "-o", tmp_path / "out", "--no-dequantize", "--tolerance", "1e-12", "--format", "json")
     assert said.code == 3
     one, other = said.document["models"]
     assert (one["state"], one["error"]["code"]) == ("unsuitable", "unsupported")

@@ -48,7 +48,8 @@ def test_every_sample_export_becomes_a_proven_bundle(
         name = document["export"]["name"]
         assert set(_files(tmp_path / export.name)) == {
             f"{name}.onnx", f"{name}_labels.txt", f"config_infer_primary_{name}.txt",
-            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "RUN.md", "report.json",
+            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "RUN.md",
+            "report.json",
         }  # fmt: skip
         report = json.loads((tmp_path / export.name / "report.json").read_text())
         assert report["evidence"] == document["evidence"]
@@ -138,7 +139,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
 def test_a_dry_run_ends_at_the_stage_that_would_refuse(say: Callable[..., Said], tmp_path: Path) -> None:
     """And a stage says beforehand which file it would write."""
     (tmp_path / "i8.tflite").write_bytes(small_int8())
-    for options, code, second in ([], 3, "failed"), (["--dequantize"], 0, "planned"):
+    for options, code, second in (["--no-dequantize"], 3, "failed"), ([], 0, "planned"):
         said = say("convert", tmp_path / "i8.tflite", "-o", tmp_path / "out", "--dry-run", "--format", "json", *options)
         assert said.code == code
         after = "planned" if second == "planned" else "skipped"

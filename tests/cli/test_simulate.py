@@ -419,7 +419,7 @@ class TestBundles:
         self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
         squash = ("--resize-mode", "squash")
-        first = convert(models / name, *squash, *(["--dequantize"] if "int8" in name else []))
+        first = convert(models / name, *squash)
         (primary,) = first.glob("config_infer_primary_*.txt")
         (secondary,) = convert(models / "classify-96x96x3-f32.lite", *squash).glob("config_infer_secondary_*.txt")
         pictures = [models / "beer.jpg", models / "jan.jpg"]

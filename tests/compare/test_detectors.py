@@ -262,7 +262,7 @@ class TestYoloAsEdgeImpulseHasIt:
 @pytest.mark.slow
 def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
     file = models / "ssd-320x320x3-int8.lite"
-    folder = convert(file, *_SQUASH, "--dequantize")
+    folder = convert(file, *_SQUASH)
     beer = photo(models / "beer.jpg")
     assert beer.shape == (320, 320, 3)
     found = compared(config_of(folder), file, beer)
@@ -276,19 +276,17 @@ def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    "name",
     [
-        ("fomo-96x96x1-f32.tflite", ()),
-        ("yolov5-160x160x3-f16.lite", ()),
-        ("classify-32x32x1-int8.lite", ("--dequantize",)),
-        pytest.param("ssd-320x320x3-int8.lite", ("--dequantize",), marks=pytest.mark.slow),
+        "fomo-96x96x1-f32.tflite",
+        "yolov5-160x160x3-f16.lite",
+        "classify-32x32x1-int8.lite",
+        pytest.param("ssd-320x320x3-int8.lite", marks=pytest.mark.slow),
     ],
 )
-def test_the_ends_of_the_road_are_what_each_side_gives(
-    convert: Convert, models: Path, name: str, options: tuple[str, ...]
-) -> None:
+def test_the_ends_of_the_road_are_what_each_side_gives(convert: Convert, models: Path, name: str) -> None:
     """With nothing changed what `simulate` shows; with everything what the original gives, decoded as for an .eim."""
-    config = config_of(convert(models / name, *_SQUASH, *options))
+    config = config_of(convert(models / name, *_SQUASH))
     pictures = _pictures(models)[:4]
     with judged(config, models / name) as found:
         for number, pixels in enumerate(pictures):

@@ -242,8 +242,7 @@ def test_a_packed_bundle_agrees_with_its_original(
     threshold: float,
 ) -> None:
     """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
-    options = ["--dequantize"] if "int8" in model else []
-    pack(convert(models / model, "--resize-mode", "squash", *options), tmp_path / "model.eim")
+    pack(convert(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
     random = np.random.default_rng(5)
     for number in range(3):
         small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.dequantize import same_weights
+from convert.export.unpack import inspect
 from convert.types import Export
 from samples.layouts import (
     Parameters,
@@ -135,14 +137,71 @@ def test_the_example_of_a_name_can_be_typed_and_means_one(tmp_path: Path) -> Non
     assert shlex.split(hint)[-2:] == ["--model", "#1"]
 
 
+def ethos() -> bytes:
+    """A picture classifier that only an Arm Ethos-U runs."""
+    return tiny.model((1, 96, 96, 3), (1, 2), last="CUSTOM", custom="ethos-u")
+
+
 def test_the_example_of_a_name_is_a_model_that_converts_as_it_is(tmp_path: Path) -> None:
-    files = {"a.lite": tiny.int8_classifier(), "b.lite": MODEL}
-    assert str(refused(write_tree(files, tmp_path), "the export holds 2 models").hint).endswith("--model b")
+    files = {"0.lite": ethos(), "a.lite": tiny.int8_classifier(), "b.lite": MODEL}
+    assert str(refused(write_tree(files, tmp_path), "the export holds 3 models").hint).endswith("--model b")
+    files = {"0.lite": ethos(), "a.lite": tiny.int8_classifier(), "b.lite": tiny.int8_classifier(48, 48)}
+    assert str(refused(write_tree(files, tmp_path), "the export holds 3 models").hint).endswith("--model a")
 
 
 def test_what_cannot_be_read_is_listed_as_that(tmp_path: Path) -> None:
-    files = {"a.lite": b"<html>Sign in</html>", "b.lite": MODEL}
-    assert "1. a.lite (cannot be read)" in refused(write_tree(files, tmp_path), "the export holds 2 models").message
+    files = {"a.lite": b"<html>Sign in</html>", "b.lite": MODEL, "c.lite": tiny.classifier(seed=3)}
+    assert "1. a.lite (cannot be read)" in refused(write_tree(files, tmp_path), "the export holds 3 models").message
+
+
+def test_one_that_converts_among_others_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
+    files = {"a.lite": b"<html>Sign in</html>", "b.lite": ethos(), "c.lite": MODEL}
+    result = unpack(write_tree(files, tmp_path))
+    assert result.artifact.model == MODEL
+    assert ids(result) == ["EI101", "EI104", "EI105"]
+    said = " ".join(finding.message for finding in result.findings)
+    assert "b.lite was not converted (also in use): it is compiled for an Arm Ethos-U" in said
+    assert [model.chosen for model in inspect(tmp_path).models] == [False, False, True]
+
+
+def test_none_that_converts_is_said_with_a_reason(tmp_path: Path) -> None:
+    other = tiny.model((1, 48, 48, 3), (1, 2), last="CUSTOM", custom="ethos-u")
+    files = {"a.lite": ethos(), "b.lite": other}
+    message = "2 models, none of which can be converted"
+    error = refused(write_tree(files, tmp_path), message, UnsupportedModelError)
+    assert "the first: this model cannot be converted: it is compiled for an Arm Ethos-U" in error.message
+    assert "float32" in str(error.hint)
+    assert "--model" not in str(error.hint)
+
+
+@pytest.mark.parametrize("folders", [("", ""), ("float32/", "int8/"), ("int8/", "")])
+def test_of_twins_float32_is_taken(tmp_path: Path, folders: tuple[str, str]) -> None:
+    plain, quantized = tiny.twins()
+    files = {f"{folders[0]}model.lite": plain, f"{folders[1]}model-q.lite": quantized}
+    result = unpack(write_tree(files, tmp_path))
+    assert result.artifact.model == plain
+    (found,) = (finding for finding in result.findings if finding.id == "EI112")
+    assert found.message == f"{folders[1]}model-q.lite was not converted: it is the same network in int8"
+    assert ids(result) == ["EI101", "EI112"]
+    assert export_of(tmp_path, model="model-q").model == quantized
+
+
+def test_networks_that_only_look_alike_are_no_twins(tmp_path: Path) -> None:
+    """Trained again, one weight lies another step away."""
+    for missed in (0.4, -0.4):
+        assert same_weights(*reversed(tiny.twins(missed=missed)))
+    for missed in (0.6, -0.6):
+        assert not same_weights(*reversed(tiny.twins(missed=missed)))
+    assert not same_weights(tiny.twins(1)[1], tiny.twins(2)[0])
+    files = {"a.lite": tiny.twins(1)[1], "b.lite": tiny.twins(2)[0]}
+    assert str(refused(write_tree(files, tmp_path), "the export holds 2 models").hint).endswith("--model b")
+
+
+def test_real_twins(models: Path) -> None:
+    for name in ("classify-32x32x1", "classify-96x96x3", "classify-320x320x3"):
+        plain, quantized = ((models / f"{name}-{kind}.lite").read_bytes() for kind in ("f32", "int8"))
+        assert same_weights(quantized, plain)
+    assert not same_weights(quantized, (models / "classify-96x96x3-f32.lite").read_bytes())
 
 
 def test_text_that_is_called_like_a_model_does_not_stand_in_the_way(tmp_path: Path) -> None:

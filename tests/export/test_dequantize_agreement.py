@@ -10,7 +10,7 @@ from convert import agreement
 from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
 from convert.export.dequantize import Rewriter, add_tensor, dequantize, finish
 from convert.export.tflite import pack, unpack
-from convert.types import Agreement
+from convert.types import Agreement, Int8Agreement
 from convert.validate.inputs import pictures
 from tests.export.eon.networks import Network, small_int8
 
@@ -46,11 +46,33 @@ def test_the_rewriting_agrees_and_the_wrong_one_does_not() -> None:
     assert 0 < good.mean_abs_diff < good.max_abs_diff < 0.1
     wrong = int8_agreement(small_int8(), turned(), PICTURES)
     assert wrong.top1 < 0.5
-    (found,) = agreement_findings(wrong)
-    assert found.id == "EI153"
-    assert "of 40 inputs" in found.message
-    assert agreement_findings(Agreement(0.98, 0, 0, 1)) == ()
-    assert agreement_findings(Agreement(0.9799, 0, 0, 1)) != ()
+    (found,) = agreement_findings(Int8Agreement(wrong.top1, 0.1, 0.2, 40, kernels=1.0), "so")
+    assert (found.id, found.hint) == ("EI153", "so")
+    assert "of 40 inputs, where two sets of LiteRT's own kernels agree on 100.0%" in found.message
+
+
+@pytest.mark.parametrize(
+    ("top1", "kernels", "is_found"),
+    [
+        (0.985, None, False),
+        (0.972, 1.0, False),
+        (0.968, 1.0, True),
+        (0.968, 0.975, False),
+        (0.94, 0.945, False),
+        (0.93, 0.945, True),
+        (0.5, 0.4, False),
+    ],
+)
+def test_what_is_too_little(top1: float, kernels: float | None, is_found: bool) -> None:
+    """More than a point below both 98 % and what LiteRT's kernels reach."""
+    assert bool(agreement_findings(Int8Agreement(top1, 0, 0, 1, kernels=kernels))) is is_found
+
+
+def test_the_original_is_compared_with_itself_in_other_kernels() -> None:
+    found = int8_agreement(small_int8(), None, PICTURES)
+    assert found.inputs == 40
+    assert found.top1 >= 0.9
+    assert found.max_abs_diff < 0.1
 
 
 def test_pictures_and_what_they_are_fed_as_give_the_same() -> None:

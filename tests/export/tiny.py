@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.graph.flat import Flat
@@ -56,7 +57,7 @@ def int8_classifier(
     flat = Flat()
     source = quantized(flat, flat.tensor(1, height, width, channels, dtype="int8", name="x_int8"), 1 / 255, -128)
     scores = quantized(flat, flat.tensor(1, classes, dtype="int8", name="Identity_int8"), 1 / 256, -128)
-    weights = flat.constant([[1] * 4] * classes, "int8")
+    weights = quantized(flat, flat.constant([[1] * 4] * classes, "int8"), 0.1, 0)
     if not float_ends:
         flat.operator("FULLY_CONNECTED", [source, weights, -1], [scores])
         return flat.build([source], [scores])
@@ -66,6 +67,27 @@ def int8_classifier(
     flat.operator("FULLY_CONNECTED", [source, weights, -1], [scores])
     flat.operator("DEQUANTIZE", [scores], [end])
     return flat.build([outer], [end])
+
+
+def twins(seed: int = 0, *, missed: float = 0) -> tuple[bytes, bytes]:
+    """One classifier of 96x96x1 in float32 and in int8; a weight of the first is `missed` steps off."""
+    weights = np.random.default_rng(seed).normal(size=(3, 4))
+    scale = float(np.abs(weights).max()) / 127
+    codes = np.round(weights / scale)
+    models = []
+    for dtype in ("float32", "int8"):
+        flat = Flat()
+        source, scores = flat.tensor(1, 96, 96, 1, dtype=dtype, name="x"), flat.tensor(1, 3, dtype=dtype, name="y")
+        if dtype == "int8":
+            quantized(flat, source, 1 / 255, -128)
+            quantized(flat, scores, 1 / 256, -128)
+            constant = quantized(flat, flat.constant(codes, "int8"), scale, 0)
+        else:
+            weights[1, 2] = (codes[1, 2] + missed) * scale
+            constant = flat.constant(weights, "float32")
+        flat.operator("FULLY_CONNECTED", [source, constant, -1], [scores])
+        models.append(flat.build([source], [scores]))
+    return models[0], models[1]
 
 
 def quantized(flat: Flat, tensor: int, scale: float, zero_point: int) -> int:

@@ -175,13 +175,16 @@ def test_one_role_makes_one_config(built: Project) -> None:
 def test_quantized_models_are_compared_with_their_original(empty: Project, models: Path) -> None:
     empty.write(
         f"EI_MODELS := gray\ngray.export := {models / 'classify-32x32x1-int8.lite'}\n"
-        "gray.unpack := --dequantize --labels 'a;b;c' --resize-mode squash --image-scaling 0..1"
+        "gray.unpack := --labels 'a;b;c' --resize-mode squash --image-scaling 0..1"
     )
     made = empty.make()
     assert made.code == 0, made.text
     report = (empty.folder / "bundles" / "gray" / "report.json").read_text()
     assert '"int8_agreement": {' in report
     assert '"a",' in report
+    refused = empty.make("gray.unpack=--no-dequantize --labels 'a;b;c'")
+    assert refused.code != 0
+    assert "leave out --no-dequantize" in refused.text
 
 
 def test_onnx_exports_go_the_same_way(built: Project, empty: Project) -> None:

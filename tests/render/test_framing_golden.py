@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from convert.images import Framing, parse_frame
 from convert.render.inspection import framing_svg, framing_text
-from convert.types import Framing, parse_frame
 
 GOLDEN = Path(__file__).with_name("golden") / "framing.txt"
 FRAMES = (

@@ -8,7 +8,7 @@ import pytest
 
 from convert.errors import UnsupportedModelError
 from convert.heads import HEADS
-from convert.translate import describe, refuse_unsupported
+from convert.heads.support import describe, refuse_unsupported
 from convert.types import Export, Metadata, ModelFacts, Tensor
 
 GOOD = ModelFacts(
