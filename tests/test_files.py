@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -224,6 +225,20 @@ def test_many_files_are_on_disk_before_the_first_has_its_name(tmp_path: Path, mo
     assert [output.path for output in outputs] == [str(tmp_path / name) for name in files]
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == files
     assert [name for name in files if mode(tmp_path / name) != 0o644] == ["07"]
+
+
+def test_signals_wait_while_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def interrupted(part: Path, place: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return rename(part, place)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_all(tmp_path, {"one": b"1", "two": b"2"})
+    assert names(tmp_path) == ["one", "two"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("broken", [0, 20, 39])
