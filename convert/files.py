@@ -39,7 +39,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from convert.errors import ConvertError, InputError, OutputError
 
 __all__ = [
-    "Output", "Reads", "TableReader", "configs", "include_path", "is_running", "load_toml", "make_folder",
+    "Output", "Reads", "TableReader", "alike", "configs", "include_path", "is_running", "load_toml", "make_folder",
     "plain", "recording", "remove_leftovers", "rule", "sha256", "write", "write_all",
 ]  # fmt: skip
 
@@ -65,6 +65,26 @@ class Output:
 def sha256(data: bytes) -> str:
     """Lower-case hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def alike(path: Path) -> Path | None:
+    """What is there instead of `path`, which is not: its first missing part is replaced by a name that is much like it.
+
+    None where nothing is, or it cannot be looked for.
+    """
+    from difflib import get_close_matches  # only for a message
+
+    here, rest = path.parent, [path.name]
+    while not here.is_dir() and here != here.parent:
+        here, rest = here.parent, [here.name, *rest]
+    try:
+        names = {each.name.lower(): each.name for each in here.iterdir()}
+    except OSError:
+        return None
+    for close in get_close_matches(rest[0].lower(), names, 3, 0.75):
+        if (found := here.joinpath(names[close], *rest[1:])).exists():
+            return found
+    return None
 
 
 def make_folder(folder: Path) -> None:
@@ -177,13 +197,13 @@ def _uninterrupted() -> Iterator[None]:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if (handler := signal.getsignal(number)) not in {None, signal.SIG_IGN}:
                     before[number] = handler
-                    signal.signal(number, lambda came, _frame: received.append(came))
+                    signal.signal(number, lambda sent, _frame: received.append(sent))
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)
+        for deferred, handler in before.items():
+            signal.signal(deferred, handler)
+        for came in received:
+            signal.raise_signal(came)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import OutputError
-from convert.files import Output, make_folder, sha256, write, write_all
+from convert.files import Output, alike, make_folder, sha256, write, write_all
 
 
 @pytest.fixture(autouse=True)
@@ -257,3 +257,25 @@ def test_one_of_many_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         write_all(tmp_path, {f"{number:02d}": b"new" for number in range(40)})
     assert names(tmp_path) == ["00"]
     assert (tmp_path / "00").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("missing", "found"),
+    [
+        ("exports/projct.zip", "exports/project.zip"),
+        ("exports/Project.ZIP", "exports/project.zip"),
+        ("exprots/project.zip", "exports/project.zip"),
+        ("exprots/projct.zip", None),
+        ("exports/door.zip", None),
+        ("exports/project.zip/door.zip", None),
+        ("nowhere/at/all.zip", None),
+    ],
+)
+def test_a_name_that_is_much_like_a_missing_one(
+    missing: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "project.zip").write_bytes(b"")
+    assert alike(tmp_path / missing) == (found and tmp_path / found)
+    monkeypatch.chdir(tmp_path)
+    assert alike(Path(missing)) == (found and Path(found))
