@@ -89,8 +89,7 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C, "
-    "143 SIGTERM.",
+    epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C.",
 )
 @click.option(
     "--version",
