@@ -1,6 +1,8 @@
 """`ei-deepstream`: where exceptions become one message and an exit code.
 
-0 fine · 1 findings at or above --fail-on · 2 usage · 3 ConvertError · 70 our bug · 130 interrupted.
+0 fine · 1 findings at or above --fail-on · 2 usage · 3 ConvertError · 70 our bug · 128 + n ended by signal n: 130 by
+Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. All three end a run in the same way: children are ended, what was written is
+whole, and what is temporary is removed.
 """
 
 from __future__ import annotations
@@ -9,8 +11,11 @@ import io
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import click
@@ -21,8 +26,45 @@ from convert.errors import ConvertError
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one return an exit code
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    with _signals_interrupt() as received:
+        try:
+            return _main(arguments)
+        except (KeyboardInterrupt, click.Abort):
+            number = received[0] if received else signal.SIGINT
+            said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+            print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
+            return 128 + number
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[list[int]]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; gives the list of those that came.
+
+    Only the first one is heeded, so that another one does not end the clean-up. One that is ignored (by nohup, for
+    example) stays so.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     state: dict[str, Any] = {}
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names need not be text; showing one must not end the run
@@ -40,9 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one 
 
         show_error(error, state.get("format", "text"))
         return 3
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
-        return 130
+    except click.Abort:  # click makes it of a KeyboardInterrupt
+        raise
     except (BrokenPipeError, SystemExit):  # click makes the second of the first
         # The reader of our standard output went away (`| head`): not an error of this program.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

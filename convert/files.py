@@ -1,7 +1,7 @@
 """Files: written whole or not at all, recorded as a rule for make, found in `configs/`, read into dataclasses.
 
 A file is written beside its place, flushed, then renamed. A run that is killed leaves at most a hidden `.NAME.PID.part`
-file, which the next write into that folder removes.
+file, which the next write into that folder removes. While files are renamed, Ctrl-C and SIGTERM wait.
 
 `--depfile` writes what a run has read as a rule for make, as compilers have `-MMD -MP`. The interpreter itself reports
 what is opened and listed (sys.addaudithook, PEP 578), so that nothing that decides a result can be forgotten here; what
@@ -21,9 +21,11 @@ import dataclasses
 import hashlib
 import os
 import re
+import signal
 import stat
 import sys
 import sysconfig
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,8 +39,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from convert.errors import ConvertError, InputError, OutputError
 
 __all__ = [
-    "Output", "Reads", "TableReader", "configs", "include_path", "is_running", "load_toml", "make_folder",
-    "plain", "recording", "rule", "sha256", "write", "write_all",
+    "Output", "Reads", "TableReader", "alike", "configs", "include_path", "is_running", "load_toml", "make_folder",
+    "plain", "recording", "remove_leftovers", "rule", "sha256", "write", "write_all",
 ]  # fmt: skip
 
 
@@ -63,6 +65,26 @@ class Output:
 def sha256(data: bytes) -> str:
     """Lower-case hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def alike(path: Path) -> Path | None:
+    """What is there instead of `path`, which is not: its first missing part is replaced by a name that is much like it.
+
+    None where nothing is, or it cannot be looked for.
+    """
+    from difflib import get_close_matches  # only for a message
+
+    here, rest = path.parent, [path.name]
+    while not here.is_dir() and here != here.parent:
+        here, rest = here.parent, [here.name, *rest]
+    try:
+        names = {each.name.lower(): each.name for each in here.iterdir()}
+    except OSError:
+        return None
+    for close in get_close_matches(rest[0].lower(), names, 3, 0.75):
+        if (found := here.joinpath(names[close], *rest[1:])).exists():
+            return found
+    return None
 
 
 def make_folder(folder: Path) -> None:
@@ -102,7 +124,7 @@ def write_all(
         OutputError: no space, no permission, a folder in the way; earlier files are then intact.
     """
     make_folder(folder)
-    _remove_leftovers(folder)
+    remove_leftovers(folder)
     umask = os.umask(0)
     os.umask(umask)
     parts: list[tuple[Path, Path]] = []
@@ -129,8 +151,9 @@ def write_all(
 
             with ThreadPoolExecutor(min(len(contents), _SIDE_BY_SIDE)) as threads:  # all are on disk when it ends
                 list(threads.map(_write_part, *zip(*contents, strict=True)))  # raises the first error
-        for part, place in parts:
-            part.replace(place)
+        with _uninterrupted():
+            for part, place in parts:
+                part.replace(place)
     except OSError as error:
         raise _cannot("write", Path(error.filename or folder), error) from error
     finally:
@@ -161,7 +184,29 @@ def _is_current(place: Path, data: bytes, mode: int) -> bool:
         return False
 
 
-def _remove_leftovers(folder: Path) -> None:
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that would end the body, which takes no time, wait until it has ended.
+
+    They are handled in the main thread; elsewhere nothing has to be done. A handler that Python did not set stays.
+    """
+    received: list[int] = []
+    before: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if (handler := signal.getsignal(number)) not in {None, signal.SIG_IGN}:
+                    before[number] = handler
+                    signal.signal(number, lambda sent, _frame: received.append(sent))
+        yield
+    finally:
+        for deferred, handler in before.items():
+            signal.signal(deferred, handler)
+        for came in received:
+            signal.raise_signal(came)
+
+
+def remove_leftovers(folder: Path) -> None:
     """Remove the `.part` files of processes that no longer run."""
     for candidate in folder.glob(".*.part"):
         match = _PART.fullmatch(candidate.name)

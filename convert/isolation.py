@@ -4,6 +4,9 @@ The child is `python -m convert.isolation`. It reads (function name, arguments) 
 result or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A
 `Worker` uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises
 `Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
+
+The child is ended at once, by SIGKILL, whatever it does; so its temporary files are in a folder that the parent makes
+and removes. Signals by which a person or a service manager ends a program are the parent's to handle.
 """
 
 from __future__ import annotations
@@ -71,6 +74,7 @@ class Worker:
     _limit: _Limit | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
+    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
 
     def start(self) -> Self:
         """Start the child now, so that its imports run while the caller does something else."""
@@ -78,6 +82,7 @@ class Worker:
             read, write = os.pipe()
             with tempfile.TemporaryFile() as file:
                 self._stderr = os.dup(file.fileno())
+            self._folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
             # -P keeps the current folder off sys.path: a user's own `onnx/` folder must not be imported.
             command = [sys.executable, "-P", "-m", "convert.isolation", str(write), str(os.getpid()), *self.preload]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -92,6 +97,7 @@ class Worker:
                     "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
                     "TF_CPP_MIN_LOG_LEVEL": "3",
                     "CUDA_VISIBLE_DEVICES": "-1",
+                    "TMPDIR": self._folder.name,
                 },
                 start_new_session=True,
             )
@@ -169,6 +175,8 @@ class Worker:
         process.wait()
         os.close(self._answers)
         os.close(self._stderr)
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -289,8 +297,9 @@ def _send(pipe: int, answer: tuple[str, object]) -> None:
 
 def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     """The child: answer requests until standard input ends."""
-    # Ctrl-C is the parent's to handle; the child has its own session and is killed with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The child has a session of its own, but service managers send SIGTERM to all processes of a service.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     _die_with_parent(parent)
     requests = sys.stdin.buffer
     import convert.isolation as imported  # noqa: PLW0406 - this file once more, see `_parent`

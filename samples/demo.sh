@@ -4,21 +4,34 @@
 set -eu
 out=${1:?usage: demo.sh FOLDER}
 here=$(dirname "$0")
+
+# A shell that is sent SIGTERM ends at once and leaves its command running, so commands run in the background. There they
+# would ignore Ctrl-C, so that is passed on as SIGTERM.
+child=
+trap 'trap "" INT TERM; test -z "$child" || kill "$child"; wait; exit 130' INT
+trap 'trap "" INT TERM; test -z "$child" || kill "$child"; wait; exit 143' TERM
+ei_deepstream() {
+  ei-deepstream "$@" &
+  child=$!
+  wait "$child"
+  child=
+}
+
 for export in "$here"/exports/*; do
   name=$(basename "$export" .zip)
   echo
   echo "== $name"
-  ei-deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
+  ei_deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
 done
 echo
 echo "== table-app: the detector finds fruits, the classifier says of each which it is"
-ei-deepstream convert --pgie "$here/exports/table-yolov5-2025.zip" --sgie "$here/exports/fruit-cpp-2022" -o "$out/table-app"
+ei_deepstream convert --pgie "$here/exports/table-yolov5-2025.zip" --sgie "$here/exports/fruit-cpp-2022" -o "$out/table-app"
 echo
 echo "== what Gst-nvinfer will do with these configs"
-ei-deepstream check "$out" --target deepstream-7.1 --platform jetson
+ei_deepstream check "$out" --target deepstream-7.1 --platform jetson
 echo
 echo "== what table-app will show"
-ei-deepstream simulate --app "$out"/table-app/deepstream_app_*.txt "$here/pictures/table" -o "$out/simulated" \
+ei_deepstream simulate --app "$out"/table-app/deepstream_app_*.txt "$here/pictures/table" -o "$out/simulated" \
   --target deepstream-7.1 --platform jetson
 echo
 echo "Look at what DeepStream will show:  $out/simulated/report.html  and  $out/simulated/drawn/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import OutputError
-from convert.files import Output, Reads, escaped, include_path, make_folder, rule, sha256, write, write_all
+from convert.files import Output, Reads, alike, escaped, include_path, make_folder, rule, sha256, write, write_all
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +227,20 @@ def test_many_files_are_on_disk_before_the_first_has_its_name(tmp_path: Path, mo
     assert [name for name in files if mode(tmp_path / name) != 0o644] == ["07"]
 
 
+def test_signals_wait_while_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def interrupted(part: Path, place: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return rename(part, place)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_all(tmp_path, {"one": b"1", "two": b"2"})
+    assert names(tmp_path) == ["one", "two"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize("broken", [0, 20, 39])
 def test_one_of_many_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: int) -> None:
     """Whichever it is, none gets its name and nothing is left."""
@@ -288,3 +303,25 @@ def test_names_in_makefiles(name: str, prerequisite: str, target: str) -> None:
 
 def test_an_include_path() -> None:
     assert include_path(Path("/a b/c d.mk")) == "/a\\ b/c\\ d.mk"
+
+
+@pytest.mark.parametrize(
+    ("missing", "found"),
+    [
+        ("exports/projct.zip", "exports/project.zip"),
+        ("exports/Project.ZIP", "exports/project.zip"),
+        ("exprots/project.zip", "exports/project.zip"),
+        ("exprots/projct.zip", None),
+        ("exports/door.zip", None),
+        ("exports/project.zip/door.zip", None),
+        ("nowhere/at/all.zip", None),
+    ],
+)
+def test_a_name_that_is_much_like_a_missing_one(
+    missing: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "project.zip").write_bytes(b"")
+    assert alike(tmp_path / missing) == (found and tmp_path / found)
+    monkeypatch.chdir(tmp_path)
+    assert alike(Path(missing)) == (found and Path(found))

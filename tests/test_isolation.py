@@ -63,6 +63,21 @@ def test_the_child_stays_warm(worker: Worker) -> None:
     assert worker.call("os:getpid", timeout=60) == first
 
 
+def test_what_a_child_leaves_in_the_temporary_folder_is_removed() -> None:
+    with Worker() as child:
+        places = [Path(child.call("tempfile:mkdtemp", timeout=60)) for _ in range(2)]
+        os.kill(child.call("os:getpid", timeout=60), signal.SIGTERM)
+        assert child.call("os.path:isdir", places[0], timeout=60), "SIGTERM is the parent's to handle"
+        folder = places[0].parent
+        assert places[1].parent == folder
+        with pytest.raises(Died):
+            child.call("os:_exit", 3, timeout=60)
+        assert not folder.exists()
+        again = Path(child.call("tempfile:mkdtemp", timeout=60)).parent
+        assert again != folder
+    assert not again.exists()
+
+
 def test_large_arguments_and_answers(worker: Worker) -> None:
     data = os.urandom(1 << 20) * 8
     assert worker.call("builtins:bytes", data, timeout=60) == data

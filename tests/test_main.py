@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,30 @@ def throw(error: BaseException) -> Callable[[], object]:
         raise error
 
     return end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_a_run_as_ctrl_c_does(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cleaned: list[str] = []
+
+    def end() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)  # a second one does not end the clean-up
+            cleaned.append("up")
+
+    assert ending(monkeypatch, end) == 128 + number
+    assert capsys.readouterr().err.strip() == f"ended by {number.name}"
+    assert cleaned == ["up"]
+    assert signal.getsignal(number) == signal.SIG_DFL
+    previous = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert ending(monkeypatch, lambda: signal.raise_signal(number)) == 0, "nohup"
+    finally:
+        signal.signal(number, previous)
 
 
 @pytest.mark.parametrize(

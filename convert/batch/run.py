@@ -28,7 +28,7 @@ from convert.batch import find
 from convert.batch.cache import BundleChanged, Cache, DamagedEntry, Ledger, key_of, restore, store
 from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
-from convert.files import make_folder
+from convert.files import make_folder, remove_leftovers
 from convert.findings import Finding, Level, Rule
 from convert.isolation import Died, Failed, Worker, answer, tell
 from convert.report import REPORT
@@ -94,6 +94,7 @@ PRELOAD = ("convert.translate.worker:preload", "convert.batch.run")
 """What a worker imports, in order: the TensorFlow stub goes before whatever imports tf2onnx."""
 
 _START = 300.0  # seconds for the imports of a worker, on a busy machine
+_WRITING = 5.0  # seconds that a worker may still write a bundle when a batch is interrupted; it takes a tenth of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +170,11 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all workers, at once."""
+        """End all workers, at once; one that is writing a bundle ends that first."""
         for thread in self._threads:
             thread.stop()
         for thread in self._threads:
-            thread.thread.join()
+            thread.join()
         self._threads.clear()
 
 
@@ -187,14 +188,22 @@ class _WorkerThread:
         self._pool, self._todo, self._messages = pool, todo, messages
         self._worker = Worker(pool.preload)
         self._stopped = False
-        self.thread = threading.Thread(target=self._run, name="batch", daemon=True)
-        self.thread.start()
+        self._progress: _Progress | None = None  # of the job it has
+        self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Take no more jobs, and end the one in progress."""
+        """Take no more jobs, and end the one in progress, unless it is writing its bundle."""
         self._stopped = True
         self._todo.put(None)
+        if self._progress is None or self._progress.stage != "emit":
+            self._worker.kill()
+
+    def join(self) -> None:
+        """Wait for the end, after `stop`."""
+        self._thread.join(_WRITING)
         self._worker.kill()
+        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -207,6 +216,7 @@ class _WorkerThread:
 
     def _perform(self, job: Job) -> Outcome:
         pool, worker, progress = self._pool, self._worker, _Progress()
+        self._progress = progress
         worker.call("convert.batch.run:ready", timeout=_START)
         start = time.perf_counter()
 
@@ -220,12 +230,17 @@ class _WorkerThread:
                 "convert.batch.run:perform", job, timeout=pool.seconds, memory=pool.memory, told=receive
             )
         except Died as death:
+            remove_leftovers(job.output)
+            with contextlib.suppress(OSError):  # it holds a bundle, or nothing was written yet
+                job.output.rmdir()
             error = progress.error(death, pool.seconds)
             findings = tuple(finding for record in progress.records for finding in record.findings)
             ended = failure(job, error, time.perf_counter() - start)
             return replace(ended, findings=findings, records=tuple(progress.records))
         except Failed as fault:
             return bug(job, str(fault), fault.details, time.perf_counter() - start)
+        finally:
+            self._progress = None
         return outcome
 
 

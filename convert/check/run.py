@@ -52,6 +52,7 @@ _SCRIPTS: Final = (".sh", ".bash")
 # A larger file in a folder is no config; one that is named is checked all the same.
 _MOST_IN_FOLDER: Final = 2**20
 _MOST_FILES: Final = 100_000
+_HEAD: Final = 4096  # bytes that show what a file is
 _PROPERTY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\[property\]", re.MULTILINE)
 _PROPERTY_MAP = re.compile(rb"^property:", re.MULTILINE)
 # Gst-nvdspreprocess and Gst-nvdsanalytics call their group [property], too; these keys are theirs alone.
@@ -99,7 +100,20 @@ def _named(path: str) -> ConfigFile:
         )
         return ConfigFile(path, CONFIG, error=error)
     found = _read(path)
+    if found.error is None and b"\0" in found.data[:_HEAD]:
+        found = found._replace(error=_no_text(path, found.data[:_HEAD]))
     return found if found.error else found._replace(kind=_kind(path, found.data) or CONFIG)
+
+
+def _no_text(path: str, head: bytes) -> InputError | None:
+    """The error of a file that begins as a picture, an archive or a model does. (UTF-16 has zeros, too.)"""
+    from convert.export.archive import TEXT, file_type  # configs do without
+
+    kind = file_type(head)
+    if kind.name in {TEXT.name, "source", "binary"}:
+        return None
+    hint = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
+    return InputError(f"this is {kind.words}, and no config", hint=hint, path=path)
 
 
 def _read(path: str) -> ConfigFile:

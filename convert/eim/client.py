@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import shlex
 import signal
 import stat
 import subprocess
@@ -222,7 +223,9 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
         )
     except OSError as error:
         raise InputError(
-            f"cannot be started: {error.strerror or error}", path=target, hint="`ei-deepstream eim inspect` says why"
+            f"cannot be started: {error.strerror or error}",
+            path=target,
+            hint=f"`ei-deepstream eim inspect {shlex.quote(str(target))}` says why",
         ) from error
     child = Child(process, printed)
     try:

@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from convert.errors import InputError
 from convert.export.findings import FOUND_BESIDE, LINK_IGNORED
 from convert.export.tflite import IDENTIFIER
+from convert.files import alike
 from convert.report import METADATA
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ ZIP: Final = FileType("zip", "a zip archive")
 EMPTY: Final = FileType("empty", "an empty file", "download or copy the file again")
 HTML: Final = FileType(
     "html",
-    "a web page, not what it is called: the download was answered with a login or error page",
-    "log in to Edge Impulse and download the file again",
+    "a web page; a download becomes one when it is answered with a login or error page",
+    "log in to Edge Impulse and download the model or the deployment again",
 )
 ELF: Final = FileType(
     "elf",
@@ -359,12 +360,11 @@ def _status(path: Path) -> os.stat_result:
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:
-    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-    return InputError(
-        f"cannot read it: {error.strerror or error}",
-        path=path,
-        hint="check the name" if missing else "check its permissions, or copy it elsewhere",
-    )
+    hint = "check its permissions, or copy it elsewhere"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        found = alike(path)
+        hint = f"did you mean {found}?" if found else "check the name"
+    return InputError(f"cannot read it: {error.strerror or error}", path=path, hint=hint)
 
 
 def _is_zip(path: Path) -> bool:

@@ -63,7 +63,7 @@ _INSTEAD: Final = (
     (".h5", "a Keras model", _LITE),
     (".keras", "a Keras model", _LITE),
     (".eim", "an .eim executable, out of which the model cannot be taken", _LITE),
-    (".zip", "a zip", "give the zip itself, if it is an export"),
+    (".zip", "a zip", "unpack it and give that zip, if it is an export"),
 )
 """How the name of a file ends that people take for the model -> what it is, and what to do; the first one counts."""
 

@@ -19,9 +19,11 @@ import re
 import stat
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from convert.errors import InputError
+from convert.files import alike
 
 INT_MAX: Final = 2**31 - 1
 INT_MIN: Final = -(2**31)
@@ -298,6 +300,8 @@ def read_ordinary(path: str | os.PathLike[str], what: str, most: int) -> bytes:
 def _unreadable(path: str | os.PathLike[str], what: str, error: OSError) -> InputError:
     number = error.errno or 0
     hint = _HINTS.get(number, "check the path and its rights")
+    if number == errno.ENOENT and (found := alike(Path(path))):
+        hint = f"did you mean {found}?"
     return InputError(f"the {what} cannot be read: {os.strerror(number)}", hint=hint, path=os.fspath(path))
 
 

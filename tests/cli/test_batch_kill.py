@@ -150,11 +150,12 @@ def test_two_runs_on_one_cache(exports: Path, whole: tuple[dict[str, bytes], flo
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(number: signal.Signals, exports: Path, tmp_path: Path) -> None:
-    out, cache = tmp_path / "out", tmp_path / "cache"
+    out, cache, temporary = tmp_path / "out", tmp_path / "cache", tmp_path / "temporary"
+    temporary.mkdir()
     process = subprocess.Popen(
         command(exports, out),
         cwd=ROOT,
-        env=environment(cache),
+        env={**environment(cache), "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -167,15 +168,18 @@ def test_interrupted(number: signal.Signals, exports: Path, tmp_path: Path) -> N
     process.send_signal(number)
     said, error = process.communicate(timeout=60)
     assert said == ""
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert "models are finished; the same command goes on from there" in error
-        assert error.endswith("interrupted\n")
+    assert process.returncode == 128 + number
+    assert "models are finished; the same command goes on from there" in error
+    assert error.endswith("interrupted\n" if number == signal.SIGINT else "ended by SIGTERM\n")
     deadline = time.monotonic() + 10
     while not all(map(gone, workers)):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.02)
     assert not (out / "batch.json").exists()
+    assert not list(temporary.iterdir()), "workers that were killed leave nothing"
+    assert not {*out.rglob(".*"), *cache.rglob(".*")}
+    for bundle in out.iterdir():
+        assert (bundle / "report.json").exists(), "a bundle is written to its end, or not begun"
 
 
 @pytest.mark.slow

@@ -88,14 +88,29 @@ def test_sigkill(moment: str, whole: tuple[Path, dict[str, bytes]], tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", STAGES)
-def test_ctrl_c(moment: str, whole: tuple[Path, dict[str, bytes]], tmp_path: Path) -> None:
-    export, _ = whole
-    out = tmp_path / "bundle"
-    done = _strike(signal.SIGINT, moment, export, out)
-    assert done.returncode == 130
-    assert done.stderr.strip() == "interrupted"
-    assert not out.exists() or not list(out.iterdir())
+@pytest.mark.parametrize("moment", [*STAGES, "rename 2"])
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")])
+def test_interrupted(
+    number: signal.Signals,
+    said: str,
+    moment: str,
+    whole: tuple[Path, dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGTERM is what service managers and `timeout` send; it is handled as Ctrl-C."""
+    export, bundle = whole
+    out, temporary = tmp_path / "bundle", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    done = _strike(number, moment, export, out)
+    assert done.returncode == 128 + number
+    assert done.stderr.strip() == said
+    assert not list(temporary.iterdir())
+    if moment in STAGES:
+        assert not out.exists() or not list(out.iterdir())
+    else:
+        assert _files(out) == bundle, "renaming is not interrupted"
 
 
 @pytest.mark.slow
@@ -111,7 +126,7 @@ def test_no_child_outlives_its_parent(
         assert process.poll() is None, "it ended before it had a child"
         children = _children(process.pid)
     process.send_signal(number)
-    assert process.wait(30) in {130, -number}
+    assert process.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
     deadline = time.monotonic() + 10
     while any(_lives(child) for child in children):
         assert time.monotonic() < deadline, "the child still runs"

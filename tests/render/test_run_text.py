@@ -12,6 +12,7 @@ from rich.console import Console
 from convert.errors import ConvertError, InputError
 from convert.files import Output
 from convert.findings import Finding, Level
+from convert.images import ResizeMode
 from convert.pipeline import Record, Run, Status
 from convert.render import text as module
 from convert.render.text import console, error_lines, percent, progress, show_error, show_run
@@ -30,7 +31,6 @@ from convert.types import (
     OnnxModel,
     Parity,
     Preprocessing,
-    ResizeMode,
     Tensor,
     Translated,
     Validated,
