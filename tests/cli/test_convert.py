@@ -48,7 +48,7 @@ def test_every_sample_export_becomes_a_proven_bundle(
         name = document["export"]["name"]
         assert set(_files(tmp_path / export.name)) == {
             f"{name}.onnx", f"{name}_labels.txt", f"config_infer_primary_{name}.txt",
-            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "report.json",
+            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "RUN.md", "report.json",
         }  # fmt: skip
         report = json.loads((tmp_path / export.name / "report.json").read_text())
         assert report["evidence"] == document["evidence"]
