@@ -58,6 +58,7 @@ def convert(
       ei-deepstream convert my-project.zip -o bundle
       ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash
       ei-deepstream convert my-project.zip -o bundle --frame 16:9
+      ei-deepstream convert my-project.zip -o bundle --source rtsp://camera/stream --sink rtsp
       ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4
       ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle
 
@@ -69,6 +70,7 @@ def convert(
     values = cli.given(values)
     with cli.as_usage(": "):
         refuse_contradictions(values, pair=sgie is not None)
+        cli.refuse_source(values)
     from convert.api import run_conversion  # --help does without
     from convert.render.text import progress
 
@@ -76,7 +78,7 @@ def convert(
     assert first is not None
     with progress(quiet=quiet or format_ == "json") as observer:
         run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, observer=observer, **values)
-    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 
 @click.command(name="inspect")

@@ -47,6 +47,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
     from rich.markup import escape  # slow to import
     from rich.text import Text
 
+    from convert.render.next_steps import after_batch, show_next
     from convert.render.text import console, error_lines
 
     if not quiet:
@@ -55,6 +56,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
             out.print(_table(report))
         _show_findings(report, out)
         out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
+        show_next(after_batch(output, (outcome.outputs for outcome in report.outcomes)), out)
     sys.stdout.flush()
     errors = console(stderr=True)
     for outcome in report.outcomes:
