@@ -35,4 +35,10 @@ ei_deepstream simulate --app "$out"/table-app/deepstream_app_*.txt "$here/pictur
   --target deepstream-7.1 --platform jetson
 echo
 echo "Look at what DeepStream will show:  $out/simulated/report.html  and  $out/simulated/drawn/"
-echo "The bundles are in $out/. Look at one:  ls $out/table-app  and  cat $out/table-app/config_infer_primary_*.txt"
+echo "The bundles are in $out/."
+tool=$(command -v ei-deepstream)
+tool=${tool#"$PWD"/}
+echo "next:"
+echo "  $tool simulate --app $(ls "$out"/table-app/deepstream_app_*.txt) PICTURES -o $out/yours"
+echo "  cat $out/table-app/RUN.md"
+echo "  $tool inspect YOUR-PROJECT.zip"

@@ -68,6 +68,8 @@ def batch(
     values = cli.given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:
         raise click.UsageError("--jobs is about this machine; with --scheduler the cluster's workers say how many")
+    with cli.as_usage():
+        cli.refuse_source(values)
     from convert.api import run_batch  # --help does without
 
     progress = functools.partial(_progress, hidden=quiet or format_ == "json")

@@ -74,6 +74,7 @@ def convert(
     values = cli.given(values)
     with cli.as_usage(": "):
         refuse_contradictions(values, pair=sgie is not None)
+        cli.refuse_source(values)
     from convert.api import run_conversion  # --help does without
     from convert.render.text import progress
 
@@ -81,7 +82,7 @@ def convert(
     assert first is not None
     with progress(quiet=quiet or format_ == "json") as observer:
         run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, observer=observer, **values)
-    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
+    return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 
 @click.command(

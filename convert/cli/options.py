@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
-    "folder_option", "format_option", "given", "naming", "options", "reporting", "spelled", "stack", "tflite_option",
+    "folder_option", "format_option", "given", "naming", "options", "refuse_source", "reporting", "spelled", "stack",
+    "tflite_option",
     "translating", "unpacking", "validating", "write_json",
 ]  # fmt: skip
 
@@ -151,6 +152,14 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
         )
 
 
+def refuse_source(values: dict[str, Any]) -> None:
+    """Raises PresetError where --source, if it is given, names nothing the app can read on the platform."""
+    if (source := values.get("source")) is not None:
+        from convert.emit.streams import parse_source  # few runs need it
+
+        parse_source(source, values.get("platform", table(ConvertOptions)["platform"].default))
+
+
 def folder_option(text: str) -> Callable[[_F], _F]:
     """-o, the output folder (or, where a command says so, file)."""
     return click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help=text)
@@ -253,13 +262,13 @@ def exit_code(findings: Iterable[Finding], fail_on: Level, *, error: object = No
     return 1 if level is not None and level.rank >= fail_on.rank else 0
 
 
-def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
-    """Show `run`; the exit code does not depend on the format."""
+def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool, pictures: Path | None = None) -> int:
+    """Show `run`; the exit code does not depend on the format. `pictures`: a folder of them, to go on with."""
     code = exit_code(run.findings, fail_on, error=run.error)
     if format_ == "json":
         from convert.render.machine import run_document  # only for this format
 
-        write_json(run_document(run, code))
+        write_json(run_document(run, code, pictures))
     if format_ == "json" or quiet:
         if run.error:
             from convert.render.text import error_lines
@@ -268,7 +277,7 @@ def finish(run: Run, *, format_: str, fail_on: Level, quiet: bool) -> int:
     else:
         from convert.render.text import show_run  # rich is not needed for JSON
 
-        show_run(run)
+        show_run(run, pictures)
     return code
 
 

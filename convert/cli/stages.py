@@ -170,6 +170,8 @@ def emit(
     **values: Any,
 ) -> int:
     """Write labels, Gst-nvinfer configs, an app config and the engine build for an adapted model."""
+    with cli.as_usage():
+        cli.refuse_source(values)
     from convert import pipeline  # brings numpy; --help does without
     from convert.emit import Emit
 

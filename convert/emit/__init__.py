@@ -240,7 +240,7 @@ class Emit:
         files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
         detects = head(adapted.head.task).detects and self.primary is not None
         labels = LabelFile(names.labels, preset.labels)
-        files[RUN] = run_md(Instructions(adapted.export.name, app, (labels,), detects), self.where)
+        files[RUN] = run_md(Instructions(adapted.export.name, app, (labels,), detects, self.gpu_id), self.where)
         return files
 
     def frame_size(self, frame: Frame | None) -> tuple[int, int]:
@@ -462,7 +462,9 @@ class EmitPair:
             frame=frame,
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
-        run = run_md(Instructions("-".join(both), app, tuple(labels), detects=True), self.primary.where)
+        run = run_md(
+            Instructions("-".join(both), app, tuple(labels), detects=True, gpu_id=self.gpu_id), self.primary.where
+        )
         return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode(), RUN: run}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:

@@ -90,7 +90,7 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
         ),
     }
     groups = [Group(name, (section,)) for name, section in sections.items()]
-    groups.append(Group("source0", source_sections(app.source, app.size, target, gpu)))
+    groups.append(Group("source0", source_sections(app.source, app.frame, target, gpu)))
     groups.append(Group("streammux", (_streammux(app, gpu),)))
     groups.append(Group("primary-gie", ((enable, gpu, *detector),)))
     if app.secondary:

@@ -25,6 +25,19 @@ __all__ = ["Instructions", "LabelFile", "run_md"]
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 _OWN_PYTHON = {"18.04": "3.6", "20.04": "3.8", "22.04": "3.10"}  # of Ubuntu, where it is older than this tool needs
 
+_CELLS = {
+    "jetpack": "JetPack",
+    "l4t": "L4T",
+    "ubuntu": "Ubuntu",
+    "cuda": "CUDA",
+    "tensorrt": "TensorRT",
+    "families": "what it runs on",
+    "gstreamer": "GStreamer",
+    "keys": "the keys of its Gst-nvinfer",
+    "parsers": "the functions of its parser library",
+}
+"""Cells of targets.toml that matter here, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
@@ -42,16 +55,18 @@ class Instructions:
         name: the bundle's, and of the folder on the device.
         labels: of each of the bundle's models.
         detects: whether the primary engine is the bundle's and finds objects.
+        gpu_id: number of the GPU.
     """
 
     name: str
     app: App
     labels: tuple[LabelFile, ...]
     detects: bool
+    gpu_id: int = 0
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
-    """The file, Markdown, at most 100 lines."""
+    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines."""
     name, app = about.name, about.app
     sink = app.sink or "screen"
     text = _TEMPLATE.format(
@@ -72,7 +87,6 @@ def run_md(about: Instructions, target: Target) -> bytes:
         labels=_labels(about.labels),
         headless=_headless(target, sink),
         gst=_gst_launch(about, target, sink),
-        gst_note=" It cannot serve RTSP, so it writes a file." if sink == "rtsp" else "",
     )
     return text.encode()
 
@@ -123,18 +137,18 @@ Results: {results}
 
 ## 6. The same with gst-launch-1.0
 
-For a look without the app.{gst_note}
-
 {gst}
 """
 
 _SUCCESS = """\
-{rtsp}    **PERF:  FPS 0 (Avg)
-    **PERF:  30.00 (29.98)
-    ...
-    App run successful
+```
+{rtsp}**PERF:  FPS 0 (Avg)
+**PERF:  30.00 (29.98)
+...
+App run successful
+```
 """
-_RTSP_LINE = "     *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
+_RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
 
 
 def _headless(target: Target, sink: str) -> str:
@@ -163,8 +177,7 @@ def _needs(target: Target) -> str:
     lines = [f"Made for DeepStream {target.deepstream} with {', '.join(known)}."]
     if target.families:
         lines.append(f"It runs on: {', '.join(target.families)}.")
-    if target.unverified:
-        cells = ", ".join(dict.fromkeys(cell for cell, _ in target.unverified))
+    if cells := ", ".join(_CELLS[cell] for cell, _ in target.unverified if cell in _CELLS):
         lines.append(f"Not verified: {cells}.")
     return "\n".join(lines)
 
@@ -248,6 +261,8 @@ def _labels(files: tuple[LabelFile, ...]) -> str:
 
 def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     app = about.app
+    if about.gpu_id:
+        return f"Left out: every element would need gpu-id={about.gpu_id}, which the app gives them."
     source = app.source or sample(target)
     width, height = app.size
     engines = [app.primary_file if app.primary else sdk_path(target, "sample-detector")]
@@ -267,4 +282,5 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     ]
     # What feeds the muxer's pad is linked to it by name: nothing stands between the two.
     lines += [f"{elements[0]} \\", "  " + " ! \\\n      ".join(elements[1:])]
-    return "\n".join(f"    {line}" for line in lines)
+    note = "For a look without the app." + (" It cannot serve RTSP, so it writes a file." if sink == "rtsp" else "")
+    return "\n".join((note, "", *(f"    {line}" for line in lines)))

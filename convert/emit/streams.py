@@ -150,23 +150,24 @@ _TCP = Entry("select-rtp-protocol", 4, "If pictures arrive damaged: over TCP onl
 
 
 def source_sections(
-    source: Source | None, size: tuple[int, int], target: Target, gpu: Entry
+    source: Source | None, frame: Frame | None, target: Target, gpu: Entry
 ) -> tuple[tuple[Entry, ...], ...]:
-    """[source0]: of `source` alone, or of the SDK's sample with all others as comments."""
+    """[source0]: of `source` alone, or of the SDK's sample with all others as comments; `frame` as in `Source.size`."""
     common = (Entry("enable", 1), Entry("num-sources", 1), gpu)
     if source:
         camera = "What it can give: v4l2-ctl --list-formats-ext -d " + source.shown if source.kind == "usb" else ""
         what = "From this file's folder." if source.relative else camera
-        return common, _with_comment(_source_block(source, size), what)
+        return common, _with_comment(_source_block(source, frame), what)
     others = [Source("rtsp", "rtsp://CAMERA/STREAM"), Source("usb")]
     others += [Source("csi")] if target.platform == "jetson" else []
-    blocks = [_with_comment(_source_block(sample(target), size), f"{_ONE}\n{_WHAT['file']}")]
-    blocks += [_off(_with_comment(_source_block(each, each.size(None)), _WHAT[each.kind])) for each in others]
+    blocks = [_with_comment(_source_block(sample(target), frame), f"{_ONE}\n{_WHAT['file']}")]
+    blocks += [_off(_with_comment(_source_block(each, frame), _WHAT[each.kind])) for each in others]
     return common, *blocks
 
 
-def _source_block(source: Source, size: tuple[int, int]) -> tuple[Entry, ...]:
+def _source_block(source: Source, frame: Frame | None) -> tuple[Entry, ...]:
     kind = Entry("type", _SOURCE_TYPES[source.kind])
+    size = source.size(frame)
     if not source.is_camera:
         return (kind, Entry("uri", source.uri), *((_TCP,) if source.kind == "rtsp" else ()))
     key = "camera-v4l2-dev-node" if source.kind == "usb" else "camera-csi-sensor-id"
@@ -196,7 +197,7 @@ def _off(block: tuple[Entry, ...]) -> tuple[Entry, ...]:
 def sink_sections(sink: str | None, source: Source | None, target: Target, gpu: Entry) -> tuple[tuple[Entry, ...], ...]:
     """[sink0]: of `sink` alone, or of a window with all others as comments."""
     # Seen while it plays, a file is to play at its own speed; a live source sets it anyway, and late frames are shown.
-    plays = source is not None and not source.is_live and sink in {"screen", "rtsp"}
+    plays = source is not None and not source.is_live and (sink or "screen") in {"screen", "rtsp"}
     common = (
         Entry("enable", 1),
         Entry("sync", int(plays), "0: as fast as it goes, 1: at the stream's own speed."),

@@ -50,6 +50,17 @@ _CROPS = (
     "one of 16:9 everything is 1.8 times too narrow"
 )
 _CROP = "say what the camera gives, --frame 16:9 for example, and the model crops it itself (not for --role sgie)"
+_GAINS = {
+    "classifier": ("classifiers", "83 to 100 %", "95 to 100 %"),
+    "fomo": ("FOMO models", "9 to 14 %", "54 to 62 %"),
+    "ssd": ("an SSD model", "7 %", "88 %"),
+    "yolov5": ("YOLOv5 models", "22 to 36 %", "91 to 95 %"),
+}
+"""Of some heads: on how many of 500 frames of 16:9 the answer was Edge Impulse's own, squashed and with --frame 16:9.
+
+Measured with public projects that were trained on cropped pictures: classifiers 82.6 to 100 % and 94.6 to 100 %, FOMO
+9.0 to 14.2 % and 54.4 to 62.0 %, one SSD 6.6 % and 88.2 %, YOLOv5 21.6 to 35.6 % and 91.2 to 95.4 %.
+"""
 _INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
 _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
@@ -81,7 +92,7 @@ def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preproces
     framing = crop_to(export, frame)
     if resize is ResizeMode.FIT_SHORTEST:
         if framing is None:
-            findings.append(RESIZE_CROPS.found(_CROPS, hint=_CROP))
+            findings.append(RESIZE_CROPS.found(_CROPS + _gain(export.facts.task), hint=_CROP))
     else:
         is_assumed = resize is None or resize is ResizeMode.NONE
         if is_assumed:
@@ -104,6 +115,17 @@ def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preproces
             framing=framing,
         ),
         tuple(findings),
+    )
+
+
+def _gain(task: str) -> str:
+    """What --frame changed where it was measured; nothing for other heads."""
+    if task not in _GAINS:
+        return ""
+    models, squashed, cropped = _GAINS[task]
+    return (
+        f". Measured on 500 frames of 16:9, {models} gave Edge Impulse's answer on {squashed} of them, with --frame "
+        f"16:9 on {cropped}"
     )
 
 

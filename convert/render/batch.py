@@ -49,6 +49,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
     from rich.markup import escape  # slow to import
     from rich.text import Text
 
+    from convert.render.next_steps import after_batch, show_next
     from convert.render.text import console
 
     out = console()
@@ -69,6 +70,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
             out.print(Text("\n".join(_error(error, passing, State.UNSUITABLE.value, exports)), style="yellow"))
     if not quiet:
         out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
+        show_next(after_batch(output, (outcome.outputs for outcome in report.outcomes)), out)
     sys.stdout.flush()
     if errors:
         console(stderr=True).print(Text("\n".join(errors), style="red"))

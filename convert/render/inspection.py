@@ -15,6 +15,7 @@ from rich.markup import escape
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode
+from convert.render.next_steps import after_inspection, show_next
 from convert.render.text import console, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
 
@@ -206,7 +207,17 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
         "undecided": inspection.undecided,
         "hint": inspection.hint,
         "findings": [finding_document(finding) for finding in inspection.findings],
+        "next": _next(inspection, frame),
     }
+
+
+def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
+    """What to type next; nothing where no model can be converted."""
+    chosen = next((model for model in inspection.models if model.chosen), None)
+    if chosen is None or inspection.undecided or chosen.reason is not None:
+        return []
+    cropped = _framing(chosen, frame) is not None
+    return after_inspection(inspection.path, str(frame or _USUAL) if cropped else None)
 
 
 def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
@@ -230,6 +241,7 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
         out.print(f"  [yellow]not convertible as it is:[/] {escape(inspection.undecided)}")
         if inspection.hint:
             out.print(f"    [dim]hint:[/] {escape(inspection.hint)}")
+    show_next(_next(inspection, frame), out)
 
 
 def _show_model(model: InspectedModel, frame: Frame | None, *, several: bool) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from convert import __version__
 from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
+from convert.render.next_steps import after_batch, after_conversion
 from convert.types import Adapted, Bundle, Export, Validated
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def run_document(run: Run, exit_code: int) -> dict[str, Any]:
-    """`{schema_version, exit_code, stages[], export, model, evidence, secondary, outputs[], findings[], error}`.
+def run_document(run: Run, exit_code: int, pictures: Path | None = None) -> dict[str, Any]:
+    """`{schema_version, exit_code, stages[], export, model, evidence, secondary, outputs[], findings[], error, next}`.
 
     What a run did not reach is null; `secondary` is the second of two models in one app. `seconds` are the only
-    values that differ between two equal runs.
+    values that differ between two equal runs. `next`: see `after_conversion`.
     """
     bundle = run.last(Bundle)
     return {
@@ -57,6 +58,7 @@ def run_document(run: Run, exit_code: int) -> dict[str, Any]:
         "outputs": [documents.output_document(output) for output in run.outputs],
         "findings": [documents.finding_document(finding) for finding in run.findings],
         "error": run.error and error_document(run.error),
+        "next": after_conversion(run, pictures),
     }
 
 
@@ -114,7 +116,10 @@ def batch_document(report: BatchReport, output: Path) -> dict[str, Any]:
 
 
 def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> dict[str, Any]:
-    """`batch_document`, and of this run: which models were converted, seconds of each stage, findings, exit code."""
+    """`batch_document`, and of this run: which models were converted, seconds of each stage, findings, exit code.
+
+    `next`: see `after_batch`.
+    """
     document = batch_document(report, output)
     for model, outcome in zip(document["models"], report.outcomes, strict=True):
         model |= {
@@ -128,6 +133,7 @@ def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> 
         "exit_code": exit_code,
         "seconds": round(report.seconds, 4),
         "findings": [documents.finding_document(finding) for finding in report.findings],
+        "next": after_batch(output, (outcome.outputs for outcome in report.outcomes)),
     }
 
 

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from convert.findings import Finding, Level
 from convert.render.machine import failure_document
+from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
-from convert.types import Adapted, Bundle, Export, FrameEffect, Validated
+from convert.types import Adapted, Export, FrameEffect, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,8 +52,8 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
 
 
-def show_run(run: Run) -> None:
-    """What came out on standard output; an error on standard error."""
+def show_run(run: Run, pictures: Path | None = None) -> None:
+    """What came out on standard output, and what to type next (`after_conversion`); an error on standard error."""
     out = console()
     _show_subject(run, out)
     if run.secondary:
@@ -70,11 +71,7 @@ def show_run(run: Run) -> None:
         for output in run.outputs:
             size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
             out.print(f"  {escape(output.path)}{size}")
-        if bundle := run.last(Bundle):
-            names = (Path(file.path).name for file in bundle.files)
-            app = next(name for name in names if name.startswith("deepstream_app_"))
-            run_it = f"./build_engine.sh && deepstream-app -c {app}"
-            out.print(f"next: copy {escape(bundle.folder)} to the target, there: {escape(run_it)}")
+        show_next(after_conversion(run, pictures), out)
     if run.error:
         sys.stdout.flush()
         console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))

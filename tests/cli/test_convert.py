@@ -53,6 +53,8 @@ def test_every_sample_export_becomes_a_proven_bundle(
         }  # fmt: skip
         report = json.loads((tmp_path / export.name / "report.json").read_text())
         assert report["evidence"] == document["evidence"]
+        assert "RUN.md" in {file["path"] for file in report["files"]}
+        assert [step[0] for step in document["next"]] == ["ei-deepstream", "cat"]
 
 
 def test_same_input_same_bytes_wherever_it_lies(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
@@ -289,3 +291,20 @@ def test_a_full_disk_leaves_earlier_files_whole(say: Callable[..., Said], export
     assert done.returncode == 3, done.stderr
     assert "cannot write" in done.stderr
     assert _files(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--source", "webcam"), "is no video, stream or camera; rtsp://"),
+        (("--source", "csi", "--platform", "dgpu"), "only a Jetson has CSI cameras"),
+        (("--sink", "window"), "'screen', 'file', 'rtsp', 'none'"),
+    ],
+)
+def test_a_source_or_sink_that_does_not_exist_is_a_usage_error(
+    say: Callable[..., Said], tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    said = say("convert", "x.zip", "-o", tmp_path / "b", *options)
+    assert said.code == 2
+    assert words.partition("; ")[0] in said.err
+    assert not (tmp_path / "b").exists()

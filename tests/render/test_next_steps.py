@@ -1,0 +1,70 @@
+"""`next:` can be copied: what a shell makes of a line is the command."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from convert.files import Output
+from convert.pipeline import Run
+from convert.render.next_steps import after_batch, after_conversion, after_inspection, show_next
+from convert.types import Bundle
+
+FILES = ("config_infer_primary_x.txt", "deepstream_app_x.txt", "build_engine.sh", "RUN.md", "report.json")
+
+
+def written(folder: str, *names: str) -> tuple[Output, ...]:
+    return tuple(Output(f"{folder}/{name}", "0" * 64) for name in names)
+
+
+def shown(steps: list[list[str]], width: int = 60) -> str:
+    out = io.StringIO()
+    show_next(steps, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def test_simulate_first_then_the_device() -> None:
+    run = Run([Bundle("a b/it's", "x", written("a b/it's", *FILES))])
+    steps = after_conversion(run, Path("my pictures"))
+    app = "a b/it's/deepstream_app_x.txt"
+    assert steps == [
+        ["ei-deepstream", "simulate", "--app", app, "my pictures", "-o", "a b/it's-simulated"],
+        ["cat", "a b/it's/RUN.md"],
+    ]
+    title, *lines = shown(steps).splitlines()
+    assert title == "next:"
+    assert [shlex.split(line) for line in lines] == steps
+
+
+def test_pictures_of_ones_own_are_asked_for() -> None:
+    steps = after_conversion(Run([Bundle("b", "x", written("b", *FILES))]))
+    assert steps[0][4] == "PICTURES"
+    assert "PICTURES: a folder of pictures" in shown(steps, 200)
+
+
+def test_what_cannot_be_simulated_is_not_proposed() -> None:
+    secondary = written("b", "config_infer_secondary_x.txt", *FILES[1:])
+    assert after_conversion(Run([Bundle("b", "x", secondary)])) == [["cat", "b/RUN.md"]]
+
+
+def test_nothing_without_a_bundle() -> None:
+    assert after_conversion(Run([Path("x.zip")])) == []
+    assert after_batch(Path("out"), [(), ()]) == []
+    assert shown([]) == ""
+
+
+def test_of_many_the_first_that_is_there() -> None:
+    steps = after_batch(Path("out"), [(), written("out/x", *FILES)])
+    assert [step[:2] for step in steps] == [
+        ["ei-deepstream", "check"],
+        ["ei-deepstream", "simulate"],
+        ["cat", "out/x/RUN.md"],
+    ]
+
+
+def test_after_an_inspection() -> None:
+    assert after_inspection("x.zip", None) == [["ei-deepstream", "convert", "x.zip", "-o", "bundle"]]
+    assert after_inspection("x.zip", "16:9")[0][-2:] == ["--frame", "16:9"]
