@@ -14,6 +14,7 @@ from convert.errors import ConvertError, PresetError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
 from convert.export.findings import NO_PARAMETERS
+from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
@@ -93,8 +94,10 @@ class Unpack:
             resize_mode=self.resize_mode,
             image_scaling=self.image_scaling,
         )
+        files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
+        metadata = replace(metadata, labels=metadata.labels or files.labels)
         given = (self.labels, self.resize_mode, self.image_scaling)
-        if recorded == Metadata() and None in given:
+        if recorded == Metadata() and None in given and not files.labels:
             message = "no labels, resize mode or image scaling are recorded with this model"
             differences = (NO_PARAMETERS.found(message, path=shown),)
         member = "" if source.focus is not None else candidate.member
@@ -108,12 +111,15 @@ class Unpack:
             facts=facts,
             format=candidate.format,
             content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
+            labels_from="--labels" if self.labels else files.file or "the export",
+            labels_hint=files.hint,
         )
         findings = (
             *source.findings,
             *listing.findings,
             *candidate.findings,
             *beside.findings,
+            *files.findings,
             *differences,
             *replaced,
             *others(listing, entry, tree),
@@ -254,6 +260,8 @@ def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -
     metadata, facts = beside.metadata or entry.metadata, candidate.facts
     if facts is not None:  # the last layer that is recorded counts, as for `unpack`
         _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
+        if metadata.labels is None:
+            metadata = replace(metadata, labels=find_labels(source.tree, candidate, facts).labels)
     return InspectedModel(
         number=entry.number,
         member="" if source.focus is not None else candidate.member,
