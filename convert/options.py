@@ -6,6 +6,7 @@ of a batch is read with them.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +21,8 @@ from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
 
 __all__ = [
     "PLATFORM", "RELEASE", "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option",
-    "SimulateOptions", "checked", "defaults", "refuse_contradictions", "refuse_simulation", "refuse_unknown",
-    "settle_target", "table",
+    "SimulateOptions", "checked", "defaults", "labels_in", "refuse_contradictions", "refuse_simulation",
+    "refuse_unknown", "settle_target", "table",
 ]  # fmt: skip
 
 RELEASE: Final = "deepstream-7.1"
@@ -57,22 +58,58 @@ def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa:
     raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
 
 
+def labels_in(text: str) -> tuple[str, ...]:
+    """The labels in the text of a label file, as people write them; () where there are none.
+
+    One a line, or one line with `;` (else `,`) between them. Lines may begin with numbers, `0 left`, `1: right`, that
+    count from 0 or 1, in any order. Empty lines do not count.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and (separator := ";" if ";" in lines[0] else "," if "," in lines[0] else ""):
+        lines = [label.strip() for label in lines[0].split(separator)]
+        return tuple(label for label in lines if label)
+    matches = [_NUMBERED.fullmatch(line) for line in lines]
+    numbered = sorted((int(match[1]), match[2]) for match in matches if match)
+    names = tuple(name for _, name in numbered)
+    counted = [number for number, _ in numbered]
+    # "1 euro" and "2 euro" count, too, and are no numbered "euro" and "euro".
+    is_numbered = len(numbered) == len(lines) == len(set(names)) and lines
+    if is_numbered and counted == list(range(counted[0], counted[0] + len(lines))) and counted[0] in {0, 1}:
+        return names
+    return tuple(lines)
+
+
+_NUMBERED = re.compile(r"(\d{1,4})\s*[:=;,.)\s]\s*(\S.*)")
+
+_TEXT_SUFFIXES = frozenset({".txt", ".labels", ".label", ".names", ".lst", ".list", ".csv", ".tsv", ".text"})
+_OTHER_SUFFIXES = frozenset(
+    {".h", ".hpp", ".c", ".cc", ".cpp", ".json", ".zip", ".tflite", ".lite", ".onnx", ".eim", ".py", ".toml", ".yaml"}
+    | {".yml", ".xml", ".pbtxt", ".png", ".jpg", ".jpeg", ".pdf"}
+)
+_MOST_LABELS = 1 << 20  # bytes of a label file
+
+
 def _parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
-    """A list of labels, `a;b;c`, `a,b,c`, or a text file with one label a line (or one line of `;`).
+    """A list of labels, `a;b;c`, `a,b,c`, or a text file as `labels_in` reads it.
+
+    A text without `;` that ends as a file's name does, has a `/` and no `,`, or is a word such as "labels" is meant to
+    be a file: it is no single label.
 
     Raises:
-        ValueError: an empty label, or a file that cannot be read.
+        ValueError: an empty label, or a file that is not there, cannot be read, or holds something else.
     """
+    if isinstance(value, Path):
+        value = str(value)
     if isinstance(value, str):
         path = base / value
-        separator = ";" if ";" in value else ","
         try:
             if path.is_file():
-                value = path.read_text(encoding="utf-8-sig").rstrip("\r\n")
-                separator = "\n" if "\n" in value else ";"
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read labels from {path}: {error}") from error
-        labels = tuple(label.strip() for label in value.split(separator))
+                return _labels_of(path)
+            if _is_file_name(value):
+                raise ValueError(_no_label_file(path))
+        except OSError:  # a name that is too long for a file
+            pass
+        labels = tuple(label.strip() for label in value.split(";" if ";" in value else ","))
         if not all(labels):
             raise ValueError("a label is empty")
         return labels
@@ -83,6 +120,39 @@ def _parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
     if not value or not all(isinstance(item, str) and item.strip() for item in value):
         raise ValueError("a list of labels holds texts that are not empty")
     return tuple(value)
+
+
+def _is_file_name(text: str) -> bool:
+    suffix = Path(text).suffix.lower()
+    if ";" in text:
+        return False
+    if suffix in _TEXT_SUFFIXES | _OTHER_SUFFIXES:
+        return True
+    return "," not in text and ("/" in text or text.strip().lower() in {"label", "labels", "classes", "names"})
+
+
+def _labels_of(path: Path) -> tuple[str, ...]:
+    """The labels in a file that is there; raises ValueError."""
+    try:
+        data = b"" if path.suffix.lower() in _OTHER_SUFFIXES else path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read labels from {path}: {error}") from error
+    labels = labels_in(text) if len(data) <= _MOST_LABELS and "\0" not in text else ()
+    if not labels:
+        raise ValueError(f"there are no labels in {path}; give a text file with one label a line, or a list a;b;c")
+    return labels
+
+
+def _no_label_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder; give the label file in it, or a list a;b;c"
+    there = sorted(each.name for each in path.parent.glob("*.txt")) if path.parent.is_dir() else []
+    from difflib import get_close_matches  # only for a file that is not there
+
+    near = [name for name in (f"{path.name}.txt",) if name in there] or get_close_matches(path.name, there, 1, 0.8)
+    hint = f"did you mean {path.parent / near[0]}?" if near else "check the name, or give a list a;b;c"
+    return f"there is no label file {path}; {hint}"
 
 
 def _parse_frame(value: object, base: Path = Path()) -> Frame:  # noqa: ARG001 - a parser's signature

@@ -249,7 +249,7 @@ def convert(
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
-    second = run(proofs[1], exports[1], observer, dry=dry)
+    second = _with_its_option(run(proofs[1], exports[1], observer, dry=dry))
     merged = replace(
         first, records=[*first.records, *second.records], error=first.error or second.error, secondary=second
     )
@@ -268,6 +268,22 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _with_its_option(run: Run) -> Run:
+    """The run of a second export, with `--sgie-labels` where messages name the option for labels."""
+
+    def said(text: str | None) -> str | None:
+        return text and text.replace("--labels", "--sgie-labels")
+
+    def corrected(finding: Finding) -> Finding:
+        return replace(finding, message=said(finding.message) or "", hint=said(finding.hint))
+
+    records = [replace(each, findings=tuple(map(corrected, each.findings))) for each in run.records]
+    error = run.error
+    if error is not None:
+        error = type(error)(said(error.message) or "", hint=said(error.hint), path=error.path, line=error.line)
+    return replace(run, records=records, error=error)
 
 
 def _validated(run: Run) -> Validated:

@@ -154,6 +154,8 @@ class Export:
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
         agreement: of `original` and `model`, where it was measured (`convert.agreement`).
+        labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
+        labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
     """
 
     model: bytes = field(repr=False)
@@ -167,6 +169,8 @@ class Export:
     original: bytes | None = field(default=None, repr=False)
     content: str = ""
     agreement: Int8Agreement | None = None
+    labels_from: str = "the export"
+    labels_hint: str = ""
 
     @property
     def digest(self) -> str:

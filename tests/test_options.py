@@ -121,10 +121,39 @@ def test_labels_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"\xe9")
     assert OPTIONS["labels"].value("lines.txt", tmp_path) == ("a;b", "c")
     assert OPTIONS["labels"].value(str(tmp_path / "one.txt")) == ("a", "b")
-    assert OPTIONS["labels"].value("none.txt", tmp_path) == ("none.txt",)
+    (tmp_path / "numbered.names").write_text("1: b\n0: a\n")
+    assert OPTIONS["labels"].value("numbered.names", tmp_path) == ("a", "b")
     with pytest.raises(ValueError, match=r"cannot read labels from .*latin\.txt: "):
         OPTIONS["labels"].value("latin.txt", tmp_path)
     assert OPTIONS["images"].value(".", tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("lables.txt", "there is no label file .*lables.txt; did you mean .*/labels.txt"),
+        ("labels", "there is no label file .*labels; did you mean .*/labels.txt"),
+        ("my.names", "there is no label file .*my.names; check the name, or give a list a;b;c"),
+        ("gone/labels", "there is no label file .*gone/labels; check the name"),
+        ("folder/", "folder is a folder; give the label file in it"),
+        ("model_variables.h", "there are no labels in .*model_variables.h; give a text file"),
+        ("empty.txt", "there are no labels in .*empty.txt"),
+        ("picture.txt", "there are no labels in .*picture.txt"),
+    ],
+)
+def test_files_without_labels(tmp_path: Path, given: str, message: str) -> None:
+    (tmp_path / "folder").mkdir()
+    files = {"labels.txt": b"a\nb", "model_variables.h": b"a\nb", "empty.txt": b"\n \n", "picture.txt": b"a\0b"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        OPTIONS["labels"].value(given, tmp_path)
+
+
+@pytest.mark.parametrize("given", ["person", "folder", "v1.2", "yes/no;maybe", "a/b,c", "x" * 5000, "Dr. No"])
+def test_labels_that_are_no_files(tmp_path: Path, given: str) -> None:
+    (tmp_path / "folder").mkdir()
+    assert OPTIONS["labels"].value(given, tmp_path) == tuple(given.replace(";", ",").split(","))
 
 
 @pytest.mark.parametrize(

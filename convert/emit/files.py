@@ -231,7 +231,7 @@ _FORBIDDEN = {
 }
 
 
-def label_file(labels: tuple[str, ...], form: str) -> bytes:
+def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -> bytes:
     """The file's bytes, UTF-8, in class order.
 
     Args:
@@ -239,6 +239,7 @@ def label_file(labels: tuple[str, ...], form: str) -> bytes:
         form: "one-line" for classifiers: `a;b;c` WITHOUT a newline at its end, so that readers that split at `;` and
             do not trim get the same last label as Gst-nvinfer, which accepts both; "one-per-line" for detectors, each
             line with its newline.
+        source: who gives the labels, for messages.
 
     Raises:
         InputError: a label cannot be expressed, or there are none.
@@ -258,7 +259,7 @@ def label_file(labels: tuple[str, ...], form: str) -> bytes:
             problem = problem or "it is not valid Unicode"
         if problem:
             raise InputError(
-                f"label {number} {label!r} cannot be written to a label file: {problem}",
+                f"label {number} {label!r} of {source} cannot be written to a label file: {problem}",
                 hint="rename it in Edge Impulse, or give all labels in output order with --labels",
             )
     text = _SEPARATORS[form].join(labels)

@@ -5,8 +5,8 @@ are no UTF-8. A zip is not to be trusted: its names may lead outside, its member
 to many times their size; nothing is extracted, and what no export of Edge Impulse has is refused (the format is
 PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
-Files beside a single `tflite-model/tflite_learn_5.h` of a library, or beside a `.tflite` that `unpack` wrote with its
-`metadata.json`, describe the model: `open_source` opens them too, and nothing else in that folder.
+Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
+wrote, and label files beside or above a model describe it: `open_source` opens them too, and nothing else there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD",
     "IGNORED_FOLDERS",
+    "LABEL_FILE",
     "LIMITS",
     "ONNX",
     "SOURCE",
@@ -96,7 +97,8 @@ _UNPACK: Final = "unpack it with another program and give the folder instead"
 _ENCRYPTED: Final = 0x1  # general purpose bit 0
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
-_BESIDE: Final = (METADATA, "labels.txt")
+LABEL_FILE: Final = re.compile(r".*label.*\.txt", re.IGNORECASE | re.DOTALL)
+"""Names of files with labels."""
 
 
 class FileType(NamedTuple):
@@ -253,7 +255,21 @@ def places(path: Path) -> tuple[Path, ...]:
         return (path, absolute.parent / _PARAMETERS) if _is_part(absolute) else (path,)
     if _is_part(absolute.parent):
         return path, absolute.parent, absolute.parent.parent / _PARAMETERS
-    return path, *(place for name in _BESIDE if (place := absolute.parent / name).is_file())
+    return path, *_beside(absolute)
+
+
+def _beside(path: Path) -> list[Path]:
+    """What describes the model in the file `path`, an absolute one: `metadata.json` beside it, label files above, too.
+
+    A folder that cannot be listed has none.
+    """
+    found = [place] if (place := path.parent / METADATA).is_file() else []
+    for folder in dict.fromkeys((path.parent, path.parent.parent)):
+        with suppress(OSError):
+            found += sorted(
+                each for each in folder.iterdir() if LABEL_FILE.fullmatch(each.name) and each != path and each.is_file()
+            )
+    return found
 
 
 def _is_part(folder: Path) -> bool:
@@ -281,8 +297,8 @@ def _surroundings(path: Path) -> Iterator[OpenExport]:
     if _is_part(absolute.parent):
         yield _with_parameters(path, path.parent.parent, focus=f"{_MODEL_FOLDER}/{path.name}")
         return
-    beside = [absolute.parent / name for name in _BESIDE if (absolute.parent / name).is_file()]
-    if beside and absolute not in beside:
+    beside = _beside(absolute)
+    if beside and absolute.name != METADATA:
         tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
         yield OpenExport(tree, path.name, ())
         return
@@ -388,7 +404,10 @@ def read_head(path: Path, size: int) -> bytes:
 
 
 def _folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
-    """The files at and below `parts`, which lie in the folder `root`; messages call that `shown`."""
+    """The files at and below `parts`, which lie in the folder `root`, or files in the one above it.
+
+    Messages call `root` `shown`.
+    """
     findings: list[Finding] = []
     walked = (_walk(root, part, findings, LIMITS.depth) if part.is_dir() else [part] for part in parts)
     return _folder_tree(root, chain.from_iterable(walked), findings, shown, LIMITS)
@@ -403,7 +422,8 @@ def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], sho
                 f"it holds more than {limits.members} files", path=shown, hint="give the export's own folder"
             )
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
-        path = place.relative_to(root).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        inside = place.relative_to(root) if place.is_relative_to(root) else Path("..", place.name)
+        path = inside.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         members[path] = _status(place).st_size
         names[path] = place
     return Tree(

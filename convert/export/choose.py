@@ -9,8 +9,8 @@ flatbuffer is what runs: its shape and type win. Its last layer wins too, except
 none: only the parameters decide that, as they distinguish a spectrogram from a picture. Options win over both. Every
 difference is a finding.
 
-What lies beside a plain model file is read by `read_beside`: `metadata.json` as `unpack` wrote it, and OpenMV's
-`labels.txt`.
+`metadata.json` beside a plain model file, as `unpack` wrote it, is read by `read_beside`; label files are read by
+`convert.export.labels`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
-from convert.export.facts import NOT_CAMERAS, class_count
+from convert.export.facts import NOT_CAMERAS
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
-from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
+from convert.heads import ANOMALY, CLASSIFIER, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
@@ -82,9 +82,7 @@ _GENERIC: Final = re.compile(
 
 _SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
-_LABELS: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
-_WITHOUT_LABELS: Final = frozenset({ANOMALY, UNKNOWN})
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
@@ -457,18 +455,13 @@ class Beside:
 
 
 def read_beside(tree: Tree, candidate: Candidate) -> Beside:
-    """What lies in the same folder as `candidate`; `metadata.json` goes before `labels.txt`.
+    """The `metadata.json` in the folder of `candidate`.
 
     Raises:
-        InputError: a `metadata.json` of this very model that is damaged, or a file that cannot be read.
+        InputError: it is of this very model and damaged, or cannot be read.
     """
-    folder = PurePosixPath(candidate.member).parent
-    document, labels = str(folder / METADATA), str(folder / _LABELS)
-    beside = _document(tree, document, candidate) if document in tree.members else Beside()
-    if beside.metadata is None and labels in tree.members:
-        found = _labels(tree, labels, candidate)
-        return replace(found, findings=beside.findings + found.findings)
-    return beside
+    document = str(PurePosixPath(candidate.member).parent / METADATA)
+    return _document(tree, document, candidate) if document in tree.members else Beside()
 
 
 def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
@@ -484,25 +477,3 @@ def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
         message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
         return Beside(findings=(rules.ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
     return Beside(unpacked.metadata, unpacked.name)
-
-
-def _labels(tree: Tree, path: str, candidate: Candidate) -> Beside:
-    """One label a line. FOMO's list starts with background there, which Edge Impulse's other lists leave out."""
-    shown = tree.name_of(path)
-    try:
-        lines = tree.read(path, _MAX_SIZE).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        return Beside(findings=(rules.UNREADABLE_PARAMETER.found(f"the labels are no UTF-8: {error}", path=shown),))
-    labels = tuple(line.strip() for line in lines if line.strip())
-    facts = candidate.facts
-    classes = class_count(facts) if facts is not None else None
-    if facts is not None and facts.task == FOMO and classes == len(labels) - 1:
-        labels = labels[1:]
-    elif facts is None or facts.task in _WITHOUT_LABELS or classes not in {None, len(labels)} or not labels:
-        message = "it does not hold this model's labels"
-        if classes is not None:
-            message += f": their number is {len(labels)}, that of the classes {classes}"
-        return Beside(findings=(rules.UNREADABLE_PARAMETER.found(message, path=shown),))
-    what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
-    finding = rules.FOUND_BESIDE.found(f"the {what} read from {_LABELS}", path=shown)
-    return Beside(Metadata(labels=labels), findings=(finding,))

@@ -24,6 +24,7 @@ from convert.export.choose import (
     with_options,
 )
 from convert.export.findings import NO_PARAMETERS
+from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
@@ -104,8 +105,10 @@ class Unpack:
             resize_mode=self.resize_mode,
             image_scaling=self.image_scaling,
         )
+        files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
+        metadata = replace(metadata, labels=metadata.labels or files.labels)
         if len(metadata.assumed) > 1 and facts.task not in {ANOMALY, NOT_IMAGE}:  # not for what is refused anyway
-            differences = (*differences, _assumption(metadata.assumed))
+            differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
         export = Export(
             model=candidate.data,
@@ -117,12 +120,15 @@ class Unpack:
             facts=facts,
             format=candidate.format,
             content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
+            labels_from="--labels" if self.labels else files.file or "the export",
+            labels_hint=files.hint,
         )
         findings = (
             *source.findings,
             *listing.findings,
             *candidate.findings,
             *beside.findings,
+            *files.findings,
             *differences,
             *replaced,
             *others(listing, entry, tree),
@@ -142,12 +148,14 @@ _ASSUMED = {
 }
 
 
-def _assumption(names: tuple[str, ...]) -> Finding:
-    """One finding for two or three that are not recorded."""
+def _assumption(names: tuple[str, ...], label_files: str) -> Finding:
+    """One finding for two or three that are not recorded; `label_files`: why files that may hold labels do not count."""
     said, assumed = zip(*(_ASSUMED[name] for name in names), strict=True)
     options = [f"--{name.replace('_', '-')}" for name in names]
+    hint = f"say it with {_listed(options)}"
     return NO_PARAMETERS.found(
-        f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}", hint=f"say it with {_listed(options)}"
+        f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}",
+        hint=f"{hint}; {label_files}" if label_files else hint,
     )
 
 
@@ -294,6 +302,8 @@ def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -
     problem = refusal(candidate, metadata)
     if facts is not None:  # the last layer that is recorded counts, as for `unpack`
         _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
+        if metadata.labels is None:
+            metadata = replace(metadata, labels=find_labels(source.tree, candidate, facts).labels)
     return InspectedModel(
         number=entry.number,
         member="" if source.focus is not None else candidate.member,

@@ -27,9 +27,20 @@ if TYPE_CHECKING:
     from convert.images import Framing
     from convert.types import Export, Head, Limits
 
-__all__ = ["Fit", "Fitted", "HeadSpec", "LastLayer", "Options", "Rules", "class_labels", "detector_labels"]
+__all__ = [
+    "BACKGROUND",
+    "Fit",
+    "Fitted",
+    "HeadSpec",
+    "LastLayer",
+    "Options",
+    "Rules",
+    "class_labels",
+    "detector_labels",
+]
 
-_BACKGROUND = {"background", "__background__", "_background_", "_background"}
+BACKGROUND = frozenset({"background", "__background__", "_background_", "_background"})
+"""Labels that stand for no object, in lower case."""
 _STRIDES = (8, 16, 32)  # input pixels a cell in the three grids of every YOLO from version 3
 _MADE_UP = "give them in the order of training with --labels"
 
@@ -298,10 +309,10 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
     if labels is None:
         generic = tuple(f"class{index}" for index in range(classes))
         message = f"no labels found: the {classes} classes are called {generic[0]} to {generic[-1]}"
-        return generic, (GENERIC_LABELS.found(message, hint=_MADE_UP),)
+        return generic, (_made_up(export, message),)
     if len(labels) != classes:
         raise InputError(
-            f"the export has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs",
+            f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs",
             hint="give the labels of this model, in the order of training, with --labels",
         )
     return labels, ()
@@ -324,20 +335,26 @@ def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tupl
     if labels is None:
         generic = tuple(f"class{index}" for index in range(classes))
         named = "class is called class0" if classes == 1 else f"{classes} classes are called class0 to {generic[-1]}"
-        return generic, (GENERIC_LABELS.found(f"no labels found: the {named}", hint=_MADE_UP),)
+        return generic, (_made_up(export, f"no labels found: the {named}"),)
     if len(labels) == classes:
         return labels, ()
-    if len(labels) == classes + 1 and labels[0].strip().lower() in _BACKGROUND:
-        message = f"the label {labels[0]!r} stands for no object and was left out"
+    if len(labels) == classes + 1 and labels[0].strip().lower() in BACKGROUND:
+        message = f"the label {labels[0]!r} of {export.labels_from} stands for no object and was left out"
         return labels[1:], (BACKGROUND_LABEL.found(message),)
     background = ""
-    if len(labels) == classes + 1 and any(label.strip().lower() in _BACKGROUND for label in labels):
+    if len(labels) == classes + 1 and any(label.strip().lower() in BACKGROUND for label in labels):
         background = "; background belongs in front of the others, or nowhere"
     raise InputError(
-        f"the export has {_count(labels)} ({', '.join(labels)}), the model detects "
+        f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model detects "
         f"{classes} {'class' if classes == 1 else 'classes'}",
         hint=f"give the labels of this model, in the order of training, with --labels{background}",
     )
+
+
+def _made_up(export: Export, message: str) -> Finding:
+    """There are no labels; where there are files that may hold them, the hint names them."""
+    hint = f"{_MADE_UP}; {export.labels_hint}" if export.labels_hint else _MADE_UP
+    return GENERIC_LABELS.found(message, hint=hint)
 
 
 def _count(labels: tuple[str, ...]) -> str:
