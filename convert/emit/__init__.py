@@ -218,8 +218,8 @@ class Emit:
         names = bundle_names(adapted.export.name)
         preset = preset_for(adapted.head, self.where)
         engine = EngineBuild(names.onnx, self.batch_size, self.gpu_id, self.precision)
-        labels = label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
-        files = {names.onnx: adapted.onnx.data, names.labels: labels}
+        text = label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
+        files = {names.onnx: adapted.onnx.data, names.labels: text}
         frame = framing.frame if framing else None
         size = size or self.frame_size(frame)
         for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):

@@ -149,7 +149,7 @@ _ASSUMED = {
 
 
 def _assumption(names: tuple[str, ...], label_files: str) -> Finding:
-    """One finding for two or three that are not recorded; `label_files`: why files that may hold labels do not count."""
+    """One finding for two or three that are not recorded; `label_files`: which may hold labels, and do not count."""
     said, assumed = zip(*(_ASSUMED[name] for name in names), strict=True)
     options = [f"--{name.replace('_', '-')}" for name in names]
     hint = f"say it with {_listed(options)}"
