@@ -29,15 +29,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# No time limits: the machines this runs on are shared. CI tries everything, and the same each time, so that no commit
-# turns red for what another one did; developers' runs are shorter, and each tries something new.
+# No time limits: the machines this runs on are shared. CI tries more, and the same each time, so that no commit turns
+# red for what another one did; developers' runs are shorter, and each tries something new.
 settings.register_profile(
     "local",
     deadline=None,
     max_examples=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("ci", settings.get_profile("local"), max_examples=100, derandomize=True, print_blob=True)
+settings.register_profile("ci", settings.get_profile("local"), max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

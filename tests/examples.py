@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: all in CI, a fifth on a developer's machine (tests/conftest.py)."""
+"""How many examples a property is tried with: half in CI, a fifth on a developer's machine (tests/conftest.py)."""
 
 from __future__ import annotations
 

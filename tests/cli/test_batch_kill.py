@@ -24,18 +24,25 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def command(exports: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "convert", "batch", str(exports), "-o", str(out), "-j", "2", "--format", "json"]
+def command(exports: Path, out: Path, jobs: int = 2) -> list[str]:
+    words = ["convert", "batch", str(exports), "-o", str(out), "-j", str(jobs), "--format", "json"]
+    return [sys.executable, "-m", *words]
 
 
 def environment(cache: Path) -> dict[str, str]:
     return {**os.environ, "EI_DEEPSTREAM_CACHE": str(cache)}
 
 
-def run(exports: Path, out: Path, cache: Path) -> dict[str, int]:
+def run(exports: Path, out: Path, cache: Path, jobs: int = 1) -> dict[str, int]:
     """How many models came to what."""
     done = subprocess.run(
-        command(exports, out), capture_output=True, text=True, check=True, cwd=ROOT, env=environment(cache), timeout=300
+        command(exports, out, jobs),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=environment(cache),
+        timeout=300,
     )
     counts: dict[str, int] = json.loads(done.stdout)["counts"]
     return counts
@@ -55,7 +62,7 @@ def whole(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     """What an undisturbed run makes, and how many seconds it took."""
     folder = tmp_path_factory.mktemp("whole")
     start = time.monotonic()
-    assert run(exports, folder / "out", folder / "cache")["done"] == MODELS
+    assert run(exports, folder / "out", folder / "cache", 2)["done"] == MODELS
     return tree(folder / "out"), time.monotonic() - start
 
 

@@ -8,13 +8,14 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
-from onnxruntime import InferenceSession
 
 from convert.errors import UnsupportedModelError
 from convert.export.dequantize import Dequantized, dequantize
 from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
+from convert.translate import PRELOAD
 from convert.validate.inputs import pictures
+from convert.validate.runtimes import load
 from tests.examples import examples
 from tests.export.eon.networks import Network, Scales, small_int8
 
@@ -422,9 +423,9 @@ def test_one_operator_differs_by_its_rounding_only(case: tuple[bytes, np.dtype[A
 )
 def test_the_rewriting_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
     rebuilt = dequantize(model).model
-    with Worker() as worker:
+    with Worker(PRELOAD) as worker:
         onnx = worker.call("convert.translate.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
-    session = InferenceSession(onnx.data)
+    session = load(onnx.data)
     for _, picture in pictures(20, 8, 8, 3):
         pixels = (picture.astype(np.float32) / np.float32(255))[np.newaxis]
         (result,) = session.run(None, {session.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2)})

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from convert.export.dequantize import SLOPE, dequantize, keep_steps
 from convert.export.tflite import pack, unpack
 from convert.isolation import Worker
+from convert.translate import PRELOAD
+from convert.validate.runtimes import load
 from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8
 from tests.export.test_dequantize import UNIT, dense, operators, run, wrapped_image
@@ -127,12 +129,10 @@ def test_the_same_bytes_every_time() -> None:
     "model", [small_int8(), wrapped_image()], ids=["classifier", "between QUANTIZE and DEQUANTIZE"]
 )
 def test_it_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
-    from onnxruntime import InferenceSession  # only slow tests need it
-
     rebuilt = dequantize(model, rounded=True).model
-    with Worker() as worker:
+    with Worker(PRELOAD) as worker:
         onnx = worker.call("convert.translate.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
-    session = InferenceSession(onnx.data)
+    session = load(onnx.data)
     random = np.random.default_rng(5)
     for _ in range(20):
         pixels = random.random((1, 8, 8, 3), np.float32)

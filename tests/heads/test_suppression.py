@@ -20,6 +20,7 @@ from convert.heads.decoding import ROUNDS, ReferenceDecoder
 from convert.heads.graph_end import GraphEnd, detections
 from convert.types import Head
 from convert.validate.comparison import Decoding
+from convert.validate.runtimes import load
 from tests.examples import examples
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
@@ -59,9 +60,7 @@ def built(count: int, unit: str, overlap: float, opset: int = 13) -> bytes:
 
 @cache
 def session(count: int, unit: str, overlap: float, opset: int = 13) -> Any:
-    from onnxruntime import InferenceSession
-
-    return InferenceSession(built(count, unit, overlap, opset), providers=["CPUExecutionProvider"])
+    return load(built(count, unit, overlap, opset))
 
 
 def run(values: NDArray[np.float32], unit: str = "relative", overlap: float = 0.2, opset: int = 13) -> list[Any]:
@@ -212,11 +211,9 @@ def test_the_proof_knows_where_the_rounds_end() -> None:
 
 
 def test_only_the_best_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    from onnxruntime import InferenceSession
-
     monkeypatch.setattr(graph_end, "CANDIDATES", 8)
     values = np.random.default_rng(3).random((2, COUNT, 5 + CLASSES), np.float32)
-    boxes, found, classes = InferenceSession(built(COUNT, "relative", 0.2)).run(None, {"x": values})
+    boxes, found, classes = load(built(COUNT, "relative", 0.2)).run(None, {"x": values})
     assert (boxes.shape, found.shape, classes.shape) == ((2, 8, 4), (2, 8), (2, 8))
     wanted = [row[:8] for row in expected(values, "relative", 0.2)]
     np.testing.assert_array_equal(found, np.array(wanted, np.float32))

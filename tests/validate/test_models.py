@@ -47,7 +47,7 @@ def classifiers(models: Path, warm: Worker) -> dict[str, Adapted]:
 @pytest.mark.slow
 def test_parity_of_every_float_classifier(classifiers: dict[str, Adapted], warm: Worker) -> None:
     for name, adapted in classifiers.items():
-        result = Validate(worker=warm)(adapted, Path())
+        result = Validate(worker=warm, inputs=8)(adapted, Path())
         assert result.findings == (), name
         assert isinstance(result.artifact, Validated)
         evidence = result.artifact.evidence
