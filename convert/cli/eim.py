@@ -109,11 +109,13 @@ def inspect(
     if format_ == "json":
         write_json(_findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw))
     elif not quiet:
-        from convert.render.text import console, show_findings  # rich is not needed for JSON
+        from rich.text import Text  # rich is not needed for JSON
+
+        from convert.render.text import console, print_hanging, show_findings
 
         out = console()
         for name, text in [*_inspection_lines(inspection), *(_hello_lines(model) if model else [])]:
-            out.print(f"  {name:<10} {text}", markup=False)
+            print_hanging(out, Text(f"  {name:<10} {text}"), 13)
         show_findings(findings, out)
     return code
 
@@ -422,7 +424,7 @@ def _show_comparison(comparison: EimComparison, tolerance: float) -> None:
         what = f"{len(each.pairs)} boxes" if moved or not scores else f"{len(scores)} labels"
         edges = f", edges {max(moved)} px" if moved else ""
         out.print(f"{each.path}: {what}, largest difference {max(scores, default=0):.2g}{edges}", markup=False)
-        show_findings(each.findings, out)
+        show_findings(each.findings, out, explain=False)
     count = len(comparison.pictures)
     verdict = "they agree" if comparison.agrees else "they do not agree"
     pictures = "1 picture" if count == 1 else f"{count} pictures"

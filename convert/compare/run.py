@@ -39,6 +39,7 @@ from convert.heads.boxes import OVERLAP
 from convert.images import ResizeMode
 from convert.images.scaling import Placement, Rect, place, place_as_sdk
 from convert.isolation import Worker
+from convert.nvinfer.numbers import shortest
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 
 if TYPE_CHECKING:
@@ -334,7 +335,7 @@ class CauseTexts:
         ours, theirs = _range(prepare.scale, mean), _range(factor, offsets)
         same = ours == theirs and (mean.size == offsets.size or not mean.any())
         listed = ";".join(f"{each:g}" for each in expected.offsets)
-        hint = f"net-scale-factor={expected.net_scale_factor!r}" + (f" and offsets={listed}" if listed else "")
+        hint = f"net-scale-factor={shortest(expected.net_scale_factor)}" + (f" and offsets={listed}" if listed else "")
         return f"scales levels to {ours}", f"scales them to {theirs}", same, None if same else hint
 
     def _model(self) -> tuple[str, str, bool, str | None]:

@@ -42,7 +42,7 @@ HEADS: tuple[HeadSpec, ...] = (
     ),
     HeadSpec(
         NOT_IMAGE,
-        "model for something else than pictures",
+        "model for sound, motion or other sensor data",
         refused="Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
     ),
     HeadSpec(

@@ -239,6 +239,12 @@ def nine_digits(value: float) -> float | int | str:
     return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
 
+def shortest(value: float) -> str:
+    """The shortest decimal number that is `value` to a float32: 0.003921569 for 1/255. For what people are to write."""
+    texts = (f"{value:.{digits}g}" for digits in range(6, 9))
+    return next((text for text in texts if float32(float(text)) == float32(value)), f"{value:.9g}")
+
+
 def signed32(value: int) -> int:
     """The `int` that has the same 32 bits as `value`."""
     value &= UINT_MAX

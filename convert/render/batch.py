@@ -104,9 +104,14 @@ def _show_findings(report: BatchReport, out: Console) -> None:
         if outcome.state is not State.UNCHANGED:
             for finding in outcome.findings:
                 equal.setdefault((finding.id, finding.level, finding.message, finding.hint), []).append(outcome.name)
-    for (id_, level, message, hint), names in equal.items():
-        if level is not Level.NOTE:
-            show_findings([Finding(id_, level, f"{_several(names)}: {message}", hint=hint)], out)
+    show_findings(
+        [
+            Finding(id_, level, f"{_several(names)}: {message}", hint=hint)
+            for (id_, level, message, hint), names in equal.items()
+            if level is not Level.NOTE
+        ],
+        out,
+    )
 
 
 def _several(names: list[str]) -> str:
@@ -122,7 +127,8 @@ def _table(report: BatchReport) -> Table:
     from convert.render.text import percent
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("model", "", "task", "input"):
+    table.add_column("model", overflow="fold")
+    for head in ("", "task", "input"):
         table.add_column(head, no_wrap=True)
     for head in ("labels", "difference", "top-1", "findings", "seconds"):
         table.add_column(head, justify="right", no_wrap=True)

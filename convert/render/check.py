@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from convert.check.fixes import FIXABLE
@@ -114,18 +115,20 @@ def main(path: Path) -> None:
 _CELLS: Final = (
     *("deepstream", "platform", "tensorrt", "cuda", "jetpack", "l4t", "ubuntu", "gstreamer", "released", "families"),
 )
+_COLUMNS: Final = ("deepstream", "platform", "tensorrt", "cuda", "jetpack", "l4t", "families")
+"""Of the table: what a terminal of 100 columns has place for."""
 
 
 def table(found: Sequence[targets.Target]) -> str:
     """A row a target; * behind what is not verified, - where nothing is known."""
-    rows = [[cell.replace("deepstream", "DeepStream") for cell in _CELLS]]
-    rows += [[_cell(target, cell) for cell in _CELLS] for target in found]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_CELLS))]
+    rows = [[cell.replace("deepstream", "DeepStream") for cell in _COLUMNS]]
+    rows += [[_cell(target, cell) for cell in _COLUMNS] for target in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     head, *body = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     paint = paint_for(sys.stdout)
-    notes = "* not verified; - not known or not there. `ei-deepstream targets deepstream-7.1` says more about one."
+    notes = "* not verified; - not known or not there. `ei-deepstream targets 7.1` says more about one."
     return "\n".join([paint(head, "1"), *body, "", notes]) + "\n"
 
 
@@ -222,32 +225,61 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
     paint = paint_for(out)
     found = report.findings
     shown = [each for each in found if each.level is Level.ERROR] if quiet else found
-    for text in lines(shown, report.files, paint):
+    # In a pipe a message stays one line, for those who search.
+    width = shutil.get_terminal_size().columns if paint is _coloured else None
+    for text in lines(shown, report.files, paint, width):
         out.write(text + "\n")
     if not quiet:
-        out.write(summary(report, paint) + "\n")
+        last = [summary(report, paint)]
+        if without := dict.fromkeys(each.id for each in shown if not each.hint):
+            last.append(f"more: ei-deepstream explain {' '.join(without)}")
+        for text in last:
+            first, *more = _folded(text, width, 0)
+            out.write("\n".join([first, *(f"  {each}" for each in more)]) + "\n")
 
 
-def lines(found: Iterable[Finding], files: Sequence[CheckedFile], paint: Paint) -> Iterator[str]:
-    """The findings, each as a block of lines with an empty one behind it."""
+def lines(
+    found: Iterable[Finding], files: Sequence[CheckedFile], paint: Paint, width: int | None = None
+) -> Iterator[str]:
+    """The findings, each as a block of lines with an empty one behind it; messages and hints folded to `width`."""
     sources = _Sources(files)
     for finding in found:
         colour = _COLOURS[finding.level]
-        yield f"{paint(f'{finding.level.value}[{finding.id}]', colour)}: {paint(printable(finding.message), _BOLD)}"
+        head = f"{finding.level.value}[{finding.id}]"
+        first, *more = _folded(printable(finding.message), width, len(head) + 2)
+        yield f"{paint(head, colour)}: {paint(first, _BOLD)}"
+        yield from (f"  {paint(each, _BOLD)}" for each in more)
         place = ":".join(str(part) for part in (finding.path, finding.line, finding.column) if part is not None)
         source = sources.line(finding)
         margin = " " * len(str(finding.line or ""))
         if place:
             yield f"{margin} {paint('-->', _BLUE)} {printable(place)}"
         if source is not None:
-            text, start, length = _excerpt(source, finding.column)
+            text, start, length = _excerpt(source, finding.column, width and width - len(margin) - 3)
             yield f"{margin} {paint('|', _BLUE)}"
             yield f"{paint(f'{finding.line} |', _BLUE)} {text}".rstrip()
             if length:
                 yield f"{margin} {paint('|', _BLUE)} {' ' * start}{paint('^' * length, colour)}"
         if finding.hint:
-            yield f"{margin} {paint('=', _BLUE)} {paint('hint:', _DIM)} {printable(finding.hint)}"
+            first, *more = _folded(printable(finding.hint), width, len(margin) + 9)
+            yield f"{margin} {paint('=', _BLUE)} {paint('hint:', _DIM)} {first}"
+            yield from (f"{margin}   {each}" for each in more)
         yield ""
+
+
+def _folded(text: str, width: int | None, used: int) -> list[str]:
+    """`text` in lines of a terminal `width` columns wide, of which the first has `used` taken."""
+    if width is None or used + len(text) <= width:
+        return [text]
+    first, *more = wrap(
+        text,
+        width,
+        initial_indent=" " * used,
+        subsequent_indent=" " * 8,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [first[used:], *(line[8:] for line in more)]
 
 
 def summary(report: CheckReport, paint: Paint) -> str:
@@ -313,17 +345,18 @@ class _Sources:
             return []
 
 
-def _excerpt(source: str, column: int | None) -> tuple[str, int, int]:
+def _excerpt(source: str, column: int | None, width: int | None) -> tuple[str, int, int]:
     """What is shown of a line, and where and how long the caret is; no caret without a column."""
     source = source.rstrip("\r\n")
+    widest = min(width or _WIDEST, _WIDEST)
     if column is None or column > len(source) + 1:
-        return printable(source[:_WIDEST]), 0, 0
+        return printable(source[:widest]), 0, 0
     start = column - 1
     end = _end(source, start)
     first = 0
-    if start > _WIDEST - 40:  # far to the right: begin shortly before it
+    if start > widest - 40:  # far to the right: begin shortly before it
         first = start - 20
-    text = printable(source[first : first + _WIDEST])
+    text = printable(source[first : first + widest])
     before, marked = text[: start - first], text[start - first : max(end - first, start - first)]
     return text, _width(before), max(1, _width(marked))
 

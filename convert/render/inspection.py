@@ -11,15 +11,18 @@ from html import escape as escape_html
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
+from rich.text import Text
 
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode
 from convert.render.next_steps import after_inspection, show_next
-from convert.render.text import console, show_findings
+from convert.render.text import FORMS, console, kind, print_hanging, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from convert.export.unpack import InspectedModel, Inspection
     from convert.types import Metadata
 
@@ -234,31 +237,41 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
     for name, value in facts.items():
         if value:
             out.print(f"  {name:<9} {escape(value)}")
+    hints: set[str] = set()
     for model in inspection.models:
-        _show_model(model, frame, several=len(inspection.models) > 1)
+        _show_model(model, frame, out, hints, several=len(inspection.models) > 1)
     show_findings(inspection.findings, out)
     if inspection.undecided:
-        out.print(f"  [yellow]not convertible as it is:[/] {escape(inspection.undecided)}")
-        if inspection.hint:
-            out.print(f"    [dim]hint:[/] {escape(inspection.hint)}")
+        # The lines below the first one list the models, which stand above.
+        reason = inspection.undecided.partition("\n")[0].removesuffix(":")
+        print_hanging(out, Text.from_markup(f"  [yellow]not convertible as it is:[/] {escape(reason)}"), 4)
+        _show_hint(inspection.hint, out, hints)
     show_next(_next(inspection, frame), out)
 
 
-def _show_model(model: InspectedModel, frame: Frame | None, *, several: bool) -> None:
-    out = console()
+def _show_hint(hint: str | None, out: Console, shown: set[str], indent: int = 4) -> None:
+    """A hint, unless it is among those `shown` before."""
+    if hint and hint not in shown:
+        shown.add(hint)
+        print_hanging(out, Text.from_markup(f"{'':{indent}}[dim]hint:[/] {escape(hint)}"), indent + 2)
+
+
+def _show_model(model: InspectedModel, frame: Frame | None, out: Console, hints: set[str], *, several: bool) -> None:
     place = " ".join(part for part in (model.member, model.symbol) if part)
     mark = " [green]<- the one convert takes[/]" if model.chosen and several else ""
-    out.print(f"  model #{model.number} {escape(place)} ({model.form}, {model.size:,} bytes){mark}")
+    named = " ".join(filter(None, (f"model #{model.number}", escape(place))))
+    stored = f"({FORMS.get(model.form, model.form)}, {model.size:,} bytes)"
+    print_hanging(out, Text.from_markup(f"  {named} {stored}{mark}"), 4)
     if facts := model.facts:
-        size = "x".join("?" if extent is None else str(extent) for extent in facts.input.shape[1:])
-        out.print(f"    {facts.task} {size}, {facts.quantization}, input {escape(facts.input.name)}")
-        out.print(f"    operators {', '.join(facts.operators)}", style="dim")
-    for line in (*_recorded(model.metadata), *_framed(model, frame)):
+        out.print(f"    {kind(facts)}, {facts.quantization}, input {escape(facts.input.name)}")
+        print_hanging(out, Text(f"    operators {', '.join(facts.operators)}", style="dim"), 6)
+    for line in _recorded(model.metadata):
+        print_hanging(out, Text(f"    {line}"), 6)
+    for line in _framed(model, frame):
         out.print(f"    {escape(line)}")
     if model.reason:
-        out.print(f"    [yellow]{escape(model.reason)}[/]")
-        if model.hint:
-            out.print(f"      [dim]hint:[/] {escape(model.hint)}")
+        print_hanging(out, Text(f"    {model.reason}", style="yellow"), 6)
+        _show_hint(model.hint, out, hints, 6)
     else:
         out.print("    [green]can be converted[/]")
 

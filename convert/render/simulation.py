@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
@@ -25,7 +26,7 @@ from convert.render.check import for_target
 from convert.render.drawing import draw, page_picture
 from convert.render.machine import target_document
 from convert.render.page import MOST_PICTURES, page
-from convert.render.text import console, show_findings
+from convert.render.text import console, print_hanging, show_findings
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
@@ -86,9 +87,9 @@ def show_simulation(result: Result) -> None:
     if result.target is not None:
         out.print(f"[dim]for {escape(for_target(result.target))}[/]")
     for engine in simulation.engines:
-        out.print(_engine_line(engine))
+        print_hanging(out, Text.from_markup(_engine_line(engine)), 2)
         for words in engine.approximated:
-            out.print(f"  [yellow]approximated[/] {escape(words)}")
+            print_hanging(out, Text.from_markup(f"  [yellow]approximated[/] {escape(words)}"), 4)
     out.print(_table(simulation.frames))
     frames = simulation.frames
     if len(frames) > _MOST_ROWS:
@@ -97,12 +98,12 @@ def show_simulation(result: Result) -> None:
     out.print(f"{shown} of {len(frames)} {'picture shows' if len(frames) == 1 else 'pictures show'} something")
     if counts := _labels(frames):
         ordered = sorted(counts.items(), key=lambda one: (-one[1], one))
-        out.print("  " + ", ".join(f"{escape(label)} {count}" for label, count in ordered))
+        print_hanging(out, Text("  " + ", ".join(f"{label} {count}" for label, count in ordered)), 2)
     if times := _times(simulation):
         out.print(f"[dim]{times}[/]")
     show_findings(_without_comparison(result.findings, result.comparison), out)
     tops = [output.path for output in outputs if output.path.endswith((".json", ".html"))]
-    out.print("wrote " + ", ".join(escape(path) for path in tops) + f" and {len(outputs) - len(tops)} files beside")
+    out.print("wrote " + ", ".join(escape(path) for path in tops) + f" and {len(outputs) - len(tops)} more files")
 
 
 @contextmanager
@@ -146,16 +147,18 @@ def _engine_line(engine: SimulatedEngine) -> str:
 
 def _table(frames: Sequence[FrameResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", no_wrap=True)
+    table.add_column("picture", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("shown")
-    table.add_column("not shown")
+    if any(not frame.shows or any(found.skipped for found in frame.objects) for frame in frames[:_MOST_ROWS]):
+        table.add_column("not shown")
     for frame in frames[:_MOST_ROWS]:
         why = "" if frame.shows else _why(frame)
         skipped = [found.skipped[0] for found in frame.objects if found.skipped]
         if frame.shows and skipped:
             why = f"{len(skipped)} of {len(frame.objects)} objects passed over: {skipped[0]}"
-        table.add_row(escape(frame.name), f"{frame.width}x{frame.height}", _shown(frame), escape(why), style=None)
+        cells = (escape(frame.name), f"{frame.width}x{frame.height}", _shown(frame), escape(why))
+        table.add_row(*cells[: len(table.columns)])
     return table
 
 
@@ -215,13 +218,14 @@ def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
         return
     if differ:
         out.print(f"[red]{differ} of {total} {pictures} {'differs' if differ == 1 else 'differ'}[/] ({DIFFERS.id})")
-        _show_reasons(out, comparison.reasons, "pictures")
     if drift:
         more = " more" if differ else f" of {total} {pictures}"
         verb = "shows" if drift == 1 else "show"
         out.print(f"[yellow]{drift}{more} {verb} the same with scores more than {comparison.tolerance:g} apart[/]"
                   f" or boxes elsewhere ({DRIFTS.id})")  # fmt: skip
-        _show_reasons(out, comparison.reasons, "drifting")
+    _show_reasons(out, comparison.reasons)
+    rules = (*([DIFFERS.id] if differ else ()), *([DRIFTS.id] if drift else ()))
+    out.print(f"[dim]more:[/] ei-deepstream explain {' '.join(rules)}")
 
 
 def _without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
@@ -230,19 +234,21 @@ def _without_comparison(findings: Sequence[Finding], comparison: Comparison | No
     return [finding for finding in findings if finding.id not in advance]
 
 
-def _show_reasons(out: Console, reasons: Sequence[Reason], which: str) -> None:
+def _show_reasons(out: Console, reasons: Sequence[Reason]) -> None:
+    """Each once, with how many pictures it is named for."""
     for reason in reasons:
-        count = len(getattr(reason, which))
-        if not count:
+        differ, drift = len(reason.pictures), len(reason.drifting)
+        if not differ + drift:
             continue
-        out.print(f"  {count} because {escape(reason.words)}")
+        counts = (differ and f"{differ} of those that differ", drift and f"{drift} of those with other scores")
+        print_hanging(out, Text(f"  because {reason.words}: {', '.join(filter(None, counts))}"), 4)
         if reason.hint:
-            out.print(f"    [dim]hint:[/] {escape(reason.hint)}")
+            print_hanging(out, Text.from_markup(f"    [dim]hint:[/] {escape(reason.hint)}"), 6)
 
 
 def _comparison_table(rows: Sequence[PictureComparison]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", no_wrap=True)
+    table.add_column("picture", overflow="fold")
     table.add_column("DeepStream")
     table.add_column("Edge Impulse")
     table.add_column("because of")

@@ -15,16 +15,42 @@ from convert.findings import Finding, Level
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
-from convert.types import Adapted, Export, FrameEffect, Validated
+from convert.types import Adapted, Export, FrameEffect, ModelFacts, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from rich.progress import Progress
 
     from convert.errors import ConvertError
     from convert.pipeline import Event, Record, Run
 
 
-__all__ = ["console", "error_lines", "percent", "progress", "show_error", "show_findings", "show_run"]
+__all__ = [
+    "FORMS", "console", "error_lines", "kind", "percent", "print_hanging", "progress", "show_error", "show_findings",
+    "show_run",
+]  # fmt: skip
+
+FORMS = {
+    **dict.fromkeys(("F1", "F2", "F2m", "F3", "F3b", "array"), "C array"),
+    **dict.fromkeys(("E1", "E2", "E3"), "EON-compiled C++"),
+    **dict.fromkeys(("F4", "flatbuffer"), "TensorFlow Lite file"),
+    "openmv": "OpenMV",
+    "O": "C array with an ONNX model",
+    "onnx": "ONNX file",
+    "none": "no model",
+}
+"""How a model is stored (`Export.form`), in words."""
+
+
+def kind(facts: ModelFacts) -> str:
+    """What a model is and takes: "fomo 96x96x3"; "33 values" of what is refused, which says itself what it is."""
+    from convert.heads import head  # the commands of other rooms do without
+
+    spec = head(facts.task)
+    shape = facts.input.shape[1:]
+    size = "x".join("?" if extent is None else str(extent) for extent in shape)
+    return f"{'' if spec.refused else f'{spec.id} '}{size}{' values' if len(shape) == 1 else ''}"
 
 
 def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
@@ -41,6 +67,17 @@ def show_error(error: ConvertError, format_: str) -> None:
     if format_ == "json":
         sys.stdout.write(dumps(failure_document(error, 3)).decode())
     print("\n".join(error_lines(error)), file=sys.stderr)  # noqa: T201 - the one place errors are printed
+
+
+def print_hanging(out: Console, text: Text, indent: int) -> None:
+    """Print `text`; on a terminal what does not fit into the line goes on below, `indent` columns to the right."""
+    first, *more = text.wrap(out, out.width) if out.is_terminal else [text]
+    out.print(first)
+    if more:
+        rest = text[len(first) :]
+        rest = rest[len(rest) - len(rest.plain.lstrip()) :]
+        for line in rest.wrap(out, max(out.width - indent, 20)):
+            out.print(Text(" " * indent) + line)
 
 
 _STYLE = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
@@ -74,7 +111,8 @@ def show_run(run: Run, pictures: Path | None = None) -> None:
         show_next(after_conversion(run, pictures), out)
     if run.error:
         sys.stdout.flush()
-        console(stderr=True).print(Text("\n".join(error_lines(run.error)), style="red"))
+        for line, indent in zip(error_lines(run.error), (2, 4), strict=False):
+            print_hanging(console(stderr=True), Text(line, style="red"), indent)
 
 
 def _found(records: Iterable[Record]) -> Iterator[Finding]:
@@ -85,28 +123,41 @@ def _show_subject(run: Run, out: Console) -> None:
     """What was converted, and how well."""
     if export := run.last(Export):
         adapted = run.last(Adapted)
-        size = "x".join("?" if extent is None else str(extent) for extent in export.facts.input.shape[1:])
-        model = f"{export.facts.task} {size}"
+        model = kind(export.facts)
         if labels := adapted.head.labels if adapted else export.metadata.labels:
             shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
             model += f", {len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})"
-        out.print(f"[bold]{escape(export.name)}[/]: {escape(model)}, {export.facts.quantization}")
+        line = f"[bold]{escape(export.name)}[/]: {escape(model)}, {export.facts.quantization}"
+        print_hanging(out, Text.from_markup(line), 2)
         where = f"{export.source} > {export.member}" if export.member else export.source
-        out.print(f"  from      {escape(where)} ({export.form}, sha256 {export.digest[:12]})")
+        stored = FORMS.get(export.form, export.form)
+        print_hanging(out, Text(f"  from      {where} ({stored}, sha256 {export.digest[:12]})"), 12)
     if validated := run.last(Validated):
         for name, line in _evidence_lines(validated):
-            out.print(f"  {name:<9} {escape(line)}")
+            print_hanging(out, Text(f"  {name:<9} {line}"), 12)
 
 
-def show_findings(findings: Iterable[Finding], out: Console) -> None:
-    """One line a finding, its hint below."""
-    for finding in findings:
+def show_findings(findings: Iterable[Finding], out: Console, *, explain: bool = True) -> None:
+    """One line a finding, its hint below; a hint that several have only once.
+
+    Args:
+        explain: say at the end what explains those without a hint.
+    """
+    hints: set[str] = set()
+    without: dict[str, None] = {}
+    for finding in dict.fromkeys(findings):
         place = ":".join(str(part) for part in (finding.path, finding.line, finding.column) if part is not None)
         style = _STYLE[finding.level]
         message = f"{place}: {finding.message}" if place else finding.message
-        out.print(f"  [{style}]{finding.level.value}[/] {finding.id} {escape(message)}")
-        if finding.hint:
-            out.print(f"    [dim]hint:[/] {escape(finding.hint)}")
+        line = f"  [{style}]{finding.level.value}[/] {finding.id} {escape(message)}"
+        print_hanging(out, Text.from_markup(line), 4)
+        if finding.hint is None:
+            without[finding.id] = None
+        elif finding.hint not in hints:
+            hints.add(finding.hint)
+            print_hanging(out, Text.from_markup(f"    [dim]hint:[/] {escape(finding.hint)}"), 6)
+    if without and explain:
+        print_hanging(out, Text.from_markup(f"  [dim]more:[/] ei-deepstream explain {' '.join(without)}"), 8)
 
 
 def percent(share: float) -> str:
@@ -153,17 +204,28 @@ _MARKS = {
     "done": "[green]done[/]",
     "failed": "[red]failed[/]",
     "planned": "[cyan]planned[/]",
-    "skipped": "[dim]skipped[/]",
 }
+
+
+def _clock(console: Console) -> Progress:
+    """A line with a name and the seconds since it was reset, which goes away at the end."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn  # for a terminal only
+
+    clock = Progress(
+        SpinnerColumn(), TextColumn("{task.description} {task.elapsed:.0f} s"), console=console, transient=True
+    )
+    clock.add_task("", total=None)
+    return clock
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
     """An observer for `convert.convert`: live on a terminal, silent when standard error is not one or `quiet` is set.
 
-    rich is imported when the first stage starts: the worker process imports what takes longer at the same time.
+    The line at the bottom shows the present stage and how many seconds it has been running. rich is imported when the
+    first stage starts: the worker process imports what takes longer at the same time.
     """
-    shown: list[Any] = []  # console and status line, once there is something to show
+    shown: list[Any] = []  # console and running clock, once there is something to show
     with ExitStack() as stack:
 
         def observe(event: Event) -> None:
@@ -171,13 +233,13 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
                 return
             if not shown:
                 console = Console(stderr=True, highlight=False)
-                shown.extend((console, stack.enter_context(console.status("")) if console.is_terminal else None))
-            console, status = shown
-            if status is None:
+                shown.extend((console, stack.enter_context(_clock(console)) if console.is_terminal else None))
+            console, clock = shown
+            if clock is None:
                 return
             if event.status == "started":
-                status.update(f"{event.name} ...")
-            else:
+                clock.reset(clock.task_ids[0], description=event.name)
+            elif event.status in _MARKS:  # of what was skipped nobody asks how long it took
                 console.print(f"{event.name:<10} {_MARKS[event.status]} [dim]{event.seconds:6.2f} s[/]")
 
         yield observe

@@ -47,7 +47,7 @@ def _fixed(folder: Path, text: str | bytes, name: str = "config.txt") -> bytes:
         ("; old\n[property]\n  ;; more\nbatch-size=1\n", "# old\n[property]\n  # more\nbatch-size=1\n"),
         ("// c\n[property]\nbatch-size=1\n", "# c\n[property]\nbatch-size=1\n"),
         ("\ufeff[property]\nbatch-size=1\n", "[property]\nbatch-size=1\n"),
-        ("[property]\nnet-scale-factor=1/255\n", "[property]\nnet-scale-factor=0.00392156862745098\n"),
+        ("[property]\nnet-scale-factor=1/255\n", "[property]\nnet-scale-factor=0.003921569\n"),
         ("[property]\nnet-scale-factor=0,5\n", "[property]\nnet-scale-factor=0.5\n"),
         ("[property]\nmaintain-aspect-ratio=True\n", "[property]\nmaintain-aspect-ratio=1\n"),
         ("[property]\nbatch-size=4.0\n", "[property]\nbatch-size=4\n"),
@@ -79,7 +79,7 @@ def test_lines(tmp_path: Path, before: str, after: str) -> None:
 
 def test_yaml_values(tmp_path: Path) -> None:
     before = "property:\n  maintain-aspect-ratio: true\n  infer-dims: 3;8;8 # comment\n  net-scale-factor: 1/255\n"
-    after = before.replace("true", "1").replace("1/255", "0.00392156862745098")
+    after = before.replace("true", "1").replace("1/255", "0.003921569")
     assert _fixed(tmp_path, before, "config.yml") == after.encode()
 
 

@@ -100,7 +100,7 @@ def test_the_crop_in_the_graph_is_what_edge_impulse_sees(convert: object, fruit_
     ("keys", "wanted", "hint"),
     [
         ({"model-color-format": 1}, "colour", "model-color-format=0"),
-        ({"net-scale-factor": 1}, "scaling", "net-scale-factor=0.00392156862745098"),
+        ({"net-scale-factor": 1}, "scaling", "net-scale-factor=0.003921569"),
         ({"net-scale-factor": 0.00784313725490196, "offsets": "127.5;127.5;127.5"}, "scaling", "net-scale-factor"),
         ({"offsets": "9;9;9"}, "scaling", "net-scale-factor"),
         ({"classifier-threshold": 0.99999}, "threshold", "classifier-threshold=0"),

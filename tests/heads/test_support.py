@@ -39,7 +39,7 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
         ({"quantization": "dynamic-range"}, "int8 weights", "float32"),
         ({"task": "anomaly"}, "an anomaly detector", "--model"),
         ({"task": "not-image", "input": Tensor("x", (1, 33), "float32")}, "input 33", "video frames"),
-        ({"task": "not-image", "quantization": "int8"}, "something else than pictures", "video frames"),
+        ({"task": "not-image", "quantization": "int8"}, "a model for sound, motion", "video frames"),
         ({"task": "unknown"}, "unknown kind", "--task"),
         ({"task": "yolov2"}, "a YOLOv2 object detector", "Akida"),
         ({"task": "yolov7"}, "a YOLOv7 object detector", "without its NMS"),

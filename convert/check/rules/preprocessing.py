@@ -46,7 +46,7 @@ NO_SCALE = Rule(
     "net-scale-factor is not given",
     why="It is 1.0 then: the model gets pixels from 0 to 255. One that was trained on 0..1 sees white everywhere: no "
     "boxes, nonsense scores, and no message.",
-    fix="write net-scale-factor=0.00392156862745098 (1/255) for 0..1, 0.00784313725490196 with "
+    fix="write net-scale-factor=0.003921569 (1/255) for 0..1, 0.007843138 with "
     "offsets=127.5;127.5;127.5 for -1..1, or 1.0 if the model was trained on 0..255",
 )
 
@@ -56,7 +56,7 @@ ODD_SCALE = Rule(
     "net-scale-factor is probably not what is meant",
     why="0 and less switch scaling and offsets off without a word, which is the same as 1.0. A value near a power of "
     "ten times 1/255, or 255 itself, is 1/255 typed wrong.",
-    fix="write 0.00392156862745098 for 1/255, 0.00784313725490196 for 1/127.5",
+    fix="write 0.003921569 for 1/255, 0.007843138 for 1/127.5",
 )
 
 OFFSETS = Rule(
@@ -133,7 +133,7 @@ def odd_scale(context: RuleContext) -> Iterator[Finding]:
         return
     if meant := _meant(scale):
         message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
-        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.00392156862745098")
+        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.003921569")
 
 
 def offsets(context: RuleContext) -> Iterator[Finding]:

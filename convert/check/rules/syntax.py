@@ -9,6 +9,7 @@ from convert.check.context import Check, Fault, RuleContext, key_of
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE
 from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
+from convert.nvinfer.numbers import shortest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -110,7 +111,7 @@ def _as_number(key: Key, text: str) -> str | None:
         return BOOLEANS.get(word)
     if key.type in {"float", "double"}:
         if (match := _FRACTION.fullmatch(text)) and float(match[2]):
-            return repr(float(match[1]) / float(match[2]))
+            return shortest(float(match[1]) / float(match[2]))
         if match := _COMMA.fullmatch(text):
             return f"{match[1]}.{match[2]}"
     if key.type in {"integer", "unsigned"} and (match := _WHOLE.fullmatch(text)):
