@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 
 Key = tuple[object, ...]
-Child = tuple[subprocess.Popen[bytes], int, int]  # as `Worker` has them: the process, the pipe, its stderr
+# As `Worker` has them: the process, the pipe, its stderr, its temporary folder.
+Child = tuple[subprocess.Popen[bytes], int, int, tempfile.TemporaryDirectory[str] | None]
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Children:
             if worker._process is None:
                 key = _key(worker)
                 if self.active and (child := self._taken(key)):
-                    worker._process, worker._answers, worker._stderr = child
+                    worker._process, worker._answers, worker._stderr, worker._folder = child
                 else:
                     start(worker)
                     assert worker._process is not None
@@ -79,8 +81,8 @@ class Children:
                 return
             os.ftruncate(worker._stderr, 0)
             os.lseek(worker._stderr, 0, os.SEEK_SET)
-            self.idle.append((key, (process, worker._answers, worker._stderr)))
-            worker._process = None
+            self.idle.append((key, (process, worker._answers, worker._stderr, worker._folder)))
+            worker._process = worker._folder = None
             if len(self.idle) > _MOST:
                 self._ended(self.idle.pop(0)[1])
 
@@ -104,7 +106,7 @@ class Children:
 
     def _ended(self, child: Child) -> None:
         worker = Worker()
-        worker._process, worker._answers, worker._stderr = child
+        worker._process, worker._answers, worker._stderr, worker._folder = child
         self._end(worker)
 
     def end(self) -> None:
