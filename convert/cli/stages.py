@@ -52,6 +52,11 @@ def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: b
     return cli.finish(pipeline.run((stage,), export), format_=format_, fail_on=fail_on, quiet=quiet)
 
 
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """What was given; stages know their defaults, but for `dequantize`, which only `unpack` leaves out."""
+    return checked(ConvertOptions, {"dequantize": values["dequantize"], **cli.given(values)})
+
+
 @click.command(name="translate", cls=Command, examples=("ei-deepstream translate work/fruit.tflite -o work",))
 @click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
@@ -67,7 +72,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     from convert.isolation import Worker
     from convert.translate import PRELOAD  # --help does without
 
-    values = checked(ConvertOptions, cli.given(values))
+    values = _checked(values)
     with Worker(PRELOAD) as worker:
         from convert import pipeline  # imports while the worker does the same
         from convert.translate import Translate
@@ -175,7 +180,7 @@ def emit(
     from convert import pipeline  # brings numpy; --help does without
     from convert.emit import Emit
 
-    values = checked(ConvertOptions, cli.given(values))
+    values = _checked(values)
     usual = onnx.with_name(f"{onnx.name.partition('.')[0]}.evidence.json")
     stages = (
         pipeline.unpacking(values),
