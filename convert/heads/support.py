@@ -72,11 +72,13 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
             known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
             reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
             raise _refused(export, reason, _DOWNLOAD)
+    shape = facts.input.shape
+    if len(shape) == 4 and None in shape[1:]:
+        raise _refused(export, "its input has no fixed size", "export the model with a fixed input size")
     spec = head(facts.task)
     as_head = f"it is {'an' if spec.title[0] in 'aeio' else 'a'} {spec.title}"
     if spec.refused:
         raise _refused(export, as_head, spec.refused)
-    shape = facts.input.shape
     if len(shape) != 4 or None in shape:
         raise _refused(export, "its input is no picture of a fixed size", "export the model with a fixed input size")
     batch, _, _, channels = shape
@@ -101,6 +103,8 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
 
 
 def _refused(export: Export, reason: str, hint: str) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"this model cannot be converted: {reason} ({describe(export)})", hint=hint, path=export.member or export.source
-    )
+    about, title = describe(export), head(export.facts.task).title
+    if title in reason:
+        about = about.replace(f" {title}", "", 1)
+    path = export.member or export.source
+    return UnsupportedModelError(f"this model cannot be converted: {reason} ({about})", hint=hint, path=path)

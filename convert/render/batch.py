@@ -68,12 +68,12 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
             errors += [outcome.details for outcome in failing if outcome.details]
         if passing and not quiet:
             out.print(Text("\n".join(_error(error, passing, State.UNSUITABLE.value, exports)), style="yellow"))
-    if not quiet:
-        out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
-        show_next(after_batch(output, (outcome.outputs for outcome in report.outcomes)), out)
     sys.stdout.flush()
     if errors:
         console(stderr=True).print(Text("\n".join(errors), style="red"))
+    if not quiet:
+        out.print(f"{sentence(report)} in {report.seconds:.1f} s, in {escape(str(output))}")
+        show_next(after_batch(output, (outcome.outputs for outcome in report.outcomes)), out)
 
 
 def _error(error: ConvertError, outcomes: Sequence[Outcome], kind: str, exports: Mapping[str, Path]) -> list[str]:
