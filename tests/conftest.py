@@ -43,6 +43,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: what is left at the end is short, so that no process of pytest-xdist waits for another one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def children() -> Iterator[Children]:
     """The kept children of `convert.isolation`."""

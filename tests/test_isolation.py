@@ -57,7 +57,7 @@ def test_answers(worker: Worker) -> None:
     assert worker.call("builtins:print", "noise on stdout does no harm", timeout=60) is None
 
 
-def test_the_child_stays_warm(worker: Worker) -> None:
+def test_the_child_is_used_again(worker: Worker) -> None:
     first = worker.call("os:getpid", timeout=60)
     assert first != os.getpid()
     assert worker.call("os:getpid", timeout=60) == first

@@ -157,11 +157,11 @@ def test_what_had_to_be_assumed_is_a_warning_and_an_option(say: Callable[..., Sa
     warnings = {finding["id"] for finding in bare.document["findings"] if finding["level"] == "warning"}
     assert warnings
     assert say("convert", MODEL, "-o", tmp_path / "b", "--fail-on", "warning").code == 1
-    told = say(
+    stated = say(
         "convert", MODEL, "-o", tmp_path / "c", "--labels", "circle;square;star;triangle", "--resize-mode", "squash",
         "--image-scaling", "none", "--fail-on", "warning",
     )  # fmt: skip
-    assert told.code == 0, told.out
+    assert stated.code == 0, stated.out
     assert (tmp_path / "c" / "shapes_labels.txt").read_text() == "circle;square;star;triangle"
 
 

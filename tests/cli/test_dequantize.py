@@ -34,7 +34,7 @@ def report(folder: Path) -> dict[str, Any]:
     return document
 
 
-def test_the_whole_road_and_its_steps_choose_alike(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
+def test_convert_and_its_stages_one_by_one_choose_alike(say: Callable[..., Said], coarse: Path, tmp_path: Path) -> None:
     whole, work, steps = tmp_path / "whole", tmp_path / "work", tmp_path / "steps"
     said = say("convert", coarse, "-o", whole, *SAID)
     assert said.code == 0, said.err

@@ -138,7 +138,7 @@ def test_frames_and_objects_do_not_go_together(say: Callable[..., Said], tmp_pat
     assert "whole frames" in said.err
 
 
-def test_an_earlier_secondary_config_is_told(say: Callable[..., Said], tmp_path: Path) -> None:
+def test_an_earlier_secondary_config_is_reported(say: Callable[..., Said], tmp_path: Path) -> None:
     (tmp_path / "config_infer_secondary_shapes.txt").write_text("[property]\n")
     document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "16:9", "--format", "json").document
     assert "EI507" in {finding["id"] for finding in document["findings"]}

@@ -238,7 +238,9 @@ class TestChains:
         assert [engine["gie-unique-id"] for engine in said.document["engines"]] == [1, 3]
         assert "EI705" in {finding["id"] for finding in said.document["findings"]}
 
-    def test_nobody_is_looked_at(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
+    def test_a_secondary_engine_that_takes_no_object(
+        self, say: Callable[..., Said], tmp_path: Path, pictures: Path
+    ) -> None:
         second = classifier(tmp_path, operate_on_gie_id=4)
         said = say("simulate", detector(tmp_path), "--sgie", second, pictures, "-o", tmp_path / "out")
         assert "EI704" in said.out

@@ -189,7 +189,7 @@ def test_other_labels_sizes_and_resize_modes(made: dict[str, Path], pictures: Se
 
 
 def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Sequence[Path], tmp_path: Path) -> None:
-    """A real FOMO executable answers as `as_sdk` does: stand in for one."""
+    """A real FOMO executable answers as `as_sdk` does; this one does, too."""
     impulse = read_impulse(made["fomo"])
 
     def swapped(picture: Any, threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:

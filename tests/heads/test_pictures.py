@@ -205,7 +205,7 @@ def test_nvidias_builder_takes_it(
     assert "built" in runtimes.build(adapted.onnx.data, tuple(size), 8)  # type: ignore[arg-type]
 
 
-def test_a_model_that_lost_its_labels(models: Path, worker: Worker, tmp_path: Path) -> None:
+def test_a_model_without_labels(models: Path, worker: Worker, tmp_path: Path) -> None:
     adapted = shipped(models / "fomo-96x96x1-f32.tflite", ("face",), worker, tmp_path)
     known = Metadata(resize_mode=ResizeMode.SQUASH, image_scaling=ImageScaling.NONE)
     nameless = replace(adapted.export, metadata=known)

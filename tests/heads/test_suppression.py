@@ -184,7 +184,7 @@ def test_chains_as_long_as_there_are_rounds(length: int) -> None:
     assert [score > 0 for score in found] == [number % 2 == 0 for number in range(length)]
 
 
-def test_of_a_longer_chain_nothing_is_lost() -> None:
+def test_longer_chains_drop_no_box_that_the_loop_keeps() -> None:
     length = graph_end.ROUNDS + 5
     values = np.array([[one(2 * number, 0, 3, 8, 1 - number / 64) for number in range(length)]], np.float32)
     (found,), (wanted,) = run(values)[1], expected(values, "relative", 0.2)
@@ -210,7 +210,7 @@ def test_the_proof_knows_where_the_rounds_end() -> None:
     assert judge.difference > 0.5
 
 
-def test_only_the_best_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_best_are_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_end, "CANDIDATES", 8)
     values = np.random.default_rng(3).random((2, COUNT, 5 + CLASSES), np.float32)
     boxes, found, classes = load(built(COUNT, "relative", 0.2)).run(None, {"x": values})

@@ -133,7 +133,7 @@ def test_make_ndarray_refuses_what_it_does_not_know() -> None:
         make_ndarray(tensor(b"1234", 1, 2))
 
 
-def test_refuses_to_stand_in_where_tf2onnx_is_already_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_to_be_installed_where_tf2onnx_is_already_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2onnx", sys)
     with pytest.raises(RuntimeError, match="tf2onnx is already imported"):
         install()

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Worker]:
+def worker() -> Iterator[Worker]:
     """The worker `convert` uses for both stages."""
     with Worker(PRELOAD) as child:
         yield child
 
 
 @pytest.fixture(scope="module")
-def classifiers(models: Path, warm: Worker) -> dict[str, Adapted]:
+def classifiers(models: Path, worker: Worker) -> dict[str, Adapted]:
     """Every float32 image classifier there is."""
     found = {}
     for path in sorted(models.glob("*.*ite")):
         known = facts(path.read_bytes())
         if known.task == "classifier" and known.quantization == "float32":
             export = Export(path.read_bytes(), path.stem, "flatbuffer", path.name, "", Metadata(), known)
-            translated = Translate(worker=warm)(export, Path()).artifact
+            translated = Translate(worker=worker)(export, Path()).artifact
             assert isinstance(translated, Translated)
             adapted = Adapt()(translated, Path()).artifact
             assert isinstance(adapted, Adapted)
@@ -45,9 +45,9 @@ def classifiers(models: Path, warm: Worker) -> dict[str, Adapted]:
 
 
 @pytest.mark.slow
-def test_parity_of_every_float_classifier(classifiers: dict[str, Adapted], warm: Worker) -> None:
+def test_parity_of_every_float_classifier(classifiers: dict[str, Adapted], worker: Worker) -> None:
     for name, adapted in classifiers.items():
-        result = Validate(worker=warm, inputs=8)(adapted, Path())
+        result = Validate(worker=worker, inputs=8)(adapted, Path())
         assert result.findings == (), name
         assert isinstance(result.artifact, Validated)
         evidence = result.artifact.evidence
@@ -60,7 +60,7 @@ def test_parity_of_every_float_classifier(classifiers: dict[str, Adapted], warm:
 
 
 @pytest.mark.slow
-def test_a_single_weight_that_is_off_is_seen(classifiers: dict[str, Adapted], warm: Worker) -> None:
+def test_a_single_weight_that_is_off_is_seen(classifiers: dict[str, Adapted], worker: Worker) -> None:
     """In the last layer's bias, by a tenth: what a wrong translation would do at least."""
     for name, adapted in classifiers.items():
         model = onnx.load_from_string(adapted.onnx.data)
@@ -71,7 +71,7 @@ def test_a_single_weight_that_is_off_is_seen(classifiers: dict[str, Adapted], wa
         bias.CopyFrom(numpy_helper.from_array(values, bias.name))
         changed = OnnxModel(model.SerializeToString(), adapted.onnx.input, adapted.onnx.outputs, adapted.onnx.opset)
         wrong = Adapted(adapted.translated, changed, adapted.head, adapted.preprocessing)
-        findings = Validate(worker=warm, inputs=16)(wrong, Path()).findings
+        findings = Validate(worker=worker, inputs=16)(wrong, Path()).findings
         assert [finding.id for finding in findings][:1] == ["EI403"], name
 
 
