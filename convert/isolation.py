@@ -61,6 +61,12 @@ class Failed(Exception):
         self.details = details
 
 
+class _Child(subprocess.Popen[bytes]):
+    """The process of a worker, with the folder of its temporary files."""
+
+    folder: tempfile.TemporaryDirectory[str]
+
+
 @dataclass
 class Worker:
     """A child process that calls functions by name.
@@ -70,11 +76,10 @@ class Worker:
     """
 
     preload: Sequence[str] = ()
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    _process: _Child | None = field(default=None, init=False, repr=False)
     _limit: _Limit | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
-    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
 
     def start(self) -> Self:
         """Start the child now, so that its imports run while the caller does something else."""
@@ -82,10 +87,10 @@ class Worker:
             read, write = os.pipe()
             with tempfile.TemporaryFile() as file:
                 self._stderr = os.dup(file.fileno())
-            self._folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
+            folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
             # -P keeps the current folder off sys.path: a user's own `onnx/` folder must not be imported.
             command = [sys.executable, "-P", "-m", "convert.isolation", str(write), str(os.getpid()), *self.preload]
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._process = _Child(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=self._stderr,
@@ -97,10 +102,11 @@ class Worker:
                     "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
                     "TF_CPP_MIN_LOG_LEVEL": "3",
                     "CUDA_VISIBLE_DEVICES": "-1",
-                    "TMPDIR": self._folder.name,
+                    "TMPDIR": folder.name,
                 },
                 start_new_session=True,
             )
+            self._process.folder = folder
             os.close(write)
             self._answers = read
         return self
@@ -175,8 +181,7 @@ class Worker:
         process.wait()
         os.close(self._answers)
         os.close(self._stderr)
-        if self._folder is not None:
-            self._folder.cleanup()
+        process.folder.cleanup()
 
     def __enter__(self) -> Self:
         return self.start()
