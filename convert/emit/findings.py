@@ -81,7 +81,7 @@ OTHER_BUNDLE_IN_FOLDER = Rule(
     "EI508",
     Level.WARNING,
     "another model's build_engine.sh and report.json were replaced",
-    why="These two names are the same in every bundle; its model and configs are intact.",
+    why="These names, and RUN.md, are the same in every bundle; its model and configs are intact.",
     fix="Use one folder per model.",
 )
 

@@ -238,6 +238,23 @@ def test_options_reach_both(tmp_path: Path, pair: ValidatedPair, glib: Callable[
     assert glib(files["config_infer_primary_finder.txt"]).integer("property", "batch-size") == 2
 
 
+def test_source_and_sink_reach_the_app(tmp_path: Path, pair: ValidatedPair, glib: Callable[[bytes], Any]) -> None:
+    files = written(tmp_path / "a", pair, source="/dev/video3", sink="file")
+    app = glib(files["deepstream_app_finder_fruit.txt"])
+    assert app.integer("source0", "camera-v4l2-dev-node") == 3
+    assert (app.integer("streammux", "width"), app.integer("sink0", "type")) == (640, 3)
+    text = files["RUN.md"].decode()
+    assert "`finder_labels.txt` (one a line) and `fruit_labels.txt` (one line, `;` between)" in text
+    assert "gie-kitti-output-dir" in text
+    primary = text.index("config-file-path=config_infer_primary_finder.txt")
+    assert primary < text.index("config-file-path=config_infer_secondary_fruit.txt")
+    # The frames are the app's for both engines: 640 / 96 is little enough for a Jetson's VIC, and 1920 / 96 is not.
+    configs = ("config_infer_primary_finder.txt", "config_infer_secondary_fruit.txt")
+    assert not any(b"scaling-compute-hw" in files[name] for name in configs)
+    usual = written(tmp_path / "b", pair)
+    assert all(b"\nscaling-compute-hw=1\n" in usual[name] for name in configs)
+
+
 def test_the_report_has_both(tmp_path: Path, pair: ValidatedPair) -> None:
     files = written(tmp_path, pair)
     report = json.loads(files["report.json"])
