@@ -18,6 +18,7 @@ __all__ = [
     "NO_PARAMETERS",
     "OVERRIDDEN",
     "REBUILT",
+    "RENAMED",
     "ROUNDING",
     "RULES",
     "UNREADABLE_EXTRA",
@@ -103,6 +104,15 @@ CONDITIONAL_ARRAY = Rule(
     "Make sure that this is the model you want.",
 )
 
+RENAMED = Rule(
+    "EI112",
+    Level.NOTE,
+    "the files are called otherwise than --name says",
+    "Names of files are made of the letters a to z, digits and -, which every file system, make and deepstream-app's "
+    "parser take. Letters with marks are written without them; everything else becomes -.",
+    "Give a --name of these characters to choose it yourself.",
+)
+
 REBUILT = Rule(
     "EI150",
     Level.NOTE,
@@ -163,6 +173,7 @@ RULES = (
     FOUND_BESIDE,
     LINK_IGNORED,
     CONDITIONAL_ARRAY,
+    RENAMED,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,

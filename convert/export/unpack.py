@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from convert.errors import ConvertError, PresetError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import Beside, bundle_name, choose, others, read_beside, reconcile, the_model, with_options
-from convert.export.findings import NO_PARAMETERS
+from convert.export.findings import NO_PARAMETERS, RENAMED
 from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
@@ -122,6 +122,7 @@ class Unpack:
             *files.findings,
             *differences,
             *replaced,
+            *self._renamed(export.name),
             *others(listing, entry, tree),
         )
         if self.dequantize and export.format is ModelFormat.TFLITE and export.facts.quantization != "float32":
@@ -130,6 +131,12 @@ class Unpack:
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
+
+    def _renamed(self, name: str) -> tuple[Finding, ...]:
+        """A note where the files cannot be called as the user says; upper case alone is not worth one."""
+        if not self.bundle_name or name == self.bundle_name.lower():
+            return ()
+        return (RENAMED.found(f"--name {self.bundle_name!r}: the files are called {name!r}"),)
 
 
 def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tuple[Output, ...]:

@@ -129,7 +129,11 @@ def test_unsure_label_files_are_named(files: Mapping[str, bytes | str], hint: st
 
 
 def test_a_list_above_two_models_is_neither_ones(tmp_path: Path) -> None:
-    files = {"a/m.tflite": MODEL, "b/other.tflite": tiny.model((1, 96, 96, 3), (1, 3)), "labels.txt": "left\nright"}
+    files: dict[str, bytes | str] = {
+        "a/m.tflite": MODEL,
+        "b/other.tflite": tiny.model((1, 96, 96, 3), (1, 3)),
+        "labels.txt": "left\nright",
+    }
     _write(tmp_path, files)
     with open_tree(tmp_path) as tree:
         candidate = Candidate("flatbuffer", "a/m.tflite", "a/m.tflite", data=MODEL)
