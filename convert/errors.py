@@ -16,6 +16,8 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,3 +114,8 @@ class MissingDependencyError(ConvertError):
     """An optional package is needed and not installed."""
 
     code = "dependency"
+
+
+def pip_install(requirement: str) -> str:
+    """The command that installs `requirement` ("ei-deepstream[video]") for the Python that this runs in."""
+    return f'{shlex.quote(sys.executable)} -m pip install "{requirement}"'

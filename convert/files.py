@@ -40,7 +40,7 @@ from convert.errors import ConvertError, InputError, OutputError
 
 __all__ = [
     "Output", "Reads", "TableReader", "alike", "configs", "include_path", "is_running", "load_toml", "make_folder",
-    "plain", "recording", "remove_leftovers", "rule", "sha256", "write", "write_all",
+    "plain", "recording", "refuse_folder", "remove_leftovers", "rule", "sha256", "write", "write_all",
 ]  # fmt: skip
 
 
@@ -87,6 +87,34 @@ def alike(path: Path) -> Path | None:
     return None
 
 
+def refuse_folder(folder: Path, exports: Iterable[Path] = ()) -> None:
+    """Find out whether `folder` could be made and written into, without making it; for before long work.
+
+    Args:
+        exports: it must not be one of these folders, or in one of them: what is written would be part of the export.
+
+    Raises:
+        OutputError: it is a file, is in an export, cannot be made, or cannot be written to.
+    """
+    try:
+        place = Path(os.path.realpath(folder))  # which takes links in circles, too
+        for export in exports:
+            if export.is_dir() and place.is_relative_to(os.path.realpath(export)):
+                raise OutputError(
+                    f"the output folder would be inside of the export {export}, and part of it from then on",
+                    path=folder,
+                    hint="choose a folder elsewhere with -o, beside the export for example",
+                )
+        above = next(each for each in (place, *place.parents) if each.exists())
+        if not above.is_dir():
+            what = "the output folder is" if above == place else "what the output folder would be in is"
+            raise OutputError(f"{what} a file: {above}", path=folder, hint="choose another folder with -o")
+    except OSError as error:
+        raise _cannot("create the folder", folder, error) from error
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _not_writable(folder)
+
+
 def make_folder(folder: Path) -> None:
     """Create `folder` and its parents.
 
@@ -98,11 +126,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise _cannot("create the folder", folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            "the output folder is not writable",
-            path=folder,
-            hint="choose another folder with -o, or fix its permissions",
-        )
+        raise _not_writable(folder)
 
 
 def write(path: Path, data: bytes, *, executable: bool = False) -> Output:
@@ -228,6 +252,12 @@ def is_running(pid: int) -> bool:
     except (OSError, IndexError):
         state = ""
     return pid != os.getpid() and state not in {"Z", "X"}  # proc(5), stat: a zombie, dead
+
+
+def _not_writable(folder: Path) -> OutputError:
+    return OutputError(
+        "the output folder is not writable", path=folder, hint="choose another folder with -o, or fix its permissions"
+    )
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> OutputError:

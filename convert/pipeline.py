@@ -14,10 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convert.emit import Emit, EmitPair, ValidatedPair
+from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
-from convert.files import Output
+from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
@@ -240,11 +240,18 @@ def convert(
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
+    made = stages(output if len(exports) == 1 else None, options, worker)
+    try:
+        refuse_folder(output, exports)
+        if len(exports) > 1:
+            _refuse_classifier(exports[0], options)
+    except ConvertError as error:  # before anything that takes long
+        return Run([exports[0]], [Record(Emit.name, Status.FAILED)], error)
     if len(exports) == 1:
-        return run(stages(output, options, worker), exports[0], observer, dry=dry)
+        return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options["labels"] = options.get("sgie_labels")
-    proofs = [stages(None, each, worker) for each in (options, second_options)]
+    proofs = [made, stages(None, second_options, worker)]
     emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
@@ -268,6 +275,16 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:
+    """Raise PresetError where the first of two exports finds no objects; what else is wrong with it is said later."""
+    try:
+        found = Unpack(**{**pick(Unpack, options), "dequantize": False})(export, Path()).artifact
+    except ConvertError:
+        return
+    assert isinstance(found, Export)
+    refuse_no_objects(found.facts.task)
 
 
 def _with_its_option(run: Run) -> Run:

@@ -9,6 +9,7 @@ modes and image scalings) are written into files.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -414,5 +415,18 @@ class Stage(Protocol):
 
 
 def slug(text: str) -> str:
-    """`text` as a short file name: lower case ASCII letters, digits, `-` and `_`; "model" when nothing is left."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-") or "model"
+    """`text` as a short file name: lower case ASCII letters, digits and `-`; "model" when nothing is left.
+
+    Letters lose their marks (Unicode's NFKD: "Früchte" is "fruchte"; which language it is, and whether it writes "ue"
+    instead, is not known); those that have no other form are written with `_LETTERS`.
+    """
+    plain = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
+    letters = "".join(each for each in plain if not unicodedata.combining(each))
+    return re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:60].strip("-") or "model"
+
+
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ħ": "h", "ŧ": "t"}
+    | {"\N{LATIN SMALL LETTER DOTLESS I}": "i"}
+)
+"""Letters that Unicode does not take apart."""

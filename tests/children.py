@@ -9,9 +9,7 @@ as a process of its own use children that nobody keeps.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,8 +23,7 @@ _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 
 Key = tuple[object, ...]
-# As `Worker` has them: the process, the pipe, its stderr, its temporary folder.
-Child = tuple[subprocess.Popen[bytes], int, int, tempfile.TemporaryDirectory[str] | None]
+Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
 
 
 @dataclass
@@ -51,7 +48,7 @@ class Children:
             if worker._process is None:
                 key = _key(worker)
                 if self.active and (child := self._taken(key)):
-                    worker._process, worker._answers, worker._stderr, worker._folder = child
+                    worker._process, worker._answers, worker._stderr = child
                 else:
                     start(worker)
                     assert worker._process is not None
@@ -81,8 +78,8 @@ class Children:
                 return
             os.ftruncate(worker._stderr, 0)
             os.lseek(worker._stderr, 0, os.SEEK_SET)
-            self.idle.append((key, (process, worker._answers, worker._stderr, worker._folder)))
-            worker._process = worker._folder = None
+            self.idle.append((key, (process, worker._answers, worker._stderr)))
+            worker._process = None
             if len(self.idle) > _MOST:
                 self._ended(self.idle.pop(0)[1])
 
@@ -106,7 +103,7 @@ class Children:
 
     def _ended(self, child: Child) -> None:
         worker = Worker()
-        worker._process, worker._answers, worker._stderr, worker._folder = child
+        worker._process, worker._answers, worker._stderr = child
         self._end(worker)
 
     def end(self) -> None:

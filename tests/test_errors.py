@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,9 @@ def test_pickled_whole(name: str) -> None:
 def test_only_the_message_is_needed() -> None:
     error = pickle.loads(pickle.dumps(ConvertError("too bad")))
     assert (error.hint, error.path, error.line) == (None, None, None)
+
+
+def test_the_command_that_installs_a_package() -> None:
+    command = errors.pip_install("ei-deepstream[video]")
+    python, *rest = shlex.split(command)
+    assert (python, rest) == (sys.executable, ["-m", "pip", "install", "ei-deepstream[video]"])

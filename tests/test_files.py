@@ -16,7 +16,19 @@ from pathlib import Path
 import pytest
 
 from convert.errors import OutputError
-from convert.files import Output, Reads, alike, escaped, include_path, make_folder, rule, sha256, write, write_all
+from convert.files import (
+    Output,
+    Reads,
+    alike,
+    escaped,
+    include_path,
+    make_folder,
+    refuse_folder,
+    rule,
+    sha256,
+    write,
+    write_all,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +136,43 @@ def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
         assert "-o" in str(caught.value.hint)
 
 
+def test_folders_that_could_be_made(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export.zip").write_bytes(b"")
+    for folder in (tmp_path, tmp_path / "a" / "b", tmp_path / "export.zip.d", tmp_path / "exports"):
+        refuse_folder(folder, (tmp_path / "export", tmp_path / "export.zip"))
+    assert names(tmp_path) == ["export", "export.zip"], "nothing is made"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("file", "the output folder is a file: "),
+        ("file/below/it", "what the output folder would be in is a file: "),
+        ("export", "would be inside of the export"),
+        ("export/out", "would be inside of the export"),
+        ("link/../export/out", "would be inside of the export"),
+        ("link/out", "would be inside of the export"),
+        ("x" * 300, "cannot create the folder: File name too long"),
+    ],
+)
+def test_folders_that_could_not(tmp_path: Path, folder: str, message: str) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("export")
+    with pytest.raises(OutputError, match=message) as caught:
+        refuse_folder(tmp_path / folder, (tmp_path / "export",))
+    assert "-o" in str(caught.value.hint)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="not writable"):
             write(tmp_path / "a", b"")
+        with pytest.raises(OutputError, match="not writable"):
+            refuse_folder(tmp_path / "a")
     finally:
         tmp_path.chmod(0o700)
 

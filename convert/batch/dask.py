@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from convert.batch.cache import environment, libraries, list_files, write_bundle
 from convert.batch.plan import Job, Outcome, State, failure
 from convert.batch.run import TIME, Pool, half_of_memory
-from convert.errors import ConvertError, InputError, MissingDependencyError
+from convert.errors import ConvertError, InputError, MissingDependencyError, pip_install
 from convert.export.archive import places
 from convert.files import Output, sha256
 from convert.report import REPORT, dumps
@@ -281,7 +281,7 @@ def _distributed() -> Any:
         import distributed  # an extra
     except ImportError as error:
         raise MissingDependencyError(
-            f"--scheduler needs Dask ({error})", hint="pip install 'ei-deepstream[distributed]'"
+            f"--scheduler needs Dask ({error})", hint=pip_install("ei-deepstream[distributed]")
         ) from error
     import dask
 

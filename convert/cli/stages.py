@@ -11,7 +11,7 @@ import click
 from convert.cli import options as cli
 from convert.cli.help import Command
 from convert.errors import InputError
-from convert.files import Output, write
+from convert.files import Output, refuse_folder, write
 from convert.options import ConvertOptions, checked
 from convert.types import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 
@@ -73,6 +73,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     from convert.translate import PRELOAD  # --help does without
 
     values = _checked(values)
+    refuse_folder(_place(output, "x", ".onnx").parent)
     with Worker(PRELOAD) as worker:
         from convert import pipeline  # imports while the worker does the same
         from convert.translate import Translate

@@ -99,12 +99,12 @@ def read_binary(path: Path) -> Binary:
 
 def _read(path: str) -> Binary | str:
     """In the child: the executable, or why there is none."""
-    from convert.errors import MissingDependencyError
+    from convert.errors import MissingDependencyError, pip_install
 
     try:
         import lief  # takes half a second; only the child needs it
     except ImportError as error:
-        raise MissingDependencyError("LIEF is not installed", hint="pip install lief") from error
+        raise MissingDependencyError("LIEF is not installed", hint=pip_install("lief")) from error
     lief.logging.disable()
     with open(path, "rb") as file:  # noqa: PTH123 - what came over the pipe is text
         magic = file.read(4)

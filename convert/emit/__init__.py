@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from convert.images import Frame, Framing
 
 
-__all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair"]
+__all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair", "refuse_no_objects"]
 
 
 ROLES = ("pgie", "sgie", "both")
@@ -393,12 +393,7 @@ class EmitPair:
             OutputError: the folder cannot be written; files of an earlier run are then intact.
         """
         assert isinstance(artifact, ValidatedPair)
-        task = artifact.primary.adapted.head.task
-        if not head(task).detects:
-            raise PresetError(
-                "the primary model is a classifier: it finds no objects that another model could look at",
-                hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one",
-            )
+        refuse_no_objects(artifact.primary.adapted.head.task)
         exports = (artifact.primary.adapted.export, artifact.secondary.adapted.export)
         names = self._names(*(export.name for export in exports))
         pair = ValidatedPair(*map(_renamed, (artifact.primary, artifact.secondary), names))
@@ -471,6 +466,15 @@ class EmitPair:
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
         second = self.secondary.findings(pair.secondary.adapted)
         return (*self.primary.findings(pair.primary.adapted), *(each for each in second if each.id not in _ONCE))
+
+
+def refuse_no_objects(task: str) -> None:
+    """Raise PresetError where a model for `task` finds no objects, and cannot be the primary one of two."""
+    if not head(task).detects:
+        raise PresetError(
+            "the primary model is a classifier: it finds no objects that another model could look at",
+            hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one",
+        )
 
 
 def _own(files: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ __all__ = [
     "NO_PARAMETERS",
     "OVERRIDDEN",
     "REBUILT",
+    "RENAMED",
     "ROUNDING",
     "RULES",
     "TWIN",
@@ -117,6 +118,15 @@ TWIN = Rule(
     "Name the other one with --model to see what the quantized model decides.",
 )
 
+RENAMED = Rule(
+    "EI113",
+    Level.NOTE,
+    "the files are called otherwise than --name says",
+    "Names of files are made of the letters a to z, digits and -, which every file system, make and deepstream-app's "
+    "parser take. Letters with marks are written without them; everything else becomes -.",
+    "Give a --name of these characters to choose it yourself.",
+)
+
 REBUILT = Rule(
     "EI150",
     Level.NOTE,
@@ -179,6 +189,7 @@ RULES = (
     LINK_IGNORED,
     CONDITIONAL_ARRAY,
     TWIN,
+    RENAMED,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,

@@ -23,7 +23,7 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import NO_PARAMETERS
+from convert.export.findings import NO_PARAMETERS, RENAMED
 from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
@@ -131,6 +131,7 @@ class Unpack:
             *files.findings,
             *differences,
             *replaced,
+            *self._renamed(export.name),
             *others(listing, entry, tree),
         )
         if self.dequantize and is_quantized(export) and _convertible(export):
@@ -139,6 +140,12 @@ class Unpack:
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
+
+    def _renamed(self, name: str) -> tuple[Finding, ...]:
+        """A note where the files cannot be called as the user says; upper case alone is not worth one."""
+        if not self.bundle_name or name == self.bundle_name.lower():
+            return ()
+        return (RENAMED.found(f"--name {self.bundle_name!r}: the files are called {name!r}"),)
 
 
 _ASSUMED = {

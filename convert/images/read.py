@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from convert.errors import InputError, MissingDependencyError, PresetError
+from convert.errors import InputError, MissingDependencyError, PresetError, pip_install
 from convert.images import ResizeMode
 from convert.images.scaling import place_as_sdk
 
@@ -362,7 +362,7 @@ def _av() -> Any:
     Raises:
         MissingDependencyError: it is not installed, or its libraries do not load.
     """
-    hint = "pip install 'ei-deepstream[video]'"
+    hint = pip_install("ei-deepstream[video]")
     if not find_spec("av"):
         raise MissingDependencyError("reading videos needs the package av (PyAV)", hint=hint)
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from convert.errors import MissingDependencyError, PresetError, TranslationError
+from convert.errors import MissingDependencyError, PresetError, TranslationError, pip_install
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.heads import head
 from convert.heads.support import refuse_unsupported
@@ -24,8 +24,6 @@ __all__ = ["OPSETS", "Translate", "died"]
 
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""
-
-_TENSORFLOW = "pip install 'ei-deepstream[tensorflow]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Translate:
         assert isinstance(artifact, Export)
         refuse_unsupported(artifact)
         if self.tensorflow and importlib.util.find_spec("tensorflow") is None:
-            raise MissingDependencyError("TensorFlow is not installed", hint=_TENSORFLOW)
+            raise MissingDependencyError("TensorFlow is not installed", hint=pip_install("ei-deepstream[tensorflow]"))
         facts = artifact.facts
         model, shape, outputs = artifact.model, facts.input.shape, len(facts.outputs)
         if artifact.format is ModelFormat.ONNX:

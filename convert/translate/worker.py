@@ -35,7 +35,7 @@ import onnx.checker
 import onnx.defs
 from onnx import ModelProto, TensorProto, helper, version_converter
 
-from convert.errors import MissingDependencyError, TranslationError
+from convert.errors import MissingDependencyError, TranslationError, pip_install
 from convert.graph.graph import load_model, opset_of, signature
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
@@ -126,7 +126,7 @@ def _choose(*, tensorflow: bool) -> None:
         importlib.import_module("tensorflow")
     except ImportError as error:
         raise MissingDependencyError(
-            f"TensorFlow cannot be imported: {error}", hint="pip install 'ei-deepstream[tensorflow]'"
+            f"TensorFlow cannot be imported: {error}", hint=pip_install("ei-deepstream[tensorflow]")
         ) from error
 
 

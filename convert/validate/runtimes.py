@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.errors import MissingDependencyError, ValidationError
+from convert.errors import MissingDependencyError, ValidationError, pip_install
 from convert.heads import ssd
 from convert.isolation import Died, Failed, Worker
 from convert.onnx_header import read_header
@@ -305,7 +305,6 @@ def run_onnx_reference(
 
 
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # the second is what early releases installed alone
-_HINT = "pip install 'ei-deepstream[tensorrt]'"
 _OTHER = "try another release of tensorrt-rtx, or report the model"
 
 
@@ -321,7 +320,9 @@ def require() -> None:
         MissingDependencyError: tensorrt-rtx is not installed.
     """
     if not available():
-        raise MissingDependencyError("the check with TensorRT needs the package tensorrt-rtx", hint=_HINT)
+        raise MissingDependencyError(
+            "the check with TensorRT needs the package tensorrt-rtx", hint=pip_install("ei-deepstream[tensorrt]")
+        )
 
 
 def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, timeout: float = 300.0) -> str:
@@ -359,7 +360,9 @@ def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
     try:
         trt = importlib.import_module(name)
     except (ImportError, OSError) as error:
-        raise MissingDependencyError(f"tensorrt-rtx is installed but does not load: {error}", hint=_HINT) from error
+        raise MissingDependencyError(
+            f"tensorrt-rtx is installed but does not load: {error}", hint=pip_install("ei-deepstream[tensorrt]")
+        ) from error
     messages: list[str] = []
     logger = _logger(trt, messages)
     builder = trt.Builder(logger)

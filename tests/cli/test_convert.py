@@ -193,6 +193,17 @@ def test_text_says_what_was_proven_and_what_to_do_next(
     assert said.err == ""
 
 
+def test_a_name_is_transliterated(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
+    document = say(
+        "convert", exports[0], "-o", tmp_path / "x", "--name", "Früchte & Co", "--dry-run", "--format", "json"
+    ).document
+    assert Path(document["outputs"][0]["path"]).name == "fruchte-co.onnx"
+    (found,) = (finding for finding in document["findings"] if finding["id"] == "EI113")
+    assert found["message"] == "--name 'Früchte & Co': the files are called 'fruchte-co'"
+    plain = say("convert", exports[0], "-o", tmp_path / "x", "--name", "Fruit", "--dry-run", "--format", "json")
+    assert "EI113" not in {finding["id"] for finding in plain.document["findings"]}
+
+
 def test_quiet_is_quiet(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
     said = say("convert", exports[0], "-o", tmp_path / "bundle", "-q")
     assert (said.out, said.err) == ("", "")
@@ -264,9 +275,13 @@ def test_a_failing_run_leaves_an_earlier_bundle_alone(
 
 def test_output_that_cannot_be_written(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    said = say("convert", exports[0], "-o", tmp_path / "file" / "bundle")
-    assert said.code == 3
-    assert "hint:" in said.err
+    for output in (tmp_path / "file" / "bundle", tmp_path / "file", exports[0] / "bundle", exports[0]):
+        # Nothing long is done before: not even a dry run, which translates nothing, gets further.
+        for more in ((), ("--dry-run",)):
+            said = say("convert", exports[0], "-o", output, *more)
+            assert said.code == 3
+            assert "hint:" in said.err
+            assert "unpack" not in said.out
     taken = tmp_path / "bundle"
     (taken / "report.json").mkdir(parents=True)
     assert say("convert", exports[0], "-o", taken).code == 3

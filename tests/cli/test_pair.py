@@ -52,6 +52,29 @@ def test_what_was_found_stands_below_its_model(say: Callable[..., Said], tmp_pat
     assert sum("EI352" in line for line in lines) == 1
 
 
+def test_a_classifier_in_front_is_refused_at_once(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    for more in ((), ("--dry-run",)):
+        said = say("convert", "--pgie", exports[0], "--sgie", exports[0], "-o", tmp_path / "app", *more)
+        assert said.code == 3
+        assert "the primary model is a classifier" in said.err
+        assert "unpack" not in said.out, "nothing was done before"
+    assert not (tmp_path / "app").exists()
+
+
+def test_messages_about_the_second_name_its_option(
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+) -> None:
+    pgie = SAMPLES / "exports" / "table-fomo-2025.zip"
+    said = say(
+        *("convert", "--pgie", pgie, "--sgie", exports[0], "--sgie-labels", "a;b", "-o", tmp_path / "app"),
+        *("--format", "json"),
+    )
+    assert said.document["error"]["message"].startswith("--sgie-labels has 2 labels (a, b), the model has ")
+    assert said.document["error"]["hint"].endswith("with --sgie-labels")
+
+
 def test_what_does_not_go_together(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "app"
     assert say("convert", "--pgie", exports[0], "-o", out).code == 2

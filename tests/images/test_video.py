@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.errors import InputError, MissingDependencyError, PresetError
+from convert.errors import InputError, MissingDependencyError, PresetError, pip_install
 from convert.images import read
 from convert.images.read import is_video, video_frames
 from tests.examples import examples
@@ -236,7 +236,7 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
         patch.setattr(read, "find_spec", lambda _: None)
         with pytest.raises(MissingDependencyError, match="PyAV") as caught:
             video_frames(path)
-        assert caught.value.hint == "pip install 'ei-deepstream[video]'"
+        assert caught.value.hint == pip_install("ei-deepstream[video]")
     assert is_video(path)
     original = builtins.__import__
 

@@ -17,7 +17,14 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.errors import ConvertError, MissingDependencyError, PresetError, TranslationError, UnsupportedModelError
+from convert.errors import (
+    ConvertError,
+    MissingDependencyError,
+    PresetError,
+    TranslationError,
+    UnsupportedModelError,
+    pip_install,
+)
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.isolation import Worker
 from convert.translate import Translate, Translation
@@ -74,7 +81,7 @@ def test_without_tensorflow_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError) as caught:
         translate(export(classifier()), None, tensorflow=True)
-    assert caught.value.hint == "pip install 'ei-deepstream[tensorflow]'"
+    assert caught.value.hint == pip_install("ei-deepstream[tensorflow]")
 
 
 @pytest.mark.slow
