@@ -138,7 +138,7 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         detectors: tuple[Detector, ...] = DETECTORS
         if quick:
             samples = tuple(
-                replace(s, per_class=2, held_out=2, epochs=1, close_ups=min(s.close_ups, 3)) for s in samples
+                replace(s, per_class=2, held_out=2, epochs=1, close_ups=min(s.close_ups, 12)) for s in samples
             )
             detectors = tuple(replace(d, trained_on=4, held_out=2, epochs=1) for d in detectors)
         write_models(out / "models", samples, detectors, train(samples, detectors, quick=quick), check=not quick)
