@@ -24,7 +24,7 @@ from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
 from convert.options import refuse_contradictions, refuse_unknown
 from convert.translate import Translate
-from convert.types import Export, Stage, StageResult, Validated
+from convert.types import Adapted, Export, Stage, StageResult, Validated
 from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
@@ -183,6 +183,8 @@ def run(
                 else:
                     good = Status.PLANNED if dry else Status.DONE
                     status = Status.FAILED if worst(done.findings) is Level.ERROR else good
+                    if isinstance(done.artifact, Adapted):  # a large model is in memory often enough
+                        result.artifacts[-1] = item = done.artifact.translated
                     result.artifacts.append(done.artifact)
                     record = Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings)
             result.records.append(record)
