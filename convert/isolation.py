@@ -32,7 +32,10 @@ from typing import Any, Self
 
 from convert.errors import ConvertError
 
-__all__ = ["Died", "Failed", "Worker", "answer", "tell"]
+__all__ = ["LARGE", "Died", "Failed", "Worker", "answer", "tell"]
+
+LARGE = 64 << 20
+"""Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
@@ -136,7 +139,9 @@ class Worker:
         self._limit = limit = _Limit(process.pid, timeout, memory)
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
-            self._write(_LENGTH.pack(len(request)) + request, limit)
+            self._write(_LENGTH.pack(len(request)), limit)
+            self._write(request, limit)
+            del request  # a model may be hundreds of megabytes
             kind = "told"
             while kind == "told":
                 (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
@@ -205,18 +210,19 @@ class Worker:
                     raise Died(broken, self._tail())
                 view = view[os.write(pipe, view[: 1 << 20]) :]
 
-    def _read(self, length: int, limit: _Limit) -> bytes:
-        data = bytearray()
+    def _read(self, length: int, limit: _Limit) -> bytearray:
+        data = bytearray(length)
+        view = memoryview(data)
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
-            while len(data) < length:
+            while view:
                 if broken := limit.wait(selector):  # an answer that comes too late is too late
                     raise Died(broken, self._tail())
-                chunk = os.read(self._answers, min(1 << 20, length - len(data)))
-                if not chunk:
+                count = os.readv(self._answers, [view[: 1 << 20]])
+                if not count:
                     raise self._dead()
-                data += chunk
-        return bytes(data)
+                view = view[count:]
+        return data
 
     def _dead(self) -> Died:
         assert self._process is not None
@@ -295,9 +301,10 @@ def tell(value: Any) -> None:
 
 def _send(pipe: int, answer: tuple[str, object]) -> None:
     data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-    view = memoryview(_LENGTH.pack(len(data)) + data)
-    while view:
-        view = view[os.write(pipe, view) :]
+    for part in (_LENGTH.pack(len(data)), data):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(pipe, view) :]
 
 
 def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from convert.heads.support import refuse_unsupported
 from convert.nvinfer.targets import opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
-from convert.types import Export, Stage, StageResult, Validated
+from convert.types import Adapted, Export, Stage, StageResult, Validated
 from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
@@ -192,6 +192,8 @@ def run(
                 else:
                     good = Status.PLANNED if dry else Status.DONE
                     status = Status.FAILED if worst(done.findings) is Level.ERROR else good
+                    if isinstance(done.artifact, Adapted):  # a large model is in memory often enough
+                        result.artifacts[-1] = item = done.artifact.translated
                     result.artifacts.append(done.artifact)
                     record = Record(stage.name, status, time.perf_counter() - start, done.outputs, done.findings)
             result.records.append(record)

@@ -268,7 +268,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """The model as it will be shipped: `x_input` float32 [N,C,H,W], dynamic N, everything else static."""
+    """The model as it will be shipped: `x_input` float32 [N,C,H,W], dynamic N, everything else static.
+
+    Attributes:
+        translated: what it was made of, without the bytes of the ONNX model.
+    """
 
     translated: Translated
     onnx: OnnxModel

@@ -13,7 +13,7 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,7 +25,7 @@ from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
-from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature
+from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
@@ -98,16 +98,20 @@ class Adapt:
             )
         model = _run(load_model(artifact.onnx.data), *_PREPARE)
         fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
-        found = without_assumed((*findings, *fitted.findings), export)
+        del model
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         if before.folded:
             passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
         if before.framing is not None:  # the last pass that adds a node in front: its node comes first
             passes.append(partial(crop, framing=before.framing))
-        finish = partial(canonical, outputs=(*fitted.outputs, *fitted.raw), metadata=metadata)
-        model = _run(fitted.model, *passes, dynamic_batch, clean, finish)
-        del model.graph.output[len(fitted.outputs) :]  # the raw ones stay inside the graph
+        kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
+        found = without_assumed((*findings, *fitted.findings), export)
+        shown = len(fitted.outputs)
+        cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
+        model = canonical(cleaned, names, metadata)
+        del cleaned, fitted  # hundreds of megabytes, of a large model
+        del model.graph.output[shown:]  # the raw ones stay inside the graph
         _assert_shippable(model)
         if left := transposes(model):
             count = "one Transpose is" if left == 1 else f"{left} Transposes are"
@@ -118,7 +122,9 @@ class Adapt:
             tuple(map(signature, model.graph.output)),
             opset_of(model),
         )
-        return types.StageResult(types.Adapted(artifact, shipped, fitted.head, before), findings=found)
+        # Nothing behind this stage reads tf2onnx's model.
+        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
+        return types.StageResult(types.Adapted(translated, shipped, kind, before), findings=found)
 
 
 def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
@@ -134,7 +140,7 @@ def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> Mode
     """`passes`, in order, each one's result checked."""
     for step in passes:
         model = step(model)
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(without_weights(model))
     return model
 
 
@@ -154,14 +160,13 @@ def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, 
     names = {source.name: types.INPUT_NAME, "": ""}
     names |= {value.name: name for value, name in zip(model.graph.output, outputs, strict=True)}
     nodes: list[NodeProto] = []
-    constants: list[TensorProto] = []  # in the order of their first use
+    constants: list[str] = []  # in the order of their first use
     tensors = 0
     for number, node in enumerate(editor.nodes()):
         for name in node.input:
             if name not in names:  # producers come before consumers, so this is a constant
                 names[name] = f"c{len(constants)}"
-                # from_array stores raw bytes, whatever field the values were in before.
-                constants.append(numpy_helper.from_array(editor.constant(name), names[name]))
+                constants.append(name)
         for name in node.output:
             if name not in names:
                 names[name] = f"t{tensors}"
@@ -172,21 +177,25 @@ def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, 
         for item in nodes[-1].attribute:
             item.doc_string = ""
     values = [onnx.ValueInfoProto(name=names[value.name], type=value.type) for value in (source, *model.graph.output)]
-    graph = helper.make_graph(nodes, _PRODUCER, values[:1], values[1:], constants)
+    graph = helper.make_graph(nodes, _PRODUCER, values[:1], values[1:])
     opset = helper.make_opsetid("", editor.opset)
     result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
     # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
     result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
     helper.set_model_props(result, dict(sorted(metadata.items())))
+    for name in constants:  # last, as what is made of a graph holds copies of all of it
+        # from_array stores raw bytes, whatever field the values were in before.
+        result.graph.initializer.append(numpy_helper.from_array(editor.constant(name), names[name]))
     return result
 
 
 def _assert_shippable(model: ModelProto) -> None:
     """What everything behind this stage relies on; a failure is a bug of ours."""
-    onnx.checker.check_model(model, full_check=True)
-    inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    (source,) = inferred.graph.input
-    assert source.name == types.INPUT_NAME
+    light = without_weights(model)
+    onnx.checker.check_model(light, full_check=True)
+    inferred = shape_inference.infer_shapes(light, check_type=True, strict_mode=True, data_prop=True)
+    assert [value.name for value in model.graph.input] == [types.INPUT_NAME]
+    source = inferred.graph.input[0]
     for value in [source, *inferred.graph.output]:
         shape = shape_of(value.type)
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT, f"{value.name} is not float32"

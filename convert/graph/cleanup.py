@@ -20,6 +20,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from convert.errors import TranslationError
+from convert.files import sha256
 from convert.graph.graph import GraphEditor, Shapes, attribute, infer, opset_of, set_attribute
 
 if TYPE_CHECKING:
@@ -98,13 +99,13 @@ def clean(model: ModelProto) -> ModelProto:
             editor.replace(node, editor.add_constant(value))
         elif node.op_type == "Identity":
             editor.replace(node, node.input[0])
-    first: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # of equal constants, the one that is used first
+    first: dict[tuple[str, tuple[int, ...], str], str] = {}  # of equal constants, the one that is used first
     for node in editor.nodes():
         names = list(node.input)
         for number, name in enumerate(names):
             array = editor.constant(name)
             if array is not None and not array.dtype.hasobject:
-                names[number] = first.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+                names[number] = first.setdefault((array.dtype.str, array.shape, sha256(array.tobytes())), name)
         if names != list(node.input):
             editor.set_inputs(node, names)
     editor.store()

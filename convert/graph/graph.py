@@ -41,6 +41,7 @@ __all__ = [
     "set_attribute",
     "shape_of",
     "signature",
+    "without_weights",
 ]
 
 
@@ -120,6 +121,29 @@ def signature(value: ValueInfoProto) -> Tensor:
     return Tensor(value.name, shape_of(value.type) or (), dtype)
 
 
+def without_weights(model: ModelProto) -> ModelProto:
+    """A copy with constants of more than 1024 elements as inputs: for checks, which copy a model several times.
+
+    They stand behind the graph's own inputs.
+    """
+    light = ModelProto(ir_version=max(model.ir_version, 4), opset_import=model.opset_import)
+    graph = light.graph
+    graph.name = model.graph.name
+    for name in ("node", "input", "output", "value_info", "sparse_initializer"):
+        getattr(graph, name).extend(getattr(model.graph, name))
+    declared = {value.name for value in graph.input}
+    for tensor in model.graph.initializer:
+        if prod(tensor.dims) <= _LARGEST_DATA:
+            graph.initializer.append(tensor)
+        elif tensor.name not in declared:
+            graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return light
+
+
+_LARGEST_DATA = 1024  # elements; targets of Reshape, Slice, Pad, Resize and the like are far below
+_LARGEST_KEPT = 1 << 16  # elements of a constant of which an array is kept, as every array is a copy
+
+
 class GraphEditor:
     """Which node produces each tensor of a graph and which consume it, kept up to date while nodes come and go.
 
@@ -174,9 +198,15 @@ class GraphEditor:
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The value of an initializer; None for anything else. Not to be written to."""
-        if name not in self._arrays and name in self.tensors:
-            self._arrays[name] = numpy_helper.to_array(self.tensors[name])
-        return self._arrays.get(name)
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            return None
+        if name in self._arrays:
+            return self._arrays[name]
+        value: NDArray[Any] = numpy_helper.to_array(tensor)
+        if value.size <= _LARGEST_KEPT:
+            self._arrays[name] = value
+        return value
 
     def add_constant(self, value: NDArray[Any]) -> str:
         """A new initializer; returns its name."""
@@ -257,10 +287,13 @@ class GraphEditor:
         graph.node.extend(ordered)  # copies; the old ones must live until then
         del graph.node[:old]
         used = {name for node in ordered for name in node.input} | self.outputs
-        tensors = [tensor for name, tensor in self.tensors.items() if name in used]
-        old = len(graph.initializer)
-        graph.initializer.extend(tensors)
-        del graph.initializer[:old]
+        known = set()  # what is there stays: protobuf frees a message's memory with the whole model, no sooner
+        for index in reversed(range(len(graph.initializer))):
+            name = graph.initializer[index].name
+            known.add(name)
+            if name not in used:
+                del graph.initializer[index]
+        graph.initializer.extend(tensor for name, tensor in self.tensors.items() if name in used and name not in known)
         del graph.value_info[:]
 
     def _enter(self, node: NodeProto) -> None:
@@ -269,9 +302,6 @@ class GraphEditor:
                 self.producers[name] = node
         for name in dict.fromkeys(node.input):
             self._consumers.setdefault(name, []).append(node)
-
-
-_LARGEST_DATA = 1024  # elements; targets of Reshape, Slice, Pad, Resize and the like are far below
 
 
 class Shapes(dict[str, tuple[int, ...]]):

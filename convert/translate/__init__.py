@@ -16,7 +16,7 @@ from convert.errors import MissingDependencyError, PresetError, TranslationError
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.heads import head
 from convert.heads.support import refuse_unsupported
-from convert.isolation import Died, Worker
+from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
 
 __all__ = ["OPSETS", "Translate", "died"]
@@ -72,7 +72,7 @@ class Translate:
         if not self.timeout > 0:
             raise PresetError(f"a time limit of {self.timeout:g} s leaves no time", hint="give a number above 0")
 
-    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Translate an `Export`.
 
         Raises:
@@ -92,15 +92,22 @@ class Translate:
         else:
             model, outputs = head(facts.task).before_translation(model, outputs)
             function = "convert.translate.worker:translate"
-            arguments = (model, shape, outputs, self.opset, self.tensorflow)
+            given: bytes | str = model
+            if len(model) > LARGE:  # tf2onnx reads a file anyway: no copy goes through the pipe
+                path = workdir / "model.tflite"
+                path.write_bytes(model)
+                given = str(path)
+            arguments = (given, shape, outputs, self.opset, self.tensorflow)
         with contextlib.ExitStack() as stack:
             # The owner of a worker that is given closes it.
-            given = None if self.tensorflow else self.worker
-            worker = stack.enter_context(Worker()) if given is None else given
+            shared = None if self.tensorflow else self.worker
+            worker = stack.enter_context(Worker()) if shared is None else shared
             try:
                 result: Translation = worker.call(function, *arguments, timeout=self.timeout)
             except Died as death:
                 raise died(death) from death
+            if len(model) > LARGE:
+                worker.close()  # and with it what it has not given back; it starts again when it is needed
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
         onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
         return StageResult(Translated(artifact, onnx), findings=findings)

@@ -26,6 +26,7 @@ import contextlib
 import gc
 import importlib
 import logging
+import mmap
 import tempfile
 from collections import Counter
 from typing import Any, Self
@@ -36,7 +37,7 @@ import onnx.defs
 from onnx import ModelProto, TensorProto, helper, version_converter
 
 from convert.errors import MissingDependencyError, TranslationError, pip_install
-from convert.graph.graph import load_model, opset_of, signature
+from convert.graph.graph import load_model, opset_of, signature, without_weights
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
 
@@ -61,7 +62,7 @@ _ONLY_FOR = {
 
 
 def translate(
-    model: bytes,
+    model: bytes | str,
     shape: tuple[int, ...],
     outputs: int,
     opset: int,
@@ -70,7 +71,7 @@ def translate(
     """Translate the flatbuffer `model` to ONNX with an NCHW input.
 
     Args:
-        model: a TFLite flatbuffer with one subgraph and one input.
+        model: a TFLite flatbuffer with one subgraph and one input; or the path of its file, if it is large.
         shape: of that input, as the flatbuffer has it: [1,H,W,C].
         outputs: how many outputs the flatbuffer has.
         opset: of the result.
@@ -84,9 +85,13 @@ def translate(
     gc.disable()  # reference counting is enough for a graph of a few hundred nodes; looking for cycles costs 6 %
     try:
         with _Log() as log:
-            model = unique_names(model)
-            name = input_name(model)
-            proto = _convert(model, name, opset, same_sizes=len(set(shape[1:])) == 1)
+            data = _mapped(model) if isinstance(model, str) else model
+            named = unique_names(data)
+            name = input_name(named)
+            source = named if isinstance(named, bytes) else str(model)
+            proto = _convert(source, name, opset, same_sizes=len(set(shape[1:])) == 1)
+            if isinstance(model, str):
+                gc.collect()  # tf2onnx's graph refers to itself
         for line in log.lines:
             if line.startswith(_UNLOADABLE):
                 raise TranslationError(  # noqa: TRY301 - as those of the functions called here
@@ -95,10 +100,10 @@ def translate(
                 )
         fix_batch(proto, name)
         assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset)
-        (source,) = (value for value in proto.graph.input if value.name == name)
+        (value,) = (value for value in proto.graph.input if value.name == name)
         return Translation(
             proto.SerializeToString(deterministic=True),
-            signature(source),
+            signature(value),
             tuple(map(signature, proto.graph.output)),
             tuple(log.lines),
             opset,
@@ -130,21 +135,27 @@ def _choose(*, tensorflow: bool) -> None:
         ) from error
 
 
-def _convert(model: bytes, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
+def _mapped(path: str) -> mmap.mmap:
+    """The content of a file, of which only what is looked at is read."""
+    with open(path, "rb") as file:  # noqa: PTH123 - mmap wants a number
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # only after _choose
 
     from convert.translate.tf2onnx_patches import patch_tf2onnx  # brings tf2onnx
 
     patch_tf2onnx()
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
-        file.write(model)
-        file.flush()
+        if isinstance(model, bytes):
+            file.write(model)
+            file.flush()
+        path = file.name if isinstance(model, bytes) else model
 
         def processed() -> Any:
             # continue_on_error=False: an operator's handler that fails must not leave half a graph.
-            return process_tf_graph(
-                None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=file.name
-            )
+            return process_tf_graph(None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=path)
 
         graph = processed()
         # Where H = W = C the shape does not show whether the input was made NCHW; the graph before optimisation does.
@@ -254,7 +265,7 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
             f"the model has {outputs} outputs, its translation {len(proto.graph.output)}", hint=_OURS
         )
     try:
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(without_weights(proto))
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise TranslationError(f"tf2onnx made an invalid ONNX model: {first}", hint="try another --opset") from error
@@ -307,7 +318,7 @@ def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
         raise TranslationError(f"the translated input is {tensor.dtype}, not float32", hint=_OURS)
 
 
-def input_name(model: bytes) -> str:
+def input_name(model: bytes | mmap.mmap) -> str:
     """The name of the first input of the first subgraph."""
     from tf2onnx.tflite.Model import Model  # the worker decides what tf2onnx's TensorFlow is first
 
@@ -316,7 +327,7 @@ def input_name(model: bytes) -> str:
     return name.decode()
 
 
-def unique_names(model: bytes) -> bytes:
+def unique_names(model: bytes | mmap.mmap) -> bytes | mmap.mmap:
     """`model`, or a copy of it whose tensors are called t0, t1, ... when a name was missing, repeated or not UTF-8."""
     from tf2onnx.tflite.Model import Model  # only behind `_choose`
 

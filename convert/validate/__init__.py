@@ -20,7 +20,7 @@ from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
 from convert.images import Frame, Framing, ResizeMode, centre_crop
-from convert.isolation import Worker
+from convert.isolation import LARGE, Worker
 from convert.types import Adapted, Evidence, Export, FrameEffect, Stage, StageResult, Validated
 from convert.validate.findings import TENSORRT
 
@@ -98,9 +98,12 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        session = runtimes.load(artifact.onnx.data)
-        _, *shape = session.get_inputs()[0].shape
-        evidence, found = self._measure(artifact, session, self._pictures(files, artifact, *shape))
+        _, channels, height, width = artifact.onnx.input.shape
+        assert channels is not None  # `inputs.check`
+        assert height is not None
+        assert width is not None
+        shape = channels, height, width
+        evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
         built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
         evidence = replace(evidence, tensorrt=built, int8_agreement=artifact.export.agreement)
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
@@ -119,7 +122,7 @@ class Validate:
             yield from ((path.name, read_fitted(path, height, width, channels, mode)) for path in files)
 
     def _measure(
-        self, adapted: Adapted, session: Any, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
+        self, adapted: Adapted, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Parity on all `pictures`, batch parity on the first of them."""
         import numpy as np  # heavy, as the next two: importing this module must stay light
@@ -130,7 +133,7 @@ class Validate:
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             size = max(self.batches)
-            comparison = Comparison(adapted, session, worker, self.timeout, self.tolerance, first_size=size)
+            comparison = Comparison(adapted, worker, self.timeout, self.tolerance, first_size=size)
             while chunk := tuple(islice(pictures, _CHUNK)):
                 names, arrays = zip(*chunk, strict=True)
                 stacked = np.stack(arrays)
@@ -140,7 +143,7 @@ class Validate:
         if parity is None or comparison.first is None:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
-        if self.worker is not None and few.size > _LARGE:
+        if self.worker is not None and max(few.size, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         values = as_nvinfer(few, adapted.preprocessing)
         measured, found = measure(comparison.session, values, alone, self.batches, comparison.decode)

@@ -17,7 +17,9 @@ framed pictures of the same scene cannot be compared cell by cell or candidate b
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,7 @@ import numpy as np
 from convert.errors import ValidationError
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
+from convert.isolation import LARGE
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Agreement, BatchParity, Export, ModelFormat, Parity
 from convert.validate import runtimes
@@ -277,27 +280,32 @@ class Comparison:
         decoding: of a detector's shipped outputs; None for a classifier.
         first: of the first chunk, `first_size` pictures at most: [k,H,W,C], and the outputs of `session` for each,
             [k, ...].
-        session: of the shipped model; where its outputs are in the order of scores, with the raw ones behind them.
 
     Args:
-        session: of the shipped model.
         worker: where the original runs, for at most `timeout` seconds a chunk.
         tolerance: the largest absolute difference that is still right.
     """
 
-    def __init__(
-        self, adapted: Adapted, session: Any, worker: Worker, timeout: float, tolerance: float, *, first_size: int
-    ) -> None:
+    def __init__(self, adapted: Adapted, worker: Worker, timeout: float, tolerance: float, *, first_size: int) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
-        self.session, self._session, self.tally = session, session, Tally(tolerance)
-        self._shipped = len(session.get_outputs())
+        self.tally = Tally(tolerance)
+        self._shipped = len(parse_header(adapted.onnx.data).outputs)
         self.decoding: Decoding | None = None
         if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
-            self._session = runtimes.load(with_raw(adapted.onnx.data))
             self.decoding = Decoding(reference_decoder(adapted, worker, timeout))
-        if adapted.head.overlap is not None:
-            self.session = self._session
+
+    @cached_property
+    def session(self) -> Any:
+        """Of the shipped model; where its outputs are in the order of scores, with the raw ones behind them."""
+        if self.decoding is not None and self._adapted.head.overlap is not None:
+            return self._session
+        return runtimes.load(self._adapted.onnx.data)
+
+    @cached_property
+    def _session(self) -> Any:
+        """The same, with a detector's raw outputs behind the others."""
+        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data))
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original of one that crops: on the middle.
@@ -310,12 +318,7 @@ class Comparison:
             width, height = framing.model
             left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
             inside = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
-        wanted = original(self._adapted.export, inside, self._worker, self._timeout)
-        # One at a time, as the original: a batch of all would need many times the memory.
-        rows = [
-            runtimes.run_onnx(self._session, as_nvinfer(pictures[n : n + 1], self._adapted.preprocessing))
-            for n in range(len(names))
-        ]
+        wanted, rows = self._both(inside, [pictures[n : n + 1] for n in range(len(names))])
         outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
         shipped = outputs[: self._shipped]
         if self.decoding is None:
@@ -331,6 +334,28 @@ class Comparison:
         if self.first is None:
             few = slice(self._first_size)
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
+
+    def _both(
+        self, inside: NDArray[np.uint8], pictures: Sequence[NDArray[np.uint8]]
+    ) -> tuple[list[NDArray[np.float32]], list[list[NDArray[Any]]]]:
+        """What the original gives for `inside`, in the worker, and ONNX Runtime for each of `pictures` meanwhile, here.
+
+        One picture at a time: a batch of all would need many times the memory.
+        """
+        arguments = self._adapted.export, inside, self._worker, self._timeout
+        if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            wanted = original(*arguments)
+            self._worker.close()
+            return wanted, [self._run(picture) for picture in pictures]
+        thread = ThreadPoolExecutor(1)
+        try:
+            runs = [thread.submit(self._run, picture) for picture in pictures]
+            return original(*arguments), [run.result() for run in runs]
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+    def _run(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        return runtimes.run_onnx(self._session, as_nvinfer(picture, self._adapted.preprocessing))
 
     def decode(self, outputs: Sequence[NDArray[Any]]) -> int:
         """Compare the shipped outputs of a batch with its raw ones, where `session` gives these too; their number."""

@@ -195,6 +195,8 @@ def check(model: bytes) -> tuple[Finding, ...]:
     import onnx  # heavy; importing this module must stay light
     from google.protobuf.message import DecodeError
 
+    from convert.graph.graph import without_weights  # brings onnx
+
     try:
         proto = onnx.load_from_string(model)
     except DecodeError as error:
@@ -206,8 +208,12 @@ def check(model: bytes) -> tuple[Finding, ...]:
             hint="save the model with its weights inside",
         )
     try:
-        onnx.checker.check_model(model, full_check=True)
-        graph = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True).graph
+        for tensor in proto.graph.initializer:
+            onnx.checker.check_tensor(tensor)
+        light, own = without_weights(proto), len(proto.graph.input)
+        onnx.checker.check_model(light, full_check=True)
+        graph = onnx.shape_inference.infer_shapes(light, check_type=True, strict_mode=True, data_prop=True).graph
+        del graph.input[own:]
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValidationError(f"the ONNX model is invalid: {reason}", hint=_BROKEN) from error
