@@ -35,13 +35,23 @@ def export() -> Callable[..., Export]:
 
 
 @pytest.fixture(scope="session")
-def adapted(worker: Worker) -> Callable[[Export], Adapted]:
+def translated(worker: Worker) -> Callable[[Export], Translated]:
+    """The export, translated."""
+
+    def make(export: Export, **options: Any) -> Translated:
+        result = Translate(**options, worker=worker)(export, Path()).artifact
+        assert isinstance(result, Translated)
+        return result
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def adapted(translated: Callable[..., Translated]) -> Callable[[Export], Adapted]:
     """The export, translated and adapted."""
 
     def make(export: Export, **options: Any) -> Adapted:
-        translated = Translate(**options, worker=worker)(export, Path()).artifact
-        assert isinstance(translated, Translated)
-        result = Adapt()(translated, Path()).artifact
+        result = Adapt()(translated(export, **options), Path()).artifact
         assert isinstance(result, Adapted)
         return result
 

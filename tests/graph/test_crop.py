@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from convert.types import Adapted, Export
+    from convert.types import Adapted, Export, Translated
 
 _BODY = "t = Transpose<perm = [0, 2, 3, 1]>(x) y = Flatten<axis = 1>(t)"  # every pixel, where it was
 
@@ -55,10 +55,11 @@ def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int) ->
 
 
 def test_a_model_of_the_frames_shape_has_no_slice(
-    export: Callable[..., Export], adapted: Callable[..., Adapted]
+    export: Callable[..., Export], adapted: Callable[..., Adapted], translated: Callable[..., Translated]
 ) -> None:
-    plain = adapted(export(classifier(height=24, width=32), resize_mode=ResizeMode.FIT_SHORTEST))
-    framed = Adapt(frame=parse_frame("4:3"))(plain.translated, None).artifact  # type: ignore[arg-type]
+    made = export(classifier(height=24, width=32), resize_mode=ResizeMode.FIT_SHORTEST)
+    plain = adapted(made)
+    framed = Adapt(frame=parse_frame("4:3"))(translated(made), None).artifact  # type: ignore[arg-type]
     assert framed.onnx.input == plain.onnx.input
     nodes = [onnx.load_model_from_string(each.onnx.data).graph.node for each in (plain, framed)]
     assert nodes[0] == nodes[1]
@@ -67,11 +68,16 @@ def test_a_model_of_the_frames_shape_has_no_slice(
 @pytest.mark.parametrize("frame", ["16:9", "4:3", "9:16", "3:1", "641x479", "1:1"])
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 13), (16, 12)])
 def test_a_classifier(
-    frame: str, height: int, width: int, export: Callable[..., Export], adapted: Callable[..., Adapted]
+    frame: str,
+    height: int,
+    width: int,
+    export: Callable[..., Export],
+    adapted: Callable[..., Adapted],
+    translated: Callable[..., Translated],
 ) -> None:
     made = export(classifier(height=height, width=width), resize_mode=ResizeMode.FIT_SHORTEST)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame(frame))(plain.translated, None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     assert framing == Framing(parse_frame(frame), (width, height))
     assert framed.onnx.input.shape == (None, 3, *framing.network[::-1])
@@ -86,17 +92,21 @@ def test_a_classifier(
         np.testing.assert_array_equal(scores, onnxruntime(plain.onnx.data, seen[:size])[0])
 
 
-def test_scaling_comes_behind_the_crop(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+def test_scaling_comes_behind_the_crop(export: Callable[..., Export], translated: Callable[..., Translated]) -> None:
     made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.TORCH)
-    framed = Adapt(frame=Frame(16, 9))(adapted(made).translated, None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
     assert operators(onnx.load_model_from_string(framed.onnx.data))[:3] == ["Slice", "Sub", "Div"]
 
 
 def test_what_the_model_says_of_itself(
-    export: Callable[..., Export], adapted: Callable[..., Adapted], tmp_path: Path
+    export: Callable[..., Export],
+    adapted: Callable[..., Adapted],
+    translated: Callable[..., Translated],
+    tmp_path: Path,
 ) -> None:
-    plain = adapted(export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST))
-    framed = Adapt(frame=parse_frame("1280x720"))(plain.translated, None).artifact  # type: ignore[arg-type]
+    made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST)
+    plain = adapted(made)
+    framed = Adapt(frame=parse_frame("1280x720"))(translated(made), None).artifact  # type: ignore[arg-type]
     said = {item.key: item.value for item in onnx.load_model_from_string(framed.onnx.data).metadata_props}
     assert said["ei_deepstream.resize_mode"] == "fit-shortest"
     assert said["ei_deepstream.frame"] == "1280x720"

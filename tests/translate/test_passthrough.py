@@ -134,7 +134,7 @@ def test_a_damaged_model_is_taken_or_refused(data: st.DataObject) -> None:
         ({"quantization": "int8"}, "an int8 model"),
         ({"quantization": "uint8"}, "a uint8 model"),
         ({"outputs": (Tensor("y", (1, 4), "int64"),)}, "it gives int64"),
-        ({"input": Tensor("x", (1, None, 8, 3), "float32")}, "no picture of a fixed size"),
+        ({"input": Tensor("x", (1, None, 8, 3), "float32")}, "its input has no fixed size"),
         ({"task": "yolov7"}, "a YOLOv7 object detector"),
     ],
 )

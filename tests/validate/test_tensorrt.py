@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not runtimes.available()
     with pytest.raises(MissingDependencyError) as caught:
         runtimes.build(b"", SHAPE)
-    assert caught.value.hint == "pip install 'ei-deepstream[tensorrt]'"
+    assert caught.value.hint == f'{sys.executable} -m pip install "ei-deepstream[tensorrt]"'
 
 
 @installed
@@ -193,7 +194,7 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError) as caught:
         runtimes._build(b"", SHAPE, 1)
     assert caught.value.message == f"tensorrt-rtx is installed but does not load: {runtimes._MODULES[0]}: no libcuda"
-    assert caught.value.hint == "pip install 'ei-deepstream[tensorrt]'"
+    assert caught.value.hint == f'{sys.executable} -m pip install "ei-deepstream[tensorrt]"'
 
 
 @pytest.mark.parametrize(
