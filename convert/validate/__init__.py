@@ -21,6 +21,7 @@ from convert.findings import Finding, Level, worst
 from convert.heads import head
 from convert.images import Frame, Framing, ResizeMode, centre_crop
 from convert.isolation import LARGE, Worker
+from convert.onnx_header import parse_header
 from convert.types import Adapted, Evidence, Export, FrameEffect, Stage, StageResult, Validated
 from convert.validate.findings import TENSORRT
 
@@ -98,7 +99,7 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        _, channels, height, width = artifact.onnx.input.shape
+        _, channels, height, width = parse_header(artifact.onnx.data).inputs[0].shape
         assert channels is not None  # `inputs.check`
         assert height is not None
         assert width is not None
