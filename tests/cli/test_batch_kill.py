@@ -138,7 +138,7 @@ def test_two_runs_on_one_cache(exports: Path, whole: tuple[dict[str, bytes], flo
     """Into two folders at once: nothing is converted twice, both are whole."""
     cache = tmp_path / "cache"
     processes = [
-        subprocess.Popen(command(exports, tmp_path / name), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
+        subprocess.Popen(command(exports, tmp_path / name, 1), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
         for name in ("one", "two")
     ]
     counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in processes]
@@ -146,7 +146,9 @@ def test_two_runs_on_one_cache(exports: Path, whole: tuple[dict[str, bytes], flo
     assert sum(each["done"] for each in counts) == MODELS
     assert tree(tmp_path / "one") == tree(tmp_path / "two") == whole[0]
     both = [
-        subprocess.Popen(command(exports, tmp_path / "both"), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
+        subprocess.Popen(
+            command(exports, tmp_path / "both", 1), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE
+        )
         for _ in range(2)
     ]
     counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in both]

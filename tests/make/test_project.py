@@ -126,7 +126,7 @@ def test_an_engine_in_the_bundle_is_looked_at(built: Project) -> None:
 
 def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project) -> None:
     wanted = _results(built)
-    for wait in (0.3, 1.0, 1.9):
+    for wait in (0.5, 1.5):
         built.make("clean")
         arguments = ["make", "-j2", "-s"]
         process = subprocess.Popen(
