@@ -194,11 +194,21 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
 
 def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
     """The outcome of a job that ended without the outcome of a stage."""
-    return Outcome(job.name, _state(error), 3, seconds, error=error)
+    return Outcome(job.name, _state(error), 3, seconds, error=_in_batch(job, error))
 
 
 def _state(error: ConvertError) -> State:
     return State.UNSUITABLE if isinstance(error, NoModelError | UnsupportedModelError) else State.FAILED
+
+
+def _in_batch(job: Job, error: ConvertError) -> ConvertError:
+    """`error`, with the place and the advice that are right where there are many exports."""
+    for export in job.exports:
+        if error.path == export.name:  # stages after the first know no more
+            error.path = str(export)
+    if isinstance(error, NoModelError) and error.hint and "--model" in error.hint:
+        error.hint += "; `batch` reads it from a manifest: model = ..."
+    return error
 
 
 def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
@@ -216,8 +226,9 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
     state = _state(run.error) if run.error else State.WRONG if wrong else State.DONE
     code = {State.DONE: 0, State.WRONG: 1}.get(state, 3)
     outputs = run.outputs if state is State.DONE else ()
+    error = run.error and _in_batch(job, run.error)
     records, summary = tuple(run.records), tuple(_summary(run).items())
-    return Outcome(job.name, state, code, seconds, run.findings, outputs, run.error, records, summary)
+    return Outcome(job.name, state, code, seconds, run.findings, outputs, error, records, summary)
 
 
 def _summary(run: Run) -> dict[str, Any]:

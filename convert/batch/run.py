@@ -202,8 +202,9 @@ class _WorkerThread:
     def join(self) -> None:
         """Wait for the end, after `stop`."""
         self._thread.join(_WRITING)
-        self._worker.kill()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._worker.kill()
+            self._thread.join()
 
     def _run(self) -> None:
         try:

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.batch.plan import BUG, Job, Outcome, State, execute, job
+from convert.errors import NoModelError
 from convert.images import parse_frame
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Status
 from convert.translate import PRELOAD
-from tests.batch.conftest import LIBRARY, ZIP
+from tests.batch.conftest import LIBRARY, ROOT, SHAPES, ZIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+FRUIT = ROOT / "samples" / "models" / "fruit.tflite"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,23 @@ def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path],
     assert dict(outcome.summary)["input"] == "48x48x1"
     assert next(event.name for event in events if event.status is Status.STARTED) == "unpack"
     assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+def test_what_holds_nothing_to_convert_is_unsuitable(worker: Worker, tmp_path: Path) -> None:
+    """Several models are no failure of the export; what to do in a batch is said, and where the file is."""
+    for name, model in (("a", SHAPES), ("b", FRUIT)):
+        (tmp_path / "two" / name).mkdir(parents=True)
+        (tmp_path / "two" / name / f"{name}.tflite").write_bytes(model.read_bytes())
+    (tmp_path / "empty").mkdir()
+    for name, hint in (("two", "`batch` reads it from a manifest: model = ..."), ("empty", "C++ or Arduino library")):
+        outcome = execute(job(name, tmp_path / name, tmp_path / "out", {}), worker)
+        assert (outcome.state, outcome.exit_code) == (State.UNSUITABLE, 3)
+        assert outcome.error
+        assert hint in str(outcome.error.hint)
+        assert outcome.error.path == str(tmp_path / name)
+        assert (outcome.outputs, type(pickle.loads(pickle.dumps(outcome)).error)) == ((), NoModelError)
+    options = {**defaults(ConvertOptions), "model": "b"}
+    assert execute(job("two", tmp_path / "two", tmp_path / "out", options), worker).state is State.DONE
 
 
 def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
