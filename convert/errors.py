@@ -15,6 +15,8 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -103,6 +105,16 @@ class PresetError(ConvertError):
 
 
 class MissingDependencyError(ConvertError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed.
+
+    A hint that begins with `pip` becomes a command for the interpreter that runs, whatever `pip` is on the PATH.
+    """
 
     code = "dependency"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, path: Path | str | None = None, line: int | None = None
+    ) -> None:
+        if hint and hint.startswith("pip "):
+            hint = f"{shlex.quote(sys.executable or 'python3')} -m {hint}"
+        super().__init__(message, hint=hint, path=path, line=line)

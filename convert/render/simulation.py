@@ -237,8 +237,10 @@ def _show_reasons(out: Console, reasons: Sequence[Reason]) -> None:
         differ, drift = len(reason.pictures), len(reason.drifting)
         if not differ + drift:
             continue
-        counts = (differ and f"{differ} of those that differ", drift and f"{drift} of those with other scores")
-        print_hanging(out, Text(f"  because {reason.words}: {', '.join(filter(None, counts))}"), 4)
+        counts = [f"{differ} of those that differ"] * bool(differ) + [f"{drift} of those with other scores"] * bool(
+            drift
+        )
+        print_hanging(out, Text(f"  because {reason.words}: {', '.join(counts)}"), 4)
         if reason.hint:
             print_hanging(out, Text.from_markup(f"    [dim]hint:[/] {escape(reason.hint)}"), 6)
 

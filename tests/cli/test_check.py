@@ -131,7 +131,7 @@ def test_a_gate_that_is_not_installed_says_how(
     monkeypatch.setattr("convert.validate.runtimes.find_spec", lambda _: None)
     said = say("check", "fine.txt", "--tensorrt")
     assert said.code == 3
-    assert "pip install 'ei-deepstream[tensorrt]'" in said.err
+    assert f"{sys.executable} -m pip install 'ei-deepstream[tensorrt]'" in said.err
 
 
 @pytest.mark.parametrize("model", [False, True])

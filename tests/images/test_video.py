@@ -236,7 +236,7 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
         patch.setattr(read, "find_spec", lambda _: None)
         with pytest.raises(MissingDependencyError, match="PyAV") as caught:
             video_frames(path)
-        assert caught.value.hint == "pip install 'ei-deepstream[video]'"
+        assert caught.value.hint == f"{sys.executable} -m pip install 'ei-deepstream[video]'"
     assert is_video(path)
     original = builtins.__import__
 

@@ -74,7 +74,7 @@ def test_without_tensorflow_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError) as caught:
         translate(export(classifier()), None, tensorflow=True)
-    assert caught.value.hint == "pip install 'ei-deepstream[tensorflow]'"
+    assert caught.value.hint == f"{sys.executable} -m pip install 'ei-deepstream[tensorflow]'"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not runtimes.available()
     with pytest.raises(MissingDependencyError) as caught:
         runtimes.build(b"", SHAPE)
-    assert caught.value.hint == "pip install 'ei-deepstream[tensorrt]'"
+    assert caught.value.hint == f"{sys.executable} -m pip install 'ei-deepstream[tensorrt]'"
 
 
 @installed
