@@ -111,7 +111,10 @@ class PresetError(ConvertError):
 
 
 class MissingDependencyError(ConvertError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed.
+
+    A hint that begins with `pip` becomes a command for the interpreter that runs, whatever `pip` is on the PATH.
+    """
 
     code = "dependency"
 

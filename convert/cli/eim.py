@@ -156,6 +156,8 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
 
 
 def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
+    from convert.render.text import short  # rich is not needed for JSON
+
     project = model.raw.get("project")
     named = project if isinstance(project, dict) else {}
     lines = [("project", f"{named.get('name')} by {named.get('owner')}, version {named.get('deploy_version')}")]
@@ -163,7 +165,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     lines.append(("model", f"{model.kind}, {size}, resize {model.resize_mode}"))
     lines.append(("labels", ", ".join(model.labels)))
     for threshold in model.thresholds:
-        values = ", ".join(f"{key} {value}" for key, value in threshold.items() if key not in {"id", "type"})
+        values = ", ".join(f"{key} {short(value)}" for key, value in threshold.items() if key not in {"id", "type"})
         lines.append(("threshold", f"block {threshold.get('id')}, {threshold.get('type')}: {values}"))
     return lines
 
@@ -293,7 +295,7 @@ def _classify_inputs(
 
 
 def _show_reply(name: str, reply: Reply) -> None:
-    from convert.render.text import console  # rich is not needed for JSON
+    from convert.render.text import console, short  # rich is not needed for JSON
 
     out = console()
     out.print(f"{name}  ({reply.seconds * 1000:.1f} ms)", markup=False)
@@ -304,12 +306,12 @@ def _show_reply(name: str, reply: Reply) -> None:
     boxes = reply.result.get("bounding_boxes")
     for box in boxes or ():
         place = f"{box.get('x')},{box.get('y')} {box.get('width')}x{box.get('height')}"
-        out.print(f"  {box.get('label')!s:<20} {box.get('value')!s:<20} {place}", markup=False)
+        out.print(f"  {box.get('label')!s:<20} {short(box.get('value')):<8} {place}", markup=False)
     if boxes == []:
         out.print("  nothing found")
     for key, value in reply.result.items():
         if key not in {"classification", "bounding_boxes"}:
-            out.print(f"  {key}: {value}", markup=False)
+            out.print(f"  {key}: {short(value)}", markup=False)
 
 
 @eim.command(

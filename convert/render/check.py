@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from textwrap import fill, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
@@ -216,6 +217,7 @@ def _cell(target: targets.Target, cell: str) -> str:
 _DIM, _BLUE, _GREEN, _RED, _BOLD = "2", "1;34", "32", "1;31", "1"
 _WIDEST: Final = 160  # characters of a line that are shown
 _MOST_BYTES: Final = 2**20  # of another file whose lines are shown
+_MOST_EQUAL: Final = 5  # findings of a file that one hint answers
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -241,9 +243,22 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
 def lines(
     found: Iterable[Finding], files: Sequence[CheckedFile], paint: Paint, width: int | None = None
 ) -> Iterator[str]:
-    """The findings, each as a block of lines with an empty one behind it; messages and hints folded to `width`."""
+    """The findings, each as a block of lines with an empty one behind it; messages and hints folded to `width`.
+
+    Of findings in a file that one hint answers the first few are shown, and the hint once.
+    """
     sources = _Sources(files)
+    found = list(found)
+    equal = Counter(map(_alike, found))
+    shown: Counter[object] = Counter()
     for finding in found:
+        alike = _alike(finding)
+        shown[alike] += 1
+        if shown[alike] > _MOST_EQUAL:
+            if shown[alike] == equal[alike]:
+                more = f"{equal[alike] - _MOST_EQUAL} more {finding.id} in {printable(finding.path or '')}"
+                yield f"{more}: --format json shows them\n"
+            continue
         colour = _COLOURS[finding.level]
         head = f"{finding.level.value}[{finding.id}]"
         first, *more = _folded(printable(finding.message), width, len(head) + 2)
@@ -260,11 +275,16 @@ def lines(
             yield f"{paint(f'{finding.line} |', _BLUE)} {text}".rstrip()
             if length:
                 yield f"{margin} {paint('|', _BLUE)} {' ' * start}{paint('^' * length, colour)}"
-        if finding.hint:
+        if finding.hint and shown[alike] == 1:
             first, *more = _folded(printable(finding.hint), width, len(margin) + 9)
             yield f"{margin} {paint('=', _BLUE)} {paint('hint:', _DIM)} {first}"
             yield from (f"{margin}   {each}" for each in more)
         yield ""
+
+
+def _alike(finding: Finding) -> object:
+    """The same for findings that differ in their line only."""
+    return finding.id, finding.path, finding.hint or finding.message
 
 
 def _folded(text: str, width: int | None, used: int) -> list[str]:

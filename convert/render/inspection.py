@@ -244,7 +244,8 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
     if inspection.undecided:
         # The lines below the first one list the models, which stand above.
         reason = inspection.undecided.partition("\n")[0].removesuffix(":")
-        print_hanging(out, Text.from_markup(f"  [yellow]not convertible as it is:[/] {escape(reason)}"), 4)
+        because = "" if inspection.description in reason else f": {escape(reason)}"
+        print_hanging(out, Text.from_markup(f"  [yellow]not convertible as it is[/]{because}"), 4)
         _show_hint(inspection.hint, out, hints)
     show_next(_next(inspection, frame), out)
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "FORMS", "console", "error_lines", "kind", "percent", "print_hanging", "progress", "show_error", "show_findings",
-    "show_run",
+    "FORMS", "console", "error_lines", "kind", "percent", "print_hanging", "progress", "short", "show_error",
+    "show_findings", "show_run",
 ]  # fmt: skip
 
 FORMS = {
@@ -70,14 +70,20 @@ def show_error(error: ConvertError, format_: str) -> None:
 
 
 def print_hanging(out: Console, text: Text, indent: int) -> None:
-    """Print `text`; on a terminal what does not fit into the line goes on below, `indent` columns to the right."""
-    first, *more = text.wrap(out, out.width) if out.is_terminal else [text]
-    out.print(first)
-    if more:
-        rest = text[len(first) :]
-        rest = rest[len(rest) - len(rest.plain.lstrip()) :]
-        for line in rest.wrap(out, max(out.width - indent, 20)):
-            out.print(Text(" " * indent) + line)
+    """Print `text`; on a terminal what does not fit into a line goes on below, `indent` columns to the right."""
+    for whole in text.split("\n"):
+        first, *more = whole.wrap(out, out.width) if out.is_terminal else [whole]
+        out.print(first)
+        if more:
+            rest = whole[len(first) :]
+            rest = rest[len(rest) - len(rest.plain.lstrip()) :]
+            for line in rest.wrap(out, max(out.width - indent, 20)):
+                out.print(Text(" " * indent) + line)
+
+
+def short(value: object) -> str:
+    """`value`, of a number that is not whole four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 _STYLE = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}

@@ -144,3 +144,14 @@ def test_colour(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], te
         monkeypatch.setenv(name, value)
     paint = paint_for(Stream())  # type: ignore[arg-type]
     assert paint("x", "31") == ("\x1b[31mx\x1b[0m" if coloured else "x")
+
+
+def test_of_many_that_one_hint_answers_the_first_are_shown() -> None:
+    found = [
+        Finding("NVI001", Level.ERROR, f"line {line}", "c.txt", line, 1, "begin it with #") for line in range(1, 9)
+    ]
+    other = Finding("NVI001", Level.ERROR, "alone", "d.txt", 1, 1, "begin it with #")
+    text = "\n".join(lines([*found, other], [], _plain))
+    assert text.count("error[NVI001]") == 6
+    assert "3 more NVI001 in c.txt: --format json shows them" in text
+    assert text.count("hint: begin it with #") == 2  # one a file
