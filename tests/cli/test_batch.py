@@ -137,7 +137,7 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
     text = say("batch", folder, "-o", out, "-j", 1)
     assert (text.code, text.err) == (0, "")
     assert "6 models: 5 unsuitable, 1 unchanged" in text.out
-    assert text.out.count("for something else than pictures (") == 1
+    assert text.out.count("for sound, motion or other sensor data (") == 1
     assert f"  sound: {folder / 'sound.lite'}\n  sound-2: {folder / 'weekly' / 'b' / 'sound.lite'}\n" in text.out
     junit = say("batch", folder, folder / "sound.lite", folder / "empty", "-o", out, "-j", 1, "--format", "junit")
     assert junit.code == 3, "what is named has to be convertible"
