@@ -29,6 +29,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# What is printed must not depend on who runs the tests; where COLUMNS is not set, the terminal's width counts.
+os.environ["COLUMNS"] = "80"
+for _name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_name, None)
+
 # No time limits: the machines this runs on are shared. CI tries more, and the same each time, so that no commit turns
 # red for what another one did; developers' runs are shorter, and each tries something new.
 settings.register_profile(

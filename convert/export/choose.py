@@ -63,7 +63,7 @@ _INSTEAD: Final = (
     (".h5", "a Keras model", _LITE),
     (".keras", "a Keras model", _LITE),
     (".eim", "an .eim executable, out of which the model cannot be taken", _LITE),
-    (".zip", "a zip", "unpack it and give that zip, if it is an export"),
+    (".zip", "a zip", "give that zip, if it is an export"),
 )
 """How the name of a file ends that people take for the model -> what it is, and what to do; the first one counts."""
 
@@ -317,7 +317,8 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         if found := sorted(paths, key=lambda path: not PurePosixPath(path).name.startswith("ei-")):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
-            return NoModelError(message, path=tree.source, hint=hint)
+            packed = (end, tree.kind) == (".zip", "zip")
+            return NoModelError(message, path=tree.source, hint=f"unpack it and {hint}" if packed else hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
     return NoModelError(
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "

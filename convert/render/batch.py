@@ -98,7 +98,6 @@ def _show_findings(report: BatchReport, out: Console) -> None:
     """All findings about the batch; of those about models the ones above a note, equal ones once."""
     from convert.render.text import show_findings  # imports rich
 
-    show_findings(report.findings, out)
     equal: dict[tuple[str, Level, str, str | None], list[str]] = {}
     for outcome in report.outcomes:
         if outcome.state is not State.UNCHANGED:
@@ -106,9 +105,12 @@ def _show_findings(report: BatchReport, out: Console) -> None:
                 equal.setdefault((finding.id, finding.level, finding.message, finding.hint), []).append(outcome.name)
     show_findings(
         [
-            Finding(id_, level, f"{_several(names)}: {message}", hint=hint)
-            for (id_, level, message, hint), names in equal.items()
-            if level is not Level.NOTE
+            *report.findings,
+            *(
+                Finding(id_, level, f"{_several(names)}: {message}", hint=hint)
+                for (id_, level, message, hint), names in equal.items()
+                if level is not Level.NOTE
+            ),
         ],
         out,
     )

@@ -48,13 +48,16 @@ def after_batch(folder: Path, bundles: Iterable[Sequence[Output]]) -> list[list[
 
 
 def _of_bundle(files: Sequence[Output], pictures: Path | None) -> list[list[str]]:
+    """Empty where a list of files names neither: a caller may have taken any part of a bundle out of a report."""
     paths = {Path(each.path).name: each.path for each in files}
-    app = next(path for name, path in paths.items() if name.startswith("deepstream_app_"))
-    steps = [["cat", paths["RUN.md"]]]
+    app = next((path for name, path in paths.items() if name.startswith("deepstream_app_")), None)
+    steps = []
     # With a secondary engine alone the app's detector is the SDK's, which is not on this machine.
-    if any(name.startswith("config_infer_primary_") for name in paths):
+    if app is not None and any(name.startswith("config_infer_primary_") for name in paths):
         output = f"{Path(app).parent}-simulated"
-        steps.insert(0, [_US, "simulate", "--app", app, str(pictures or _PICTURES), "-o", output])
+        steps.append([_US, "simulate", "--app", app, str(pictures or _PICTURES), "-o", output])
+    if (guide := paths.get("RUN.md")) is not None:
+        steps.append(["cat", guide])
     return steps
 
 

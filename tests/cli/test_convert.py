@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -187,9 +188,16 @@ def test_an_option_that_cannot_be(
 def test_text_says_what_was_proven_and_what_to_do_next(
     say: Callable[..., Said], exports: list[Path], tmp_path: Path
 ) -> None:
-    said = say("convert", exports[0], "-o", tmp_path / "bundle")
+    bundle = tmp_path / "bundle"
+    said = say("convert", exports[0], "-o", bundle)
     assert "max difference" in said.out
-    assert "deepstream-app -c" in said.out
+    _, after = said.out.split("next:\n")
+    (app,) = bundle.glob("deepstream_app_*.txt")
+    assert [shlex.split(line) for line in after.splitlines()[:2]] == [
+        ["ei-deepstream", "simulate", "--app", str(app), "PICTURES", "-o", f"{bundle}-simulated"],
+        ["cat", str(bundle / "RUN.md")],
+    ]
+    assert f"deepstream-app -c {app.name}" in (bundle / "RUN.md").read_text()
     assert said.err == ""
 
 

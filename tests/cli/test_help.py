@@ -49,6 +49,7 @@ def test_help(path: tuple[str, ...], say: Callable[..., Said], monkeypatch: pyte
         if isinstance(option, click.Option)
         for help_ in [option.help or ""]
     )
+    assert "UNSET" not in said.out, "a default that is shown is one"
     # A new option has to find its group.
     assert "Other options" not in said.out
     assert say("help", *path).out == said.out.replace("[OPTIONS] [NAMES]", "[OPTIONS]")

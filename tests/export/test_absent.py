@@ -9,7 +9,7 @@ import pytest
 from convert.errors import InputError, UnsupportedModelError
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
 from tests.export import tiny
-from tests.export.unpacking import YEARS, refused
+from tests.export.unpacking import YEARS, export_of, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ def test_no_network_at_all(tmp_path: Path) -> None:
         ("saved_model/saved_model.pb", "a TensorFlow SavedModel", "TensorFlow Lite"),
         ("model.h5", "a Keras model", "TensorFlow Lite"),
         ("linux/Door.EIM", "an .eim executable", "TensorFlow Lite"),
-        ("ei-door-arduino-1.0.1.zip", "a zip", "give the zip itself"),
+        ("ei-door-arduino-1.0.1.zip", "a zip", "give that zip, if it is an export"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
@@ -76,6 +76,19 @@ def test_what_is_there_instead(name: str, what: str, hint: str, packed: bool, tm
     assert isinstance(error, InputError)
     assert error.message.endswith(name)
     assert hint in str(error.hint)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_zips_are_given_as_the_hint_says(packed: bool, tmp_path: Path) -> None:
+    export = zip_bytes(cpp_library(tiny.classifier(), Parameters(year=2024, labels=("cat", "dog"))))
+    files = {"ei-door.zip": export, "pictures.zip": zip_bytes({"a.jpg": b""})}
+    folder = write_tree(files, tmp_path / "downloads")
+    place = tmp_path / "downloads.zip" if packed else folder
+    if packed:
+        place.write_bytes(zip_bytes(files))
+    error = refused(place, "a zip: ei-door.zip and 1 more")
+    assert error.hint == f"{'unpack it and ' if packed else ''}give that zip, if it is an export"
+    assert export_of(folder / "ei-door.zip").metadata.labels == ("cat", "dog")
 
 
 def test_of_several_zips_edge_impulse_s_is_named(tmp_path: Path) -> None:

@@ -170,9 +170,7 @@ def test_what_is_drawn() -> None:
     display(job("[m1]"), Outcome("[m1]", State.WRONG, 1))
     display(job("[m2]"), Outcome("[m2]", State.FAILED, 3, error=LATE))
     assert len(drawn) == 10
-    assert out.getvalue() == "wrong [m1]: a finding ended it\nfailed [m2]: cannot [read] it\n"
-    out.truncate(0)
-    out.seek(0)
+    assert out.getvalue() == "", "failures are printed once, at the end"
     console.print(drawn[5])
     console.print(drawn[-1])
     shown = [" ".join(line.split()) for line in out.getvalue().splitlines()]

@@ -50,6 +50,16 @@ def test_what_cannot_be_simulated_is_not_proposed() -> None:
     assert after_conversion(Run([Bundle("b", "x", secondary)])) == [["cat", "b/RUN.md"]]
 
 
+def test_only_files_that_are_there_are_named() -> None:
+    bundle = Bundle("b", "x", written("b", FILES[0], "report.json"))
+    assert after_conversion(Run([bundle])) == []
+    assert after_batch(Path("out"), [bundle.files]) == [["ei-deepstream", "check", "out"]]
+    assert [step[0] for step in after_conversion(Run([Bundle("b", "x", written("b", *FILES[:3]))]))] == [
+        "ei-deepstream"
+    ]
+    assert after_conversion(Run([Bundle("b", "x", written("b", "RUN.md"))])) == [["cat", "b/RUN.md"]]
+
+
 def test_nothing_without_a_bundle() -> None:
     assert after_conversion(Run([Path("x.zip")])) == []
     assert after_batch(Path("out"), [(), ()]) == []
