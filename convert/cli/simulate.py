@@ -18,8 +18,9 @@ __all__ = ["simulate"]
 
 @click.command(
     name="simulate",
-    epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine; no GPU is used. DIR gets "
-    "objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it) and report.html.",
+    epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
+    "used. DIR gets objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it), "
+    "video/ (videos with boxes and labels) and report.html.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(
