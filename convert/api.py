@@ -240,9 +240,10 @@ def simulate(
     'circle'
 
     Args:
-        config: a Gst-nvinfer config whose onnx-file is on this machine; None where the option `app` names the engines.
+        config: a Gst-nvinfer config whose onnx-file is on this machine, or a bundle: then deepstream-app's config in it
+            where that starts two engines, else its primary config; None where the option `app` names the engines.
         pictures: files and folders: frames as the camera gives them, not cropped. With `tensors` it may be empty.
-        output: the folder for objects.json, drawn/, kitti/ and report.html; made if it does not exist.
+        output: the folder for objects.json, drawn/, kitti/, report.html, and video/ of videos; made if need be.
         observer: is called once with the number of pictures (None: not known), then with 1 for each that is done.
         options: see `SimulateOptions`.
 
@@ -260,13 +261,19 @@ def simulate(
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
     from convert.simulate.job import Job as Simulation
+    from convert.simulate.job import of_bundle
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
     choice = TargetChoice(given["target"], given["platform"])
-    at = choice.recorded(str(Path(config or given["app"]).parent)) or choice.default
+    named = Path(config or given["app"])
+    at = choice.recorded(str(named if named.is_dir() else named.parent)) or choice.default
+    taken = None
+    if named.is_dir():
+        config, given["app"] = of_bundle(named, at.target, one=bool(given["sgie"] or given["tensors"]))
+        taken = Path(config or given["app"])
     several = (pictures,) if isinstance(pictures, str | Path) else pictures
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
@@ -297,9 +304,9 @@ def simulate(
             if run.rows:
                 comparison = run.comparison
 
-    with ResultsFolder(Path(output)) as folder:
+    with ResultsFolder(Path(output), given["every"]) as folder:
         done = job(folder.add, comparing, observer or ignore)
-    return replace(folder.finish(done, comparison), target=at)
+    return replace(folder.finish(done, comparison), target=at, taken=taken)
 
 
 def batch(

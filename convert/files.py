@@ -40,7 +40,7 @@ from convert.errors import ConvertError, InputError, OutputError
 
 __all__ = [
     "Output", "Reads", "TableReader", "alike", "configs", "include_path", "is_running", "load_toml", "make_folder",
-    "plain", "recording", "refuse_folder", "remove_leftovers", "rule", "sha256", "write", "write_all",
+    "part_of", "plain", "recording", "refuse_folder", "remove_leftovers", "rule", "sha256", "write", "write_all",
 ]  # fmt: skip
 
 
@@ -185,6 +185,28 @@ def write_all(
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
     return tuple(Output(str(folder / name), sha256(data)) for name, data in files.items())
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Where to write a file that is too large for memory: it takes the place of `path` when the context ends well.
+
+    Raises:
+        OutputError: it cannot be put there.
+    """
+    make_folder(path.parent)
+    _remove_leftovers(path.parent)
+    sys.audit(_WRITES, str(path))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _cannot("write", path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write_part(part: Path, data: bytes, mode: int) -> None:

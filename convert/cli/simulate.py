@@ -20,16 +20,17 @@ __all__ = ["simulate"]
 @click.command(
     name="simulate",
     cls=Command,
-    ask="give a config of the bundle, then pictures or a folder of them, and with -o the folder for the results",
+    ask="give a bundle (or a config), then pictures or a folder of them, and with -o the folder for the results",
     examples=(
-        "ei-deepstream simulate bundle/config_infer_primary_fruit.txt pictures/ -o shown",
+        "ei-deepstream simulate bundle pictures/ -o shown",
+        "ei-deepstream simulate bundle street.mp4 -o shown",
         "ei-deepstream simulate detector.txt --sgie config_infer_secondary_fruit.txt street.mp4 -o shown",
-        "ei-deepstream simulate --app bundle/deepstream_app_fruit.txt pictures/ -o shown",
         "ei-deepstream simulate config.txt --tensors dumped/ -o shown",
-        "ei-deepstream simulate config_infer_primary_fruit.txt pictures/ -o shown --against edge-impulse",
+        "ei-deepstream simulate bundle pictures/ -o shown --against edge-impulse",
     ),
-    epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine; no GPU is used. DIR gets "
-    "objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it) and report.html.",
+    epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
+    "used. DIR gets objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it), "
+    "video/ (videos with boxes and labels) and report.html.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(

@@ -17,7 +17,7 @@ import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Picture", "Unreadable", "find", "is_video", "read", "read_all", "read_fitted", "video_frames"]
+__all__ = [
+    "Picture", "Unreadable", "VideoFacts", "find", "is_video", "load_av", "read", "read_all", "read_fitted",
+    "video_facts", "video_frames",
+]  # fmt: skip
 
 MOST_PIXELS = 100_000_000
 """Of one picture, 300 MB as RGB: twelve times the pixels of an 8K frame would be 400 million."""
@@ -312,15 +315,48 @@ def video_frames(path: Path, *, every: int = 1, limit: int | None = None) -> Ite
     for option, value in (("every", every), ("limit", limit)):
         if value is not None and value < 1:
             raise PresetError(f"{option} is {value}", hint="1 or more")
-    return _decoded(_av(), path, every, limit)
+    return _decoded(load_av(), path, every, limit)
+
+
+class VideoFacts(NamedTuple):
+    """What a video's container says of its first video stream; None: nothing.
+
+    Attributes:
+        rate: frames a second.
+        frames: how many there are, or would be at that rate.
+    """
+
+    rate: Fraction | None = None
+    frames: int | None = None
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Rate and length of a video, without decoding it; nothing of a file that cannot be read.
+
+    Raises:
+        MissingDependencyError: PyAV is not installed, or does not load.
+    """
+    av = load_av()
+    try:
+        with _opened(av, path) as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            frames = stream.frames or round(_announced(container, stream) * (rate or 0))
+            return VideoFacts(Fraction(rate) if rate else None, frames or None)
+    except (av.FFmpegError, OSError, ValueError, MemoryError, IndexError):
+        return VideoFacts()  # whoever decodes it says why
+
+
+def _opened(av: Any, path: Path) -> Any:
+    # Tags in another encoding must not end it: PyAV 19 decodes them with surrogates and has no such argument.
+    tags = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+    return av.open(str(path), **tags)
 
 
 def _decoded(av: Any, path: Path, every: int, limit: int | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     number, given, end = 0, 0, 0
     try:
-        # Tags in another encoding must not end it: PyAV 19 decodes them with surrogates and has no such argument.
-        tags = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
-        with av.open(str(path), **tags) as container:
+        with _opened(av, path) as container:
             if not container.streams.video:
                 raise InputError("the file holds no video", path=path, hint="give a video, or pictures")
             stream = container.streams.video[0]
@@ -356,8 +392,8 @@ def _announced(container: Any, stream: Any) -> Fraction:
     return Fraction(0)
 
 
-def _av() -> Any:
-    """The module.
+def load_av() -> Any:
+    """The module PyAV.
 
     Raises:
         MissingDependencyError: it is not installed, or its libraries do not load.

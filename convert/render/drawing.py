@@ -45,6 +45,7 @@ __all__ = [
     "Style",
     "draw",
     "enlargement",
+    "frame_of",
     "number",
     "page_picture",
     "placed",
@@ -495,6 +496,17 @@ def png(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "PNG")
     return data.getvalue()
+
+
+def frame_of(drawn: Image.Image, frame: FrameResult) -> Image.Image:
+    """What `draw` made, of the frame's own size: the strip lies over the bottom of the picture."""
+    scale = _scale(frame, None, 1 / 36)
+    found = drawn.crop((scale.left, 0, scale.left + scale.width, scale.height))
+    strip = drawn.crop((0, scale.height, min(drawn.width, scale.width), drawn.height))
+    if strip.height:
+        found.paste(strip, (0, max(0, scale.height - strip.height)))
+    size = frame.width, frame.height
+    return found if found.size == size else found.resize(size, Image.Resampling.BOX)
 
 
 def _scale(frame: FrameResult, largest: int | None, text: float) -> _Scale:

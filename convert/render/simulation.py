@@ -23,10 +23,11 @@ from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Pred
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
 from convert.render.check import for_target
-from convert.render.drawing import draw, page_picture
+from convert.render.drawing import draw, frame_of, page_picture
 from convert.render.machine import target_document
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, print_hanging, show_findings
+from convert.render.video import AnnotatedVideos
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
@@ -59,7 +60,9 @@ _SIMULATION_MOST_OBJECTS = 6  # of one picture
 
 
 def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
-    """`{schema_version, exit_code, target, summary, seconds, ... as objects.json ..., outputs[], findings[], error}`.
+    """`{schema_version, exit_code, target, config, summary, seconds, ..., outputs[], findings[], error}`.
+
+    `...` are those of objects.json; `config` is the one that was taken of a bundle, else null.
 
     `seconds` are the only values that differ between two equal runs.
     """
@@ -68,6 +71,7 @@ def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
         "target": result.target and target_document(result.target),
+        "config": None if result.taken is None else str(result.taken),
         "summary": {
             "frames": len(frames),
             "frames that show something": sum(frame.shows for frame in frames),
@@ -84,6 +88,8 @@ def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
 def show_simulation(result: Result) -> None:
     """A line for the target and each engine, a row for each picture, what was found, and where the results are."""
     out, simulation, outputs = console(), result.simulation, result.outputs
+    if result.taken is not None:
+        out.print(f"[dim]of the bundle: {escape(str(result.taken))}[/]")
     if result.target is not None:
         out.print(f"[dim]for {escape(for_target(result.target))}[/]")
     for engine in simulation.engines:
@@ -102,7 +108,7 @@ def show_simulation(result: Result) -> None:
     if times := _times(simulation):
         out.print(f"[dim]{times}[/]")
     show_findings(_without_comparison(result.findings, result.comparison), out)
-    tops = [output.path for output in outputs if output.path.endswith((".json", ".html"))]
+    tops = [output.path for output in outputs if output.path.endswith((".json", ".html", ".mp4"))]
     out.print("wrote " + ", ".join(escape(path) for path in tops) + f" and {len(outputs) - len(tops)} more files")
 
 
@@ -294,6 +300,7 @@ class Result:
         outputs: in the order they were written.
         comparison: with the original as Edge Impulse runs it, where that was asked for.
         target: the release and platform, and who says so.
+        taken: the config that was taken of a bundle's folder; None: the user named it.
     """
 
     simulation: Simulation
@@ -301,6 +308,7 @@ class Result:
     outputs: tuple[Output, ...]
     comparison: Comparison | None = None
     target: ChosenTarget | None = None
+    taken: Path | None = None
 
 
 @dataclass(slots=True)
@@ -308,14 +316,17 @@ class ResultsFolder:
     """Writes the results: the files of pictures in groups, the files about all of them at the end."""
 
     path: Path
+    every: int = 1  # of a video, so-many-th frames are given
     outputs: list[Output] = field(default_factory=list)
     drawn: dict[str, bytes] = field(default_factory=dict)
     _before: set[str] = field(default_factory=set)
     _drawn: dict[str, bytes] = field(default_factory=dict)
     _texts: dict[str, bytes] = field(default_factory=dict)
     _waiting: int = 0
+    _videos: AnnotatedVideos = field(init=False)
 
     def __post_init__(self) -> None:
+        self._videos = AnnotatedVideos(self.path / "video", self.every)
         self._before = _names(self.path / "objects.json")
 
     def __enter__(self) -> Self:
@@ -325,8 +336,11 @@ class ResultsFolder:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write the pending files; after an error as far as possible, and that error is the one raised."""
+        if value is not None:
+            self._videos.abandon(value)
         with suppress(ConvertError) if kind else nullcontext():
             self._write()
+            self._videos.close()
 
     def add(self, frame: FrameResult, pixels: NDArray[np.uint8], kitti: bytes) -> None:
         """Draw one picture, and write it together with some more.
@@ -340,7 +354,9 @@ class ResultsFolder:
                 "the drawn picture would take the place of the picture itself", path=place, hint="choose another -o"
             )
         data = io.BytesIO()
-        draw(pixels, frame).save(data, "JPEG", quality=_QUALITY, subsampling=0)
+        drawn = draw(pixels, frame)
+        self._videos.add(frame.source, frame.name, frame_of(drawn, frame))
+        drawn.save(data, "JPEG", quality=_QUALITY, subsampling=0)
         self._drawn[place.name] = data.getvalue()
         self._texts[f"{frame.name}.txt"] = kitti
         self._waiting += len(data.getvalue()) + len(kitti)
@@ -368,6 +384,7 @@ class ResultsFolder:
             comparison=comparison,
         )
         files = {"report.html": html.encode("utf-8", "replace"), "objects.json": dumps(objects_document(simulation))}
+        self._videos.remove_others(self._before)
         for name in self._before - {frame.name for frame in simulation.frames}:
             (self.path / "drawn" / f"{name}.jpg").unlink(missing_ok=True)
             (self.path / "kitti" / f"{name}.txt").unlink(missing_ok=True)
@@ -378,7 +395,9 @@ class ResultsFolder:
             findings = (*findings, *comparison.findings)  # on the page they stand beside the comparison
         elif self._before:
             (self.path / "against.json").unlink(missing_ok=True)  # an earlier run's
-        return Result(simulation, findings, (*self.outputs, *write_all(self.path, files)), comparison)
+        return Result(
+            simulation, findings, (*self.outputs, *self._videos.outputs, *write_all(self.path, files)), comparison
+        )
 
 
 def _names(objects: Path) -> set[str]:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.check.app import gies, number, read_app
-from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.images.read import Picture, read_all
+from convert.check.context import read_config
+from convert.check.run import APP, CONFIG, find_configs
+from convert.errors import ConvertError, InputError, MissingDependencyError, UnsupportedModelError
+from convert.images.read import Picture, is_video, load_av, read_all, video_facts
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.numbers import read_ordinary
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.replay import replayed
-from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
+from convert.simulate.results import PICTURE, FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
 from convert.simulate.run import Runner
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-__all__ = ["Job", "Simulated", "app", "in_order"]
+__all__ = ["Job", "Simulated", "app", "in_order", "of_bundle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,41 @@ def app(path: Path, where: Target) -> App:
     width, height = (number(file, "streammux", side, None) for side in ("width", "height"))
     muxer = (width, height) if width and height else None
     return App(tuple(Source(Path(gie.path), gie.settings) for gie in on), muxer)
+
+
+def of_bundle(folder: Path, where: Target, *, one: bool = False) -> tuple[Path | None, Path | None]:
+    """What to simulate of a bundle: a config and None, or None and deepstream-app's config where it starts two engines.
+
+    Args:
+        one: only one engine's config will do.
+
+    Raises:
+        InputError: there is no config for whole frames directly in the folder, or several.
+    """
+    found = [each for each in find_configs([str(folder)]) if Path(each.path).parent == folder and each.error is None]
+    for each in found:
+        if each.kind == APP and not one:
+            on = gies(read_app(each.data, each.path, where.deepstream))
+            if len(on) > 1 and all(gie.is_nvinfer and os.path.isfile(gie.path) for gie in on):  # noqa: PTH113 - text
+                return None, Path(each.path)
+    modes = {
+        Path(each.path): read_config(each.path, where, each.data).settled.values.get("process-mode", 1)
+        for each in found
+        if each.kind == CONFIG
+    }
+    primary = [path for path, mode in modes.items() if mode != 2]
+    if len(primary) == 1:
+        return primary[0], None
+    if primary:
+        names = ", ".join(path.name for path in primary)
+        raise InputError(f"the folder holds {len(primary)} configs: {names}", path=folder, hint="name one of them")
+    if modes:
+        raise InputError(
+            "the bundle is for the objects of another engine, and none in it finds any",
+            hint=f"name a primary config first, and this one with --sgie {next(iter(modes))}",
+            path=folder,
+        )
+    raise InputError("there is no Gst-nvinfer config in the folder", path=folder, hint="name a bundle or a config")
 
 
 def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
@@ -199,13 +236,15 @@ class Job:
             chain = App((Source(self.config), *map(Source, self.secondary)), None)
         if self.tensors is not None:
             return self._replay(chain.sources[0], self.tensors, add)
+        files, missing = self._readable()
         loaded = [load(source, self.where) for source in chain.sources]
         runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
-        observer(len(self.files) if self.limit is None and not _holds_video(self.files) else None)
+        runner.findings += missing
+        observer(self._count(files))
         primary = runner.engines[0].engine
         frames: list[FrameResult] = []
         with comparing(runner.engines[0]) as compare:
-            for picture, frame in runner(read_all(self.files, every=self.every, limit=self.limit)):
+            for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
                 add(frame, picture.pixels, kitti(frame, primary))
                 frames.append(frame)
                 compare(frame.name, picture.pixels)
@@ -216,6 +255,38 @@ class Job:
         suspects = [finding for each in loaded for finding in each.check_findings]
         findings = (*runner.findings, *frame_checks(simulation, app=self.app, muxer=chain.muxer), *suspects)
         return Simulated(simulation, findings, tuple(source.path for source in chain.sources))
+
+    def _readable(self) -> tuple[tuple[Path, ...], list[Finding]]:
+        """The files without the videos, and a finding, where there are pictures too and PyAV is missing.
+
+        Raises:
+            MissingDependencyError: there are videos only, and PyAV is missing.
+        """
+        videos = [path for path in self.files if is_video(path)]
+        if not videos:
+            return self.files, []
+        try:
+            load_av()
+        except MissingDependencyError as error:
+            if len(videos) == len(self.files):
+                raise
+            what = "the video was" if len(videos) == 1 else f"{len(videos)} videos were"
+            found = PICTURE.found(f"{what} left out: {error.message}", path=videos[0], hint=error.hint)
+            return tuple(path for path in self.files if path not in videos), [found]
+        return self.files, []
+
+    def _count(self, files: Sequence[Path]) -> int | None:
+        """How many frames there are in `files`; None where a video does not say."""
+        count = 0
+        for path in files:
+            if not is_video(path):
+                count += 1
+                continue
+            frames = video_facts(path).frames
+            if frames is None:
+                return None
+            count += min(-(-frames // self.every), frames if self.limit is None else self.limit)
+        return count
 
     def _replay(
         self, source: Source, tensors: Path, add: Callable[[FrameResult, NDArray[np.uint8], bytes], None]
@@ -242,9 +313,3 @@ def _nothing(findings: Iterable[Finding]) -> ConvertError:
                 f"no picture could be simulated; the first: {finding.message}", path=finding.path, hint=finding.hint
             )
     return InputError("no picture could be simulated: the videos have no frames", hint="give pictures or videos")
-
-
-def _holds_video(files: Iterable[Path]) -> bool:
-    from convert.images.read import is_video  # few runs need it
-
-    return any(is_video(path) for path in files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -413,6 +414,24 @@ class TestBundles:
         assert right >= 0.9 * len(frames) >= 18
         assert "Parity" in (tmp_path / "out" / "report.html").read_text()
 
+    def test_a_bundle_is_enough(self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path) -> None:
+        bundle = convert(ROOT / "samples" / "exports" / "fruit-cpp-2022")
+        (config,) = bundle.glob("config_infer_primary_*.txt")
+        pictures = ROOT / "samples" / "pictures" / "fruit"
+        words = ("simulate", bundle, next(pictures.glob("*.png"), pictures), "-o", tmp_path / "out")
+        said = say(*words)
+        assert said.code == 0
+        assert f"of the bundle: {config}" in said.out.replace("\n", "")
+        assert "for deepstream-7.1, jetson, TensorRT 10.3.0 (says report.json)" in said.out.replace("\n", " ")
+        document = say(*words, "--target", "9.1", "--platform", "dgpu", "--format", "json").document
+        assert document["config"] == str(config)
+        assert document["target"] == {
+            "deepstream": "9.1", "platform": "dgpu", "tensorrt": "10.16", "source": "option"
+        }  # fmt: skip
+        # A config that was named is not said again, and has the target of its bundle, too.
+        named = say("simulate", config, *words[2:], "--format", "json").document
+        assert (named["config"], named["target"]["source"]) == (None, "report")
+
     @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["fomo-96x96x1-f32.tflite", "ssd-320x320x3-int8.lite", "yolov5-160x160x3-f16.lite"]
@@ -433,6 +452,56 @@ class TestBundles:
         assert found
         # the classifier says something of every object it looked at
         assert all(one["classifiers"] or one["passed over"] for one in found)
+
+
+class TestFolders:
+    """A folder with configs, as a bundle is."""
+
+    def _app(self, folder: Path, *second: str) -> None:
+        groups = ["[primary-gie]", "enable=1", "gie-unique-id=1", "config-file=cells.txt", *second]
+        (folder / "app.txt").write_text("\n".join(["[streammux]", "batch-size=1", *groups]) + "\n")
+
+    def test_the_app_of_two_engines(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
+        folder = tmp_path / "two"
+        folder.mkdir()
+        detector(folder)
+        second = classifier(folder)
+        engine = ("enable=1", "gie-unique-id=2", "operate-on-gie-id=1", f"config-file={second.name}")
+        self._app(folder, "[secondary-gie0]", *engine)
+        words = ("simulate", folder, pictures, "-o", tmp_path / "out", "--format", "json")
+        document = say(*words).document
+        assert document["config"] == str(folder / "app.txt")
+        assert len(document["engines"]) == 2
+        # with a second engine of one's own the app is not meant
+        document = say(*words, "--sgie", second).document
+        assert document["config"] == str(folder / "cells.txt")
+
+    def test_the_primary_config(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
+        folder = tmp_path / "one"
+        folder.mkdir()
+        config = detector(folder)
+        second = classifier(folder)
+        self._app(folder, "[secondary-gie0]", "enable=0", f"config-file={second.name}")
+        document = say("simulate", folder, pictures, "-o", tmp_path / "out", "--format", "json").document
+        assert document["config"] == str(config)
+        assert len(document["engines"]) == 1
+
+    def test_what_is_not_clear(self, say: Callable[..., Said], tmp_path: Path, pictures: Path) -> None:
+        for name, configs, message in (
+            ("none", (), "there is no Gst-nvinfer config in the folder"),
+            ("second", (classifier,), "the bundle is for the objects of another engine"),
+        ):
+            folder = tmp_path / name
+            folder.mkdir()
+            for make in configs:
+                make(folder)
+            said = say("simulate", folder, pictures, "-o", tmp_path / "out")
+            assert said.code == 3
+            assert message in said.err.replace("\n", " ")
+        detector(tmp_path / "second")
+        shutil.copy(tmp_path / "second" / "cells.txt", tmp_path / "second" / "copy.txt")
+        said = say("simulate", tmp_path / "second", pictures, "-o", tmp_path / "out")
+        assert "the folder holds 2 configs: cells.txt, copy.txt" in said.err.replace("\n", " ")
 
 
 class TestVideo:
@@ -464,6 +533,63 @@ class TestVideo:
             (f"clip-{number:06d}", "red " if number < 3 else "green ") for number in numbers
         ]
         assert (tmp_path / "out" / "drawn" / f"clip-{numbers[-1]:06d}.jpg").exists()
+        every = int(str(more[1])) if more else 1
+        av = pytest.importorskip("av")
+        with av.open(str(tmp_path / "out" / "video" / "clip.mp4")) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.average_rate) == ("h264", Fraction(5, every))
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        assert [frame.shape for frame in frames] == [(48, 64, 3)] * len(numbers)
+        # The label lies over the bottom; above it is the picture.
+        assert frames[0][4, 32].argmax() == 0
+        assert str(tmp_path / "out" / "video" / "clip.mp4") in {each["path"] for each in said.document["outputs"]}
+
+    def test_a_video_of_an_earlier_run_is_removed(self, say: Callable[..., Said], tmp_path: Path, video: Path) -> None:
+        config = classifier(tmp_path, process_mode=1)
+        other = video.with_name("other.avi")
+        shutil.copy(video, other)
+        for path, left in ((video, ["clip.mp4"]), (other, ["other.mp4"])):
+            assert say("simulate", config, path, "-o", tmp_path / "out", "-q").code == 0
+            assert sorted(each.name for each in (tmp_path / "out" / "video").iterdir()) == left
+
+    def test_two_videos_of_one_name_and_a_picture(self, say: Callable[..., Said], tmp_path: Path, video: Path) -> None:
+        other = tmp_path / "b" / "clip.avi"
+        other.parent.mkdir()
+        shutil.copy(video, other)
+        picture = tmp_path / "a.png"
+        Image.fromarray(plain(48, 64, RED)).save(picture)
+        config = classifier(tmp_path, process_mode=1)
+        said = say("simulate", config, video, picture, other, "-o", tmp_path / "out", "--format", "json")
+        assert len(said.document["frames"]) == 13
+        assert sorted(each.name for each in (tmp_path / "out" / "video").iterdir()) == ["clip-2.mp4", "clip.mp4"]
+
+    @pytest.mark.parametrize(
+        ("every", "limit", "total"), [(1, None, 7), (2, None, 4), (4, None, 3), (1, 2, 3), (2, 9, 4)]
+    )
+    def test_the_length_is_known(self, tmp_path: Path, video: Path, every: int, limit: int | None, total: int) -> None:
+        picture = tmp_path / "a.png"
+        Image.fromarray(plain(48, 64, RED)).save(picture)
+        seen: list[int | None] = []
+        simulate(
+            classifier(tmp_path, process_mode=1), [picture, video], tmp_path / "out", observer=seen.append,
+            every=every, limit=limit,
+        )  # fmt: skip
+        assert seen == [total] + [1] * total
+
+    def test_without_pyav_the_pictures_are_done(
+        self, say: Callable[..., Said], tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        picture = tmp_path / "a.png"
+        Image.fromarray(plain(48, 64, RED)).save(picture)
+        monkeypatch.setattr("convert.images.read.find_spec", lambda _: None)
+        config = classifier(tmp_path, process_mode=1)
+        said = say("simulate", config, video, picture, "-o", tmp_path / "out", "--format", "json")
+        assert said.code == 1
+        assert [frame["name"] for frame in said.document["frames"]] == ["a"]
+        (found,) = (each for each in said.document["findings"] if each["id"] == "EI700")
+        assert found["message"] == "the video was left out: reading videos needs the package av (PyAV)"
+        assert found["hint"].endswith('-m pip install "ei-deepstream[video]"')
+        assert say("simulate", config, video, "-o", tmp_path / "out").code == 3
 
     def test_cut_off(self, say: Callable[..., Said], tmp_path: Path, video: Path) -> None:
         """What was seen before the damage is shown, and the damage is named."""
