@@ -172,7 +172,8 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
     from samples import networks  # TensorFlow: slow, and not needed to lay out what is there
 
     trained = {}
-    for each in (*samples, *detectors):
+    models: tuple[Sample | Detector, ...] = (*samples, *detectors)
+    for each in models:
         print(f"{each.name}: training on {len(data[each.name][0])} pictures", flush=True)
         networks.seeded(20)
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
