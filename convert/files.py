@@ -195,7 +195,7 @@ def part_of(path: Path) -> Iterator[Path]:
         OutputError: it cannot be put there.
     """
     make_folder(path.parent)
-    _remove_leftovers(path.parent)
+    remove_leftovers(path.parent)
     sys.audit(_WRITES, str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
