@@ -28,17 +28,16 @@ echo "== table-app: the detector finds fruits, the classifier says of each which
 ei_deepstream convert --pgie "$here/exports/table-yolov5-2025.zip" --sgie "$here/exports/fruit-cpp-2022" -o "$out/table-app"
 echo
 echo "== what Gst-nvinfer will do with these configs"
-ei_deepstream check "$out" --target deepstream-7.1 --platform jetson
+ei_deepstream check "$out"
 echo
 echo "== what table-app will show"
-ei_deepstream simulate --app "$out"/table-app/deepstream_app_*.txt "$here/pictures/table" -o "$out/simulated" \
-  --target deepstream-7.1 --platform jetson
+ei_deepstream simulate "$out/table-app" "$here/pictures/table" -o "$out/simulated"
 echo
 echo "Look at what DeepStream will show:  $out/simulated/report.html  and  $out/simulated/drawn/"
 echo "The bundles are in $out/."
 tool=$(command -v ei-deepstream)
 tool=${tool#"$PWD"/}
 echo "next:"
-echo "  $tool simulate --app $(ls "$out"/table-app/deepstream_app_*.txt) PICTURES -o $out/yours"
+echo "  $tool simulate $out/table-app PICTURES -o $out/yours"
 echo "  cat $out/table-app/RUN.md"
 echo "  $tool inspect YOUR-PROJECT.zip"

@@ -54,8 +54,8 @@ def _of_bundle(files: Sequence[Output], pictures: Path | None) -> list[list[str]
     steps = []
     # With a secondary engine alone the app's detector is the SDK's, which is not on this machine.
     if app is not None and any(name.startswith("config_infer_primary_") for name in paths):
-        output = f"{Path(app).parent}-simulated"
-        steps.append([_US, "simulate", "--app", app, str(pictures or _PICTURES), "-o", output])
+        bundle = Path(app).parent
+        steps.append([_US, "simulate", str(bundle), str(pictures or _PICTURES), "-o", f"{bundle}-simulated"])
     if (guide := paths.get("RUN.md")) is not None:
         steps.append(["cat", guide])
     return steps

@@ -194,7 +194,7 @@ def test_text_says_what_was_proven_and_what_to_do_next(
     _, after = said.out.split("next:\n")
     (app,) = bundle.glob("deepstream_app_*.txt")
     assert [shlex.split(line) for line in after.splitlines()[:2]] == [
-        ["ei-deepstream", "simulate", "--app", str(app), "PICTURES", "-o", f"{bundle}-simulated"],
+        ["ei-deepstream", "simulate", str(bundle), "PICTURES", "-o", f"{bundle}-simulated"],
         ["cat", str(bundle / "RUN.md")],
     ]
     assert f"deepstream-app -c {app.name}" in (bundle / "RUN.md").read_text()

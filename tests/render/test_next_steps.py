@@ -29,9 +29,8 @@ def shown(steps: list[list[str]], width: int = 60) -> str:
 def test_simulate_first_then_the_device() -> None:
     run = Run([Bundle("a b/it's", "x", written("a b/it's", *FILES))])
     steps = after_conversion(run, Path("my pictures"))
-    app = "a b/it's/deepstream_app_x.txt"
     assert steps == [
-        ["ei-deepstream", "simulate", "--app", app, "my pictures", "-o", "a b/it's-simulated"],
+        ["ei-deepstream", "simulate", "a b/it's", "my pictures", "-o", "a b/it's-simulated"],
         ["cat", "a b/it's/RUN.md"],
     ]
     title, *lines = shown(steps).splitlines()
@@ -41,7 +40,7 @@ def test_simulate_first_then_the_device() -> None:
 
 def test_pictures_of_ones_own_are_asked_for() -> None:
     steps = after_conversion(Run([Bundle("b", "x", written("b", *FILES))]))
-    assert steps[0][4] == "PICTURES"
+    assert steps[0][3] == "PICTURES"
     assert "PICTURES: a folder of pictures" in shown(steps, 200)
 
 

@@ -107,14 +107,14 @@ def test_simulation(capsys: pytest.CaptureFixture[str]) -> None:
         "4 of 8 pictures show something",
         "  l0 4, cat 2, class 7 1, dog tabby 1, fox 1, l1 1, l2 1, l3 1, l4 1, l5 1, l6 1",
         "decode pictures 1.23 s, infer 0.50 s",
-        "  note EI999 c1.txt:3: found",
-        "wrote r/objects.json, r/report.html and 2 files beside",
+        "  note EI999 c1.txt:3: found", "  more: ei-deepstream explain EI999",
+        "wrote r/objects.json, r/report.html and 2 more files",
     ]  # fmt: skip
 
 
 def test_one_picture_and_many(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, FRAMES[2:3], seconds={"infer": 0.0})
-    assert lines[-2:] == ["0 of 1 picture shows something", "wrote r/objects.json, r/report.html and 2 files beside"]
+    assert lines[-2:] == ["0 of 1 picture shows something", "wrote r/objects.json, r/report.html and 2 more files"]
     lines = printed(capsys, tuple(frame(f"{number}.png") for number in range(62)))
     assert "2 more pictures are in objects.json" in lines
     assert [line.split()[0] for line in lines if ".png" in line] == [f"{number}.png" for number in range(60)]
@@ -179,9 +179,10 @@ def test_comparison() -> None:
         "boxes.jpg | l0 0.50, l1 0.51, l2 0.52, l3 0.53 and 2 more | class 4 0.50, l0 0.50, l1 0.51, l2 0.52",
         "none.jpg | nothing | l0 0.50", "drifts.jpg | a 0.75 | a 0.50 | framing",
         "3 of 5 pictures differ (EI750)",
-        "  2 because nvinfer [squashes]", "    hint: crop", "  1 because labels differ",
         "1 more shows the same with scores more than 0.1 apart or boxes elsewhere (EI751)",
-        "  1 because nvinfer [squashes]", "    hint: crop", "  1 because grey differs", "    hint: none",
+        "  because nvinfer [squashes]: 2 of those that differ, 1 of those with other scores", "    hint: crop",
+        "  because labels differ: 1 of those that differ",
+        "  because grey differs: 1 of those with other scores", "    hint: none",
     ]  # fmt: skip
     assert comparison.summary == (
         "3 of 5 pictures differ; 2 because nvinfer [squashes]: crop; 1 because labels differ; "
@@ -193,8 +194,8 @@ def test_comparison() -> None:
 
 def test_comparisons_that_drift_or_agree() -> None:
     drifting = Comparison("m", "ssd", False, 0.25, STEPS, (ROWS[0], ROWS[1], ROWS[1]), REASONS)
-    assert shown(drifting)[-5] == (
-        "2 of 3 pictures show the same with scores more than 0.25 apart or boxes elsewhere (EI751)"
+    assert "2 of 3 pictures show the same with scores more than 0.25 apart or boxes elsewhere (EI751)" in shown(
+        drifting
     )
     assert shown(drifting)[0] == "against Edge Impulse m (ssd)"
     single = Comparison("m", "ssd", False, 0.25, STEPS, ROWS[1:2])

@@ -16,7 +16,7 @@ from convert.compare import Cause, Comparison, PictureComparison, Prediction, Re
 from convert.findings import Finding, Level
 from convert.pipeline import Event, Status
 from convert.render.batch import show_batch
-from convert.render.simulation import show_comparison, show_simulation
+from convert.render.simulation import Result, show_comparison, show_simulation
 from convert.render.text import console, progress, show_findings
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_models_that_were_refused(shown: Callable[..., list[str]], models: Path,
 def test_a_simulation(shown: Callable[..., list[str]], street: Street) -> None:
     first, *rest = street.simulation.frames
     long = replace(first, name="-".join(["a-street-in-the-rain"] * 6))
-    lines = shown(show_simulation, replace(street.simulation, frames=(long, *rest)), (), ())
+    lines = shown(show_simulation, Result(replace(street.simulation, frames=(long, *rest)), (), ()))
     assert long.name in "".join(line.split(" ")[0] for line in lines)
     assert "confidence 0.18 is below pre-cluster-threshold=0.2" in joined(lines)
     everything = replace(first, objects=first.objects[:2], dropped=())
