@@ -252,8 +252,8 @@ def lines(
         shown[alike] += 1
         if shown[alike] > _MOST_EQUAL:
             if shown[alike] == equal[alike]:
-                more = f"{equal[alike] - _MOST_EQUAL} more {finding.id} in {printable(finding.path or '')}"
-                yield f"{more}: --format json shows them\n"
+                left = f"{equal[alike] - _MOST_EQUAL} more {finding.id} in {printable(finding.path or '')}"
+                yield f"{left}: --format json shows them\n"
             continue
         colour = _COLOURS[finding.level]
         head = f"{finding.level.value}[{finding.id}]"
