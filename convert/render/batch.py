@@ -126,6 +126,7 @@ def _table(report: BatchReport) -> Table:
     from rich.table import Table  # slow to import
     from rich.text import Text
 
+    from convert.heads import CONVERTIBLE
     from convert.render.text import percent
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -136,6 +137,8 @@ def _table(report: BatchReport) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for outcome in report.outcomes:
         known = dict(outcome.summary)
+        if known.get("task") not in CONVERTIBLE:  # what it is instead stands in its error
+            known = {}
         difference, top1 = known.get("max_abs_diff"), known.get("top1")
         level = worst(outcome.findings)
         table.add_row(

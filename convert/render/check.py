@@ -256,9 +256,8 @@ def lines(
         shown[alike] += 1
         if shown[alike] > _MOST_EQUAL:
             if shown[alike] == equal[alike]:
-                place = printable(finding.path or "")
-                rest = equal[alike] - _MOST_EQUAL
-                yield f"{rest} more {finding.id} in {place}: --format json shows them\n"
+                left = f"{equal[alike] - _MOST_EQUAL} more {finding.id} in {printable(finding.path or '')}"
+                yield f"{left}: --format json shows them\n"
             continue
         colour = _COLOURS[finding.level]
         head = f"{finding.level.value}[{finding.id}]"

@@ -183,6 +183,7 @@ def test_comparison() -> None:
         "  because nvinfer [squashes]: 2 of those that differ, 1 of those with other scores", "    hint: crop",
         "  because labels differ: 1 of those that differ",
         "  because grey differs: 1 of those with other scores", "    hint: none",
+        "more: ei-deepstream explain EI750 EI751",
     ]  # fmt: skip
     assert comparison.summary == (
         "3 of 5 pictures differ; 2 because nvinfer [squashes]: crop; 1 because labels differ; "
@@ -199,9 +200,9 @@ def test_comparisons_that_drift_or_agree() -> None:
     )
     assert shown(drifting)[0] == "against Edge Impulse m (ssd)"
     single = Comparison("m", "ssd", False, 0.25, STEPS, ROWS[1:2])
-    assert shown(single)[-1].startswith("1 of 1 picture shows the same with scores more than 0.25 apart")
+    assert shown(single)[-2].startswith("1 of 1 picture shows the same with scores more than 0.25 apart")
     assert single.summary == "0 of 1 picture differ; 1 shows the same with other numbers"
-    assert shown(Comparison("m", "ssd", False, 0.25, STEPS, ROWS[2:3]))[-1] == "1 of 1 picture differs (EI750)"
+    assert shown(Comparison("m", "ssd", False, 0.25, STEPS, ROWS[2:3]))[-2] == "1 of 1 picture differs (EI750)"
     same = Comparison("m", "ssd", False, 0.25, STEPS, (ROWS[0],) * 2)
     assert shown(same)[1:] == ["0 of 2 pictures differ: DeepStream shows what Edge Impulse answers"]
     assert same.summary == "0 of 2 pictures differ: DeepStream shows what Edge Impulse answers"
