@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.types import Adapted, Export
+    from convert.types import Adapted, Export, Translated
 
 FRAMES = st.tuples(st.integers(2, 2200), st.integers(2, 2200)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3)
 _TFSSD = {
@@ -152,10 +152,15 @@ def test_every_opset(opset: int) -> None:
 
 
 @pytest.mark.parametrize("frame", ["16:9", "9:16", "641x479"])
-def test_ssd(frame: str, export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
+def test_ssd(
+    frame: str,
+    export: Callable[..., Export],
+    adapted: Callable[..., Adapted],
+    translated: Callable[..., Translated],
+) -> None:
     made = export(ssd(), labels=("a", "b"), resize_mode=ResizeMode.FIT_SHORTEST)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame(frame))(plain.translated, None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     assert framing is not None
     size = framing.frame.pixels

@@ -46,7 +46,7 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
         ({"input": Tensor("x", (1, 96, 96, 4), "float32")}, "4 channels", "1 (grey) or 3"),
         ({"input": Tensor("x", (1, 3, 96, 96), "float32")}, "channels first", "ONNX"),
         ({"input": Tensor("x", (2, 96, 96, 3), "float32")}, "holds 2 pictures", "one picture"),
-        ({"input": Tensor("x", (1, None, None, 3), "float32")}, "no picture of a fixed size", "fixed"),
+        ({"input": Tensor("x", (1, None, None, 3), "float32")}, "its input has no fixed size", "fixed"),
         ({"input": Tensor("x", (), "float32")}, "input unknown", "fixed"),
         ({"input": Tensor("x", (1, 96, 96, 3), "float16")}, "its input is float16", "float32 input"),
         ({"outputs": (Tensor("y", (1, 3), "int64"),)}, "it gives int64", "scores"),

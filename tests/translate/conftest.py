@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.graph.conftest import adapted, export, worker
+from tests.graph.conftest import adapted, export, translated, worker
 
-__all__ = ["adapted", "export", "worker"]
+__all__ = ["adapted", "export", "translated", "worker"]
