@@ -73,8 +73,9 @@ MISTAKES = (
     mistake("convert project.zip -o out --model nope", 3, "no model 'nope'", "there are", "tflite_learn_5"),
     # The output
     mistake("convert project.zip", 2, "-o"),
-    mistake("convert project.zip -o notes.txt", 3, "notes.txt", "-o", slow=True),
-    mistake("convert project.zip -o notes.txt/bundle", 3, "notes.txt", "-o", slow=True),
+    mistake("convert project.zip -o notes.txt", 3, "the output folder is a file", "-o"),
+    mistake("convert project.zip -o notes.txt/bundle", 3, "would be in is a file", "notes.txt", "-o"),
+    mistake("convert library -o library/out", 3, "inside of the export library", "-o"),
     mistake("batch empty -o notes.txt", 3, "notes.txt", "-o"),
     # Options
     mistake("convert", 2, "export", "convert --help"),
@@ -82,7 +83,7 @@ MISTAKES = (
     mistake("convert -o out", 2, "EXPORT", "--pgie and --sgie"),
     mistake("convert --sgie project.zip -o out", 2, "--pgie and --sgie"),
     mistake("convert --pgie project.zip -o out", 2, "--pgie and --sgie"),
-    mistake("convert --pgie project.zip --sgie library -o out", 3, "primary", "classifier", "detector", slow=True),
+    mistake("convert --pgie project.zip --sgie library -o out", 3, "primary", "classifier", "detector"),
     mistake("convert project.zip library -o out", 2, "library"),
     mistake("convert project.zip -o out --platfrom jetson", 2, "--platfrom", "Did you mean '--platform'"),
     mistake("convert project.zip -o out --platform nano", 2, "nano", "jetson"),
@@ -90,6 +91,7 @@ MISTAKES = (
     mistake("convert project.zip -o out --target orin", 2, "'orin'", "--jetpack"),
     mistake("convert project.zip -o out --target 7", 2, "'7'", "deepstream-7.1"),
     mistake("convert project.zip -o out --target 'JetPack 6.1'", 2, "say --jetpack 6.1"),
+    mistake("convert project.zip -o out --jetpack 9", 2, "'9'", "6.2"),
     mistake("convert project.zip -o out --batch-size 0", 2, "--batch-size", "0 is not in the range 1<=x<=1024"),
     mistake("convert project.zip -o out --precision int8", 2, "--precision", "'fp32', 'fp16'"),
     mistake("convert project.zip -o out --task detection", 2, "--task", "'classifier', 'fomo'"),
