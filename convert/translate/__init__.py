@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from convert.errors import MissingDependencyError, PresetError, TranslationError, pip_install
+from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
 from convert.graph.findings import TF2ONNX_WARNED
 from convert.heads import head
 from convert.heads.support import refuse_unsupported
@@ -77,6 +77,7 @@ class Translate:
 
         Raises:
             UnsupportedModelError: see `convert.heads.support`.
+            OutputError: there is no room for a large model's copy.
             TranslationError: tf2onnx fails, dies, takes too long, or what it makes, or an ONNX export, breaks a rule.
             MissingDependencyError: `tensorflow` is set and TensorFlow is not installed.
         """
@@ -92,11 +93,7 @@ class Translate:
         else:
             model, outputs = head(facts.task).before_translation(model, outputs)
             function = "convert.translate.worker:translate"
-            given: bytes | str = model
-            if len(model) > LARGE:  # tf2onnx reads a file anyway: no copy goes through the pipe
-                path = workdir / "model.tflite"
-                path.write_bytes(model)
-                given = str(path)
+            given = _as_file(model, workdir) if len(model) > LARGE else model
             arguments = (given, shape, outputs, self.opset, self.tensorflow)
         with contextlib.ExitStack() as stack:
             # The owner of a worker that is given closes it.
@@ -108,9 +105,28 @@ class Translate:
                 raise died(death) from death
             if len(model) > LARGE:
                 worker.close()  # and with it what it has not given back; it starts again when it is needed
+                (workdir / _LARGE_FILE).unlink(missing_ok=True)
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
         onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
         return StageResult(Translated(artifact, onnx), findings=findings)
+
+
+_LARGE_FILE = "large.tflite"
+
+
+def _as_file(model: bytes, workdir: Path) -> str:
+    """The path of a file with `model`: tf2onnx reads one anyway, and so no copy goes through the pipe.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = workdir / _LARGE_FILE
+    try:
+        path.write_bytes(model)
+    except OSError as error:
+        hint = "make room where temporary files go, or set TMPDIR to another folder"
+        raise OutputError(f"cannot write a temporary file: {error.strerror}", path=path, hint=hint) from error
+    return str(path)
 
 
 def died(death: Died) -> TranslationError:

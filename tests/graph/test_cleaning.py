@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
 from convert.graph.cleanup import clean, fold, only_real_inputs, positive_axes
+from convert.graph.graph import without_weights
 from tests.graph.proof import model, operators, prove_same
 
 
@@ -21,6 +22,38 @@ def test_constants_and_identities() -> None:
     after = prove_same(model(body, target="1,3,4,5"), clean)
     assert operators(after) == ["Mul", "Mul", "Mul"]
     assert len(after.graph.initializer) == 2, "2.0 and [2.0] have different shapes"
+
+
+def with_constants(operator: str, **constants: np.ndarray) -> onnx.ModelProto:
+    """x -> Identity -> `operator` with the first of `constants` -> `operator` with the second -> y."""
+    first, second = list(constants)[:2]
+    nodes = [
+        helper.make_node("Identity", ["x"], ["i"]),
+        helper.make_node(operator, ["i", first], ["p"]),
+        helper.make_node(operator, ["p", second], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 4, 5]) for name in "xy"]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+
+
+def test_a_copy_for_checks_is_without_large_constants() -> None:
+    before = with_constants("Mul", a=np.ones((300, 1, 4, 5), np.float32), b=np.ones(1, np.float32))
+    light = without_weights(before)
+    assert [value.name for value in light.graph.input] == ["x", "a"]
+    assert [tensor.name for tensor in light.graph.initializer] == ["b"]
+    assert [tensor.name for tensor in before.graph.initializer] == ["a", "b"]
+    assert operators(light) == operators(before)
+
+
+def test_constants_that_stay_are_not_copied() -> None:
+    one, two, unused = (np.full(1, value, np.float32) for value in (1, 2, 3))
+    before = with_constants("Mul", a=one, b=two, c=unused)
+    kept = before.graph.initializer[1]
+    after = clean(before)
+    assert [tensor.name for tensor in after.graph.initializer] == ["a", "b"]
+    assert after.graph.initializer[1] is kept
 
 
 def test_text_constants_stay() -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from convert.errors import (
     ConvertError,
     MissingDependencyError,
+    OutputError,
     PresetError,
     TranslationError,
     UnsupportedModelError,
@@ -49,6 +50,24 @@ def test_nchw_and_batch_one(export: Callable[..., Export], worker: Worker) -> No
     assert [tensor.shape for tensor in result.onnx.outputs] == [(1, 3)]
     assert result.onnx.opset == 13
     onnx.checker.check_model(onnx.load_model_from_string(result.onnx.data), full_check=True)
+
+
+def test_a_large_model_goes_as_a_file_and_the_worker_ends(
+    export: Callable[..., Export], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = translate(export(classifier()), None).onnx
+    monkeypatch.setattr("convert.translate.LARGE", 0)
+    with Worker() as child:
+        result = Translate(worker=child)(export(classifier()), tmp_path).artifact.onnx
+        assert child._process is None
+        assert not list(tmp_path.iterdir())
+        nodes = [
+            [node.op_type for node in onnx.load_model_from_string(each.data).graph.node] for each in (usual, result)
+        ]
+        assert nodes[0] == nodes[1]
+        assert (result.input, result.outputs) == (usual.input, usual.outputs)
+        with pytest.raises(OutputError, match="temporary file"):
+            Translate(worker=child)(export(classifier()), tmp_path / "gone")
 
 
 def test_starts_a_worker_of_its_own(export: Callable[..., Export]) -> None:

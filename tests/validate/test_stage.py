@@ -64,6 +64,13 @@ def test_the_same_twice(measure: Measure) -> None:
     assert measure(artifact) == measure(artifact)
 
 
+def test_a_large_model_is_run_behind_its_original(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    usual = measure(artifact)
+    monkeypatch.setattr("convert.validate.comparison.LARGE", 0)
+    assert measure(artifact) == usual
+
+
 def test_a_wrong_weight(measure: Measure) -> None:
     evidence, findings = measure(adapted(onnx_model(replace(MODEL, seed=8)), tflite(MODEL)))
     assert ids(findings)[0] == "EI403"
