@@ -14,15 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from convert.check.context import (
-    Models,
-    RuleContext,
-    key_of,
-    load_context,
-    read_config,
-    read_suppressions,
-    split_suppressed,
-)
+from convert.check import context as checking
 from convert.check.rules import findings
 from convert.check.rules.syntax import replacement, value_and_comment
 from convert.check.run import CONFIG, CheckReport, Fix
@@ -46,7 +38,7 @@ _Lines: TypeAlias = list[bytes] | None
 """The lines that replace a line; None: it stays."""
 
 
-def fixed_config(context: RuleContext, findings: Iterable[Finding]) -> bytes:
+def fixed_config(context: checking.RuleContext, findings: Iterable[Finding]) -> bytes:
     """The config of `context` with what its `findings` are about corrected, as far as that is mechanical."""
     lines = context.data.split(b"\n")
     entries = _by_place(context)
@@ -67,7 +59,7 @@ def fixed_config(context: RuleContext, findings: Iterable[Finding]) -> bytes:
 
 
 def _line(
-    context: RuleContext,
+    context: checking.RuleContext,
     finding: Finding,
     line: bytes,
     entries: Mapping[tuple[int | None, int | None], Entry],
@@ -93,27 +85,27 @@ def _file_line(line: bytes) -> _Lines:
     return None if match is None else [match[1] + b"# " + line[match.end() :]]
 
 
-def _comment(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+def _comment(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     del context
-    key = key_of(entry)
+    key = checking.key_of(entry)
     value, words = value_and_comment(entry.text, "" if key is None else key.type)
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
     new = _with_value(line, entry, value)
     return None if new is None or not words else [indent + words.encode(), *new]
 
 
-def _blank(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+def _blank(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     del context, entry
     return [line.rstrip(b" \t")]
 
 
-def _quotes(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
+def _quotes(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     del context
     return _with_value(line, entry, entry.text.strip(" \t")[1:-1])
 
 
-def _legacy(context: RuleContext, line: bytes, entry: Entry) -> _Lines:
-    key = key_of(entry)
+def _legacy(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
+    key = checking.key_of(entry)
     if key is None or key.replaced_by is None:
         return None
     if (entry.group, key.replaced_by) in context.last or context.last.get((entry.group, entry.key)) is not entry:
@@ -143,7 +135,7 @@ def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:
     return [line[: len(line) - len(old)] + new.encode()]
 
 
-_FIXERS: Final[dict[str, Callable[[RuleContext, bytes, Entry], _Lines]]] = {
+_FIXERS: Final[dict[str, Callable[[checking.RuleContext, bytes, Entry], _Lines]]] = {
     "NVI004": _comment,
     "NVI005": _blank,
     "NVI006": _quotes,
@@ -175,7 +167,7 @@ FIXABLE: Final = frozenset({"NVI001", "NVI002", "NVI003", *_FIXERS, "NVI061", "N
 """Rules whose findings may be corrected."""
 
 
-def _by_place(context: RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
+def _by_place(context: checking.RuleContext) -> Mapping[tuple[int | None, int | None], Entry]:
     """Entries by line and column of their key and of their value."""
     faulty = [fault.entry for fault in context.faults if fault.entry is not None]
     entries = [*context.parsed.entries, *faulty]
@@ -205,12 +197,12 @@ def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]
 
 def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:
     """The config corrected, and what is still found through it."""
-    models = Models()
+    models = checking.Models()
     rest: tuple[Finding, ...] = ()
     for _ in range(_MOST_ROUNDS):
-        context = load_context(read_config(path, target, data), target, models)
+        context = checking.load_context(checking.read_config(path, target, data), target, models)
         found = (each for each in findings(context) if wanted(each.id))
-        rest, _ = split_suppressed(found, path, read_suppressions(data))
+        rest, _ = checking.split_suppressed(found, path, checking.read_suppressions(data))
         new = fixed_config(context, rest)
         if new == data:
             break

@@ -16,19 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from convert.check import context as checking
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
-from convert.check.context import (
-    ChosenTarget,
-    Models,
-    Reading,
-    RuleContext,
-    Setting,
-    load_context,
-    presence,
-    read_config,
-    read_suppressions,
-    split_suppressed,
-)
 from convert.check.rules import RULES, findings
 from convert.check.rules.app import app_findings, script_findings
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
@@ -205,7 +194,7 @@ class CheckedFile:
     suppressed: tuple[Finding, ...] = ()
     error: ConvertError | None = None
     data: bytes = b""
-    target: ChosenTarget | None = None
+    target: checking.ChosenTarget | None = None
 
 
 class Fix(NamedTuple):
@@ -225,10 +214,10 @@ class CheckReport:
     """
 
     files: tuple[CheckedFile, ...]
-    default: ChosenTarget
+    default: checking.ChosenTarget
 
     @property
-    def targets(self) -> tuple[ChosenTarget, ...]:
+    def targets(self) -> tuple[checking.ChosenTarget, ...]:
         """What the files were checked for, each target once, that of most files first."""
         counts = Counter(file.target for file in self.files if file.target)
         return tuple(target for target, _ in counts.most_common()) or (self.default,)
@@ -254,7 +243,7 @@ class _App(NamedTuple):
 
     file: AppFile
     engines: tuple[Gie, ...]
-    target: ChosenTarget
+    target: checking.ChosenTarget
 
 
 @dataclass
@@ -274,12 +263,12 @@ class Checker:
 
     target: Target
     wanted: Callable[[str], bool] = lambda _: True
-    external: Callable[[RuleContext], Iterable[Finding]] = lambda _: ()
-    recorded: Callable[[str], ChosenTarget | None] = lambda _: None
+    external: Callable[[checking.RuleContext], Iterable[Finding]] = lambda _: ()
+    recorded: Callable[[str], checking.ChosenTarget | None] = lambda _: None
     source: str = "option"
-    _models: Models = field(default_factory=Models)
-    _readings: dict[tuple[str, Target], Reading] = field(default_factory=dict)
-    _folders: dict[str, ChosenTarget | None] = field(default_factory=dict)
+    _models: checking.Models = field(default_factory=checking.Models)
+    _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict)
+    _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
@@ -287,8 +276,8 @@ class Checker:
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
         found = self._with_used(found, used)
-        settings: dict[str, list[Mapping[str, Setting]]] = {}
-        users: dict[str, ChosenTarget] = {}
+        settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
+        users: dict[str, checking.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
@@ -300,11 +289,11 @@ class Checker:
         )
 
     @property
-    def default(self) -> ChosenTarget:
+    def default(self) -> checking.ChosenTarget:
         """What a config is checked for that is in no bundle."""
-        return ChosenTarget(self.target, self.source)
+        return checking.ChosenTarget(self.target, self.source)
 
-    def _in_bundle(self, path: str) -> ChosenTarget | None:
+    def _in_bundle(self, path: str) -> checking.ChosenTarget | None:
         """The target of the bundle that the file is in; None: it is in none."""
         folder = os.path.dirname(path)  # noqa: PTH120 - text
         if folder not in self._folders:
@@ -337,8 +326,8 @@ class Checker:
         self,
         found: ConfigFile,
         apps: Mapping[str, _App],
-        settings: list[Mapping[str, Setting]],
-        user: ChosenTarget | None,
+        settings: list[Mapping[str, checking.Setting]],
+        user: checking.ChosenTarget | None,
     ) -> CheckedFile:
         """One file; `settings` are those of the apps that use it, and `user` the first one's target."""
         at = apps[found.path].target if found.path in apps else self._in_bundle(found.path) or user or self.default
@@ -355,13 +344,13 @@ class Checker:
             return CheckedFile(found.path, found.kind, error=error, data=found.data)
         return replace(checked, target=at)
 
-    def _config(self, found: ConfigFile, settings: list[Mapping[str, Setting]], at: Target) -> CheckedFile:
+    def _config(self, found: ConfigFile, settings: list[Mapping[str, checking.Setting]], at: Target) -> CheckedFile:
         # Only configs that an app leads to are read a second time, for its rules.
-        reading = self._reading(found, at) if settings else read_config(found.path, at, found.data)
+        reading = self._reading(found, at) if settings else checking.read_config(found.path, at, found.data)
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = load_context(reading, at, self._models, each)
+            context = checking.load_context(reading, at, self._models, each)
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
@@ -374,19 +363,19 @@ class Checker:
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
-        here = presence(gie.config, gie.path)
+        here = checking.presence(gie.config, gie.path)
         context = None
         if gie.is_nvinfer and here.here:
             # An error is reported where that file is checked.
             with suppress(InputError):
                 reading = self._reading(ConfigFile(gie.path, CONFIG), at)
-                context = load_context(reading, at, self._models, gie.settings)
+                context = checking.load_context(reading, at, self._models, gie.settings)
         return AppEngine(gie, context, here)
 
-    def _reading(self, found: ConfigFile, at: Target) -> Reading:
+    def _reading(self, found: ConfigFile, at: Target) -> checking.Reading:
         key = _key(found.path), at
         if key not in self._readings:
-            self._readings[key] = read_config(found.path, at, found.data or None)
+            self._readings[key] = checking.read_config(found.path, at, found.data or None)
         return self._readings[key]
 
     def _finished(
@@ -398,7 +387,7 @@ class Checker:
         exception: str | None = None,
     ) -> CheckedFile:
         wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
-        reported, suppressed = split_suppressed(wanted, found.path, read_suppressions(found.data))
+        reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))
         return CheckedFile(
             path=found.path,
             kind=found.kind,
@@ -445,7 +434,7 @@ class ExternalChecks:
 
             require()
 
-    def __call__(self, context: RuleContext) -> Iterator[Finding]:
+    def __call__(self, context: checking.RuleContext) -> Iterator[Finding]:
         """The findings of both in the model of a config, if there is one."""
         if context.model is None or context.lacking:
             return
@@ -469,7 +458,7 @@ class ExternalChecks:
         return self._known[key]
 
 
-def _shape(context: RuleContext) -> tuple[int, int, int] | None:
+def _shape(context: checking.RuleContext) -> tuple[int, int, int] | None:
     """The input's dimensions behind the batch, in the model's own layout."""
     if context.network is None or context.model is None:
         return None

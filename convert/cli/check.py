@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli import options as cli
 from convert.cli.help import Command
-from convert.cli.options import (
-    as_usage,
-    declaration,
-    depfile_option,
-    exit_code,
-    format_option,
-    given,
-    options,
-    reporting,
-    write_json,
-)
 from convert.options import CheckOptions, checked
 
 if TYPE_CHECKING:
@@ -38,7 +28,7 @@ if TYPE_CHECKING:
     "the whole file. `ei-deepstream explain NVI015` says what a rule is about.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
-@options(
+@cli.options(
     CheckOptions,
     *(
         "target",
@@ -54,8 +44,8 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
-@depfile_option
-@reporting("text", "json", "junit", "sarif")
+@cli.depfile_option
+@cli.reporting("text", "json", "junit", "sarif")
 def check(
     paths: tuple[str, ...],
     *,
@@ -81,7 +71,7 @@ def check(
         if diff_ and format_ == "text":
             sys.stdout.write(shown[-1][1])
 
-    report = api.check(paths, observer=show, **given(values))
+    report = api.check(paths, observer=show, **cli.given(values))
     written = bool(values["fix"])
     if diff_ and not written:
         from convert.check.fixes import fixes  # only when asked for
@@ -89,7 +79,7 @@ def check(
 
         for fix in fixes(report, select_rules(values["select"], values["ignore"])):
             show(fix)
-    code = exit_code(report.findings, fail_on, error=report.error)
+    code = cli.exit_code(report.findings, fail_on, error=report.error)
     if format_ != "text":
         _write_check(report, code, format_, fail_on, shown if written or diff_ else None)
     elif written or not diff_:
@@ -114,11 +104,11 @@ def _write_check(
     if format_ == "json":
         from convert.render.machine import check_document  # only for this format
 
-        write_json(check_document(report, code, fixes))
+        cli.write_json(check_document(report, code, fixes))
     elif format_ == "sarif":
         from convert.render.machine import sarif_document
 
-        write_json(sarif_document(report, code))
+        cli.write_json(sarif_document(report, code))
     else:
         from convert.render.machine import check_junit
 
@@ -127,7 +117,7 @@ def _write_check(
 
 @click.command(name="explain", cls=Command, examples=("ei-deepstream explain NVI014", "ei-deepstream explain"))
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
-@format_option("text", "json")
+@cli.format_option("text", "json")
 def explain(rules: tuple[str, ...], *, format_: str) -> int:
     """Say what a rule is about, how nvinfer behaves, and what to do; without a RULE, list them all."""
     from convert.errors import PresetError  # --help does without
@@ -146,7 +136,7 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
     if format_ == "json":
         from convert.render.check import rules_document  # only for this format
 
-        write_json(rules_document(found))
+        cli.write_json(rules_document(found))
     else:
         from convert.render.check import explanation, listing
 
@@ -156,9 +146,9 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
 
 @click.command(name="targets", cls=Command, examples=("ei-deepstream targets", "ei-deepstream targets 7.1"))
 @click.argument("release", required=False, metavar="[RELEASE]")
-@click.option("--platform", **declaration(CheckOptions, "platform") | {"help": "Only this platform."})
-@click.option("--jetpack", **declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})
-@format_option("text", "json")
+@click.option("--platform", **cli.declaration(CheckOptions, "platform") | {"help": "Only this platform."})
+@click.option("--jetpack", **cli.declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})
+@cli.format_option("text", "json")
 def targets(release: str | None, *, platform: str | None, jetpack: str | None, format_: str) -> int:
     """List the DeepStream releases: TensorRT, CUDA, JetPack, Jetson families; with a RELEASE, all about that one.
 
@@ -166,7 +156,7 @@ def targets(release: str | None, *, platform: str | None, jetpack: str | None, f
     """
     from convert.nvinfer.targets import targets as all_targets  # --help does without
 
-    with as_usage():
+    with cli.as_usage():
         asked = checked(CheckOptions, {"target": release, "platform": platform, "jetpack": jetpack})
     wanted = {name: asked[name] for name in ("target", "platform") if asked[name] is not None}
     release = wanted.get("target")
@@ -178,7 +168,7 @@ def targets(release: str | None, *, platform: str | None, jetpack: str | None, f
     if format_ == "json":
         from convert.render.check import targets_document  # only for this format
 
-        write_json(targets_document(found))
+        cli.write_json(targets_document(found))
     else:
         from convert.render.check import details, table
 

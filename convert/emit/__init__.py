@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convert.emit import findings
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
@@ -24,14 +25,6 @@ from convert.emit.files import (
     label_file,
     label_findings,
     stale_engines,
-)
-from convert.emit.findings import (
-    FP16_NOT_MEASURED,
-    NO_CENTRED_PADDING,
-    OPSET,
-    SAMPLE_DETECTOR,
-    SECONDARY_LEFT_OUT,
-    TARGET_NOT_VERIFIED,
 )
 from convert.emit.run_md import Instructions, LabelFile, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
@@ -197,7 +190,7 @@ class Emit:
             message = (
                 f"only the config for a primary engine was written: the model crops whole frames of {framing.frame}"
             )
-            found += (SECONDARY_LEFT_OUT.found(message),)
+            found += (findings.SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         report = report_document(artifact, fitting.options(), outputs, found)
         files[REPORT] = dumps(report)
@@ -255,7 +248,7 @@ class Emit:
         before = adapted.preprocessing
         if before.maintain_aspect_ratio and before.symmetric_padding and not reads_key(where, "symmetric-padding"):
             found.append(
-                NO_CENTRED_PADDING.found(
+                findings.NO_CENTRED_PADDING.found(
                     f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
                     "bars on both sides",
                     path=names.primary if self.primary else names.secondary,
@@ -265,7 +258,7 @@ class Emit:
         lowest, highest = opsets(where.tensorrt)
         if not lowest <= adapted.onnx.opset <= highest:
             found.append(
-                OPSET.found(
+                findings.OPSET.found(
                     f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
                     f"{lowest} to {highest}",
                     path=names.onnx,
@@ -274,18 +267,18 @@ class Emit:
             )
         if self.precision == "fp16":
             found.append(
-                FP16_NOT_MEASURED.found(
+                findings.FP16_NOT_MEASURED.found(
                     "the measured differences are those of FP32; the engine will be FP16", path=SCRIPT
                 )
             )
         found += [
-            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
+            findings.TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
             for cell, why in where.unverified
             for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
         ]
         if not self.primary:
             found.append(
-                SAMPLE_DETECTOR.found(
+                findings.SAMPLE_DETECTOR.found(
                     f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
                     path=names.app,
                     hint="put your own detector into [primary-gie]",
@@ -311,7 +304,7 @@ class Emit:
         }
 
 
-_ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id, FP16_NOT_MEASURED.id}
+_ONCE = {findings.SAMPLE_DETECTOR.id, findings.TARGET_NOT_VERIFIED.id, findings.FP16_NOT_MEASURED.id}
 """Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,7 +90,7 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("importlib.metadata.version", version)
     monkeypatch.setattr("platform.machine", lambda: "pdp11")
-    monkeypatch.setattr("convert.batch.cache.sys.version_info", (3, 99, 7))
+    monkeypatch.setattr("convert.batch.cache.sys", SimpleNamespace(version_info=(3, 99, 7)))
     found = environment.__wrapped__(("tensorrt-rtx",))
     assert len(found.pop("files")) == 64
     assert found == {

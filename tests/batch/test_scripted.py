@@ -371,9 +371,9 @@ def test_who_is_asked(connected: Callable[..., Any]) -> None:
 
 def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
-    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     naps: list[float] = []
-    monkeypatch.setattr("time.sleep", naps.append)
+    own = SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=naps.append)
+    monkeypatch.setattr("convert.batch.dask.time", own)
     monkeypatch.setattr(cluster_module, "_PERIOD", 1.0)
     assert ended(lambda: connected({}, {})) == ("the scheduler tcp://h:1 had no workers for 2 s", NONE)
     assert naps == [1.0, 1.0], "for patience seconds"

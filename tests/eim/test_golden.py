@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -462,7 +463,7 @@ def test_machines() -> None:
 def test_this_machine(
     platform: str, machine: str, libc: tuple[str, str], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.eim.inspect.sys.platform", platform)
+    monkeypatch.setattr("convert.eim.inspect.sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr("platform.libc_ver", lambda: libc)
     host = inspecting.here()

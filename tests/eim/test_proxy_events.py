@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -226,7 +227,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, target: Path, *answers: Any, **opt
         yield pipe
 
     monkeypatch.setattr(module, "opened", opened)
-    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("convert.eim.client.time", SimpleNamespace(monotonic=lambda: 100.0))
     return talk(target, **options)
 
 

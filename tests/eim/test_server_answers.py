@@ -455,7 +455,7 @@ def test_how_long_a_message_took_to_arrive(monkeypatch: pytest.MonkeyPatch) -> N
     """From its first bytes to its last; of two in one piece the second took no time."""
     pieces = iter([b'{"a":', b'1}{"b":', b"2", b'}{"c":3}', b"noise", b'{"d":4}', b""])
     clock = iter(range(5, 100))
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("convert.eim.server.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     told: list[tuple[bytes, float]] = []
 
     def answer(message: bytes, waited: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,7 +156,8 @@ class ParserError:
 def built(fake: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the child does, here."""
     monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[-1])
-    monkeypatch.setattr("importlib.import_module", {runtimes._MODULES[-1]: fake}.__getitem__)
+    modules = {runtimes._MODULES[-1]: fake}
+    monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=modules.__getitem__))
     return runtimes._build(b"model", SHAPE, 4)
 
 
@@ -190,7 +192,7 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(f"{name}: no libcuda")
 
     monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[0])
-    monkeypatch.setattr("importlib.import_module", broken)
+    monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=broken))
     with pytest.raises(MissingDependencyError) as caught:
         runtimes._build(b"", SHAPE, 1)
     assert caught.value.message == f"tensorrt-rtx is installed but does not load: {runtimes._MODULES[0]}: no libcuda"

@@ -8,17 +8,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
-from convert.check.context import (
-    CLASSIFIER,
-    DETECTOR,
-    INSTANCES,
-    SEGMENTATION,
-    Check,
-    RuleContext,
-    key_of,
-    suppressed_ids,
-    table_of,
-)
+from convert.check import context as checking
 from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config_state import ATTRS_ALL, Entry
@@ -123,25 +113,25 @@ NO_EFFECT = Rule(
 )
 
 _KINDS: Final[Mapping[int, str]] = {
-    DETECTOR: "detectors",
-    CLASSIFIER: "classifiers",
-    SEGMENTATION: "segmentation",
-    INSTANCES: "instance segmentation",
+    checking.DETECTOR: "detectors",
+    checking.CLASSIFIER: "classifiers",
+    checking.SEGMENTATION: "segmentation",
+    checking.INSTANCES: "instance segmentation",
 }
 _FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
     **dict.fromkeys(
         ("classifier-threshold", "classifier-type", "classifier-async-mode", "parse-classifier-func-name"),
-        frozenset({CLASSIFIER}),
+        frozenset({checking.CLASSIFIER}),
     ),
     **dict.fromkeys(
         ("segmentation-threshold", "segmentation-output-order", "parse-segmentation-func-name"),
-        frozenset({SEGMENTATION}),
+        frozenset({checking.SEGMENTATION}),
     ),
-    "parse-bbox-func-name": frozenset({DETECTOR}),
-    "parse-bbox-instance-mask-func-name": frozenset({INSTANCES}),
-    "cluster-mode": frozenset({DETECTOR, INSTANCES}),
-    "filter-out-class-ids": frozenset({DETECTOR, INSTANCES}),
-    "num-detected-classes": frozenset({DETECTOR, SEGMENTATION, INSTANCES}),
+    "parse-bbox-func-name": frozenset({checking.DETECTOR}),
+    "parse-bbox-instance-mask-func-name": frozenset({checking.INSTANCES}),
+    "cluster-mode": frozenset({checking.DETECTOR, checking.INSTANCES}),
+    "filter-out-class-ids": frozenset({checking.DETECTOR, checking.INSTANCES}),
+    "num-detected-classes": frozenset({checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES}),
 }
 """Keys that only some network-types use (the postprocessors of nvdsinfer_context_impl.cpp)."""
 _SECONDARY: Final = frozenset(
@@ -158,7 +148,7 @@ _YAML_ELEMENT: Final = 63  # bytes; parse_yaml
 # --- in every file, accepted or not
 
 
-def unknown_key(context: RuleContext) -> Iterator[Finding]:
+def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys no release has, or not here."""
     for entry in context.parsed.unknown:
         if _newer(context, entry) or entry.key == "is-classifier":
@@ -169,7 +159,7 @@ def unknown_key(context: RuleContext) -> Iterator[Finding]:
         yield context.found(UNKNOWN_KEY, message, at=context.at_key(entry), hint=_meant(context, entry))
 
 
-def unknown_group(context: RuleContext) -> Iterator[Finding]:
+def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
     """Groups no element reads."""
     refused = {fault.problem.line for fault in context.faults}
     for unread in context.parsed.unread:
@@ -186,10 +176,10 @@ def unknown_group(context: RuleContext) -> Iterator[Finding]:
             yield context.found(UNKNOWN_GROUP, f"nvinfer does not read the group [{quoted(name)}]", at=place, hint=hint)
 
 
-def legacy(context: RuleContext) -> Iterator[Finding]:
+def legacy(context: checking.RuleContext) -> Iterator[Finding]:
     """Old names that still work, or are ignored beside the new one."""
     for entry in context.parsed.entries:
-        key = key_of(entry)
+        key = checking.key_of(entry)
         if key is None or not key.legacy or entry.key in _DEAD or context.parsed.form not in key.formats:
             continue
         if not _is_read(context, entry):
@@ -205,7 +195,7 @@ def legacy(context: RuleContext) -> Iterator[Finding]:
             )
 
 
-def too_new(context: RuleContext) -> Iterator[Finding]:
+def too_new(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys that a later release has."""
     for entry in context.parsed.unknown:
         if since := _newer(context, entry):
@@ -213,23 +203,23 @@ def too_new(context: RuleContext) -> Iterator[Finding]:
             yield context.found(TOO_NEW, message, at=context.at_key(entry))
 
 
-def suppression(context: RuleContext) -> Iterator[Finding]:
+def suppression(context: checking.RuleContext) -> Iterator[Finding]:
     """`# check: ignore ...` with a misspelt id."""
     from convert.check.rules import RULES  # which this module is a part of
 
-    for line, text in suppressed_ids(context.data):
+    for line, text in checking.suppressed_ids(context.data):
         word = text.upper()
         if not re.fullmatch(r"EI[0-9]{3}", word) and word not in {rule.id for rule in RULES}:
             hint = "`ei-deepstream explain` lists the rules"
             yield context.found(SUPPRESSION, f"there is no rule {quoted(text)}", at=context.at(line), hint=hint)
 
 
-def escape(context: RuleContext) -> Iterator[Finding]:
+def escape(context: checking.RuleContext) -> Iterator[Finding]:
     """Control characters that came from a backslash."""
     if context.parsed.form != "ini":
         return
     for entry in context.parsed.entries:
-        key = key_of(entry)
+        key = checking.key_of(entry)
         if (
             key is None
             or not (key.is_path or key.type == "string")
@@ -244,12 +234,12 @@ def escape(context: RuleContext) -> Iterator[Finding]:
             yield context.found(ESCAPE, message, at=context.at_value(entry), hint="write / or two backslashes")
 
 
-def yaml_value(context: RuleContext) -> Iterator[Finding]:
+def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
     """Conversions of the YAML parser that lose something."""
     if context.parsed.form != "yaml":
         return
     for entry in context.parsed.entries:
-        key = key_of(entry)
+        key = checking.key_of(entry)
         if key is None or not _is_read(context, entry):
             continue
         message = ""
@@ -270,17 +260,19 @@ def yaml_value(context: RuleContext) -> Iterator[Finding]:
 # --- in accepted configs
 
 
-def unread_attrs(context: RuleContext) -> Iterator[Finding]:
+def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
     """[class-attrs-*] of a classifier."""
     for unread in context.parsed.unread:
         if unread.why == "network-type":
             message = f"[{quoted(unread.section.name)}] is not read: network-type is {context.kind}"
             place = context.at(unread.section.line, unread.section.column)
-            hint = "a classifier has classifier-threshold in [property]" if context.kind == CLASSIFIER else None
+            hint = (
+                "a classifier has classifier-threshold in [property]" if context.kind == checking.CLASSIFIER else None
+            )
             yield context.found(UNREAD_ATTRS, message, at=place, hint=hint)
 
 
-def needs(context: RuleContext) -> Iterator[Finding]:
+def needs(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys whose partner is missing; a locale's keys; what mean-file wins over."""
     for ignored in context.parsed.ignored:
         if ignored.why == "locale":
@@ -294,7 +286,7 @@ def needs(context: RuleContext) -> Iterator[Finding]:
         yield context.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets")
 
 
-def not_for_type(context: RuleContext) -> Iterator[Finding]:
+def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys of another network-type or process-mode."""
     for entry in context.last.values():
         if entry.group != PROPERTY:
@@ -310,7 +302,7 @@ def not_for_type(context: RuleContext) -> Iterator[Finding]:
             yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=Level.WARNING)
 
 
-def no_effect(context: RuleContext) -> Iterator[Finding]:
+def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys whose code is gone."""
     for entry in context.last.values():
         until = catalogue().keys_work_until.get(entry.key) if entry.group == PROPERTY else None
@@ -332,18 +324,18 @@ def _with_needs() -> tuple[Key, ...]:
     return tuple(key for key in keys() if key.group == PROPERTY and key.needs and "custom-lib-path" not in key.needs)
 
 
-def _newer(context: RuleContext, entry: Entry) -> str | None:
+def _newer(context: checking.RuleContext, entry: Entry) -> str | None:
     """The release that has the key, when it is a later one."""
-    key = key_of(entry)
+    key = checking.key_of(entry)
     if key is None or key.since is None or version(key.since) <= version(context.parsed.release):
         return None
     return key.since
 
 
-def _meant(context: RuleContext, entry: Entry) -> str | None:
-    table = table_of(entry.group)
+def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
+    table = checking.table_of(entry.group)
     other = ATTRS if table == PROPERTY else PROPERTY
-    if (key := key_of(entry)) is not None and context.parsed.form not in key.formats:
+    if (key := checking.key_of(entry)) is not None and context.parsed.form not in key.formats:
         return f"YAML configs do not have it; write {key.replaced_by}" if key.replaced_by else "YAML configs lack it"
     if key_named(entry.key, other):
         return f"it belongs into [{PROPERTY if other == PROPERTY else ATTRS_ALL}]"
@@ -358,21 +350,21 @@ def _closest(name: str, names: Iterable[str]) -> str | None:
     return plain[found[0]] if found else None
 
 
-def _is_read(context: RuleContext, entry: Entry) -> bool:
+def _is_read(context: checking.RuleContext, entry: Entry) -> bool:
     """Whether the entry is in a group nvinfer reads."""
     return entry.group == PROPERTY or entry.group not in context.unread
 
 
 CHECKS = (
-    Check(UNKNOWN_KEY, unknown_key, refused=True),
-    Check(UNKNOWN_GROUP, unknown_group, refused=True),
-    Check(LEGACY, legacy, refused=True),
-    Check(TOO_NEW, too_new, refused=True),
-    Check(ESCAPE, escape, refused=True),
-    Check(YAML_VALUE, yaml_value, refused=True),
-    Check(SUPPRESSION, suppression, refused=True),
-    Check(UNREAD_ATTRS, unread_attrs),
-    Check(NEEDS, needs),
-    Check(NOT_FOR_TYPE, not_for_type),
-    Check(NO_EFFECT, no_effect),
+    checking.Check(UNKNOWN_KEY, unknown_key, refused=True),
+    checking.Check(UNKNOWN_GROUP, unknown_group, refused=True),
+    checking.Check(LEGACY, legacy, refused=True),
+    checking.Check(TOO_NEW, too_new, refused=True),
+    checking.Check(ESCAPE, escape, refused=True),
+    checking.Check(YAML_VALUE, yaml_value, refused=True),
+    checking.Check(SUPPRESSION, suppression, refused=True),
+    checking.Check(UNREAD_ATTRS, unread_attrs),
+    checking.Check(NEEDS, needs),
+    checking.Check(NOT_FOR_TYPE, not_for_type),
+    checking.Check(NO_EFFECT, no_effect),
 )

@@ -12,16 +12,7 @@ from difflib import get_close_matches
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import (
-    CLASSIFIER,
-    DETECTOR,
-    INSTANCES,
-    OTHER,
-    SEGMENTATION,
-    Check,
-    RuleContext,
-    table_of,
-)
+from convert.check import context as checking
 from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
@@ -114,9 +105,9 @@ _LAST_WITH_OPENCV: Final = "6.0"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 
-def no_parser(context: RuleContext) -> Iterator[Finding]:
+def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
     """The built-in parser, and outputs it cannot find."""
-    if context.kind != DETECTOR or context.function:
+    if context.kind != checking.DETECTOR or context.function:
         return
     if context.model is not None:
         names = [each.name for each in context.model.outputs]
@@ -134,7 +125,7 @@ def no_parser(context: RuleContext) -> Iterator[Finding]:
         yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=_parser_hint(names))
 
 
-def no_library(context: RuleContext) -> Iterator[Finding]:
+def no_library(context: checking.RuleContext) -> Iterator[Finding]:
     """A function without custom-lib-path."""
     if context.value("custom-lib-path", ""):
         return
@@ -144,7 +135,7 @@ def no_library(context: RuleContext) -> Iterator[Finding]:
             yield context.found(NO_LIBRARY, message, key=key)
 
 
-def no_function(context: RuleContext) -> Iterator[Finding]:
+def no_function(context: checking.RuleContext) -> Iterator[Finding]:
     """A function the library lacks."""
     library = context.library
     if library is None:
@@ -157,27 +148,27 @@ def no_function(context: RuleContext) -> Iterator[Finding]:
             yield context.found(NO_FUNCTION, message, key=key, hint=_function_hint(context, name))
 
 
-def outputs(context: RuleContext) -> Iterator[Finding]:
+def outputs(context: checking.RuleContext) -> Iterator[Finding]:
     """The parser gives up, or reads nonsense."""
     if context.network is None or not context.outputs:
         return
     function, classes, library = context.function, context.value("num-detected-classes"), context.library
     _, height, width = context.network
     outcome = ParserOutcome()
-    if context.kind == DETECTOR and not function:
+    if context.kind == checking.DETECTOR and not function:
         yield from _built_in_detector(context.outputs, context)
     elif function and library is not None and library.stock and library.has(function):
         outcome = stock_parser(function, context.outputs, classes, (height, width))
-    elif not function and context.kind == SEGMENTATION and classes:
+    elif not function and context.kind == checking.SEGMENTATION and classes:
         outcome = built_in_segments(context.outputs, classes, context.value("segmentation-output-order"))
     if outcome.failed or outcome.signal is not None:
         key = FUNCTIONS.get(context.kind) if function else "onnx-file"
         yield context.found(OUTPUTS, outcome.message, key=key)
 
 
-def cluster_mode(context: RuleContext) -> Iterator[Finding]:
+def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
     """0, or nothing."""
-    if context.kind == DETECTOR and context.value("cluster-mode") == 0:
+    if context.kind == checking.DETECTOR and context.value("cluster-mode") == 0:
         given = "cluster-mode is 0" if context.given("cluster-mode") else "cluster-mode is not given"
         effect = "NMS with the 20 best objects and an overlap of 0.5"
         if has_opencv(context):
@@ -187,39 +178,41 @@ def cluster_mode(context: RuleContext) -> Iterator[Finding]:
         yield context.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
 
 
-def no_classes(context: RuleContext) -> Iterator[Finding]:
+def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
     """num-detected-classes=0."""
-    if context.kind in {DETECTOR, SEGMENTATION, INSTANCES} and not context.value("num-detected-classes"):
+    if context.kind in {checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES} and not context.value(
+        "num-detected-classes"
+    ):
         key = "num-detected-classes" if context.given("num-detected-classes") else None
         given = "is 0" if key else "is not given"
         effect = "every object is dropped"
-        if context.kind == DETECTOR and context.value("cluster-mode") in {0, _NMS, _HYBRID}:
+        if context.kind == checking.DETECTOR and context.value("cluster-mode") in {0, _NMS, _HYBRID}:
             effect = "the process dies on the first frame"
-        elif context.kind == SEGMENTATION:
+        elif context.kind == checking.SEGMENTATION:
             effect = "every frame fails"
         yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key)
 
 
-def no_tensor_meta(context: RuleContext) -> Iterator[Finding]:
+def no_tensor_meta(context: checking.RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
-    if context.kind == OTHER and not context.value("output-tensor-meta"):
+    if context.kind == checking.OTHER and not context.value("output-tensor-meta"):
         yield context.found(NO_TENSOR_META, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
 
 
-def instance_masks(context: RuleContext) -> Iterator[Finding]:
+def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
-    if mode != _NONE and (context.value("output-instance-mask") or context.kind == INSTANCES):
+    if mode != _NONE and (context.value("output-instance-mask") or context.kind == checking.INSTANCES):
         what = "output-instance-mask=1" if context.value("output-instance-mask") else "network-type=3"
         message = f"{what} needs cluster-mode=4, not {mode}"
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
         yield context.found(INSTANCE_MASKS, message, key=key)
-    if context.kind == INSTANCES and not context.function:
+    if context.kind == checking.INSTANCES and not context.function:
         message = "network-type=3 needs custom-lib-path and parse-bbox-instance-mask-func-name"
         yield context.found(INSTANCE_MASKS, message, key="network-type")
 
 
-def _built_in_detector(outputs: Sequence[Binding], context: RuleContext) -> Iterator[Finding]:
+def _built_in_detector(outputs: Sequence[Binding], context: checking.RuleContext) -> Iterator[Finding]:
     """cov [C,h,w] and bbox [4C,h,w]."""
     coverage = [each for each in outputs if "cov" in each.name]
     boxes = [each for each in outputs if "bbox" in each.name]
@@ -239,7 +232,7 @@ def _built_in_detector(outputs: Sequence[Binding], context: RuleContext) -> Iter
         yield context.found(OUTPUTS, message, key="onnx-file")
 
 
-def has_opencv(context: RuleContext) -> bool:
+def has_opencv(context: checking.RuleContext) -> bool:
     """Whether groupRectangles is built in."""
     return version(context.parsed.release) <= version(_LAST_WITH_OPENCV)
 
@@ -250,7 +243,7 @@ def _parser_hint(names: list[str]) -> str | None:
     return None
 
 
-def _function_hint(context: RuleContext, name: str) -> str | None:
+def _function_hint(context: checking.RuleContext, name: str) -> str | None:
     if context.library is None or not context.library.stock:
         return None
     for each in catalogue().parsers:
@@ -300,9 +293,9 @@ _USED_IN: Final[Mapping[str, frozenset[int]]] = {
 }
 
 
-def idle_attribute(context: RuleContext) -> Iterator[Finding]:
+def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes of another cluster-mode."""
-    if context.kind != DETECTOR:
+    if context.kind != checking.DETECTOR:
         return
     mode = context.value("cluster-mode")
     for entry in _attributes(context):
@@ -315,12 +308,12 @@ def idle_attribute(context: RuleContext) -> Iterator[Finding]:
         yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry))
 
 
-def threshold(context: RuleContext) -> Iterator[Finding]:
+def threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """Thresholds out of the range of scores."""
     for key in ("classifier-threshold", "segmentation-threshold"):
         if context.given(key) and (problem := _beyond(context.number(key), strict=key.startswith("classifier"))):
             yield context.found(THRESHOLD, f"{key} is {context.value(key)}: {problem}", key=key)
-    if context.kind not in {DETECTOR, INSTANCES}:
+    if context.kind not in {checking.DETECTOR, checking.INSTANCES}:
         return
     mode = context.value("cluster-mode")
     for entry in _attributes(context):
@@ -333,10 +326,10 @@ def threshold(context: RuleContext) -> Iterator[Finding]:
         yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
 
 
-def filtered(context: RuleContext) -> Iterator[Finding]:
+def filtered(context: checking.RuleContext) -> Iterator[Finding]:
     """Ids and sizes that contradict each other."""
     classes = context.value("num-detected-classes")
-    if context.kind in {DETECTOR, INSTANCES} and classes:
+    if context.kind in {checking.DETECTOR, checking.INSTANCES} and classes:
         ids = set(context.value("filter-out-class-ids"))
         if ids.issuperset(range(classes)):
             yield context.found(
@@ -355,10 +348,10 @@ def filtered(context: RuleContext) -> Iterator[Finding]:
             yield from _sizes(context, entry)
 
 
-def _attributes(context: RuleContext) -> list[Entry]:
+def _attributes(context: checking.RuleContext) -> list[Entry]:
     """The entries of the class groups that are read."""
     read = ((group, entry) for (group, _), entry in context.last.items() if group not in context.unread)
-    return [entry for group, entry in read if table_of(group) == ATTRS]
+    return [entry for group, entry in read if checking.table_of(group) == ATTRS]
 
 
 def _beyond(value: float, *, strict: bool) -> str:
@@ -383,7 +376,7 @@ def _odd(entry: Entry, mode: int) -> str:
     return "no object is kept" if entry.key == "topk" and value == 0 else ""
 
 
-def _sizes(context: RuleContext, entry: Entry) -> Iterator[Finding]:
+def _sizes(context: checking.RuleContext, entry: Entry) -> Iterator[Finding]:
     """detected-min-* above the maximum of the same group, or of all."""
     other = entry.key.replace("min", "max")
     largest = context.last.get((entry.group, other)) or context.last.get(("class-attrs-all", other))
@@ -479,7 +472,7 @@ _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", 
 _LONGEST_CHAIN: Final = 100
 
 
-def blob_names(context: RuleContext) -> Iterator[Finding]:
+def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
     """Names the model lacks."""
     if context.model is None:
         return
@@ -491,7 +484,7 @@ def blob_names(context: RuleContext) -> Iterator[Finding]:
         yield context.found(BLOB_NAMES, message, key="output-blob-names")
 
 
-def one_class(context: RuleContext) -> Iterator[Finding]:
+def one_class(context: checking.RuleContext) -> Iterator[Finding]:
     """[N,1,C]."""
     for output in context.model.outputs if context.model and _built_in_classifier(context) else ():
         dims = [each for each in output.dims[1:] if isinstance(each, int)] if output.dims else []
@@ -501,14 +494,14 @@ def one_class(context: RuleContext) -> Iterator[Finding]:
             yield context.found(ONE_CLASS, message, key="onnx-file", hint=f"reshape it to [N, {prod(dims)}]")
 
 
-def no_threshold(context: RuleContext) -> Iterator[Finding]:
+def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-threshold left out."""
-    if context.kind == CLASSIFIER and not context.given("classifier-threshold") and not context.function:
+    if context.kind == checking.CLASSIFIER and not context.given("classifier-threshold") and not context.function:
         message = "classifier-threshold is not given: the best class is always reported"
         yield context.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
 
 
-def logits(context: RuleContext) -> Iterator[Finding]:
+def logits(context: checking.RuleContext) -> Iterator[Finding]:
     """No Softmax at the end."""
     if context.model is None or not _built_in_classifier(context):
         return
@@ -519,7 +512,7 @@ def logits(context: RuleContext) -> Iterator[Finding]:
             yield context.found(LOGITS, message, key="onnx-file")
 
 
-def more_outputs(context: RuleContext) -> Iterator[Finding]:
+def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes without labels."""
     if (
         context.model is None
@@ -536,9 +529,9 @@ def more_outputs(context: RuleContext) -> Iterator[Finding]:
         )
 
 
-def async_mode(context: RuleContext) -> Iterator[Finding]:
+def async_mode(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-async-mode=1."""
-    if not context.value("classifier-async-mode") or context.kind != CLASSIFIER:
+    if not context.value("classifier-async-mode") or context.kind != checking.CLASSIFIER:
         return
     if context.is_secondary:
         message, level = "objects without a tracker's id will not be inferred at all", Level.NOTE
@@ -547,14 +540,14 @@ def async_mode(context: RuleContext) -> Iterator[Finding]:
     yield context.found(ASYNC, f"classifier-async-mode: {message}", key="classifier-async-mode", level=level)
 
 
-def all_engines(context: RuleContext) -> Iterator[Finding]:
+def all_engines(context: checking.RuleContext) -> Iterator[Finding]:
     """operate-on-gie-id left out."""
     if context.is_secondary and context.value("operate-on-gie-id") == -1 and not context.settings:
         message = "operate-on-gie-id is not given: objects of all engines are inferred"
         yield context.found(ALL_ENGINES, message)
 
 
-def own_objects(context: RuleContext) -> Iterator[Finding]:
+def own_objects(context: checking.RuleContext) -> Iterator[Finding]:
     """An engine that waits for itself."""
     number = context.value("gie-unique-id")
     if context.is_secondary and number and context.value("operate-on-gie-id") == number:
@@ -562,9 +555,9 @@ def own_objects(context: RuleContext) -> Iterator[Finding]:
         yield context.found(OWN_OBJECTS, message, key="operate-on-gie-id")
 
 
-def _built_in_classifier(context: RuleContext) -> bool:
+def _built_in_classifier(context: checking.RuleContext) -> bool:
     """Whether nvinfer reads the outputs as a classifier's."""
-    return context.kind == CLASSIFIER and not context.function
+    return context.kind == checking.CLASSIFIER and not context.function
 
 
 def _producer(model: Header, name: str) -> str:
@@ -579,23 +572,23 @@ def _producer(model: Header, name: str) -> str:
 
 
 CHECKS = (
-    Check(NO_PARSER, no_parser),
-    Check(NO_LIBRARY, no_library),
-    Check(NO_FUNCTION, no_function),
-    Check(OUTPUTS, outputs),
-    Check(CLUSTER_MODE, cluster_mode),
-    Check(NO_CLASSES, no_classes),
-    Check(NO_TENSOR_META, no_tensor_meta),
-    Check(INSTANCE_MASKS, instance_masks),
-    Check(IDLE_ATTRIBUTE, idle_attribute),
-    Check(THRESHOLD, threshold),
-    Check(FILTERED, filtered),
-    Check(BLOB_NAMES, blob_names),
-    Check(ONE_CLASS, one_class),
-    Check(NO_THRESHOLD, no_threshold),
-    Check(LOGITS, logits),
-    Check(MORE_OUTPUTS, more_outputs),
-    Check(ASYNC, async_mode),
-    Check(ALL_ENGINES, all_engines),
-    Check(OWN_OBJECTS, own_objects),
+    checking.Check(NO_PARSER, no_parser),
+    checking.Check(NO_LIBRARY, no_library),
+    checking.Check(NO_FUNCTION, no_function),
+    checking.Check(OUTPUTS, outputs),
+    checking.Check(CLUSTER_MODE, cluster_mode),
+    checking.Check(NO_CLASSES, no_classes),
+    checking.Check(NO_TENSOR_META, no_tensor_meta),
+    checking.Check(INSTANCE_MASKS, instance_masks),
+    checking.Check(IDLE_ATTRIBUTE, idle_attribute),
+    checking.Check(THRESHOLD, threshold),
+    checking.Check(FILTERED, filtered),
+    checking.Check(BLOB_NAMES, blob_names),
+    checking.Check(ONE_CLASS, one_class),
+    checking.Check(NO_THRESHOLD, no_threshold),
+    checking.Check(LOGITS, logits),
+    checking.Check(MORE_OUTPUTS, more_outputs),
+    checking.Check(ASYNC, async_mode),
+    checking.Check(ALL_ENGINES, all_engines),
+    checking.Check(OWN_OBJECTS, own_objects),
 )
