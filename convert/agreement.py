@@ -148,10 +148,9 @@ class WithAgreement:
             return "the float32 export of the same project needs no rewriting"
         if not self.as_primary:
             return "measure on pictures of your own, too: --images and a folder of them"
-        config = f"BUNDLE/config_infer_primary_{export.name}.txt"
         return (
-            "compare on pictures of your own, with the names of your files: ei-deepstream simulate "
-            f"{config} PICTURES -o compared --against edge-impulse --original EXPORT"
+            "compare on pictures of your own, with the names of your files: "
+            "ei-deepstream simulate BUNDLE PICTURES -o compared --against edge-impulse --original EXPORT"
         )
 
     def _measure(

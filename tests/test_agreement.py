@@ -156,7 +156,7 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     assert (one.inputs, other.inputs) == (1000, 1004)
     assert other.top1 == pytest.approx((1000 * one.top1 + 4) / 1004)
     assert other.max_abs_diff == one.max_abs_diff
-    assert "config_infer_primary_m.txt PICTURES -o compared --against edge-impulse" in hint_of(stage, path)
+    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(stage, path)
     assert "--images" in hint_of(replace(stage, as_primary=False), path)
     assert "float32 export" in hint_of(replace(stage, images=images), path)
     (images / "0.png").write_bytes(b"damaged")

@@ -286,7 +286,7 @@ class _Progress:
             from convert.translate import died  # needed only after a crash
 
             return died(death)
-        if function.startswith(("convert.validate.", "convert.heads.")):
+        if function.startswith(("convert.agreement", "convert.validate.", "convert.heads.")):
             from convert.validate.runtimes import died as crashed  # imports numpy
 
             return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")

@@ -218,8 +218,8 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
   hand                 ?
   anomaly: 0.5
 {other}  (12.3 ms)
-  face                 0.75                 1,2 3x4
-  5                    None                 None,None NonexNone
+  face                 0.75     1,2 3x4
+  5                    None     None,None NonexNone
 """,
     )
     assert client.asked == [
@@ -313,9 +313,9 @@ def test_compare(
     assert code == 1
     assert out.splitlines() == [
         f"  {OTHER_LABELS.level.value} {OTHER_LABELS.id} other labels",
-        "p1: 2 labels, largest difference 0.25", "p2: 3 boxes, largest difference 0.001, edges 9 px",
+        f"  more: ei-deepstream explain {OTHER_LABELS.id}", "p1: 2 labels, largest difference 0.25", "p2: 3 boxes, largest difference 0.001, edges 9 px",
         f"  {BOX_DIFFERS.level.value} {BOX_DIFFERS.id} p2: a box",
-        "p3: 0 boxes, largest difference 0",
+        f"  more: ei-deepstream explain {BOX_DIFFERS.id}", "p3: 0 boxes, largest difference 0",
         "they do not agree: 3 pictures, largest difference 0.25 (limit 0.01)",
     ]  # fmt: skip
     assert opened == [

@@ -180,9 +180,8 @@ def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
 
 def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
     """num-detected-classes=0."""
-    if context.kind in {checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES} and not context.value(
-        "num-detected-classes"
-    ):
+    kinds = {checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES}
+    if context.kind in kinds and not context.value("num-detected-classes"):
         key = "num-detected-classes" if context.given("num-detected-classes") else None
         given = "is 0" if key else "is not given"
         effect = "every object is dropped"
