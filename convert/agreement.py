@@ -139,10 +139,10 @@ class WithAgreement:
             measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded,
             kernels=kernels,
         )  # fmt: skip
-        found += agreement_findings(agreement, self._hint(export))
+        found += agreement_findings(agreement, self._hint())
         return replace(export, agreement=agreement), tuple(found)
 
-    def _hint(self, export: Export) -> str:
+    def _hint(self) -> str:
         """How to compare on pictures that the model is made for."""
         if self.images:
             return "the float32 export of the same project needs no rewriting"

@@ -105,7 +105,8 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
         "ei-deepstream inspect my-project.zip",
         "ei-deepstream help convert",
     ),
-    epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C, 143 SIGTERM.",
+    epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C, "
+    "143 SIGTERM.",
 )
 @click.option(
     "--version",

@@ -102,7 +102,7 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.COLOUR, {"expected": "GRAY"}, "gives the model RGB", "gives it GRAY", False, "model-color-format=2"),
     (Cause.SCALING, {}, "scales levels to 0..1", "scales them to 0..1", True, None),
     (Cause.SCALING, {"scale": 1.0}, "scales levels to 0..255", "scales them to 0..1", False,
-     f"net-scale-factor={1 / 255!r}"),
+     "net-scale-factor=0.003921569"),
     (Cause.SCALING, {"factor": 0.5, "offsets": (4.0, 2.0, 3.0)}, "scales levels to 0..1", "scales them to -2..126.5",
      False, "net-scale-factor=0.5 and offsets=4;2;3"),
     (Cause.SCALING, {"scale": 0.5, "mean": (2, 4, 3), "factor": 0.5, "offsets": (4.0, 2.0, 3.0)},
