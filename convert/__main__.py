@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             number = received[0] if received else signal.SIGINT
             said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
             print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
+            # CPython notes that a KeyboardInterrupt left exec(), which dataclasses call, and `python -m` then ends by
+            # SIGINT whatever is returned (run_eval_code_obj and Py_RunMain, 3.11 to 3.13). An evaluation resets that.
+            eval("0")  # noqa: S307 - a constant
             return 128 + number
 
 

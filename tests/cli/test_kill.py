@@ -135,6 +135,20 @@ def test_no_child_outlives_its_parent(
         time.sleep(0.02)
 
 
+def test_an_interrupted_import_has_the_exit_code_too(tmp_path: Path) -> None:
+    """dataclasses call exec() while a module is imported, and `python -m` ends otherwise when that is interrupted."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from convert import __main__ as program\n"
+        "program.commands.main = lambda *_, **__: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(program.main([]))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 def _children(pid: int) -> list[int]:
     return [
         int(word) for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()
