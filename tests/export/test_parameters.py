@@ -343,3 +343,10 @@ def test_of_a_single_impulse_everything_counts_even_what_nothing_points_to() -> 
     cut = re.sub(r"(\.learning_blocks = )\w+", r"\1nullptr", variables)
     assert cut != variables
     assert single(read(model_metadata_h(parameters), cut)).names == single(made(parameters)).names
+
+
+def test_what_says_that_a_model_is_quantized() -> None:
+    int8 = "TFLITE_INPUT_DATATYPE EI_CLASSIFIER_DATATYPE_INT8"
+    assert [macros(f"QUANTIZATION_ENABLED {value}").quantized for value in (1, 0)] == [True, False]
+    assert (macros(int8).quantized, macros(int8.replace("INT8", "FLOAT32")).quantized) == (True, False)
+    assert macros(f"QUANTIZATION_ENABLED 0\n{int8}").quantized is False
