@@ -292,7 +292,7 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingDependencyError) as error, Cluster("tcp://127.0.0.1:8786"):
         pass
-    assert error.value.hint == f"{sys.executable} -m pip install 'ei-deepstream[distributed]'"
+    assert error.value.hint == f'{sys.executable} -m pip install "ei-deepstream[distributed]"'
 
 
 def test_jobs_are_the_clusters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
