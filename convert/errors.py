@@ -16,7 +16,6 @@ Anything else that reaches the command line is a bug of ours (exit code 70).
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -121,4 +120,6 @@ class MissingDependencyError(ConvertError):
 
 def pip_install(requirement: str) -> str:
     """The command that installs `requirement` ("ei-deepstream[video]") for the Python that this runs in."""
+    import shlex  # only for a message
+
     return f'{shlex.quote(sys.executable)} -m pip install "{requirement}"'

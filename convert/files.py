@@ -24,7 +24,6 @@ import re
 import signal
 import stat
 import sys
-import sysconfig
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -451,6 +450,8 @@ def _is_ours(path: str) -> bool:
 
 @cache
 def _installation() -> tuple[str, ...]:
+    import sysconfig  # only to record what was read
+
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return tuple(f"{folder}/" for folder in (*folders, Path(__file__).resolve().parent, configs()))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -228,7 +227,11 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
     found = report.findings
     shown = [each for each in found if each.level is Level.ERROR] if quiet else found
     # In a pipe a message stays one line, for those who search.
-    width = shutil.get_terminal_size().columns if paint is _coloured else None
+    width = None
+    if paint is _coloured:
+        import shutil  # brings five modules that nothing else here needs
+
+        width = shutil.get_terminal_size().columns
     for text in lines(shown, report.files, paint, width):
         out.write(text + "\n")
     if not quiet:
