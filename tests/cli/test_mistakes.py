@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import ROOT, Said
+from tests.export import tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +152,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cut.zip": ZIP.read_bytes()[:30_000],
         "nothing.zip": b"",
         "shapes.tflite": shapes,
+        "sound.lite": tiny.model((1, 637), (1, 3)),  # as large as the features of a keyword model
         "model.eim": b"\x7fELF" + bytes(100),
         "model.h5": b"\x89HDF\r\n\x1a\n" + bytes(100),
         "pointer.lite": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
@@ -179,9 +181,8 @@ def _contents(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture
-def here(workplace: Path, models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def here(workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """`workplace` as the working folder."""
-    shutil.copy(models / "keywords-637-f32.lite", workplace / "sound.lite")
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
     return workplace
