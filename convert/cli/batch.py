@@ -29,6 +29,7 @@ __all__ = ["batch", "cache"]
 @click.command(
     name="batch",
     cls=Command,
+    ask="give folders of exports, exports or a manifest (.toml), and with -o the folder for the bundles",
     examples=(
         "ei-deepstream batch exports/ -o bundles --target 6.2",
         "ei-deepstream batch models.toml -o bundles",

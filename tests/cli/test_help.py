@@ -116,6 +116,7 @@ def test_version(say: Callable[..., Said]) -> None:
         ("convert a.zip", "error: -o is missing: the folder to write the bundle into", "ei-deepstream convert my"),
         ("convert -o b", "error: give one EXPORT, or two with", "ei-deepstream convert my-project.zip -o bundle"),
         ("simulate", "error: give a bundle (or a config), then pictures", "ei-deepstream simulate bundle"),
+        ("batch", "error: give folders of exports, exports or a manifest", "ei-deepstream batch exports/ -o bundles"),
         ("check", "error: PATH... is missing", "ei-deepstream check bundle"),
         ("convert a -o b --targte 7.1", "error: No such option '--targte'.", "ei-deepstream convert my"),
         ("convert a -o b --batch-size 0", "error: Invalid value for '--batch-size': 0 is not", "ei-deepstream convert"),
