@@ -136,6 +136,7 @@ def details(target: targets.Target) -> str:
     """One target: its versions, and what nvinfer, trtexec and deepstream-app of that release know."""
     paint = paint_for(sys.stdout)
     facts = {cell: _cell(target, cell) for cell in _CELLS[2:]}
+    facts["container"] = targets.container(target) or ""
     for name, value in _known(target).items():
         facts[name] = ", ".join(value) if isinstance(value, list) else str(value)
     lines = [paint(f"{target.name}, {target.platform}", "1")]
@@ -160,6 +161,7 @@ def _document(target: targets.Target) -> dict[str, Any]:
         "name": target.name,
         **cells,
         "families": list(target.families),
+        "container": targets.container(target),
         "root": target.root,
         "min_object_size": target.min_object_size,
         **_known(target),

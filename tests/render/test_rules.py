@@ -6,7 +6,7 @@ from pathlib import Path
 
 from convert.check.rules import RULES
 from convert.findings import rulebook
-from convert.nvinfer.targets import targets
+from convert.nvinfer.targets import container, targets
 from convert.render.check import (
     details,
     explanation,
@@ -79,6 +79,8 @@ def test_a_target_at_length() -> None:
         assert target.name in text
         assert "NvDsInferParseCustomTfSSD" in text
         assert all(why in text for _, why in target.unverified)
+        image = container(target)
+        assert image is None or f"\n  container            {image}" in text
 
 
 def test_the_document_of_targets() -> None:
@@ -91,4 +93,5 @@ def test_the_document_of_targets() -> None:
     assert old["keys_without_effect"] == []
     assert "--explicitBatch" in new["trtexec_lacks"]
     assert new["trtexec_fp16"].startswith("--skipInference --fp16")
+    assert new["container"] == "nvcr.io/nvidia/deepstream:9.1-samples-multiarch"
     assert found["5.1", "dgpu"]["not_verified"].keys() == {"tensorrt", "cuda"}
