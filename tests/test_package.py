@@ -45,6 +45,7 @@ def test_the_sdist_can_be_tested_and_built_from(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"pyproject.toml", "README.md", "LICENSE", "Makefile", "convert/__main__.py", "tests/conftest.py"}
+    wanted |= {".pre-commit-hooks.yaml", "action.yml"}  # tests/test_hooks.py reads them
     assert wanted | _data_files() <= names
 
 
