@@ -6,7 +6,6 @@ folder of a run: the same input and options give the same bytes. Reading needs n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, fields, replace
@@ -259,6 +258,8 @@ class BundleReport:
         """
         found = next((model for model in self.models if model.file == onnx.name), None)
         if found is not None:
+            import hashlib  # `check`, which starts often, does without
+
             try:
                 with onnx.open("rb") as file:
                     found.verify(hashlib.file_digest(file, "sha256").hexdigest(), onnx)
