@@ -136,14 +136,20 @@ class ReferenceDecoder:
         boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
         return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
 
-    def compared(self, low: Float, size: Float) -> Float:
-        """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture."""
-        start = np.maximum(low, np.float32(0))
-        if self.head.coordinates == "pixels":
-            size = np.minimum(size, self.size - start)
-        else:
+    def compared(self, low: Float, size: Float, *, rounds: bool = False) -> Float:
+        """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture.
+
+        Args:
+            rounds: as for YOLOX: sizes are rounded and end nowhere, only corners lie in the picture.
+        """
+        start, size = np.maximum(low, np.float32(0)), np.maximum(size, np.float32(0))
+        if self.head.coordinates == "relative":
             start, size = start * self.size, size * self.size
-        start, size = np.trunc(start), np.trunc(np.maximum(size, np.float32(0)))
+        if rounds:
+            start, size = np.minimum(start, self.size), size + np.float32(0.5)
+        elif self.head.coordinates == "pixels":
+            size = np.maximum(np.minimum(size, self.size - start), np.float32(0))
+        start, size = np.trunc(start), np.trunc(size)
         return np.concatenate([start[..., ::-1], (start + size)[..., ::-1]], axis=-1)
 
     def decoded(self, found: Detections, given: Sequence[NDArray[Any]]) -> Decoded:
@@ -157,14 +163,15 @@ class ReferenceDecoder:
         return Decoded([self.placed(wanted.boxes), wanted.scores], [boxes, scores], differ, (middle,))
 
     def shipped(self, found: Detections, count: int) -> Detections:
-        """What of `found` the graph gives.
+        """What of `found` the graph gives, `count` candidates: each of them, or each of them once for each class.
 
         Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, the dropped ones at -1.
         What it would take more than `ROUNDS` rounds to find out it may keep or drop: there the score is NaN.
         """
         limit = self.head.overlap
         if limit is None:
-            return found
+            is_each = found.scores.shape[1] < count == found.of_classes[0].size
+            return found.each_class() if is_each else found
         best = found.best(count)
         assert best.compared is not None
         scores = best.scores.copy()
@@ -207,7 +214,7 @@ class Detections:
         of_classes: [n,A,C], the network's score of each class, 0..1.
         objectness: [n,A,1]; None where there is none.
         compared: [n,A,4], top, left, bottom, right in pixels of the original's picture, as Edge Impulse's SDK
-            compares and reports them; None where it does not score by objectness.
+            compares and reports them; None where it does so with classes apart.
     """
 
     boxes: Float
@@ -235,6 +242,18 @@ class Detections:
         best = sure.max(axis=2).argmax(axis=1)
         top, left, bottom, right = np.moveaxis(self.boxes[np.arange(len(best)), best], 1, 0)
         return sure.max(axis=1), np.stack([left, top, right, bottom], axis=1)
+
+    def each_class(self) -> Detections:
+        """Every candidate once for each class, all of a class together; scores and boxes only are these."""
+        scores = self.of_classes if self.objectness is None else self.of_classes * self.objectness
+        count, classes = scores.shape[1:]
+        labels = np.repeat(np.arange(classes, dtype=np.float32), count)
+        return replace(
+            self,
+            boxes=np.tile(self.boxes, (1, classes, 1)),
+            scores=scores.transpose(0, 2, 1).reshape(len(scores), -1),
+            labels=np.tile(labels, (len(scores), 1)),
+        )
 
     def best(self, count: int) -> Detections:
         """The `count` candidates of each picture with the highest scores, highest first."""
