@@ -152,6 +152,7 @@ class RowsHead(Boxes):
         unit: what the SDK takes coordinates for.
         in_pixels: adds rows as YOLOv5's, in pixels, where its own do not say where a box is.
         rounds: the SDK rounds width and height, where others are cut.
+        cuts_first: the SDK cuts boxes off at the picture's border before it compares them, not only in the end.
         is_measured: the unit is read off the model (`convert.heads.graph_end.neutral`).
         is_turned: the output is [1,K,A].
         has_objectness: whether scores can be made in two ways; it is the column before the classes.
@@ -170,6 +171,7 @@ class RowsHead(Boxes):
     unit: str = "relative"
     in_pixels: Callable[[GraphEnd, Rows], Rows] | None = None
     rounds: bool = False
+    cuts_first: bool = False
     is_measured: bool = False
     is_turned: bool = False
     has_objectness: bool = False
@@ -285,20 +287,28 @@ class RowsHead(Boxes):
         return self.reference(decoder, raw[0].transpose(0, 2, 1) if self.is_turned else raw[0])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        """YOLOv5's rows; of the others it is not known (`is_comparable`)."""
+        """By the SDK's routine; but the grids of a YOLOX that is not square are not taken for one another."""
         from convert.heads import decoding  # brings numpy
 
-        (rows,) = outputs
-        return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+        if self.by_objectness:
+            (rows,) = outputs
+            return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+        height, width = rules.size
+        head = Head(self.id, tuple(rules.labels), "product", coordinates=rules.coordinates or self.unit)
+        found = self.read(decoding.ReferenceDecoder(head, width, height), outputs)
+        known = rules.labels, rules.threshold, rules.size, rules.overlap
+        if self.drops_all:
+            return decoding.answer(decoding.of_all_classes(found, *known))
+        return decoding.answer(decoding.of_each_class(found, *known, cuts_first=self.cuts_first))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
         rows = outputs.get(RAW)
-        fits = rows is not None and rows.ndim == 3 and rows.shape[2] == 5 + len(rules.labels)
-        if not self.is_comparable or not fits or rules.coordinates not in {None, "relative", "pixels"}:
+        fits = rows is not None and self.classes(rows.shape) == len(rules.labels)
+        if not self.is_comparable or not fits or rules.coordinates not in {None, *_UNITS}:
             return super().decode_shipped(outputs, rules)
         assert rows is not None
-        if rules.coordinates == "pixels":
+        if rules.coordinates == "pixels" and self.by_objectness:
             height, width = rules.size
             rows = rows.copy()
             rows[..., 0:4:2] /= width
@@ -474,14 +484,15 @@ _YOLOV5: dict[str, Any] = {
 _YOLOV11: dict[str, Any] = {
     "build": partial(_build_centres, first=4), "reference": partial(_read_centres, first=4),
     "columns": f"{_XYWH}, classes", "others": 4, "is_measured": True, "is_turned": True,
+    "cuts_first": True, "is_comparable": True,
 }  # fmt: skip
 _ANCHORED: dict[str, Any] = {
     "build": _build_anchored, "reference": _read_anchored, "has_anchors": True, "least": 12,
-    "columns": "background, classes, offsets, anchors, variances", "others": 13,
+    "columns": "background, classes, offsets, anchors, variances", "others": 13, "is_comparable": True,
 }  # fmt: skip
 _TAO_YOLO: dict[str, Any] = {
     "has_anchors": True, "least": 12, "columns": "cell, anchor, step, offsets, objectness, classes", "others": 11,
-    "has_objectness": True,
+    "has_objectness": True, "is_comparable": True,
 }  # fmt: skip
 
 HEADS: tuple[HeadSpec, ...] = (
@@ -492,11 +503,13 @@ HEADS: tuple[HeadSpec, ...] = (
     ),
     RowsHead(
         "yolox", "YOLOX object detector", (4, "YOLOX"), "yolox", build=_build_yolox, reference=_read_yolox,
-        unit="cells", drops_all=True, in_pixels=_yolox_in_pixels, rounds=True, **_WITH_OBJECTNESS,
+        unit="cells", drops_all=True, in_pixels=_yolox_in_pixels, rounds=True, is_comparable=True,
+        **_WITH_OBJECTNESS,
     ),
     RowsHead(
         "yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro", build=_build_corners,
-        reference=_read_corners, columns="left, top, right, bottom, classes", others=4,
+        reference=_read_corners, columns="left, top, right, bottom, classes", others=4, cuts_first=True,
+        is_comparable=True,
     ),
     HeadSpec(
         "yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2", gives_grid=True,

@@ -7,8 +7,9 @@ give what they give on the same raw outputs.
 
 **Edge Impulse's own decoding** (from `Box` on): how its C++ SDK turns a model's outputs into results
 (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the threshold, merged with the ones of
-their label they touch; YOLOv5 by objectness with a non-maximum suppression over all labels; SSD as its last operator
-gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
+their label they touch; YOLOv5 by objectness and YOLOX by its product with the class, with a non-maximum suppression
+over all labels; other rows of candidates with one for each label; SSD as its last operator gave it. Boxes are whole
+pixels of the model's input, cut off, not rounded.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ __all__ = [
     "boxes",
     "classification",
     "fomo",
+    "of_all_classes",
+    "of_each_class",
     "parsed",
     "shipped",
     "ssd",
@@ -428,6 +431,77 @@ def yolov5(
     limit = np.float32(OVERLAP if overlap is None else overlap)
     kept = _listed(whole[good], score[good], label[good], labels, limit)
     return [_within(box, width, height) for box in kept]
+
+
+def of_all_classes(
+    found: Detections,
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+) -> list[Box]:
+    """Boxes of one picture by the SDK's routine for YOLOX: of those that overlap, of whatever label, the best.
+
+    Each class is a box of its own there, and all of a candidate's are alike: the best of them drops the others.
+
+    Args:
+        found: with `compared`.
+        labels, threshold, size, overlap: as of `yolov5`.
+    """
+    assert found.compared is not None
+    scores, edges = found.scores[0], found.compared[0].astype(np.float64)
+    top, left, bottom, right = edges.T
+    whole = np.stack([left, top, right - left, bottom - top], axis=1).astype(np.float32)
+    good = (scores >= np.float32(threshold)) & (scores <= 1)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept = _listed(whole[good], scores[good], found.labels[0][good].astype(np.int64), labels, limit)
+    return [_within(box, size[1], size[0]) for box in kept]
+
+
+_MOST = 200  # EI_CLASSIFIER_OBJECT_DETECTION_KEEP_TOPK of ei_nms.h
+
+
+def of_each_class(
+    found: Detections,
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+    *,
+    cuts_first: bool,
+) -> list[Box]:
+    """Boxes of one picture by the SDK's routines for YOLO-Pro, YOLOv11 and TAO's: of each label for itself.
+
+    Every class at or above the threshold is a box. Boxes are compared as they are, then cut off at the picture's border
+    and to whole pixels: first the edges, of which width and height are the differences. The 200 best are reported.
+
+    Args:
+        found: the scores of all classes matter.
+        labels, threshold, size: as of `yolov5`.
+        overlap: that is, or is more, between two boxes of a label: the weaker goes; None: `OVERLAP`.
+        cuts_first: they are cut off at the border before they are compared.
+    """
+    height, width = size
+    each = found.each_class()
+    scores, classes = each.scores[0], each.labels[0].astype(np.int64)
+    top, left, bottom, right = (each.boxes[0] * np.array([height, width, height, width], np.float32)).T
+    edges = np.stack([left, top, right, bottom], axis=1).astype(np.float64)
+    ends = np.array([width, height, width, height], np.float64)
+    if cuts_first:
+        edges = np.clip(edges, 0, ends)
+    good = (scores >= np.float32(threshold)) & (scores <= 1) & np.isfinite(edges).all(axis=1)
+    extents = np.concatenate([edges[:, :2], np.maximum(edges[:, 2:] - edges[:, :2], 0)], axis=1)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept: list[int] = []
+    for label in range(len(labels)):
+        own = np.flatnonzero(good & (classes == label))
+        kept += own[suppress(extents[own], scores[own], limit)].tolist()
+    kept = sorted(kept, key=lambda index: -scores[index])[:_MOST]
+    whole = np.clip(edges[kept], 0, ends).astype(np.int64)
+    return [
+        Box(labels[classes[index]], float(scores[index]), x, y, max(x_end - x, 0), max(y_end - y, 0))
+        for index, (x, y, x_end, y_end) in zip(kept, whole.tolist(), strict=True)
+    ]
 
 
 def _within(box: Box, width: int, height: int) -> Box:

@@ -129,7 +129,7 @@ def answer(
     for box, place in kept:
         left, right = (int(min(max(place[side], 0), width)) for side in (0, 2))
         top, bottom = (int(min(max(place[side], 0), height)) for side in (1, 3))
-        whole.append((box.label, box.score, left, top, right - left, bottom - top))
+        whole.append((box.label, box.score, left, top, max(right - left, 0), max(bottom - top, 0)))
     return whole
 
 
