@@ -363,10 +363,11 @@ class CommonOptions(TypedDict, total=False):
         Option("none", "FOMO: every cell is an object, or of neighbouring ones the highest."),
     ]
     yolo_score: Annotated[
-        Literal["product", "objectness"],
+        Literal["product", "objectness"] | None,
         Option(
-            "product",
-            "YOLO: objectness times class, or objectness alone; YOLOv5 then as Edge Impulse's SDK reports it.",
+            None,
+            "YOLO: the best class with objectness times its score, or objectness alone.  [default: what Edge Impulse's "
+            "SDK reports, where the target can]",
         ),
     ]
 

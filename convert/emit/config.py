@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Entry", "Gie", "Group", "HeadPreset", "Scaling", "Value", "config_file", "encode", "facts", "head_entries",
-    "head_preset", "infer_file", "preset_for", "scaling",
+    "head_preset", "infer_file", "no_suppression", "preset_for", "scaling",
 ]  # fmt: skip
 
 
@@ -169,14 +169,9 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     preset = head_preset(head.task)
     if head.overlap is None:
         return preset
-    reader = TableReader(configs() / "heads" / f"{head.task}.toml", PresetError, dashes=True)
-    instead = reader.row(_Suppressed, preset.suppressed, "suppressed")
-    if version(target.tensorrt) < version(instead.tensorrt):
-        raise PresetError(
-            f"a graph that drops boxes over all classes needs TensorRT {instead.tensorrt}; DeepStream "
-            f"{target.deepstream} has {target.tensorrt} on {target.platform}",
-            hint="choose a newer --target, or --yolo-score product",
-        )
+    instead = _suppressed(head.task)
+    if refused := no_suppression(head.task, target):
+        raise PresetError(refused, hint="choose a newer --target, or --yolo-score product")
     tables = (preset.property, preset.class_attrs_all, preset.comments)
     properties, attributes, comments = (
         {key: value for key, value in table.items() if key not in instead.without} for table in tables
@@ -187,6 +182,26 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         class_attrs_all=attributes,
         comments=comments | instead.comments,
     )
+
+
+def no_suppression(task: str, target: Target) -> str:
+    """Why the target's TensorRT cannot build a graph of `task` that drops overlapping boxes; empty: it can.
+
+    Raises:
+        PresetError: as `head_preset`; such a graph is not known for the task.
+    """
+    needed = _suppressed(task).tensorrt
+    if version(target.tensorrt) >= version(needed):
+        return ""
+    return (
+        f"a graph that drops boxes over all classes needs TensorRT {needed}; DeepStream {target.deepstream} has "
+        f"{target.tensorrt} on {target.platform}"
+    )
+
+
+def _suppressed(task: str) -> _Suppressed:
+    reader = TableReader(configs() / "heads" / f"{task}.toml", PresetError, dashes=True)
+    return reader.row(_Suppressed, head_preset(task).suppressed, "suppressed")
 
 
 def _load(name: str) -> dict[str, Any]:

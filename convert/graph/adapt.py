@@ -55,9 +55,11 @@ class Adapt:
     Attributes:
         fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
             the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
-        yolo_score: the score of YOLOs that have an objectness: its "product" with the best class, as their authors
-            define it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; the graph then gives what the
-            SDK reports (`convert.heads.graph_end`).
+        yolo_score: None: a YOLO gives what Edge Impulse's SDK reports, as far as the graph can (`convert.heads.boxes`).
+            Else the score of each candidate's best class where there is an objectness: its "product" with the class, as
+            the authors of YOLO define it, or the "objectness" alone.
+        no_suppression: for a task, why the target cannot take a graph that drops overlapping boxes itself; empty: it
+            can. None: every target can.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
 
@@ -67,7 +69,8 @@ class Adapt:
 
     name: ClassVar[str] = "adapt"
     fomo_merge: str = "none"
-    yolo_score: str = "product"
+    yolo_score: str | None = None
+    no_suppression: Callable[[str], str] | None = None
     frame: Frame | None = None
 
     def __post_init__(self) -> None:
@@ -75,7 +78,7 @@ class Adapt:
             ("fomo-merge", self.fomo_merge, FOMO_MERGES),
             ("yolo-score", self.yolo_score, YOLO_SCORES),
         ):
-            if value not in known:
+            if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
@@ -97,7 +100,9 @@ class Adapt:
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
         model = _run(load_model(artifact.onnx.data), *_PREPARE)
-        fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
+        refused = self.no_suppression(spec.id) if self.no_suppression and spec.drops_all else ""
+        options = Options(self.fomo_merge, self.yolo_score, no_suppression=refused, framing=before.framing)
+        fitted = spec.adapt(model, export, options)
         del model
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
