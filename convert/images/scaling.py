@@ -50,6 +50,7 @@ __all__ = [
     "place",
     "place_as_sdk",
     "scale",
+    "sdk_axis",
     "whole_network",
 ]
 
@@ -185,16 +186,16 @@ def fit_shortest(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[n
 
 def interpolate(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """`picture` [H,W,C] as uint8 [height,width,C], as the SDK scales it."""
-    upper, lower, down = _sdk_axis(picture.shape[0], height)
-    first, second, across = _sdk_axis(picture.shape[1], width)
+    upper, lower, down = sdk_axis(picture.shape[0], height)
+    first, second, across = sdk_axis(picture.shape[1], width)
     across = across[:, None]
     top, bottom = (_mixed(picture[rows][:, first], picture[rows][:, second], across) for rows in (upper, lower))
     return _mixed(top, bottom, down[:, None, None]).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)
-def _sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """For each of `count` pixels of a line the two of `size` that are mixed, and the second's weight in 2^14ths."""
+def sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """For each of `count` pixels of a line the two of `size` that the SDK mixes, and the second's weight in 2^14ths."""
     position = np.arange(count, dtype=np.int64) * ((size << _BITS) // count)
     first = np.minimum(position >> _BITS, size - 1)
     return first, np.minimum(first + 1, size - 1), position & (2**_BITS - 1)

@@ -1,0 +1,89 @@
+"""Whole frames that the graph itself resizes, as Edge Impulse's SDK does it (`--resize graph`).
+
+The network's input has the frame's own size, so Gst-nvinfer scales nothing where the stream muxer gives frames of it.
+The graph cuts out, fits in or squashes (`convert.images.scaling.place_as_sdk`), and interpolates
+(`convert.graph.resize`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from convert.errors import PresetError
+from convert.images import Framing, ResizeMode
+
+if TYPE_CHECKING:
+    from convert.images.scaling import Placement
+
+
+__all__ = ["Resizing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resizing(Framing):
+    """A model that takes frames of one size and brings them to the size it was trained on.
+
+    Attributes:
+        mode: how Edge Impulse brought pictures to that size; `none` is squash.
+
+    Raises:
+        PresetError: only the aspect of the frames is given.
+    """
+
+    mode: ResizeMode = ResizeMode.SQUASH
+
+    def __post_init__(self) -> None:
+        if not self.frame.in_pixels:
+            raise PresetError(
+                f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
+                hint="--frame 1280x720, for example: the width and height of [streammux]",
+            )
+
+    @property
+    def network(self) -> tuple[int, int]:
+        """Width and height of the input: those of the frame."""
+        return self.frame.width, self.frame.height
+
+    @property
+    def placement(self) -> Placement:
+        """What is cut out of the frame, and where it lies in the model's picture."""
+        from convert.images.scaling import place_as_sdk  # brings numpy
+
+        return place_as_sdk(*self.network, self.model, self.mode)
+
+    @property
+    def left(self) -> int:
+        """Columns of the frame that are cut off before the first one in use."""
+        return self.placement.left
+
+    @property
+    def top(self) -> int:
+        """Rows of the frame that are cut off above the first one in use."""
+        return self.placement.top
+
+    @property
+    def inside(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height of the model's picture in pixels of the frame; black bars lie outside of it."""
+        place = self.placement
+        across, down = Fraction(place.source_width, place.width), Fraction(place.source_height, place.height)
+        left, top = place.left - place.view.offset_left * across, place.top - place.view.offset_top * down
+        return float(left), float(top), float(self.model[0] * across), float(self.model[1] * down)
+
+    @property
+    def crops(self) -> bool:
+        """Whether the model's picture is another than the whole frame."""
+        return self.inside != (0, 0, *self.network)
+
+    @property
+    def stretch(self) -> float:
+        """How much wider than in the frame everything is, as a share; negative: narrower."""
+        place = self.placement
+        return float(Fraction(place.width * place.source_height, place.height * place.source_width) - 1)
+
+    @property
+    def seen(self) -> float:
+        """The share of the frame that the model sees."""
+        place = self.placement
+        return place.source_width * place.source_height / (self.network[0] * self.network[1])
