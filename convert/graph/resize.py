@@ -22,7 +22,7 @@ import numpy as np
 
 from convert.graph.graph import GraphEditor
 from convert.images import ImageScaling
-from convert.images.scaling import sdk_axis
+from convert.images.scaling import SDK_LUMA, sdk_axis
 from convert.types import IMAGENET_MEAN_BGR, TORCH_MEAN, TORCH_STD
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from convert.images.resizing import Resizing
 
 
-__all__ = ["resize", "take_levels"]
+__all__ = ["resize_frames", "take_levels"]
 
 
 _ROWS, _COLUMNS = 2, 3  # axes of [N,C,H,W]
 _WHOLE = 2**14  # of which the SDK's weights are parts
-_LUMA = (0.299, 0.587, 0.114)  # of red, green and blue, as the SDK writes them (dsp/ei_utils.h, extract_image_features)
 
 # What the SDK does to levels, in its order. It divides by 255 first and multiplies by 255 again; of whole levels that
 # gives the same float32 numbers as leaving both out.
@@ -63,8 +62,8 @@ def take_levels(model: ModelProto, scaling: ImageScaling) -> ModelProto:
     editor.redirect(source.name, inside)
     name = source.name
     if dims[1].dim_value == 1:
-        dims[1].dim_value = len(_LUMA)
-        channels = (_arithmetic(editor, "Mul", _gather(editor, name, 1, [each]), [_LUMA[each]]) for each in range(3))
+        dims[1].dim_value = len(SDK_LUMA)
+        channels = (_arithmetic(editor, "Mul", _gather(editor, name, 1, [each]), [SDK_LUMA[each]]) for each in range(3))
         red, green, blue = channels
         name = _node(editor, "Add", _node(editor, "Add", red, green), blue)
     elif scaling is ImageScaling.BGR_MINUS_IMAGENET_MEAN:
@@ -76,7 +75,7 @@ def take_levels(model: ModelProto, scaling: ImageScaling) -> ModelProto:
     return model
 
 
-def resize(model: ModelProto, resizing: Resizing) -> ModelProto:
+def resize_frames(model: ModelProto, resizing: Resizing) -> ModelProto:
     """A pass: a model for levels [1,C,h,w] takes whole frames [1,C,H,W] of levels."""
     (source,) = model.graph.input
     dims = source.type.tensor_type.shape.dim

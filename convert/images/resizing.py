@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from convert.images.scaling import Placement
 
 
-__all__ = ["Resizing"]
+__all__ = ["PIXELS", "RESIZES", "Resizing"]
+
+
+RESIZES = ("device", "graph")
+"""What brings frames to the model's size: Gst-nvinfer's scaler, or the network's own first nodes."""
+
+PIXELS = "say it in pixels, --frame 1280x720 for example: the width and height that [streammux] has"
+_LONGEST = 4096  # pixels a side: of the largest usual cameras; a frame of 4096x4096 is 201 MB of an engine's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Resizing(Framing):
         mode: how Edge Impulse brought pictures to that size; `none` is squash.
 
     Raises:
-        PresetError: only the aspect of the frames is given.
+        PresetError: only the aspect of the frames is given, or they are too large.
     """
 
     mode: ResizeMode = ResizeMode.SQUASH
@@ -38,13 +45,24 @@ class Resizing(Framing):
         if not self.frame.in_pixels:
             raise PresetError(
                 f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
-                hint="--frame 1280x720, for example: the width and height of [streammux]",
+                hint=PIXELS,
+            )
+        if max(self.network) > _LONGEST:
+            raise PresetError(
+                f"frames of {self.frame} are too large for --resize graph: the engine would take "
+                f"{self.megabytes:.0f} MB for each",
+                hint=f"let [streammux] make them smaller, {_LONGEST} pixels a side at most, and give that size",
             )
 
     @property
     def network(self) -> tuple[int, int]:
         """Width and height of the input: those of the frame."""
         return self.frame.width, self.frame.height
+
+    @property
+    def megabytes(self) -> float:
+        """Of a frame in the input: three channels of float32."""
+        return 3 * 4 * self.network[0] * self.network[1] / 1e6
 
     @property
     def placement(self) -> Placement:
@@ -64,17 +82,19 @@ class Resizing(Framing):
         return self.placement.top
 
     @property
+    def cut(self) -> tuple[int, int, int, int] | None:
+        """Left, top, width and height of what the graph cuts out of the frame; None where that is all."""
+        place = self.placement
+        size = place.source_width, place.source_height
+        return None if size == self.network else (place.left, place.top, *size)
+
+    @property
     def inside(self) -> tuple[float, float, float, float]:
         """Left, top, width and height of the model's picture in pixels of the frame; black bars lie outside of it."""
         place = self.placement
         across, down = Fraction(place.source_width, place.width), Fraction(place.source_height, place.height)
         left, top = place.left - place.view.offset_left * across, place.top - place.view.offset_top * down
         return float(left), float(top), float(self.model[0] * across), float(self.model[1] * down)
-
-    @property
-    def crops(self) -> bool:
-        """Whether the model's picture is another than the whole frame."""
-        return self.inside != (0, 0, *self.network)
 
     @property
     def stretch(self) -> float:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from convert.compare.edge_impulse import pack, unpack
 from convert.errors import PresetError
 from convert.graph.batch import dynamic_batch
-from convert.graph.resize import resize, take_levels
+from convert.graph.resize import resize_frames, take_levels
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
-from convert.images.scaling import interpolate
+from convert.images.scaling import as_sdk
 from convert.validate.inputs import as_edge_impulse
 from tests.examples import examples
 from tests.graph.proof import model, onnxruntime, operators
@@ -24,11 +24,7 @@ _SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda size: 1
 
 def resized(frames: np.ndarray, resizing: Resizing) -> np.ndarray:
     """Frames uint8 [n,H,W,C] as the SDK brings them to the model's size."""
-    place, (width, height) = resizing.placement, resizing.model
-    pictures = np.zeros((len(frames), height, width, frames.shape[3]), np.uint8)
-    for picture, frame in zip(pictures, frames, strict=True):
-        picture[place.target] = interpolate(frame[place.source], place.width, place.height)
-    return pictures
+    return np.stack([as_sdk(frame, resizing.model, resizing.mode) for frame in frames])
 
 
 def as_input(frames: np.ndarray) -> np.ndarray:
@@ -42,7 +38,7 @@ def test_any_size(frame: tuple[int, int], size: tuple[int, int], mode: ResizeMod
     resizing = Resizing(Frame(*frame, in_pixels=True), size, mode)
     width, height = size
     shape = f"1,3,{height},{width}"
-    taking = resize(model("y = Abs(x)", shape, shape, opset), resizing)
+    taking = resize_frames(model("y = Abs(x)", shape, shape, opset), resizing)
     onnx.checker.check_model(taking, full_check=True)
     frames = np.random.default_rng(0).integers(0, 256, (2, *frame[::-1], 3), np.uint8)
     frames[1] = frames[1] // 128 * 255  # only black and white: sums as large as can be
@@ -53,7 +49,7 @@ def test_any_size(frame: tuple[int, int], size: tuple[int, int], mode: ResizeMod
 def test_few_rows_are_read() -> None:
     """Of a large frame: all other nodes work on as many rows as the model's picture needs."""
     resizing = Resizing(Frame(1280, 720, in_pixels=True), (8, 8), ResizeMode.FIT_SHORTEST)
-    taking = resize(model("y = Abs(x)", "1,3,8,8", "1,3,8,8"), resizing)
+    taking = resize_frames(model("y = Abs(x)", "1,3,8,8", "1,3,8,8"), resizing)
     shapes = {value.name: value for value in onnx.shape_inference.infer_shapes(taking).graph.value_info}
     first = shapes[taking.graph.node[0].output[0]].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in first] == [1, 3, 8, 1280]  # 720 is 8 * 90: a row of the picture is one of those
@@ -61,7 +57,7 @@ def test_few_rows_are_read() -> None:
 
 def test_nothing_is_added_for_a_frame_of_the_models_size() -> None:
     resizing = Resizing(Frame(12, 8, in_pixels=True), (12, 8), ResizeMode.FIT_SHORTEST)
-    assert operators(resize(model("y = Abs(x)", "1,3,8,12", "1,3,8,12"), resizing)) == ["Abs"]
+    assert operators(resize_frames(model("y = Abs(x)", "1,3,8,12", "1,3,8,12"), resizing)) == ["Abs"]
 
 
 @pytest.mark.parametrize("scaling", ImageScaling)
@@ -79,7 +75,7 @@ def test_grey_models_get_the_sdks_luma() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 60, 100, 3), np.uint8)
     resizing = Resizing(Frame(100, 60, in_pixels=True), (32, 24), ResizeMode.FIT_SHORTEST)
     grey = take_levels(model("y = Abs(x)", "1,1,24,32", "1,1,24,32"), ImageScaling.FROM_0_TO_255)
-    taking = resize(grey, resizing)
+    taking = resize_frames(grey, resizing)
     (found,) = onnxruntime(dynamic_batch(taking).SerializeToString(), as_input(frames))
     wanted = np.stack([unpack(pack(each), 24, 32, 1) for each in resized(frames, resizing)])
     np.testing.assert_array_equal(found.transpose(0, 2, 3, 1), wanted)
@@ -101,9 +97,16 @@ def test_where_the_models_picture_lies(
     resizing = Resizing(Frame(*frame, in_pixels=True), (96, 96), mode)
     assert resizing.inside == inside
     assert resizing.network == frame
-    assert resizing.crops == (mode not in {ResizeMode.SQUASH, ResizeMode.NONE})
+    assert resizing.cut == (inside if mode is ResizeMode.FIT_SHORTEST else None)
 
 
 def test_an_aspect_is_not_enough() -> None:
     with pytest.raises(PresetError, match="16:9 is only their aspect"):
         Resizing(Frame(16, 9), (96, 96))
+
+
+def test_larger_frames_are_refused() -> None:
+    Resizing(Frame(4096, 4096, in_pixels=True), (96, 96))
+    with pytest.raises(PresetError, match="MB for each") as caught:
+        Resizing(Frame(4097, 2160, in_pixels=True), (96, 96))
+    assert "4096 pixels a side" in str(caught.value.hint)
