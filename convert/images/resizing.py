@@ -36,7 +36,7 @@ class Resizing(Framing):
         mode: how Edge Impulse brought pictures to that size; `none` is squash.
 
     Raises:
-        PresetError: only the aspect of the frames is given, or they are too large.
+        PresetError: only the aspect of the frames is given, or they are too large, or a side is odd.
     """
 
     mode: ResizeMode = ResizeMode.SQUASH
@@ -46,6 +46,12 @@ class Resizing(Framing):
             raise PresetError(
                 f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
                 hint=PIXELS,
+            )
+        width, height = (side + side % 2 for side in self.network)
+        if (width, height) != self.network:
+            raise PresetError(
+                f"frames of {self.frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
+                hint=f"give [streammux] even sides, and say them: --frame {width}x{height}",
             )
         if max(self.network) > _LONGEST:
             raise PresetError(

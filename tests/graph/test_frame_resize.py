@@ -14,12 +14,14 @@ from convert.graph.batch import dynamic_batch
 from convert.graph.resize import resize_frames, take_levels
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
-from convert.images.scaling import as_sdk
+from convert.images.scaling import as_sdk, place_as_sdk
+from convert.validate import runtimes
 from convert.validate.inputs import as_edge_impulse
 from tests.examples import examples
 from tests.graph.proof import model, onnxruntime, operators
 
-_SIZES = st.tuples(st.integers(1, 90), st.integers(1, 90)).filter(lambda size: 1 / 8 <= size[0] / size[1] <= 8)
+_EVEN = st.integers(1, 45).map(lambda half: 2 * half)
+_SIZES = st.tuples(_EVEN, _EVEN).filter(lambda size: 1 / 8 <= size[0] / size[1] <= 8)
 
 
 def resized(frames: np.ndarray, resizing: Resizing) -> np.ndarray:
@@ -81,6 +83,17 @@ def test_grey_models_get_the_sdks_luma() -> None:
     np.testing.assert_array_equal(found.transpose(0, 2, 3, 1), wanted)
 
 
+@pytest.mark.skipif(not runtimes.available(), reason="the extra [tensorrt] is not installed")
+@pytest.mark.parametrize(("mode", "opset"), [(ResizeMode.FIT_SHORTEST, 8), (ResizeMode.FIT_LONGEST, 13)])
+def test_nvidias_builder_takes_it(mode: ResizeMode, opset: int) -> None:
+    resizing = Resizing(Frame(160, 90, in_pixels=True), (32, 24), mode)
+    body = "t = Relu(x) f = Flatten<axis = 1>(t) y = Softmax<axis = 1>(f)"
+    grey = take_levels(model(body, "1,1,24,32", "1,768", opset), ImageScaling.MINUS_1_TO_1)
+    taking = dynamic_batch(resize_frames(grey, resizing))
+    said = runtimes.build(taking.SerializeToString(), (3, 90, 160), 8)
+    assert said.endswith("parsed and built, profile 1/8/8")
+
+
 @pytest.mark.parametrize(
     ("mode", "frame", "inside"),
     [
@@ -100,13 +113,31 @@ def test_where_the_models_picture_lies(
     assert resizing.cut == (inside if mode is ResizeMode.FIT_SHORTEST else None)
 
 
-def test_an_aspect_is_not_enough() -> None:
-    with pytest.raises(PresetError, match="16:9 is only their aspect"):
-        Resizing(Frame(16, 9), (96, 96))
+@examples(60)
+@given(_SIZES, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from(ResizeMode))
+def test_corners_of_the_picture_lie_inside_as_the_sdk_places_them(
+    frame: tuple[int, int], size: tuple[int, int], mode: ResizeMode
+) -> None:
+    resizing = Resizing(Frame(*frame, in_pixels=True), size, mode)
+    left, top, width, height = resizing.inside
+    place = place_as_sdk(*frame, size, mode)
+    for across, down in ((0, 0), size):
+        x = place.left + (across - place.view.offset_left) / place.view.scale_x
+        y = place.top + (down - place.view.offset_top) / place.view.scale_y
+        assert left + across * width / size[0] == pytest.approx(x)
+        assert top + down * height / size[1] == pytest.approx(y)
 
 
-def test_larger_frames_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("frame", "words", "hint"),
+    [
+        (Frame(16, 9), "16:9 is only their aspect", "--frame 1280x720"),
+        (Frame(641, 360, in_pixels=True), "odd side", "--frame 642x360"),
+        (Frame(4098, 2160, in_pixels=True), "MB for each", "4096 pixels a side"),
+    ],
+)
+def test_frames_that_cannot_be(frame: Frame, words: str, hint: str) -> None:
+    with pytest.raises(PresetError, match=words) as caught:
+        Resizing(frame, (96, 96))
+    assert hint in str(caught.value.hint)
     Resizing(Frame(4096, 4096, in_pixels=True), (96, 96))
-    with pytest.raises(PresetError, match="MB for each") as caught:
-        Resizing(Frame(4097, 2160, in_pixels=True), (96, 96))
-    assert "4096 pixels a side" in str(caught.value.hint)
