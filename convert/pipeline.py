@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
@@ -127,8 +128,13 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
     return WithFraming(ordinary, images=options.get("images"), worker=worker)
 
 
-def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(
+    output: Path | None, options: Mapping[str, Any], worker: Worker, first: Emit | None = None
+) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+
+    Args:
+        first: of two exports for one app, what writes the files of this one, the first.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -136,16 +142,20 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     refuse_unknown(options, _KNOWN)
     if options.get("opset") is None:
         options = {**options, "opset": _opset(options)}
-    proof = (
+    emit = first
+    if output is not None:
+        refuse_contradictions(options)
+        emit = Emit(output, **pick(Emit, options))
+    proof = proving(options, worker)
+    if emit is not None:
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
+    made = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
         Adapt(**pick(Adapt, options)),
-        proving(options, worker),
+        proof,
     )
-    if output is None:
-        return proof
-    refuse_contradictions(options)
-    return (*proof, Emit(output, **pick(Emit, options)))
+    return made if output is None or emit is None else (*made, emit)
 
 
 def _opset(options: Mapping[str, Any]) -> int:
@@ -242,7 +252,11 @@ def convert(
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    made = stages(output if len(exports) == 1 else None, options, worker)
+    if len(exports) == 1:
+        made = stages(output, options, worker)
+    else:
+        emit = EmitPair(output, **pick(EmitPair, options))
+        made = stages(None, options, worker, emit.primary)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -254,7 +268,6 @@ def convert(
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options["labels"] = options.get("sgie_labels")
     proofs = [made, stages(None, second_options, worker)]
-    emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
