@@ -11,11 +11,13 @@ import tempfile
 import time
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
+from convert.emit.config import no_suppression
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
@@ -23,7 +25,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
-from convert.nvinfer.targets import opsets, target
+from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.types import Adapted, Export, Stage, StageResult, Validated
@@ -140,8 +142,9 @@ def stages(
         PresetError: options that do not exist or do not fit together.
     """
     refuse_unknown(options, _KNOWN)
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
-        options = {**options, "opset": _opset(options)}
+        options = {**options, "opset": _opset(at)}
     emit = first
     if output is not None:
         refuse_contradictions(options)
@@ -152,21 +155,20 @@ def stages(
     made = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
-        Adapt(**pick(Adapt, options)),
+        Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
         proof,
     )
     return made if output is None or emit is None else (*made, emit)
 
 
-def _opset(options: Mapping[str, Any]) -> int:
+def _opset(at: Target) -> int:
     """13, which TensorRT 8 and everything after it reads; for an older TensorRT the newest it was made for."""
-    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     return min(13, opsets(at.tensorrt)[1])
 
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "worker"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker"} | {"sgie_labels"}
 
 
 # Running stages
@@ -228,7 +230,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 # Whole conversions
 
-_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame"})
+_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize"})
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
 

@@ -35,7 +35,7 @@ from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
 from convert.graph.preprocessing import preprocessing
-from convert.heads import head
+from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
 from convert.images import ImageScaling, ResizeMode
@@ -151,7 +151,7 @@ def edge_impulse_model(
     if not head(known.task).is_comparable:
         raise UnsupportedModelError(
             f"how Edge Impulse decodes a {known.task} model is not known here", path=path,
-            hint="classifiers, FOMO, YOLOv5 and SSD can be compared",
+            hint="can be compared: " + ", ".join(each.id for each in HEADS if each.is_comparable),
         )  # fmt: skip
     if export.format is types.ModelFormat.ONNX and head(known.task).detects and not head(known.task).merges_cells:
         raise UnsupportedModelError(

@@ -219,7 +219,9 @@ def _answers_line(answers: AnswerEvidence) -> str:
     detects = answers.threshold is not None
     shown = [group for group in groups if group[0].shown or not detects]
     line = "same answer as Edge Impulse on " + " and ".join(_same(*group, detects=detects) for group in shown)
-    line += "".join(f"; none of {counts.pictures} {what} shows an object" for counts, what in groups if not counts.shown)
+    line += "".join(
+        f"; none of {counts.pictures} {what} shows an object" for counts, what in groups if not counts.shown
+    )
     differing = sum(counts.differing for counts, _ in groups)
     if not differing:
         return line
