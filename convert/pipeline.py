@@ -10,10 +10,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
+from convert.emit.config import no_suppression
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
@@ -22,7 +24,7 @@ from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
 from convert.isolation import TemporaryFolder
-from convert.nvinfer.targets import opsets, target
+from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.types import Adapted, Export, Stage, StageResult, Validated
@@ -134,12 +136,13 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
         PresetError: options that do not exist or do not fit together.
     """
     refuse_unknown(options, _KNOWN)
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
-        options = {**options, "opset": _opset(options)}
+        options = {**options, "opset": _opset(at)}
     proof = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
-        Adapt(**pick(Adapt, options)),
+        Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
         proving(options, worker),
     )
     if output is None:
@@ -148,15 +151,14 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     return (*proof, Emit(output, **pick(Emit, options)))
 
 
-def _opset(options: Mapping[str, Any]) -> int:
+def _opset(at: Target) -> int:
     """13, which TensorRT 8 and everything after it reads; for an older TensorRT the newest it was made for."""
-    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     return min(13, opsets(at.tensorrt)[1])
 
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "worker"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker"} | {"sgie_labels"}
 
 
 # Running stages
@@ -218,7 +220,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 # Whole conversions
 
-_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame"})
+_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize"})
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
 
