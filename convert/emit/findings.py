@@ -81,7 +81,7 @@ OTHER_BUNDLE_IN_FOLDER = Rule(
     "EI508",
     Level.WARNING,
     "files of another model's bundle were replaced",
-    why="build_engine.sh, RUN.md and report.json have the same names in every bundle; its model and configs are intact.",
+    why="build_engine.sh, RUN.md and report.json are called so in every bundle; its model and configs are intact.",
     fix="Use one folder per model.",
 )
 
