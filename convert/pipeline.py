@@ -222,8 +222,8 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
-        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        adapt = next(each for each in stages if isinstance(each, Adapt))
+        names = stage.fitting(crop_to(artifact, adapt.frame, resize=adapt.resize)).plan(artifact.name)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
