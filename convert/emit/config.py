@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
+from convert.images.resizing import Resizing
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, parsers, reads_key, sdk_path
 
@@ -431,7 +432,17 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
     channels, width, height = size
     framing = preprocessing.framing
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
-    if framing is not None and framing.crops:
+    filtered = "1: bilinear, as Edge Impulse resizes; left out it would be nearest."
+    if isinstance(framing, Resizing):
+        own = "x".join(map(str, framing.model))
+        dims += (
+            f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model makes "
+            f"{own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must have this "
+            "size, and should be the camera's."
+        )
+        aspect = "0: frames of that size stay as they are."
+        filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+    elif framing is not None and framing.crops:
         part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
         dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {part} out of it."
         aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 the crop is off."
@@ -442,7 +453,8 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         Entry(
             "net-scale-factor",
             preprocessing.net_scale_factor,
-            "The model gets net-scale-factor * (pixel - offset), pixels 0 to 255.",
+            "The model gets net-scale-factor * (pixel - offset), pixels 0 to 255."
+            + (" It scales them itself." if isinstance(framing, Resizing) else ""),
         ),
     ]
     if preprocessing.offsets:
@@ -456,9 +468,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         and reads_key(target, "symmetric-padding")
     ):
         entries.append(Entry("symmetric-padding", value=True, comment="Black on both sides, as in training."))
-    entries.append(
-        Entry("scaling-filter", _BILINEAR, "1: bilinear, as Edge Impulse resizes; left out it would be nearest.")
-    )
+    entries.append(Entry("scaling-filter", _BILINEAR, filtered))
     if scaled.gpu:
         vic = f"1: the GPU scales. A Jetson's VIC, the default, scales by at most {target.largest_scale} in one step; "
         entries.append(Entry("scaling-compute-hw", _GPU, f"{vic}{scaled.gpu}."))

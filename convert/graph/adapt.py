@@ -27,9 +27,12 @@ from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs,
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
+from convert.graph.resize import resize_frames, take_levels
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
+from convert.images import ImageScaling
+from convert.images.resizing import RESIZES, Resizing
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
@@ -62,6 +65,8 @@ class Adapt:
             can. None: every target can.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
+        resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
+            (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
 
     Raises:
         PresetError: an option that does not exist.
@@ -72,11 +77,13 @@ class Adapt:
     yolo_score: str | None = None
     no_suppression: Callable[[str], str] | None = None
     frame: Frame | None = None
+    resize: str = "device"
 
     def __post_init__(self) -> None:
         for option, value, known in (
             ("fomo-merge", self.fomo_merge, FOMO_MERGES),
             ("yolo-score", self.yolo_score, YOLO_SCORES),
+            ("resize", self.resize, RESIZES),
         ):
             if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
@@ -88,11 +95,11 @@ class Adapt:
             TranslationError: the model cannot have a dynamic batch.
             UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
             InputError: the labels do not fit the outputs.
-            PresetError: the image scaling does not fit the channels.
+            PresetError: the image scaling does not fit the channels, or `frame` not `resize`.
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
-        before, findings = preprocessing(export, self.frame)
+        before, findings = preprocessing(export, self.frame, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
             raise UnsupportedModelError(
@@ -106,10 +113,15 @@ class Adapt:
         del model
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
-        if before.folded:
-            passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
-        if before.framing is not None:  # the last pass that adds a node in front: its node comes first
-            passes.append(partial(crop, framing=before.framing))
+        # Each pass adds nodes in front: those of the last one come first.
+        if isinstance(before.framing, Resizing):
+            passes.append(partial(take_levels, scaling=export.metadata.image_scaling or ImageScaling.NONE))
+            passes.append(partial(resize_frames, resizing=before.framing))
+        else:
+            if before.folded:
+                passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
+            if before.framing is not None:
+                passes.append(partial(crop, framing=before.framing))
         kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
         found = without_assumed((*findings, *fitted.findings), export)
         shown = len(fitted.outputs)

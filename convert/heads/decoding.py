@@ -200,9 +200,9 @@ class ReferenceDecoder:
         if self.framing is None or not self.framing.crops:
             return boxes
         wide, high = self.whole
-        x, y = self.framing.left / wide, self.framing.top / high
-        inside = np.clip(boxes, 0, 1) * np.array([self.height / high, self.width / wide] * 2)
-        moved: Float = (inside + np.array([y, x, y, x])).astype(np.float32)
+        left, top, width, height = self.framing.inside
+        inside = np.clip(boxes, 0, 1) * np.array([height / high, width / wide] * 2)
+        moved: Float = (inside + np.array([top / high, left / wide] * 2)).astype(np.float32)
         return moved
 
 

@@ -211,8 +211,8 @@ def placed_boxes(end: GraphEnd, found: BoxTensors, size: tuple[int, int], framin
         boxes = end("Div", boxes, end.constant(np.array([*size[::-1], *size[::-1]])))
     if framing is not None and framing.crops:
         # nvinfer cuts boxes off at the frame's border, Edge Impulse's SDK at that of the picture it cropped
-        within = np.array([*framing.model[::-1], *framing.model[::-1]])
-        start = np.array([framing.top, framing.left, framing.top, framing.left])
+        left, top, wide, high = framing.inside
+        within, start = np.array([high, wide, high, wide]), np.array([top, left, top, left])
         whole = np.array([*framing.network[::-1], *framing.network[::-1]])
         boxes = end("Mul", end.clipped(boxes, 0, 1), end.constant(within / whole))
         boxes = end("Add", boxes, end.constant(start / whole))
