@@ -284,6 +284,13 @@ class CauseTexts:
         high, wide, _ = self._edge_impulse.original.size
         crops = (network.width, network.height) != (wide, high)
         mode = self._edge_impulse.resize_mode
+        if resizing := self._shipped.resizing:
+            ours, theirs = _MODES[resizing.mode], _MODES[mode]
+            if ours != theirs:
+                return ours, theirs, False, f"convert again with --resize-mode {mode}"
+            same = self.width * network.height == self.height * network.width
+            hint = None if same else f"convert again with --frame {self.width}x{self.height}"
+            return f"stretches frames to {network.width}x{network.height} first", theirs, same, hint
         if crops:
             ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
         elif not prepare.keep_aspect:
@@ -294,7 +301,8 @@ class CauseTexts:
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode)
-        same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
+        left, top, *_ = self._shipped.inside
+        same = _lies_there(found, wanted, left, top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 
     def _framing_hint(self, mode: ResizeMode, *, crops: bool) -> str:
@@ -312,6 +320,8 @@ class CauseTexts:
         network = self._shipped.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
         hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
+        if self._shipped.resizing:
+            hint = None if same else f"convert again with --frame {self.width}x{self.height}"
         return _FILTERS[chosen], "interpolates from the top left", same, hint
 
     def _luma(self) -> tuple[str, str, bool, str | None]:
@@ -436,7 +446,7 @@ class CauseTexts:
         return ours, f"says {wanted[first]!r}{more}", False, hint
 
 
-def _lies_there(found: Placement, wanted: Placement, left: int, top: int) -> bool:
+def _lies_there(found: Placement, wanted: Placement, left: float, top: float) -> bool:
     """Whether both put the picture at the same place of the model's input, to half a pixel."""
     view, other = found.view, wanted.view
     for place_, size in ((0, 0), (wanted.source_width, wanted.source_height)):

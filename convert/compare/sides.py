@@ -34,12 +34,13 @@ from convert.export.models import Candidate, list_models
 from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
-from convert.graph.preprocessing import preprocessing
+from convert.graph.preprocessing import as_levels, preprocessing
 from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
 from convert.images import ImageScaling, ResizeMode
-from convert.images.scaling import Placement, Rect, interpolate, luma, place, place_as_sdk, scale
+from convert.images.resizing import Resizing
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale, sdk_luma
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
@@ -256,7 +257,8 @@ class ShippedModel:
         expected: what nvinfer should do with a picture's levels, for the model to get what it was trained on.
         task: of the original.
         raw: names of the network's own outputs inside the model; empty where there are none.
-        left, top: where in the network's picture that of the original begins: above 0 where the graph crops.
+        inside: left, top, width and height of the original's picture in pixels of the network's: a part of it where the
+            graph crops or resizes.
         limits: of an SSD's own post-processing.
     """
 
@@ -264,9 +266,14 @@ class ShippedModel:
     task: str
     expected: types.Preprocessing
     raw: tuple[str, ...]
-    left: int
-    top: int
+    inside: tuple[float, float, float, float]
     limits: types.Limits | None
+
+    @property
+    def resizing(self) -> Resizing | None:
+        """How the graph itself resizes whole frames, as Edge Impulse does; None where nvinfer does it."""
+        framing = self.expected.framing
+        return framing if isinstance(framing, Resizing) else None
 
     @property
     def score(self) -> str:
@@ -346,17 +353,23 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
     height, width, channels = edge_impulse.original.size
     network = engine.network
     across, down = network.width - width, network.height - height
-    if network.channels != channels or across < 0 or down < 0:
+    inside: tuple[float, float, float, float] = across // 2, down // 2, width, height
+    known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
+    expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
+    fits = network.channels == channels and across >= 0 and down >= 0
+    if (resize := engine.recorded.resize) and engine.recorded.frame:
+        resizing = Resizing(engine.recorded.frame, resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
+        expected, inside = as_levels(resizing), resizing.inside
+        fits = (*resize, *resizing.network, 3) == (width, height, network.width, network.height, network.channels)
+    if not fits:
         raise InputError(
             f"the network takes {network.width}x{network.height} pixels with {network.channels} channels, the original "
             f"{width}x{height} with {channels}",
             path=engine.model, hint="compare with the original of the same project and version",
         )  # fmt: skip
     raw = raw_names(engine.model.read_bytes()) if detects else ()
-    known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
-    expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, edge_impulse)
+        loaded, edge_impulse.task, expected, raw, inside, _limits(engine.recorded.limits, edge_impulse)
     )  # fmt: skip
 
 
@@ -491,11 +504,15 @@ class ModelPair:
 
     def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
         """`inside`: the box is measured in the original's part of the network's picture."""
-        left, top = (self.shipped.left, self.shipped.top) if inside else (0, 0)
+        high, wide, _ = self.edge_impulse.original.size
+        left, top, width, height = self.shipped.inside if inside else (0, 0, wide, high)
+        across, down = width / wide, height / high
         number = int(box["label"])
         label = self.shipped.loaded.engine.settings.label(number)
-        x, y = float(box["x"] + left), float(box["y"] + top)
-        return Detection(number, label, x, y, float(box["width"]), float(box["height"]), float(box["value"]))
+        x, y = float(left + box["x"] * across), float(top + box["y"] * down)
+        return Detection(
+            number, label, x, y, float(box["width"] * across), float(box["height"] * down), float(box["value"])
+        )
 
 
 def without_limits(settings: Settings, classes: int) -> Settings:
@@ -530,6 +547,9 @@ def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ..
             if not 0 <= own.topk < number:
                 kept.append(one)
     return tuple(kept)
+
+
+_SCALED = frozenset({Cause.FRAMING, Cause.INTERPOLATION})
 
 
 def _digest(values: NDArray[np.float32]) -> bytes:
@@ -573,10 +593,17 @@ class Ablation:
             )  # fmt: skip
         high, wide, _ = self.models.edge_impulse.original.size
         found = place_as_sdk(width, height, (wide, high), self.models.edge_impulse.resize_mode)
-        view = found.view
+        left, top, *size = shipped.inside
+        across, down, view = size[0] / wide, size[1] / high, found.view
         return replace(
             found,
-            view=replace(view, offset_left=view.offset_left + shipped.left, offset_top=view.offset_top + shipped.top),
+            view=replace(
+                view,
+                scale_x=view.scale_x * across,
+                scale_y=view.scale_y * down,
+                offset_left=round(left + view.offset_left * across),
+                offset_top=round(top + view.offset_top * down),
+            ),
         )
 
     def predict(self, done: frozenset[Cause]) -> Prediction:
@@ -613,9 +640,16 @@ class Ablation:
         return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
     def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
-        """Levels [H,W,C] of the network's picture, RGB or grey."""
-        placement = self.placement(done)
+        """Levels [H,W,C] of the network's picture, RGB or grey.
+
+        Where the graph resizes and nothing else is to scale, they are the picture's own.
+        """
         network = self.models.shipped.loaded.engine.network
+        if self.models.shipped.resizing:
+            if done & _SCALED:
+                return self.pixels.astype(np.float32)
+            done = frozenset()
+        placement = self.placement(done)
         grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
             part = self.pixels[placement.source]
@@ -634,7 +668,7 @@ class Ablation:
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
         """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
         shipped = self.models.shipped
-        if Cause.MODEL in done:
+        if Cause.MODEL in done or (done & _SCALED and not self._fits):
             return shipped.behind(self._outputs_of_original(done, encoded=True))
         tensor, raw = self._tensor(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
         key = _digest(tensor)
@@ -642,6 +676,16 @@ class Ablation:
         if found is None or (raw and not found.keys() >= set(shipped.raw)):
             found = self._outputs[key] = shipped(tensor, raw=raw)
         return found
+
+    @property
+    def _fits(self) -> bool:
+        """Whether the network can take what Edge Impulse takes: not where the graph would resize it otherwise."""
+        resizing = self.models.shipped.resizing
+        if resizing is None:
+            return True
+        height, width = self.pixels.shape[:2]
+        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
+        return resizing.placement == wanted
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
@@ -675,7 +719,7 @@ class Ablation:
 
     def original_input(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
-        high, wide, _ = self.models.edge_impulse.original.size
+        high, wide, channels = self.models.edge_impulse.original.size
         shipped, prepare = self.models.shipped, self.models.shipped.loaded.prepare
         levels = self._levels(done)
         if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
@@ -684,4 +728,11 @@ class Ablation:
             offsets = np.array(shipped.expected.offsets or (0,), np.float32)
             pixels = pixels / np.float32(shipped.expected.net_scale_factor) + offsets
             levels = pixels[..., ::-1] if shipped.expected.color == "BGR" else pixels
-        return np.ascontiguousarray(levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide])
+        if shipped.resizing:
+            whole = np.clip(np.floor(levels + np.float32(0.5)), 0, 255).astype(
+                np.uint8
+            )  # of a wrong config they are not
+            seen = as_sdk(whole, (wide, high), shipped.resizing.mode)
+            return (sdk_luma(seen) if channels == 1 else seen).astype(np.float32)
+        left, top, *_ = map(int, shipped.inside)
+        return np.ascontiguousarray(levels[top : top + high, left : left + wide])

@@ -17,6 +17,7 @@ nvinfer has nothing to compute.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-__all__ = ["crop", "crop_to", "preprocessing", "scale"]
+__all__ = ["as_levels", "crop", "crop_to", "preprocessing", "scale"]
 
 
 # Of each image scaling: factor, offset of each of three channels (or of all), and the colour order.
@@ -109,17 +110,7 @@ def preprocessing(
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
             findings.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
     if isinstance(framing, Resizing):
-        taken = Preprocessing(
-            net_scale_factor=1.0,
-            offsets=(),
-            color="RGB",
-            maintain_aspect_ratio=False,
-            symmetric_padding=False,
-            folded="all",
-            resize_mode=mode,
-            framing=framing,
-        )
-        return taken, tuple(findings)
+        return replace(as_levels(framing), resize_mode=mode), tuple(findings)
     fit = mode is ResizeMode.FIT_LONGEST
     return (
         Preprocessing(
@@ -134,6 +125,11 @@ def preprocessing(
         ),
         tuple(findings),
     )
+
+
+def as_levels(resizing: Resizing) -> Preprocessing:
+    """The keys for a graph that resizes frames: it takes RGB levels as they are."""
+    return Preprocessing(1.0, (), "RGB", False, False, "all", resizing.mode, resizing)  # noqa: FBT003 - both letterbox keys
 
 
 def _gain(task: str) -> str:
