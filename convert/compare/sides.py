@@ -549,9 +549,6 @@ def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ..
     return tuple(kept)
 
 
-_SCALED = frozenset({Cause.FRAMING, Cause.INTERPOLATION})
-
-
 def _digest(values: NDArray[np.float32]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).digest()
 
@@ -646,7 +643,7 @@ class Ablation:
         """
         network = self.models.shipped.loaded.engine.network
         if self.models.shipped.resizing:
-            if done & _SCALED:
+            if self._skips_nvinfer(done):
                 return self.pixels.astype(np.float32)
             done = frozenset()
         placement = self.placement(done)
@@ -668,7 +665,7 @@ class Ablation:
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
         """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
         shipped = self.models.shipped
-        if Cause.MODEL in done or (done & _SCALED and not self._fits):
+        if Cause.MODEL in done or not self._fits(done):
             return shipped.behind(self._outputs_of_original(done, encoded=True))
         tensor, raw = self._tensor(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
         key = _digest(tensor)
@@ -677,15 +674,23 @@ class Ablation:
             found = self._outputs[key] = shipped(tensor, raw=raw)
         return found
 
-    @property
-    def _fits(self) -> bool:
-        """Whether the network can take what Edge Impulse takes: not where the graph would resize it otherwise."""
+    def _skips_nvinfer(self, done: frozenset[Cause]) -> bool:
+        """Of a graph that resizes: whether it is to get the picture itself, not what nvinfer made a frame of."""
+        (height, width), resizing = self.pixels.shape[:2], self.models.shipped.resizing
+        assert resizing is not None
+        stretched = width * resizing.network[1] != height * resizing.network[0]
+        return Cause.INTERPOLATION in done or (Cause.FRAMING in done and stretched)
+
+    def _fits(self, done: frozenset[Cause]) -> bool:
+        """Whether the network can do this; a graph that resizes has one way for one size."""
         resizing = self.models.shipped.resizing
         if resizing is None:
             return True
-        height, width = self.pixels.shape[:2]
-        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
-        return resizing.placement == wanted
+        height, width = self.pixels.shape[:2] if self._skips_nvinfer(done) else resizing.network[::-1]
+        return resizing.placement == place_as_sdk(width, height, resizing.model, self._mode(resizing, done))
+
+    def _mode(self, resizing: Resizing, done: frozenset[Cause]) -> ResizeMode:
+        return self.models.edge_impulse.resize_mode if Cause.FRAMING in done else resizing.mode
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""

@@ -10,7 +10,8 @@ import pytest
 
 from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
-from convert.images import ResizeMode
+from convert.images import Frame, ResizeMode
+from convert.images.resizing import Resizing
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits
 
@@ -33,7 +34,8 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "network": (96, 96), "size": (96, 96, 3), "mode": SQUASH, "task": "yolov5", "threshold": 0.5,
         "quantization": "float32", "keep": False, "symmetric": False, "filter": ScalingFilter.BILINEAR,
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,
-        "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
+        "limits": None, "overlap": None, "score": "product", "inside": (0, 0, 96, 96), "resizing": None, "merge": None,
+        "given": None,
         "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS, "classifier": 0.0, "filtered": (),
         "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
     } | changes  # fmt: skip
@@ -53,7 +55,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     expected = SimpleNamespace(color=get["expected"], net_scale_factor=get["factor"], offsets=get["offsets"])
     shipped = SimpleNamespace(
         loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
-        overlap=get["overlap"], score=get["score"], left=get["left"], top=get["top"],
+        overlap=get["overlap"], score=get["score"], inside=get["inside"], resizing=get["resizing"],
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
     original = SimpleNamespace(size=get["size"], facts=facts, overlap=get["given"], labels=get["labels"])
@@ -64,6 +66,8 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     return CauseTexts(SimpleNamespace(shipped=shipped, edge_impulse=edge_impulse), width, height)  # type: ignore[arg-type]
 
 
+RESIZING = {"network": (640, 360), "resizing": Resizing(Frame(640, 360, in_pixels=True), (96, 96), CROP), "mode": CROP}
+FIRST = "stretches frames to 640x360 first"
 UNDECIDED = "drops boxes of any class that overlap by 0.2 or more and cuts boxes to whole pixels"
 DROPS = "drops boxes of a class that overlap by more than 0.25"
 NEVER = ClusterMode.NONE
@@ -74,9 +78,9 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.FRAMING, {"mode": CROP}, "squashes", "crops the centre", False, "convert with --frame 4:3"),
     (Cause.FRAMING, {"mode": CROP, "on_objects": True}, "squashes", "crops the centre", False,
      "retrain with squash: objects have any aspect, nothing can crop them"),
-    (Cause.FRAMING, {"mode": CROP, "network": (128, 96), "left": 16},
+    (Cause.FRAMING, {"mode": CROP, "network": (128, 96), "inside": (16, 0, 96, 96)},
      "scales to 128x96, of which the model sees the centre", "crops the centre", True, None),
-    (Cause.FRAMING, {"mode": CROP, "network": (192, 96), "left": 48},
+    (Cause.FRAMING, {"mode": CROP, "network": (192, 96), "inside": (48, 0, 96, 96)},
      "scales to 192x96, of which the model sees the centre", "crops the centre", False,
      "convert again with --frame 4:3"),
     (Cause.FRAMING, {"mode": BARS}, "squashes", "adds black bars on both sides", False,
@@ -96,6 +100,15 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
             (ScalingFilter.LANCZOS, "uses a Lanczos filter"), (ScalingFilter.NICEST, "uses its nicest filter"),
         )
     ),
+    (Cause.FRAMING, {**RESIZING, "width": 640, "height": 360}, FIRST, "crops the centre", True, None),
+    (Cause.FRAMING, {**RESIZING, "width": 1280, "height": 720}, FIRST, "crops the centre", True, None),
+    (Cause.FRAMING, RESIZING, FIRST, "crops the centre", False, "convert again with --frame 320x240"),
+    (Cause.FRAMING, {**RESIZING, "mode": BARS}, "crops the centre", "adds black bars on both sides", False,
+     "convert again with --resize-mode fit-longest"),
+    (Cause.INTERPOLATION, {**RESIZING, "width": 640, "height": 360}, "interpolates around pixels' centres",
+     "interpolates from the top left", True, None),
+    (Cause.INTERPOLATION, {**RESIZING, "width": 1280, "height": 720}, "interpolates around pixels' centres",
+     "interpolates from the top left", False, "convert again with --frame 1280x720"),
     (Cause.LUMA, {}, "makes grey levels before it scales", "scales colours and makes grey of them", False, None),
     (Cause.COLOUR, {}, "gives the model RGB", "gives it RGB", True, None),
     (Cause.COLOUR, {"color": ColorFormat.BGR}, "gives the model BGR", "gives it RGB", False, "model-color-format=0"),
