@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
+from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
@@ -121,6 +122,25 @@ def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage
     return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker)
 
 
+def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
+    """The stage `adapt`. With `--frame auto` frames have the aspect of the app's own, where it has a primary engine.
+
+    Args:
+        one: no second network, for objects, which role both otherwise gets.
+    """
+    role, frame = options.get("role", "both"), options.get("frame", "auto")
+    is_assumed = frame == "auto"
+    if is_assumed:
+        source = options.get("source")
+        frame = (parse_source(source, options.get("platform", PLATFORM)) if source else Source("file")).usual
+    chosen = {
+        "frame": None if frame == "none" or role == "sgie" else frame,
+        "frame_assumed": is_assumed,
+        "for_objects": role == "both" and not one,
+    }
+    return Adapt(**pick(Adapt, {**options, **chosen}))
+
+
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
     """The stage `validate`; for a model trained on cropped pictures the effect of cropping is measured, too."""
     ordinary = Validate(**pick(Validate, options), worker=worker)
@@ -128,7 +148,7 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
 
 
 def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
-    """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+    """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -139,7 +159,7 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     proof = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
-        Adapt(**pick(Adapt, options)),
+        adapting(options, one=output is None),
         proving(options, worker),
     )
     if output is None:
@@ -156,7 +176,7 @@ def _opset(options: Mapping[str, Any]) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "worker"} | {"sgie_labels"}
+) - {"folder", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
@@ -210,8 +230,8 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
-        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        adapt = next(each for each in stages if isinstance(each, Adapt))
+        names = stage.plan(artifact.name, crop_to(artifact, adapt.frame), for_objects=adapt.for_objects)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -252,7 +272,7 @@ def convert(
     if len(exports) == 1:
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
-    second_options["labels"] = options.get("sgie_labels")
+    second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
     proofs = [made, stages(None, second_options, worker)]
     emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
@@ -264,8 +284,10 @@ def convert(
     )
     if dry:
         if first.is_good and second.is_good:
-            names = [export.name for each in (first, second) if (export := each.last(Export))]
-            outputs = tuple(Output(str(emit.folder / name), None) for name in emit.plan(*names))
+            primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
+            framing = crop_to(primary, adapting(options, one=True).frame)
+            names = emit.plan(primary.name, secondary.name, framing)
+            outputs = tuple(Output(str(emit.folder / name), None) for name in names)
             merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
         return merged
     if not second.is_good:

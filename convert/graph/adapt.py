@@ -30,6 +30,7 @@ from convert.graph.preprocessing import crop, preprocessing, scale
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
+from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
@@ -60,6 +61,8 @@ class Adapt:
             SDK reports (`convert.heads.graph_end`).
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
+        frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
+        for_objects: of a model that crops frames, also make the one that does not (`Adapted.for_objects`).
 
     Raises:
         PresetError: an option that does not exist.
@@ -69,6 +72,8 @@ class Adapt:
     fomo_merge: str = "none"
     yolo_score: str = "product"
     frame: Frame | None = None
+    frame_assumed: bool = False
+    for_objects: bool = False
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -89,16 +94,33 @@ class Adapt:
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
-        before, findings = preprocessing(export, self.frame)
+        before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed)
         spec = head(export.facts.task)
         if spec.refused:
             raise UnsupportedModelError(
                 f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
-        model = _run(load_model(artifact.onnx.data), *_PREPARE)
-        fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
-        del model
+        data = artifact.onnx.data
+        # Nothing behind this stage reads tf2onnx's model.
+        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
+        prepare = partial(_prepared, data)
+        twice = self.for_objects and before.framing is not None and before.framing.crops
+        if twice and len(data) <= LARGE:  # a large one is rather read again than kept twice
+            prepare = partial(_copy, prepare())
+        adapted, found = self._adapted(prepare, translated, before)
+        if twice:
+            plain, _ = self._adapted(prepare, translated, replace(before, framing=None))
+            adapted = replace(adapted, for_objects=plain)
+        return types.StageResult(adapted, findings=without_assumed((*findings, *found), export))
+
+    def _adapted(
+        self, prepare: Callable[[], ModelProto], translated: types.Translated, before: types.Preprocessing
+    ) -> tuple[types.Adapted, tuple[Finding, ...]]:
+        """The model that is shipped, made of what `prepare` returns, and what was found."""
+        export = translated.export
+        options = Options(self.fomo_merge, self.yolo_score, before.framing)
+        fitted = head(export.facts.task).adapt(prepare(), export, options)
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         if before.folded:
@@ -106,8 +128,7 @@ class Adapt:
         if before.framing is not None:  # the last pass that adds a node in front: its node comes first
             passes.append(partial(crop, framing=before.framing))
         kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
-        found = without_assumed((*findings, *fitted.findings), export)
-        shown = len(fitted.outputs)
+        found, shown = fitted.findings, len(fitted.outputs)
         cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
         model = canonical(cleaned, names, metadata)
         del cleaned, fitted  # hundreds of megabytes, of a large model
@@ -122,9 +143,7 @@ class Adapt:
             tuple(map(signature, model.graph.output)),
             opset_of(model),
         )
-        # Nothing behind this stage reads tf2onnx's model.
-        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
-        return types.StageResult(types.Adapted(translated, shipped, kind, before), findings=found)
+        return types.Adapted(translated, shipped, kind, before), found
 
 
 def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
@@ -134,6 +153,17 @@ def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[
 
 
 _PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)
+
+
+def _prepared(data: bytes) -> ModelProto:
+    """tf2onnx's model, as all heads take it."""
+    return _run(load_model(data), *_PREPARE)
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
