@@ -11,10 +11,12 @@ import tempfile
 import time
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
+from convert.emit.config import no_suppression
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
@@ -23,7 +25,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
-from convert.nvinfer.targets import opsets, target
+from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.types import Adapted, Export, Stage, StageResult, Validated
@@ -138,7 +140,8 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "frame_assumed": is_assumed,
         "for_objects": role == "both" and not one,
     }
-    return Adapt(**pick(Adapt, {**options, **chosen}))
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
 
 
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
@@ -154,8 +157,9 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
         PresetError: options that do not exist or do not fit together.
     """
     refuse_unknown(options, _KNOWN)
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
-        options = {**options, "opset": _opset(options)}
+        options = {**options, "opset": _opset(at)}
     proof = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
@@ -168,15 +172,14 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     return (*proof, Emit(output, **pick(Emit, options)))
 
 
-def _opset(options: Mapping[str, Any]) -> int:
+def _opset(at: Target) -> int:
     """13, which TensorRT 8 and everything after it reads; for an older TensorRT the newest it was made for."""
-    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     return min(13, opsets(at.tensorrt)[1])
 
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
@@ -231,14 +234,16 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
-        names = stage.plan(artifact.name, crop_to(artifact, adapt.frame), for_objects=adapt.for_objects)
+        names = stage.plan(
+            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+        )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
 
 # Whole conversions
 
-_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame"})
+_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize"})
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
 
@@ -285,7 +290,8 @@ def convert(
     if dry:
         if first.is_good and second.is_good:
             primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
-            framing = crop_to(primary, adapting(options, one=True).frame)
+            adapt = adapting(options, one=True)
+            framing = crop_to(primary, adapt.frame, resize=adapt.resize)
             names = emit.plan(primary.name, secondary.name, framing)
             outputs = tuple(Output(str(emit.folder / name), None) for name in names)
             merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))

@@ -236,9 +236,10 @@ class Preprocessing:
         offsets: one a channel in network order, or empty.
         color: "RGB", "BGR" or "GRAY".
         maintain_aspect_ratio, symmetric_padding: the letterbox keys.
-        folded: what was moved into the graph ("torch"), empty when nothing.
+        folded: what was moved into the graph: "torch", or "all" that is done to levels; empty when nothing.
         resize_mode: the export's, after options; None when neither says.
-        framing: how the graph cuts the model's picture out of a whole frame, where it was made for frames.
+        framing: how the graph cuts the model's picture out of a whole frame, where it was made for frames; a
+            `convert.images.resizing.Resizing` where it also resizes it.
     """
 
     net_scale_factor: float

@@ -183,8 +183,8 @@ translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 framing = options(ConvertOptions, "frame")
 """What the model is shown."""
 
-adapting = options(ConvertOptions, "fomo_merge", "yolo_score")
-"""How a detector's outputs are made readable."""
+adapting = options(ConvertOptions, "resize", "fomo_merge", "yolo_score")
+"""What brings frames to the model's size, and how a detector's outputs are made readable."""
 
 validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 """What is measured."""

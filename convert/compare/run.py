@@ -242,6 +242,8 @@ _FILTERS = {
 }
 _SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
 
+_AS_SDK = "convert again without --yolo-score"
+
 
 @dataclass
 class CauseTexts:
@@ -349,7 +351,7 @@ class CauseTexts:
     def _score(self) -> tuple[str, str, bool, str | None]:
         same = self._shipped.score == "objectness"
         ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
-        return ours, "takes the objectness alone", same, None if same else "convert with --yolo-score objectness"
+        return ours, "takes the objectness alone", same, None if same else _AS_SDK
 
     def _threshold(self) -> tuple[str, str, bool, str | None]:
         if not head(self._edge_impulse.task).detects:
@@ -392,16 +394,20 @@ class CauseTexts:
         return self._merge_boxes(ours)
 
     def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
-        """Of a YOLOv5; `ours` is what nvinfer does."""
+        """Of a YOLO; `ours` is what nvinfer does."""
         given, done = self._edge_impulse.original.overlap, self._shipped.overlap
         wanted = OVERLAP if given is None else given
-        theirs = f"drops boxes of any class that overlap by {wanted:g} or more and cuts boxes to whole pixels"
+        spec = head(self._edge_impulse.task)
+        which = "of any class" if spec.drops_all else "of a class"
+        theirs = f"drops boxes {which} that overlap by {wanted:g} or more and cuts boxes to whole pixels"
+        if self._shipped.score == "objectness" and not spec.by_objectness:
+            return f"takes the objectness alone and {ours}", theirs, False, _AS_SDK
         if done is None:
             right = self._settings.cluster_mode is ClusterMode.NMS and all(
                 np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in self._settings.classes
             )
             hint = f"cluster-mode=2 and nms-iou-threshold={wanted:g}"
-            return ours, theirs, False, "convert with --yolo-score objectness" if right else hint
+            return ours, theirs, False, hint if not right else _AS_SDK if spec.drops_all else None
         here = f"drops boxes of any class that overlap by {done:g} or more and cuts boxes to whole pixels"
         if self._settings.cluster_mode is not ClusterMode.NONE:
             return f"{here}, then {ours}", theirs, False, "cluster-mode=4"

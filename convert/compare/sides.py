@@ -32,7 +32,7 @@ from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
 from convert.graph.preprocessing import preprocessing
-from convert.heads import head
+from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
 from convert.images import ImageScaling, ResizeMode
@@ -123,7 +123,7 @@ def read_edge_impulse_model(
     if not head(facts.task).is_comparable:
         raise UnsupportedModelError(
             f"how Edge Impulse decodes a {facts.task} model is not known here", path=path,
-            hint="classifiers, FOMO, YOLOv5 and SSD can be compared",
+            hint="can be compared: " + ", ".join(each.id for each in HEADS if each.is_comparable),
         )  # fmt: skip
     if len(facts.input.shape) != 4 or None in facts.input.shape:
         raise InputError("the model takes no pictures", path=path)

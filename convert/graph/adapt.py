@@ -27,9 +27,12 @@ from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs,
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
+from convert.graph.resize import resize_frames, take_levels
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
+from convert.images import ImageScaling
+from convert.images.resizing import RESIZES, Resizing
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
@@ -56,13 +59,17 @@ class Adapt:
     Attributes:
         fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
             the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
-        yolo_score: the score of YOLOs that have an objectness: its "product" with the best class, as their authors
-            define it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; the graph then gives what the
-            SDK reports (`convert.heads.graph_end`).
+        yolo_score: None: a YOLO gives what Edge Impulse's SDK reports, as far as the graph can (`convert.heads.boxes`).
+            Else the score of each candidate's best class where there is an objectness: its "product" with the class, as
+            the authors of YOLO define it, or the "objectness" alone.
+        no_suppression: for a task, why the target cannot take a graph that drops overlapping boxes itself; empty: it
+            can. None: every target can.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
         frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
         for_objects: of a model that crops frames, also make the one that does not (`Adapted.for_objects`).
+        resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
+            (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
 
     Raises:
         PresetError: an option that does not exist.
@@ -70,17 +77,20 @@ class Adapt:
 
     name: ClassVar[str] = "adapt"
     fomo_merge: str = "none"
-    yolo_score: str = "product"
+    yolo_score: str | None = None
+    no_suppression: Callable[[str], str] | None = None
     frame: Frame | None = None
     frame_assumed: bool = False
     for_objects: bool = False
+    resize: str = "device"
 
     def __post_init__(self) -> None:
         for option, value, known in (
             ("fomo-merge", self.fomo_merge, FOMO_MERGES),
             ("yolo-score", self.yolo_score, YOLO_SCORES),
+            ("resize", self.resize, RESIZES),
         ):
-            if value not in known:
+            if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
@@ -90,11 +100,11 @@ class Adapt:
             TranslationError: the model cannot have a dynamic batch.
             UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
             InputError: the labels do not fit the outputs.
-            PresetError: the image scaling does not fit the channels.
+            PresetError: the image scaling does not fit the channels, or `frame` not `resize`.
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
-        before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed)
+        before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
             raise UnsupportedModelError(
@@ -110,7 +120,7 @@ class Adapt:
             prepare = partial(_copy, prepare())
         adapted, found = self._adapted(prepare, translated, before)
         if twice:
-            plain, _ = self._adapted(prepare, translated, replace(before, framing=None))
+            plain, _ = self._adapted(prepare, translated, preprocessing(export)[0])
             adapted = replace(adapted, for_objects=plain)
         return types.StageResult(adapted, findings=without_assumed((*findings, *found), export))
 
@@ -119,14 +129,21 @@ class Adapt:
     ) -> tuple[types.Adapted, tuple[Finding, ...]]:
         """The model that is shipped, made of what `prepare` returns, and what was found."""
         export = translated.export
-        options = Options(self.fomo_merge, self.yolo_score, before.framing)
-        fitted = head(export.facts.task).adapt(prepare(), export, options)
+        spec = head(export.facts.task)
+        refused = self.no_suppression(spec.id) if self.no_suppression and spec.drops_all else ""
+        options = Options(self.fomo_merge, self.yolo_score, no_suppression=refused, framing=before.framing)
+        fitted = spec.adapt(prepare(), export, options)
         metadata = OnnxMetadata.of(export, fitted.head, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
-        if before.folded:
-            passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
-        if before.framing is not None:  # the last pass that adds a node in front: its node comes first
-            passes.append(partial(crop, framing=before.framing))
+        # Each pass adds nodes in front: those of the last one come first.
+        if isinstance(before.framing, Resizing):
+            passes.append(partial(take_levels, scaling=export.metadata.image_scaling or ImageScaling.NONE))
+            passes.append(partial(resize_frames, resizing=before.framing))
+        else:
+            if before.folded:
+                passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
+            if before.framing is not None:
+                passes.append(partial(crop, framing=before.framing))
         kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
         found, shown = fitted.findings, len(fitted.outputs)
         cleaned = _run(fitted.model, *passes, dynamic_batch, clean)

@@ -7,6 +7,7 @@ from convert.findings import Level, Rule
 __all__ = [
     "BACKGROUND_LABEL",
     "CELLS",
+    "CLASSES_APART",
     "COORDINATES",
     "FRAME_UNUSED",
     "GENERIC_LABELS",
@@ -101,6 +102,15 @@ CELLS = Rule(
     why="Edge Impulse's SDK joins cells that touch into one box; a stock parser cannot, so more objects are counted",
     fix="convert with --fomo-merge peak, which keeps the highest of neighbouring cells only",
 )
+CLASSES_APART = Rule(
+    "EI353",
+    Level.NOTE,
+    "boxes and scores are not those of Edge Impulse's SDK",
+    why="for this kind of model the SDK keeps the best of overlapping boxes, whatever their classes; Gst-nvinfer "
+    "keeps the best of each class, so the graph itself has to drop the others, and here it cannot",
+    fix="for an older target nothing: lower pre-cluster-threshold where objects are missing. For an ONNX model: export "
+    "it with a newer opset",
+)
 
 RULES = (
     TF2ONNX_WARNED,
@@ -114,5 +124,6 @@ RULES = (
     BACKGROUND_LABEL,
     COORDINATES,
     CELLS,
+    CLASSES_APART,
 )
 """All of them, for the documentation and `explain`."""

@@ -176,16 +176,16 @@ def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framin
     """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
     import numpy as np
 
-    start, whole = ((framing.left, framing.top), framing.network) if framing else ((0, 0), (width, height))
-    left, right = _edges(width, columns, start[0], whole[0])
-    top, bottom = _edges(height, rows, start[1], whole[1])
+    inside, whole = (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
+    left, right = _edges(inside[2], columns, inside[0], whole[0])
+    top, bottom = _edges(inside[3], rows, inside[1], whole[1])
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
     return (planes / _UNIT).astype(np.float32)
 
 
-def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _edges(size: float, cells: int, start: float, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From the parser's centre of each cell to where the cell begins, and to where it ends.
 
     The cells share `size` pixels from `start` on, of the network's `whole`.
@@ -286,9 +286,9 @@ def cells(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.floa
     """
     import numpy as np
 
-    x, y = (decoder.framing.left, decoder.framing.top) if decoder.framing else (0, 0)
+    x, y, width, height = decoder.framing.inside if decoder.framing else (0, 0, decoder.width, decoder.height)
     upright, level = (np.arange(count + 1) / count for count in (columns, rows))
-    upright, level = x + decoder.width * upright, y + decoder.height * level
+    upright, level = x + width * upright, y + height * level
     left, top = upright[:-1], level[:-1]
     right, bottom = np.minimum(upright[1:], decoder.whole[0] - 0.01), np.minimum(level[1:], decoder.whole[1] - 0.01)
     across, down = np.ones((rows, 1)), np.ones((1, columns))

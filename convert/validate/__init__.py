@@ -281,7 +281,7 @@ class WithFraming:
         crop = None
         if framing is not None:
             whole = framing.network
-            place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
+            place = np.array([framing.inside]) / [*whole, *whole]
             crop = agreement(trained, predictions(task, decoder, shipped(adapted, shown, decoder)).placed(place))
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
