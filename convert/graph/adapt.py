@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded", "without_assumed"]
 
 
-FOMO_MERGES = ("none", "peak")
+FOMO_MERGES = ("touching", "peak", "none")
 YOLO_SCORES = ("product", "objectness")
 
 
@@ -53,21 +53,24 @@ class Adapt:
     """Canonical names and order, dynamic batch, outputs nvinfer can decode.
 
     Attributes:
-        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
-            the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
+        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "touching": into one box, as Edge
+            Impulse's SDK does; "peak": only the highest of them is an object; "none": each is (`convert.heads.fomo`).
         yolo_score: the score of YOLOs that have an objectness: its "product" with the best class, as their authors
             define it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; the graph then gives what the
             SDK reports (`convert.heads.graph_end`).
+        threshold: the lowest score of an object, or of a classifier's label, above 0 and below 1; None: as the export
+            records it, else `types.DETECTOR_THRESHOLD`, for a classifier 0.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
 
     Raises:
-        PresetError: an option that does not exist.
+        PresetError: an option that does not exist, or a threshold out of range.
     """
 
     name: ClassVar[str] = "adapt"
-    fomo_merge: str = "none"
+    fomo_merge: str = "touching"
     yolo_score: str = "product"
+    threshold: float | None = None
     frame: Frame | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Adapt:
         ):
             if value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise PresetError(f"--threshold is {self.threshold:g}", hint="a number above 0 and below 1, as 0.5")
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
         """Adapt a `Translated`.
@@ -97,15 +102,17 @@ class Adapt:
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
         model = _run(load_model(artifact.onnx.data), *_PREPARE)
-        fitted = spec.adapt(model, export, Options(self.fomo_merge, self.yolo_score, before.framing))
+        options = Options(self.fomo_merge, self.yolo_score, before.framing, self._threshold(export))
+        fitted = spec.adapt(model, export, options)
         del model
-        metadata = OnnxMetadata.of(export, fitted.head, before).properties()
+        kind = fitted.head if self.threshold is None else replace(fitted.head, threshold=self.threshold)
+        metadata = OnnxMetadata.of(export, kind, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         if before.folded:
             passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
         if before.framing is not None:  # the last pass that adds a node in front: its node comes first
             passes.append(partial(crop, framing=before.framing))
-        kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
+        names = (*fitted.outputs, *fitted.raw)
         found = without_assumed((*findings, *fitted.findings), export)
         shown = len(fitted.outputs)
         cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
@@ -125,6 +132,10 @@ class Adapt:
         # Nothing behind this stage reads tf2onnx's model.
         translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
         return types.StageResult(types.Adapted(translated, shipped, kind, before), findings=found)
+
+    def _threshold(self, export: types.Export) -> float:
+        known = (self.threshold, export.metadata.threshold, types.DETECTOR_THRESHOLD)
+        return next(value for value in known if value is not None)
 
 
 def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
@@ -254,5 +265,7 @@ def read_head(model: OnnxMetadata, export: types.Export) -> tuple[types.Head, tu
     assert model.task is not None
     assert model.classes is not None
     labels, findings = head(model.task).labels(export, model.classes)
-    found = types.Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    found = types.Head(
+        model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap, model.threshold
+    )
     return found, findings

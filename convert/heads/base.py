@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import BACKGROUND_LABEL, GENERIC_LABELS
+from convert.types import DETECTOR_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,16 +97,18 @@ class Options:
     """How detectors' outputs are made; each applies to some heads only.
 
     Attributes:
-        fomo_merge: "none": every cell above the threshold is an object; "peak": of neighbouring cells of a class only
-            the highest is.
+        fomo_merge: "touching": cells of a class that touch are one object, with a box around all of them; "peak": only
+            the highest of them is; "none": every cell above the threshold is an object.
         yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5; of that
             the graph then gives what the SDK reports.
         framing: boxes are given in the picture of this larger network, of which the model gets a part.
+        threshold: the lowest score of an object, where the graph has to know it (FOMO's "touching").
     """
 
-    fomo_merge: str = "none"
+    fomo_merge: str = "touching"
     yolo_score: str = "product"
     framing: Framing | None = None
+    threshold: float = DETECTOR_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
