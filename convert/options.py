@@ -367,6 +367,7 @@ class CommonOptions(TypedDict, total=False):
         Option(
             None,
             "Lowest score of an object or label, 0 to 1.  [default: a detector's as exported, else 0.5; classifier: 0]",
+            above=0,
         ),
     ]
     yolo_score: Annotated[

@@ -438,7 +438,8 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
     ("name", "text"),
     [
         ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
-        ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"), ("crop", "1;2;3"), ("crop", "a;b;c;d"),
+        ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
+        ("crop", "1;2;3"), ("crop", "a;b;c;d"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:

@@ -1,7 +1,7 @@
 """FOMO's cells that touch become one box, in the graph; and once more in NumPy, for the proof.
 
-Edge Impulse's SDK (ei_fill_result_struct.h) takes the cells from the threshold on, class by class. A cell joins a box of
-its class that it touches, corners too, and boxes that come to touch are one. What is left are boxes of which no two
+Edge Impulse's SDK (ei_fill_result_struct.h) takes the cells from the threshold on, class by class. A cell joins a box
+of its class that it touches, corners too, and boxes that come to touch are one. What is left are boxes of which no two
 touch, each with the highest score of its cells. The order of the cells has no influence on that, apart from two slips
 of the SDK (`convert.heads.decoding.fomo`), which are not repeated.
 
@@ -191,4 +191,6 @@ def _grown(boxes: NDArray[Any], none: NDArray[Any]) -> NDArray[Any]:
     wide = np.broadcast_to(none.astype(boxes.dtype), (len(boxes), rows + 2, columns + 2)).copy()
     wide[:, 1:-1, 1:-1] = boxes
     around = [wide[:, y : y + rows, x : x + columns] for y in range(3) for x in range(3)]
-    return np.concatenate([np.min([each[:2] for each in around], axis=0), np.max([each[2:] for each in around], axis=0)])
+    return np.concatenate(
+        [np.min([each[:2] for each in around], axis=0), np.max([each[2:] for each in around], axis=0)]
+    )

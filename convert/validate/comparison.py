@@ -297,7 +297,7 @@ class Comparison:
 
     @cached_property
     def session(self) -> Any:
-        """Of the shipped model; where the last bit of a score moves whole boxes in it, with the raw ones behind them."""
+        """Of the shipped model; where the last bit of a score moves whole boxes, with the raw outputs behind them."""
         last = self._adapted.head
         if self.decoding is not None and (last.overlap is not None or last.merge == "touching"):
             return self._session

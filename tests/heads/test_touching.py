@@ -1,4 +1,4 @@
-"""FOMO's cells that touch: the graph gives the boxes that Edge Impulse's rules give, through nvinfer's own arithmetic."""
+"""FOMO's cells that touch: the graph gives the boxes of Edge Impulse's rules, through nvinfer's own arithmetic."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def graph(
 ) -> bytes:
     """From a heat map [N, 1 + classes, rows, columns] to what FOMO's head makes of it; cells are 8x8 pixels."""
     high, wide = rows * 8, columns * 8
-    pooled = f"y = AveragePool <kernel_shape = [8, 8], strides = [8, 8]> (x)"
+    pooled = "y = AveragePool <kernel_shape = [8, 8], strides = [8, 8]> (x)"
     passed = model(pooled, f"1,{1 + classes},{high},{wide}", f"1,{1 + classes},{rows},{columns}", opset)
     export = synthetic.fake_export("fomo", tuple(map(str, range(classes))))
     fitted = FOMO.adapt(passed, export, Options(threshold=threshold, framing=framing))
@@ -59,7 +59,7 @@ def graph(
     for dim, size in zip(result.graph.input[0].type.tensor_type.shape.dim[2:], (rows, columns), strict=True):
         dim.dim_value = size
     onnx.checker.check_model(result, full_check=True)
-    return result.SerializeToString()
+    return bytes(result.SerializeToString())
 
 
 def heat(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -126,15 +126,15 @@ def test_the_boxes_of_the_sdk(data: st.DataObject) -> None:
 
 def assert_inside(found: list[Box], expected: list[Box]) -> None:
     """Each box is a part of one that is expected, and none of those has no part."""
-    parts = [
-        {number for number, box in enumerate(expected) if _covers(box, part)} for part in found
-    ]
+    parts = [{number for number, box in enumerate(expected) if _covers(box, part)} for part in found]
     assert all(parts)
     assert set().union(*parts) == set(range(len(expected)))
 
 
 def _covers(box: Box, part: Box) -> bool:
-    return bool((np.array(box[1:3]) <= np.array(part[1:3]) + 1e-3).all() and (np.array(box[3:5]) + 1e-3 >= part[3:5]).all())
+    return bool(
+        (np.array(box[1:3]) <= np.array(part[1:3]) + 1e-3).all() and (np.array(box[3:5]) + 1e-3 >= part[3:5]).all()
+    )
 
 
 @examples(100)
@@ -224,8 +224,10 @@ def spiral(size: int) -> NDArray[np.float32]:
         for _ in range(2):  # on, or round the corner
             y, x = row + down, column + right
             beyond = y + down, x + right
-            free = 0 <= y < size and 0 <= x < size and not (
-                0 <= beyond[0] < size and 0 <= beyond[1] < size and scores[beyond]
+            free = (
+                0 <= y < size
+                and 0 <= x < size
+                and not (0 <= beyond[0] < size and 0 <= beyond[1] < size and scores[beyond])
             )
             if free and not scores[y, x]:
                 break

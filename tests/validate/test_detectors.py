@@ -256,7 +256,9 @@ def every_row(model: ModelProto) -> None:
     """Each cell with the box's top edge stands for it, not the first one alone."""
     pad = _first(model, "Pad")
     after = next(node for node in model.graph.node if pad.output[0] in node.input)
-    _constant(model, lambda array: array.dtype == np.int64 and array.tolist() == [0, 0, 0, 1, 0, 0, 0, 0], np.zeros_like)
+    _constant(
+        model, lambda array: array.dtype == np.int64 and array.tolist() == [0, 0, 0, 1, 0, 0, 0, 0], np.zeros_like
+    )
     assert after.op_type == "Slice"
 
 
