@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import re
 import signal
@@ -63,6 +62,8 @@ class Output:
 
 def sha256(data: bytes) -> str:
     """Lower-case hexadecimal SHA-256 of `data`."""
+    import hashlib  # `check`, which starts often, as a rule does without
+
     return hashlib.sha256(data).hexdigest()
 
 

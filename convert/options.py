@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 
 from convert.errors import PresetError
 from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
+from convert.images.resizing import PIXELS
 
 __all__ = [
     "PLATFORM", "RELEASE", "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option",
@@ -370,11 +371,20 @@ class CommonOptions(TypedDict, total=False):
             above=0,
         ),
     ]
-    yolo_score: Annotated[
-        Literal["product", "objectness"],
+    resize: Annotated[
+        Literal["device", "graph"],
         Option(
-            "product",
-            "YOLO: objectness times class, or objectness alone; YOLOv5 then as Edge Impulse's SDK reports it.",
+            "device",
+            "What scales frames: the device, or the network itself, as Edge Impulse does; it then takes frames of the "
+            "size that --frame gives in pixels.",
+        ),
+    ]
+    yolo_score: Annotated[
+        Literal["product", "objectness"] | None,
+        Option(
+            None,
+            "YOLO: the best class with objectness times its score, or objectness alone.  [default: what Edge Impulse's "
+            "SDK reports, where the target can]",
         ),
     ]
 
@@ -440,8 +450,8 @@ class CommonOptions(TypedDict, total=False):
 class ConvertOptions(CommonOptions, total=False):
     """Options of `convert.convert`; each may be left out. They are those of `ei-deepstream convert`.
 
-    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame` and
-    `threshold` are about the first.
+    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame`,
+    `resize` and `threshold` are about the first.
     """
 
     model: Annotated[
@@ -649,6 +659,14 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
+    if options.get("resize") == "graph":
+        if options.get("role") == "sgie":
+            raise PresetError(
+                "--resize graph is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
+            )
+        frame = options.get("frame")
+        if not isinstance(frame, Frame) or not frame.in_pixels:
+            raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
 
 
 def refuse_simulation(options: Mapping[str, Any]) -> None:

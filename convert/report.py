@@ -6,16 +6,17 @@ folder of a run: the same input and options give the same bytes. Reading needs n
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
 from convert.images import Frame, ResizeMode, parse_frame
+from convert.images.resizing import Resizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +89,7 @@ def framing_document(framing: Framing) -> dict[str, Any]:
     """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
     return {
         "frame": str(framing.frame),
+        "resize": "graph" if isinstance(framing, Resizing) else "device",
         "network": list(framing.network),
         "model": list(framing.model),
         "left": framing.left,
@@ -259,6 +261,8 @@ class BundleReport:
         """
         found = next((model for model in self.models if model.file == onnx.name), None)
         if found is not None:
+            import hashlib  # `check`, which starts often, does without
+
             try:
                 with onnx.open("rb") as file:
                     found.verify(hashlib.file_digest(file, "sha256").hexdigest(), onnx)
@@ -449,6 +453,7 @@ class OnnxMetadata:
         folded: as `Preprocessing` has it.
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
+        resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
     """
 
     source_sha256: str | None = None
@@ -465,6 +470,7 @@ class OnnxMetadata:
     resize_mode: ResizeMode | None = None
     frame: Frame | None = None
     crop: tuple[int, int, int, int] | None = None
+    resize: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, export: types.Export, head: types.Head, before: types.Preprocessing) -> Self:
@@ -477,7 +483,8 @@ class OnnxMetadata:
             head.coordinates, head.limits, head.overlap, head.threshold, before.folded,
             before.resize_mode if framing else None,
             framing.frame if framing else None,
-            (framing.left, framing.top, *framing.model) if framing and framing.crops else None,
+            framing.cut if framing else None,
+            framing.model if isinstance(framing, Resizing) else None,
         )  # fmt: skip
 
     @classmethod
@@ -533,15 +540,16 @@ def _score(text: str) -> float:
     return value
 
 
-def _crop(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,5}(;\d{1,5}){3}", text, re.ASCII):
+def _pixels(text: str, count: int) -> tuple[int, ...]:
+    if not re.fullmatch(rf"\d{{1,5}}(;\d{{1,5}}){{{count - 1}}}", text, re.ASCII):
         raise ValueError(text)
     return tuple(map(int, text.split(";")))
 
 
 _READ: Final[Mapping[str, Any]] = {
     "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
-    "resize_mode": ResizeMode, "frame": parse_frame, "crop": _crop,
+    "resize_mode": ResizeMode, "frame": parse_frame,
+    "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2),
 }  # fmt: skip
 
 

@@ -29,6 +29,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Each process that imports NumPy would start OpenBLAS's threads, which spin: 0.1 s of the other processor's time. The
+# products of matrices here are small. Children inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # What is printed must not depend on who runs the tests; where COLUMNS is not set, the terminal's width counts.
 os.environ["COLUMNS"] = "80"
 for _name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):

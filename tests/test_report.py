@@ -408,7 +408,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 ONNX_METADATA = OnnxMetadata(
     "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
-    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96),
+    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48),
 )  # fmt: skip
 
 
@@ -429,6 +429,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.resize_mode": "fit-shortest",
         "ei_deepstream.frame": "16:9",
         "ei_deepstream.crop": "8;0;96;96",
+        "ei_deepstream.resize": "48;48",
     }
     assert OnnxMetadata.parse({**properties, "author": "me"}, strict=True) == ONNX_METADATA
     assert OnnxMetadata.parse({}) == OnnxMetadata()
@@ -439,7 +440,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
     [
         ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
         ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
-        ("crop", "1;2;3"), ("crop", "a;b;c;d"),
+        ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:

@@ -7,7 +7,6 @@ be any key. A config is checked again after each round, until nothing changes.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -221,6 +220,8 @@ def _labels(path: str, ids: set[str]) -> Fix | None:
 
 def diff(fix: Fix) -> str:
     """A unified diff."""
+    import difflib  # only to show what was fixed
+
     lines = difflib.unified_diff(_lines(fix.old), _lines(fix.new), f"a/{fix.path}", f"b/{fix.path}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 

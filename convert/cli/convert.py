@@ -66,8 +66,8 @@ def convert(
     EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
     tflite_learn_*.h, a .lite/.tflite from the Dashboard, or an .onnx.
 
-    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling and --frame are about the
-    first.
+    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame and --resize are
+    about the first.
     """
     if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
         raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")

@@ -177,7 +177,7 @@ unpacking = stack(naming, options(ConvertOptions, "dequantize"))
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 """How tf2onnx is run."""
 
-adapting = options(ConvertOptions, "frame", "fomo_merge", "yolo_score", "threshold")
+adapting = options(ConvertOptions, "frame", "resize", "fomo_merge", "yolo_score", "threshold")
 """What the model is shown, and how a detector's outputs are made readable."""
 
 validating = options(ConvertOptions, "images", "tolerance", "tensorrt")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from convert import heads
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
+from convert.images.resizing import Resizing
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, parsers, reads_key, sdk_path
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Entry", "Gie", "Group", "HeadPreset", "Scaling", "Value", "config_file", "encode", "facts", "head_entries",
-    "head_preset", "infer_file", "preset_for", "scaling",
+    "head_preset", "infer_file", "no_suppression", "preset_for", "scaling",
 ]  # fmt: skip
 
 
@@ -183,13 +184,9 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         preset = replace(preset, primary=said.primary, comments=preset.comments | said.comments)
     if head.overlap is None:
         return preset
-    instead = reader.row(_Suppressed, preset.suppressed, "suppressed")
-    if version(target.tensorrt) < version(instead.tensorrt):
-        raise PresetError(
-            f"a graph that drops boxes over all classes needs TensorRT {instead.tensorrt}; DeepStream "
-            f"{target.deepstream} has {target.tensorrt} on {target.platform}",
-            hint="choose a newer --target, or --yolo-score product",
-        )
+    instead = _suppressed(head.task)
+    if refused := no_suppression(head.task, target):
+        raise PresetError(refused, hint="choose a newer --target, or --yolo-score product")
     tables = (preset.property, preset.class_attrs_all, preset.comments)
     properties, attributes, comments = (
         {key: value for key, value in table.items() if key not in instead.without} for table in tables
@@ -200,6 +197,26 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         class_attrs_all=attributes,
         comments=comments | instead.comments,
     )
+
+
+def no_suppression(task: str, target: Target) -> str:
+    """Why the target's TensorRT cannot build a graph of `task` that drops overlapping boxes; empty: it can.
+
+    Raises:
+        PresetError: as `head_preset`; such a graph is not known for the task.
+    """
+    needed = _suppressed(task).tensorrt
+    if version(target.tensorrt) >= version(needed):
+        return ""
+    return (
+        f"a graph that drops boxes over all classes needs TensorRT {needed}; DeepStream {target.deepstream} has "
+        f"{target.tensorrt} on {target.platform}"
+    )
+
+
+def _suppressed(task: str) -> _Suppressed:
+    reader = TableReader(configs() / "heads" / f"{task}.toml", PresetError, dashes=True)
+    return reader.row(_Suppressed, head_preset(task).suppressed, "suppressed")
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -433,7 +450,17 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
     channels, width, height = size
     framing = preprocessing.framing
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
-    if framing is not None and framing.crops:
+    filtered = "1: bilinear, as Edge Impulse resizes; left out it would be nearest."
+    if isinstance(framing, Resizing):
+        own = "x".join(map(str, framing.model))
+        dims += (
+            f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model makes "
+            f"{own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must have this "
+            "size, and should be the camera's."
+        )
+        aspect = "0: frames of that size stay as they are."
+        filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+    elif framing is not None and framing.crops:
         part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
         dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {part} out of it."
         aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 the crop is off."
@@ -444,7 +471,8 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         Entry(
             "net-scale-factor",
             preprocessing.net_scale_factor,
-            "The model gets net-scale-factor * (pixel - offset), pixels 0 to 255.",
+            "The model gets net-scale-factor * (pixel - offset), pixels 0 to 255."
+            + (" It scales them itself." if isinstance(framing, Resizing) else ""),
         ),
     ]
     if preprocessing.offsets:
@@ -458,9 +486,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         and reads_key(target, "symmetric-padding")
     ):
         entries.append(Entry("symmetric-padding", value=True, comment="Black on both sides, as in training."))
-    entries.append(
-        Entry("scaling-filter", _BILINEAR, "1: bilinear, as Edge Impulse resizes; left out it would be nearest.")
-    )
+    entries.append(Entry("scaling-filter", _BILINEAR, filtered))
     if scaled.gpu:
         vic = f"1: the GPU scales. A Jetson's VIC, the default, scales by at most {target.largest_scale} in one step; "
         entries.append(Entry("scaling-compute-hw", _GPU, f"{vic}{scaled.gpu}."))

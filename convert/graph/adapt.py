@@ -27,9 +27,12 @@ from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs,
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
+from convert.graph.resize import resize_frames, take_levels
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
+from convert.images import ImageScaling
+from convert.images.resizing import RESIZES, Resizing
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
@@ -55,13 +58,17 @@ class Adapt:
     Attributes:
         fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "touching": into one box, as Edge
             Impulse's SDK does; "peak": only the highest of them is an object; "none": each is (`convert.heads.fomo`).
-        yolo_score: the score of YOLOs that have an objectness: its "product" with the best class, as their authors
-            define it, or the "objectness" alone, as Edge Impulse's SDK does for YOLOv5; the graph then gives what the
-            SDK reports (`convert.heads.graph_end`).
+        yolo_score: None: a YOLO gives what Edge Impulse's SDK reports, as far as the graph can (`convert.heads.boxes`).
+            Else the score of each candidate's best class where there is an objectness: its "product" with the class, as
+            the authors of YOLO define it, or the "objectness" alone.
+        no_suppression: for a task, why the target cannot take a graph that drops overlapping boxes itself; empty: it
+            can. None: every target can.
         threshold: the lowest score of an object, or of a classifier's label, above 0 and below 1; None: as the export
             records it, else `types.DETECTOR_THRESHOLD`, for a classifier 0.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
+        resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
+            (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
 
     Raises:
         PresetError: an option that does not exist, or a threshold out of range.
@@ -69,16 +76,19 @@ class Adapt:
 
     name: ClassVar[str] = "adapt"
     fomo_merge: str = "touching"
-    yolo_score: str = "product"
+    yolo_score: str | None = None
+    no_suppression: Callable[[str], str] | None = None
     threshold: float | None = None
     frame: Frame | None = None
+    resize: str = "device"
 
     def __post_init__(self) -> None:
         for option, value, known in (
             ("fomo-merge", self.fomo_merge, FOMO_MERGES),
             ("yolo-score", self.yolo_score, YOLO_SCORES),
+            ("resize", self.resize, RESIZES),
         ):
-            if value not in known:
+            if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise PresetError(f"--threshold is {self.threshold:g}", hint="a number above 0 and below 1, as 0.5")
@@ -90,11 +100,11 @@ class Adapt:
             TranslationError: the model cannot have a dynamic batch.
             UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
             InputError: the labels do not fit the outputs.
-            PresetError: the image scaling does not fit the channels.
+            PresetError: the image scaling does not fit the channels, or `frame` not `resize`.
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
-        before, findings = preprocessing(export, self.frame)
+        before, findings = preprocessing(export, self.frame, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
             raise UnsupportedModelError(
@@ -102,16 +112,22 @@ class Adapt:
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
         model = _run(load_model(artifact.onnx.data), *_PREPARE)
-        options = Options(self.fomo_merge, self.yolo_score, before.framing, self._threshold(export))
+        refused = self.no_suppression(spec.id) if self.no_suppression and spec.drops_all else ""
+        options = Options(self.fomo_merge, self.yolo_score, refused, before.framing, self._threshold(export))
         fitted = spec.adapt(model, export, options)
         del model
         kind = fitted.head if self.threshold is None else replace(fitted.head, threshold=self.threshold)
         metadata = OnnxMetadata.of(export, kind, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
-        if before.folded:
-            passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
-        if before.framing is not None:  # the last pass that adds a node in front: its node comes first
-            passes.append(partial(crop, framing=before.framing))
+        # Each pass adds nodes in front: those of the last one come first.
+        if isinstance(before.framing, Resizing):
+            passes.append(partial(take_levels, scaling=export.metadata.image_scaling or ImageScaling.NONE))
+            passes.append(partial(resize_frames, resizing=before.framing))
+        else:
+            if before.folded:
+                passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
+            if before.framing is not None:
+                passes.append(partial(crop, framing=before.framing))
         names = (*fitted.outputs, *fitted.raw)
         found = without_assumed((*findings, *fitted.findings), export)
         shown = len(fitted.outputs)

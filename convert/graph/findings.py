@@ -7,6 +7,7 @@ from convert.findings import Level, Rule
 __all__ = [
     "BACKGROUND_LABEL",
     "CELLS",
+    "CLASSES_APART",
     "COORDINATES",
     "FRAME_UNUSED",
     "GENERIC_LABELS",
@@ -100,6 +101,16 @@ CELLS = Rule(
     why="Edge Impulse's SDK joins cells that touch into one box; as this was converted, more objects are counted",
     fix="convert with --fomo-merge touching, the default, which makes one box of cells that touch",
 )
+CLASSES_APART = Rule(
+    "EI353",
+    Level.NOTE,
+    "boxes and scores are not those of Edge Impulse's SDK",
+    why="the SDK scores a YOLOv5 by its objectness, and of overlapping boxes of a YOLOv5 or YOLOX it keeps the best, "
+    "whatever their classes. Gst-nvinfer keeps the best of each class, so the graph itself has to drop the others, "
+    "which the target's TensorRT or the model's opset does not allow",
+    fix="choose a newer --target if the device has one, or give --opset 13 (export an ONNX model with opset 11 or "
+    "newer). Else lower pre-cluster-threshold where objects are missing",
+)
 
 RULES = (
     TF2ONNX_WARNED,
@@ -113,5 +124,6 @@ RULES = (
     BACKGROUND_LABEL,
     COORDINATES,
     CELLS,
+    CLASSES_APART,
 )
 """All of them, for the documentation and `explain`."""

@@ -11,7 +11,8 @@ Impulse's SDK makes.
 
 nvinfer can scale a frame, but not crop it: `crop` does that in the graph's first node. Everything behind the Slice gets
 exactly the pixels it got before; heads give places in the frame instead of places in the model's picture. The sizes are
-those of `convert.images.Framing`.
+those of `convert.images.Framing`. Where the graph also resizes frames (`convert.graph.resize`), it takes levels, and
+nvinfer has nothing to compute.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from convert.errors import PresetError
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.graph import GraphEditor
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
+from convert.images.resizing import PIXELS, Resizing
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 
 if TYPE_CHECKING:
@@ -65,14 +67,18 @@ _INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inp
 _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
 
-def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preprocessing, tuple[Finding, ...]]:
+def preprocessing(
+    export: Export, frame: Frame | None = None, *, resize: str = "device"
+) -> tuple[Preprocessing, tuple[Finding, ...]]:
     """The keys for this export, and what had to be assumed.
 
     Args:
         frame: aspect of the frames the network is to take, where that decides its size (`crop_to`).
+        resize: "device", or "graph": the network takes frames of that size and resizes them itself.
 
     Raises:
-        PresetError: an image scaling that only pictures with three channels can have, on a grey model.
+        PresetError: an image scaling that only pictures with three channels can have, on a grey model; a frame that
+            `resize` cannot have.
     """
     findings: list[Finding] = []
     channels = export.facts.input.shape[-1]
@@ -88,21 +94,33 @@ def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preproces
             hint="give the right one with --image-scaling",
         )
     factor, offsets, color = _SCALINGS[scaling]
-    resize = export.metadata.resize_mode
-    framing = crop_to(export, frame)
-    if resize is ResizeMode.FIT_SHORTEST:
+    mode = export.metadata.resize_mode
+    framing = crop_to(export, frame, resize=resize)
+    if mode is ResizeMode.FIT_SHORTEST:
         if framing is None:
             findings.append(RESIZE_CROPS.found(_CROPS + _gain(export.facts.task), hint=_CROP))
     else:
-        is_assumed = resize is None or resize is ResizeMode.NONE
+        is_assumed = mode is None or mode is ResizeMode.NONE
         if is_assumed:
             message = "the export does not say how pictures were resized; squash is assumed"
             findings.append(RESIZE_ASSUMED.found(message, hint="say it with --resize-mode"))
-        if frame is not None:
-            trained = "squash is assumed" if is_assumed else f"the model was trained with {resize}, on whole pictures"
+        if frame is not None and framing is None:
+            trained = "squash is assumed" if is_assumed else f"the model was trained with {mode}, on whole pictures"
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
             findings.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
-    fit = resize is ResizeMode.FIT_LONGEST
+    if isinstance(framing, Resizing):
+        taken = Preprocessing(
+            net_scale_factor=1.0,
+            offsets=(),
+            color="RGB",
+            maintain_aspect_ratio=False,
+            symmetric_padding=False,
+            folded="all",
+            resize_mode=mode,
+            framing=framing,
+        )
+        return taken, tuple(findings)
+    fit = mode is ResizeMode.FIT_LONGEST
     return (
         Preprocessing(
             net_scale_factor=factor,
@@ -111,7 +129,7 @@ def preprocessing(export: Export, frame: Frame | None = None) -> tuple[Preproces
             maintain_aspect_ratio=fit,
             symmetric_padding=fit,  # Edge Impulse centres the picture between black bars
             folded="torch" if scaling is ImageScaling.TORCH else "",
-            resize_mode=resize,
+            resize_mode=mode,
             framing=framing,
         ),
         tuple(findings),
@@ -129,17 +147,23 @@ def _gain(task: str) -> str:
     )
 
 
-def crop_to(export: Export, frame: Frame | None) -> Framing | None:
-    """How the graph cuts the model's picture out of `frame`; None where there is nothing to cut.
+def crop_to(export: Export, frame: Frame | None, *, resize: str = "device") -> Framing | None:
+    """What the graph does with `frame`; None where there is nothing to do.
 
     Only pictures that Edge Impulse cropped are cropped here: with the other resize modes the model saw all of them.
+
+    Raises:
+        PresetError: the graph is to resize frames whose size is not given, or is too large.
     """
-    if frame is None or export.metadata.resize_mode is not ResizeMode.FIT_SHORTEST:
-        return None
     _, height, width, _ = export.facts.input.shape
     assert height is not None
     assert width is not None
-    return Framing(frame, (width, height))
+    mode = export.metadata.resize_mode
+    if resize == "graph":
+        if frame is None:
+            raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
+        return Resizing(frame, (width, height), mode or ResizeMode.SQUASH)
+    return None if frame is None or mode is not ResizeMode.FIT_SHORTEST else Framing(frame, (width, height))
 
 
 def crop(model: ModelProto, framing: Framing) -> ModelProto:

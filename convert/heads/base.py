@@ -99,14 +99,17 @@ class Options:
     Attributes:
         fomo_merge: "touching": cells of a class that touch are one object, with a box around all of them; "peak": only
             the highest of them is; "none": every cell above the threshold is an object.
-        yolo_score: "product": objectness * class; "objectness": as Edge Impulse's SDK scores YOLOv5; of that
-            the graph then gives what the SDK reports.
+        yolo_score: None: scores and candidates of a YOLO are those that Edge Impulse's SDK reports, as far as the graph
+            can give them. "product": objectness * class, "objectness": that alone, both with the best class of each
+            candidate; of a YOLOv5 the objectness is what the SDK reports, so the graph drops boxes as the SDK does.
+        no_suppression: why the graph must not drop overlapping boxes itself; empty: it may.
         framing: boxes are given in the picture of this larger network, of which the model gets a part.
         threshold: the lowest score of an object, where the graph has to know it (FOMO's "touching").
     """
 
     fomo_merge: str = "touching"
-    yolo_score: str = "product"
+    yolo_score: str | None = None
+    no_suppression: str = ""
     framing: Framing | None = None
     threshold: float = DETECTOR_THRESHOLD
 
@@ -180,7 +183,8 @@ class HeadSpec:
         raw: names of the network's own outputs inside the shipped graph.
         detects: it finds objects; else it classifies whole pictures.
         model_type: what an .eim calls it.
-        by_objectness: Edge Impulse's SDK scores by objectness and suppresses boxes over all classes.
+        by_objectness: Edge Impulse's SDK scores by objectness alone.
+        drops_all: Edge Impulse's SDK drops overlapping boxes of whatever class, best first.
         merges_cells: Edge Impulse's SDK joins neighbouring cells into one box.
         gives_grid: its output is a grid [1,rows,columns,K], by which nothing more than that is recognised.
         is_cut: the original ends in an operator that decodes and suppresses, which is cut off for the translation.
@@ -197,6 +201,7 @@ class HeadSpec:
     detects: bool = True
     model_type: str = "object_detection"
     by_objectness: bool = False
+    drops_all: bool = field(default=False, kw_only=True)
     merges_cells: bool = False
     gives_grid: bool = field(default=False, kw_only=True)
     is_cut: bool = False

@@ -3,15 +3,26 @@
 That function (nvdsinfer_custombboxparser.cpp; in the stock parser library since 5.0) takes, by name and as float32,
 `detection_boxes` [A,4] (top, left, bottom, right in shares of the picture), `detection_scores` [A] and
 `detection_classes` [A]. It clips edges and drops empty boxes and scores below pre-cluster-threshold; of overlapping
-boxes of a class nvinfer's cluster-mode 2 then keeps the best. Every candidate keeps its best class only, and all sizes
-are fixed. There is no NMS in the graph, except where scores are to be what Edge Impulse's SDK reports: the SDK drops
-boxes over all classes, which nvinfer cannot do (`convert.heads.graph_end`).
+boxes of a class nvinfer's cluster-mode 2 then keeps the best. All sizes are fixed.
 
 What stands in a row was read in Edge Impulse's SDK (classifier/postprocessing/ei_postprocessing_common.h, version
-1.93), which has one routine a kind. Its faults are not repeated: it swaps width and height of YOLOX's grids, and moves
-the right edge of a YOLOv5 box whose left one is clipped (`convert.heads.graph_end` does, where the SDK's own answer is
-asked for). YOLOv2 (grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its own, as many as
-there are objects) cannot be converted.
+1.93), which has one routine a kind, and so was what becomes of the rows. As long as no other score is asked for
+(`Options.yolo_score`), the graph gives the same:
+
+- YOLOv5: the score is the objectness, the class the best; of overlapping boxes, of whatever class, the best stays.
+  nvinfer cannot do that, so the graph does (`convert.heads.graph_end`).
+- YOLOX: a box for each class whose product with the objectness is above the threshold; of overlapping boxes, of
+  whatever class, the best stays. Of the boxes of one candidate, which are all alike, that is the one of its best class.
+  The graph drops boxes, too.
+- YOLO-Pro, YOLOv11, TAO's: a box for each class above the threshold; of overlapping boxes of a class the best stays.
+  The graph gives each candidate once for each class (class by class, scores of TAO's YOLOs times the objectness), and
+  nvinfer does the rest. That is done up to `MOST_ROWS`; beyond, every candidate has its best class only, and an object
+  that two classes claim is reported once.
+
+Its faults are not repeated, but where the graph drops boxes, as they decide what is dropped: the right edge of a YOLOv5
+or YOLOX box whose left one is clipped is moved. It swaps width and height of YOLOX's grids: that is never repeated.
+YOLOv2 (grids of fixed size and anchors, for Akida) and YOLOv7 (rows behind an NMS of its own, as many as there are
+objects) cannot be converted.
 
 Each family has the arithmetic twice: a function that adds it to the graph, and below it a reference in NumPy that was
 written from the sources and shares nothing with the graph's.
@@ -24,7 +35,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UnsupportedModelError
-from convert.graph.findings import COORDINATES
+from convert.graph.findings import CLASSES_APART, COORDINATES
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -35,12 +46,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from convert.findings import Finding
     from convert.heads.decoding import Decoded, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
 
     Float = NDArray[np.float32]
 
-__all__ = ["HEADS", "OUTPUTS", "OVERLAP", "RAW", "BoxTensors", "Boxes", "Rows", "RowsHead"]
+__all__ = ["HEADS", "MOST_ROWS", "OUTPUTS", "OVERLAP", "RAW", "BoxTensors", "Boxes", "Rows", "RowsHead"]
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
 RAW = "raw_candidates"
@@ -48,6 +60,12 @@ RAW = "raw_candidates"
 
 OVERLAP = 0.2
 """Intersection over union, where the export records none: what the SDK's models are exported with (ei_run_nms)."""
+
+MOST_ROWS = 1 << 16
+"""Candidates times classes, up to which the graph gives every candidate once for each class: 1.5 MiB a picture, which
+the parser reads row by row (0.04 ms, measured with a loop like its own). It is rarely needed: of 4104 rows of
+two YOLOv5 with two and three classes whose best product is above 0.3 none has a second one there, above 0.1 290 of 9630
+have."""
 
 _UNITS = {"relative": "shares of the picture", "pixels": "pixels", "cells": "cells of a grid"}
 _STRIDES = (8, 16, 32)  # pixels a cell of YOLOX's three grids
@@ -134,6 +152,9 @@ class RowsHead(Boxes):
         columns: what a row holds, for messages.
         others: the number of columns that are no class.
         unit: what the SDK takes coordinates for.
+        in_pixels: adds rows as YOLOv5's, in pixels, where its own do not say where a box is.
+        rounds: the SDK rounds width and height, where others are cut.
+        cuts_first: the SDK cuts boxes off at the picture's border before it compares them, not only in the end.
         is_measured: the unit is read off the model (`convert.heads.graph_end.neutral`).
         is_turned: the output is [1,K,A].
         has_objectness: whether scores can be made in two ways; it is the column before the classes.
@@ -150,6 +171,9 @@ class RowsHead(Boxes):
     columns: str = ""
     others: int = 0
     unit: str = "relative"
+    in_pixels: Callable[[GraphEnd, Rows], Rows] | None = None
+    rounds: bool = False
+    cuts_first: bool = False
     is_measured: bool = False
     is_turned: bool = False
     has_objectness: bool = False
@@ -213,41 +237,79 @@ class RowsHead(Boxes):
             findings += (COORDINATES.found(message),)
         name = end("Transpose", raw, perm=[0, 2, 1]) if self.is_turned else raw
         rows = Rows(name, count, columns, width, height, unit)
-        score = options.yolo_score if self.has_objectness else None
-        overlap = None
-        if score == "objectness" and self.by_objectness:
+        score, drops, said = self._as_asked(options, ends.no_suppression(end), len(labels))
+        size, overlap = (width, height), None
+        if drops:
             overlap = OVERLAP if export.metadata.nms_iou is None else export.metadata.nms_iou
-            rows = ends.best_rows(end, rows, self.others - 1)
-        found = self.build(end, rows)
-        if overlap is not None:
-            found = ends.as_reported(end, found, rows)
-        boxes, scores, classes = ends.detections(
-            end, found, (width, height), options.framing, use_objectness=score == "objectness"
-        )
-        if overlap is not None:
-            scores = ends.kept_scores(end, found, rows.count, overlap)
+            if self.in_pixels is not None:
+                rows = self.in_pixels(end, rows)
+            rows = ends.best_rows(end, rows, self._score(end, rows))
+            found = ends.as_reported(end, self.build(end, rows), rows, rounds=self.rounds)
+            boxes, _, classes = ends.detections(end, found, size, options.framing)
+            scores = ends.kept_scores(end, found, self._score(end, rows), rows.count, overlap)
+        else:
+            found = self.build(end, rows)
+            each = options.yolo_score is None and not self.drops_all and count < count * len(labels) <= MOST_ROWS
+            boxes, scores, classes = (
+                ends.detections_by_class(end, found, size, options.framing, count, len(labels))
+                if each
+                else ends.detections(end, found, size, options.framing, use_objectness=score == "objectness")
+            )
         head = Head(self.id, labels, score=score, coordinates=unit, overlap=overlap)
-        return Fitted(end.finish(boxes, scores, classes, raw), head, OUTPUTS, findings, self.raw)
+        return Fitted(end.finish(boxes, scores, classes, raw), head, OUTPUTS, findings + said, self.raw)
+
+    def _as_asked(self, options: Options, too_old: str, classes: int) -> tuple[str | None, bool, tuple[Finding, ...]]:
+        """What the score is, whether the graph drops overlapping boxes, and what has to be said of it.
+
+        Args:
+            too_old: why the model's opset does not allow that; empty: it does.
+        """
+        if options.yolo_score is not None or not self.drops_all:
+            score = (options.yolo_score or "product") if self.has_objectness else None
+            return score, self.by_objectness and score == "objectness", ()
+        refused = options.no_suppression or too_old
+        if not refused:
+            return "objectness" if self.by_objectness else "product", True, ()
+        if not self.by_objectness and classes == 1:
+            return "product", False, ()  # there are no other classes
+        other = ["the score is objectness times class"] if self.by_objectness else []
+        other += ["overlapping boxes of different classes all stay"] if classes > 1 else []
+        return "product", False, (CLASSES_APART.found(f"{' and '.join(other)}: {refused}"),)
+
+    def _score(self, end: GraphEnd, rows: Rows) -> str:
+        """What the SDK scores `rows` with, [1,A,1]."""
+        objectness = end.part(rows.name, 2, self.others - 1, self.others)
+        if self.by_objectness:
+            return objectness
+        return end("Mul", objectness, end.largest(end.part(rows.name, 2, self.others, rows.columns), 2, keep=True))
 
     def read(self, decoder: ReferenceDecoder, raw: Sequence[Float]) -> Detections:
         assert self.reference is not None  # a head that is refused gets no model
         return self.reference(decoder, raw[0].transpose(0, 2, 1) if self.is_turned else raw[0])
 
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
-        """YOLOv5's rows; of the others it is not known (`is_comparable`)."""
+        """By the SDK's routine; but the grids of a YOLOX that is not square are not taken for one another."""
         from convert.heads import decoding  # brings numpy
 
-        (rows,) = outputs
-        return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+        if self.by_objectness:
+            (rows,) = outputs
+            return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+        height, width = rules.size
+        head = Head(self.id, tuple(rules.labels), "product", coordinates=rules.coordinates or self.unit)
+        found = self.read(decoding.ReferenceDecoder(head, width, height), outputs)
+        known = rules.labels, rules.threshold, rules.size, rules.overlap
+        if self.drops_all:
+            return decoding.answer(decoding.of_all_classes(found, *known))
+        return decoding.answer(decoding.of_each_class(found, *known, cuts_first=self.cuts_first))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
         rows = outputs.get(RAW)
-        fits = rows is not None and rows.ndim == 3 and rows.shape[2] == 5 + len(rules.labels)
-        if not self.is_comparable or not fits or rules.coordinates not in {None, "relative", "pixels"}:
+        fits = rows is not None and self.classes(rows.shape) == len(rules.labels)
+        if not self.is_comparable or not fits or rules.coordinates not in {None, *_UNITS}:
             return super().decode_shipped(outputs, rules)
         assert rows is not None
-        if rules.coordinates == "pixels":
+        if rules.coordinates == "pixels" and self.by_objectness:
             height, width = rules.size
             rows = rows.copy()
             rows[..., 0:4:2] /= width
@@ -273,19 +335,34 @@ def _build_centres(end: GraphEnd, rows: Rows, first: int) -> BoxTensors:
     return BoxTensors(low, high, classes, objectness, in_pixels=rows.unit == "pixels", size=size)
 
 
-def _read_centres(decoder: ReferenceDecoder, rows: Float, first: int) -> Detections:
+def _read_centres(decoder: ReferenceDecoder, rows: Float, first: int, *, rounds: bool = False) -> Detections:
     corners = decoder.around(rows[..., :2], rows[..., 2:4])
     low, high = decoder.in_shares(corners)
     if first == 4:
         return decoder.detections(low, high, rows[..., 4:])
     found = decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
-    return replace(found, compared=decoder.compared(corners[0], rows[..., 2:4]))
+    return replace(found, compared=decoder.compared(corners[0], rows[..., 2:4], rounds=rounds))
 
 
 def _build_yolox(end: GraphEnd, rows: Rows) -> BoxTensors:
-    """Centres in cells from the cell's corner, sizes as logarithms of cells; three grids, row by row."""
     if rows.unit != "cells":
         return _build_centres(end, rows, 5)
+    low, high = (end.swapped(corner) for corner in end.centred(*_decode_yolox(end, rows)))
+    objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
+    return BoxTensors(low, high, classes, objectness, in_pixels=True)
+
+
+def _yolox_in_pixels(end: GraphEnd, rows: Rows) -> Rows:
+    if rows.unit != "cells":
+        return rows
+    others = end.part(rows.name, 2, 4, rows.columns)
+    return replace(rows, name=end("Concat", *_decode_yolox(end, rows), others, axis=2), unit="pixels")
+
+
+def _decode_yolox(end: GraphEnd, rows: Rows) -> tuple[str, str]:
+    """Centre and size (x, y) in pixels. Rows have centres in cells from the cell's corner and sizes as logarithms of
+    cells; there are three grids, row by row.
+    """
     import numpy as np  # recognising a head does without
 
     places, strides = [], []
@@ -302,16 +379,13 @@ def _build_yolox(end: GraphEnd, rows: Rows) -> BoxTensors:
         )
     step = end.constant(np.concatenate(strides)[np.newaxis])
     centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
-    size = end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
-    low, high = (end.swapped(corner) for corner in end.centred(centre, size))
-    objectness, classes = end.part(rows.name, 2, 4, 5), end.part(rows.name, 2, 5, rows.columns)
-    return BoxTensors(low, high, classes, objectness, in_pixels=True)
+    return centre, end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
 
 
 def _read_yolox(decoder: ReferenceDecoder, rows: Float) -> Detections:
     """As YOLOv5, but for centres and sizes that still lack cell and stride; three grids, the finest first."""
     if decoder.head.coordinates != "cells":
-        return _read_centres(decoder, rows, 5)
+        return _read_centres(decoder, rows, 5, rounds=True)
     import numpy as np
 
     cells = [
@@ -323,8 +397,9 @@ def _read_yolox(decoder: ReferenceDecoder, rows: Float) -> Detections:
     table = np.array(cells, np.float32)
     centre = (rows[..., :2] + table[:, :2]) * table[:, 2:]
     size = np.exp(rows[..., 2:4]) * table[:, 2:]
-    low, high = (corner / decoder.size for corner in decoder.around(centre, size))
-    return decoder.detections(low, high, rows[..., 5:], rows[..., 4:5])
+    low, high = decoder.around(centre, size)
+    found = decoder.detections(low / decoder.size, high / decoder.size, rows[..., 5:], rows[..., 4:5])
+    return replace(found, compared=decoder.compared(low, size, rounds=True))
 
 
 # Rows of left, top, right, bottom, classes (YOLO-Pro)
@@ -405,19 +480,20 @@ _WITH_OBJECTNESS: dict[str, Any] = {
 }  # fmt: skip
 _YOLOV5: dict[str, Any] = {
     "build": partial(_build_centres, first=5), "reference": partial(_read_centres, first=5), "by_objectness": True,
-    "in_cell": 3, "least": 6, **_WITH_OBJECTNESS,
+    "drops_all": True, "in_cell": 3, "least": 6, **_WITH_OBJECTNESS,
 }  # fmt: skip
 _YOLOV11: dict[str, Any] = {
     "build": partial(_build_centres, first=4), "reference": partial(_read_centres, first=4),
     "columns": f"{_XYWH}, classes", "others": 4, "is_measured": True, "is_turned": True,
+    "cuts_first": True, "is_comparable": True,
 }  # fmt: skip
 _ANCHORED: dict[str, Any] = {
     "build": _build_anchored, "reference": _read_anchored, "has_anchors": True, "least": 12,
-    "columns": "background, classes, offsets, anchors, variances", "others": 13,
+    "columns": "background, classes, offsets, anchors, variances", "others": 13, "is_comparable": True,
 }  # fmt: skip
 _TAO_YOLO: dict[str, Any] = {
     "has_anchors": True, "least": 12, "columns": "cell, anchor, step, offsets, objectness, classes", "others": 11,
-    "has_objectness": True,
+    "has_objectness": True, "is_comparable": True,
 }  # fmt: skip
 
 HEADS: tuple[HeadSpec, ...] = (
@@ -428,11 +504,13 @@ HEADS: tuple[HeadSpec, ...] = (
     ),
     RowsHead(
         "yolox", "YOLOX object detector", (4, "YOLOX"), "yolox", build=_build_yolox, reference=_read_yolox,
-        unit="cells", **_WITH_OBJECTNESS,
+        unit="cells", drops_all=True, in_pixels=_yolox_in_pixels, rounds=True, is_comparable=True,
+        **_WITH_OBJECTNESS,
     ),
     RowsHead(
         "yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro", build=_build_corners,
-        reference=_read_corners, columns="left, top, right, bottom, classes", others=4,
+        reference=_read_corners, columns="left, top, right, bottom, classes", others=4, cuts_first=True,
+        is_comparable=True,
     ),
     HeadSpec(
         "yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2", gives_grid=True,

@@ -7,8 +7,9 @@ give what they give on the same raw outputs.
 
 **Edge Impulse's own decoding** (from `Box` on): how its C++ SDK turns a model's outputs into results
 (ei_fill_result_struct.h, ei_nms.h): scores as they are; FOMO cells at or above the threshold, merged with the ones of
-their label they touch; YOLOv5 by objectness with a non-maximum suppression over all labels; SSD as its last operator
-gave it. Boxes are whole pixels of the model's input, cut off, not rounded.
+their label they touch; YOLOv5 by objectness and YOLOX by its product with the class, with a non-maximum suppression
+over all labels; other rows of candidates with one for each label; SSD as its last operator gave it. Boxes are whole
+pixels of the model's input, cut off, not rounded.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ __all__ = [
     "boxes",
     "classification",
     "fomo",
+    "of_all_classes",
+    "of_each_class",
     "parsed",
     "shipped",
     "ssd",
@@ -136,14 +139,20 @@ class ReferenceDecoder:
         boxes = np.stack([low[..., 1], low[..., 0], high[..., 1], high[..., 0]], axis=2)
         return Detections(boxes, score, classes.argmax(axis=2).astype(np.float32), classes, objectness)
 
-    def compared(self, low: Float, size: Float) -> Float:
-        """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture."""
-        start = np.maximum(low, np.float32(0))
-        if self.head.coordinates == "pixels":
-            size = np.minimum(size, self.size - start)
-        else:
+    def compared(self, low: Float, size: Float, *, rounds: bool = False) -> Float:
+        """Whole pixels from the left top corner, never above 0 of it, on; only rows in pixels end with the picture.
+
+        Args:
+            rounds: as for YOLOX: sizes are rounded and end nowhere, only corners lie in the picture.
+        """
+        start, size = np.maximum(low, np.float32(0)), np.maximum(size, np.float32(0))
+        if self.head.coordinates == "relative":
             start, size = start * self.size, size * self.size
-        start, size = np.trunc(start), np.trunc(np.maximum(size, np.float32(0)))
+        if rounds:
+            start, size = np.minimum(start, self.size), size + np.float32(0.5)
+        elif self.head.coordinates == "pixels":
+            size = np.maximum(np.minimum(size, self.size - start), np.float32(0))
+        start, size = np.trunc(start), np.trunc(size)
         return np.concatenate([start[..., ::-1], (start + size)[..., ::-1]], axis=-1)
 
     def decoded(self, found: Detections, given: Sequence[NDArray[Any]]) -> Decoded:
@@ -157,14 +166,15 @@ class ReferenceDecoder:
         return Decoded([self.placed(wanted.boxes), wanted.scores], [boxes, scores], differ, (middle,))
 
     def shipped(self, found: Detections, count: int) -> Detections:
-        """What of `found` the graph gives.
+        """What of `found` the graph gives, `count` candidates: each of them, or each of them once for each class.
 
         Where it drops overlapping boxes itself, that is the `count` best, in whole pixels, the dropped ones at -1.
         What it would take more than `ROUNDS` rounds to find out it may keep or drop: there the score is NaN.
         """
         limit = self.head.overlap
         if limit is None:
-            return found
+            is_each = found.scores.shape[1] < count == found.of_classes[0].size
+            return found.each_class() if is_each else found
         best = found.best(count)
         assert best.compared is not None
         scores = best.scores.copy()
@@ -190,9 +200,9 @@ class ReferenceDecoder:
         if self.framing is None or not self.framing.crops:
             return boxes
         wide, high = self.whole
-        x, y = self.framing.left / wide, self.framing.top / high
-        inside = np.clip(boxes, 0, 1) * np.array([self.height / high, self.width / wide] * 2)
-        moved: Float = (inside + np.array([y, x, y, x])).astype(np.float32)
+        left, top, width, height = self.framing.inside
+        inside = np.clip(boxes, 0, 1) * np.array([height / high, width / wide] * 2)
+        moved: Float = (inside + np.array([top / high, left / wide] * 2)).astype(np.float32)
         return moved
 
 
@@ -207,7 +217,7 @@ class Detections:
         of_classes: [n,A,C], the network's score of each class, 0..1.
         objectness: [n,A,1]; None where there is none.
         compared: [n,A,4], top, left, bottom, right in pixels of the original's picture, as Edge Impulse's SDK
-            compares and reports them; None where it does not score by objectness.
+            compares and reports them; None where it does so with classes apart.
     """
 
     boxes: Float
@@ -235,6 +245,18 @@ class Detections:
         best = sure.max(axis=2).argmax(axis=1)
         top, left, bottom, right = np.moveaxis(self.boxes[np.arange(len(best)), best], 1, 0)
         return sure.max(axis=1), np.stack([left, top, right, bottom], axis=1)
+
+    def each_class(self) -> Detections:
+        """Every candidate once for each class, all of a class together; scores and boxes only are these."""
+        scores = self.of_classes if self.objectness is None else self.of_classes * self.objectness
+        count, classes = scores.shape[1:]
+        labels = np.repeat(np.arange(classes, dtype=np.float32), count)
+        return replace(
+            self,
+            boxes=np.tile(self.boxes, (1, classes, 1)),
+            scores=scores.transpose(0, 2, 1).reshape(len(scores), -1),
+            labels=np.tile(labels, (len(scores), 1)),
+        )
 
     def best(self, count: int) -> Detections:
         """The `count` candidates of each picture with the highest scores, highest first."""
@@ -409,6 +431,77 @@ def yolov5(
     limit = np.float32(OVERLAP if overlap is None else overlap)
     kept = _listed(whole[good], score[good], label[good], labels, limit)
     return [_within(box, width, height) for box in kept]
+
+
+def of_all_classes(
+    found: Detections,
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+) -> list[Box]:
+    """Boxes of one picture by the SDK's routine for YOLOX: of those that overlap, of whatever label, the best.
+
+    Each class is a box of its own there, and all of a candidate's are alike: the best of them drops the others.
+
+    Args:
+        found: with `compared`.
+        labels, threshold, size, overlap: as of `yolov5`.
+    """
+    assert found.compared is not None
+    scores, edges = found.scores[0], found.compared[0].astype(np.float64)
+    top, left, bottom, right = edges.T
+    whole = np.stack([left, top, right - left, bottom - top], axis=1).astype(np.float32)
+    good = (scores >= np.float32(threshold)) & (scores <= 1)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept = _listed(whole[good], scores[good], found.labels[0][good].astype(np.int64), labels, limit)
+    return [_within(box, size[1], size[0]) for box in kept]
+
+
+_MOST = 200  # EI_CLASSIFIER_OBJECT_DETECTION_KEEP_TOPK of ei_nms.h
+
+
+def of_each_class(
+    found: Detections,
+    labels: Sequence[str],
+    threshold: float,
+    size: tuple[int, int],
+    overlap: float | None = None,
+    *,
+    cuts_first: bool,
+) -> list[Box]:
+    """Boxes of one picture by the SDK's routines for YOLO-Pro, YOLOv11 and TAO's: of each label for itself.
+
+    Every class at or above the threshold is a box. Boxes are compared as they are, then cut off at the picture's border
+    and to whole pixels: first the edges, of which width and height are the differences. The 200 best are reported.
+
+    Args:
+        found: the scores of all classes matter.
+        labels, threshold, size: as of `yolov5`.
+        overlap: that is, or is more, between two boxes of a label: the weaker goes; None: `OVERLAP`.
+        cuts_first: they are cut off at the border before they are compared.
+    """
+    height, width = size
+    each = found.each_class()
+    scores, classes = each.scores[0], each.labels[0].astype(np.int64)
+    top, left, bottom, right = (each.boxes[0] * np.array([height, width, height, width], np.float32)).T
+    edges = np.stack([left, top, right, bottom], axis=1).astype(np.float64)
+    ends = np.array([width, height, width, height], np.float64)
+    if cuts_first:
+        edges = np.clip(edges, 0, ends)
+    good = (scores >= np.float32(threshold)) & (scores <= 1) & np.isfinite(edges).all(axis=1)
+    extents = np.concatenate([edges[:, :2], np.maximum(edges[:, 2:] - edges[:, :2], 0)], axis=1)
+    limit = np.float32(OVERLAP if overlap is None else overlap)
+    kept: list[int] = []
+    for label in range(len(labels)):
+        own = np.flatnonzero(good & (classes == label))
+        kept += own[suppress(extents[own], scores[own], limit)].tolist()
+    kept = sorted(kept, key=lambda index: -scores[index])[:_MOST]
+    whole = np.clip(edges[kept], 0, ends).astype(np.int64)
+    return [
+        Box(labels[classes[index]], float(scores[index]), x, y, max(x_end - x, 0), max(y_end - y, 0))
+        for index, (x, y, x_end, y_end) in zip(kept, whole.tolist(), strict=True)
+    ]
 
 
 def _within(box: Box, width: int, height: int) -> Box:

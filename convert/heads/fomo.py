@@ -184,21 +184,23 @@ def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framin
     """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
     import numpy as np
 
-    start, whole = _placed(height, width, framing)
-    left, right = _edges(width, columns, start[0], whole[0])
-    top, bottom = _edges(height, rows, start[1], whole[1])
+    inside, whole = _placed(height, width, framing)
+    left, right = _edges(inside[2], columns, inside[0], whole[0])
+    top, bottom = _edges(inside[3], rows, inside[1], whole[1])
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
     return (planes / _UNIT).astype(np.float32)
 
 
-def _placed(height: int, width: int, framing: Framing | None) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Where in the parser's picture the model's begins, and how large the parser's is, both (x, y)."""
-    return ((framing.left, framing.top), framing.network) if framing else ((0, 0), (width, height))
+def _placed(
+    height: int, width: int, framing: Framing | None
+) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """Left, top, width and height of the model's picture in the parser's, and the parser's width and height."""
+    return (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
 
 
-def _edges(size: int, cells: int, start: int, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _edges(size: float, cells: int, start: float, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From the parser's centre of each cell to where the cell begins, and to where it ends.
 
     The cells share `size` pixels from `start` on, of the network's `whole`.
@@ -272,7 +274,7 @@ def _boxes_around(
     from convert.heads import touching
 
     (height, width), (classes, rows, columns) = picture, size
-    start, whole = _placed(height, width, framing)
+    inside, whole = _placed(height, width, framing)
     own = touching.own_edges(rows, columns)
     # class by class instead of kind by kind: whole numbers up to 2048 are exact in every precision
     order = np.eye(4 * classes).reshape(4, classes, -1).swapaxes(0, 1).reshape(4 * classes, -1, 1, 1)
@@ -281,13 +283,13 @@ def _boxes_around(
     def every_class(values: NDArray[Any]) -> str:
         return end.constant(np.tile(values, (classes, 1, 1))[np.newaxis])
 
-    step = np.array([width / columns, height / rows] * 2).reshape(4, 1, 1) / _UNIT
+    step = np.array([inside[2] / columns, inside[3] / rows] * 2).reshape(4, 1, 1) / _UNIT
     further = end("Mul", end("Sub", edges, every_class(own)), every_class(step))
     boxes = end("Add", further, every_class(cell_boxes(height, width, rows, columns, framing)[0]))
     # A box from another cell to the last one ends short of the picture, too, as the last cell alone does in `places`.
     grid = np.array([columns, rows] * 2).reshape(4, 1, 1)
     short = np.zeros_like(own)
-    too_far = [begin + side - (end_ - _SHORT) for begin, side, end_ in zip(start, (width, height), whole, strict=True)]
+    too_far = [inside[axis] + inside[2 + axis] - (whole[axis] - _SHORT) for axis in (0, 1)]
     short[2:] = np.maximum(too_far, 0).reshape(2, 1, 1) / _UNIT * (own[2:] < grid[2:])
     last = end("Relu", end("Sub", edges, every_class(grid - 1)))
     return end("Sub", boxes, end("Mul", last, every_class(short)))
@@ -378,9 +380,9 @@ def cells(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.floa
     """
     import numpy as np
 
-    x, y = (decoder.framing.left, decoder.framing.top) if decoder.framing else (0, 0)
+    x, y, width, height = decoder.framing.inside if decoder.framing else (0, 0, decoder.width, decoder.height)
     upright, level = (np.arange(count + 1) / count for count in (columns, rows))
-    upright, level = x + decoder.width * upright, y + decoder.height * level
+    upright, level = x + width * upright, y + height * level
     left, top = upright[:-1], level[:-1]
     right, bottom = np.minimum(upright[1:], decoder.whole[0] - 0.01), np.minimum(level[1:], decoder.whole[1] - 0.01)
     across, down = np.ones((rows, 1)), np.ones((1, columns))

@@ -3,13 +3,13 @@
 Only operators that TensorRT has had since 7 (for the suppression below 8.2), each on float32. Matrices are multiplied
 only of zeros and ones: TensorRT does that in TF32 by default, whose ten bits of mantissa would move a box by a pixel.
 
-Suppression of boxes over all classes, as Edge Impulse's SDK does it
+Suppression of boxes over all classes, as Edge Impulse's SDK does it for YOLOv5 and YOLOX
 (classifier/ei_nms.h and postprocessing/ei_postprocessing_common.h of the SDK, version 1.93): boxes are taken
 best score first; one whose intersection over union with a box that was kept is the threshold *or more* goes, whatever
 the classes. Boxes are compared, and reported, in pixels of the model's picture: the left and top edge not below 0, then
-these, width and height cut to whole pixels. So a box that reaches over the left or top edge ends too far right or down,
-by as much as was cut off: the SDK's fault, repeated here, because the SDK's own results are asked for. A box without
-area overlaps nothing.
+these, width and height cut to whole pixels (of a YOLOX width and height are rounded). So a box that reaches over the
+left or top edge ends too far right or down, by as much as was cut off: the SDK's fault, repeated here, because the
+SDK's own results are asked for. A box without area overlaps nothing.
 
 The graph has no loop and no NonMaxSuppression, whose outputs have as many rows as there are objects, which nvinfer
 cannot read. The `CANDIDATES` best rows are picked (TopK), and what is kept is the fixed point of
@@ -58,8 +58,10 @@ __all__ = [
     "as_reported",
     "best_rows",
     "detections",
+    "detections_by_class",
     "kept_scores",
     "neutral",
+    "no_suppression",
     "placed_boxes",
     "unit_of",
 ]
@@ -184,6 +186,24 @@ def detections(
     return boxes, score, end.where_largest(found.classes, 2)
 
 
+def detections_by_class(
+    end: GraphEnd, found: BoxTensors, size: tuple[int, int], framing: Framing | None, count: int, classes: int
+) -> tuple[str, str, str]:
+    """As `detections`, with every candidate once for each class: [1,C*A,4], [1,C*A] and [1,C*A], class by class.
+
+    Args:
+        count, classes: A and C.
+    """
+    boxes = placed_boxes(end, found, size, framing)
+    factors = [end("Sigmoid", name) if found.are_logits else name for name in (found.objectness, found.classes) if name]
+    score = end("Mul", *factors) if len(factors) == 2 else factors[0]
+    scores = end.reshaped(end("Transpose", score, perm=[0, 2, 1]), [1, classes * count])
+    # A constant has no batch; what is never true has the scores'.
+    zero = end.as_float(end("Less", scores, scores))
+    labels = np.repeat(np.arange(classes), count)
+    return end("Concat", *[boxes] * classes, axis=1), scores, end("Add", zero, end.constant(labels[np.newaxis]))
+
+
 def placed_boxes(end: GraphEnd, found: BoxTensors, size: tuple[int, int], framing: Framing | None) -> str:
     """The boxes [1,A,4] of `detections`."""
     boxes = end("Concat", found.low, found.high, axis=2)
@@ -191,57 +211,70 @@ def placed_boxes(end: GraphEnd, found: BoxTensors, size: tuple[int, int], framin
         boxes = end("Div", boxes, end.constant(np.array([*size[::-1], *size[::-1]])))
     if framing is not None and framing.crops:
         # nvinfer cuts boxes off at the frame's border, Edge Impulse's SDK at that of the picture it cropped
-        within = np.array([*framing.model[::-1], *framing.model[::-1]])
-        start = np.array([framing.top, framing.left, framing.top, framing.left])
+        left, top, wide, high = framing.inside
+        within, start = np.array([high, wide, high, wide]), np.array([top, left, top, left])
         whole = np.array([*framing.network[::-1], *framing.network[::-1]])
         boxes = end("Mul", end.clipped(boxes, 0, 1), end.constant(within / whole))
         boxes = end("Add", boxes, end.constant(start / whole))
     return boxes
 
 
-def best_rows(end: GraphEnd, rows: Rows, column: int) -> Rows:
-    """The `CANDIDATES` rows with the highest number in `column`, highest first; of equal ones the first first.
+def no_suppression(end: GraphEnd) -> str:
+    """Why the model's opset has not the operators for `best_rows`; empty: it has."""
+    if end.opset >= _OLDEST:
+        return ""
+    return f"boxes are suppressed over all classes, which needs opset {_OLDEST}; the model has {end.opset}"
+
+
+def best_rows(end: GraphEnd, rows: Rows, score: str) -> Rows:
+    """The `CANDIDATES` rows with the highest `score`, [1,A,1], highest first; of equal ones the first first.
 
     Raises:
         UnsupportedModelError: the opset lacks the operators.
     """
-    if end.opset < _OLDEST:
+    if refused := no_suppression(end):
         raise UnsupportedModelError(
-            f"boxes are suppressed over all classes, which needs opset {_OLDEST}; the model has {end.opset}",
+            refused,
             hint=f"convert with --opset 13 (an ONNX model: export it with opset {_OLDEST} or newer), or with "
             "--yolo-score product, which leaves that to nvinfer",
         )
     count = min(rows.count, CANDIDATES)
-    order = end.order(end.part(rows.name, 2, column, column + 1), 1, count)
+    order = end.order(score, 1, count)
     everywhere = end("Tile", order, end.indices([1, 1, rows.columns]))
     return replace(rows, name=end("GatherElements", rows.name, everywhere, axis=1), count=count)
 
 
-def as_reported(end: GraphEnd, found: BoxTensors, rows: Rows) -> BoxTensors:
+def as_reported(end: GraphEnd, found: BoxTensors, rows: Rows, *, rounds: bool = False) -> BoxTensors:
     """`found`, which has `size`, with the corners as the SDK reports and compares them: in whole pixels.
 
     What has a negative size the SDK passes over; here it has none, overlaps nothing, and nvinfer drops it.
+
+    Args:
+        rounds: as the SDK does for YOLOX: width and height are rounded, and end at no border of the picture.
     """
     picture = end.constant([[[rows.height, rows.width]]])
     start, size = end("Max", found.low, end.constant(0)), found.size
-    if found.in_pixels:  # only then does the SDK cut boxes at the right and the bottom
-        size = end("Min", size, end("Sub", picture, start))
-    else:
+    if not found.in_pixels:
         start, size = end("Mul", start, picture), end("Mul", size, picture)
-    start = end("Floor", start)
-    return replace(found, low=start, high=end("Add", start, end("Floor", end("Relu", size))), in_pixels=True)
+    elif not rounds:  # only then does the SDK cut boxes at the right and the bottom
+        size = end("Min", size, end("Sub", picture, start))
+    start, size = end("Floor", start), end("Relu", size)
+    if rounds:
+        start, size = end("Min", start, picture), end("Add", size, end.constant(0.5))
+    return replace(found, low=start, high=end("Add", start, end("Floor", size)), in_pixels=True)
 
 
-def kept_scores(end: GraphEnd, found: BoxTensors, count: int, overlap: float) -> str:
-    """[1,K]: the objectness of each candidate that is kept, -1 for the others, below any threshold.
+def kept_scores(end: GraphEnd, found: BoxTensors, score: str, count: int, overlap: float) -> str:
+    """[1,K]: the score of each candidate that is kept, -1 for the others, below any threshold.
 
     Args:
         found: of `best_rows`, `as_reported`.
+        score: [1,K,1], of the same rows.
         count: K.
         overlap: intersection over union from which on the weaker of two boxes goes.
     """
     kept = _kept(end, _overlapping(end, found, count, overlap))
-    score = end("Add", end("Mul", found.objectness, kept), end("Sub", kept, end.constant(1)))
+    score = end("Add", end("Mul", score, kept), end("Sub", kept, end.constant(1)))
     return end.reshaped(score, [1, count])
 
 

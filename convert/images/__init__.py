@@ -126,6 +126,16 @@ class Framing:
         return (self.network[1] - self.model[1]) // 2
 
     @property
+    def inside(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height of the model's picture in pixels of the network's."""
+        return self.left, self.top, *self.model
+
+    @property
+    def cut(self) -> tuple[int, int, int, int] | None:
+        """Left, top, width and height of what the graph cuts out of the input, in pixels; None where that is all."""
+        return (self.left, self.top, *self.model) if self.crops else None
+
+    @property
     def crops(self) -> bool:
         """Whether anything is cut off; not where the model has the frame's aspect already."""
         return self.network != self.model

@@ -38,23 +38,30 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "SDK_LUMA",
     "Network",
     "Placement",
     "Rect",
     "ScalingFilter",
     "View",
     "approximation",
+    "as_sdk",
     "fit_shortest",
     "interpolate",
     "luma",
     "place",
     "place_as_sdk",
     "scale",
+    "sdk_axis",
+    "sdk_luma",
     "whole_network",
 ]
 
 
 _LUMA = (19595, 38470, 7471)  # JPEG's and BT.601's 0.299, 0.587 and 0.114 of red, green and blue, times 65536
+SDK_LUMA = (0.299, 0.587, 0.114)
+"""As the SDK writes them (ei_run_dsp.h, `extract_image_features`)."""
+
 _BLOCK = 2**16  # numbers of a result that are computed at a time: they stay in the processor's cache
 _BITS = 14  # of the SDK's fixed point
 
@@ -93,6 +100,13 @@ def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Grey levels [...] of RGB levels [..., 3], halves rounded up."""
     red, green, blue = (pixels[..., one].astype(np.uint32) * np.uint32(weight) for one, weight in enumerate(_LUMA))
     levels: NDArray[np.uint8] = ((red + green + blue + np.uint32(2**15)) >> np.uint32(16)).astype(np.uint8)
+    return levels
+
+
+def sdk_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Grey levels [...,1] of RGB levels [...,3], with their fractions, as the SDK computes them."""
+    red, green, blue = (pixels[..., each].astype(np.float32) * np.float32(SDK_LUMA[each]) for each in range(3))
+    levels: NDArray[np.float32] = ((red + green) + blue)[..., np.newaxis]
     return levels
 
 
@@ -179,22 +193,29 @@ def _scaled_by_pillow(
 
 def fit_shortest(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """The centre of `frame` [H,W,C] as uint8 [height,width,C], as the SDK crops and scales for "fit shortest axis"."""
-    left, top, wide, high = centre_crop(frame.shape[1], frame.shape[0], (width, height))
-    return interpolate(frame[top : top + high, left : left + wide], width, height)
+    return as_sdk(frame, (width, height), ResizeMode.FIT_SHORTEST)
+
+
+def as_sdk(frame: NDArray[np.uint8], model: tuple[int, int], mode: ResizeMode) -> NDArray[np.uint8]:
+    """`frame` [H,W,C] as uint8 [h,w,C] of the `model`'s width and height, as the SDK brings it there."""
+    place = place_as_sdk(frame.shape[1], frame.shape[0], model, mode)
+    picture = np.zeros((model[1], model[0], frame.shape[2]), np.uint8)
+    picture[place.target] = interpolate(frame[place.source], place.width, place.height)
+    return picture
 
 
 def interpolate(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """`picture` [H,W,C] as uint8 [height,width,C], as the SDK scales it."""
-    upper, lower, down = _sdk_axis(picture.shape[0], height)
-    first, second, across = _sdk_axis(picture.shape[1], width)
+    upper, lower, down = sdk_axis(picture.shape[0], height)
+    first, second, across = sdk_axis(picture.shape[1], width)
     across = across[:, None]
     top, bottom = (_mixed(picture[rows][:, first], picture[rows][:, second], across) for rows in (upper, lower))
     return _mixed(top, bottom, down[:, None, None]).astype(np.uint8)
 
 
 @lru_cache(maxsize=64)
-def _sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """For each of `count` pixels of a line the two of `size` that are mixed, and the second's weight in 2^14ths."""
+def sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """For each of `count` pixels of a line the two of `size` that the SDK mixes, and the second's weight in 2^14ths."""
     position = np.arange(count, dtype=np.int64) * ((size << _BITS) // count)
     first = np.minimum(position >> _BITS, size - 1)
     return first, np.minimum(first + 1, size - 1), position & (2**_BITS - 1)
@@ -230,6 +251,14 @@ class Rect:
     top: float
     width: float
     height: float
+
+    def overlap(self, other: Rect) -> float:
+        """Intersection over union; 0 for boxes without area."""
+        wide = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        high = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        common = max(wide, 0.0) * max(high, 0.0)
+        together = self.width * self.height + other.width * other.height - common
+        return common / together if together > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -416,6 +415,8 @@ def _taken_for_release(text: str) -> tuple[str, str]:
     match = re.search(r"\d+(?:\.\d+)*", text)
     number = match[0] if match else text
     begun = [f"deepstream-{each}" for each in releases() if each.startswith(f"{number}.")]
+    from difflib import get_close_matches  # only for a message
+
     near = begun or [f"deepstream-{each}" for each in get_close_matches(number, releases(), n=1)]
     known = "known: " + ", ".join(f"deepstream-{each}" for each in releases())
     return "", f"did you mean {' or '.join(near)}? {known}" if near else known

@@ -27,6 +27,8 @@ import numpy as np
 from convert.errors import ValidationError
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
+from convert.images.resizing import Resizing
+from convert.images.scaling import as_sdk, sdk_luma
 from convert.isolation import LARGE
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Agreement, BatchParity, Export, ModelFormat, Parity
@@ -309,16 +311,12 @@ class Comparison:
         return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data))
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
-        """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original of one that crops: on the middle.
+        """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original on what that one cuts out.
 
         Raises:
             ValidationError: one of them cannot be run, or their outputs cannot be compared.
         """
-        inside = pictures
-        if framing := self._adapted.preprocessing.framing:
-            width, height = framing.model
-            left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
-            inside = np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
+        inside = seen(pictures, self._adapted)
         wanted, rows = self._both(inside, [pictures[n : n + 1] for n in range(len(names))])
         outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
         shipped = outputs[: self._shipped]
@@ -337,7 +335,7 @@ class Comparison:
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
 
     def _both(
-        self, inside: NDArray[np.uint8], pictures: Sequence[NDArray[np.uint8]]
+        self, inside: NDArray[Any], pictures: Sequence[NDArray[np.uint8]]
     ) -> tuple[list[NDArray[np.float32]], list[list[NDArray[Any]]]]:
         """What the original gives for `inside`, in the worker, and ONNX Runtime for each of `pictures` meanwhile, here.
 
@@ -371,7 +369,20 @@ class Comparison:
         return (*self.tally.findings(), *(self.decoding.findings() if self.decoding else ()))
 
 
-def original(export: Export, pictures: NDArray[np.uint8], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
+def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
+    """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
+    framing = adapted.preprocessing.framing
+    if framing is None:
+        return pictures
+    if isinstance(framing, Resizing):
+        levels = np.stack([as_sdk(picture, framing.model, framing.mode) for picture in pictures])
+        return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
+    width, height = framing.model
+    left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
+    return np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
+
+
+def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
 
     Raises:

@@ -163,7 +163,7 @@ def yolo_file(models: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def yolo(convert: Convert, yolo_file: Path) -> Path:
-    return convert(yolo_file, *_SQUASH)
+    return convert(yolo_file, *_SQUASH, "--yolo-score", "product")
 
 
 class TestYolo:
@@ -177,7 +177,7 @@ class TestYolo:
         (row,) = compared(config_of(yolo), yolo_file, picture, tolerance=1e-4).rows
         assert row.verdict is Verdict.DRIFTS
         assert causes(row) == ["score"]
-        alone = convert(yolo_file, *_SQUASH, "--yolo-score", "objectness")
+        alone = convert(yolo_file, *_SQUASH)
         assert compared(config_of(alone), yolo_file, picture, tolerance=1e-4).rows[0].verdict is Verdict.SAME
 
     @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def beer_file(models: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def beer_finder(convert: Convert, beer_file: Path) -> Path:
-    return convert(beer_file, *_SQUASH, "--yolo-score", "objectness")
+    return convert(beer_file, *_SQUASH)
 
 
 @pytest.mark.slow
@@ -233,14 +233,15 @@ class TestYoloAsEdgeImpulseHasIt:
         assert all(steps[cause].same for cause in (Cause.SCORE, Cause.MERGE, Cause.THRESHOLD))
         assert steps[Cause.MERGE].deepstream == steps[Cause.MERGE].edge_impulse
 
-    def test_by_default_nvinfer_looks_at_one_class_at_a_time(
+    def test_with_the_product_nvinfer_looks_at_one_class_at_a_time(
         self, convert: Convert, beer_file: Path, picture: NDArray[np.uint8]
     ) -> None:
-        found = compared(config_of(convert(beer_file, *_SQUASH)), beer_file, picture)
+        product = convert(beer_file, *_SQUASH, "--yolo-score", "product")
+        found = compared(config_of(product), beer_file, picture)
         merge = next(step for step in found.comparison.steps if step.cause is Cause.MERGE)
         assert not merge.same
         assert "of a class" in merge.deepstream
-        assert CauseTexts(found.models, 512, 512).reason(Cause.MERGE)[1] == "convert with --yolo-score objectness"
+        assert CauseTexts(found.models, 512, 512).reason(Cause.MERGE)[1] == "convert again without --yolo-score"
 
     @pytest.mark.parametrize(
         ("keys", "wanted"),

@@ -131,13 +131,13 @@ def test_what_cannot_be_decoded_is_refused_by_name(
 ) -> None:
     unpack = Unpack.__call__
 
-    def as_yolox(self: Unpack, artifact: object, workdir: Path) -> object:
+    def as_end_to_end(self: Unpack, artifact: object, workdir: Path) -> object:
         result = unpack(self, artifact, workdir)
         export = result.artifact
-        return replace(result, artifact=replace(export, facts=replace(export.facts, task="yolox")))
+        return replace(result, artifact=replace(export, facts=replace(export.facts, task="end-to-end")))
 
-    monkeypatch.setattr(Unpack, "__call__", as_yolox)
-    with pytest.raises(UnsupportedModelError, match="how Edge Impulse decodes a yolox model is not known here"):
+    monkeypatch.setattr(Unpack, "__call__", as_end_to_end)
+    with pytest.raises(UnsupportedModelError, match="how Edge Impulse decodes a end-to-end model is not known here"):
         _original(config_of(fruit), fruit_export)
 
 

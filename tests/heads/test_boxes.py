@@ -30,7 +30,9 @@ CASES = [
 ]
 
 
-def fit(task: str, unit: str | None = None, *, labels: int = 3, score: str = "product", **options: Any) -> Fitted:
+def fit(
+    task: str, unit: str | None = None, *, labels: int = 3, score: str | None = "product", **options: Any
+) -> Fitted:
     export = synthetic.fake_export(task, tuple(f"label {number}" for number in range(labels)))
     return synthetic.adapt(
         synthetic.candidates(task, unit=unit, size=SIZE, **options), export, Options(yolo_score=score)
@@ -85,17 +87,89 @@ def test_decoded_as_its_makers_say(task: str, unit: str, score: str) -> None:
     assert classes.dtype == np.float32
 
 
+APART = [(task, unit) for task, unit in CASES if not ROWS[task].drops_all]
+
+
+@pytest.mark.parametrize(("task", "unit"), APART)
+def test_a_candidate_for_each_class(task: str, unit: str) -> None:
+    """Where the SDK drops boxes class by class, as nvinfer does."""
+    fitted = fit(task, unit, score=None)
+    assert fitted.head.overlap is None
+    assert fitted.head.score == ("product" if ROWS[task].has_objectness else None)
+    boxes, scores, classes, raw = run(fitted, pictures())
+    wanted = plain.each_class(task, raw[0], SIZE[1], SIZE[0], unit)
+    assert len(wanted) == 3 * (32 + 8 + 2)
+    np.testing.assert_allclose(boxes[0], np.array([box[:4] for box in wanted]), rtol=3e-6, atol=3e-6)
+    np.testing.assert_allclose(scores[0], [box.score for box in wanted], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(classes[0], [box.label for box in wanted])
+    assert classes.dtype == np.float32
+
+
+@pytest.mark.parametrize("unit", ["cells", "pixels"])
+def test_yolox_as_the_sdk_keeps_it(unit: str) -> None:
+    """Over all classes, each box with the product, in whole pixels; nvinfer's parser cuts them off at the border."""
+    fitted = fit("yolox", unit, score=None)
+    assert (fitted.head.score, fitted.head.overlap, fitted.head.coordinates) == ("product", 0.2, unit)
+    boxes, scores, classes, raw = run(fitted, pictures())
+    wanted = plain.answer("yolox", raw[0], SIZE[1], SIZE[0], 0.001, 0.2, unit)
+    assert 1 < len(wanted) < 42
+    shown = scores[0] >= 0.001
+    edges = np.clip(boxes[0][shown] * ([*SIZE] * 2), 0, [*SIZE] * 2)
+    whole = np.rint(edges).astype(int)
+    np.testing.assert_allclose(edges, whole, rtol=0, atol=1e-4)
+    found = [
+        (label, left, top, right - left, bottom - top)
+        for label, (top, left, bottom, right) in zip(classes[0][shown], whole.tolist(), strict=True)
+    ]
+    assert found == [(label, *box) for label, _, *box in wanted]
+    np.testing.assert_allclose(scores[0][shown], [score for _, score, *_ in wanted], rtol=0, atol=1e-6)
+
+
+def test_yolov5_as_the_sdk_keeps_it_is_the_default() -> None:
+    assert fit("yolov5", score=None).model == fit("yolov5", score="objectness").model
+    assert fit("yolov5", score=None).head == fit("yolov5", score="objectness").head
+
+
+@pytest.mark.parametrize(("task", "labels", "told"), [("yolov5", 1, True), ("yolox", 3, True), ("yolox", 1, False)])
+def test_where_the_graph_must_not_drop_boxes(task: str, labels: int, told: bool) -> None:
+    for opset, reason in ((13, "TensorRT is too old"), (10, "")):
+        export = synthetic.fake_export(task, ("a", "b", "c")[:labels])
+        model = synthetic.candidates(task, labels, opset=opset)
+        again = onnx.load_model_from_string(model.SerializeToString())
+        fitted = synthetic.adapt(model, export, Options(no_suppression=reason))
+        plainest = synthetic.adapt(again, export, Options(yolo_score="product"))
+        assert (fitted.model, fitted.head) == (plainest.model, plainest.head)
+        assert not plainest.findings
+        assert [finding.id for finding in fitted.findings] == ["EI353"] * told
+        for finding in fitted.findings:
+            assert finding.message.endswith(reason or "needs opset 11; the model has 10")
+            assert ("objectness" in finding.message) == (task == "yolov5")
+
+
+def test_too_many_rows_for_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.heads.boxes.MOST_ROWS", 3 * 42)
+    assert run(fit("yolo-pro", score=None), pictures())[1].shape == (1, 3 * 42)
+    monkeypatch.setattr("convert.heads.boxes.MOST_ROWS", 3 * 42 - 1)
+    assert fit("yolo-pro", score=None).model == fit("yolo-pro").model
+    one = synthetic.adapt(synthetic.candidates("yolo-pro", 1), synthetic.fake_export("yolo-pro", ("a",)), Options())
+    assert run(one, pictures())[1].shape == (1, 42)
+
+
 @pytest.mark.parametrize("opset", [9, 10, 11, 13, 17, 18])
+@pytest.mark.parametrize("score", ["product", None])
 @pytest.mark.parametrize("task", ["yolox", "tao-yolov4", "yolov11"])
-def test_every_opset_gives_the_same(task: str, opset: int) -> None:
-    newest = run(fit(task), pictures())
-    for left, right in zip(run(fit(task, opset=opset), pictures()), newest, strict=True):
+def test_every_opset_gives_the_same(task: str, score: str | None, opset: int) -> None:
+    if ROWS[task].drops_all and score is None and opset < 11:
+        return
+    newest = run(fit(task, score=score), pictures())
+    for left, right in zip(run(fit(task, score=score, opset=opset), pictures()), newest, strict=True):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("score", ["product", None])
 @pytest.mark.parametrize("task", list(ROWS))
-def test_any_batch(task: str) -> None:
-    fitted = fit(task)
+def test_any_batch(task: str, score: str | None) -> None:
+    fitted = fit(task, score=score)
     alone = [run(fitted, picture[np.newaxis]) for picture in pictures(8)]
     model = dynamic_batch(fitted.model)
     for size in (1, 2, 8):
@@ -206,7 +280,9 @@ def test_yolox_with_other_grids() -> None:
 def test_yolox_of_a_size_that_its_grids_do_not_divide() -> None:
     """The last cells of each grid are left out, not stretched."""
     size = (40, 72)
-    fitted = synthetic.adapt(synthetic.candidates("yolox", size=size), synthetic.fake_export("yolox"), Options())
+    fitted = synthetic.adapt(
+        synthetic.candidates("yolox", size=size), synthetic.fake_export("yolox"), Options(yolo_score="product")
+    )
     picture = np.random.default_rng(1).random((1, 3, *size), np.float32)
     boxes, *_, raw = run(fitted, picture)
     wanted = plain.read("yolox", raw[0], 72, 40, pixels=True, objectness=False)

@@ -126,15 +126,15 @@ def assert_same(objects: list[Any], wanted: list[tuple[Edges, float, int]]) -> N
 def test_yolov5_as_edge_impulse_reports_it(
     name: str, file: str, labels: list[int], models: Path, worker: Worker, tmp_path: Path
 ) -> None:
-    adapted = shipped(models / name, ("a", "b", "c")[: 2 + len(labels) // 2], worker, tmp_path, yolo_score="objectness")
+    adapted = shipped(models / name, ("a", "b", "c")[: 2 + len(labels) // 2], worker, tmp_path)
     picture = read(models / file, adapted)
     wanted = sdk_yolov5(litert(adapted.export.model, picture)[0][0], picture.shape[2], picture.shape[1])
     assert [label for _, _, label in wanted] == labels
     assert_same(found(adapted, picture), wanted)
 
 
-def test_yolov5_scores_with_the_class_by_default(models: Path, worker: Worker, tmp_path: Path) -> None:
-    adapted = shipped(models / "yolov5-160x160x3-f16.lite", ("a", "b"), worker, tmp_path)
+def test_yolov5_scores_with_the_class_where_asked(models: Path, worker: Worker, tmp_path: Path) -> None:
+    adapted = shipped(models / "yolov5-160x160x3-f16.lite", ("a", "b"), worker, tmp_path, yolo_score="product")
     picture = read(models / "jan.jpg", adapted)
     rows = litert(adapted.export.model, picture)[0][0]
     (one,) = found(adapted, picture)
@@ -192,7 +192,7 @@ def test_fomo_on_a_face(
         ("fomo-96x96x1-f32.tflite", {}),
         ("fomo-240x240x3-f32.tflite", {"fomo_merge": "peak"}),
         ("yolov5-160x160x3-f16.lite", {}),
-        ("yolov5-160x160x3-f16.lite", {"yolo_score": "objectness"}),
+        ("yolov5-160x160x3-f16.lite", {"yolo_score": "product"}),
         ("ssd-320x320x3-int8.lite", {}),
     ],
 )

@@ -46,13 +46,13 @@ def graph_end_of(count: int, opset: int = 13) -> GraphEnd:
 
 def built(count: int, unit: str, overlap: float, opset: int = 13) -> bytes:
     end = graph_end_of(count, opset)
-    rows = graph_end.best_rows(end, Rows("rows", count, 5 + CLASSES, WIDTH, HEIGHT, unit), 4)
+    rows = graph_end.best_rows(end, Rows("rows", count, 5 + CLASSES, WIDTH, HEIGHT, unit), end.part("rows", 2, 4, 5))
     build = ROWS["yolov5"].build
     assert build is not None
     found = build(end, rows)
     found = graph_end.as_reported(end, found, rows)
     boxes, _, classes = detections(end, found, (WIDTH, HEIGHT), None, use_objectness=True)
-    scores = graph_end.kept_scores(end, found, rows.count, overlap)
+    scores = graph_end.kept_scores(end, found, found.objectness, rows.count, overlap)
     model = dynamic_batch(end.finish(boxes, scores, classes))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())

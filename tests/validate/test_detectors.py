@@ -74,9 +74,9 @@ def changed(artifact: Adapted, change: Callable[[ModelProto], None]) -> Adapted:
     return replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
 
 
-@pytest.mark.parametrize("score", ["product", "objectness"])
+@pytest.mark.parametrize("score", ["product", "objectness", None])
 @pytest.mark.parametrize("task", list(ROWS))
-def test_every_kind_of_row(task: str, score: str, child: Worker) -> None:
+def test_every_kind_of_row(task: str, score: str | None, child: Worker) -> None:
     artifact = adapted(from_onnx(synthetic.candidates(task), task), child, yolo_score=score)
     assert raw_names(artifact.onnx.data) == ("raw_candidates",)
     result, findings = validated(artifact, child)
@@ -144,7 +144,7 @@ def smallest_score(model: ModelProto) -> None:
 
 @pytest.mark.parametrize("fault", [halves, swaps, worst_class, smallest_score])
 def test_a_wrong_decoding_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child)
+    good = adapted(from_onnx(synthetic.candidates("yolov5"), "yolov5"), child, yolo_score="product")
     _, findings = validated(changed(good, fault), child)
     assert [finding.id for finding in findings] == ["EI440"]
     assert "raw" in findings[0].message
@@ -309,7 +309,7 @@ def test_wrong_weights_are_parity(child: Worker) -> None:
 
 def test_boxes_in_another_unit_lie_beside_the_picture(child: Worker) -> None:
     """Graph and second decoding agree, and both are wrong: the places of the boxes show it."""
-    pixels = adapted(from_onnx(synthetic.candidates("yolov5", unit="pixels"), "yolov5"), child)
+    pixels = adapted(from_onnx(synthetic.candidates("yolov5", unit="pixels"), "yolov5"), child, yolo_score="product")
     assert pixels.head.coordinates == "pixels"
 
     def undivided(model: ModelProto) -> None:

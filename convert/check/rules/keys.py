@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
@@ -346,6 +345,8 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
 
 def _closest(name: str, names: Iterable[str]) -> str | None:
     plain = {each.replace("-", "").lower(): each for each in names}
+    from difflib import get_close_matches  # few configs need it
+
     found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=0.75)
     return plain[found[0]] if found else None
 

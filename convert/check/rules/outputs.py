@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from difflib import get_close_matches
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -248,6 +247,8 @@ def _function_hint(context: checking.RuleContext, name: str) -> str | None:
     for each in catalogue().parsers:
         if each.function == name:
             return f"it is there from DeepStream {each.since}" if each.since else f"it was there until {each.until}"
+    from difflib import get_close_matches  # few configs need it
+
     near = get_close_matches(name, sorted(context.library.functions or ()), n=1, cutoff=0.93)
     return f"did you mean {near[0]}?" if near else "build a library that has it"
 

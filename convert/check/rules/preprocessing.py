@@ -1,8 +1,8 @@
 """NVI034 and NVI050 to NVI055: the input's size and pixels: y = net-scale-factor * (x - offset), x from 0 to 255.
 
 NVI056: whether images reach the model as they were resized in training. `ei-deepstream convert` records that in the
-model's metadata_props, or in the bundle's report; of a model that takes whole frames and crops them itself also the
-frames and the part it cuts out (`convert.report.OnnxMetadata`).
+model's metadata_props, or in the bundle's report; of a model that takes whole frames and crops or resizes them itself
+also the frames, the part it cuts out and the size it makes of it (`convert.report.OnnxMetadata`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.onnx_header import Value
+    from convert.report import OnnxMetadata
 
 
 INFER_DIMS = Rule(
@@ -55,7 +56,7 @@ ODD_SCALE = Rule(
     Level.WARNING,
     "net-scale-factor is probably not what is meant",
     why="0 and less switch scaling and offsets off without a word, which is the same as 1.0. A value near a power of "
-    "ten times 1/255, or 255 itself, is 1/255 typed wrong.",
+    "ten times 1/255, or 255 itself, is 1/255 typed wrong. A model that resizes frames itself scales pixels, too.",
     fix="write 0.003921569 for 1/255, 0.007843138 for 1/127.5",
 )
 
@@ -130,6 +131,14 @@ def odd_scale(context: RuleContext) -> Iterator[Finding]:
         if math.isinf(scale) and scale > 0:
             message = "net-scale-factor is infinite"
         yield context.found(ODD_SCALE, message, key="net-scale-factor")
+        return
+    if (recorded := _recorded(context, "resize")) and recorded.resize:
+        if scale != 1 or any(context.value("offsets")):
+            message = f"the model scales pixels itself and takes them from 0 to 255, but net-scale-factor is {scale:g}"
+            if scale == 1:
+                message = "the model scales pixels itself and takes them from 0 to 255, but there are offsets"
+            hint = "write net-scale-factor=1.0 and no offsets"
+            yield context.found(ODD_SCALE, message, key="net-scale-factor" if scale != 1 else "offsets", hint=hint)
         return
     if meant := _meant(scale):
         message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
@@ -218,13 +227,16 @@ _CENTRED: Final = "symmetric-padding"
 
 def framing(context: RuleContext) -> Iterator[Finding]:
     """The keys and the model's metadata differ."""
-    if context.model is None or context.value("input-tensor-from-meta"):
+    if context.value("input-tensor-from-meta"):
+        return
+    recorded = _recorded(context, "crop", "frame", "resize", "resize_mode")
+    if recorded is None:
         return
     from convert.images import ResizeMode
-    from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
 
-    recorded = OnnxMetadata.parse(context.model.metadata, "crop", "frame", "resize_mode")
-    if recorded.crop:
+    if recorded.resize:
+        yield from _resizing(context, str(recorded.frame or ""))
+    elif recorded.crop:
         yield from _whole_frames(context, str(recorded.frame or ""), recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
         yield from _fitted(context)
@@ -233,8 +245,17 @@ def framing(context: RuleContext) -> Iterator[Finding]:
         yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
 
 
+def _recorded(context: RuleContext, *names: str) -> OnnxMetadata | None:
+    """What the model records of itself, these attributes; None without a model."""
+    if context.model is None:
+        return None
+    from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
+
+    return OnnxMetadata.parse(context.model.metadata, *names)
+
+
 def shapes(app: AppContext) -> Iterator[Finding]:
-    """The frames of [streammux] have another shape than those the primary engine's model was made for."""
+    """The frames of [streammux] have another shape, or size, than those the primary engine's model was made for."""
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
@@ -242,8 +263,14 @@ def shapes(app: AppContext) -> Iterator[Finding]:
 
     for engine in app.engines:
         model = engine.context.model if engine.context else None
-        frame = OnnxMetadata.parse(model.metadata, "frame").frame if model else None
-        if frame is None or not engine.gie.primary or abs(width / height / float(frame.aspect) - 1) < _SAME:
+        recorded = OnnxMetadata.parse(model.metadata, "frame", "resize") if model else OnnxMetadata()
+        frame = recorded.frame
+        if frame is None or not engine.gie.primary:
+            continue
+        if recorded.resize:
+            if (width, height) == frame.pixels:
+                continue
+        elif abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
         message = (
             f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
@@ -265,6 +292,17 @@ def _whole_frames(context: RuleContext, frame: str, size: tuple[int, int]) -> It
     if dims[1:] == size[::-1]:
         message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
         yield context.found(FRAMING, message, key="infer-dims", hint="write the size of the model's input")
+
+
+def _resizing(context: RuleContext, frame: str) -> Iterator[Finding]:
+    """Of a model that resizes whole frames itself."""
+    takes = f"the model takes whole frames of {quoted(frame)} and resizes them itself"
+    if context.is_secondary:
+        hint = "convert once more without --resize graph for objects, or write process-mode=1"
+        yield context.found(FRAMING, f"{takes}; objects have other shapes", key="process-mode", hint=hint)
+    elif context.value(_KEEP):
+        message = f"{takes}; with {_KEEP}=1 frames of another shape get black bars first"
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
 
 
 def _fitted(context: RuleContext) -> Iterator[Finding]:

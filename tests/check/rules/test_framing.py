@@ -44,6 +44,8 @@ enable=1
 gie-unique-id=1
 config-file=config.txt
 """
+_RESIZES = {"resize_mode": "fit-shortest", "frame": "14x8", "crop": "3;0;8;8", "resize": "96;96"}
+_LEVELS = _CONFIG.replace("net-scale-factor=0.00392156862745098", "net-scale-factor=1.0")
 _CROPS = {"resize_mode": "fit-shortest", "frame": "16:9", "crop": "3;0;8;8"}
 
 
@@ -81,6 +83,8 @@ def keys(**values: int) -> str:
         (_CROPS, keys(maintain_aspect_ratio=1, symmetric_padding=1), "they lie elsewhere"),
         (_CROPS, _CONFIG.replace("process-mode=1", "process-mode=2"), "two sides"),
         (_CROPS, _CONFIG.replace("3;8;14", "3;8;8"), "left after cropping"),
+        (_RESIZES, _LEVELS + "maintain-aspect-ratio=1\n", "black bars first"),
+        (_RESIZES, _LEVELS.replace("process-mode=1", "process-mode=2"), "other shapes"),
     ],
 )
 def test_keys_that_contradict_the_model(tmp_path: Path, said: dict[str, str], config: str, words: str) -> None:
@@ -101,6 +105,8 @@ def test_keys_that_contradict_the_model(tmp_path: Path, said: dict[str, str], co
         ({"resize_mode": "fit-shortest"}, _CONFIG),
         ({"resize_mode": "fit-shortest"}, keys(maintain_aspect_ratio=1, symmetric_padding=1)),
         (_CROPS, _CONFIG),
+        (_RESIZES, _LEVELS),
+        ({**_RESIZES, "resize_mode": "fit-longest"}, _LEVELS),
         (_CROPS, keys(maintain_aspect_ratio=1, input_tensor_from_meta=1)),
         ({**_CROPS, "crop": "3;0;8;8;8"}, keys(maintain_aspect_ratio=1)),
         ({**_CROPS, "crop": "none"}, keys(maintain_aspect_ratio=1)),
@@ -138,3 +144,24 @@ def test_the_apps_frames(tmp_path: Path, mux: str, frame: str, count: int) -> No
     for finding in findings:
         assert frame in finding.message
         assert "convert for the frames" in str(finding.hint)
+
+
+@pytest.mark.parametrize(("mux", "count"), [((14, 8), 0), ((28, 16), 1), ((1920, 1080), 1)])
+def test_a_model_that_resizes_takes_frames_of_one_size(tmp_path: Path, mux: tuple[int, int], count: int) -> None:
+    write(tmp_path, _RESIZES, _LEVELS)
+    (tmp_path / "app.txt").write_text(_APP.format(f"width={mux[0]}\nheight={mux[1]}"))
+    findings = found(tmp_path, "app.txt")
+    assert len(findings) == count
+    assert all("write width=14 and height=8" in str(finding.hint) for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [(_CONFIG, "net-scale-factor"), (_LEVELS + "offsets=127.5;127.5;127.5\n", "offsets"), (_LEVELS, "")],
+)
+def test_a_model_that_resizes_takes_levels(tmp_path: Path, config: str, key: str) -> None:
+    write(tmp_path, _RESIZES, config)
+    report = Checker(check_target("9.1", "dgpu"))([str(tmp_path / "config.txt")])
+    messages = [finding.message for finding in report.findings if finding.id == "NVI052"]
+    assert len(messages) == bool(key)
+    assert all(key in message and "from 0 to 255" in message for message in messages)

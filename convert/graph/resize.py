@@ -1,0 +1,149 @@
+"""The graph resizes whole frames itself, as Edge Impulse's SDK does it, to the last bit (`--resize graph`).
+
+Gst-nvinfer scales with a closed library, so how it interpolates is not known. Here its scaler has nothing to do: the
+network takes frames of the camera's size, and the graph's first nodes cut out, interpolate and round as the SDK does
+(`convert.images.scaling.interpolate`). What is interpolated is levels 0..255, whole numbers. So Gst-nvinfer gives
+levels (net-scale-factor 1, no offsets), and luma and image scaling come behind, in the graph (`take_levels`).
+
+The SDK mixes two pixels in each row, then two rows, with weights in 2^14ths, and rounds each of these to a byte, halves
+up. In the graph each mix is near + (far - near) * weight, and Floor of that plus one half: Gathers with constant
+indices, and arithmetic with constants, which every TensorRT takes. In float32 all of it is exact, in any order of the
+additions: no number has more than 24 bits. In float16 a weight has 11 bits: what lies near a half may be a level off.
+ONNX's Resize (asymmetric, linear) does not round the first mix, and its positions are no 2^14ths: of noise up to a
+quarter of its levels are one off. Matrix products would compute the same, but cost more, and TensorRT may round what
+goes into them to 11 bits (TF32).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convert.graph.graph import GraphEditor
+from convert.images import ImageScaling
+from convert.images.scaling import SDK_LUMA, sdk_axis
+from convert.types import IMAGENET_MEAN_BGR, TORCH_MEAN, TORCH_STD
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from convert.images.resizing import Resizing
+
+
+__all__ = ["resize_frames", "take_levels"]
+
+
+_ROWS, _COLUMNS = 2, 3  # axes of [N,C,H,W]
+_WHOLE = 2**14  # of which the SDK's weights are parts
+
+# What the SDK does to levels, in its order. It divides by 255 first and multiplies by 255 again; of whole levels that
+# gives the same float32 numbers as leaving both out.
+_STEPS: dict[ImageScaling, tuple[tuple[str, tuple[float, ...]], ...]] = {
+    ImageScaling.NONE: (("Div", (255,)),),
+    ImageScaling.FROM_0_TO_255: (),
+    ImageScaling.MINUS_1_TO_1: (("Div", (127.5,)), ("Sub", (1,))),
+    ImageScaling.MINUS_128_TO_127: (("Sub", (128,)),),
+    ImageScaling.BGR_MINUS_IMAGENET_MEAN: (("Sub", IMAGENET_MEAN_BGR),),
+    ImageScaling.TORCH: (("Div", (255,)), ("Sub", TORCH_MEAN), ("Div", TORCH_STD)),
+}
+
+
+def take_levels(model: ModelProto, scaling: ImageScaling) -> ModelProto:
+    """A pass: the model takes RGB levels [1,3,h,w], 0..255, where it took what `scaling` makes of them.
+
+    A model for grey pictures gets the luma of the three channels, with its fractions, as from the SDK.
+    """
+    (source,) = model.graph.input
+    dims = source.type.tensor_type.shape.dim
+    editor = GraphEditor(model)
+    inside = editor.new_name("levels")
+    editor.redirect(source.name, inside)
+    name = source.name
+    if dims[1].dim_value == 1:
+        dims[1].dim_value = len(SDK_LUMA)
+        channels = (_arithmetic(editor, "Mul", _gather(editor, name, 1, [each]), [SDK_LUMA[each]]) for each in range(3))
+        red, green, blue = channels
+        name = _node(editor, "Add", _node(editor, "Add", red, green), blue)
+    elif scaling is ImageScaling.BGR_MINUS_IMAGENET_MEAN:
+        name = _gather(editor, name, 1, [2, 1, 0])
+    for operator, values in _STEPS[scaling]:
+        name = _arithmetic(editor, operator, name, values)
+    editor.redirect(inside, name)
+    editor.store()
+    return model
+
+
+def resize_frames(model: ModelProto, resizing: Resizing) -> ModelProto:
+    """A pass: a model for levels [1,C,h,w] takes whole frames [1,C,H,W] of levels."""
+    (source,) = model.graph.input
+    dims = source.type.tensor_type.shape.dim
+    width, height = resizing.model
+    assert [dims[_ROWS].dim_value, dims[_COLUMNS].dim_value] == [height, width]
+    dims[_COLUMNS].dim_value, dims[_ROWS].dim_value = resizing.network
+    place = resizing.placement
+    editor = GraphEditor(model)
+    inside = editor.new_name("levels")
+    editor.redirect(source.name, inside)
+    down = _Axis(place.top, place.source_height, place.height, place.view.offset_top, height)
+    across = _Axis(place.left, place.source_width, place.width, place.view.offset_left, width)
+    name = source.name
+    rows = np.unique([down.near, down.far])  # before the columns are mixed: of a large frame few rows are needed
+    if len(rows) < resizing.network[1]:
+        name = _gather(editor, name, _ROWS, rows)
+        down.near, down.far = np.searchsorted(rows, [down.near, down.far])
+    name = _mixed(editor, name, _COLUMNS, across, resizing.network[0])
+    name = _mixed(editor, name, _ROWS, down, len(rows))
+    mask = down.is_picture[:, np.newaxis] & across.is_picture
+    if not mask.all():
+        black = editor.add_constant(mask.astype(np.float32)[np.newaxis, np.newaxis])
+        name = _node(editor, "Mul", name, black)
+    editor.redirect(inside, name)
+    editor.store()
+    return model
+
+
+class _Axis:
+    """The rows or columns of the model's picture: which two of the frame each is a mix of.
+
+    Attributes:
+        near, far: int [n], of the frame.
+        weight: of `far`, in 2^14ths.
+        is_picture: bool [n], false in black bars; the other three are 0 there.
+    """
+
+    def __init__(self, start: int, size: int, count: int, offset: int, whole: int) -> None:
+        """`size` of the frame from `start` on become `count` of the model's `whole`, from `offset` on."""
+        number = np.arange(whole) - offset
+        self.is_picture = (number >= 0) & (number < count)
+        self.near, self.far, self.weight = np.zeros((3, whole), np.int64)
+        near, far, self.weight[self.is_picture] = sdk_axis(size, count)
+        self.near[self.is_picture], self.far[self.is_picture] = start + near, start + far
+        self.far = np.where(self.weight, self.far, self.near)  # no row is kept for a weight of 0
+
+
+def _mixed(editor: GraphEditor, name: str, axis: int, mix: _Axis, size: int) -> str:
+    """`name`, of whose `axis` with `size` entries two at a time are mixed and rounded."""
+    if not mix.weight.any():
+        return name if np.array_equal(mix.near, np.arange(size)) else _gather(editor, name, axis, mix.near)
+    weight = (mix.weight / _WHOLE).astype(np.float32)
+    near, far = (_gather(editor, name, axis, index) for index in (mix.near, mix.far))
+    step = _node(editor, "Sub", far, near)
+    step = _node(editor, "Mul", step, editor.add_constant(weight[:, np.newaxis] if axis == _ROWS else weight))
+    sharp = _node(editor, "Add", near, step)
+    return _node(editor, "Floor", _arithmetic(editor, "Add", sharp, [0.5]))
+
+
+def _gather(editor: GraphEditor, name: str, axis: int, index: NDArray[np.int64] | list[int]) -> str:
+    # int32: TensorRT before 10 has no int64, and says so of each
+    return str(editor.add("Gather", [name, editor.add_constant(np.array(index, np.int32))], axis=axis).output[0])
+
+
+def _arithmetic(editor: GraphEditor, operator: str, name: str, values: tuple[float, ...] | list[float]) -> str:
+    """With one number, or one a channel."""
+    return _node(editor, operator, name, editor.add_constant(np.array(values, np.float32).reshape(1, -1, 1, 1)))
+
+
+def _node(editor: GraphEditor, operator: str, *inputs: str) -> str:
+    return str(editor.add(operator, inputs).output[0])
