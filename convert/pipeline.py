@@ -7,7 +7,6 @@ go into one app: a detector for whole frames and a model for the objects it find
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -25,6 +24,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
+from convert.isolation import TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
@@ -186,7 +186,7 @@ def run(
         dry: translate, measure and write nothing: unknown results are planned, refusals are real.
     """
     result = Run([artifact])
-    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as workdir:
+    with TemporaryFolder() as workdir:
         for stage in stages:
             if not result.is_good:
                 record = Record(stage.name, Status.SKIPPED)
@@ -197,7 +197,7 @@ def run(
                     item = replace(item, findings=result.findings)
                 start = time.perf_counter()
                 try:
-                    done = _plan(stage, item, stages) if dry else stage(item, Path(workdir))
+                    done = _plan(stage, item, stages) if dry else stage(item, workdir)
                 except ConvertError as error:
                     result.error = error
                     record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
@@ -222,8 +222,8 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
-        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        adapt = next(each for each in stages if isinstance(each, Adapt))
+        names = stage.fitting(crop_to(artifact, adapt.frame, resize=adapt.resize)).plan(artifact.name)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 

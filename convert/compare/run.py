@@ -107,7 +107,7 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
     near = sorted(
         (
-            (-overlap(one.box, other.box), _distance(one.box, other.box), index, number)
+            (-one.box.overlap(other.box), _distance(one.box, other.box), index, number)
             for index, one in enumerate(ours)
             for number, other in enumerate(theirs)
             if _alike(one, other) and _meet(one.box, other.box, criteria)
@@ -128,15 +128,6 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     )
 
 
-def overlap(one: Rect, other: Rect) -> float:
-    """Intersection over union; 0 for boxes without area."""
-    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    common = max(wide, 0.0) * max(high, 0.0)
-    together = one.width * one.height + other.width * other.height - common
-    return common / together if together > 0 else 0.0
-
-
 def _alike(one: ComparedObject, other: ComparedObject) -> bool:
     """The same class or the same name: a label file in another order changes the first, a spelling the second."""
     return one.class_id == other.class_id or (one.label == other.label and one.label != "")
@@ -152,7 +143,7 @@ def _renamed(pair: Pair) -> bool:
 
 def _meet(one: Rect, other: Rect, criteria: Criteria) -> bool:
     if not criteria.cells:
-        return overlap(one, other) >= _SAME
+        return one.overlap(other) >= _SAME
     dust = criteria.pixel  # the last cell of a row ends a little early
     return (
         one.left <= other.left + other.width + dust
