@@ -411,7 +411,7 @@ class ModelPair:
     def can_predict(self, done: frozenset[Cause]) -> bool:
         """Whether this combination can be computed.
 
-        nvinfer's parser needs a graph end that may be missing; a network that resizes frames takes none that are resized.
+        nvinfer's parser needs a graph end, which may be missing; a network that resizes frames needs whole ones.
         """
         if self.shipped.resizing is not None and Cause.FRAMING in done and Cause.MODEL not in done:
             return False
