@@ -34,13 +34,13 @@ from convert.export.models import Candidate, list_models
 from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
-from convert.graph.preprocessing import as_levels, preprocessing
+from convert.graph.preprocessing import preprocessing
 from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
-from convert.images import ImageScaling, ResizeMode
+from convert.images import Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
-from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale, sdk_luma
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
@@ -49,7 +49,7 @@ from convert.validate import runtimes
 from convert.validate.comparison import raw_names, with_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -257,8 +257,8 @@ class ShippedModel:
         expected: what nvinfer should do with a picture's levels, for the model to get what it was trained on.
         task: of the original.
         raw: names of the network's own outputs inside the model; empty where there are none.
-        inside: left, top, width and height of the original's picture in pixels of the network's: a part of it where the
-            graph crops or resizes.
+        left, top: where in the network's picture that of the original begins: above 0 where the graph crops.
+        resizing: how the graph makes the original's picture of a whole frame, where it does.
         limits: of an SSD's own post-processing.
     """
 
@@ -266,14 +266,18 @@ class ShippedModel:
     task: str
     expected: types.Preprocessing
     raw: tuple[str, ...]
-    inside: tuple[float, float, float, float]
+    left: int
+    top: int
+    resizing: Resizing | None
     limits: types.Limits | None
 
     @property
-    def resizing(self) -> Resizing | None:
-        """How the graph itself resizes whole frames, as Edge Impulse does; None where nvinfer does it."""
-        framing = self.expected.framing
-        return framing if isinstance(framing, Resizing) else None
+    def inside(self) -> tuple[float, float, float, float]:
+        """Where the original's picture begins in the network's, and how many of its pixels one of the original has."""
+        if self.resizing is None:
+            return self.left, self.top, 1.0, 1.0
+        left, top, width, height = self.resizing.inside
+        return left, top, width / self.resizing.model[0], height / self.resizing.model[1]
 
     @property
     def score(self) -> str:
@@ -352,16 +356,18 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         )  # fmt: skip
     height, width, channels = edge_impulse.original.size
     network = engine.network
-    across, down = network.width - width, network.height - height
-    inside: tuple[float, float, float, float] = across // 2, down // 2, width, height
     known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
-    expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
-    fits = network.channels == channels and across >= 0 and down >= 0
-    if (resize := engine.recorded.resize) and engine.recorded.frame:
-        resizing = Resizing(engine.recorded.frame, resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
-        expected, inside = as_levels(resizing), resizing.inside
-        fits = (*resize, *resizing.network, 3) == (width, height, network.width, network.height, network.channels)
-    if not fits:
+    export, resizing = replace(edge_impulse.export, metadata=known), None
+    if engine.recorded.resize is None:
+        across, down = network.width - width, network.height - height
+        expected, _ = preprocessing(export)
+    else:
+        frame = Frame(network.width, network.height, in_pixels=True)
+        resizing = Resizing(frame, engine.recorded.resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
+        across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
+        expected, _ = preprocessing(export, frame, resize="graph")
+        channels = 3
+    if network.channels != channels or across < 0 or down < 0:
         raise InputError(
             f"the network takes {network.width}x{network.height} pixels with {network.channels} channels, the original "
             f"{width}x{height} with {channels}",
@@ -369,7 +375,8 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         )  # fmt: skip
     raw = raw_names(engine.model.read_bytes()) if detects else ()
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, inside, _limits(engine.recorded.limits, edge_impulse)
+        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, resizing,
+        _limits(engine.recorded.limits, edge_impulse),
     )  # fmt: skip
 
 
@@ -503,16 +510,20 @@ class ModelPair:
         return tuple(map(str, range(len(self.edge_impulse.original.labels))))
 
     def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
-        """`inside`: the box is measured in the original's part of the network's picture."""
-        high, wide, _ = self.edge_impulse.original.size
-        left, top, width, height = self.shipped.inside if inside else (0, 0, wide, high)
-        across, down = width / wide, height / high
+        """In pixels of the network's picture; `inside`: the box is measured in the original's."""
+        left, top, across, down = self.shipped.inside if inside else (0, 0, 1, 1)
         number = int(box["label"])
         label = self.shipped.loaded.engine.settings.label(number)
-        x, y = float(left + box["x"] * across), float(top + box["y"] * down)
-        return Detection(
-            number, label, x, y, float(box["width"] * across), float(box["height"] * down), float(box["value"])
-        )
+        x, y = float(box["x"] * across + left), float(box["y"] * down + top)
+        size = float(box["width"] * across), float(box["height"] * down)
+        return Detection(number, label, x, y, *size, float(box["value"]))
+
+    def in_original(self, found: Iterable[Detection]) -> Iterator[Detection]:
+        """From pixels of the network's picture to those of the original's."""
+        left, top, across, down = self.shipped.inside
+        for one in found:
+            x, y = (one.left - left) / across, (one.top - top) / down
+            yield replace(one, left=x, top=y, width=one.width / across, height=one.height / down)
 
 
 def without_limits(settings: Settings, classes: int) -> Settings:
@@ -553,9 +564,12 @@ def _digest(values: NDArray[np.float32]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).digest()
 
 
-def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
-    """What can differ for such a model, in processing order."""
-    none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
+def possible_causes(models: ModelPair) -> tuple[Cause, ...]:
+    """What can differ for such models, in processing order."""
+    task = models.edge_impulse.task
+    none = {Cause.LUMA if models.shipped.loaded.engine.network.channels == 3 else Cause.COLOUR}
+    if models.shipped.resizing is not None:  # of a frame of the right size the pixels are the same
+        none.add(Cause.INTERPOLATION)
     if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}
     if not head(task).by_objectness:
@@ -576,7 +590,7 @@ class Ablation:
     _original_outputs: dict[tuple[bytes, bool], list[NDArray[np.float32]]] = field(default_factory=dict)
 
     def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
-        """Where the picture lies in the network's.
+        """Where the picture lies in the network's; with framing done in the original's, where the graph resizes.
 
         Raises:
             InputError: nvinfer cannot scale it.
@@ -590,17 +604,10 @@ class Ablation:
             )  # fmt: skip
         high, wide, _ = self.models.edge_impulse.original.size
         found = place_as_sdk(width, height, (wide, high), self.models.edge_impulse.resize_mode)
-        left, top, *size = shipped.inside
-        across, down, view = size[0] / wide, size[1] / high, found.view
+        view = found.view
         return replace(
             found,
-            view=replace(
-                view,
-                scale_x=view.scale_x * across,
-                scale_y=view.scale_y * down,
-                offset_left=round(left + view.offset_left * across),
-                offset_top=round(top + view.offset_top * down),
-            ),
+            view=replace(view, offset_left=view.offset_left + shipped.left, offset_top=view.offset_top + shipped.top),
         )
 
     def predict(self, done: frozenset[Cause]) -> Prediction:
@@ -616,6 +623,8 @@ class Ablation:
             found = models.original(self._outputs_of_original(done, encoded=False), done)
         else:
             found = models.outputs(self._network(done), done)
+        if models.shipped.resizing is not None and Cause.FRAMING in done:
+            found = tuple(models.in_original(found))
         return Prediction(objects=models.attached(found, self.placement(done), done))
 
     def _classified(self, done: frozenset[Cause]) -> Prediction:
@@ -637,16 +646,11 @@ class Ablation:
         return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
     def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
-        """Levels [H,W,C] of the network's picture, RGB or grey.
-
-        Where the graph resizes and nothing else is to scale, they are the picture's own.
-        """
-        network = self.models.shipped.loaded.engine.network
-        if self.models.shipped.resizing:
-            if self._skips_nvinfer(done):
-                return self.pixels.astype(np.float32)
-            done = frozenset()
+        """Levels [H,W,C] of the network's picture, RGB or grey; the picture itself where the graph is to get that."""
+        if self.models.shipped.resizing is not None and Cause.FRAMING in done:
+            return self.pixels.astype(np.float32)
         placement = self.placement(done)
+        network = self.models.shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
             part = self.pixels[placement.source]
@@ -655,11 +659,7 @@ class Ablation:
         else:
             levels = scale(self.pixels, placement, self.models.shipped.loaded.prepare.scaling_filter, grey=grey)
         whole = np.zeros((network.height, network.width, network.channels), np.float32)
-        whole[placement.target] = (
-            levels
-            if levels.shape[2] == network.channels
-            else unpack(pack(levels), placement.height, placement.width, network.channels)
-        )
+        whole[placement.target] = _in_channels(levels, network.channels)
         return whole
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
@@ -674,23 +674,14 @@ class Ablation:
             found = self._outputs[key] = shipped(tensor, raw=raw)
         return found
 
-    def _skips_nvinfer(self, done: frozenset[Cause]) -> bool:
-        """Of a graph that resizes: whether it is to get the picture itself, not what nvinfer made a frame of."""
-        (height, width), resizing = self.pixels.shape[:2], self.models.shipped.resizing
-        assert resizing is not None
-        stretched = width * resizing.network[1] != height * resizing.network[0]
-        return Cause.INTERPOLATION in done or (Cause.FRAMING in done and stretched)
-
     def _fits(self, done: frozenset[Cause]) -> bool:
-        """Whether the network can do this; a graph that resizes has one way for one size."""
+        """Whether the network can take what it is to get: a graph that resizes has one way for one size."""
         resizing = self.models.shipped.resizing
-        if resizing is None:
+        if resizing is None or Cause.FRAMING not in done:
             return True
-        height, width = self.pixels.shape[:2] if self._skips_nvinfer(done) else resizing.network[::-1]
-        return resizing.placement == place_as_sdk(width, height, resizing.model, self._mode(resizing, done))
-
-    def _mode(self, resizing: Resizing, done: frozenset[Cause]) -> ResizeMode:
-        return self.models.edge_impulse.resize_mode if Cause.FRAMING in done else resizing.mode
+        height, width = self.pixels.shape[:2]
+        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
+        return resizing.placement == wanted
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
@@ -725,19 +716,29 @@ class Ablation:
     def original_input(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
         high, wide, channels = self.models.edge_impulse.original.size
-        shipped, prepare = self.models.shipped, self.models.shipped.loaded.prepare
+        shipped = self.models.shipped
+        if shipped.resizing is None:
+            levels = self._given_levels(done)
+            part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
+            return np.ascontiguousarray(part)
+        mode = self.models.edge_impulse.resize_mode if Cause.FRAMING in done else shipped.resizing.mode
+        pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
+        return _in_channels(as_sdk(pixels, (wide, high), mode), channels).astype(np.float32)
+
+    def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+        """Levels [H,W,C] of the network's picture, RGB or grey, that have the values which nvinfer gives it."""
         levels = self._levels(done)
-        if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
-            tensor = self._tensor(done)
-            pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
-            offsets = np.array(shipped.expected.offsets or (0,), np.float32)
-            pixels = pixels / np.float32(shipped.expected.net_scale_factor) + offsets
-            levels = pixels[..., ::-1] if shipped.expected.color == "BGR" else pixels
-        if shipped.resizing:
-            whole = np.clip(np.floor(levels + np.float32(0.5)), 0, 255).astype(
-                np.uint8
-            )  # of a wrong config they are not
-            seen = as_sdk(whole, (wide, high), shipped.resizing.mode)
-            return (sdk_luma(seen) if channels == 1 else seen).astype(np.float32)
-        left, top, *_ = map(int, shipped.inside)
-        return np.ascontiguousarray(levels[top : top + high, left : left + wide])
+        if {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
+            return levels
+        prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
+        tensor = self._tensor(done)
+        pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
+        offsets = np.array(expected.offsets or (0,), np.float32)
+        pixels = pixels / np.float32(expected.net_scale_factor) + offsets
+        return pixels[..., ::-1] if expected.color == "BGR" else pixels
+
+
+def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[Any]:
+    """Levels [H,W,channels] of RGB or grey ones; grey with its fractions, as Edge Impulse makes it of RGB."""
+    height, width, given = levels.shape
+    return levels if given == channels else unpack(pack(levels), height, width, channels)

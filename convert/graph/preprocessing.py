@@ -17,7 +17,6 @@ nvinfer has nothing to compute.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-__all__ = ["as_levels", "crop", "crop_to", "preprocessing", "scale"]
+__all__ = ["crop", "crop_to", "preprocessing", "scale"]
 
 
 # Of each image scaling: factor, offset of each of three channels (or of all), and the colour order.
@@ -52,7 +51,10 @@ _CROPS = (
     "the model was trained on pictures cropped to the centre; frames and objects are squashed to its size instead: in "
     "one of 16:9 everything is 1.8 times too narrow"
 )
-_CROP = "say what the camera gives, --frame 16:9 for example, and the model crops it itself (not for --role sgie)"
+_CROP = (
+    "for whole frames give --frame auto, or what the camera gives (--frame 4:3), and the model crops them itself; for "
+    "another engine's objects (--role sgie) train it with squash"
+)
 _GAINS = {
     "classifier": ("classifiers", "83 to 100 %", "95 to 100 %"),
     "fomo": ("FOMO models", "9 to 14 %", "54 to 62 %"),
@@ -69,12 +71,13 @@ _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
 
 def preprocessing(
-    export: Export, frame: Frame | None = None, *, resize: str = "device"
+    export: Export, frame: Frame | None = None, *, assumed: bool = False, resize: str = "device"
 ) -> tuple[Preprocessing, tuple[Finding, ...]]:
     """The keys for this export, and what had to be assumed.
 
     Args:
         frame: aspect of the frames the network is to take, where that decides its size (`crop_to`).
+        assumed: nobody asked for that frame, so it is not said where it changes nothing.
         resize: "device", or "graph": the network takes frames of that size and resizes them itself.
 
     Raises:
@@ -105,12 +108,22 @@ def preprocessing(
         if is_assumed:
             message = "the export does not say how pictures were resized; squash is assumed"
             findings.append(RESIZE_ASSUMED.found(message, hint="say it with --resize-mode"))
-        if frame is not None and framing is None:
+        if frame is not None and framing is None and not assumed:
             trained = "squash is assumed" if is_assumed else f"the model was trained with {mode}, on whole pictures"
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
             findings.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
     if isinstance(framing, Resizing):
-        return replace(as_levels(framing), resize_mode=mode), tuple(findings)
+        taken = Preprocessing(
+            net_scale_factor=1.0,
+            offsets=(),
+            color="RGB",
+            maintain_aspect_ratio=False,
+            symmetric_padding=False,
+            folded="all",
+            resize_mode=mode,
+            framing=framing,
+        )
+        return taken, tuple(findings)
     fit = mode is ResizeMode.FIT_LONGEST
     return (
         Preprocessing(
@@ -125,11 +138,6 @@ def preprocessing(
         ),
         tuple(findings),
     )
-
-
-def as_levels(resizing: Resizing) -> Preprocessing:
-    """The keys for a graph that resizes frames: it takes RGB levels as they are."""
-    return Preprocessing(1.0, (), "RGB", False, False, "all", resizing.mode, resizing)  # noqa: FBT003 - both letterbox keys
 
 
 def _gain(task: str) -> str:

@@ -10,8 +10,7 @@ import pytest
 
 from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
-from convert.images import Frame, ResizeMode
-from convert.images.resizing import Resizing
+from convert.images import ResizeMode
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits
 
@@ -34,10 +33,9 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "network": (96, 96), "size": (96, 96, 3), "mode": SQUASH, "task": "yolov5", "threshold": 0.5,
         "quantization": "float32", "keep": False, "symmetric": False, "filter": ScalingFilter.BILINEAR,
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,
-        "limits": None, "overlap": None, "score": "product", "inside": (0, 0, 96, 96), "resizing": None, "merge": None,
-        "given": None,
-        "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS, "classifier": 0.0, "filtered": (),
-        "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
+        "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
+        "in_graph": None, "resizing": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS,
+        "classifier": 0.0, "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
     } | changes  # fmt: skip
     settings = SimpleNamespace(
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
@@ -50,12 +48,13 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     )  # fmt: skip
     engine = SimpleNamespace(
         settings=settings, network=SimpleNamespace(width=get["network"][0], height=get["network"][1]),
-        recorded=SimpleNamespace(merge=get["merge"]),
+        recorded=SimpleNamespace(merge=get["merge"], threshold=get["in_graph"]),
     )  # fmt: skip
     expected = SimpleNamespace(color=get["expected"], net_scale_factor=get["factor"], offsets=get["offsets"])
     shipped = SimpleNamespace(
         loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
-        overlap=get["overlap"], score=get["score"], inside=get["inside"], resizing=get["resizing"],
+        overlap=get["overlap"], score=get["score"], left=get["left"], top=get["top"],
+        resizing=get["resizing"],
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
     original = SimpleNamespace(size=get["size"], facts=facts, overlap=get["given"], labels=get["labels"])
@@ -66,21 +65,20 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     return CauseTexts(SimpleNamespace(shipped=shipped, edge_impulse=edge_impulse), width, height)  # type: ignore[arg-type]
 
 
-RESIZING = {"network": (640, 360), "resizing": Resizing(Frame(640, 360, in_pixels=True), (96, 96), CROP), "mode": CROP}
-FIRST = "stretches frames to 640x360 first"
 UNDECIDED = "drops boxes of any class that overlap by 0.2 or more and cuts boxes to whole pixels"
 DROPS = "drops boxes of a class that overlap by more than 0.25"
 NEVER = ClusterMode.NONE
 
+LOW = one(pre_cluster_threshold=0.1)
 TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.FRAMING, {}, "squashes", "squashes", True, None),
     (Cause.FRAMING, {"mode": ResizeMode.NONE}, "squashes", "squashes", True, None),
     (Cause.FRAMING, {"mode": CROP}, "squashes", "crops the centre", False, "convert with --frame 4:3"),
     (Cause.FRAMING, {"mode": CROP, "on_objects": True}, "squashes", "crops the centre", False,
      "retrain with squash: objects have any aspect, nothing can crop them"),
-    (Cause.FRAMING, {"mode": CROP, "network": (128, 96), "inside": (16, 0, 96, 96)},
+    (Cause.FRAMING, {"mode": CROP, "network": (128, 96), "left": 16},
      "scales to 128x96, of which the model sees the centre", "crops the centre", True, None),
-    (Cause.FRAMING, {"mode": CROP, "network": (192, 96), "inside": (48, 0, 96, 96)},
+    (Cause.FRAMING, {"mode": CROP, "network": (192, 96), "left": 48},
      "scales to 192x96, of which the model sees the centre", "crops the centre", False,
      "convert again with --frame 4:3"),
     (Cause.FRAMING, {"mode": BARS}, "squashes", "adds black bars on both sides", False,
@@ -100,15 +98,6 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
             (ScalingFilter.LANCZOS, "uses a Lanczos filter"), (ScalingFilter.NICEST, "uses its nicest filter"),
         )
     ),
-    (Cause.FRAMING, {**RESIZING, "width": 640, "height": 360}, FIRST, "crops the centre", True, None),
-    (Cause.FRAMING, {**RESIZING, "width": 1280, "height": 720}, FIRST, "crops the centre", True, None),
-    (Cause.FRAMING, RESIZING, FIRST, "crops the centre", False, "convert again with --frame 320x240"),
-    (Cause.FRAMING, {**RESIZING, "mode": BARS}, "crops the centre", "adds black bars on both sides", False,
-     "convert again with --resize-mode fit-longest"),
-    (Cause.INTERPOLATION, {**RESIZING, "width": 640, "height": 360}, "interpolates around pixels' centres",
-     "interpolates from the top left", True, None),
-    (Cause.INTERPOLATION, {**RESIZING, "width": 1280, "height": 720}, "interpolates around pixels' centres",
-     "interpolates from the top left", False, "convert again with --frame 1280x720"),
     (Cause.LUMA, {}, "makes grey levels before it scales", "scales colours and makes grey of them", False, None),
     (Cause.COLOUR, {}, "gives the model RGB", "gives it RGB", True, None),
     (Cause.COLOUR, {"color": ColorFormat.BGR}, "gives the model BGR", "gives it RGB", False, "model-color-format=0"),
@@ -158,9 +147,17 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "keeps 10 boxes at most, drops what overlaps by more than 0.6 and cuts boxes to whole pixels", False,
      "cluster-mode=2 and nms-iou-threshold=0.6"),
     (Cause.MERGE, {"task": "fomo"}, "shows every cell", "merges cells that touch", False,
-     "convert with --fomo-merge peak"),
+     "convert with --fomo-merge touching"),
     (Cause.MERGE, {"task": "fomo", "merge": "peak"}, "keeps the highest of neighbouring cells",
-     "merges cells that touch", False, None),
+     "merges cells that touch", False, "convert with --fomo-merge touching"),
+    (Cause.MERGE, {"task": "fomo", "merge": "touching", "in_graph": 0.5}, "merges cells that touch",
+     "cuts boxes that grow to the left or upwards and drops those that come to touch late", False, None),
+    (Cause.MERGE, {"task": "fomo", "merge": "touching", "in_graph": 0.3}, "merges cells from 0.3 on",
+     "merges those from 0.5 on", False, "convert with --threshold 0.5"),
+    (Cause.THRESHOLD, {"task": "fomo", "merge": "touching", "in_graph": 0.5, "classes": (LOW,)},
+     "shows what reaches pre-cluster-threshold=0.1", "shows what reaches 0.5", True, None),
+    (Cause.THRESHOLD, {"task": "fomo", "merge": "touching", "in_graph": 0.3, "classes": (LOW,)},
+     "shows what reaches pre-cluster-threshold=0.1", "shows what reaches 0.5", False, "convert with --threshold 0.5"),
     (Cause.LIMITS, {}, "leaves nothing out", "leaves nothing out", True, None),
     (Cause.LIMITS, {"classes": (one(topk=5, detected_min_h=3), one(topk=20, roi_bottom_offset=1)), "filtered": (1,)},
      "leaves out objects by topk=5 to 20, detected-min-h, roi-bottom-offset, filter-out-class-ids",
