@@ -24,36 +24,10 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "DETECTOR_THRESHOLD",
-    "IMAGENET_MEAN_BGR",
-    "INPUT_NAME",
-    "TORCH_MEAN",
-    "TORCH_STD",
-    "Adapted",
-    "Agreement",
-    "BatchParity",
-    "Bundle",
-    "Color",
-    "Evidence",
-    "Export",
-    "FrameEffect",
-    "Head",
-    "Int8Agreement",
-    "Limits",
-    "Metadata",
-    "ModelFacts",
-    "ModelFormat",
-    "ObjectEvidence",
-    "OnnxModel",
-    "Parity",
-    "Preprocessing",
-    "Stage",
-    "StageResult",
-    "Tensor",
-    "Translated",
-    "Validated",
-    "onnx_file",
-    "slug",
+    "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
+    "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
+    "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "ObjectEvidence", "OnnxModel", "Parity",
+    "Preprocessing", "Stage", "StageResult", "Tensor", "Translated", "Validated", "onnx_file", "slug",
 ]  # fmt: skip
 
 
@@ -276,12 +250,15 @@ class Head:
     Attributes:
         task: decides network-type and parser.
         labels: in class order, without background; never empty after `adapt`.
-        merge: FOMO: "none", or "peak" where of neighbouring cells only the highest is kept.
+        merge: FOMO: "touching" where the graph makes one box of cells that touch, "peak" where of neighbouring cells
+            only the highest is kept, or "none".
         score: heads with an objectness: "product" (objectness * class) or "objectness".
         coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
         limits: of the post-processing that was cut off, where there was one.
         overlap: intersection over union from which on the graph itself drops the weaker of two boxes, whatever their
             classes, 0..1; None where that is left to nvinfer.
+        threshold: the lowest score of an object or label, 0..1, where it was chosen (--threshold) or is in the graph
+            (merge "touching"); None where the config alone has it, as the export records it.
     """
 
     task: str
@@ -291,6 +268,7 @@ class Head:
     coordinates: str | None = None
     limits: Limits | None = None
     overlap: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +363,48 @@ class FrameEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCounts:
+    """Of pictures, how DeepStream's answers and Edge Impulse's compare.
+
+    Attributes:
+        pictures: how many were compared.
+        shown: on how many of them at least one of the two shows something.
+        same: the same label, or the same objects, and nearly the same scores and places.
+        drifting: the same label or objects with other scores, or boxes elsewhere.
+        differing: another label, or an object that only one of the two shows.
+    """
+
+    pictures: int
+    shown: int
+    same: int
+    drifting: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvidence:
+    """What the primary engine shows against what Edge Impulse's SDK answers (`convert.compare.stage`).
+
+    Attributes:
+        frame: aspect or pixels of the generated frames.
+        threshold: Edge Impulse's, of a detector, 0..1.
+        tolerance: the largest difference of two scores that counts as none.
+        generated: on generated frames.
+        given: on the user's pictures.
+        causes: why pictures differ (`convert.compare.Cause`) and of how many; one picture may have several.
+        explained: on how many of those that differ causes were found: they are looked for on the first ones only.
+    """
+
+    frame: str
+    threshold: float | None
+    tolerance: float
+    generated: AnswerCounts
+    given: AnswerCounts | None
+    causes: dict[str, int]
+    explained: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectEvidence:
     """What was measured of `Adapted.for_objects`; the attributes are those of `Evidence`."""
 
@@ -405,6 +425,7 @@ class Evidence:
             difference; boxes in shares of the picture, FOMO's in 35 pixels.
         int8_agreement: of a quantized model: the original against its rewriting in float32, both in LiteRT.
         framing: of a model that was trained on cropped pictures.
+        answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
         for_objects: of the same model without the crop, where there is one.
     """
 
@@ -414,6 +435,7 @@ class Evidence:
     decoding: float | None = None
     int8_agreement: Int8Agreement | None = None
     framing: FrameEffect | None = None
+    answers: AnswerEvidence | None = None
     for_objects: ObjectEvidence | None = None
 
 

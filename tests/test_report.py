@@ -173,6 +173,7 @@ def test_model_document() -> None:
             "coordinates": None,
             "limits": None,
             "overlap": None,
+            "threshold": None,
         },
         "preprocessing": {
             "net_scale_factor": 1 / 255,
@@ -436,7 +437,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 
 ONNX_METADATA = OnnxMetadata(
-    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, "",
+    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
     ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48),
 )  # fmt: skip
 
@@ -453,6 +454,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.coordinates": "relative",
         "ei_deepstream.limits": "10;0.1;0.6",
         "ei_deepstream.overlap": "0.45",
+        "ei_deepstream.threshold": "0.3",
         "ei_deepstream.folded": "",
         "ei_deepstream.resize_mode": "fit-shortest",
         "ei_deepstream.frame": "16:9",
@@ -466,8 +468,9 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("resize_mode", "crumple"),
-        ("frame", "wide"), ("frame", "1:99"), ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
+        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
+        ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
+        ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import gcd
@@ -65,9 +66,9 @@ class Criteria:
 
     Attributes:
         detects: objects are compared, not labels of the whole picture.
-        cells: boxes are cells of a grid.
+        cells: nvinfer's boxes are single cells of a grid.
         tolerance: of a score.
-        pixel: the length of a pixel of the network's picture in pixels of the picture.
+        pixel: the length of a pixel of the original's picture in pixels of the picture.
     """
 
     detects: bool
@@ -106,7 +107,7 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
     near = sorted(
         (
-            (-overlap(one.box, other.box), _distance(one.box, other.box), index, number)
+            (-one.box.overlap(other.box), _distance(one.box, other.box), index, number)
             for index, one in enumerate(ours)
             for number, other in enumerate(theirs)
             if _alike(one, other) and _meet(one.box, other.box, criteria)
@@ -127,15 +128,6 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     )
 
 
-def overlap(one: Rect, other: Rect) -> float:
-    """Intersection over union; 0 for boxes without area."""
-    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    common = max(wide, 0.0) * max(high, 0.0)
-    together = one.width * one.height + other.width * other.height - common
-    return common / together if together > 0 else 0.0
-
-
 def _alike(one: ComparedObject, other: ComparedObject) -> bool:
     """The same class or the same name: a label file in another order changes the first, a spelling the second."""
     return one.class_id == other.class_id or (one.label == other.label and one.label != "")
@@ -151,7 +143,7 @@ def _renamed(pair: Pair) -> bool:
 
 def _meet(one: Rect, other: Rect, criteria: Criteria) -> bool:
     if not criteria.cells:
-        return overlap(one, other) >= _SAME
+        return one.overlap(other) >= _SAME
     dust = criteria.pixel  # the last cell of a row ends a little early
     return (
         one.left <= other.left + other.width + dust
@@ -214,8 +206,10 @@ def find_causes(
     bad = {Verdict.DIFFERS} if verdict is Verdict.DIFFERS else {Verdict.DIFFERS, Verdict.DRIFTS}
     done = frozenset(causes)
     needed: set[Cause] = set()
-    for cause in (each for each in _ORDER if each in done):
+    for cause in (*_ORDER, *_ORDER):  # once more: what could not be computed before may be so now
         without = done - {cause}
+        if cause in needed or cause not in done:
+            continue
         if not ablation.models.can_predict(without):
             continue
         if compare_predictions(ablation.predict(without), theirs, criteria).verdict in bad:
@@ -292,7 +286,10 @@ class CauseTexts:
         high, wide, _ = self._edge_impulse.original.size
         crops = (network.width, network.height) != (wide, high)
         mode = self._edge_impulse.resize_mode
-        if crops:
+        resizing = self._shipped.resizing
+        if resizing is not None:
+            ours = f"scales to {network.width}x{network.height}, where the model {_MODES[mode]}"
+        elif crops:
             ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
         elif not prepare.keep_aspect:
             ours = "squashes"
@@ -302,6 +299,10 @@ class CauseTexts:
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode)
+        if resizing is not None:
+            size = f"give [streammux] width={network.width} and height={network.height}"
+            same = (self.width, self.height) == (network.width, network.height)
+            return ours, _MODES[mode], same, None if same else size
         same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 
@@ -366,13 +367,20 @@ class CauseTexts:
             ("post-cluster-threshold", after),
         )
         limits = [f"{key}={_listed(values)}" for key, values in keys if values]
-        same = keys[0][1] == {wanted} and not keys[1][1]
-        return (
-            f"shows what reaches {' and '.join(limits)}",
-            f"shows what reaches {wanted:g}",
-            same,
-            None if same else f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one"),
-        )
+        in_graph = self._merged_from()
+        same = {max(value, in_graph or value) for value in keys[0][1]} == {wanted} and not keys[1][1]
+        hint = f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one")
+        if in_graph is not None and in_graph != wanted:
+            hint = f"convert with --threshold {wanted:g}"
+        ours = f"shows what reaches {' and '.join(limits)}"
+        return ours, f"shows what reaches {wanted:g}", same, None if same else hint
+
+    def _merged_from(self) -> float | None:
+        """The score from which on the graph merges cells; None for one that does not."""
+        recorded = self._shipped.loaded.engine.recorded
+        if recorded.merge != "touching" or recorded.threshold is None:
+            return None
+        return float(np.float32(recorded.threshold))
 
     def _merge(self) -> tuple[str, str, bool, str | None]:
         overlaps = _listed({one.nms_iou_threshold for one in self._settings.classes})
@@ -381,9 +389,7 @@ class CauseTexts:
             f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
         )
         if head(self._edge_impulse.task).merges_cells:
-            peak = self._shipped.loaded.engine.recorded.merge == "peak"
-            ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
-            return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
+            return self._merge_cells()
         limits = self._shipped.limits
         if limits is not None:
             theirs = (
@@ -392,6 +398,18 @@ class CauseTexts:
             )
             return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
         return self._merge_boxes(ours)
+
+    def _merge_cells(self) -> tuple[str, str, bool, str | None]:
+        merge, wanted = self._shipped.loaded.engine.recorded.merge, float(np.float32(self._edge_impulse.threshold))
+        if merge == "touching":
+            in_graph = self._merged_from()
+            if in_graph is not None and in_graph != wanted:
+                hint = f"convert with --threshold {wanted:g}"
+                return f"merges cells from {in_graph:g} on", f"merges those from {wanted:g} on", False, hint
+            theirs = "cuts boxes that grow to the left or upwards and drops those that come to touch late"
+            return "merges cells that touch", theirs, False, None
+        ours = "keeps the highest of neighbouring cells" if merge == "peak" else "shows every cell"
+        return ours, "merges cells that touch", False, "convert with --fomo-merge touching"
 
     def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
         """Of a YOLO; `ours` is what nvinfer does."""
@@ -484,15 +502,18 @@ _TIMEOUT = 60.0  # seconds for one picture in LiteRT
 
 @dataclass
 class ComparisonRun:
-    """A comparison under way: call it with one picture after the other, then take `comparison`.
+    """A comparison under way: call it with one picture after the other, or some at a time, then take `comparison`.
 
     Attributes:
         models: of the two sides.
         tolerance: largest difference of a score that is none.
+        explained: of how many pictures that differ, the first ones, causes are looked for; None: of all, and of those
+            that drift, too.
     """
 
     models: ModelPair
     tolerance: float = TOLERANCE
+    explained: int | None = None
     rows: list[PictureComparison] = field(default_factory=list)
 
     def __call__(self, name: str, pixels: NDArray[np.uint8]) -> PictureComparison:
@@ -501,20 +522,59 @@ class ComparisonRun:
         Raises:
             InputError, ValidationError: a model fails, or nvinfer cannot scale the picture.
         """
-        ablation = Ablation(self.models, pixels)
+        return self._row(name, Ablation(self.models, pixels))
+
+    def together(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, at_once: bool) -> None:
+        """Several pictures: the original, in its child, runs for all of them in one call.
+
+        Args:
+            pictures: name and pixels of each.
+            at_once: the ONNX model runs at the same time; else the child is ended before that needs memory.
+
+        Raises:
+            InputError, ValidationError: as for one.
+        """
+        ablations = [Ablation(self.models, pixels) for _, pixels in pictures]
+        given = [each.original_input(frozenset(self._causes)) for each in ablations]
+        stacked = np.stack(given)
+        if stacked.shape[3] == 3:  # whole numbers
+            stacked = stacked.astype(np.uint8)
+        original = self.models.edge_impulse.original
+        with ThreadPoolExecutor(1) as thread:
+            shown = [thread.submit(each.predict, frozenset()) for each in ablations] if at_once else []
+            outputs = original.outputs(stacked)
+            for future in shown:
+                future.result()
+        if not at_once:
+            original.worker.close()
+        for number, (each, picture) in enumerate(zip(ablations, given, strict=True)):
+            each.keep(picture, [output[number : number + 1] for output in outputs])
+        for (name, _), each in zip(pictures, ablations, strict=True):
+            self._row(name, each)
+
+    def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
-        criteria = Criteria(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
+        _, _, across, down = self.models.shipped.inside
+        pixel = max(across / view.scale_x, down / view.scale_y)
+        criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
-        causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
-        height, width = pixels.shape[:2]
+        causes: tuple[Cause, ...] = ()
+        if self.explained is None or (outcome.verdict is Verdict.DIFFERS and self._differing < self.explained):
+            causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
+        height, width = ablation.pixels.shape[:2]
         words = _difference_text(ours, theirs, outcome, detects=spec.detects)
         row = PictureComparison(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip
         self.rows.append(row)
         return row
+
+    @property
+    def _differing(self) -> int:
+        return sum(row.verdict is Verdict.DIFFERS for row in self.rows)
 
     @property
     def comparison(self) -> Comparison:
@@ -535,7 +595,7 @@ class ComparisonRun:
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
-        return possible_causes(self.models.edge_impulse.task, self.models.shipped.loaded.engine.network.channels)
+        return possible_causes(self.models)
 
     def _reasons(self) -> Iterator[Reason]:
         """Most pictures first."""
