@@ -151,16 +151,17 @@ class Validate:
                 del chunk, arrays  # megabytes, while the models run
                 comparison.add(names, stacked)
         first, inner, decoding = comparison.first, comparison.inner, comparison.decoding
-        size = first[0].size if first else 0
-        if self.worker is not None and max(size, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
+        pixels = first[0].size if first else 0
+        if self.worker is not None and max(pixels, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         evidence, found = self._proven(comparison, adapted)
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
         decoder = replace(decoding.decoder, framing=None) if decoding else None
-        few = max(self.batches)
-        objects = Comparison(adapted.for_objects, worker, self.timeout, self.tolerance, first_size=few, decoder=decoder)
+        objects = Comparison(
+            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
+        )
         objects.add_known(*inner)
         other, more = self._proven(objects, adapted.for_objects)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
