@@ -224,6 +224,7 @@ def test_report() -> None:
         "decoding": None,
         "int8_agreement": None,
         "framing": None,
+        "answers": None,
         "for_objects": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]

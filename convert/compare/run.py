@@ -540,7 +540,8 @@ class ComparisonRun:
         spec = head(self.models.edge_impulse.task)
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
-        criteria = Criteria(spec.detects, spec.merges_cells, self.tolerance, pixel)
+        cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
+        criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
         causes: tuple[Cause, ...] = ()
