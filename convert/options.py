@@ -372,8 +372,16 @@ class CommonOptions(TypedDict, total=False):
         ),
     ]
     fomo_merge: Annotated[
-        Literal["none", "peak"],
-        Option("none", "FOMO: every cell is an object, or of neighbouring ones the highest."),
+        Literal["touching", "peak", "none"],
+        Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
+    ]
+    threshold: Annotated[
+        float | None,
+        Option(
+            None,
+            "Lowest score of an object or label, 0 to 1.  [default: a detector's as exported, else 0.5; classifier: 0]",
+            above=0,
+        ),
     ]
     resize: Annotated[
         Literal["device", "graph"],
@@ -454,8 +462,8 @@ class CommonOptions(TypedDict, total=False):
 class ConvertOptions(CommonOptions, total=False):
     """Options of `convert.convert`; each may be left out. They are those of `ei-deepstream convert`.
 
-    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame`
-    and `resize` are about the first.
+    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame`,
+    `resize` and `threshold` are about the first.
     """
 
     model: Annotated[

@@ -253,7 +253,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 # Whole conversions
 
-_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize"})
+_OF_PRIMARY = frozenset(
+    {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+)
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
 

@@ -463,7 +463,7 @@ class OnnxMetadata:
     Attributes:
         source_sha256: digest of the model it was made of (`Export.provenance`).
         classes: how many the head has.
-        merge, score, coordinates, limits, overlap: as `Head` has them.
+        merge, score, coordinates, limits, overlap, threshold: as `Head` has them.
         folded: as `Preprocessing` has it.
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
@@ -479,6 +479,7 @@ class OnnxMetadata:
     coordinates: str | None = None
     limits: types.Limits | None = None
     overlap: float | None = None
+    threshold: float | None = None
     folded: str | None = None
     resize_mode: ResizeMode | None = None
     frame: Frame | None = None
@@ -493,7 +494,7 @@ class OnnxMetadata:
         framing = before.framing
         return cls(
             export.provenance, export.facts.task, __version__, len(head.labels), head.merge, head.score,
-            head.coordinates, head.limits, head.overlap, before.folded,
+            head.coordinates, head.limits, head.overlap, head.threshold, before.folded,
             before.resize_mode if framing else None,
             framing.frame if framing else None,
             framing.cut if framing else None,
@@ -547,6 +548,12 @@ def _task(text: str) -> str:
     return head(text).id
 
 
+def _score(text: str) -> float:
+    if not 0 < (value := float(text)) < 1:
+        raise ValueError(text)
+    return value
+
+
 def _pixels(text: str, count: int) -> tuple[int, ...]:
     if not re.fullmatch(rf"\d{{1,5}}(;\d{{1,5}}){{{count - 1}}}", text, re.ASCII):
         raise ValueError(text)
@@ -554,7 +561,7 @@ def _pixels(text: str, count: int) -> tuple[int, ...]:
 
 
 _READ: Final[Mapping[str, Any]] = {
-    "task": _task, "classes": int, "limits": _limits, "overlap": float,
+    "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2),
 }  # fmt: skip

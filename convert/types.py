@@ -250,12 +250,15 @@ class Head:
     Attributes:
         task: decides network-type and parser.
         labels: in class order, without background; never empty after `adapt`.
-        merge: FOMO: "none", or "peak" where of neighbouring cells only the highest is kept.
+        merge: FOMO: "touching" where the graph makes one box of cells that touch, "peak" where of neighbouring cells
+            only the highest is kept, or "none".
         score: heads with an objectness: "product" (objectness * class) or "objectness".
         coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
         limits: of the post-processing that was cut off, where there was one.
         overlap: intersection over union from which on the graph itself drops the weaker of two boxes, whatever their
             classes, 0..1; None where that is left to nvinfer.
+        threshold: the lowest score of an object or label, 0..1, where it was chosen (--threshold) or is in the graph
+            (merge "touching"); None where the config alone has it, as the export records it.
     """
 
     task: str
@@ -265,6 +268,7 @@ class Head:
     coordinates: str | None = None
     limits: Limits | None = None
     overlap: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

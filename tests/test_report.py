@@ -35,6 +35,8 @@ from convert.report import (
 )
 from convert.types import (
     Adapted,
+    AnswerCounts,
+    AnswerEvidence,
     BatchParity,
     Color,
     Evidence,
@@ -85,8 +87,20 @@ METADATA = st.builds(
     block_id=MAYBE_INT,
     studio_version=st.none() | TEXT,
 )
+COUNTS = st.builds(AnswerCounts, *[st.integers(0, 200)] * 5)
 EVIDENCE = st.builds(
     Evidence,
+    answers=st.none()
+    | st.builds(
+        AnswerEvidence,
+        frame=TEXT,
+        threshold=st.none() | NUMBER,
+        tolerance=NUMBER,
+        generated=COUNTS,
+        given=st.none() | COUNTS,
+        causes=st.dictionaries(TEXT, st.integers(0, 200), max_size=3),
+        explained=st.integers(0, 10),
+    ),
     parity=st.none() | st.builds(Parity, NUMBER, NUMBER, NUMBER, st.integers(0, 2**40), NUMBER),
     batch=st.none() | st.builds(BatchParity, st.lists(st.integers(1, 99), min_size=1, max_size=3).map(tuple), NUMBER),
     tensorrt=st.none() | TEXT.filter(bool),
@@ -173,6 +187,7 @@ def test_model_document() -> None:
             "coordinates": None,
             "limits": None,
             "overlap": None,
+            "threshold": None,
         },
         "preprocessing": {
             "net_scale_factor": 1 / 255,
@@ -437,7 +452,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 
 ONNX_METADATA = OnnxMetadata(
-    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, "",
+    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
     ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48),
 )  # fmt: skip
 
@@ -454,6 +469,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.coordinates": "relative",
         "ei_deepstream.limits": "10;0.1;0.6",
         "ei_deepstream.overlap": "0.45",
+        "ei_deepstream.threshold": "0.3",
         "ei_deepstream.folded": "",
         "ei_deepstream.resize_mode": "fit-shortest",
         "ei_deepstream.frame": "16:9",
@@ -467,8 +483,9 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("resize_mode", "crumple"),
-        ("frame", "wide"), ("frame", "1:99"), ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
+        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
+        ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
+        ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:

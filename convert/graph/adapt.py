@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded", "without_assumed"]
 
 
-FOMO_MERGES = ("none", "peak")
+FOMO_MERGES = ("touching", "peak", "none")
 YOLO_SCORES = ("product", "objectness")
 
 
@@ -57,13 +57,15 @@ class Adapt:
     """Canonical names and order, dynamic batch, outputs nvinfer can decode.
 
     Attributes:
-        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
-            the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
+        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "touching": into one box, as Edge
+            Impulse's SDK does; "peak": only the highest of them is an object; "none": each is (`convert.heads.fomo`).
         yolo_score: None: a YOLO gives what Edge Impulse's SDK reports, as far as the graph can (`convert.heads.boxes`).
             Else the score of each candidate's best class where there is an objectness: its "product" with the class, as
             the authors of YOLO define it, or the "objectness" alone.
         no_suppression: for a task, why the target cannot take a graph that drops overlapping boxes itself; empty: it
             can. None: every target can.
+        threshold: the lowest score of an object, or of a classifier's label, above 0 and below 1; None: as the export
+            records it, else `types.DETECTOR_THRESHOLD`, for a classifier 0.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
         frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
@@ -72,13 +74,14 @@ class Adapt:
             (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
 
     Raises:
-        PresetError: an option that does not exist.
+        PresetError: an option that does not exist, or a threshold out of range.
     """
 
     name: ClassVar[str] = "adapt"
-    fomo_merge: str = "none"
+    fomo_merge: str = "touching"
     yolo_score: str | None = None
     no_suppression: Callable[[str], str] | None = None
+    threshold: float | None = None
     frame: Frame | None = None
     frame_assumed: bool = False
     for_objects: bool = False
@@ -92,6 +95,8 @@ class Adapt:
         ):
             if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise PresetError(f"--threshold is {self.threshold:g}", hint="a number above 0 and below 1, as 0.5")
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
         """Adapt a `Translated`.
@@ -131,9 +136,10 @@ class Adapt:
         export = translated.export
         spec = head(export.facts.task)
         refused = self.no_suppression(spec.id) if self.no_suppression and spec.drops_all else ""
-        options = Options(self.fomo_merge, self.yolo_score, no_suppression=refused, framing=before.framing)
+        options = Options(self.fomo_merge, self.yolo_score, refused, before.framing, self._threshold(export))
         fitted = spec.adapt(prepare(), export, options)
-        metadata = OnnxMetadata.of(export, fitted.head, before).properties()
+        kind = fitted.head if self.threshold is None else replace(fitted.head, threshold=self.threshold)
+        metadata = OnnxMetadata.of(export, kind, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         # Each pass adds nodes in front: those of the last one come first.
         if isinstance(before.framing, Resizing):
@@ -144,7 +150,7 @@ class Adapt:
                 passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
             if before.framing is not None:
                 passes.append(partial(crop, framing=before.framing))
-        kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
+        names = (*fitted.outputs, *fitted.raw)
         found, shown = fitted.findings, len(fitted.outputs)
         cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
         model = canonical(cleaned, names, metadata)
@@ -161,6 +167,10 @@ class Adapt:
             opset_of(model),
         )
         return types.Adapted(translated, shipped, kind, before), found
+
+    def _threshold(self, export: types.Export) -> float:
+        known = (self.threshold, export.metadata.threshold, types.DETECTOR_THRESHOLD)
+        return next(value for value in known if value is not None)
 
 
 def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
@@ -301,5 +311,7 @@ def read_head(model: OnnxMetadata, export: types.Export) -> tuple[types.Head, tu
     assert model.task is not None
     assert model.classes is not None
     labels, findings = head(model.task).labels(export, model.classes)
-    found = types.Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    found = types.Head(
+        model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap, model.threshold
+    )
     return found, findings

@@ -99,8 +99,8 @@ CELLS = Rule(
     "EI352",
     Level.NOTE,
     "neighbouring cells of FOMO's grid are objects of their own",
-    why="Edge Impulse's SDK joins cells that touch into one box; a stock parser cannot, so more objects are counted",
-    fix="convert with --fomo-merge peak, which keeps the highest of neighbouring cells only",
+    why="Edge Impulse's SDK joins cells that touch into one box; as this was converted, more objects are counted",
+    fix="convert with --fomo-merge touching, the default, which makes one box of cells that touch",
 )
 CLASSES_APART = Rule(
     "EI353",

@@ -312,8 +312,9 @@ class Comparison:
 
     @cached_property
     def session(self) -> Any:
-        """Of the shipped model; where its outputs are in the order of scores, with the raw ones behind them."""
-        if self.decoding is not None and self._adapted.head.overlap is not None:
+        """Of the shipped model; where the last bit of a score moves whole boxes, with the raw outputs behind them."""
+        last = self._adapted.head
+        if self.decoding is not None and (last.overlap is not None or last.merge == "touching"):
             return self._session
         return runtimes.load(self._adapted.onnx.data)
 

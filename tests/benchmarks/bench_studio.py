@@ -2,8 +2,8 @@
 
 Three bundles of every model: the plain network with DeepStream's habits (what older versions made by default), the
 default, and one whose graph resizes frames itself. An answer is the same where classifiers name the same label, and
-where detectors show the same objects: same labels, boxes that overlap by half, scores above the same threshold. That is 0.5,
-and less where fewer than a quarter of the frames show anything there: what the best object reaches on a quarter.
+where detectors show the same objects: same labels, boxes that overlap by half, scores above the same threshold. It is
+0.5, and less where fewer than a quarter of the frames show anything then: what the best object reaches on a quarter.
 """
 
 from __future__ import annotations
