@@ -452,8 +452,7 @@ def _bounded(edge: NDArray[np.float32], end: np.float32) -> NDArray[np.float32]:
 
 
 def _report_detectnet(grid: _Grid, below: NDArray[np.bool_], thresholds: NDArray[np.float32], dropped: Dropped) -> None:
-    # A score of 0 is no candidate: graphs that merge cells leave it in all but one.
-    which = grid.readable(np.flatnonzero(below & (grid.coverage != 0)))
+    which = grid.readable(np.flatnonzero(below))
     boxes, edges = grid.boxes(which)
     x1, y1, x2, y2 = edges
     boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
