@@ -74,6 +74,7 @@ def export_document(export: types.Export) -> dict[str, Any]:
 def model_document(adapted: types.Adapted) -> dict[str, Any]:
     """The ONNX model as it is shipped, and what nvinfer must do before and after it."""
     return {
+        "file": adapted.file,
         "opset": adapted.onnx.opset,
         "input": tensor_document(adapted.onnx.input),
         "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
@@ -156,9 +157,12 @@ def app_report(
 
 
 def _model_part(validated: types.Validated, options: dict[str, Any]) -> dict[str, Any]:
+    adapted = validated.adapted
+    other = adapted.for_objects if options.get("role", "both") == "both" else None
     return {
-        "export": export_document(validated.adapted.export),
-        "model": model_document(validated.adapted),
+        "export": export_document(adapted.export),
+        "model": model_document(adapted),
+        **({"object_model": model_document(other)} if other else {}),
         "evidence": plain(validated.evidence),
         "options": options,
     }
@@ -242,6 +246,13 @@ class BundleReport:
         return tuple(ModelReport(self, self.document[role]) for role in roles) or (ModelReport(self, self.document),)
 
     @property
+    def object_model(self) -> ModelReport | None:
+        """Of one model that crops whole frames: the same without the crop, for objects; None where there is none."""
+        if "object_model" not in self.document:
+            return None
+        return ModelReport(self, {**self.document, "model": self.document["object_model"]})
+
+    @property
     def evidence(self) -> Mapping[str, Any] | None:
         """What was measured, as `evidence_document` has it; None for an app with two models."""
         evidence = self.document.get("evidence")
@@ -259,7 +270,7 @@ class BundleReport:
         Raises:
             InputError: the file has other bytes than the report says, or cannot be read.
         """
-        found = next((model for model in self.models if model.file == onnx.name), None)
+        found = next((model for model in (*self.models, self.object_model) if model and model.file == onnx.name), None)
         if found is not None:
             import hashlib  # `check`, which starts often, does without
 
@@ -295,8 +306,11 @@ class ModelReport:
 
     @property
     def file(self) -> str:
-        """The ONNX file's name."""
-        return f"{self.name}.onnx"
+        """The ONNX file's name; reports of version 0.1.0 do not have it."""
+        file = self._value(str | None, "model", "file") or f"{self.name}.onnx"
+        if "/" in file or "\0" in file:
+            raise _damaged(self.report.path).fail(f"the bundle's {REPORT} names no model")
+        return str(file)
 
     @property
     def source(self) -> str:

@@ -68,7 +68,7 @@ class Criteria:
         detects: objects are compared, not labels of the whole picture.
         cells: nvinfer's boxes are single cells of a grid.
         tolerance: of a score.
-        pixel: the length of a pixel of the network's picture in pixels of the picture.
+        pixel: the length of a pixel of the original's picture in pixels of the picture.
     """
 
     detects: bool
@@ -206,8 +206,10 @@ def find_causes(
     bad = {Verdict.DIFFERS} if verdict is Verdict.DIFFERS else {Verdict.DIFFERS, Verdict.DRIFTS}
     done = frozenset(causes)
     needed: set[Cause] = set()
-    for cause in (each for each in _ORDER if each in done):
+    for cause in (*_ORDER, *_ORDER):  # once more: what could not be computed before may be so now
         without = done - {cause}
+        if cause in needed or cause not in done:
+            continue
         if not ablation.models.can_predict(without):
             continue
         if compare_predictions(ablation.predict(without), theirs, criteria).verdict in bad:
@@ -284,7 +286,10 @@ class CauseTexts:
         high, wide, _ = self._edge_impulse.original.size
         crops = (network.width, network.height) != (wide, high)
         mode = self._edge_impulse.resize_mode
-        if crops:
+        resizing = self._shipped.resizing
+        if resizing is not None:
+            ours = f"scales to {network.width}x{network.height}, where the model {_MODES[mode]}"
+        elif crops:
             ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
         elif not prepare.keep_aspect:
             ours = "squashes"
@@ -294,6 +299,10 @@ class CauseTexts:
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode)
+        if resizing is not None:
+            size = f"give [streammux] width={network.width} and height={network.height}"
+            same = (self.width, self.height) == (network.width, network.height)
+            return ours, _MODES[mode], same, None if same else size
         same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 
@@ -547,7 +556,9 @@ class ComparisonRun:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
         cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
-        criteria = Criteria(spec.detects, cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        _, _, across, down = self.models.shipped.inside
+        pixel = max(across / view.scale_x, down / view.scale_y)
+        criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
         causes: tuple[Cause, ...] = ()
@@ -584,7 +595,7 @@ class ComparisonRun:
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
-        return possible_causes(self.models.edge_impulse.task, self.models.shipped.loaded.engine.network.channels)
+        return possible_causes(self.models)
 
     def _reasons(self) -> Iterator[Reason]:
         """Most pictures first."""
