@@ -32,6 +32,7 @@ from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from convert.isolation import Worker
 
@@ -112,15 +113,20 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
-def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
-    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker)."""
+def unpacking(
+    options: Mapping[str, Any],
+    worker: Worker | None = None,
+    meanwhile: Callable[[Export], AbstractContextManager[None]] | None = None,
+) -> Stage:
+    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and
+    `meanwhile` done beside it."""
     unpack = Unpack(**pick(Unpack, options))
     if not unpack.dequantize:
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
     timeout = max(TIMEOUT, options.get("timeout", TIMEOUT))
-    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker)
+    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker, meanwhile)
 
 
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
@@ -129,8 +135,12 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
     return WithFraming(ordinary, images=options.get("images"), worker=worker)
 
 
-def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(
+    output: Path | None, options: Mapping[str, Any], worker: Worker, *, side_by_side: bool = False
+) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+
+    With `side_by_side` a quantized model is measured in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -139,9 +149,10 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
         options = {**options, "opset": _opset(at)}
+    translate = Translate(**pick(Translate, options), worker=worker)
     proof = (
-        unpacking(options, worker),
-        Translate(**pick(Translate, options), worker=worker),
+        unpacking(options, None, translate.ahead) if side_by_side else unpacking(options, worker),
+        translate,
         Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
         proving(options, worker),
     )
@@ -158,7 +169,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker", "_ahead"} | {"sgie_labels"}
 
 
 # Running stages
@@ -232,6 +243,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
+    side_by_side: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -240,11 +252,12 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
+        side_by_side: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    made = stages(output if len(exports) == 1 else None, options, worker)
+    made = stages(output if len(exports) == 1 else None, options, worker, side_by_side=side_by_side)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -255,7 +268,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options["labels"] = options.get("sgie_labels")
-    proofs = [made, stages(None, second_options, worker)]
+    proofs = [made, stages(None, second_options, worker, side_by_side=side_by_side)]
     emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
