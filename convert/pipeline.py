@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
 from convert.errors import ConvertError
@@ -136,11 +137,18 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
 
 
 def stages(
-    output: Path | None, options: Mapping[str, Any], worker: Worker, *, side_by_side: bool = False
+    output: Path | None,
+    options: Mapping[str, Any],
+    worker: Worker,
+    first: Emit | None = None,
+    *,
+    side_by_side: bool = False,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
 
-    With `side_by_side` a quantized model is measured in a process of its own while `worker` translates it already.
+    Args:
+        first: of two exports for one app, what writes the files of this one, the first.
+        side_by_side: a quantized model is measured in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -149,17 +157,21 @@ def stages(
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
         options = {**options, "opset": _opset(at)}
+    emit = first
+    if output is not None:
+        refuse_contradictions(options)
+        emit = Emit(output, **pick(Emit, options))
+    proof = proving(options, worker)
+    if emit is not None:
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
     translate = Translate(**pick(Translate, options), worker=worker)
-    proof = (
+    made = (
         unpacking(options, None, translate.ahead) if side_by_side else unpacking(options, worker),
         translate,
         Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
-        proving(options, worker),
+        proof,
     )
-    if output is None:
-        return proof
-    refuse_contradictions(options)
-    return (*proof, Emit(output, **pick(Emit, options)))
+    return made if output is None or emit is None else (*made, emit)
 
 
 def _opset(at: Target) -> int:
@@ -223,8 +235,8 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
-        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        adapt = next(each for each in stages if isinstance(each, Adapt))
+        names = stage.fitting(crop_to(artifact, adapt.frame, resize=adapt.resize)).plan(artifact.name)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -257,7 +269,11 @@ def convert(
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    made = stages(output if len(exports) == 1 else None, options, worker, side_by_side=side_by_side)
+    if len(exports) == 1:
+        made = stages(output, options, worker, side_by_side=side_by_side)
+    else:
+        emit = EmitPair(output, **pick(EmitPair, options))
+        made = stages(None, options, worker, emit.primary, side_by_side=side_by_side)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -269,7 +285,6 @@ def convert(
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options["labels"] = options.get("sgie_labels")
     proofs = [made, stages(None, second_options, worker, side_by_side=side_by_side)]
-    emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

@@ -1,15 +1,27 @@
-"""Runs GNU make in a copy of the sample project, with the command of the environment the tests run in."""
+"""Runs GNU make in a copy of the sample project, with the command of the environment the tests run in.
+
+`finished` and `test_project.py`'s interrupted make run the command itself, all other tests forks of it (`forks.py`).
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.make.forks import CLIENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,10 +58,17 @@ class Project:
         (self.folder / "Makefile").write_text(text, errors="surrogateescape")
 
 
-def command(folder: Path, version: str = "") -> dict[str, str]:
-    """The environment in which `ei-deepstream` is this environment's; `version` is added to what --version says."""
+def command(folder: Path, forks: Path | None = None, version: str = "") -> dict[str, str]:
+    """The environment in which `ei-deepstream` is this environment's, or a fork that the socket `forks` gives.
+
+    `version` is added to what --version says.
+    """
     script = folder / "ei-deepstream"
     run = f'"{sys.executable}" -P -m convert "$@"'
+    if forks is not None:
+        client = folder / "ei-deepstream.py"
+        client.write_text(CLIENT)
+        run = f'"{sys.executable}" -I -S "{client}" "{forks}" "$@"'
     extra = f'[ "$1" != --version ] || echo {version}\n' if version else ""
     script.write_text(f"#!/bin/sh\n{extra}exec {run}\n")
     script.chmod(0o755)
@@ -64,14 +83,35 @@ def _gnu_make() -> None:
         pytest.skip("make is not on this machine")
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Path]:
+    """The socket of `tests.make.forks`."""
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path has at most 107 characters
+        path = Path(folder) / "socket"
+        words = [sys.executable, "-P", "-m", "tests.make.forks", str(path)]
+        with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as server:
+            try:
+                while not _answers(path):
+                    assert server.poll() is None
+                    time.sleep(0.02)
+                yield path
+            finally:
+                server.kill()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
-def empty(tmp_path: Path) -> Project:
+def empty(tmp_path: Path, forks: Path) -> Project:
     """A project without a Makefile; exports/ is where the sample exports are."""
     (tmp_path / ".bin").mkdir()
     folder = tmp_path / "project"
     folder.mkdir()
     shutil.copytree(ROOT / "samples" / "exports", folder / "exports")
-    return Project(folder, command(tmp_path / ".bin"))
+    return Project(folder, command(tmp_path / ".bin", forks))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +127,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def built(finished: Path, tmp_path: Path) -> Project:
+def built(finished: Path, tmp_path: Path, forks: Path) -> Project:
     """The finished project, times included, for one test alone."""
     shutil.copytree(finished, tmp_path / "samples")
-    return Project(tmp_path / "samples" / "project", command(tmp_path / "samples"))
+    return Project(tmp_path / "samples" / "project", command(tmp_path / "samples", forks))

@@ -1,0 +1,155 @@
+"""The command in forks of one process that has imported it: Python's start takes longer than most of what make starts.
+
+`python -P -m tests.make.forks SOCKET` serves; `CLIENT` is the program that stands for the command. A fork has the
+client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by forking,
+too. It is no child of the client: who kills a group of processes needs the command itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import socket
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from functools import partial
+from typing import IO, TYPE_CHECKING, NoReturn
+
+import convert
+from convert import isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLIENT = """
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect(sys.argv[1])
+    socket.send_fds(server, [b"+"], [0, 1, 2])
+    server.sendall(json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode())
+    server.shutdown(socket.SHUT_WR)
+    sys.exit(server.recv(1)[0])
+"""
+
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "PIL.Image", "ai_edge_litert.interpreter")
+
+
+@dataclass
+class _Forked:
+    """A forked child of `convert.isolation`, with what a worker asks of a `subprocess.Popen`."""
+
+    pid: int
+    stdin: IO[bytes]
+    folder: tempfile.TemporaryDirectory[str]
+    _code: int | None = field(default=None, init=False)
+
+    def poll(self) -> int | None:
+        return self._ended(os.WNOHANG)
+
+    def wait(self) -> int:
+        code = self._ended(0)
+        assert code is not None
+        return code
+
+    def _ended(self, options: int) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+
+def _start(worker: isolation.Worker) -> isolation.Worker:
+    """`Worker.start`, by fork."""
+    if worker._process is None:
+        read, write = os.pipe()
+        requests, ours = os.pipe()
+        with tempfile.TemporaryFile() as file:
+            worker._stderr = os.dup(file.fileno())
+        folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
+        parent = os.getpid()
+
+        def serve() -> int:
+            os.setsid()
+            os.close(ours)
+            _streams(requests, worker._stderr, worker._stderr)
+            os.environ["TMPDIR"] = tempfile.tempdir = folder.name
+            isolation._serve(write, parent, worker.preload)
+            return 0
+
+        pid = _fork(serve)
+        os.close(requests)
+        os.close(write)
+        worker._answers = read
+        worker._process = _Forked(pid, os.fdopen(ours, "wb", buffering=0), folder)  # type: ignore[assignment]
+    return worker
+
+
+def _fork(run: Callable[[], int]) -> int:
+    """The process id of a child that runs `run` and exits with what it returns."""
+    if pid := os.fork():
+        return pid
+    code = 70
+    try:
+        code = run()
+    except BaseException:  # noqa: BLE001 - shown, and the process ends
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+
+
+def _streams(*descriptors: int) -> None:
+    """Standard input, output and error of this process."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    # Not closed with the object: another one may take its place here.
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
+
+
+def _answer(client: socket.socket) -> int:
+    """Run the command of a client in this process."""
+    from convert.__main__ import main
+
+    _, descriptors, _, _ = socket.recv_fds(client, 1, 3)
+    with client.makefile("rb") as request:
+        arguments, folder, environment = json.loads(request.read())
+    _streams(*descriptors)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    isolation.Worker.start = _start  # type: ignore[method-assign,assignment]
+    code = main(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    client.send(bytes([code]))
+    return code
+
+
+def serve(path: str) -> NoReturn:
+    """Answer whoever connects to the socket `path`, each in a fork."""
+    for module in pkgutil.walk_packages(convert.__path__, "convert."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        while True:
+            client, _ = server.accept()
+            with client:
+                _fork(partial(_answer, client))
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
