@@ -85,7 +85,8 @@ def with_objects(count: int, height: int, width: int, channels: int) -> Iterator
             _, scene = _SCENES[int(random.integers(0, len(_SCENES)))]
             rows, columns = np.ogrid[:high, :wide]  # inside: (2y/h - 1)^2 + (2x/w - 1)^2 <= 1
             inside = ((2 * rows - high) * wide) ** 2 + ((2 * columns - wide) * high) ** 2 <= (high * wide) ** 2
-            picture[top : top + high, left : left + wide][inside] = scene(random, high, wide, channels)[inside]
+            place = picture[top : top + high, left : left + wide]
+            np.copyto(place, scene(random, high, wide, channels), where=inside[..., np.newaxis])
         yield picture
 
 
@@ -118,7 +119,10 @@ def _field(random: np.random.Generator, height: int, width: int, channels: int) 
     for size in (height, width):  # of values up to 255, linearly in steps of 1/256
         place = np.arange(size) * cells * 256 // size
         low, part = place >> 8, (place & 255).astype(np.uint16).reshape(-1, 1, 1)
-        grid = ((grid[low] * (256 - part) + grid[low + 1] * part) >> 8).swapaxes(0, 1)
+        mixed = grid[low] * (256 - part)
+        mixed += grid[low + 1] * part
+        mixed >>= 8
+        grid = mixed.swapaxes(0, 1)
     return grid.astype(np.uint8)
 
 
@@ -127,8 +131,10 @@ def _gradient(random: np.random.Generator, height: int, width: int, channels: in
     rows, columns = np.ogrid[:height, :width]  # few numbers each: dividing those of all pixels takes ten times as long
     down, right = random.integers(-255, 256, (2, channels))
     start = random.integers(0, 256, channels)
-    across = columns[..., np.newaxis] * right // width
-    ramp: Picture = np.clip(start + rows[..., np.newaxis] * down // height + across, 0, 255).astype(np.uint8)
+    # from -510 to 765 in all, for which 16 bits will do
+    below = (start + rows[..., np.newaxis] * down // height).astype(np.int16)
+    across = (columns[..., np.newaxis] * right // width).astype(np.int16)
+    ramp: Picture = np.clip(below + across, 0, 255).astype(np.uint8)
     return ramp
 
 
