@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +21,7 @@ from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, T
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
 __all__ = ["OPSETS", "Translate", "died"]
 
@@ -91,6 +91,7 @@ class Translate:
         if self.tensorflow and importlib.util.find_spec("tensorflow") is None:
             raise MissingDependencyError("TensorFlow is not installed", hint=pip_install("ei-deepstream[tensorflow]"))
         ahead = next((result for model, result in self._ahead if model is artifact.model), None)
+        self._ahead.clear()
         result = self._translation(artifact, workdir) if ahead is None else ahead.result()
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
         onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
@@ -105,11 +106,15 @@ class Translate:
         if self.worker is None or self.tensorflow or len(export.model) > LARGE:
             yield
             return
+        from concurrent.futures import ThreadPoolExecutor, wait  # few models need it
+
         self.worker.start()  # in this thread, as the child ends with the one that started it
         with ThreadPoolExecutor(1) as thread:
-            self._ahead[:] = [(export.model, thread.submit(self._translation, export, Path()))]
+            result = thread.submit(self._translation, export, Path())
+            self._ahead[:] = [(export.model, result)]
             try:
                 yield
+                wait([result])
             except BaseException:
                 self.worker.kill()  # nobody will ask for the result
                 raise
