@@ -15,7 +15,9 @@ from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
-from convert.pipeline import unpacking
+from convert.options import ConvertOptions, defaults
+from convert.pipeline import convert, unpacking
+from convert.translate import PRELOAD
 from convert.types import Export, Int8Agreement, StageResult
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
@@ -218,6 +220,18 @@ def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
     for options, seconds in (({}, TIMEOUT), ({"timeout": 1.0}, TIMEOUT), ({"timeout": 900.0}, 900)):
         expected = WithAgreement(Unpack(dequantize=True), timeout=seconds)
         assert unpacking({"dequantize": True, **options}) == expected
+
+
+def test_side_by_side_gives_the_same_files(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
+    settings = defaults(ConvertOptions)
+    with Worker(PRELOAD) as child:
+        for name, both in (("one", False), ("two", True)):
+            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, side_by_side=both)
+            assert run.is_good, run.error
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert b"int8_agreement" in one["report.json"]
 
 
 def test_scaling_is_part_of_what_is_fed() -> None:
