@@ -6,7 +6,8 @@ result or error to a pipe of its own, so that what libraries print on stdout or 
 `Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
 
 The child is ended at once, by SIGKILL, whatever it does; so its temporary files are in a folder that the parent makes
-and removes. Signals by which a person or a service manager ends a program are the parent's to handle.
+and removes (`TemporaryFolder`). Signals by which a person or a service manager ends a program are the parent's to
+handle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import os
 import pickle
 import selectors
+import shutil
 import signal
 import struct
 import subprocess
@@ -32,7 +34,7 @@ from typing import Any, Self
 
 from convert.errors import ConvertError
 
-__all__ = ["LARGE", "Died", "Failed", "Worker", "answer", "tell"]
+__all__ = ["LARGE", "Died", "Failed", "TemporaryFolder", "Worker", "answer", "tell"]
 
 LARGE = 64 << 20
 """Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
@@ -67,7 +69,7 @@ class Failed(Exception):
 class _Child(subprocess.Popen[bytes]):
     """The process of a worker, with the folder of its temporary files."""
 
-    folder: tempfile.TemporaryDirectory[str]
+    folder: TemporaryFolder
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Worker:
             read, write = os.pipe()
             with tempfile.TemporaryFile() as file:
                 self._stderr = os.dup(file.fileno())
-            folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
+            folder = TemporaryFolder()
             # -P keeps the current folder off sys.path: a user's own `onnx/` folder must not be imported.
             command = [sys.executable, "-P", "-m", "convert.isolation", str(write), str(os.getpid()), *self.preload]
             self._process = _Child(
@@ -105,7 +107,7 @@ class Worker:
                     "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
                     "TF_CPP_MIN_LOG_LEVEL": "3",
                     "CUDA_VISIBLE_DEVICES": "-1",
-                    "TMPDIR": folder.name,
+                    "TMPDIR": str(folder.path),
                 },
                 start_new_session=True,
             )
@@ -186,7 +188,7 @@ class Worker:
         process.wait()
         os.close(self._answers)
         os.close(self._stderr)
-        process.folder.cleanup()
+        process.folder.remove()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -235,6 +237,43 @@ class Worker:
     def _tail(self) -> str:
         size = os.fstat(self._stderr).st_size
         return os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+
+
+# A service manager's SIGTERM goes to all processes of a service.
+_REMOVER = """trap '' HUP INT TERM; read -r line; exec rm -rf -- "$0" """
+
+
+class TemporaryFolder:
+    """A folder for temporary files that does not outlive this process, not even one that is killed.
+
+    A shell waits for the end of its standard input, which comes when this process is gone, and removes the folder.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="ei-deepstream-"))
+        self._remover: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):  # no shell: then `remove` alone has to do
+            self._remover = subprocess.Popen(  # noqa: S603 - a constant and a folder of ours
+                ["/bin/sh", "-c", _REMOVER, str(self.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,  # nobody who reads our output may wait for the shell
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def remove(self) -> None:
+        """Remove it, and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._remover is not None:
+            self._remover.kill()
+            self._remover.communicate()  # closes the pipe, and waits
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
 
 @dataclass

@@ -7,7 +7,6 @@ go into one app: a detector for whole frames and a model for the objects it find
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
 from convert.errors import ConvertError
@@ -24,6 +24,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
+from convert.isolation import TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
@@ -129,8 +130,13 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
     return WithFraming(ordinary, images=options.get("images"), worker=worker)
 
 
-def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(
+    output: Path | None, options: Mapping[str, Any], worker: Worker, first: Emit | None = None
+) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+
+    Args:
+        first: of two exports for one app, what writes the files of this one, the first.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -139,16 +145,20 @@ def stages(output: Path | None, options: Mapping[str, Any], worker: Worker) -> t
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
         options = {**options, "opset": _opset(at)}
-    proof = (
+    emit = first
+    if output is not None:
+        refuse_contradictions(options)
+        emit = Emit(output, **pick(Emit, options))
+    proof = proving(options, worker)
+    if emit is not None:
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
+    made = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
         Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
-        proving(options, worker),
+        proof,
     )
-    if output is None:
-        return proof
-    refuse_contradictions(options)
-    return (*proof, Emit(output, **pick(Emit, options)))
+    return made if output is None or emit is None else (*made, emit)
 
 
 def _opset(at: Target) -> int:
@@ -176,7 +186,7 @@ def run(
         dry: translate, measure and write nothing: unknown results are planned, refusals are real.
     """
     result = Run([artifact])
-    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as workdir:
+    with TemporaryFolder() as workdir:
         for stage in stages:
             if not result.is_good:
                 record = Record(stage.name, Status.SKIPPED)
@@ -187,7 +197,7 @@ def run(
                     item = replace(item, findings=result.findings)
                 start = time.perf_counter()
                 try:
-                    done = _plan(stage, item, stages) if dry else stage(item, Path(workdir))
+                    done = _plan(stage, item, stages) if dry else stage(item, workdir)
                 except ConvertError as error:
                     result.error = error
                     record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
@@ -212,8 +222,8 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
-        frame = next((each.frame for each in stages if isinstance(each, Adapt)), None)
-        names = stage.fitting(crop_to(artifact, frame)).plan(artifact.name)
+        adapt = next(each for each in stages if isinstance(each, Adapt))
+        names = stage.fitting(crop_to(artifact, adapt.frame, resize=adapt.resize)).plan(artifact.name)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -244,7 +254,11 @@ def convert(
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    made = stages(output if len(exports) == 1 else None, options, worker)
+    if len(exports) == 1:
+        made = stages(output, options, worker)
+    else:
+        emit = EmitPair(output, **pick(EmitPair, options))
+        made = stages(None, options, worker, emit.primary)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -256,7 +270,6 @@ def convert(
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options["labels"] = options.get("sgie_labels")
     proofs = [made, stages(None, second_options, worker)]
-    emit = EmitPair(output, **pick(EmitPair, options))
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

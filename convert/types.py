@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
+    "AnswerCounts", "AnswerEvidence",
     "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
     "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "OnnxModel", "Parity", "Preprocessing",
     "Stage", "StageResult", "Tensor", "Translated", "Validated", "slug",
@@ -351,6 +352,48 @@ class FrameEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerCounts:
+    """Of pictures, how DeepStream's answers and Edge Impulse's compare.
+
+    Attributes:
+        pictures: how many were compared.
+        shown: on how many of them at least one of the two shows something.
+        same: the same label, or the same objects, and nearly the same scores and places.
+        drifting: the same label or objects with other scores, or boxes elsewhere.
+        differing: another label, or an object that only one of the two shows.
+    """
+
+    pictures: int
+    shown: int
+    same: int
+    drifting: int
+    differing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEvidence:
+    """What the primary engine shows against what Edge Impulse's SDK answers (`convert.compare.stage`).
+
+    Attributes:
+        frame: aspect or pixels of the generated frames.
+        threshold: Edge Impulse's, of a detector, 0..1.
+        tolerance: the largest difference of two scores that counts as none.
+        generated: on generated frames.
+        given: on the user's pictures.
+        causes: why pictures differ (`convert.compare.Cause`) and of how many; one picture may have several.
+        explained: on how many of those that differ causes were found: they are looked for on the first ones only.
+    """
+
+    frame: str
+    threshold: float | None
+    tolerance: float
+    generated: AnswerCounts
+    given: AnswerCounts | None
+    causes: dict[str, int]
+    explained: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured. None: not measured.
 
@@ -361,6 +404,7 @@ class Evidence:
             difference; boxes in shares of the picture, FOMO's in 35 pixels.
         int8_agreement: of a quantized model: the original against its rewriting in float32, both in LiteRT.
         framing: of a model that was trained on cropped pictures.
+        answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
     """
 
     parity: Parity | None = None
@@ -369,6 +413,7 @@ class Evidence:
     decoding: float | None = None
     int8_agreement: Int8Agreement | None = None
     framing: FrameEffect | None = None
+    answers: AnswerEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

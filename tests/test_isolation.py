@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import Died, Failed, Worker, tell
+from convert.isolation import Died, Failed, TemporaryFolder, Worker, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.children import Children
 
@@ -43,9 +43,13 @@ def alive(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
+    return soon(lambda: not alive(pid))
+
+
+def soon(condition: Callable[[], bool]) -> bool:
     """Within ten seconds."""
     for _ in range(1000):
-        if not alive(pid):
+        if condition():
             return True
         time.sleep(0.01)
     return False
@@ -170,11 +174,12 @@ def test_the_current_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.
         worker.call("trap:f", timeout=60)
 
 
-def test_the_child_dies_with_its_parent() -> None:
+def test_the_child_and_its_files_go_with_its_parent(tmp_path: Path) -> None:
     """Even by SIGKILL, which no parent can clean up after, and in the middle of a call."""
     script = """
         from convert.isolation import Worker
         worker = Worker().start()
+        worker.call("tempfile:mkdtemp", timeout=60)
         print(worker.call("os:getpid", timeout=60), flush=True)
         worker.call("time:sleep", 600, timeout=600)
     """
@@ -183,13 +188,26 @@ def test_the_child_dies_with_its_parent() -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[1],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     with parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert alive(child)
+        assert list(tmp_path.glob("*/*"))
         parent.kill()
     assert gone(child)
+    assert soon(lambda: not list(tmp_path.iterdir()))
+
+
+def test_a_temporary_folder_without_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with TemporaryFolder() as folder:
+        (folder / "file").write_text("")
+    assert not folder.exists()
 
 
 def test_a_child_that_hangs_before_it_reads_runs_into_the_time_limit(

@@ -245,6 +245,11 @@ def test_mistyped_options() -> None:
         ({"frame": Frame(16, 9), "role": "pgie"}, False, None),
         ({"frame": None, "role": "sgie"}, False, None),
         ({"frame": Frame(16, 9)}, True, None),
+        ({"resize": "graph", "role": "sgie"}, False, "--resize graph is about whole frames"),
+        ({"resize": "graph"}, False, "--resize graph needs the size of the frames"),
+        ({"resize": "graph", "frame": Frame(16, 9)}, False, "--resize graph needs the size of the frames"),
+        ({"resize": "graph", "frame": Frame(640, 360, in_pixels=True)}, False, None),
+        ({"resize": "device"}, False, None),
     ],
 )
 def test_conversions_that_contradict_themselves(options: dict[str, Any], pair: bool, message: str | None) -> None:

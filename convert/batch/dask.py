@@ -26,7 +26,6 @@ import os
 import pickle
 import queue
 import re
-import tempfile
 import threading
 import time
 import uuid
@@ -42,6 +41,7 @@ from convert.batch.run import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError, pip_install
 from convert.export.archive import places
 from convert.files import Output, sha256
+from convert.isolation import TemporaryFolder
 from convert.report import REPORT, dumps
 
 if TYPE_CHECKING:
@@ -547,8 +547,7 @@ def perform(
         from distributed import get_worker  # an extra, which a worker has
 
         return EnvironmentMismatch(str(get_worker().address), here, versions)
-    with tempfile.TemporaryDirectory(prefix="ei-deepstream-") as place, _own_pool(seconds, memory) as pool:
-        folder = Path(place)
+    with TemporaryFolder() as folder, _own_pool(seconds, memory) as pool:
         (outcome,) = pool([unpack(payload, folder)], lambda _job, _event: None)
         return pack_result(payload, folder, outcome)
 

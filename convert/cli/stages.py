@@ -247,6 +247,7 @@ class _PickUpAdapted:
         """
         from convert.graph.adapt import read_head, read_onnx, recorded, without_assumed
         from convert.graph.preprocessing import preprocessing  # brings onnx
+        from convert.images import ResizeMode
 
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
@@ -258,13 +259,18 @@ class _PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        before, findings = preprocessing(artifact, properties.frame)
+        resize = "graph" if properties.resize else "device"
+        before, findings = preprocessing(artifact, properties.frame, resize=resize)
         _, _, height, width = model.input.shape
-        if properties.frame is not None and (before.framing is None or before.framing.network != (width, height)):
+        framing, mode = before.framing, properties.resize_mode
+        if properties.frame is not None and (
+            framing is None or framing.network != (width, height) or before.resize_mode != mode
+        ):
+            cut = "brought to size as in training" if properties.resize else "cropped to the centre"
             raise InputError(
-                f"made for frames of {properties.frame}, cropped to the centre; {artifact.source} says otherwise",
+                f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise",
                 path=self.onnx,
-                hint="say how pictures were brought to size in training: --resize-mode fit-shortest",
+                hint=f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}",
             )
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)

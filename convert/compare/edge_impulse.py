@@ -1,4 +1,4 @@
-"""Runs an original .tflite as Edge Impulse's SDK does: features of pictures in, outputs decoded by the SDK's rules.
+"""Runs an original as Edge Impulse's SDK does: features of pictures in, outputs decoded by the SDK's rules.
 
 Features are one float32 for each pixel, row by row, R << 16 | G << 8 | B, which is exact in float32. Inside the
 executable a grey model gets 0.299 R + 0.587 G + 0.114 B of it (ei_run_dsp.h, `extract_image_features`). The head knows
@@ -19,6 +19,7 @@ from convert.export.facts import facts
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.isolation import Died, Failed, Worker
+from convert.types import ModelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ class Original:
         worker: the child LiteRT runs in.
         timeout: seconds one picture may take.
         overlap: of the SDK's non-maximum suppression, where the export records it.
+        format: of `model`.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Original:
     worker: Worker
     timeout: float
     overlap: float | None = None
+    format: ModelFormat = ModelFormat.TFLITE
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -72,24 +75,26 @@ class Original:
             ValidationError: LiteRT cannot run the model.
             InputError: the labels are not as many as the outputs have.
         """
-        return self.answer(self.outputs(picture), threshold, as_sdk=as_sdk)
+        return self.answer(self.outputs(picture[None]), threshold, as_sdk=as_sdk)
 
-    def outputs(self, picture: NDArray[Any], *, encoded: bool = False) -> list[NDArray[np.float32]]:
-        """What the model gives for one picture: of an SSD boxes, classes, scores and count.
+    def outputs(self, pictures: NDArray[Any], *, encoded: bool = False) -> list[NDArray[np.float32]]:
+        """What the model gives for n pictures, each output [n, ...]: of an SSD boxes, classes, scores and count.
 
         Args:
-            picture: [H,W,C], levels 0..255; whole ones, but for a luma with its fractions.
+            pictures: [n,H,W,C], levels 0..255; whole ones, but for a luma with its fractions.
             encoded: of an SSD what goes into its last operator instead.
 
         Raises:
-            ValidationError: LiteRT cannot run the model.
+            ValidationError: the model does not run.
         """
         from convert.validate import runtimes  # brings numpy
 
-        arguments = (self.model, picture[None], self.scaling)
+        arguments, limits = (self.model, pictures, self.scaling), (self.worker, self.timeout * len(pictures))
+        if self.format is ModelFormat.ONNX:
+            return runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
         if head(self.facts.task).is_cut and not encoded:
-            return self._call("convert.compare.edge_impulse:_whole", *arguments)
-        return runtimes.outputs(*arguments, self.worker, self.timeout)
+            return self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
+        return runtimes.outputs(*arguments, *limits)
 
     def answer(
         self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False
@@ -109,20 +114,20 @@ class Original:
         rules = Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
         return spec.decode_original(outputs, rules)
 
-    def _call(self, function: str, *arguments: Any) -> list[NDArray[np.float32]]:
+    def _call(self, function: str, *arguments: Any, timeout: float) -> list[NDArray[np.float32]]:
         try:
-            result: list[NDArray[np.float32]] = self.worker.call(function, *arguments, timeout=self.timeout)
+            result: list[NDArray[np.float32]] = self.worker.call(function, *arguments, timeout=timeout)
         except (Died, Failed) as error:
             raise ValidationError(f"LiteRT cannot run the model: {error}", path=self.path) from error
         return result
 
 
-def _whole(model: bytes, picture: NDArray[np.uint8], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+def _whole(model: bytes, pictures: NDArray[Any], scaling: ImageScaling) -> list[NDArray[np.float32]]:
     """In the child: boxes, classes, scores and count of an SSD."""
     from convert.heads.ssd import output_order  # brings LiteRT's schema
     from convert.validate import runtimes
 
-    outputs = runtimes.run_tflite(model, picture, scaling, whole=True)
+    outputs = runtimes.run_tflite(model, pictures, scaling, whole=True)
     return [outputs[place] for place in output_order(model)]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import gcd
@@ -106,7 +107,7 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
     near = sorted(
         (
-            (-overlap(one.box, other.box), _distance(one.box, other.box), index, number)
+            (-one.box.overlap(other.box), _distance(one.box, other.box), index, number)
             for index, one in enumerate(ours)
             for number, other in enumerate(theirs)
             if _alike(one, other) and _meet(one.box, other.box, criteria)
@@ -127,15 +128,6 @@ def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], c
     )
 
 
-def overlap(one: Rect, other: Rect) -> float:
-    """Intersection over union; 0 for boxes without area."""
-    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    common = max(wide, 0.0) * max(high, 0.0)
-    together = one.width * one.height + other.width * other.height - common
-    return common / together if together > 0 else 0.0
-
-
 def _alike(one: ComparedObject, other: ComparedObject) -> bool:
     """The same class or the same name: a label file in another order changes the first, a spelling the second."""
     return one.class_id == other.class_id or (one.label == other.label and one.label != "")
@@ -151,7 +143,7 @@ def _renamed(pair: Pair) -> bool:
 
 def _meet(one: Rect, other: Rect, criteria: Criteria) -> bool:
     if not criteria.cells:
-        return overlap(one, other) >= _SAME
+        return one.overlap(other) >= _SAME
     dust = criteria.pixel  # the last cell of a row ends a little early
     return (
         one.left <= other.left + other.width + dust
@@ -484,15 +476,18 @@ _TIMEOUT = 60.0  # seconds for one picture in LiteRT
 
 @dataclass
 class ComparisonRun:
-    """A comparison under way: call it with one picture after the other, then take `comparison`.
+    """A comparison under way: call it with one picture after the other, or some at a time, then take `comparison`.
 
     Attributes:
         models: of the two sides.
         tolerance: largest difference of a score that is none.
+        explained: of how many pictures that differ, the first ones, causes are looked for; None: of all, and of those
+            that drift, too.
     """
 
     models: ModelPair
     tolerance: float = TOLERANCE
+    explained: int | None = None
     rows: list[PictureComparison] = field(default_factory=list)
 
     def __call__(self, name: str, pixels: NDArray[np.uint8]) -> PictureComparison:
@@ -501,20 +496,56 @@ class ComparisonRun:
         Raises:
             InputError, ValidationError: a model fails, or nvinfer cannot scale the picture.
         """
-        ablation = Ablation(self.models, pixels)
+        return self._row(name, Ablation(self.models, pixels))
+
+    def together(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, at_once: bool) -> None:
+        """Several pictures: the original, in its child, runs for all of them in one call.
+
+        Args:
+            pictures: name and pixels of each.
+            at_once: the ONNX model runs at the same time; else the child is ended before that needs memory.
+
+        Raises:
+            InputError, ValidationError: as for one.
+        """
+        ablations = [Ablation(self.models, pixels) for _, pixels in pictures]
+        given = [each.original_input(frozenset(self._causes)) for each in ablations]
+        stacked = np.stack(given)
+        if stacked.shape[3] == 3:  # whole numbers
+            stacked = stacked.astype(np.uint8)
+        original = self.models.edge_impulse.original
+        with ThreadPoolExecutor(1) as thread:
+            shown = [thread.submit(each.predict, frozenset()) for each in ablations] if at_once else []
+            outputs = original.outputs(stacked)
+            for future in shown:
+                future.result()
+        if not at_once:
+            original.worker.close()
+        for number, (each, picture) in enumerate(zip(ablations, given, strict=True)):
+            each.keep(picture, [output[number : number + 1] for output in outputs])
+        for (name, _), each in zip(pictures, ablations, strict=True):
+            self._row(name, each)
+
+    def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
         criteria = Criteria(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
-        causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
-        height, width = pixels.shape[:2]
+        causes: tuple[Cause, ...] = ()
+        if self.explained is None or (outcome.verdict is Verdict.DIFFERS and self._differing < self.explained):
+            causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
+        height, width = ablation.pixels.shape[:2]
         words = _difference_text(ours, theirs, outcome, detects=spec.detects)
         row = PictureComparison(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip
         self.rows.append(row)
         return row
+
+    @property
+    def _differing(self) -> int:
+        return sum(row.verdict is Verdict.DIFFERS for row in self.rows)
 
     @property
     def comparison(self) -> Comparison:

@@ -15,7 +15,9 @@ Impulse's SDK gives. In between only the named steps differ, which finds the ste
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from convert.compare import Cause, ComparedObject, Prediction, Score
 from convert.compare.edge_impulse import Original, pack, unpack
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.archive import open_source
+from convert.export.facts import facts
 from convert.export.models import Candidate, list_models
 from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
@@ -117,59 +120,79 @@ def read_edge_impulse_model(
     source, reported = (entry.source, entry.metadata) if entry else ("", types.Metadata())
     path = given or _beside(engine.model, source, digest)
     export, findings = _unpack(path, digest, recorded.task)
-    facts = export.facts
-    if export.format is not types.ModelFormat.TFLITE:
-        raise UnsupportedModelError("the original is an ONNX model, there is no .tflite to run", path=path)
-    if not head(facts.task).is_comparable:
+    found = edge_impulse_model(export, path, worker, timeout, reported, labels=_written_labels(engine))
+    return replace(found, findings=(*findings, *found.findings))
+
+
+def edge_impulse_model(
+    export: types.Export,
+    path: Path,
+    worker: Worker,
+    timeout: float,
+    reported: types.Metadata,
+    *,
+    labels: tuple[str, ...] = (),
+) -> EdgeImpulseModel:
+    """Edge Impulse's side of an export.
+
+    Args:
+        export: its original runs, also where `model` is a rewriting of it.
+        path: what errors and findings name.
+        worker: the child the original runs in.
+        timeout: seconds one picture may take.
+        reported: taken where the export does not record something.
+        labels: taken where neither records any.
+
+    Raises:
+        InputError: the model takes no pictures.
+        UnsupportedModelError: its outputs are of a kind whose decoding by Edge Impulse is not known.
+    """
+    own, known = export.metadata, export.facts if export.original is None else facts(export.original)
+    if not head(known.task).is_comparable:
         raise UnsupportedModelError(
-            f"how Edge Impulse decodes a {facts.task} model is not known here", path=path,
+            f"how Edge Impulse decodes a {known.task} model is not known here", path=path,
             hint="can be compared: " + ", ".join(each.id for each in HEADS if each.is_comparable),
         )  # fmt: skip
-    if len(facts.input.shape) != 4 or None in facts.input.shape:
+    if export.format is types.ModelFormat.ONNX and head(known.task).detects and not head(known.task).merges_cells:
+        raise UnsupportedModelError(
+            f"what the boxes of a {known.task} model in an ONNX file are measured in is not known", path=path,
+            hint="classifiers and FOMO can be compared, and what was exported as .tflite",
+        )  # fmt: skip
+    if len(known.input.shape) != 4 or None in known.input.shape:
         raise InputError("the model takes no pictures", path=path)
-    own = export.metadata
+    findings = []
     mode = own.resize_mode or reported.resize_mode
     if mode in {None, ResizeMode.NONE}:
-        findings = (
-            *findings,
-            rules.RESIZE_UNKNOWN.found(
-                "how Edge Impulse resized pictures is not recorded; squash is assumed", path=path
-            ),
-        )
+        message = "how Edge Impulse resized pictures is not recorded; squash is assumed"
+        findings.append(rules.RESIZE_UNKNOWN.found(message, path=path))
     threshold = reported.threshold if own.threshold is None else own.threshold
     if threshold is None:
         threshold = types.DETECTOR_THRESHOLD
-        if head(facts.task).detects:
-            findings = (
-                *findings,
-                rules.THRESHOLD_UNKNOWN.found(
-                    f"Edge Impulse's threshold is not recorded; {types.DETECTOR_THRESHOLD} is assumed", path=path
-                ),
-            )
+        if head(known.task).detects:
+            message = f"Edge Impulse's threshold is not recorded; {threshold} is assumed"
+            findings.append(rules.THRESHOLD_UNKNOWN.found(message, path=path))
     original = Original(
-        path, export.original or export.model, facts, _labels(engine, facts, own, reported),
+        path, export.original or export.model, known, _labels(known, own.labels or reported.labels or (), labels),
         own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
-        reported.nms_iou if own.nms_iou is None else own.nms_iou,
+        reported.nms_iou if own.nms_iou is None else own.nms_iou, export.format,
     )  # fmt: skip
-    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, findings)
+    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, tuple(findings))
 
 
-def _labels(
-    engine: SimulatedEngine, facts: types.ModelFacts, own: types.Metadata, reported: types.Metadata
-) -> tuple[str, ...]:
-    """Edge Impulse's labels; where they are not recorded those of the label file, so that spelling is no cause."""
-    labels = own.labels or reported.labels
-    if labels:
-        return labels
+def _labels(known: types.ModelFacts, recorded: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """Edge Impulse's labels; where they are not recorded `others`, one for each class."""
+    classes = head(known.task).classes(known.outputs[0].shape)
+    if recorded or classes is None:
+        return recorded or others
+    return (*others, *(f"class {number}" for number in range(len(others), classes)))[:classes]
+
+
+def _written_labels(engine: SimulatedEngine) -> tuple[str, ...]:
+    """Those of the label file, so that spelling is no cause where Edge Impulse's are not known."""
     lines = engine.settings.labels
-    if not head(facts.task).detects and len(lines) == 1:
-        (labels,) = lines
-    else:
-        labels = tuple(line[0] for line in lines)
-    classes = head(facts.task).classes(facts.outputs[0].shape)
-    if classes is None:
-        return labels
-    return (*labels, *(f"class {number}" for number in range(len(labels), classes)))[:classes]
+    if engine.settings.network_type is not NetworkType.DETECTOR and len(lines) == 1:
+        return lines[0]
+    return tuple(line[0] for line in lines)
 
 
 def _unpack(path: Path, digest: str, task: str | None) -> tuple[types.Export, tuple[Finding, ...]]:
@@ -244,8 +267,6 @@ class ShippedModel:
     left: int
     top: int
     limits: types.Limits | None
-    _session: Any = field(repr=False)
-    _graph_end: Any = field(repr=False)
 
     @property
     def score(self) -> str:
@@ -262,16 +283,16 @@ class ShippedModel:
         """What a YOLO's raw boxes are measured in, as the ONNX model records it."""
         return self.loaded.engine.recorded.coordinates
 
-    def __call__(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Outputs and raw outputs by name, [1,...], for one input without batch.
+    def __call__(self, tensor: NDArray[np.float32], *, raw: bool) -> dict[str, NDArray[Any]]:
+        """Outputs by name, [1,...], for one input without batch; with `raw` the raw ones, too, where there are any.
 
         Raises:
             InputError, ValidationError: the model fails.
         """
-        if self._session is None:
+        if not raw or not self.raw:
             return {layer.name: layer.array for layer in self.loaded.infer(tensor[None])}
-        names = (output.name for output in self._session.get_outputs())
-        return dict(zip(names, runtimes.run_onnx(self._session, tensor[None]), strict=True))
+        names = (output.name for output in self._with_raw.get_outputs())
+        return dict(zip(names, runtimes.run_onnx(self._with_raw, tensor[None]), strict=True))
 
     def behind(self, raw: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
         """Outputs and raw outputs by name from the original's raw outputs [1,...], which take the network's place.
@@ -279,7 +300,7 @@ class ShippedModel:
         Raises:
             ValidationError: they are not those of such a network.
         """
-        if self._graph_end is None:
+        if not self.raw:
             return dict(zip(self.loaded.outputs, raw, strict=False))
         feeds = {
             name: np.ascontiguousarray(values)
@@ -292,13 +313,26 @@ class ShippedModel:
             raise ValidationError(f"the end of the ONNX model does not fit the original's outputs: {reason}") from error
         return {**dict(zip(self.loaded.outputs, shipped, strict=True)), **feeds}
 
+    @cached_property
+    def _with_raw(self) -> Any:
+        """A session with the raw outputs behind the others: made where a cause is looked for, which is seldom."""
+        return runtimes.load(with_raw(self._model()))
+
+    @cached_property
+    def _graph_end(self) -> Any:
+        """A session of what stands behind the network's own outputs."""
+        return runtimes.load(_graph_end(self._model(), self.raw))
+
+    def _model(self) -> bytes:
+        assert self.loaded.engine.model is not None
+        return self.loaded.engine.model.read_bytes()
+
 
 def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> ShippedModel:
     """The model of the engine `loaded`, beside the original.
 
     Raises:
         InputError: it takes other pictures than the original, or is of another kind.
-        ValidationError: ONNX Runtime refuses it.
         PresetError: the original's image scaling does not fit its channels.
     """
     engine = loaded.engine
@@ -318,14 +352,11 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
             f"{width}x{height} with {channels}",
             path=engine.model, hint="compare with the original of the same project and version",
         )  # fmt: skip
-    data = engine.model.read_bytes() if detects else b""
-    raw = raw_names(data) if detects else ()
+    raw = raw_names(engine.model.read_bytes()) if detects else ()
     known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
     expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, edge_impulse),
-        runtimes.load(with_raw(data)) if raw else None,
-        runtimes.load(_graph_end(data, raw)) if raw else None,
+        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, edge_impulse)
     )  # fmt: skip
 
 
@@ -501,8 +532,8 @@ def _kept(found: Iterable[Detection], settings: Settings) -> tuple[Detection, ..
     return tuple(kept)
 
 
-_PIXELS = frozenset({Cause.FRAMING, Cause.INTERPOLATION, Cause.LUMA})
-_NETWORK = _PIXELS | {Cause.COLOUR, Cause.SCALING, Cause.MODEL}
+def _digest(values: NDArray[np.float32]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).digest()
 
 
 def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
@@ -519,14 +550,13 @@ def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
 class Ablation:
     """Predictions for one picture, uint8 [H,W,3] RGB, with chosen steps done as Edge Impulse does them.
 
-    Inputs and outputs of the networks are cached, so that combinations that share them cost decoding only.
+    Outputs of the networks are kept by what went in, so that steps which change nothing there cost decoding only.
     """
 
     models: ModelPair
     pixels: NDArray[np.uint8]
-    _levels: dict[frozenset[Cause], tuple[NDArray[np.float32], Placement]] = field(default_factory=dict)
-    _outputs: dict[frozenset[Cause], dict[str, NDArray[Any]]] = field(default_factory=dict)
-    _original_outputs: dict[frozenset[Cause], list[NDArray[np.float32]]] = field(default_factory=dict)
+    _outputs: dict[bytes, dict[str, NDArray[Any]]] = field(default_factory=dict)
+    _original_outputs: dict[tuple[bytes, bool], list[NDArray[np.float32]]] = field(default_factory=dict)
 
     def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
         """Where the picture lies in the network's.
@@ -557,13 +587,12 @@ class Ablation:
         """
         if not head(self.models.edge_impulse.task).detects:
             return self._classified(done)
-        placement = self._placed(done)[1]
         models = self.models
         if models.by_original(done):
             found = models.original(self._outputs_of_original(done, encoded=False), done)
         else:
             found = models.outputs(self._network(done), done)
-        return Prediction(objects=models.attached(found, placement, done))
+        return Prediction(objects=models.attached(found, self.placement(done), done))
 
     def _classified(self, done: frozenset[Cause]) -> Prediction:
         outputs, labels = self._network(done), self.models.edge_impulse.original.labels
@@ -583,15 +612,9 @@ class Ablation:
         found = next((one for one in frame.attributes if one.attribute == 0 and one.label), None)
         return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
-    def _placed(self, done: frozenset[Cause]) -> tuple[NDArray[np.float32], Placement]:
-        """Levels [H,W,C] of the network's picture, RGB or grey, and where in it the picture lies."""
-        key = done & _PIXELS
-        if key not in self._levels:
-            placement = self.placement(key)
-            self._levels[key] = self._scaled(key, placement), placement
-        return self._levels[key]
-
-    def _scaled(self, done: frozenset[Cause], placement: Placement) -> NDArray[np.float32]:
+    def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+        """Levels [H,W,C] of the network's picture, RGB or grey."""
+        placement = self.placement(done)
         network = self.models.shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
@@ -609,29 +632,32 @@ class Ablation:
         return whole
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
-        """Outputs by name, the raw ones among them."""
-        key = done & _NETWORK
-        if key not in self._outputs:
-            shipped = self.models.shipped
-            if Cause.MODEL in done:
-                self._outputs[key] = shipped.behind(self._outputs_of_original(done, encoded=True))
-            else:
-                self._outputs[key] = shipped(self._tensor(done))
-        return self._outputs[key]
+        """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
+        shipped = self.models.shipped
+        if Cause.MODEL in done:
+            return shipped.behind(self._outputs_of_original(done, encoded=True))
+        tensor, raw = self._tensor(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
+        key = _digest(tensor)
+        found = self._outputs.get(key)
+        if found is None or (raw and not found.keys() >= set(shipped.raw)):
+            found = self._outputs[key] = shipped(tensor, raw=raw)
+        return found
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
-        original = self.models.edge_impulse.original
-        key = done & _NETWORK
-        if encoded and head(self.models.edge_impulse.task).is_cut:
-            return original.outputs(self._for_original(done), encoded=True)
+        picture = self.original_input(done)
+        key = _digest(picture), encoded and head(self.models.edge_impulse.task).is_cut
         if key not in self._original_outputs:
-            self._original_outputs[key] = original.outputs(self._for_original(done))
+            self._original_outputs[key] = self.models.edge_impulse.original.outputs(picture[None], encoded=encoded)
         return self._original_outputs[key]
+
+    def keep(self, picture: NDArray[np.float32], outputs: list[NDArray[np.float32]]) -> None:
+        """What the original gave for this input, each [1,...]: it need not run for it again."""
+        self._original_outputs[_digest(picture), False] = outputs
 
     def _tensor(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """The network's input, [C,H,W] or [H,W,C]."""
-        levels, _ = self._placed(done)
+        levels = self._levels(done)
         prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
         swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.color is ColorFormat.BGR
         pixels = levels[..., ::-1] if swapped else levels
@@ -647,11 +673,11 @@ class Ablation:
         tensor *= factor
         return tensor
 
-    def _for_original(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+    def original_input(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
         high, wide, _ = self.models.edge_impulse.original.size
         shipped, prepare = self.models.shipped, self.models.shipped.loaded.prepare
-        levels, _ = self._placed(done)
+        levels = self._levels(done)
         if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
             tensor = self._tensor(done)
             pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)

@@ -19,6 +19,7 @@ from convert.errors import InputError
 from convert.findings import Finding, Level
 from convert.images import ImageScaling, ResizeMode
 from convert.images.read import read_fitted
+from convert.images.scaling import Rect
 from convert.isolation import Worker
 
 if TYPE_CHECKING:
@@ -264,14 +265,11 @@ def _alone(box: dict[str, Any], what: str, path: str, tolerance: float, threshol
 
 
 def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Intersection over union; 0 for other labels."""
+    """Intersection over union; 0 for other labels, 1 for equal boxes without area."""
     if one["label"] != other["label"]:
         return 0.0
-    wide = min(one["x"] + one["width"], other["x"] + other["width"]) - max(one["x"], other["x"])
-    high = min(one["y"] + one["height"], other["y"] + other["height"]) - max(one["y"], other["y"])
-    common = max(wide, 0) * max(high, 0)
-    together = one["width"] * one["height"] + other["width"] * other["height"] - common
-    return float(common / together) if together > 0 else float(one == other)
+    left, right = (Rect(box["x"], box["y"], box["width"], box["height"]) for box in (one, other))
+    return left.overlap(right) or float(one == other)
 
 
 def _moved(one: dict[str, Any], other: dict[str, Any]) -> int:

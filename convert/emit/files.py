@@ -195,10 +195,11 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         other = report.models[0].name if report and len(report.models) == 1 else None
     except InputError:  # no report of ours
         other = None
-    if other not in {None, name}:
+    replaced = [each for each in (SCRIPT, RUN, REPORT) if each in files and (folder / each).exists()]
+    if other not in {None, name} and replaced:
         found.append(
             findings.OTHER_BUNDLE_IN_FOLDER.found(
-                f"the folder held the bundle of {other!r}: its {SCRIPT}, {RUN} and {REPORT} are replaced",
+                f"the folder held the bundle of {other!r}; replaced: {', '.join(replaced)}",
                 path=folder,
                 hint="use one folder per model",
             )

@@ -80,8 +80,8 @@ LEFT_FROM_ANOTHER_ROLE = Rule(
 OTHER_BUNDLE_IN_FOLDER = Rule(
     "EI508",
     Level.WARNING,
-    "another model's build_engine.sh and report.json were replaced",
-    why="These names, and RUN.md, are the same in every bundle; its model and configs are intact.",
+    "files of another model's bundle were replaced",
+    why="build_engine.sh, RUN.md and report.json are called so in every bundle; its model and configs are intact.",
     fix="Use one folder per model.",
 )
 

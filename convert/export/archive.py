@@ -6,7 +6,8 @@ to many times their size; nothing is extracted, and what no export of Edge Impul
 PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
 Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
-wrote, and label files beside or above a model describe it: `open_source` opens them too, and nothing else there.
+wrote, and label files beside or above a model, or beside a zip, describe it: `open_source` opens them too, and nothing
+else there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import struct
 import zipfile
 import zlib
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -97,6 +98,7 @@ _UNPACK: Final = "unpack it with another program and give the folder instead"
 _ENCRYPTED: Final = 0x1  # general purpose bit 0
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
+_EXPORTS: Final = (".zip", ".tflite", ".lite", ".onnx")
 LABEL_FILE: Final = re.compile(r".*label.*\.txt", re.IGNORECASE | re.DOTALL)
 """Names of files with labels."""
 
@@ -170,6 +172,8 @@ class Tree:
         source: what the user named, for messages.
         members: size in bytes as recorded, by path: with `/`, relative to the tree's root, sorted.
         findings: what was left out.
+        outside: of members that lie beside a zip (`../labels.txt`), the file as messages call it.
+        others: names of exports beside that zip.
     """
 
     kind: str
@@ -179,6 +183,8 @@ class Tree:
     _reading: Callable[[str, int], bytes] = field(repr=False)
     _limits: Limits = field(default=LIMITS, repr=False)
     _read: int = field(default=0, repr=False)
+    outside: Mapping[str, Path] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The content of a member, of `limit` bytes at most; by default as many as the limits of the tree allow.
@@ -202,6 +208,8 @@ class Tree:
         """How a member is called in messages: below the folder, or inside the zip."""
         if self.kind == "file":
             return str(self.source)
+        if path in self.outside:
+            return str(self.outside[path])
         return str(self.source / path) if self.kind == "folder" else f"{self.source}/{path}"
 
 
@@ -240,9 +248,9 @@ def open_source(path: Path) -> Iterator[OpenExport]:
         inner = [name for name in tree.members if name.lower().endswith(".zip")]
         if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
             with open_zip_bytes(tree.read(inner[0]), path / inner[0]) as nested:
-                yield OpenExport(nested, None, ())
+                yield OpenExport(_with_labels(nested, path), None, ())
         else:
-            yield OpenExport(tree, None, ())
+            yield OpenExport(_with_labels(tree, path) if tree.kind == "zip" else tree, None, ())
 
 
 def places(path: Path) -> tuple[Path, ...]:
@@ -270,6 +278,28 @@ def _beside(path: Path) -> list[Path]:
                 each for each in folder.iterdir() if LABEL_FILE.fullmatch(each.name) and each != path and each.is_file()
             )
     return found
+
+
+def _with_labels(tree: Tree, path: Path) -> Tree:
+    """The files of the zip `path`, and the label files beside it; none where its folder cannot be listed."""
+    found: list[Path] = []
+    others: list[str] = []
+    with suppress(OSError):
+        for each in sorted(path.absolute().parent.iterdir()):
+            if LABEL_FILE.fullmatch(each.name) and each.is_file():
+                found.append(each)
+            elif each.name.lower().endswith(_EXPORTS) and each.name != path.name:
+                others.append(each.name)
+    if not found:
+        return tree
+    sizes = _folder_tree(path.absolute(), found, [], path, LIMITS)
+    return replace(
+        tree,
+        members={**tree.members, **sizes.members},
+        outside={name: path.parent / PurePosixPath(name).name for name in sizes.members},
+        others=tuple(others),
+        _reading=lambda name, limit: (sizes if name in sizes.members else tree).read(name, limit),
+    )
 
 
 def _is_part(folder: Path) -> bool:

@@ -36,7 +36,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import UnsupportedModelError
 from convert.export import findings
-from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS
+from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantization
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
 
@@ -63,35 +63,6 @@ __all__ = [
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """One scale and zero point, or one for each index along `axis`."""
-
-    scale: NDArray[np.float64]
-    zero_point: NDArray[np.int64]
-    axis: int
-
-    def real(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """What the integers `values` stand for, in their shape."""
-        scale = self.steps(values.ndim)
-        zero = self.zero_point.reshape(scale.shape)
-        real: NDArray[np.float32] = ((values.astype(np.int64) - zero) * scale).astype(np.float32)
-        return real
-
-    def steps(self, dimensions: int) -> NDArray[np.float64]:
-        """The scales, to be broadcast over values of so many dimensions."""
-        shape = [1] * dimensions
-        if self.scale.size > 1:
-            shape[self.axis] = self.scale.size
-        return self.scale.reshape(shape)
-
-    def limits(self, dtype: np.dtype[Any]) -> tuple[float, float]:
-        """The least and the greatest real value of a tensor of `dtype` with one scale."""
-        info = np.iinfo(dtype)
-        low, high = (np.array([info.min, info.max], np.int64) - self.zero_point[0]) * self.scale[0]
-        return float(low), float(high)
 
 
 def quantization_of(tensor: Any) -> Quantization | None:

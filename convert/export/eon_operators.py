@@ -97,9 +97,29 @@ _INT = ("i", 4, 4)  # also every enum
 class Quantization:
     """Affine: real = scale * (q - zero_point); one pair, or one for each index along `axis`."""
 
-    scale: NDArray[np.float32]
+    scale: NDArray[np.float32] | NDArray[np.float64]
     zero_point: NDArray[np.int64]
     axis: int
+
+    def real(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """What the integers `values` stand for, in their shape."""
+        scale = self.steps(values.ndim)
+        zero = self.zero_point.reshape(scale.shape)
+        real: NDArray[np.float32] = ((values.astype(np.int64) - zero) * scale).astype(np.float32)
+        return real
+
+    def steps(self, dimensions: int) -> NDArray[np.float32] | NDArray[np.float64]:
+        """The scales, to be broadcast over values of so many dimensions."""
+        shape = [1] * dimensions
+        if self.scale.size > 1:
+            shape[self.axis] = self.scale.size
+        return self.scale.reshape(shape)
+
+    def limits(self, dtype: np.dtype[Any]) -> tuple[float, float]:
+        """The least and the greatest real value of a tensor of `dtype` with one scale."""
+        info = np.iinfo(dtype)
+        low, high = (np.array([info.min, info.max], np.int64) - self.zero_point[0]) * self.scale[0]
+        return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)

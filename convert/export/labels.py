@@ -1,9 +1,9 @@
-"""Finds the labels of a model in text files beside or above it, where the export records none.
+"""Finds the labels of a model in text files beside or above it, or beside its zip, where the export records none.
 
 Published exports have them as `labels.txt`, `trained_labels.txt`, `traffic-sign-labels.txt`, `ei_classifier_labels.txt`
 and the like, in the model's folder or above it. A file counts where its number of labels is that of the model's classes
-and nothing speaks against it: another file as near that disagrees, another model below the same folder. What does not
-count is named in the hint of the finding that there are no labels (EI301).
+and nothing speaks against it: another file as near that disagrees, another model below the same folder, another export
+beside the zip. What does not count is named in the hint of the finding that there are no labels (EI301).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FoundLabels", "find_labels"]
 
+_ABOVE: Final = PurePosixPath("..")  # of a single file's folder; for a zip the one that it lies in
 _USUAL: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes
 _MAX_FILES: Final = 20
@@ -64,15 +65,16 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
     classes = None if facts is None or facts.task in _WITHOUT_LABELS else _classes(candidate, facts)
     hints: list[str] = []
     findings: list[Finding] = []
-    for level in (folder, *folder.parents, PurePosixPath("..")):
+    for level in (folder, *folder.parents, _ABOVE):
         fitting: dict[str, tuple[str, ...]] = {}
         for path in _label_files(tree, level, candidate):
+            said = str(tree.outside.get(path, path))
             usual = level == folder and PurePosixPath(path).name == _USUAL
             try:
                 text = tree.read(path, _MAX_SIZE).decode("utf-8-sig")
             except (InputError, UnicodeDecodeError) as error:
                 what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else error.message
-                hints.append(f"{path} cannot be read: {what}")
+                hints.append(f"{said} cannot be read: {what}")
                 if usual:
                     message = f"the labels are {what}" if isinstance(error, UnicodeDecodeError) else what
                     findings.append(rules.UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
@@ -82,7 +84,7 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
             if labels is not None and (usual or classes is not None):
                 fitting[path] = labels
                 continue
-            hints.append(_does_not_fit(path, found, classes))
+            hints.append(_does_not_fit(said, found, classes))
             if usual:
                 message = "it does not hold this model's labels"
                 if classes is not None:
@@ -90,10 +92,11 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
                 findings.append(rules.UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
         if not fitting:
             continue
+        named = [str(tree.outside.get(path, path)) for path in fitting]
         if len(set(fitting.values())) > 1:
-            hints.append(f"{' and '.join(fitting)} fit and disagree")
-        elif level != folder and (other := _another_model(tree, level, folder)):
-            hints.append(f"{next(iter(fitting))} may be that of {other}")
+            hints.append(f"{' and '.join(named)} fit and disagree")
+        elif level != folder and (other := _another_model(tree, level, folder, next(iter(fitting)))):
+            hints.append(f"{named[0]} may be that of {other}")
         else:
             path, labels = next(iter(fitting.items()))
             shown = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
@@ -110,7 +113,10 @@ def _label_files(tree: Tree, level: PurePosixPath, candidate: Candidate) -> list
     inside = [path for path in tree.members if PurePosixPath(path).parent == level]
     files = [path for path in inside if LABEL_FILE.fullmatch(PurePosixPath(path).name)][:_MAX_FILES]
     own = PurePosixPath(candidate.header or candidate.member).stem.casefold()
-    others = {PurePosixPath(path).stem.casefold() for path in inside if path.lower().endswith(_MODELS)} - {own}
+    models = [path for path in inside if path.lower().endswith(_MODELS)]
+    if level == _ABOVE and tree.kind == "zip":
+        own, models = tree.source.stem.casefold(), list(tree.others)
+    others = {PurePosixPath(path).stem.casefold() for path in models} - {own}
 
     def is_about(path: str, stem: str) -> bool:
         return stem in PurePosixPath(path).stem.casefold()
@@ -146,8 +152,13 @@ def _does_not_fit(path: str, labels: tuple[str, ...], classes: int | None) -> st
     return f"{path} has {count}" + ("" if classes is None else f" for {classes} classes")
 
 
-def _another_model(tree: Tree, level: PurePosixPath, folder: PurePosixPath) -> str:
-    """A model file below `level` that is in another folder than `folder`; empty: there is none."""
+def _another_model(tree: Tree, level: PurePosixPath, folder: PurePosixPath, labels: str) -> str:
+    """A model file below `level` that is in another folder than `folder`, or an export beside the zip that `labels` is
+    not called after; empty: there is none."""
+    if level == _ABOVE and tree.kind == "zip":
+        level = PurePosixPath()
+        if tree.others and tree.source.stem.casefold() not in PurePosixPath(labels).stem.casefold():
+            return tree.others[0]
     return next(_models_below(tree, level, folder), "")
 
 

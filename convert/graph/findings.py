@@ -105,10 +105,11 @@ CLASSES_APART = Rule(
     "EI353",
     Level.NOTE,
     "boxes and scores are not those of Edge Impulse's SDK",
-    why="for this kind of model the SDK keeps the best of overlapping boxes, whatever their classes; Gst-nvinfer "
-    "keeps the best of each class, so the graph itself has to drop the others, and here it cannot",
-    fix="for an older target nothing: lower pre-cluster-threshold where objects are missing. For an ONNX model: export "
-    "it with a newer opset",
+    why="the SDK scores a YOLOv5 by its objectness, and of overlapping boxes of a YOLOv5 or YOLOX it keeps the best, "
+    "whatever their classes. Gst-nvinfer keeps the best of each class, so the graph itself has to drop the others, "
+    "which the target's TensorRT or the model's opset does not allow",
+    fix="choose a newer --target if the device has one, or give --opset 13 (export an ONNX model with opset 11 or "
+    "newer). Else lower pre-cluster-threshold where objects are missing",
 )
 
 RULES = (

@@ -63,7 +63,9 @@ OVERLAP = 0.2
 
 MOST_ROWS = 1 << 16
 """Candidates times classes, up to which the graph gives every candidate once for each class: 1.5 MiB a picture, which
-the GPU writes and the parser reads one by one."""
+the parser reads row by row (0.04 ms, measured with a loop like its own). It is rarely needed: of 4104 rows of
+two YOLOv5 with two and three classes whose best product is above 0.3 none has a second one there, above 0.1 290 of 9630
+have."""
 
 _UNITS = {"relative": "shares of the picture", "pixels": "pixels", "cells": "cells of a grid"}
 _STRIDES = (8, 16, 32)  # pixels a cell of YOLOX's three grids
@@ -270,10 +272,9 @@ class RowsHead(Boxes):
             return "objectness" if self.by_objectness else "product", True, ()
         if not self.by_objectness and classes == 1:
             return "product", False, ()  # there are no other classes
-        left = "overlapping boxes of different classes all stay"
-        if self.by_objectness:
-            left = f"the score is objectness times class, and {left}"
-        return "product", False, (CLASSES_APART.found(f"{left}: {refused}"),)
+        other = ["the score is objectness times class"] if self.by_objectness else []
+        other += ["overlapping boxes of different classes all stay"] if classes > 1 else []
+        return "product", False, (CLASSES_APART.found(f"{' and '.join(other)}: {refused}"),)
 
     def _score(self, end: GraphEnd, rows: Rows) -> str:
         """What the SDK scores `rows` with, [1,A,1]."""

@@ -3,13 +3,13 @@
 Only operators that TensorRT has had since 7 (for the suppression below 8.2), each on float32. Matrices are multiplied
 only of zeros and ones: TensorRT does that in TF32 by default, whose ten bits of mantissa would move a box by a pixel.
 
-Suppression of boxes over all classes, as Edge Impulse's SDK does it
+Suppression of boxes over all classes, as Edge Impulse's SDK does it for YOLOv5 and YOLOX
 (classifier/ei_nms.h and postprocessing/ei_postprocessing_common.h of the SDK, version 1.93): boxes are taken
 best score first; one whose intersection over union with a box that was kept is the threshold *or more* goes, whatever
 the classes. Boxes are compared, and reported, in pixels of the model's picture: the left and top edge not below 0, then
-these, width and height cut to whole pixels. So a box that reaches over the left or top edge ends too far right or down,
-by as much as was cut off: the SDK's fault, repeated here, because the SDK's own results are asked for. A box without
-area overlaps nothing.
+these, width and height cut to whole pixels (of a YOLOX width and height are rounded). So a box that reaches over the
+left or top edge ends too far right or down, by as much as was cut off: the SDK's fault, repeated here, because the
+SDK's own results are asked for. A box without area overlaps nothing.
 
 The graph has no loop and no NonMaxSuppression, whose outputs have as many rows as there are objects, which nvinfer
 cannot read. The `CANDIDATES` best rows are picked (TopK), and what is kept is the fixed point of

@@ -252,6 +252,14 @@ class Rect:
     width: float
     height: float
 
+    def overlap(self, other: Rect) -> float:
+        """Intersection over union; 0 for boxes without area."""
+        wide = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        high = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        common = max(wide, 0.0) * max(high, 0.0)
+        together = self.width * self.height + other.width * other.height - common
+        return common / together if together > 0 else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class View:

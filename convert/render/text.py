@@ -15,7 +15,7 @@ from convert.findings import Finding, Level
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
-from convert.types import Adapted, Export, FrameEffect, ModelFacts, Validated
+from convert.types import Adapted, AnswerCounts, AnswerEvidence, Export, FrameEffect, ModelFacts, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -183,6 +183,8 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))
+    if answers := evidence.answers:
+        lines.append(("answers", _answers_line(answers)))
     if (agreement := evidence.int8_agreement) and (original := validated.adapted.export.original):
         from convert.export.facts import facts  # a float model has none
 
@@ -204,6 +206,50 @@ def _effect_line(effect: FrameEffect) -> str:
         return f"best answer as in Edge Impulse on {squashed}, {squash.inputs} pictures of {of}"
     cropped = f"{percent(crop.top1)} cropped, mean difference {crop.mean_abs_diff:.2g}"
     return f"best answer as in Edge Impulse on {cropped}; on {squashed}; {crop.inputs} frames of {of}"
+
+
+def _answers_line(answers: AnswerEvidence) -> str:
+    """On how many pictures the bundle shows what Edge Impulse answers, and why it does not on the others."""
+    groups = [(answers.generated, f"frames of {answers.frame}")]
+    groups += [(answers.given, "pictures of yours")] if answers.given else []
+    if answers.threshold is not None and not any(counts.shown for counts, _ in groups):
+        tried = " and ".join(f"{counts.pictures} {what}" for counts, what in groups)
+        more = "" if answers.given else "; --images compares on yours"
+        return f"neither Edge Impulse nor the bundle shows an object on {tried}{more}"
+    detects = answers.threshold is not None
+    shown = [group for group in groups if group[0].shown or not detects]
+    line = "same answer as Edge Impulse on " + " and ".join(_same(*group, detects=detects) for group in shown)
+    line += "".join(
+        f"; none of {counts.pictures} {what} shows an object" for counts, what in groups if not counts.shown
+    )
+    differing = sum(counts.differing for counts, _ in groups)
+    if not differing:
+        return line
+    line += f"; {differing} {'differs' if differing == 1 else 'differ'}"
+    if not answers.causes:
+        return line
+    some = "" if answers.explained == differing else f", {answers.explained} of them"
+    if len(answers.causes) == 1:
+        return f"{line}{some} because of {_CAUSES.get(*answers.causes, *answers.causes)}"
+    causes = (f"{_CAUSES.get(cause, cause)} ({count})" for cause, count in answers.causes.items())
+    return f"{line}{some} because of {', '.join(causes)}"
+
+
+_CAUSES = {"model": "the model's arithmetic", "merge": "merging", "luma": "grey levels"}
+"""Causes (`convert.compare.Cause`) whose name alone would not be understood."""
+
+
+def _same(counts: AnswerCounts, what: str, *, detects: bool) -> str:
+    """`19 of 20 frames of 16:9 that show an object (40 compared)`; of a classifier all show something."""
+    of = counts.shown if detects else counts.pictures
+    line = f"{of - counts.differing} of {of} {what}"
+    notes = []
+    if detects and of < counts.pictures:
+        line += " that show an object"
+        notes.append(f"{counts.pictures} compared")
+    if counts.drifting:
+        notes.append(f"{counts.drifting} with other scores{' or places' if detects else ''}")
+    return line + (f" ({', '.join(notes)})" if notes else "")
 
 
 _MARKS = {

@@ -20,6 +20,7 @@ from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
 from convert.images import Frame, Framing, ResizeMode, centre_crop
+from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Evidence, Export, FrameEffect, Stage, StageResult, Validated
@@ -199,6 +200,7 @@ class WithFraming:
         result = self.validate(artifact, workdir)
         before = artifact.preprocessing
         whole = before.framing is not None and not before.framing.crops  # nothing is cropped, nor squashed
+        whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
         worker = self.worker or Worker(("convert.validate.runtimes",))

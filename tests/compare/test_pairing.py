@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.compare import ComparedObject, Prediction, Score, Verdict
-from convert.compare.run import Criteria, compare_predictions, overlap, pairs_of
+from convert.compare.run import Criteria, compare_predictions, pairs_of
 from convert.images.scaling import Rect
 from tests.examples import examples
 
@@ -33,7 +33,7 @@ def test_boxes_that_overlap_by_half_are_one_object() -> None:
     (pair,) = pairs_of([_seen(0, 0)], [_seen(2, 1)], _BOXES)
     assert pair.what == "matched"
     assert pair.shift == 2
-    assert pair.overlap == overlap(Rect(0, 0, 10, 10), Rect(2, 1, 10, 10)) == 72 / 128
+    assert pair.overlap == Rect(0, 0, 10, 10).overlap(Rect(2, 1, 10, 10)) == 72 / 128
 
 
 def test_far_edges_and_other_scores_drift() -> None:

@@ -6,14 +6,17 @@ import json
 import re
 import subprocess
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from convert import pipeline
 from convert.emit import Emit, EmitPair, ValidatedPair, config
 from convert.emit.config import head_preset
 from convert.errors import PresetError
 from convert.files import configs
+from convert.graph.adapt import Adapt
+from convert.heads import HEADS
 from convert.nvinfer.config import read
 from convert.report import SCHEMA_VERSION
 from convert.types import Head, Limits, Metadata, Validated
@@ -98,6 +101,25 @@ def test_an_old_tensorrt_cannot_build_such_a_graph(tmp_path: Path, invent: Inven
         emitted(tmp_path, suppressing(invent, "yolov5"), target=release, platform=platform)
     assert "--yolo-score product" in str(caught.value.hint)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("release", "platform", "why"),
+    [
+        ("6.0", "jetson", "needs TensorRT 8.2; DeepStream 6.0 has 8.0.1 on jetson"),
+        ("6.0.1", "dgpu", "needs TensorRT 8.2; DeepStream 6.0.1 has 8.0.1.6 on dgpu"),
+        ("6.0.1", "jetson", ""),
+        ("7.1", "dgpu", ""),
+    ],
+)
+def test_the_pipeline_tells_adapt_of_an_old_tensorrt(release: str, platform: str, why: str) -> None:
+    made = pipeline.stages(None, {"target": release, "platform": platform}, cast("Any", None))
+    (adapt,) = (stage for stage in made if isinstance(stage, Adapt))
+    assert adapt.no_suppression is not None
+    for task in (each.id for each in HEADS if each.drops_all):
+        told = adapt.no_suppression(task)
+        assert told.endswith(why)
+        assert bool(told) == bool(why)
 
 
 def test_no_other_head_can_leave_it_to_the_graph(invent: Invent, tmp_path: Path) -> None:

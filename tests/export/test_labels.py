@@ -169,6 +169,62 @@ def test_a_single_file_has_the_lists_beside_and_above_it(where: str, tmp_path: P
     assert tmp_path / where / "my-labels.txt" in {place.resolve() for place in places(path)}
 
 
+def _zipped(folder: Path, files: Mapping[str, bytes | str]) -> Path:
+    """`folder` with `files`, and a zip `cats.zip` with a model."""
+    _write(folder, files)
+    path = folder / "cats.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m.tflite", MODEL)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"my-labels.txt": "left\nright"}, "my-labels.txt"),
+        ({"cats-labels.txt": "left\nright", "dogs.zip": b"PK\3\4"}, "cats-labels.txt"),
+        ({"labels.txt": "left\nright", "dogs_labels.txt": "x\ny\nz", "dogs.txt": ""}, "labels.txt"),
+    ],
+)
+def test_a_zip_has_the_lists_beside_it(
+    files: Mapping[str, bytes | str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _zipped(tmp_path, files)
+    export = export_of(path)
+    assert (export.metadata.labels, export.member) == (("left", "right"), "m.tflite")
+    (found,) = (finding for finding in unpack(path).findings if finding.id == "EI109")
+    assert found.path == str(tmp_path / name)
+    assert tmp_path / name in places(path)  # what a cached result depends on
+    assert inspect(path).models[0].metadata.labels == ("left", "right")
+    monkeypatch.chdir(tmp_path)
+    (found,) = (finding for finding in unpack(Path("cats.zip")).findings if finding.id == "EI109")
+    assert found.path == name
+
+
+def test_a_zip_in_a_zip_has_the_lists_beside_the_outer_one(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    inner = _zipped(tmp_path / "inner", {})
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(inner, "cats.zip")
+    (tmp_path / "labels.txt").write_text("left\nright")
+    assert export_of(tmp_path / "all.zip").metadata.labels == ("left", "right")
+
+
+@pytest.mark.parametrize("other", ["dogs.zip", "dogs.lite", "dogs.onnx"])
+def test_a_list_beside_two_exports_is_only_named(other: str, tmp_path: Path) -> None:
+    path = _zipped(tmp_path, {"labels.txt": "left\nright", "dogs_labels.txt": "left\nright", other: b"x"})
+    export = export_of(path)
+    assert export.metadata.labels is None
+    assert export.labels_hint == f"{tmp_path / 'labels.txt'} may be that of {other}"
+
+
+def test_labels_in_a_zip_go_before_those_beside_it(tmp_path: Path) -> None:
+    path = _zipped(tmp_path, {"labels.txt": "x\ny"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("labels.txt", "left\nright")
+    assert export_of(path).metadata.labels == ("left", "right")
+
+
 def test_a_single_file_named_from_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path, {"models/m.lite": MODEL, "labels.txt": "left\nright"})
     monkeypatch.chdir(tmp_path / "models")

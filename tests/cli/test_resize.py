@@ -1,0 +1,93 @@
+"""--resize graph: a bundle whose network takes frames of one size, and resizes them as Edge Impulse does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.test_frame import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.cli.conftest import Said
+
+MODEL = Path(__file__).resolve().parents[2] / "samples" / "models" / "shapes.tflite"
+RESIZE = ("--resize", "graph", "--frame", "160x120")
+
+
+@pytest.mark.parametrize("mode", ["fit-shortest", "fit-longest"])
+def test_a_bundle(say: Callable[..., Said], tmp_path: Path, mode: str) -> None:
+    out = tmp_path / "bundle"
+    options = ("convert", MODEL, "-o", out, *RESIZE, "--resize-mode", mode, "--format", "json")
+    planned = say(*options, "--dry-run").document
+    document = say(*options).document
+    assert document["exit_code"] == 0
+    assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
+    assert not {"EI304", "EI306", "EI409"} & {finding["id"] for finding in document["findings"]}
+    config = keys(out / "config_infer_primary_shapes.txt")
+    # the model is grey: it makes grey of colours itself
+    assert config["infer-dims"] == "3;120;160"
+    assert config["model-color-format"] == "0"
+    assert config["net-scale-factor"] == "1.0"
+    assert not {"offsets", "scaling-compute-hw", "symmetric-padding"} & config.keys()
+    assert config["maintain-aspect-ratio"] == "0"
+    app = (out / "deepstream_app_shapes.txt").read_text().partition("[streammux]")[2]
+    assert "\nwidth=160\nheight=120\n" in app
+    assert document["evidence"]["parity"]["max_abs_diff"] < 1e-4
+    framing = document["model"]["preprocessing"]["framing"]
+    assert (framing["resize"], framing["network"], framing["model"]) == ("graph", [160, 120], [48, 48])
+    assert say("check", out, "--format", "json").document["findings"] == []
+
+
+def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path) -> None:
+    work, mode = tmp_path / "work", ("--resize-mode", "fit-longest")
+    whole = convert(MODEL, *mode, *RESIZE, "--role", "pgie")
+    assert say("unpack", MODEL, "-o", work, *mode, "-q").code == 0
+    assert say("translate", work / "shapes.tflite", "-o", work, "-q").code == 0
+    assert say("adapt", work / "shapes.translated.onnx", "-o", work, *RESIZE, "-q").code == 0
+    assert say("validate", work / "shapes.onnx", "-o", work, "-q").code == 0
+    assert say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "--role", "pgie", "-q").code == 0
+    names = {path.name for path in whole.iterdir()} - {"report.json"}
+    assert names == {path.name for path in (tmp_path / "bundle").iterdir()} - {"report.json"}
+    for name in names:
+        assert (tmp_path / "bundle" / name).read_bytes() == (whole / name).read_bytes()
+    said = say("validate", work / "shapes.onnx", "--resize-mode", "squash")
+    assert said.code == 3
+    assert "made for frames of 160x120" in said.err
+    assert "--resize-mode fit-longest" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--resize", "graph"), "--frame 1280x720"),
+        (("--resize", "graph", "--frame", "16:9"), "--frame 1280x720"),
+        ((*RESIZE, "--role", "sgie"), "--role sgie looks at objects"),
+        (("--resize", "graph", "--frame", "161x120"), "--frame 162x120"),
+        (("--resize", "graph", "--frame", "8000x6000"), "4096 pixels a side"),
+    ],
+)
+def test_what_cannot_be(say: Callable[..., Said], tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    said = say("convert", MODEL, "-o", tmp_path / "b", *options)
+    assert said.code in {2, 3}
+    assert words in said.err
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["fit-shortest", "squash", "fit-longest"])
+@pytest.mark.parametrize("model", ["fomo-96x96x1-f32.tflite", "yolov5-160x160x3-f16.lite", "ssd-320x320x3-int8.lite"])
+def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Path, model: str, mode: str) -> None:
+    options = ("--frame", "640x360", "--resize", "graph", "--resize-mode", mode, "--format", "json")
+    document = say("convert", models / model, "-o", tmp_path, *options).document
+    assert document["exit_code"] == 0
+    evidence: dict[str, Any] = document["evidence"]
+    assert evidence["parity"]["max_abs_diff"] < 1e-4
+    assert evidence["batch"] == {"sizes": [1, 2, 8], "max_abs_diff": pytest.approx(0, abs=1e-6)}
+    assert evidence["decoding"] < 1e-6
+    assert json.loads((tmp_path / "report.json").read_text())["model"]["input"]["shape"] == [None, 3, 360, 640]
+    assert say("check", tmp_path, "--format", "json").document["findings"] == []
