@@ -163,6 +163,12 @@ def _parse_frame(value: object, base: Path = Path()) -> Frame:  # noqa: ARG001 -
         raise ValueError(f"{error.message}; {error.hint}") from error
 
 
+def _parse_framing(value: object, base: Path = Path()) -> Frame | str:
+    """`auto`, `none` (also Python's), or a frame; raises ValueError."""
+    text = "none" if value is None else str(value).strip().lower()
+    return text if text in {"auto", "none"} else _parse_frame(value, base)
+
+
 def _parse_target(kind: str) -> Callable[[object, Path], str]:
     """A parser of a "release", "platform" or "jetpack" in any spelling."""
 
@@ -307,6 +313,10 @@ _JETPACK = Option(
 )
 
 
+FRAME: Final = Option(None, "Your camera's frames.", "16:9|WxH", parse=_parse_frame, name="frame")
+"""Of commands that convert nothing."""
+
+
 class CommonOptions(TypedDict, total=False):
     """Options of every conversion, of one model or of many; each may be left out."""
 
@@ -353,15 +363,25 @@ class CommonOptions(TypedDict, total=False):
     frame: Annotated[
         Frame | str | None,
         Option(
-            None,
-            "Your camera's frames, for a model trained on cropped ones (fit-shortest): the model then crops them.",
-            "16:9|WxH",
-            parse=_parse_frame,
+            "auto",
+            "Your camera's frames, for a model trained on cropped ones (fit-shortest): the primary engine's model then "
+            "crops them. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
+            "frames are squashed.",
+            "auto|none|16:9|WxH",
+            parse=_parse_framing,
         ),
     ]
     fomo_merge: Annotated[
-        Literal["none", "peak"],
-        Option("none", "FOMO: every cell is an object, or of neighbouring ones the highest."),
+        Literal["touching", "peak", "none"],
+        Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
+    ]
+    threshold: Annotated[
+        float | None,
+        Option(
+            None,
+            "Lowest score of an object or label, 0 to 1.  [default: a detector's as exported, else 0.5; classifier: 0]",
+            above=0,
+        ),
     ]
     resize: Annotated[
         Literal["device", "graph"],
@@ -442,8 +462,8 @@ class CommonOptions(TypedDict, total=False):
 class ConvertOptions(CommonOptions, total=False):
     """Options of `convert.convert`; each may be left out. They are those of `ei-deepstream convert`.
 
-    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame`
-    and `resize` are about the first.
+    With a second export (`sgie`), `model`, `bundle_name`, `labels`, `task`, `resize_mode`, `image_scaling`, `frame`,
+    `resize` and `threshold` are about the first.
     """
 
     model: Annotated[
@@ -647,7 +667,7 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
                 raise PresetError(
                     f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
                 )
-    if options.get("frame") is not None and options.get("role") == "sgie":
+    if isinstance(options.get("frame"), Frame) and options.get("role") == "sgie":
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
+from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
@@ -124,6 +125,26 @@ def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage
     return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker)
 
 
+def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
+    """The stage `adapt`. With `--frame auto` frames have the aspect of the app's own, where it has a primary engine.
+
+    Args:
+        one: no second network, for objects, which role both otherwise gets.
+    """
+    role, frame = options.get("role", "both"), options.get("frame", "auto")
+    is_assumed = frame == "auto"
+    if is_assumed:
+        source = options.get("source")
+        frame = (parse_source(source, options.get("platform", PLATFORM)) if source else Source("file")).usual
+    chosen = {
+        "frame": None if frame == "none" or role == "sgie" else frame,
+        "frame_assumed": is_assumed,
+        "for_objects": role == "both" and not one,
+    }
+    at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
+
+
 def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
     """The stage `validate`; for a model trained on cropped pictures the effect of cropping is measured, too."""
     ordinary = Validate(**pick(Validate, options), worker=worker)
@@ -133,7 +154,7 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
 def stages(
     output: Path | None, options: Mapping[str, Any], worker: Worker, first: Emit | None = None
 ) -> tuple[Stage, ...]:
-    """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`.
+    """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
@@ -155,7 +176,7 @@ def stages(
     made = (
         unpacking(options, worker),
         Translate(**pick(Translate, options), worker=worker),
-        Adapt(**pick(Adapt, options), no_suppression=partial(no_suppression, target=at)),
+        adapting(options, one=output is None),
         proof,
     )
     return made if output is None or emit is None else (*made, emit)
@@ -168,7 +189,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
@@ -223,14 +244,18 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
-        names = stage.fitting(crop_to(artifact, adapt.frame, resize=adapt.resize)).plan(artifact.name)
+        names = stage.plan(
+            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+        )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
 
 # Whole conversions
 
-_OF_PRIMARY = frozenset({"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize"})
+_OF_PRIMARY = frozenset(
+    {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+)
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
 
@@ -268,7 +293,7 @@ def convert(
     if len(exports) == 1:
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
-    second_options["labels"] = options.get("sgie_labels")
+    second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
     proofs = [made, stages(None, second_options, worker)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
@@ -279,8 +304,11 @@ def convert(
     )
     if dry:
         if first.is_good and second.is_good:
-            names = [export.name for each in (first, second) if (export := each.last(Export))]
-            outputs = tuple(Output(str(emit.folder / name), None) for name in emit.plan(*names))
+            primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
+            adapt = adapting(options, one=True)
+            framing = crop_to(primary, adapt.frame, resize=adapt.resize)
+            names = emit.plan(primary.name, secondary.name, framing)
+            outputs = tuple(Output(str(emit.folder / name), None) for name in names)
             merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
         return merged
     if not second.is_good:

@@ -74,6 +74,7 @@ def export_document(export: types.Export) -> dict[str, Any]:
 def model_document(adapted: types.Adapted) -> dict[str, Any]:
     """The ONNX model as it is shipped, and what nvinfer must do before and after it."""
     return {
+        "file": adapted.file,
         "opset": adapted.onnx.opset,
         "input": tensor_document(adapted.onnx.input),
         "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
@@ -156,9 +157,12 @@ def app_report(
 
 
 def _model_part(validated: types.Validated, options: dict[str, Any]) -> dict[str, Any]:
+    adapted = validated.adapted
+    other = adapted.for_objects if options.get("role", "both") == "both" else None
     return {
-        "export": export_document(validated.adapted.export),
-        "model": model_document(validated.adapted),
+        "export": export_document(adapted.export),
+        "model": model_document(adapted),
+        **({"object_model": model_document(other)} if other else {}),
         "evidence": plain(validated.evidence),
         "options": options,
     }
@@ -242,6 +246,13 @@ class BundleReport:
         return tuple(ModelReport(self, self.document[role]) for role in roles) or (ModelReport(self, self.document),)
 
     @property
+    def object_model(self) -> ModelReport | None:
+        """Of one model that crops whole frames: the same without the crop, for objects; None where there is none."""
+        if "object_model" not in self.document:
+            return None
+        return ModelReport(self, {**self.document, "model": self.document["object_model"]})
+
+    @property
     def evidence(self) -> Mapping[str, Any] | None:
         """What was measured, as `evidence_document` has it; None for an app with two models."""
         evidence = self.document.get("evidence")
@@ -259,7 +270,7 @@ class BundleReport:
         Raises:
             InputError: the file has other bytes than the report says, or cannot be read.
         """
-        found = next((model for model in self.models if model.file == onnx.name), None)
+        found = next((model for model in (*self.models, self.object_model) if model and model.file == onnx.name), None)
         if found is not None:
             import hashlib  # `check`, which starts often, does without
 
@@ -295,8 +306,11 @@ class ModelReport:
 
     @property
     def file(self) -> str:
-        """The ONNX file's name."""
-        return f"{self.name}.onnx"
+        """The ONNX file's name; reports of version 0.1.0 do not have it."""
+        file = self._value(str | None, "model", "file") or f"{self.name}.onnx"
+        if "/" in file or "\0" in file:
+            raise _damaged(self.report.path).fail(f"the bundle's {REPORT} names no model")
+        return str(file)
 
     @property
     def source(self) -> str:
@@ -449,7 +463,7 @@ class OnnxMetadata:
     Attributes:
         source_sha256: digest of the model it was made of (`Export.provenance`).
         classes: how many the head has.
-        merge, score, coordinates, limits, overlap: as `Head` has them.
+        merge, score, coordinates, limits, overlap, threshold: as `Head` has them.
         folded: as `Preprocessing` has it.
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
@@ -465,6 +479,7 @@ class OnnxMetadata:
     coordinates: str | None = None
     limits: types.Limits | None = None
     overlap: float | None = None
+    threshold: float | None = None
     folded: str | None = None
     resize_mode: ResizeMode | None = None
     frame: Frame | None = None
@@ -479,7 +494,7 @@ class OnnxMetadata:
         framing = before.framing
         return cls(
             export.provenance, export.facts.task, __version__, len(head.labels), head.merge, head.score,
-            head.coordinates, head.limits, head.overlap, before.folded,
+            head.coordinates, head.limits, head.overlap, head.threshold, before.folded,
             before.resize_mode if framing else None,
             framing.frame if framing else None,
             framing.cut if framing else None,
@@ -533,6 +548,12 @@ def _task(text: str) -> str:
     return head(text).id
 
 
+def _score(text: str) -> float:
+    if not 0 < (value := float(text)) < 1:
+        raise ValueError(text)
+    return value
+
+
 def _pixels(text: str, count: int) -> tuple[int, ...]:
     if not re.fullmatch(rf"\d{{1,5}}(;\d{{1,5}}){{{count - 1}}}", text, re.ASCII):
         raise ValueError(text)
@@ -540,7 +561,7 @@ def _pixels(text: str, count: int) -> tuple[int, ...]:
 
 
 _READ: Final[Mapping[str, Any]] = {
-    "task": _task, "classes": int, "limits": _limits, "overlap": float,
+    "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2),
 }  # fmt: skip

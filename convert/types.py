@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
-    "AnswerCounts", "AnswerEvidence",
-    "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
-    "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "OnnxModel", "Parity", "Preprocessing",
-    "Stage", "StageResult", "Tensor", "Translated", "Validated", "slug",
+    "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
+    "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "ObjectEvidence", "OnnxModel", "Parity",
+    "Preprocessing", "Stage", "StageResult", "Tensor", "Translated", "Validated", "onnx_file", "slug",
 ]  # fmt: skip
 
 
@@ -251,12 +250,15 @@ class Head:
     Attributes:
         task: decides network-type and parser.
         labels: in class order, without background; never empty after `adapt`.
-        merge: FOMO: "none", or "peak" where of neighbouring cells only the highest is kept.
+        merge: FOMO: "touching" where the graph makes one box of cells that touch, "peak" where of neighbouring cells
+            only the highest is kept, or "none".
         score: heads with an objectness: "product" (objectness * class) or "objectness".
         coordinates: what the raw boxes are measured in: "relative" (0..1), "pixels", "anchors" or "cells".
         limits: of the post-processing that was cut off, where there was one.
         overlap: intersection over union from which on the graph itself drops the weaker of two boxes, whatever their
             classes, 0..1; None where that is left to nvinfer.
+        threshold: the lowest score of an object or label, 0..1, where it was chosen (--threshold) or is in the graph
+            (merge "touching"); None where the config alone has it, as the export records it.
     """
 
     task: str
@@ -266,6 +268,7 @@ class Head:
     coordinates: str | None = None
     limits: Limits | None = None
     overlap: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +277,25 @@ class Adapted:
 
     Attributes:
         translated: what it was made of, without the bytes of the ONNX model.
+        for_objects: of a model that crops whole frames, where it was asked for: the same model without the crop, for
+            a secondary engine.
     """
 
     translated: Translated
     onnx: OnnxModel
     head: Head
     preprocessing: Preprocessing
+    for_objects: Adapted | None = None
 
     @property
     def export(self) -> Export:
         """Where it came from."""
         return self.translated.export
+
+    @property
+    def file(self) -> str:
+        """The name of its file in a bundle."""
+        return onnx_file(self.export.name, self.preprocessing.framing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +405,16 @@ class AnswerEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectEvidence:
+    """What was measured of `Adapted.for_objects`; the attributes are those of `Evidence`."""
+
+    parity: Parity | None = None
+    batch: BatchParity | None = None
+    tensorrt: str | None = None
+    decoding: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was measured. None: not measured.
 
@@ -405,6 +426,7 @@ class Evidence:
         int8_agreement: of a quantized model: the original against its rewriting in float32, both in LiteRT.
         framing: of a model that was trained on cropped pictures.
         answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
+        for_objects: of the same model without the crop, where there is one.
     """
 
     parity: Parity | None = None
@@ -414,6 +436,7 @@ class Evidence:
     int8_agreement: Int8Agreement | None = None
     framing: FrameEffect | None = None
     answers: AnswerEvidence | None = None
+    for_objects: ObjectEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +485,11 @@ class Stage(Protocol):
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Do it. `workdir` is scratch space that is removed afterwards."""
+
+
+def onnx_file(name: str, framing: Framing | None) -> str:
+    """The name of a model's file: `NAME.onnx`, of one that crops whole frames `NAME-16x9.onnx`."""
+    return f"{name}-{framing.frame.in_file_names}.onnx" if framing and framing.crops else f"{name}.onnx"
 
 
 def slug(text: str) -> str:

@@ -346,9 +346,12 @@ def test_the_commands_take_the_same_options() -> None:
 
 
 def test_the_stages_have_the_same_defaults() -> None:
-    """But for the time limit, which one option sets for translation and validation, and the opset: it has a target."""
+    """But for the time limit, which one option sets for translation and validation, and what follows from others.
+
+    The opset has a target, and the frame the app's source.
+    """
     options = table(ConvertOptions)
-    apart = {(Validate, "timeout"), (Translate, "opset")}
+    apart = {(Validate, "timeout"), (Translate, "opset"), (Adapt, "frame")}
     for stage in (Translate, Adapt, Validate, Emit, EmitPair):
         for field in fields(stage):
             if field.name in options and (stage, field.name) not in apart:

@@ -16,7 +16,7 @@ from convert.errors import InputError
 from convert.files import Output, sha256
 from convert.findings import Level, Rule
 from convert.heads import HEADS
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.report import (
     BundleReport,
     OnnxMetadata,
@@ -161,6 +161,7 @@ def test_export_document() -> None:
 
 def test_model_document() -> None:
     assert through_json(model_document(adapted())) == {
+        "file": "door.onnx",
         "opset": 13,
         "input": {"name": "x_input", "shape": [None, 3, 96, 96], "dtype": "float32"},
         "outputs": [{"name": "scores", "shape": [None, 2], "dtype": "float32"}],
@@ -172,6 +173,7 @@ def test_model_document() -> None:
             "coordinates": None,
             "limits": None,
             "overlap": None,
+            "threshold": None,
         },
         "preprocessing": {
             "net_scale_factor": 1 / 255,
@@ -223,6 +225,7 @@ def test_report() -> None:
         "decoding": None,
         "int8_agreement": None,
         "framing": None,
+        "for_objects": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"
@@ -369,6 +372,34 @@ def test_a_bundles_report_is_read_as_it_was_written() -> None:
         model.verify(sha256(b"another"), PATH)
 
 
+def test_a_report_of_version_0_1_0_names_no_file() -> None:
+    written = through_json(report_document(Validated(adapted(), Evidence()), {}, [Output("door.onnx", "0" * 64)], []))
+    del written["model"]["file"]
+    report = bundle_report(written)
+    assert report.models[0].file == "door.onnx"
+    assert report.object_model is None
+
+
+def test_the_model_for_objects_is_read_back(tmp_path: Path) -> None:
+    plain = adapted()
+    framed = replace(plain.preprocessing, framing=Framing(Frame(16, 9), (96, 96)))
+    both = Validated(replace(plain, preprocessing=framed, for_objects=plain), Evidence())
+    files = [Output("door-16x9.onnx", "0" * 64), Output("door.onnx", sha256(b"onnx"))]
+    document = through_json(report_document(both, {"role": "both"}, files, []))
+    report = bundle_report(document)
+    assert [model.file for model in report.models] == ["door-16x9.onnx"]
+    assert report.object_model is not None
+    assert (report.object_model.name, report.object_model.file) == ("door", "door.onnx")
+    (tmp_path / "door.onnx").write_bytes(b"onnx")
+    found = report.model_of(tmp_path / "door.onnx")
+    assert found is not None
+    assert found.file == "door.onnx"
+    (tmp_path / "door.onnx").write_bytes(b"another")
+    with pytest.raises(InputError, match=r"door\.onnx is not the model"):
+        report.model_of(tmp_path / "door.onnx")
+    assert "object_model" not in report_document(both, {"role": "pgie"}, files, [])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -406,7 +437,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 
 ONNX_METADATA = OnnxMetadata(
-    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, "",
+    "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
     ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48),
 )  # fmt: skip
 
@@ -423,6 +454,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.coordinates": "relative",
         "ei_deepstream.limits": "10;0.1;0.6",
         "ei_deepstream.overlap": "0.45",
+        "ei_deepstream.threshold": "0.3",
         "ei_deepstream.folded": "",
         "ei_deepstream.resize_mode": "fit-shortest",
         "ei_deepstream.frame": "16:9",
@@ -436,8 +468,9 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("resize_mode", "crumple"),
-        ("frame", "wide"), ("frame", "1:99"), ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
+        ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
+        ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
+        ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:

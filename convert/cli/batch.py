@@ -46,6 +46,7 @@ __all__ = ["batch", "cache"]
 )
 @cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize")
 @cli.translating
+@cli.framing
 @cli.adapting
 @cli.validating
 @cli.emitting

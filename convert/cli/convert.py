@@ -9,7 +9,7 @@ import click
 
 from convert.cli import options as cli
 from convert.cli.help import Command
-from convert.options import ConvertOptions, refuse_contradictions
+from convert.options import FRAME, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -26,7 +26,7 @@ __all__ = ["convert", "inspect"]
     examples=(
         "ei-deepstream convert my-project.zip -o bundle",
         'ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash',
-        "ei-deepstream convert my-project.zip -o bundle --frame 16:9",
+        "ei-deepstream convert my-project.zip -o bundle --frame 4:3",
         "ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4",
         "ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle",
     ),
@@ -43,6 +43,7 @@ __all__ = ["convert", "inspect"]
 @cli.folder_option("The folder to write the bundle into.")
 @cli.unpacking
 @cli.translating
+@cli.framing
 @cli.adapting
 @cli.validating
 @cli.emitting
@@ -93,7 +94,7 @@ def convert(
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
     "--frame",
-    **cli.declaration(ConvertOptions, "frame")
+    **cli.keywords(FRAME)
     | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
 )
 @cli.common

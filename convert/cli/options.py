@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
-    "folder_option", "format_option", "given", "naming", "options", "refuse_source", "reporting", "spelled", "stack",
-    "tflite_option",
-    "translating", "unpacking", "validating", "write_json",
+    "folder_option", "format_option", "framing", "given", "keywords", "naming", "options", "refuse_source", "reporting",
+    "spelled", "stack", "tflite_option", "translating", "unpacking", "validating", "write_json",
 ]  # fmt: skip
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -96,7 +95,11 @@ def declaration(declared: Any, name: str) -> dict[str, Any]:
 
     Members of an enumeration stay text here; `convert.options.checked` makes members of them.
     """
-    option = table(declared)[name]
+    return keywords(table(declared)[name])
+
+
+def keywords(option: Option) -> dict[str, Any]:
+    """As `declaration`."""
     if option.type is bool:
         return {"is_flag": True, "default": option.default, "show_default": option.default, "help": option.help}
     kind: Any = click.STRING
@@ -177,8 +180,11 @@ unpacking = stack(naming, options(ConvertOptions, "dequantize"))
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 """How tf2onnx is run."""
 
-adapting = options(ConvertOptions, "frame", "resize", "fomo_merge", "yolo_score")
-"""What the model is shown, and how a detector's outputs are made readable."""
+framing = options(ConvertOptions, "frame")
+"""What the model is shown."""
+
+adapting = options(ConvertOptions, "resize", "fomo_merge", "yolo_score", "threshold")
+"""What brings frames to the model's size, and how a detector's outputs are made readable."""
 
 validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 """What is measured."""

@@ -93,6 +93,15 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
 @cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @cli.tflite_option
 @cli.unpacking
+@click.option(
+    "--frame",
+    **cli.declaration(ConvertOptions, "frame")
+    | {
+        "default": "none",
+        "help": "Frames that a model trained on cropped ones (fit-shortest) takes whole and crops. auto: 16:9. none: "
+        "it takes pictures of its own size.",
+    },
+)
 @cli.adapting
 @cli.depfile_option
 @cli.common
@@ -101,11 +110,10 @@ def adapt(
 ) -> int:
     """Give a translated model short names, a dynamic batch and the output layout Gst-nvinfer reads."""
     from convert import pipeline  # brings numpy; --help does without
-    from convert.graph.adapt import Adapt
 
     values = checked(ConvertOptions, values)
     stage = _Saved(
-        Adapt(**pipeline.pick(Adapt, values)),
+        pipeline.adapting(values, one=True),
         lambda result: (write(_place(output, result.artifact.export.name, ".onnx"), result.artifact.onnx.data),),
     )
     run = pipeline.run((pipeline.unpacking(values), _PickUpTranslated(onnx), stage), _beside(onnx, tflite))

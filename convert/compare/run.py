@@ -66,9 +66,9 @@ class Criteria:
 
     Attributes:
         detects: objects are compared, not labels of the whole picture.
-        cells: boxes are cells of a grid.
+        cells: nvinfer's boxes are single cells of a grid.
         tolerance: of a score.
-        pixel: the length of a pixel of the network's picture in pixels of the picture.
+        pixel: the length of a pixel of the original's picture in pixels of the picture.
     """
 
     detects: bool
@@ -206,8 +206,10 @@ def find_causes(
     bad = {Verdict.DIFFERS} if verdict is Verdict.DIFFERS else {Verdict.DIFFERS, Verdict.DRIFTS}
     done = frozenset(causes)
     needed: set[Cause] = set()
-    for cause in (each for each in _ORDER if each in done):
+    for cause in (*_ORDER, *_ORDER):  # once more: what could not be computed before may be so now
         without = done - {cause}
+        if cause in needed or cause not in done:
+            continue
         if not ablation.models.can_predict(without):
             continue
         if compare_predictions(ablation.predict(without), theirs, criteria).verdict in bad:
@@ -284,7 +286,10 @@ class CauseTexts:
         high, wide, _ = self._edge_impulse.original.size
         crops = (network.width, network.height) != (wide, high)
         mode = self._edge_impulse.resize_mode
-        if crops:
+        resizing = self._shipped.resizing
+        if resizing is not None:
+            ours = f"scales to {network.width}x{network.height}, where the model {_MODES[mode]}"
+        elif crops:
             ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
         elif not prepare.keep_aspect:
             ours = "squashes"
@@ -294,6 +299,10 @@ class CauseTexts:
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode)
+        if resizing is not None:
+            size = f"give [streammux] width={network.width} and height={network.height}"
+            same = (self.width, self.height) == (network.width, network.height)
+            return ours, _MODES[mode], same, None if same else size
         same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
         return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
 
@@ -358,13 +367,20 @@ class CauseTexts:
             ("post-cluster-threshold", after),
         )
         limits = [f"{key}={_listed(values)}" for key, values in keys if values]
-        same = keys[0][1] == {wanted} and not keys[1][1]
-        return (
-            f"shows what reaches {' and '.join(limits)}",
-            f"shows what reaches {wanted:g}",
-            same,
-            None if same else f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one"),
-        )
+        in_graph = self._merged_from()
+        same = {max(value, in_graph or value) for value in keys[0][1]} == {wanted} and not keys[1][1]
+        hint = f"pre-cluster-threshold={wanted:g}" + ("" if not keys[1][1] else ", no post-cluster one")
+        if in_graph is not None and in_graph != wanted:
+            hint = f"convert with --threshold {wanted:g}"
+        ours = f"shows what reaches {' and '.join(limits)}"
+        return ours, f"shows what reaches {wanted:g}", same, None if same else hint
+
+    def _merged_from(self) -> float | None:
+        """The score from which on the graph merges cells; None for one that does not."""
+        recorded = self._shipped.loaded.engine.recorded
+        if recorded.merge != "touching" or recorded.threshold is None:
+            return None
+        return float(np.float32(recorded.threshold))
 
     def _merge(self) -> tuple[str, str, bool, str | None]:
         overlaps = _listed({one.nms_iou_threshold for one in self._settings.classes})
@@ -373,9 +389,7 @@ class CauseTexts:
             f"drops boxes of a class that overlap by more than {overlaps}" if clusters else "keeps boxes that overlap"
         )
         if head(self._edge_impulse.task).merges_cells:
-            peak = self._shipped.loaded.engine.recorded.merge == "peak"
-            ours = "keeps the highest of neighbouring cells" if peak else "shows every cell"
-            return ours, "merges cells that touch", False, None if peak else "convert with --fomo-merge peak"
+            return self._merge_cells()
         limits = self._shipped.limits
         if limits is not None:
             theirs = (
@@ -384,6 +398,18 @@ class CauseTexts:
             )
             return ours, theirs, False, f"cluster-mode=2 and nms-iou-threshold={limits.overlap:g}"
         return self._merge_boxes(ours)
+
+    def _merge_cells(self) -> tuple[str, str, bool, str | None]:
+        merge, wanted = self._shipped.loaded.engine.recorded.merge, float(np.float32(self._edge_impulse.threshold))
+        if merge == "touching":
+            in_graph = self._merged_from()
+            if in_graph is not None and in_graph != wanted:
+                hint = f"convert with --threshold {wanted:g}"
+                return f"merges cells from {in_graph:g} on", f"merges those from {wanted:g} on", False, hint
+            theirs = "cuts boxes that grow to the left or upwards and drops those that come to touch late"
+            return "merges cells that touch", theirs, False, None
+        ours = "keeps the highest of neighbouring cells" if merge == "peak" else "shows every cell"
+        return ours, "merges cells that touch", False, "convert with --fomo-merge touching"
 
     def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
         """Of a YOLO; `ours` is what nvinfer does."""
@@ -529,7 +555,10 @@ class ComparisonRun:
     def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
-        criteria = Criteria(spec.detects, spec.merges_cells, self.tolerance, max(1 / view.scale_x, 1 / view.scale_y))
+        cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
+        _, _, across, down = self.models.shipped.inside
+        pixel = max(across / view.scale_x, down / view.scale_y)
+        criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
         causes: tuple[Cause, ...] = ()
@@ -566,7 +595,7 @@ class ComparisonRun:
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
-        return possible_causes(self.models.edge_impulse.task, self.models.shipped.loaded.engine.network.channels)
+        return possible_causes(self.models)
 
     def _reasons(self) -> Iterator[Reason]:
         """Most pictures first."""

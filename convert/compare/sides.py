@@ -38,8 +38,9 @@ from convert.graph.preprocessing import preprocessing
 from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
-from convert.images import ImageScaling, ResizeMode
-from convert.images.scaling import Placement, Rect, interpolate, luma, place, place_as_sdk, scale
+from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images.resizing import Resizing
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
@@ -48,7 +49,7 @@ from convert.validate import runtimes
 from convert.validate.comparison import raw_names, with_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -257,6 +258,7 @@ class ShippedModel:
         task: of the original.
         raw: names of the network's own outputs inside the model; empty where there are none.
         left, top: where in the network's picture that of the original begins: above 0 where the graph crops.
+        resizing: how the graph makes the original's picture of a whole frame, where it does.
         limits: of an SSD's own post-processing.
     """
 
@@ -266,7 +268,16 @@ class ShippedModel:
     raw: tuple[str, ...]
     left: int
     top: int
+    resizing: Resizing | None
     limits: types.Limits | None
+
+    @property
+    def inside(self) -> tuple[float, float, float, float]:
+        """Where the original's picture begins in the network's, and how many of its pixels one of the original has."""
+        if self.resizing is None:
+            return self.left, self.top, 1.0, 1.0
+        left, top, width, height = self.resizing.inside
+        return left, top, width / self.resizing.model[0], height / self.resizing.model[1]
 
     @property
     def score(self) -> str:
@@ -345,7 +356,17 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         )  # fmt: skip
     height, width, channels = edge_impulse.original.size
     network = engine.network
-    across, down = network.width - width, network.height - height
+    known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
+    export, resizing = replace(edge_impulse.export, metadata=known), None
+    if engine.recorded.resize is None:
+        across, down = network.width - width, network.height - height
+        expected, _ = preprocessing(export)
+    else:
+        frame = Frame(network.width, network.height, in_pixels=True)
+        resizing = Resizing(frame, engine.recorded.resize, edge_impulse.resize_mode)
+        across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
+        expected, _ = preprocessing(export, frame, resize="graph")
+        channels = 3
     if network.channels != channels or across < 0 or down < 0:
         raise InputError(
             f"the network takes {network.width}x{network.height} pixels with {network.channels} channels, the original "
@@ -353,10 +374,9 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
             path=engine.model, hint="compare with the original of the same project and version",
         )  # fmt: skip
     raw = raw_names(engine.model.read_bytes()) if detects else ()
-    known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
-    expected, _ = preprocessing(replace(edge_impulse.export, metadata=known))
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, _limits(engine.recorded.limits, edge_impulse)
+        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, resizing,
+        _limits(engine.recorded.limits, edge_impulse),
     )  # fmt: skip
 
 
@@ -389,7 +409,12 @@ class ModelPair:
     edge_impulse: EdgeImpulseModel
 
     def can_predict(self, done: frozenset[Cause]) -> bool:
-        """Whether this combination can be computed: nvinfer's parser needs a graph end that may be missing."""
+        """Whether this combination can be computed.
+
+        nvinfer's parser needs a graph end, which may be missing; a network that resizes frames needs whole ones.
+        """
+        if self.shipped.resizing is not None and Cause.FRAMING in done and Cause.MODEL not in done:
+            return False
         if not head(self.edge_impulse.task).detects or self.shipped.raw or Cause.MODEL not in done:
             return True
         return self.by_original(done)
@@ -490,12 +515,20 @@ class ModelPair:
         return tuple(map(str, range(len(self.edge_impulse.original.labels))))
 
     def _detection(self, box: Mapping[str, Any], *, inside: bool) -> Detection:
-        """`inside`: the box is measured in the original's part of the network's picture."""
-        left, top = (self.shipped.left, self.shipped.top) if inside else (0, 0)
+        """In pixels of the network's picture; `inside`: the box is measured in the original's."""
+        left, top, across, down = self.shipped.inside if inside else (0, 0, 1, 1)
         number = int(box["label"])
         label = self.shipped.loaded.engine.settings.label(number)
-        x, y = float(box["x"] + left), float(box["y"] + top)
-        return Detection(number, label, x, y, float(box["width"]), float(box["height"]), float(box["value"]))
+        x, y = float(box["x"] * across + left), float(box["y"] * down + top)
+        size = float(box["width"] * across), float(box["height"] * down)
+        return Detection(number, label, x, y, *size, float(box["value"]))
+
+    def in_original(self, found: Iterable[Detection]) -> Iterator[Detection]:
+        """From pixels of the network's picture to those of the original's."""
+        left, top, across, down = self.shipped.inside
+        for one in found:
+            x, y = (one.left - left) / across, (one.top - top) / down
+            yield replace(one, left=x, top=y, width=one.width / across, height=one.height / down)
 
 
 def without_limits(settings: Settings, classes: int) -> Settings:
@@ -536,9 +569,12 @@ def _digest(values: NDArray[np.float32]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).digest()
 
 
-def possible_causes(task: str, channels: int) -> tuple[Cause, ...]:
-    """What can differ for such a model, in processing order."""
-    none = {Cause.LUMA if channels == 3 else Cause.COLOUR}
+def possible_causes(models: ModelPair) -> tuple[Cause, ...]:
+    """What can differ for such models, in processing order."""
+    task = models.edge_impulse.task
+    none = {Cause.LUMA if models.shipped.loaded.engine.network.channels == 3 else Cause.COLOUR}
+    if models.shipped.resizing is not None:  # of a frame of the right size the pixels are the same
+        none.add(Cause.INTERPOLATION)
     if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}
     if not head(task).by_objectness:
@@ -559,7 +595,7 @@ class Ablation:
     _original_outputs: dict[tuple[bytes, bool], list[NDArray[np.float32]]] = field(default_factory=dict)
 
     def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
-        """Where the picture lies in the network's.
+        """Where the picture lies in the network's; with framing done in the original's, where the graph resizes.
 
         Raises:
             InputError: nvinfer cannot scale it.
@@ -592,6 +628,8 @@ class Ablation:
             found = models.original(self._outputs_of_original(done, encoded=False), done)
         else:
             found = models.outputs(self._network(done), done)
+        if models.shipped.resizing is not None and Cause.FRAMING in done:
+            found = tuple(models.in_original(found))
         return Prediction(objects=models.attached(found, self.placement(done), done))
 
     def _classified(self, done: frozenset[Cause]) -> Prediction:
@@ -624,11 +662,7 @@ class Ablation:
         else:
             levels = scale(self.pixels, placement, self.models.shipped.loaded.prepare.scaling_filter, grey=grey)
         whole = np.zeros((network.height, network.width, network.channels), np.float32)
-        whole[placement.target] = (
-            levels
-            if levels.shape[2] == network.channels
-            else unpack(pack(levels), placement.height, placement.width, network.channels)
-        )
+        whole[placement.target] = _in_channels(levels, network.channels)
         return whole
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
@@ -675,13 +709,31 @@ class Ablation:
 
     def original_input(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
-        high, wide, _ = self.models.edge_impulse.original.size
-        shipped, prepare = self.models.shipped, self.models.shipped.loaded.prepare
+        high, wide, channels = self.models.edge_impulse.original.size
+        shipped, mode = self.models.shipped, self.models.edge_impulse.resize_mode
+        if shipped.resizing is None:
+            levels = self._given_levels(done)
+            part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
+            return np.ascontiguousarray(part)
+        pixels = self.pixels
+        if Cause.FRAMING not in done:
+            pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
+        return _in_channels(as_sdk(pixels, (wide, high), mode), channels).astype(np.float32)
+
+    def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+        """Levels [H,W,C] of the network's picture, RGB or grey, that have the values which nvinfer gives it."""
         levels = self._levels(done)
-        if not {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
-            tensor = self._tensor(done)
-            pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
-            offsets = np.array(shipped.expected.offsets or (0,), np.float32)
-            pixels = pixels / np.float32(shipped.expected.net_scale_factor) + offsets
-            levels = pixels[..., ::-1] if shipped.expected.color == "BGR" else pixels
-        return np.ascontiguousarray(levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide])
+        if {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
+            return levels
+        prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
+        tensor = self._tensor(done)
+        pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
+        offsets = np.array(expected.offsets or (0,), np.float32)
+        pixels = pixels / np.float32(expected.net_scale_factor) + offsets
+        return pixels[..., ::-1] if expected.color == "BGR" else pixels
+
+
+def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[Any]:
+    """Levels [H,W,channels] of RGB or grey ones; grey with its fractions, as Edge Impulse makes it of RGB."""
+    height, width, given = levels.shape
+    return levels if given == channels else unpack(pack(levels), height, width, channels)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from convert.compare import PictureComparison
     from convert.compare.run import ComparisonRun
+    from convert.compare.sides import ModelPair
     from convert.emit import Emit
     from convert.types import Stage
 
@@ -44,7 +45,7 @@ __all__ = ["WithComparison"]
 
 
 _FRAMES, _FEWEST, _PIXELS = 40, 10, 5_000_000
-"""Generated frames; fewer of a large model, whose inputs have so many pixels together: some seconds at most."""
+"""Generated frames; fewer of a large model, whose pictures have so many pixels together: some seconds at most."""
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
@@ -114,8 +115,7 @@ class WithComparison:
             pair = ModelPair(load_shipped(loaded, theirs), theirs)
             run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
             frame = self._frame(adapted)
-            network = loaded.engine.network
-            generated = self._counted(run, _generated(frame, (network.width, network.height)), large=large)
+            generated = self._counted(run, _generated(frame, pair), large=large)
             given = self._counted(run, self._given(adapted), large=large) if self.images else None
         finally:
             if self.worker is None:
@@ -168,12 +168,13 @@ def _is_comparable(adapted: Adapted) -> bool:
     return spec.is_comparable and known
 
 
-def _generated(frame: Frame, network: tuple[int, int]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def _generated(frame: Frame, pair: ModelPair) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels [H,W,3] of frames with objects; of the network's size where that is the frame's own."""
     from convert.validate.inputs import with_objects  # brings numpy
 
-    count = min(_FRAMES, max(_FEWEST, _PIXELS // (network[0] * network[1])))
-    width, height = network if frame.pixels == network else frame.within(_LONG_SIDE, _LONG_SIDE)
+    height, width, _ = pair.edge_impulse.original.size
+    count = min(_FRAMES, max(_FEWEST, _PIXELS // (height * width)))
+    width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 
 

@@ -169,15 +169,16 @@ def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
 
 def _model(report: bytes, path: Path) -> ModelReport:
-    """The bundle's one model.
+    """The bundle's one model; where it crops whole frames, the one beside it that takes pictures as clients send them.
 
     Raises:
         InputError: the report is damaged, or is that of an app with two models.
     """
-    models = BundleReport.parse(report, path).models
+    read = BundleReport.parse(report, path)
+    models = read.models
     if len(models) != 1:
         raise InputError(f"the bundle's {REPORT} names no model", path=path, hint="convert again")
-    return models[0]
+    return read.object_model or models[0]
 
 
 NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"

@@ -4,6 +4,9 @@ Files are computed in memory and written whole, `report.json` last. They depend 
 on the folder: what is found *in the folder* (an old engine, another model's files) is a finding of the run that
 `report.json` does not hold. Of two models, a detector for whole frames and a model for the objects it finds, the folder
 holds the files of each in its role, and one app, one script and one report for both.
+
+A model that crops whole frames is of no use for objects. Where `adapt` made the same model without the crop, too
+(`Adapted.for_objects`), the secondary engine's config names that one.
 """
 
 from __future__ import annotations
@@ -22,24 +25,27 @@ from convert.emit.files import (
     beside,
     build_script,
     bundle_names,
+    is_script,
     label_file,
     label_findings,
     stale_engines,
 )
-from convert.emit.run_md import Instructions, LabelFile, run_md
+from convert.emit.run_md import Frames, Instructions, LabelFile, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
 from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.report import REPORT, app_report, dumps, report_document
-from convert.types import Adapted, Bundle, StageResult, Validated
+from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from convert.findings import Finding
     from convert.images import Frame, Framing
+    from convert.types import FrameEffect
 
 
 __all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair", "refuse_no_objects"]
@@ -149,27 +155,33 @@ class Emit:
             others = self.operate_on_gie_id
         return Gie(own, others, self.min_size)
 
-    def fitting(self, framing: Framing | None) -> Emit:
+    def fitting(self, framing: Framing | None, *, for_objects: bool = False) -> Emit:
         """This, or for a model that crops whole frames its primary role alone.
+
+        Args:
+            for_objects: there is one without the crop, too.
 
         Raises:
             PresetError: it is to be secondary.
         """
-        if framing is None or not framing.crops or self.role == "pgie":
+        if framing is None or not framing.crops or self.role == "pgie" or for_objects:
             return self
         if self.role == "sgie":
             raise PresetError(
                 f"the model was made for whole frames of {framing.frame}; of the objects a secondary engine looks at "
                 "it would cut off two sides",
-                hint="convert without --frame, or with --role pgie",
+                hint="adapt it without --frame, or emit it with --role pgie",
             )
         return replace(self, role="pgie", operate_on_gie_id=None)
 
-    def plan(self, export_name: str) -> tuple[str, ...]:
-        """Names of the files a bundle of that name gets, in the order they are written."""
-        names = bundle_names(export_name)
+    def plan(self, export_name: str, framing: Framing | None = None, *, for_objects: bool = False) -> tuple[str, ...]:
+        """Names of the files a bundle of that name gets, in the order they are written; arguments as `fitting` has."""
+        if (fitting := self.fitting(framing, for_objects=for_objects)) is not self:
+            return fitting.plan(export_name, framing)
+        names, onnx = bundle_names(export_name), onnx_file(export_name, framing)
+        models = dict.fromkeys((onnx, names.onnx if for_objects and self.secondary else onnx))
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
-        return (names.onnx, names.labels, *configs, names.app, SCRIPT, RUN, REPORT)
+        return (*models, names.labels, *configs, names.app, *_scripts(models), RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -182,9 +194,8 @@ class Emit:
         assert isinstance(artifact, Validated)
         adapted = artifact.adapted
         framing = adapted.preprocessing.framing
-        fitting = self.fitting(framing)
-        names = bundle_names(adapted.export.name)
-        files = fitting.files(adapted)
+        fitting = self.fitting(framing, for_objects=adapted.for_objects is not None)
+        files = fitting.files(adapted, effect=artifact.evidence.framing)
         found = fitting.findings(adapted)
         if framing and fitting is not self:
             message = (
@@ -196,28 +207,41 @@ class Emit:
         files[REPORT] = dumps(report)
         make_folder(self.folder)
         around = beside(self.folder, adapted.export.name, files)
-        written = write_all(self.folder, files, executables=frozenset({SCRIPT}))
-        around += stale_engines(self.folder, names.onnx)
+        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
+        around += tuple(stale for each in fitting.models(adapted) for stale in stale_engines(self.folder, each.file))
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
-    def files(self, adapted: Adapted, size: tuple[int, int] | None = None) -> dict[str, bytes]:
+    def models(self, adapted: Adapted) -> tuple[Adapted, ...]:
+        """Those that are shipped: one, or the primary engine's and that without the crop."""
+        other = adapted.for_objects if self.primary and self.secondary else None
+        return (adapted, other) if other else (adapted,)
+
+    def files(
+        self, adapted: Adapted, size: tuple[int, int] | None = None, effect: FrameEffect | None = None
+    ) -> dict[str, bytes]:
         """Name and content of every file but the report, in the order of `plan`; raises as the stage does.
 
         Args:
             size: width and height of the app's frames, where another model decides them.
+            effect: what was measured of cropping, for RUN.md.
         """
         framing = adapted.preprocessing.framing
-        assert self.fitting(framing) is self
+        assert self.fitting(framing, for_objects=adapted.for_objects is not None) is self
         names = bundle_names(adapted.export.name)
         preset = preset_for(adapted.head, self.where)
-        engine = EngineBuild(names.onnx, self.batch_size, self.gpu_id, self.precision)
+        models = self.models(adapted)
+        engines = {each.file: self.engine(each) for each in models}
+        engine = engines[adapted.file]
         text = label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
-        files = {names.onnx: adapted.onnx.data, names.labels: text}
+        files = {each.file: each.onnx.data for each in models} | {names.labels: text}
         frame = framing.frame if framing else None
         size = size or self.frame_size(frame)
-        for name, gie in ((names.primary, self.primary), (names.secondary, self.secondary)):
+        for name, gie, model in (
+            (names.primary, self.primary, models[0]),
+            (names.secondary, self.secondary, models[-1]),
+        ):
             if gie:
-                files[name] = infer_file(adapted, preset, self.where, gie, engine, names.labels, size)
+                files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
         app = App(
             names.app,
             self.primary,
@@ -231,11 +255,24 @@ class Emit:
             frame=frame,
         )
         files[names.app] = app_file(app, engine, self.where)
-        files[SCRIPT] = build_script(engine, adapted.onnx.input, self.where)
+        scripts = _scripts(engines)
+        for each, script in zip(models, scripts, strict=False):
+            files[script] = build_script(engines[each.file], each.onnx.input, self.where, script)
+        if len(models) > 1:
+            files[SCRIPT] = _both(scripts[:-1])
         detects = head(adapted.head.task).detects and self.primary is not None
         labels = LabelFile(names.labels, preset.labels)
-        files[RUN] = run_md(Instructions(adapted.export.name, app, (labels,), detects, self.gpu_id), self.where)
+        about = Instructions(
+            *(adapted.export.name, app, (labels,), detects, self.gpu_id),
+            frames=Frames.of(framing, effect),
+            primary_script=scripts[0] if len(models) > 1 else "",
+        )
+        files[RUN] = run_md(about, self.where)
         return files
+
+    def engine(self, adapted: Adapted) -> EngineBuild:
+        """The engine of a model."""
+        return EngineBuild(adapted.file, self.batch_size, self.gpu_id, self.precision)
 
     def frame_size(self, frame: Frame | None) -> tuple[int, int]:
         """Width and height of the app's frames, pixels; `frame` is what the primary model was made for."""
@@ -261,7 +298,7 @@ class Emit:
                 findings.OPSET.found(
                     f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
                     f"{lowest} to {highest}",
-                    path=names.onnx,
+                    path=adapted.file,
                     hint=f"--opset {min(max(adapted.onnx.opset, lowest), highest)}",
                 )
             )
@@ -371,10 +408,14 @@ class EmitPair:
         first = self.gie_id or 1
         return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
 
-    def plan(self, primary: str, secondary: str) -> tuple[str, ...]:
-        """Names of the files that two exports of these names get, in the order they are written."""
-        names = self._names(primary, secondary)
-        parts = (_own(self.primary.plan(names[0])), _own(self.secondary.plan(names[1])))
+    def plan(self, primary: str, secondary: str, framing: Framing | None = None) -> tuple[str, ...]:
+        """Names of the files that two exports of these names get, in the order they are written.
+
+        Args:
+            framing: of the primary one, which crops whole frames.
+        """
+        names = self._names(primary, secondary, framing)
+        parts = (_own(self.primary.plan(names[0], framing)), _own(self.secondary.plan(names[1])))
         return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
@@ -387,8 +428,8 @@ class EmitPair:
         """
         assert isinstance(artifact, ValidatedPair)
         refuse_no_objects(artifact.primary.adapted.head.task)
-        exports = (artifact.primary.adapted.export, artifact.secondary.adapted.export)
-        names = self._names(*(export.name for export in exports))
+        first, second = artifact.primary.adapted, artifact.secondary.adapted
+        names = self._names(first.export.name, second.export.name, first.preprocessing.framing)
         pair = ValidatedPair(*map(_renamed, (artifact.primary, artifact.secondary), names))
         files = self._files(pair)
         found = self._findings(pair)
@@ -396,8 +437,9 @@ class EmitPair:
         parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
         files[REPORT] = dumps(app_report(*parts, outputs, found))
         make_folder(self.folder)
-        written = write_all(self.folder, files, executables=frozenset({SCRIPT, *map(_script_name, names)}))
-        stale = (finding for name in names for finding in stale_engines(self.folder, bundle_names(name).onnx))
+        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
+        models = (each.adapted.file for each in (pair.primary, pair.secondary))
+        stale = (finding for file in models for finding in stale_engines(self.folder, file))
         return StageResult(Bundle(str(self.folder), "-".join(names), written), written, (*found, *stale))
 
     def _emit(self, role: str, batch_size: int, gie_id: int | None) -> Emit:
@@ -415,9 +457,10 @@ class EmitPair:
             sink=self.sink,
         )
 
-    def _names(self, primary: str, secondary: str) -> tuple[str, str]:
+    def _names(self, primary: str, secondary: str, framing: Framing | None) -> tuple[str, str]:
         """Two impulses of one project have the same name; files cannot."""
-        return primary, secondary if secondary != primary else f"{secondary}-objects"
+        taken = {primary, onnx_file(primary, framing).removesuffix(".onnx")}
+        return primary, f"{secondary}-objects" if secondary in taken else secondary
 
     def _files(self, pair: ValidatedPair) -> dict[str, bytes]:
         """Name and content of every file but the report."""
@@ -432,7 +475,7 @@ class EmitPair:
             names = bundle_names(adapted.export.name)
             written = emit.files(adapted, size)
             files |= {each: written[each] for each in _own(tuple(written))}
-            engine = EngineBuild(names.onnx, emit.batch_size, emit.gpu_id, emit.precision)
+            engine = emit.engine(adapted)
             script = _script_name(adapted.export.name)
             scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
             engines.append(engine)
@@ -451,10 +494,12 @@ class EmitPair:
             frame=frame,
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
+        frames = Frames.of(framing, pair.primary.evidence.framing)
         run = run_md(
-            Instructions("-".join(both), app, tuple(labels), detects=True, gpu_id=self.gpu_id), self.primary.where
+            Instructions("-".join(both), app, tuple(labels), detects=True, gpu_id=self.gpu_id, frames=frames),
+            self.primary.where,
         )
-        return {**files, **scripts, SCRIPT: _BOTH.format(*map(shlex.quote, scripts)).encode(), RUN: run}
+        return {**files, **scripts, SCRIPT: _both(scripts), RUN: run}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
         second = self.secondary.findings(pair.secondary.adapted)
@@ -481,6 +526,16 @@ def _app_name(primary: str, secondary: str) -> str:
 
 def _script_name(name: str) -> str:
     return f"build_engine_{name}.sh"
+
+
+def _scripts(models: Iterable[str]) -> tuple[str, ...]:
+    """The scripts of a bundle with these ONNX files; of several one for each, and one that starts them."""
+    each = tuple(_script_name(model.removesuffix(".onnx")) for model in models)
+    return (*each, SCRIPT) if len(each) > 1 else (SCRIPT,)
+
+
+def _both(scripts: Iterable[str]) -> bytes:
+    return _BOTH.format(*map(shlex.quote, scripts)).encode()
 
 
 def _renamed(validated: Validated, name: str) -> Validated:

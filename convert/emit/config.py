@@ -16,6 +16,7 @@ from functools import cache
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from convert import heads
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.images.resizing import Resizing
@@ -131,6 +132,15 @@ class HeadPreset:
     defaults: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     suppressed: dict[str, Any] = field(default_factory=dict)
+    merged: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What is said instead, by `Head.merge`: see `fomo.toml`."""
+
+    primary: str
+    comments: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,10 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         PresetError: as `head_preset`; the target's TensorRT cannot build the graph.
     """
     preset = head_preset(head.task)
+    reader = TableReader(configs() / "heads" / f"{head.task}.toml", PresetError, dashes=True)
+    if head.merge in preset.merged:
+        said = reader.row(_Merged, preset.merged[head.merge], f"merged.{head.merge}")
+        preset = replace(preset, primary=said.primary, comments=preset.comments | said.comments)
     if head.overlap is None:
         return preset
     instead = _suppressed(head.task)
@@ -218,12 +232,16 @@ def _load(name: str) -> dict[str, Any]:
 
 def facts(preset: HeadPreset, adapted: Adapted, target: Target) -> dict[str, Value]:
     """What `{...}` in a preset stands for."""
-    metadata, limits = adapted.export.metadata, adapted.head.limits
-    recorded = {"threshold": metadata.threshold, "nms-iou": metadata.nms_iou}
+    metadata, limits, chosen = adapted.export.metadata, adapted.head.limits, adapted.head.threshold
+    recorded = {"nms-iou": metadata.nms_iou}
+    if heads.head(adapted.head.task).detects:  # what stands in a classifier's export is a detector's
+        recorded["threshold"] = metadata.threshold
     known = preset.defaults | {name: value for name, value in recorded.items() if value is not None}
     if limits:  # the model's own post-processing, to which Edge Impulse's SDK leaves all this
         threshold = max(limits.score, known["threshold"])
         known |= {"threshold": threshold, "nms-iou": limits.overlap, "max-detections": limits.detections}
+    if chosen is not None:
+        known["threshold"] = chosen
     return {
         **known,
         "name": adapted.export.name,

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABEL_BYTES", "RUN", "SCRIPT", "EngineBuild", "Names", "beside", "build_script", "bundle_names",
-    "label_file", "label_findings", "stale_engines", "trtexec_arguments",
+    "is_script", "label_file", "label_findings", "stale_engines", "trtexec_arguments",
 ]  # fmt: skip
 
 
 SCRIPT = "build_engine.sh"
 RUN = "RUN.md"
+
+
+def is_script(file: str) -> bool:
+    """Whether a bundle's file is to be executable."""
+    return file.endswith(".sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +195,23 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         for left in (names.primary, names.secondary)
         if left not in files and (folder / left).exists()
     ]
+    other: str | None = None
+    models: tuple[str, ...] = ()
     try:
         report = BundleReport.read(folder)
-        other = report.models[0].name if report and len(report.models) == 1 else None
+        if report and len(report.models) == 1:
+            other = report.models[0].name
+            models = tuple(each.file for each in (*report.models, report.object_model) if each)
     except InputError:  # no report of ours
-        other = None
+        pass
+    if other == name:
+        found += [
+            findings.LEFT_FROM_ANOTHER_ROLE.found(
+                f"{left} is from an earlier run with another --frame or --role", path=folder / left
+            )
+            for left in models
+            if left not in files and (folder / left).exists()
+        ]
     replaced = [each for each in (SCRIPT, RUN, REPORT) if each in files and (folder / each).exists()]
     if other not in {None, name} and replaced:
         found.append(

@@ -72,9 +72,9 @@ STALE_ENGINE = Rule(
 LEFT_FROM_ANOTHER_ROLE = Rule(
     "EI507",
     Level.NOTE,
-    "a config of an earlier run with another --role is still in the folder",
+    "a file of an earlier run with another --role or --frame is still in the folder",
     why="It was not written by this run and may not fit the files beside it.",
-    fix="Delete it, or convert with --role both.",
+    fix="Delete it, or convert with the options of that run.",
 )
 
 OTHER_BUNDLE_IN_FOLDER = Rule(
@@ -97,9 +97,9 @@ SECONDARY_LEFT_OUT = Rule(
     "EI510",
     Level.NOTE,
     "no config for a secondary engine was written",
-    why="The model was made for whole frames (--frame) and cuts its picture out of their centre. Of an object it would "
-    "cut off two sides.",
-    fix="For objects of another engine convert once more, without --frame and with --role sgie, into another folder.",
+    why="The one model that `emit` was given was made for whole frames (adapt --frame) and cuts its picture out of "
+    "their centre. Of an object it would cut off two sides. `convert` makes a second model for objects.",
+    fix="Use convert; or adapt once more, without --frame, and emit that model with --role sgie into another folder.",
 )
 
 NOT_MEASURED = Rule(

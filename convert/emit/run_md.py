@@ -18,9 +18,11 @@ from convert.nvinfer.targets import Target, between, container, sdk_path
 
 if TYPE_CHECKING:
     from convert.emit.app import App
+    from convert.images import Frame, Framing
+    from convert.types import FrameEffect
 
 
-__all__ = ["Instructions", "LabelFile", "run_md"]
+__all__ = ["Frames", "Instructions", "LabelFile", "run_md"]
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 _OWN_PYTHON = {"18.04": "3.6", "20.04": "3.8", "22.04": "3.10"}  # of Ubuntu, where it is older than this tool needs
@@ -48,6 +50,26 @@ class LabelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames that the primary engine's model was made for.
+
+    Attributes:
+        frame: their aspect.
+        crops: whether the model cuts its picture out of them; not where it has their aspect.
+        effect: what was measured of it.
+    """
+
+    frame: Frame
+    crops: bool
+    effect: FrameEffect | None = None
+
+    @classmethod
+    def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
+        """None where the model takes frames of any aspect."""
+        return None if framing is None else cls(framing.frame, framing.crops, effect)
+
+
+@dataclass(frozen=True, slots=True)
 class Instructions:
     """What RUN.md is about.
 
@@ -56,6 +78,8 @@ class Instructions:
         labels: of each of the bundle's models.
         detects: whether the primary engine is the bundle's and finds objects.
         gpu_id: number of the GPU.
+        frames: those the primary engine's model was made for.
+        primary_script: of two engines of one model: what builds the primary one alone.
     """
 
     name: str
@@ -63,6 +87,8 @@ class Instructions:
     labels: tuple[LabelFile, ...]
     detects: bool
     gpu_id: int = 0
+    frames: Frames | None = None
+    primary_script: str = ""
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
@@ -82,6 +108,7 @@ def run_md(about: Instructions, target: Target) -> bytes:
         container=_container(about, target, sink),
         trtexec=sdk_path(target, "trtexec"),
         detector=_detector(about, target),
+        frames=_frames(about.frames),
         success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
         results=_results(about, sink),
         labels=_labels(about.labels),
@@ -130,7 +157,7 @@ missing engine before it, is normal at the first start. `q` or Ctrl-C ends it.
 Results: {results}
 
 {labels}
-
+{frames}
 ## 5. Over ssh, without a screen
 
 {headless}
@@ -226,6 +253,11 @@ def _container(about: Instructions, target: Target, sink: str) -> str:
 
 
 def _detector(about: Instructions, target: Target) -> str:
+    if about.primary_script:
+        return (
+            f"There are two: `./{about.primary_script}` builds that for whole frames alone, which is all the app\n"
+            "starts. The other, for the objects of another engine, is off.\n"
+        )
     if about.app.primary:
         return ""
     path = sdk_path(target, "sample-detector").rpartition("/")[2]
@@ -251,6 +283,18 @@ def _results(about: Instructions, sink: str) -> str:
     if about.app.secondary_waits:
         text += "\nThe secondary engine is off; the comment above [secondary-gie0] in the app config says why."
     return text
+
+
+def _frames(frames: Frames | None) -> str:
+    if frames is None:
+        return ""
+    text = f"Frames: the model takes whole ones of {frames.frame}"
+    text += " and cuts out what it was trained on, the centre.\n" if frames.crops else ".\n"
+    if frames.effect and (crop := frames.effect.crop):
+        cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
+        text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"
+    other = f"For a camera of another shape convert again with its frames: `--frame {frames.frame.other}`, for example."
+    return f"\n{text}{other}\n"
 
 
 def _labels(files: tuple[LabelFile, ...]) -> str:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from fractions import Fraction
+from math import gcd
+from typing import Final
 from urllib.parse import quote
 
 from convert.emit.config import Entry
 from convert.errors import PresetError
+from convert.images import Frame
 from convert.nvinfer.targets import Target, sdk_path, sinks
-
-if TYPE_CHECKING:
-    from convert.images import Frame
-
 
 __all__ = [
     "OUTPUT_FILE", "RTSP_PORT", "SINKS", "Source", "gst_sink", "gst_source", "parse_source", "push_timeout", "sample",
@@ -85,10 +84,18 @@ class Source:
         path = self.uri.removeprefix("file://")
         return path if self.uri.startswith("file://") and not path.startswith("/") else ""
 
+    @property
+    def usual(self) -> Frame:
+        """The aspect of the app's frames where nobody says which there are."""
+        width, height = self.size(None)
+        divisor = gcd(width, height)
+        return Frame(width // divisor, height // divisor)
+
     def size(self, frame: Frame | None) -> tuple[int, int]:
         """Width and height of the app's frames, pixels: a camera's own, `frame`'s, or 1920x1080."""
-        if frame is None:
-            return _CAMERA.get(self.kind, _MUXER)
+        own = _CAMERA.get(self.kind, _MUXER)
+        if frame is None or (self.is_camera and not frame.in_pixels and frame.aspect == Fraction(*own)):
+            return own
         return frame.within(*_CAMERA_BOX) if self.is_camera and not frame.in_pixels else frame.pixels
 
 

@@ -33,6 +33,7 @@ from convert.heads import CONVERTIBLE, head
 from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.images.resizing import RESIZES, Resizing
+from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "canonical", "read_head", "read_onnx", "recorded", "without_assumed"]
 
 
-FOMO_MERGES = ("none", "peak")
+FOMO_MERGES = ("touching", "peak", "none")
 YOLO_SCORES = ("product", "objectness")
 
 
@@ -56,27 +57,34 @@ class Adapt:
     """Canonical names and order, dynamic batch, outputs nvinfer can decode.
 
     Attributes:
-        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "none": each is an object; "peak": only
-            the highest of them is (`convert.heads.fomo` compares it with Edge Impulse's SDK).
+        fomo_merge: how neighbouring cells of a class in FOMO's grid are merged: "touching": into one box, as Edge
+            Impulse's SDK does; "peak": only the highest of them is an object; "none": each is (`convert.heads.fomo`).
         yolo_score: None: a YOLO gives what Edge Impulse's SDK reports, as far as the graph can (`convert.heads.boxes`).
             Else the score of each candidate's best class where there is an objectness: its "product" with the class, as
             the authors of YOLO define it, or the "objectness" alone.
         no_suppression: for a task, why the target cannot take a graph that drops overlapping boxes itself; empty: it
             can. None: every target can.
+        threshold: the lowest score of an object, or of a classifier's label, above 0 and below 1; None: as the export
+            records it, else `types.DETECTOR_THRESHOLD`, for a classifier 0.
         frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
             frames and crops them itself. Of no effect with other resize modes.
+        frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
+        for_objects: of a model that crops frames, also make the one that does not (`Adapted.for_objects`).
         resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
             (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
 
     Raises:
-        PresetError: an option that does not exist.
+        PresetError: an option that does not exist, or a threshold out of range.
     """
 
     name: ClassVar[str] = "adapt"
-    fomo_merge: str = "none"
+    fomo_merge: str = "touching"
     yolo_score: str | None = None
     no_suppression: Callable[[str], str] | None = None
+    threshold: float | None = None
     frame: Frame | None = None
+    frame_assumed: bool = False
+    for_objects: bool = False
     resize: str = "device"
 
     def __post_init__(self) -> None:
@@ -87,6 +95,8 @@ class Adapt:
         ):
             if value is not None and value not in known:
                 raise PresetError(f"there is no --{option} {value!r}", hint="one of: " + ", ".join(known))
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise PresetError(f"--threshold is {self.threshold:g}", hint="a number above 0 and below 1, as 0.5")
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - a stage's signature
         """Adapt a `Translated`.
@@ -99,19 +109,37 @@ class Adapt:
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
-        before, findings = preprocessing(export, self.frame, resize=self.resize)
+        before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
             raise UnsupportedModelError(
                 f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
-        model = _run(load_model(artifact.onnx.data), *_PREPARE)
+        data = artifact.onnx.data
+        # Nothing behind this stage reads tf2onnx's model.
+        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
+        prepare = partial(_prepared, data)
+        twice = self.for_objects and before.framing is not None and before.framing.crops
+        if twice and len(data) <= LARGE:  # a large one is rather read again than kept twice
+            prepare = partial(_copy, prepare())
+        adapted, found = self._adapted(prepare, translated, before)
+        if twice:
+            plain, _ = self._adapted(prepare, translated, preprocessing(export)[0])
+            adapted = replace(adapted, for_objects=plain)
+        return types.StageResult(adapted, findings=without_assumed((*findings, *found), export))
+
+    def _adapted(
+        self, prepare: Callable[[], ModelProto], translated: types.Translated, before: types.Preprocessing
+    ) -> tuple[types.Adapted, tuple[Finding, ...]]:
+        """The model that is shipped, made of what `prepare` returns, and what was found."""
+        export = translated.export
+        spec = head(export.facts.task)
         refused = self.no_suppression(spec.id) if self.no_suppression and spec.drops_all else ""
-        options = Options(self.fomo_merge, self.yolo_score, no_suppression=refused, framing=before.framing)
-        fitted = spec.adapt(model, export, options)
-        del model
-        metadata = OnnxMetadata.of(export, fitted.head, before).properties()
+        options = Options(self.fomo_merge, self.yolo_score, refused, before.framing, self._threshold(export))
+        fitted = spec.adapt(prepare(), export, options)
+        kind = fitted.head if self.threshold is None else replace(fitted.head, threshold=self.threshold)
+        metadata = OnnxMetadata.of(export, kind, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
         # Each pass adds nodes in front: those of the last one come first.
         if isinstance(before.framing, Resizing):
@@ -122,9 +150,8 @@ class Adapt:
                 passes.append(partial(scale, mean=types.TORCH_MEAN, std=types.TORCH_STD))
             if before.framing is not None:
                 passes.append(partial(crop, framing=before.framing))
-        kind, names = fitted.head, (*fitted.outputs, *fitted.raw)
-        found = without_assumed((*findings, *fitted.findings), export)
-        shown = len(fitted.outputs)
+        names = (*fitted.outputs, *fitted.raw)
+        found, shown = fitted.findings, len(fitted.outputs)
         cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
         model = canonical(cleaned, names, metadata)
         del cleaned, fitted  # hundreds of megabytes, of a large model
@@ -139,9 +166,11 @@ class Adapt:
             tuple(map(signature, model.graph.output)),
             opset_of(model),
         )
-        # Nothing behind this stage reads tf2onnx's model.
-        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
-        return types.StageResult(types.Adapted(translated, shipped, kind, before), findings=found)
+        return types.Adapted(translated, shipped, kind, before), found
+
+    def _threshold(self, export: types.Export) -> float:
+        known = (self.threshold, export.metadata.threshold, types.DETECTOR_THRESHOLD)
+        return next(value for value in known if value is not None)
 
 
 def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[Finding, ...]:
@@ -151,6 +180,17 @@ def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[
 
 
 _PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)
+
+
+def _prepared(data: bytes) -> ModelProto:
+    """tf2onnx's model, as all heads take it."""
+    return _run(load_model(data), *_PREPARE)
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
@@ -271,5 +311,7 @@ def read_head(model: OnnxMetadata, export: types.Export) -> tuple[types.Head, tu
     assert model.task is not None
     assert model.classes is not None
     labels, findings = head(model.task).labels(export, model.classes)
-    found = types.Head(model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap)
+    found = types.Head(
+        model.task, labels, model.merge, model.score, model.coordinates, model.limits, model.overlap, model.threshold
+    )
     return found, findings

@@ -58,12 +58,13 @@ RESIZE_ASSUMED = Rule(
 RESIZE_CROPS = Rule(
     "EI304",
     Level.WARNING,
-    "Gst-nvinfer cannot crop to the centre",
-    why="the model was trained on the centre of each picture (fit shortest axis). nvinfer can squash a frame or put "
-    "bars around it, so the model sees other proportions than in training and recognises worse, without any message. "
-    "`validate` measures by how much (EI409)",
-    fix="for a primary engine give the frames' aspect with --frame: the model then takes whole frames and crops them "
-    "in its first node. For a secondary engine, whose objects have any shape, retrain with resize mode squash",
+    "pictures are squashed that were cropped in training",
+    why="the model was trained on the centre of each picture (fit shortest axis). nvinfer cannot crop; it can squash a "
+    "frame or put bars around it, so a model that does not crop (--frame none, --role sgie) sees other proportions "
+    "than in training and recognises worse, without any message. `validate` measures by how much (EI409)",
+    fix="for a primary engine leave out --frame none, or give the frames' aspect with --frame: the model then takes "
+    "whole frames and crops them in its first node. For a secondary engine, whose objects have any shape, retrain "
+    "with resize mode squash",
 )
 FRAME_UNUSED = Rule(
     "EI306",
@@ -98,8 +99,8 @@ CELLS = Rule(
     "EI352",
     Level.NOTE,
     "neighbouring cells of FOMO's grid are objects of their own",
-    why="Edge Impulse's SDK joins cells that touch into one box; a stock parser cannot, so more objects are counted",
-    fix="convert with --fomo-merge peak, which keeps the highest of neighbouring cells only",
+    why="Edge Impulse's SDK joins cells that touch into one box; as this was converted, more objects are counted",
+    fix="convert with --fomo-merge touching, the default, which makes one box of cells that touch",
 )
 CLASSES_APART = Rule(
     "EI353",

@@ -51,7 +51,10 @@ _CROPS = (
     "the model was trained on pictures cropped to the centre; frames and objects are squashed to its size instead: in "
     "one of 16:9 everything is 1.8 times too narrow"
 )
-_CROP = "say what the camera gives, --frame 16:9 for example, and the model crops it itself (not for --role sgie)"
+_CROP = (
+    "for whole frames give --frame auto, or what the camera gives (--frame 4:3), and the model crops them itself; for "
+    "another engine's objects (--role sgie) train it with squash"
+)
 _GAINS = {
     "classifier": ("classifiers", "83 to 100 %", "95 to 100 %"),
     "fomo": ("FOMO models", "9 to 14 %", "54 to 62 %"),
@@ -68,12 +71,13 @@ _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
 
 def preprocessing(
-    export: Export, frame: Frame | None = None, *, resize: str = "device"
+    export: Export, frame: Frame | None = None, *, assumed: bool = False, resize: str = "device"
 ) -> tuple[Preprocessing, tuple[Finding, ...]]:
     """The keys for this export, and what had to be assumed.
 
     Args:
         frame: aspect of the frames the network is to take, where that decides its size (`crop_to`).
+        assumed: nobody asked for that frame, so it is not said where it changes nothing.
         resize: "device", or "graph": the network takes frames of that size and resizes them itself.
 
     Raises:
@@ -104,7 +108,7 @@ def preprocessing(
         if is_assumed:
             message = "the export does not say how pictures were resized; squash is assumed"
             findings.append(RESIZE_ASSUMED.found(message, hint="say it with --resize-mode"))
-        if frame is not None and framing is None:
+        if frame is not None and framing is None and not assumed:
             trained = "squash is assumed" if is_assumed else f"the model was trained with {mode}, on whole pictures"
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
             findings.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.findings import BACKGROUND_LABEL, GENERIC_LABELS
+from convert.types import DETECTOR_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,19 +97,21 @@ class Options:
     """How detectors' outputs are made; each applies to some heads only.
 
     Attributes:
-        fomo_merge: "none": every cell above the threshold is an object; "peak": of neighbouring cells of a class only
-            the highest is.
+        fomo_merge: "touching": cells of a class that touch are one object, with a box around all of them; "peak": only
+            the highest of them is; "none": every cell above the threshold is an object.
         yolo_score: None: scores and candidates of a YOLO are those that Edge Impulse's SDK reports, as far as the graph
             can give them. "product": objectness * class, "objectness": that alone, both with the best class of each
             candidate; of a YOLOv5 the objectness is what the SDK reports, so the graph drops boxes as the SDK does.
         no_suppression: why the graph must not drop overlapping boxes itself; empty: it may.
         framing: boxes are given in the picture of this larger network, of which the model gets a part.
+        threshold: the lowest score of an object, where the graph has to know it (FOMO's "touching").
     """
 
-    fomo_merge: str = "none"
+    fomo_merge: str = "touching"
     yolo_score: str | None = None
     no_suppression: str = ""
     framing: Framing | None = None
+    threshold: float = DETECTOR_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)

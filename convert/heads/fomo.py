@@ -11,10 +11,12 @@ early, because float rounding decides whether an edge *at* the end is behind it.
 frame (`convert.types`), size and s are the frame's, and the cells cover that part.
 
 Neighbouring cells. Edge Impulse's SDK joins cells above the threshold that touch, diagonally too, into one box as large
-as all of them, with the highest score. No stock parser does. With merge "none" every cell is an object, which are more
-objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130
-for its 122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box
-is always one cell, the highest, and a large object with two maxima is two.
+as all of them, with the highest score. No stock parser does. With merge "touching" the graph does
+(`convert.heads.touching`): the cell that stands for a box has the box's score and edges, all others a score of 0 and
+edges the wrong way round, which the parser drops whatever the threshold. With "none" every cell is an object, which are
+more objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130 for its
+122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box is
+always one cell, the highest, and a large object with two maxima is two.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ _RAW = "raw_heat_map"
 # Input pixels a cell, rounded up: Edge Impulse cuts MobileNetV2 at 8, custom blocks elsewhere.
 _REDUCTIONS = (4, 8, 16, 32)
 _UNIT = 35.0  # the parser's box unit in pixels (bboxNorm)
+_PIXELS = 35  # the same once more, for the reference: the graph's could be wrong
 _SHORT = 0.01  # pixels
 _TO_ROWS = [0, 2, 3, 1]
 
@@ -73,6 +76,7 @@ class _Fomo(HeadSpec):
         """
         import numpy as np  # recognising a head does without
 
+        from convert.heads import touching
         from convert.heads.graph_end import GraphEnd  # brings onnx
 
         end = GraphEnd(model)
@@ -86,8 +90,13 @@ class _Fomo(HeadSpec):
         labels, findings = detector_labels(export, classes)
         if options.fomo_merge == "none":
             message = "every cell above the threshold is an object; an object that spans several cells gives several"
-            findings += (CELLS.found(message, hint="--fomo-merge peak keeps the highest of neighbouring cells only"),)
+            findings += (CELLS.found(message, hint="--fomo-merge touching makes one box of cells that touch"),)
         coverage = end.part(grid, 1, 1, channels)
+        if options.fomo_merge == "touching":
+            head = Head(self.id, labels, merge=options.fomo_merge, threshold=options.threshold)
+            coverage, edges = touching.merge(end, coverage, (classes, rows, columns), options.threshold)
+            boxes = _boxes_around(end, edges, (height, width), (classes, rows, columns), options.framing)
+            return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
         # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
         nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
         places = cell_boxes(height, width, rows, columns, options.framing)
@@ -119,13 +128,12 @@ class _Fomo(HeadSpec):
         from convert.heads.decoding import Decoded
 
         (maps,), (cover, boxes) = raw, shipped
+        if decoder.head.merge == "touching":
+            return _merged(decoder, maps, cover, boxes)
         wanted = heat(maps, decoder.head.merge)
         places, middle = cells(decoder, *maps.shape[2:]), centres(decoder, *maps.shape[2:])
-        # as the parser reads them: back from the centre, or on from it
-        unit = np.float32(35)  # pixels that the parser measures boxes in; not the graph's constant: it could be wrong
-        numbers = boxes.reshape(len(boxes), -1, 4, *maps.shape[2:])
-        edges = np.concatenate([middle - numbers[:, :, :2] * unit, middle + numbers[:, :, 2:] * unit], axis=2)
-        return Decoded([wanted, np.broadcast_to(places / unit, edges.shape)], [cover, edges / unit])
+        edges = _as_parsed(boxes, middle)
+        return Decoded([wanted, np.broadcast_to(places / _PIXELS, edges.shape)], [cover, edges / _PIXELS])
 
     def prediction(
         self,
@@ -176,13 +184,20 @@ def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framin
     """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
     import numpy as np
 
-    inside, whole = (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
+    inside, whole = _placed(height, width, framing)
     left, right = _edges(inside[2], columns, inside[0], whole[0])
     top, bottom = _edges(inside[3], rows, inside[1], whole[1])
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
     return (planes / _UNIT).astype(np.float32)
+
+
+def _placed(
+    height: int, width: int, framing: Framing | None
+) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """Left, top, width and height of the model's picture in the parser's, and the parser's width and height."""
+    return (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
 
 
 def _edges(size: float, cells: int, start: float, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -241,6 +256,45 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     return producer is None or producer.op_type != "Transpose" or list(attribute(producer, "perm", [])) != [0, 3, 1, 2]
 
 
+def _boxes_around(
+    end: GraphEnd, edges: str, picture: tuple[int, int], size: tuple[int, int, int], framing: Framing | None
+) -> str:
+    """b0 to b3 of boxes around several cells, [1, 4 * classes, rows, columns], class by class.
+
+    They are computed as what each edge is further out than the cell's own: small numbers, which FP16 holds better. What
+    is 0 in `edges` becomes a box that ends before it begins.
+
+    Args:
+        edges: in cells, as `touching.merge` gives them.
+        picture: height and width of the model's picture.
+        size: classes, rows and columns.
+    """
+    import numpy as np
+
+    from convert.heads import touching
+
+    (height, width), (classes, rows, columns) = picture, size
+    inside, whole = _placed(height, width, framing)
+    own = touching.own_edges(rows, columns)
+    # class by class instead of kind by kind: whole numbers up to 2048 are exact in every precision
+    order = np.eye(4 * classes).reshape(4, classes, -1).swapaxes(0, 1).reshape(4 * classes, -1, 1, 1)
+    edges = end("Conv", edges, end.constant(order), kernel_shape=[1, 1])
+
+    def every_class(values: NDArray[Any]) -> str:
+        return end.constant(np.tile(values, (classes, 1, 1))[np.newaxis])
+
+    step = np.array([inside[2] / columns, inside[3] / rows] * 2).reshape(4, 1, 1) / _UNIT
+    further = end("Mul", end("Sub", edges, every_class(own)), every_class(step))
+    boxes = end("Add", further, every_class(cell_boxes(height, width, rows, columns, framing)[0]))
+    # A box from another cell to the last one ends short of the picture, too, as the last cell alone does in `places`.
+    grid = np.array([columns, rows] * 2).reshape(4, 1, 1)
+    short = np.zeros_like(own)
+    too_far = [inside[axis] + inside[2 + axis] - (whole[axis] - _SHORT) for axis in (0, 1)]
+    short[2:] = np.maximum(too_far, 0).reshape(2, 1, 1) / _UNIT * (own[2:] < grid[2:])
+    last = end("Relu", end("Sub", edges, every_class(grid - 1)))
+    return end("Sub", boxes, end("Mul", last, every_class(short)))
+
+
 def _peaks(end: GraphEnd, coverage: str, rows: int, columns: int) -> str:
     """Zero where a neighbour (diagonals too) of the same class is higher, or equal and earlier in reading order.
 
@@ -277,6 +331,46 @@ def heat(raw: NDArray[np.float32], merge: str | None) -> NDArray[np.float32]:
             elif (down, right) > (0, 0):
                 keep &= other <= cover
     return np.where(keep, cover, np.float32(0))
+
+
+def _merged(
+    decoder: ReferenceDecoder, maps: NDArray[np.float32], cover: NDArray[np.float32], boxes: NDArray[np.float32]
+) -> Decoded:
+    """Scores and edges of merged boxes, by the reference and by the graph.
+
+    A box's values are compared in the cell in its left top corner, where the graph should have them. A class of a
+    picture that takes more rounds than the graph has is NaN in both.
+    """
+    import numpy as np
+
+    from convert.heads import touching
+    from convert.heads.decoding import Decoded
+
+    threshold = decoder.head.threshold
+    assert threshold is not None
+    scores, (rows, columns) = maps[:, 1:], maps.shape[2:]
+    wanted, edges = np.zeros_like(scores), np.zeros((*scores.shape[:2], 4, rows, columns), np.float32)
+    each = cells(decoder, rows, columns)[0, 0]
+    for picture, label in np.ndindex(scores.shape[:2]):
+        one = scores[picture, label]
+        if not touching.is_settled(one, threshold):
+            wanted[picture, label] = np.nan
+            continue
+        for left, top, right, bottom, score in touching.merged(one, threshold):
+            wanted[picture, label, top, left] = score
+            edges[picture, label, :, top, left] = *each[:2, top, left], *each[2:, bottom - 1, right - 1]
+    given = _as_parsed(boxes, centres(decoder, rows, columns))
+    given = np.where((wanted > 0)[:, :, np.newaxis], given, np.float32(0))
+    return Decoded([wanted, edges / _PIXELS], [np.where(np.isnan(wanted), wanted, cover), given / _PIXELS])
+
+
+def _as_parsed(boxes: NDArray[np.float32], middle: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Edges in pixels [n,C,4,rows,columns] as the parser reads them: back from the centre, or on from it."""
+    import numpy as np
+
+    numbers = boxes.reshape(len(boxes), -1, 4, *boxes.shape[2:])
+    parts = [middle - numbers[:, :, :2] * _PIXELS, middle + numbers[:, :, 2:] * _PIXELS]
+    return np.concatenate(parts, axis=2, dtype=np.float32)
 
 
 def cells(decoder: ReferenceDecoder, rows: int, columns: int) -> NDArray[np.float64]:

@@ -80,6 +80,17 @@ class Frame:
         return Fraction(self.width, self.height)
 
     @property
+    def other(self) -> str:
+        """Another camera's aspect, for examples."""
+        return "16:9" if self.aspect == Fraction(4, 3) else "4:3"
+
+    @property
+    def in_file_names(self) -> str:
+        """`16x9` (a proportion in lowest terms), or pixels: `1280x720`."""
+        width, height = (self.width, self.height) if self.in_pixels else self.aspect.as_integer_ratio()
+        return f"{width}x{height}"
+
+    @property
     def pixels(self) -> tuple[int, int]:
         """Width and height; of a proportion those whose shorter side is 1080, both even."""
         if self.in_pixels:

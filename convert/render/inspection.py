@@ -220,7 +220,7 @@ def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
     if chosen is None or inspection.undecided or chosen.reason is not None:
         return []
     cropped = _framing(chosen, frame) is not None
-    return after_inspection(inspection.path, str(frame or _USUAL) if cropped else None)
+    return after_inspection(inspection.path, str(frame) if frame and cropped else None)
 
 
 def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
@@ -316,7 +316,7 @@ def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
         mode = model.metadata.resize_mode
         cause = "the resize mode is not recorded" if mode is None else f"the resize mode is {mode}"
         return [f"frame {frame}: nothing is cropped, {cause}"] if frame and _takes_pictures(model) else []
-    hint = [] if frame else ["--frame 16:9, or what the camera gives, makes `convert` crop in the model"]
+    hint = [] if frame else ["`convert` crops frames of 16:9 in the model; give --frame for another camera's, 4:3"]
     return [*framing_text(framing, cropped=frame is not None), *hint]
 
 

@@ -42,10 +42,11 @@ __all__ = [
 
 
 def run_document(run: Run, exit_code: int, pictures: Path | None = None) -> dict[str, Any]:
-    """`{schema_version, exit_code, stages[], export, model, evidence, secondary, outputs[], findings[], error, next}`.
+    """`{schema_version, exit_code, stages[], export, model, object_model, evidence, secondary, outputs[], ...}`.
 
-    What a run did not reach is null; `secondary` is the second of two models in one app. `seconds` are the only
-    values that differ between two equal runs. `next`: see `after_conversion`.
+    Then `findings[], error, next`. What a run did not reach is null; `object_model` is `model` without its crop,
+    `secondary` the second of two models in one app. `seconds` are the only values that differ between two equal runs.
+    `next`: see `after_conversion`.
     """
     bundle = run.last(Bundle)
     return {
@@ -69,11 +70,13 @@ def _stages(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def _subject(run: Run) -> dict[str, Any]:
-    """The export, the model and its evidence."""
+    """The export, the model, the one for objects and the evidence."""
     export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
+    other = adapted and adapted.for_objects
     return {
         "export": export and documents.export_document(export),
         "model": adapted and documents.model_document(adapted),
+        "object_model": other and documents.model_document(other),
         "evidence": validated and documents.evidence_document(validated.evidence),
     }
 

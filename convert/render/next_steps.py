@@ -61,8 +61,12 @@ def _of_bundle(files: Sequence[Output], pictures: Path | None) -> list[list[str]
     return steps
 
 
-def show_next(steps: Sequence[Sequence[str]], out: Console) -> None:
-    """One command a line, to be copied; a narrow terminal folds it, but no break is put into it."""
+def show_next(steps: Sequence[Sequence[str]], out: Console, frame: str | None = None) -> None:
+    """One command a line, to be copied; a narrow terminal folds it, but no break is put into it.
+
+    Args:
+        frame: aspect of the frames the bundle was made for; None: any.
+    """
     from rich.text import Text  # JSON does without
 
     if not steps:
@@ -71,7 +75,10 @@ def show_next(steps: Sequence[Sequence[str]], out: Console) -> None:
     for name, *arguments in steps:
         out.print(Text(f"  {shlex.join((_as_typed(name), *arguments))}"), soft_wrap=True)
     if any(_PICTURES in step for step in steps):
-        out.print(Text(f"  {_PICTURES}: a folder of pictures as the camera gives them, not cropped", style="dim"))
+        shape = f"{frame}, " if frame else ""
+        out.print(
+            Text(f"  {_PICTURES}: a folder of pictures as the camera gives them, {shape}not cropped", style="dim")
+        )
 
 
 def _as_typed(name: str) -> str:

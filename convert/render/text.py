@@ -114,7 +114,9 @@ def show_run(run: Run, pictures: Path | None = None) -> None:
         for output in run.outputs:
             size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
             out.print(f"  {escape(output.path)}{size}")
-        show_next(after_conversion(run, pictures), out)
+        validated = run.last(Validated)
+        framing = validated.adapted.preprocessing.framing if validated else None
+        show_next(after_conversion(run, pictures), out, str(framing.frame) if framing else None)
     if run.error:
         sys.stdout.flush()
         for line, indent in zip(error_lines(run.error), (2, 4), strict=False):
@@ -181,6 +183,14 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
     if evidence.decoding is not None:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
+    adapted = validated.adapted
+    if (plain := adapted.for_objects) and (measured := evidence.for_objects) and (parity := measured.parity):
+        difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
+        lines.append(("objects", f"{plain.file}, for a secondary engine, does not crop: {difference}"))
+    if framing := adapted.preprocessing.framing:
+        crops = ", which the model crops" if framing.crops else ""
+        other = f"for another camera's give --frame {framing.frame.other}"
+        lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))
     if answers := evidence.answers:

@@ -23,8 +23,8 @@ from convert.images import Frame, Framing, ResizeMode, centre_crop
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Evidence, Export, FrameEffect, Stage, StageResult, Validated
-from convert.validate.findings import TENSORRT
+from convert.types import Adapted, Evidence, Export, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.validate.comparison import Comparison
 
 
 __all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
@@ -106,9 +107,15 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
-        built, refused = self._build(artifact.onnx.data, *shape) if self.tensorrt else (None, ())
-        evidence = replace(evidence, tensorrt=built, int8_agreement=artifact.export.agreement)
-        return StageResult(Validated(artifact, evidence), findings=(*findings, *found, *refused))
+        if self.tensorrt:
+            built, refused = self._build(artifact)
+            evidence, found = replace(evidence, tensorrt=built), (*found, *refused)
+            if artifact.for_objects is not None:
+                built, refused = self._build(artifact.for_objects)
+                of_objects = replace(evidence.for_objects or ObjectEvidence(), tensorrt=built)
+                evidence, found = replace(evidence, for_objects=of_objects), (*found, *_of_objects(refused, found))
+        evidence = replace(evidence, int8_agreement=artifact.export.agreement)
+        return StageResult(Validated(artifact, evidence), findings=(*findings, *found))
 
     def _pictures(
         self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
@@ -126,11 +133,10 @@ class Validate:
     def _measure(
         self, adapted: Adapted, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
     ) -> tuple[Evidence, tuple[Finding, ...]]:
-        """Parity on all `pictures`, batch parity on the first of them."""
-        import numpy as np  # heavy, as the next two: importing this module must stay light
+        """Parity on all `pictures`, batch parity on the first of them; on these both of the model for objects."""
+        import numpy as np  # heavy, as the next one: importing this module must stay light
 
-        from convert.validate.comparison import Comparison, measure
-        from convert.validate.inputs import as_nvinfer
+        from convert.validate.comparison import Comparison
 
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
@@ -141,24 +147,61 @@ class Validate:
                 stacked = np.stack(arrays)
                 del chunk, arrays  # megabytes, while the models run
                 comparison.add(names, stacked)
+        first, inner, decoding = comparison.first, comparison.inner, comparison.decoding
+        size = first[0].size if first else 0
+        if self.worker is not None and max(size, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
+            self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
+        evidence, found = self._proven(comparison, adapted)
+        if adapted.for_objects is None or inner is None or evidence.parity is None:
+            return evidence, found
+        del comparison  # and its sessions, of a large model hundreds of megabytes
+        decoder = replace(decoding.decoder, framing=None) if decoding else None
+        few = max(self.batches)
+        objects = Comparison(adapted.for_objects, worker, self.timeout, self.tolerance, first_size=few, decoder=decoder)
+        objects.add_known(*inner)
+        other, more = self._proven(objects, adapted.for_objects)
+        of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
+        return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
+
+    def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
+        """What `comparison` shows, and batch parity."""
+        from convert.validate.comparison import measure
+        from convert.validate.inputs import as_nvinfer
+
         parity = comparison.tally.parity()
         if parity is None or comparison.first is None:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
-        if self.worker is not None and max(few.size, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
-            self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         values = as_nvinfer(few, adapted.preprocessing)
         measured, found = measure(comparison.session, values, alone, self.batches, comparison.decode)
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)
 
-    def _build(self, model: bytes, channels: int, height: int, width: int) -> tuple[str | None, tuple[Finding, ...]]:
+    def _build(self, adapted: Adapted) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
 
+        _, channels, height, width = adapted.onnx.input.shape
+        assert channels is not None  # `inputs.check`
+        assert height is not None
+        assert width is not None
+        size = channels, height, width
         try:
-            return runtimes.build(model, (channels, height, width), self.batch_size, timeout=self.timeout), ()
+            return runtimes.build(adapted.onnx.data, size, self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
             return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
+
+
+def _of_objects(findings: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:
+    """What was found of the model for objects, without what `others`, of the same model with a crop, say already.
+
+    That the original gives the same for every picture is said of all pictures only.
+    """
+    said = {CONSTANT.id, *(finding.id for finding in others)}
+    return tuple(
+        replace(finding, message=f"the model for objects: {finding.message}")
+        for finding in findings
+        if finding.id not in said
+    )
 
 
 INPUTS = 20
@@ -240,7 +283,7 @@ class WithFraming:
         crop = None
         if framing is not None:
             whole = framing.network
-            place = np.array([[framing.left, framing.top, *framing.model]]) / [*whole, *whole]
+            place = np.array([framing.inside]) / [*whole, *whole]
             crop = agreement(trained, predictions(task, decoder, shipped(adapted, shown, decoder)).placed(place))
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
@@ -313,4 +356,5 @@ def _findings(effect: FrameEffect) -> tuple[Finding, ...]:
         f"squashed instead of cropped, {round((1 - squash.top1) * squash.inputs)} of {squash.inputs} pictures of {of} "
         f"are decided otherwise, and scores differ by {squash.mean_abs_diff:.2g} on average"
     )
-    return (SQUASHED.found(message, hint="--frame 16:9 (or what the camera gives) crops whole frames in the model"),)
+    hint = "--frame auto (or what the camera gives, --frame 4:3) crops whole frames in the model; not for --role sgie"
+    return (SQUASHED.found(message, hint=hint),)

@@ -282,25 +282,39 @@ class Comparison:
         decoding: of a detector's shipped outputs; None for a classifier.
         first: of the first chunk, `first_size` pictures at most: [k,H,W,C], and the outputs of `session` for each,
             [k, ...].
+        inner: of the same pictures, where there is a model without the crop: their names, what the original got of
+            them, and its outputs, as `add_known` takes them.
 
     Args:
+        decoder: the reference decoder of a detector, where it is known.
         worker: where the original runs, for at most `timeout` seconds a chunk.
         tolerance: the largest absolute difference that is still right.
     """
 
-    def __init__(self, adapted: Adapted, worker: Worker, timeout: float, tolerance: float, *, first_size: int) -> None:
+    def __init__(
+        self,
+        adapted: Adapted,
+        worker: Worker,
+        timeout: float,
+        tolerance: float,
+        *,
+        first_size: int,
+        decoder: ReferenceDecoder | None = None,
+    ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
+        self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
         self.tally = Tally(tolerance)
         self._shipped = len(parse_header(adapted.onnx.data).outputs)
         self.decoding: Decoding | None = None
         if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
-            self.decoding = Decoding(reference_decoder(adapted, worker, timeout))
+            self.decoding = Decoding(decoder or reference_decoder(adapted, worker, timeout))
 
     @cached_property
     def session(self) -> Any:
-        """Of the shipped model; where its outputs are in the order of scores, with the raw ones behind them."""
-        if self.decoding is not None and self._adapted.head.overlap is not None:
+        """Of the shipped model; where the last bit of a score moves whole boxes, with the raw outputs behind them."""
+        last = self._adapted.head
+        if self.decoding is not None and (last.overlap is not None or last.merge == "touching"):
             return self._session
         return runtimes.load(self._adapted.onnx.data)
 
@@ -317,6 +331,23 @@ class Comparison:
         """
         inside = seen(pictures, self._adapted)
         wanted, rows = self._both(inside, [pictures[n : n + 1] for n in range(len(names))])
+        if self.first is None and self._adapted.for_objects is not None:
+            few = slice(self._first_size)
+            self.inner = names[few], inside[few].copy(), [output[few] for output in wanted]
+        self._compare(names, pictures, wanted, rows)
+
+    def add_known(self, names: Sequence[str], pictures: NDArray[np.uint8], wanted: list[NDArray[np.float32]]) -> None:
+        """As `add`, where what the original gives for `pictures` is known: its outputs `wanted` [n, ...]."""
+        self._compare(names, pictures, wanted, [self._run(pictures[n : n + 1]) for n in range(len(names))])
+
+    def _compare(
+        self,
+        names: Sequence[str],
+        pictures: NDArray[np.uint8],
+        wanted: list[NDArray[np.float32]],
+        rows: list[list[NDArray[Any]]],
+    ) -> None:
+        """Count the outputs of both for `pictures`; `rows` are ONNX Runtime's for each."""
         outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
         shipped = outputs[: self._shipped]
         if self.decoding is None:

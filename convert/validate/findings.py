@@ -108,7 +108,8 @@ SQUASHED = Rule(
     "what it changes that pictures are squashed",
     why="The model was trained on the centre of each picture (fit shortest axis). The same pictures were shown to the "
     "original as Edge Impulse crops them, and squashed, as Gst-nvinfer shows them to this model.",
-    fix="for a primary engine give the frames' aspect with --frame; for a secondary engine retrain with squash",
+    fix="for a primary engine leave out --frame none, or give the frames' aspect with --frame; for a secondary engine "
+    "retrain with squash",
 )
 
 DECODING = Rule(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
+
+from convert.eim.bundle import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,35 +48,117 @@ def test_a_bundle_for_frames(
     document = say(*options).document
     assert document["exit_code"] == 0
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
-    found = {finding["id"] for finding in document["findings"]}
-    assert "EI510" in found
-    assert not {"EI304", "EI306", "EI409"} & found
-    config = keys(out / "config_infer_primary_shapes.txt")
-    assert config["infer-dims"] == dims
-    assert config["maintain-aspect-ratio"] == "0"
-    assert config["scaling-filter"] == "1"
-    assert not (out / "config_infer_secondary_shapes.txt").exists()
-    app = (out / "deepstream_app_shapes.txt").read_text().partition("[streammux]")[2]
-    assert f"\nwidth={mux[0]}\nheight={mux[1]}\n" in app
-    assert dims.replace(";", "x") in (out / "build_engine.sh").read_text()
+    assert not {"EI304", "EI306", "EI409", "EI510"} & {finding["id"] for finding in document["findings"]}
+    onnx = f"shapes-{frame.replace(':', 'x')}.onnx"
+    primary, secondary = (keys(out / f"config_infer_{role}_shapes.txt") for role in ("primary", "secondary"))
+    assert (primary["onnx-file"], secondary["onnx-file"]) == (onnx, "shapes.onnx")
+    assert (primary["infer-dims"], secondary["infer-dims"]) == (dims, "1;48;48")
+    assert (primary["maintain-aspect-ratio"], primary["scaling-filter"]) == ("0", "1")
+    assert primary["labelfile-path"] == secondary["labelfile-path"]
+    app = (out / "deepstream_app_shapes.txt").read_text()
+    assert f"\nwidth={mux[0]}\nheight={mux[1]}\n" in app.partition("[streammux]")[2]
+    assert "enable=0" in app.partition("[secondary-gie0]")[2]
+    # one script builds both engines, which have the names that the configs expect
+    started = re.findall(r'"\$here"/(\S+)', (out / "build_engine.sh").read_text())
+    for script, config in zip(started, (primary, secondary), strict=True):
+        text = (out / script).read_text()
+        assert f"\nengine={config['model-engine-file']}\n" in text
+        assert config["infer-dims"].replace(";", "x") in text
+        assert (out / script).stat().st_mode & 0o100
     framing = document["model"]["preprocessing"]["framing"]
-    assert framing["frame"] == frame
-    assert framing["model"] == [48, 48]
-    evidence = json.loads((out / "report.json").read_text())["evidence"]["framing"]
-    assert evidence == document["evidence"]["framing"]
-    assert evidence["crop"]["mean_abs_diff"] < evidence["squash"]["mean_abs_diff"]
+    assert (framing["frame"], framing["model"]) == (frame, [48, 48])
+    assert document["object_model"]["preprocessing"]["framing"] is None
+    report = json.loads((out / "report.json").read_text())
+    assert [report[each]["file"] for each in ("model", "object_model")] == [onnx, "shapes.onnx"]
+    evidence = report["evidence"]
+    assert evidence == document["evidence"]
+    assert evidence["framing"]["crop"]["mean_abs_diff"] < evidence["framing"]["squash"]["mean_abs_diff"]
+    assert evidence["for_objects"]["parity"]["max_abs_diff"] < 1e-4
+    assert evidence["for_objects"]["batch"]["sizes"] == [1, 2, 8]
     checked = say("check", out, "--format", "json").document
     assert checked["findings"] == []
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """All but the report."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "report.json"}
+
+
+def test_frames_of_16_9_are_the_default(convert: Callable[..., Path]) -> None:
+    """The network for objects is the one that `--frame none` gives; that for frames is the same with any role."""
+    usual, said = files(convert(MODEL, *CROPPED)), files(convert(MODEL, *CROPPED, "--frame", "16:9"))
+    assert usual == said
+    plain = files(convert(MODEL, *CROPPED, "--frame", "none"))
+    assert plain["shapes.onnx"] == usual["shapes.onnx"]
+    assert plain["config_infer_secondary_shapes.txt"] == usual["config_infer_secondary_shapes.txt"]
+    assert {name for name in plain if name.endswith((".onnx", ".sh"))} == {"shapes.onnx", "build_engine.sh"}
+    primary = files(convert(MODEL, *CROPPED, "--role", "pgie"))
+    assert [name for name in primary if name.endswith(".onnx")] == ["shapes-16x9.onnx"]
+    assert primary["shapes-16x9.onnx"] == usual["shapes-16x9.onnx"]
+    assert primary["config_infer_primary_shapes.txt"] == usual["config_infer_primary_shapes.txt"]
+    secondary = files(convert(MODEL, *CROPPED, "--role", "sgie"))
+    assert [name for name in secondary if name.endswith(".onnx")] == ["shapes.onnx"]
+    assert secondary["shapes.onnx"] == usual["shapes.onnx"]
+
+
+def test_a_cameras_own_frames(say: Callable[..., Said], tmp_path: Path) -> None:
+    document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--source", "/dev/video0", "--format", "json").document
+    assert document["model"]["preprocessing"]["framing"]["frame"] == "4:3"
+    assert (tmp_path / "shapes-4x3.onnx").exists()
+    app = (tmp_path / "deepstream_app_shapes.txt").read_text()
+    assert "camera-width=640\ncamera-height=480\n" in app
+    assert "\nwidth=640\nheight=480\n" in app.partition("[streammux]")[2]
+
+
+@pytest.mark.parametrize("mode", ["squash", "fit-longest"])
+def test_nothing_is_said_of_the_default_where_it_has_no_effect(convert: Callable[..., Path], mode: str) -> None:
+    usual, plain = (convert(MODEL, "--resize-mode", mode, *frame) for frame in ((), ("--frame", "none")))
+    assert files(usual) == files(plain)
+    assert (usual / "report.json").read_bytes() == (plain / "report.json").read_bytes()
+
+
+def test_clients_of_an_eim_get_the_model_without_the_crop(convert: Callable[..., Path]) -> None:
+    impulse = read_impulse(convert(MODEL, *CROPPED))
+    assert (impulse.width, impulse.height) == (48, 48)
+    framed = read_impulse(convert(MODEL, *CROPPED, "--role", "pgie"))
+    assert (framed.width, framed.height) == (86, 48)
+
+
+def test_a_bundle_is_simulated_on_whole_frames(
+    say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle, pictures = convert(MODEL, *CROPPED), tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("L", (640, 360), 90).save(pictures / "wide.png")
+    said = say("simulate", bundle, pictures, "-o", tmp_path / "shown", "--format", "json")
+    assert said.code == 0
+    assert said.document["findings"] == []
+    Image.new("L", (640, 480), 90).save(pictures / "high.png")
+    found = say("simulate", bundle, pictures, "-o", tmp_path / "shown", "--format", "json").document["findings"]
+    assert any("the model takes frames of 16:9" in finding["message"] for finding in found)
+
+
+def test_a_model_for_other_frames_is_named_when_it_is_left(say: Callable[..., Said], tmp_path: Path) -> None:
+    for frame, left in (("16:9", ()), ("4:3", ("shapes-16x9.onnx",)), ("none", ("shapes-4x3.onnx",))):
+        found = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", frame, "--format", "json").document
+        paths = [finding["path"] for finding in found["findings"] if finding["id"] == "EI507"]
+        assert paths == [str(tmp_path / each) for each in left]
+    engine = tmp_path / "shapes-4x3.onnx_b1_gpu0_fp32.engine"
+    engine.write_bytes(b"engine")
+    os.utime(engine, (1, 1))
+    found = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "4:3", "--format", "json").document
+    assert [finding["path"] for finding in found["findings"] if finding["id"] == "EI506"] == [str(engine)]
+
+
 def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path) -> None:
     work, frame = tmp_path / "work", ("--frame", "16:9")
-    whole = convert(MODEL, *CROPPED, *frame)
+    whole = convert(MODEL, *CROPPED, *frame, "--role", "pgie")
     assert say("unpack", MODEL, "-o", work, *CROPPED, "-q").code == 0
     assert say("translate", work / "shapes.tflite", "-o", work, "-q").code == 0
     assert say("adapt", work / "shapes.translated.onnx", "-o", work, *frame, "-q").code == 0
     assert say("validate", work / "shapes.onnx", "-o", work, "-q").code == 0
-    assert say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "-q").code == 0
+    emitted = say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "--format", "json").document
+    assert "EI510" in {finding["id"] for finding in emitted["findings"]}
     for path in whole.iterdir():
         if path.name != "report.json":
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
@@ -94,9 +180,14 @@ def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) 
     framed = say("convert", MODEL, "-o", tmp_path / "a", *CROPPED, "--frame", "16:9").out
     assert "best answer as in Edge Impulse on" in framed
     assert "20 frames of 16:9" in framed
-    plain = say("convert", MODEL, "-o", tmp_path / "b", *CROPPED).out
+    assert "for another camera's give --frame 4:3" in framed
+    assert "PICTURES: a folder of pictures as the camera gives them, 16:9, not cropped" in framed
+    run = (tmp_path / "a" / "RUN.md").read_text()
+    assert re.search(r"takes whole ones of 16:9 .*\nIts best answer is Edge Impulse's on \d+ of 20 measured", run)
+    assert "`--frame 4:3`" in run
+    plain = say("convert", MODEL, "-o", tmp_path / "b", *CROPPED, "--frame", "none").out
     assert "EI304" in plain
-    assert "--frame 16:9" in plain
+    assert "--frame auto" in plain
     assert "EI409 squashed instead of cropped" in plain
     assert (tmp_path / "b" / "config_infer_secondary_shapes.txt").exists()
 
@@ -123,7 +214,7 @@ def test_frames_of_the_models_own_shape(say: Callable[..., Said], tmp_path: Path
     assert document["evidence"]["framing"] is None
 
 
-@pytest.mark.parametrize("frame", ["16/9", "0:9", "wide", "-1x5", "16:9:3", "100x1", ""])
+@pytest.mark.parametrize("frame", ["16/9", "0:9", "wide", "-1x5", "16:9:3", "100x1", "", "automatic"])
 def test_nonsense(say: Callable[..., Said], tmp_path: Path, frame: str) -> None:
     for command in (["convert", MODEL, "-o", tmp_path / "b"], ["inspect", MODEL]):
         said = say(*command, f"--frame={frame}")
@@ -138,20 +229,18 @@ def test_frames_and_objects_do_not_go_together(say: Callable[..., Said], tmp_pat
     assert "whole frames" in said.err
 
 
-def test_an_earlier_secondary_config_is_reported(say: Callable[..., Said], tmp_path: Path) -> None:
-    (tmp_path / "config_infer_secondary_shapes.txt").write_text("[property]\n")
-    document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--frame", "16:9", "--format", "json").document
-    assert "EI507" in {finding["id"] for finding in document["findings"]}
-
-
 def test_of_two_models_the_first_sees_frames(
     say: Callable[..., Said], models: Path, exports: list[Path], tmp_path: Path
 ) -> None:
     fomo = next(path for path in sorted(models.glob("fomo*")) if "x1-f32" in path.name)
     out = tmp_path / "app"
     options = ("--pgie", fomo, "--sgie", exports[0], "--labels", "face", *CROPPED, "--frame", "4:3")
+    planned = say("convert", *options, "-o", out, "--format", "json", "--dry-run").document
     document = say("convert", *options, "-o", out, "--format", "json").document
     assert document["exit_code"] == 0
+    assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
+    assert document["object_model"] is None
+    assert {path.name for path in out.glob("*.onnx")} == {"fomo-96x96x1-f32-4x3.onnx", "fruit-bowl.onnx"}
     assert document["model"]["preprocessing"]["framing"]["network"] == [128, 96]
     assert document["secondary"]["model"]["preprocessing"]["framing"] is None
     (app,) = out.glob("deepstream_app_*.txt")
@@ -203,4 +292,6 @@ def test_inspect_draws_it(say: Callable[..., Said], tmp_path: Path) -> None:
     # without a frame: what is lost, and what to give
     usual = say("inspect", export)
     assert "1.8 times too narrow" in usual.out
-    assert "--frame 16:9" in usual.out
+    assert "`convert` crops frames of 16:9 in the model" in usual.out
+    assert "--frame" not in usual.out.partition("next:")[2]
+    assert say("inspect", export, "--frame", "auto").code == 2

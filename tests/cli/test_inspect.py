@@ -60,7 +60,7 @@ def test_no_frame_is_drawn_of_what_takes_no_pictures(say: Callable[..., Said], t
     for sensor, drawn in (("CAMERA", True), ("MICROPHONE", False)):
         parameters = layouts.Parameters(width=48, height=48, channels=1, sensor=sensor, resize_mode="fit-shortest")
         library = layouts.write_tree(layouts.cpp_library(MODEL.read_bytes(), parameters), tmp_path / sensor)
-        assert ("--frame 16:9" in say("inspect", library).out) is drawn
+        assert ("16:9" in say("inspect", library).out) is drawn
         assert ("frame 4:3" in say("inspect", library, "--frame", "4:3").out) is drawn
         (found,) = say("inspect", library, "--format", "json").document["models"]
         assert (found["framing"] is not None) is drawn

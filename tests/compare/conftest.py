@@ -30,7 +30,7 @@ def fruit(convert: Convert, fruit_export: Path) -> Path:
 @pytest.fixture(scope="session")
 def cropped(convert: Convert, fruit_export: Path) -> Path:
     """Trained on cropped pictures, which nvinfer squashes."""
-    return convert(fruit_export, "--resize-mode", "fit-shortest")
+    return convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "none")
 
 
 @pytest.fixture(scope="session")

@@ -47,15 +47,32 @@ def _pictures(models: Path) -> list[NDArray[np.uint8]]:
 
 
 class TestFomo:
-    def test_cells_are_merged(self, fomo: Path, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
+    def test_touching_cells_are_the_same_boxes(self, fomo: Path, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
         found = compared(config_of(fomo), fomo_file, jan)
+        (row,) = found.rows
+        assert row.verdict is Verdict.SAME
+        assert row.count("matched") == len(row.deepstream.objects) == len(row.edge_impulse.objects) > 0
+        assert all((pair.shift or 0) < 0.1 for pair in row.pairs)
+
+    def test_another_threshold(self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
+        folder = convert(fomo_file, *_SQUASH, "--threshold", "0.99")
+        found = compared(config_of(folder), fomo_file, jan)
+        (row,) = found.rows
+        assert row.verdict is Verdict.DIFFERS
+        assert "threshold" in causes(row)
+        assert {reason.hint for reason in found.comparison.reasons} == {"convert with --threshold 0.5"}
+
+    def test_cells_are_merged(
+        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]
+    ) -> None:  # fmt: skip
+        found = compared(config_of(convert(fomo_file, *_SQUASH, "--fomo-merge", "none")), fomo_file, jan)
         (row,) = found.rows
         assert row.verdict is Verdict.DIFFERS
         assert causes(row) == ["merge"]
         assert len(row.edge_impulse.objects) == row.count("matched")
         assert row.count("additional") == len(row.deepstream.objects) - len(row.edge_impulse.objects) > 0
         assert row.count("missed") == 0
-        assert found.comparison.reasons[0].hint == "convert with --fomo-merge peak"
+        assert found.comparison.reasons[0].hint == "convert with --fomo-merge touching"
         assert (
             found.comparison.reasons[0].words == "nvinfer shows every cell where Edge Impulse merges cells that touch"
         )
@@ -105,10 +122,10 @@ class TestFomo:
         assert found.rows[0].words == "'Face' is 'face' in Edge Impulse"
 
     def test_without_the_network_s_own_outputs(
-        self, fomo: Path, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path
+        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path
     ) -> None:
         """As a model that somebody else converted: what was named is still right, and provenance is in doubt."""
-        config = changed(fomo, tmp_path, {})
+        config = changed(convert(fomo_file, *_SQUASH, "--fomo-merge", "none"), tmp_path, {})
         (path,) = tmp_path.glob("*.onnx")
         model = onnx.load_model(path)
         for node in model.graph.node:

@@ -34,8 +34,8 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "quantization": "float32", "keep": False, "symmetric": False, "filter": ScalingFilter.BILINEAR,
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,
         "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
-        "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS, "classifier": 0.0, "filtered": (),
-        "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
+        "in_graph": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS, "classifier": 0.0,
+        "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
     } | changes  # fmt: skip
     settings = SimpleNamespace(
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
@@ -48,7 +48,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     )  # fmt: skip
     engine = SimpleNamespace(
         settings=settings, network=SimpleNamespace(width=get["network"][0], height=get["network"][1]),
-        recorded=SimpleNamespace(merge=get["merge"]),
+        recorded=SimpleNamespace(merge=get["merge"], threshold=get["in_graph"]),
     )  # fmt: skip
     expected = SimpleNamespace(color=get["expected"], net_scale_factor=get["factor"], offsets=get["offsets"])
     shipped = SimpleNamespace(
@@ -68,6 +68,7 @@ UNDECIDED = "drops boxes of any class that overlap by 0.2 or more and cuts boxes
 DROPS = "drops boxes of a class that overlap by more than 0.25"
 NEVER = ClusterMode.NONE
 
+LOW = one(pre_cluster_threshold=0.1)
 TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.FRAMING, {}, "squashes", "squashes", True, None),
     (Cause.FRAMING, {"mode": ResizeMode.NONE}, "squashes", "squashes", True, None),
@@ -145,9 +146,17 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "keeps 10 boxes at most, drops what overlaps by more than 0.6 and cuts boxes to whole pixels", False,
      "cluster-mode=2 and nms-iou-threshold=0.6"),
     (Cause.MERGE, {"task": "fomo"}, "shows every cell", "merges cells that touch", False,
-     "convert with --fomo-merge peak"),
+     "convert with --fomo-merge touching"),
     (Cause.MERGE, {"task": "fomo", "merge": "peak"}, "keeps the highest of neighbouring cells",
-     "merges cells that touch", False, None),
+     "merges cells that touch", False, "convert with --fomo-merge touching"),
+    (Cause.MERGE, {"task": "fomo", "merge": "touching", "in_graph": 0.5}, "merges cells that touch",
+     "cuts boxes that grow to the left or upwards and drops those that come to touch late", False, None),
+    (Cause.MERGE, {"task": "fomo", "merge": "touching", "in_graph": 0.3}, "merges cells from 0.3 on",
+     "merges those from 0.5 on", False, "convert with --threshold 0.5"),
+    (Cause.THRESHOLD, {"task": "fomo", "merge": "touching", "in_graph": 0.5, "classes": (LOW,)},
+     "shows what reaches pre-cluster-threshold=0.1", "shows what reaches 0.5", True, None),
+    (Cause.THRESHOLD, {"task": "fomo", "merge": "touching", "in_graph": 0.3, "classes": (LOW,)},
+     "shows what reaches pre-cluster-threshold=0.1", "shows what reaches 0.5", False, "convert with --threshold 0.5"),
     (Cause.LIMITS, {}, "leaves nothing out", "leaves nothing out", True, None),
     (Cause.LIMITS, {"classes": (one(topk=5, detected_min_h=3), one(topk=20, roi_bottom_offset=1)), "filtered": (1,)},
      "leaves out objects by topk=5 to 20, detected-min-h, roi-bottom-offset, filter-out-class-ids",

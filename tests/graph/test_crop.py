@@ -134,7 +134,7 @@ def test_without_a_frame_it_is_said_what_is_lost(export: Callable[..., Export]) 
     made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.NONE)
     _, (finding,) = preprocessing(made)
     assert finding.id == RESIZE_CROPS.id
-    assert "--frame 16:9" in str(finding.hint)
+    assert "--frame auto" in str(finding.hint)
     framed, findings = preprocessing(made, Frame(16, 9))
     assert findings == ()
     assert replace(framed, framing=None) == preprocessing(made)[0]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from convert.heads.base import Fitted
 
 PEAK = Options(fomo_merge="peak")
+NONE = Options(fomo_merge="none")
 
 
 def fit(height: int = 32, width: int = 64, labels: int = 2, options: Options | None = None, **grid: Any) -> Fitted:
@@ -89,7 +90,7 @@ def test_boxes_are_those_that_nvidias_code_was_given(vectors: Path) -> None:
 @pytest.mark.parametrize("nhwc", [True, False])
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (64, 32), (33, 47), (676, 100)])
 def test_the_heat_map_without_its_background(height: int, width: int, nhwc: bool) -> None:
-    fitted = fit(height, width, nhwc=nhwc)
+    fitted = fit(height, width, options=NONE, nhwc=nhwc)
     coverage, boxes, raw = run(fitted, height, width)
     rows, columns = ceil(height / 8), ceil(width / 8)
     assert raw.shape == (1, 3, rows, columns)
@@ -125,7 +126,7 @@ def test_a_grid_as_large_as_it_is_deep_without_a_softmax_at_its_end(nhwc: bool) 
         np.testing.assert_array_equal(left, right)
 
 
-@pytest.mark.parametrize("options", [Options(), PEAK])
+@pytest.mark.parametrize("options", [NONE, PEAK])
 def test_any_batch(options: Options) -> None:
     fitted = fit(options=options)
     pictures = np.random.default_rng(2).random((8, 3, 32, 64), np.float32)
@@ -198,7 +199,7 @@ def test_two_equal_neighbours_give_one_object(merged: bytes) -> None:
 def test_what_was_merged_is_said() -> None:
     assert fit(options=PEAK).head.merge == "peak"
     assert not fit(options=PEAK).findings
-    (told,) = fit().findings
+    (told,) = fit(options=NONE).findings
     assert told.id == "EI352"
 
 

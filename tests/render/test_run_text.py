@@ -19,6 +19,8 @@ from convert.render.text import console, error_lines, percent, progress, show_er
 from convert.types import (
     Adapted,
     Agreement,
+    AnswerCounts,
+    AnswerEvidence,
     BatchParity,
     Bundle,
     Evidence,
@@ -214,3 +216,58 @@ def test_what_is_no_terminal_is_not_wrapped(capsys: pytest.CaptureFixture[str]) 
     console(stderr=True).print("z" * 500)
     out, err = capsys.readouterr()
     assert (out, err) == ("x" * 500 + " " + "y" * 500 + "\n", "z" * 500 + "\n")
+
+
+_NONE = AnswerCounts(20, 0, 20, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "line"),
+    [
+        (
+            AnswerEvidence("16:9", None, 0.1, AnswerCounts(40, 40, 40, 0, 0), None, {}, 0),
+            "same answer as Edge Impulse on 40 of 40 frames of 16:9",
+        ),
+        (
+            AnswerEvidence("16:9", None, 0.1, AnswerCounts(40, 40, 36, 3, 1), None, {"interpolation": 1}, 1),
+            (
+                "same answer as Edge Impulse on 39 of 40 frames of 16:9 (3 with other scores); 1 differs because of "
+                "interpolation"
+            ),
+        ),
+        (
+            AnswerEvidence(
+                "4:3", None, 0.1, AnswerCounts(40, 40, 38, 0, 2), AnswerCounts(9, 9, 8, 0, 1), {"model": 3}, 3
+            ),
+            (
+                "same answer as Edge Impulse on 38 of 40 frames of 4:3 and 8 of 9 pictures of yours; 3 differ because of "
+                "the model's arithmetic"
+            ),
+        ),
+        (
+            AnswerEvidence("16:9", 0.5, 0.1, AnswerCounts(40, 24, 20, 1, 19), None, {"merge": 8, "framing": 3}, 10),
+            (
+                "same answer as Edge Impulse on 5 of 24 frames of 16:9 that show an object (40 compared, 1 with other "
+                "scores or places); 19 differ, 10 of them because of merging (8), framing (3)"
+            ),
+        ),
+        (
+            AnswerEvidence("16:9", 0.5, 0.1, AnswerCounts(8, 8, 7, 0, 1), _NONE, {}, 0),
+            (
+                "same answer as Edge Impulse on 7 of 8 frames of 16:9; none of 20 pictures of yours shows an object; 1 "
+                "differs"
+            ),
+        ),
+        (
+            AnswerEvidence("16:9", 0.5, 0.1, _NONE, None, {}, 0),
+            "neither Edge Impulse nor the bundle shows an object on 20 frames of 16:9; --images compares on yours",
+        ),
+        (
+            AnswerEvidence("16:9", 0.5, 0.1, _NONE, AnswerCounts(1, 0, 1, 0, 0), {}, 0),
+            "neither Edge Impulse nor the bundle shows an object on 20 frames of 16:9 and 1 pictures of yours",
+        ),
+    ],
+)
+def test_answers(answers: AnswerEvidence, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run([Validated(adapted("a"), Evidence(answers=answers))], [])
+    assert printed(run, capsys)[0] == [f"  answers   {line}"]

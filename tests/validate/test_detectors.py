@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 LABELS = ("a", "b", "c")
+LIT = 0.25
+"""A threshold that the invented FOMO reaches in many cells."""
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +90,12 @@ def test_every_kind_of_row(task: str, score: str | None, child: Worker) -> None:
     assert evidence.batch.sizes == (1, 2, 8)
 
 
-@pytest.mark.parametrize("merge", ["none", "peak"])
+@pytest.mark.parametrize("merge", ["touching", "peak", "none"])
 @pytest.mark.parametrize("nhwc", [True, False])
 def test_fomo(merge: str, nhwc: bool, child: Worker) -> None:
     export = from_onnx(synthetic.heat_map(40, 72, 4, nhwc=nhwc), "fomo")
     assert export.facts.outputs[0].shape == (1, 5, 9, 4)
-    result, findings = validated(adapted(export, child, fomo_merge=merge), child)
+    result, findings = validated(adapted(export, child, fomo_merge=merge, threshold=LIT), child)
     assert not findings
     assert result.evidence.parity is not None
     assert result.evidence.parity.max_abs_diff < 1e-6
@@ -226,8 +228,9 @@ def test_pictures_that_mix_where_boxes_are_dropped(child: Worker) -> None:
     assert [finding.id for finding in findings] == ["EI407", "EI407"]
 
 
-def test_a_wrong_cell_is_found(child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child)
+@pytest.mark.parametrize("merge", ["touching", "none"])
+def test_a_wrong_cell_is_found(merge: str, child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, fomo_merge=merge, threshold=LIT)
 
     def moved(model: ModelProto) -> None:
         _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array + 1e-3)
@@ -236,8 +239,45 @@ def test_a_wrong_cell_is_found(child: Worker) -> None:
     assert [finding.id for finding in findings] == ["EI440"]
 
 
+def four_neighbours(model: ModelProto) -> None:
+    """Cells that touch at a corner stay apart."""
+    for node in model.graph.node:
+        if node.op_type == "MaxPool":
+            size = {item.name: item.ints for item in node.attribute}
+            if list(size["kernel_shape"]) == [3, 3]:
+                size["kernel_shape"][:], size["pads"][:] = [3, 1], [1, 0, 1, 0]
+
+
+def other_threshold(model: ModelProto) -> None:
+    _constant(model, lambda array: array.shape == () and array == np.float32(LIT), lambda _: LIT + 0.02)
+
+
+def every_row(model: ModelProto) -> None:
+    """Each cell with the box's top edge stands for it, not the first one alone."""
+    pad = _first(model, "Pad")
+    after = next(node for node in model.graph.node if pad.output[0] in node.input)
+    _constant(
+        model, lambda array: array.dtype == np.int64 and array.tolist() == [0, 0, 0, 1, 0, 0, 0, 0], np.zeros_like
+    )
+    assert after.op_type == "Slice"
+
+
+@pytest.mark.parametrize("fault", [four_neighbours, other_threshold, every_row])
+def test_a_wrong_merge_is_found(fault: Callable[[ModelProto], None], child: Worker) -> None:
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, threshold=LIT)
+    _, findings = validated(changed(good, fault), child)
+    assert "EI440" in {finding.id for finding in findings}
+
+
+def test_a_later_command_knows_the_threshold_in_the_graph(child: Worker) -> None:
+    artifact = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, threshold=LIT)
+    head, _ = read_head(recorded(artifact.onnx, Path()), artifact.export)
+    assert head == artifact.head
+    assert (head.merge, head.threshold) == ("touching", LIT)
+
+
 def test_not_a_number_on_one_side_is_a_difference(child: Worker) -> None:
-    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child)
+    good = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, fomo_merge="none")
 
     def unknown(model: ModelProto) -> None:
         _constant(model, lambda array: array.shape == (1, 12, 5, 9), lambda array: array * np.float32(np.nan))

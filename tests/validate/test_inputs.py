@@ -6,8 +6,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from convert.validate.inputs import pictures
+from convert.validate.inputs import pictures, with_objects
+from tests.examples import examples
 
 
 @pytest.mark.parametrize("shape", [(96, 96, 3), (48, 48, 1), (17, 5, 3), (1, 1, 1), (2, 3, 3)])
@@ -64,3 +67,18 @@ def test_images_are_smooth_and_noise_is_not() -> None:
     assert roughness("noise 1") > 60
     assert roughness("field 6") < 15
     assert roughness("gradient 7") < 10
+
+
+@examples(60)
+@given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]))
+def test_frames_with_objects_of_any_size(height: int, width: int, channels: int) -> None:
+    made = list(with_objects(4, height, width, channels))
+    assert {(picture.shape, picture.dtype) for picture in made} == {((height, width, channels), np.dtype(np.uint8))}
+    again = list(with_objects(2, height, width, channels))
+    assert all(np.array_equal(one, other) for one, other in zip(again, made, strict=False))
+
+
+def test_frames_with_objects_have_edges() -> None:
+    """Steps that the smooth scenes below them have not, in every frame."""
+    for picture in with_objects(12, 90, 160, 3):
+        assert np.abs(np.diff(picture.astype(int), axis=1)).max() > 40

@@ -1,0 +1,199 @@
+"""What `convert` says of a bundle is what `simulate --against edge-impulse` says of the same frames."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from convert import convert as run_convert
+from convert.compare import Verdict, stage
+from convert.compare.run import ComparisonRun
+from convert.images import parse_frame
+from convert.validate.inputs import with_objects
+from tests.compare.bundles import SAMPLES, compared, config_of, judged, photo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import pytest
+    from numpy.typing import NDArray
+
+    from convert.compare import PictureComparison
+    from convert.types import AnswerEvidence
+
+_FOMO = SAMPLES / "exports" / "table-fomo-2025.zip"
+
+
+def _frames(width: int = 640, height: int = 360, count: int = 40) -> list[NDArray[np.uint8]]:
+    return list(with_objects(count, height, width, 3))
+
+
+def _evidence(folder: Path) -> dict[str, Any]:
+    found = json.loads((folder / "report.json").read_text())["evidence"]["answers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _counted(rows: Sequence[PictureComparison]) -> dict[str, int]:
+    verdicts = Counter(row.verdict for row in rows)
+    answers = [(row.deepstream, row.edge_impulse) for row in rows]
+    shown = sum(bool(ours.label or ours.objects or theirs.label or theirs.objects) for ours, theirs in answers)
+    return {
+        "pictures": len(rows),
+        "shown": shown,
+        "same": verdicts[Verdict.SAME],
+        "drifting": verdicts[Verdict.DRIFTS],
+        "differing": verdicts[Verdict.DIFFERS],
+    }
+
+
+def _few(monkeypatch: pytest.MonkeyPatch, frames: int = 6) -> None:
+    monkeypatch.setattr(stage, "_FRAMES", frames)
+
+
+def test_a_classifier_that_is_squashed(cropped: Path, fruit_export: Path) -> None:
+    found = _evidence(cropped)
+    rows = compared(config_of(cropped), fruit_export, *_frames()).rows
+    assert found["generated"] == _counted(rows)
+    assert found["generated"]["differing"] > 0
+    causes = Counter(cause.value for row in rows if row.verdict is Verdict.DIFFERS for cause in row.causes)
+    assert found["causes"] == causes
+    assert found["explained"] == found["generated"]["differing"]
+    assert (found["frame"], found["threshold"], found["given"]) == ("16:9", None, None)
+
+
+def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _few(monkeypatch, 10)
+    run_convert(_FOMO, tmp_path)
+    found = _evidence(tmp_path)
+    assert found["generated"] == _counted(compared(config_of(tmp_path), _FOMO, *_frames(count=10)).rows)
+    assert 0 < found["generated"]["shown"] <= 10
+    assert found["threshold"] == 0.3  # as the export records it
+
+
+def test_grey_pictures_and_those_of_the_user(
+    shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _few(monkeypatch)
+    pictures = SAMPLES / "pictures" / "shapes"
+    bundle = run_convert(shapes_export, tmp_path / "bundle", images=pictures)
+    assert bundle.evidence is not None
+    found = bundle.evidence.answers
+    assert found is not None
+    assert found.given is not None
+    assert found.generated.pictures == 6
+    assert found.given.pictures == len(list(pictures.iterdir()))
+
+
+def test_frames_of_one_aspect(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's pictures are cut to it, and generated frames have it."""
+    _few(monkeypatch, 10)
+    given = photo(min((SAMPLES / "pictures" / "fruit").iterdir()), (90, 90))
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(given).save(tmp_path / "pictures" / "square.png")
+    bundle = tmp_path / "bundle"
+    run_convert(
+        fruit_export, bundle, resize_mode="fit-shortest", frame=parse_frame("3:1"), images=tmp_path / "pictures"
+    )
+    found = _evidence(bundle)
+    assert found["frame"] == "3:1"
+    made = list(with_objects(10, 214, 640, 3))
+    assert found["generated"] == _counted(compared(config_of(bundle), fruit_export, *made).rows)
+    assert found["given"] == _counted(compared(config_of(bundle), fruit_export, given[30:60]).rows)
+
+
+def test_of_a_large_model_the_two_never_run_at_once(
+    fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And causes, which need more memory, are not looked for."""
+    _few(monkeypatch, 20)
+    usual = _answers(run_convert(fruit_export, tmp_path / "usual", resize_mode="fit-shortest", frame=None))
+    monkeypatch.setattr(stage, "LARGE", 0)
+    ended: list[bool] = []
+    together = ComparisonRun.together
+
+    def watched(self: ComparisonRun, pictures: Any, *, at_once: bool) -> None:
+        together(self, pictures, at_once=at_once)
+        ended.append(at_once)
+
+    monkeypatch.setattr(ComparisonRun, "together", watched)
+    large = _answers(run_convert(fruit_export, tmp_path / "large", resize_mode="fit-shortest", frame=None))
+    assert large.generated == usual.generated
+    assert usual.causes
+    assert (large.causes, large.explained) == ({}, 0)
+    assert ended == [False]
+
+
+def _answers(bundle: Any) -> AnswerEvidence:
+    found: AnswerEvidence = bundle.evidence.answers
+    return found
+
+
+def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "_PIXELS", 96 * 96 * 12)
+    assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 12
+    monkeypatch.setattr(stage, "_PIXELS", 96)
+    assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 10
+
+
+def test_a_secondary_engine_alone_is_not_compared(
+    fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _few(monkeypatch)
+    bundle = run_convert(fruit_export, tmp_path, role="sgie", resize_mode="squash")
+    assert bundle.evidence is not None
+    assert bundle.evidence.answers is None
+
+
+def test_of_two_models_the_first(shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _few(monkeypatch)
+    bundle = run_convert(_FOMO, tmp_path, sgie=shapes_export)
+    assert bundle.evidence is not None
+    assert bundle.evidence.answers is not None
+    assert bundle.secondary_evidence is not None
+    assert bundle.secondary_evidence.answers is None
+
+
+def test_some_at_a_time_are_judged_as_each_alone(cropped: Path, fruit_export: Path) -> None:
+    """Causes are only looked for on the first that differs."""
+    frames = [(f"p{number}", frame) for number, frame in enumerate(_frames(count=12))]
+    with judged(config_of(cropped), fruit_export) as found:
+        found.explained = 1
+        found.together(frames, at_once=True)
+    alone = compared(config_of(cropped), fruit_export, *(frame for _, frame in frames)).rows
+    assert [(row.name, row.verdict, row.edge_impulse, row.deepstream) for row in found.rows] == [
+        (row.name, row.verdict, row.edge_impulse, row.deepstream) for row in alone
+    ]
+    differing = [row for row in alone if row.verdict is Verdict.DIFFERS]
+    assert len(differing) > 1
+    assert {row.name: row.causes for row in found.rows if row.causes} == {differing[0].name: differing[0].causes}
+
+
+def test_an_original_in_onnx(fruit: Path, tmp_path: Path) -> None:
+    """Its outputs are the flatbuffer's, so both bundles answer alike."""
+    (file,) = fruit.glob("*.onnx")
+    labels = ["apple", "banana", "kiwi", "orange", "pear"]
+    bundle = run_convert(file, tmp_path / "bundle", resize_mode="squash", image_scaling="none", labels=labels)
+    found, usual = _answers(bundle), _evidence(fruit)
+    assert found.generated.pictures == usual["generated"]["pictures"]
+    assert abs(found.generated.differing - usual["generated"]["differing"]) <= 1
+
+
+def test_a_graph_that_resizes_frames_itself_leaves_no_difference(
+    convert: Callable[..., Path], fruit_export: Path
+) -> None:
+    """Of the size that it was made for; of another one nvinfer scales, which is what is named."""
+    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "320x180", "--resize", "graph")
+    found = _evidence(folder)["generated"]
+    assert found["same"] == found["pictures"] == 40
+    large = compared(config_of(folder), fruit_export, *_frames(640, 480, 5), tolerance=1e-4)
+    wrong = [row for row in large.rows if row.verdict is not Verdict.SAME]
+    assert wrong
+    assert {cause.value for row in wrong for cause in row.causes} == {"framing"}
+    (reason,) = large.comparison.reasons
+    assert reason.hint == "give [streammux] width=320 and height=180"
