@@ -139,8 +139,8 @@ def test_less_than_a_point_below_is_measured_and_not_said(worker: Worker, tmp_pa
     assert "FLOOR" not in export.facts.operators
 
 
-def hint_of(stage: WithAgreement, path: Path) -> str:
-    (found,) = (each for each in stage(path, path.parent).findings if each.id == "EI153")
+def hint_of(result: StageResult) -> str:
+    (found,) = (each for each in result.findings if each.id == "EI153")
     return str(found.hint)
 
 
@@ -151,16 +151,15 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     for number, level in enumerate((20, 30, 40, 220)):  # all decided alike, whatever is rounded
         Image.new("RGB", (50, 30), (level, level, level)).save(images / f"{number}.png")
     stage = WithAgreement(Unpack(dequantize=True, resize_mode=ResizeMode.FIT_SHORTEST), worker=worker)
-    without = stage(path, tmp_path).artifact
-    export = replace(stage, images=images)(path, tmp_path).artifact
-    assert export.model == without.model
-    one, other = without.agreement, export.agreement
+    without, with_pictures = stage(path, tmp_path), replace(stage, images=images)(path, tmp_path)
+    assert with_pictures.artifact.model == without.artifact.model
+    one, other = without.artifact.agreement, with_pictures.artifact.agreement
     assert (one.inputs, other.inputs) == (1000, 1004)
     assert other.top1 == pytest.approx((1000 * one.top1 + 4) / 1004)
     assert other.max_abs_diff == one.max_abs_diff
-    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(stage, path)
-    assert "--images" in hint_of(replace(stage, as_primary=False), path)
-    assert "float32 export" in hint_of(replace(stage, images=images), path)
+    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(without)
+    assert "--images" in hint_of(replace(stage, as_primary=False)(path, tmp_path))
+    assert "float32 export" in hint_of(with_pictures)
     (images / "0.png").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"0\.png|picture"):
         replace(stage, images=images)(path, tmp_path)
