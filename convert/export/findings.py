@@ -12,6 +12,7 @@ __all__ = [
     "DEQUANTIZED",
     "EXTRA_MODEL",
     "FOUND_BESIDE",
+    "FROM_TENSORFLOW",
     "INPUT_CLAMP",
     "LABEL_COUNT",
     "LINK_IGNORED",
@@ -176,6 +177,16 @@ ROUNDING = Rule(
     "Nothing has to be done. The float32 export of the same project, if there is one, needs none of it.",
 )
 
+FROM_TENSORFLOW = Rule(
+    "EI155",
+    Level.NOTE,
+    "The model was converted from a SavedModel or a Keras model",
+    "TensorFlow made a float32 .tflite of it, which everything else starts from. The two were run on the same drawn"
+    " inputs; the difference is in the report (evidence, source_parity).",
+    "Nothing has to be done. The TensorFlow Lite (float32) file of the same project, if there is one, needs no"
+    " TensorFlow here.",
+)
+
 RULES = (
     NO_PARAMETERS,
     CONTRADICTION,
@@ -195,4 +206,5 @@ RULES = (
     INPUT_CLAMP,
     AGREEMENT,
     ROUNDING,
+    FROM_TENSORFLOW,
 )
