@@ -6,7 +6,7 @@ to many times their size; nothing is extracted, and what no export of Edge Impul
 PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
 Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
-wrote, and label files beside or above a model, or beside a zip, describe it: `open_source` opens them too, and nothing
+wrote, `deployment-metadata.json`, the weights of a SavedModel, and label files beside or above a model, or beside a zip, describe it: `open_source` opens them too, and nothing
 else there.
 """
 
@@ -100,6 +100,7 @@ _UNPACK: Final = "unpack it with another program and give the folder instead"
 _ENCRYPTED: Final = 0x1  # general purpose bit 0
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
+_DEPLOYMENT: Final = "deployment-metadata.json"
 _SAVED_GRAPH: Final = "saved_model.pb"
 _EXPORTS: Final = (".zip", ".tflite", ".lite", ".onnx")
 LABEL_FILE: Final = re.compile(r".*label.*\.txt", re.IGNORECASE | re.DOTALL)
@@ -274,11 +275,11 @@ def places(path: Path) -> tuple[Path, ...]:
 
 
 def _beside(path: Path) -> list[Path]:
-    """What describes the model in the file `path`, an absolute one: `metadata.json` beside it, label files above, too.
+    """What describes the model in the file `path`, an absolute one: documents beside it, label files above it, too.
 
     A folder that cannot be listed has none.
     """
-    found = [place] if (place := path.parent / METADATA).is_file() else []
+    found = [place for name in (METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
     for folder in dict.fromkeys((path.parent, path.parent.parent)):
         with suppress(OSError):
             found += sorted(

@@ -20,8 +20,9 @@ from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import HDF5, HEAD, ONNX, SAVED_MODEL, SOURCE, TEXT, TFLITE, Tree, file_type, is_onnx
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
+from convert.export.deployment import NAME, merged, read_deployment
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
-from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FROM_TENSORFLOW
+from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FROM_TENSORFLOW, UNREADABLE_PARAMETER
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, read_graph
@@ -78,6 +79,7 @@ _FLOAT32: Final = (
     "from the Dashboard"
 )
 _MAX_LINES: Final = 20  # of a list in an error message
+_MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
 _MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
@@ -373,7 +375,7 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A folder that holds `model-parameters/`: its path in the tree, and what is recorded there."""
+    """A folder with `model-parameters/` or `deployment-metadata.json`: its path in the tree, and what is recorded."""
 
     root: str
     recorded: Recorded
@@ -488,7 +490,31 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
     for root, paths in sorted(roots.items()):
         files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
         libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+    for path in tree.members:
+        if PurePosixPath(path).name == NAME and _SDK not in PurePosixPath(path).parts:
+            libraries = _with_document(tree, path, libraries)
     return tuple(libraries)
+
+
+def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Library]:
+    """`libraries` with what the `deployment-metadata.json` at `path` records of its folder."""
+    folder = PurePosixPath(path).parent
+    root = "" if folder == PurePosixPath() else folder.as_posix()
+    members = [
+        str(each.relative_to(folder)) for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)
+    ]
+    shown = tree.name_of(path)
+    try:
+        document = read_deployment(File(tree.read(path, _MAX_DOCUMENT), shown), members)
+    except InputError as error:
+        finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
+        document = Recorded((Block(Metadata()),), (), (finding,))
+    if all(library.root != root for library in libraries):
+        return [*libraries, Library(root, document)]
+    return [
+        Library(root, merged(library.recorded, document, shown)) if library.root == root else library
+        for library in libraries
+    ]
 
 
 def _nearest(libraries: Sequence[Library], path: str) -> Library | None:
