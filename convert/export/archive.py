@@ -6,8 +6,8 @@ to many times their size; nothing is extracted, and what no export of Edge Impul
 PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
 Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
-wrote, `deployment-metadata.json`, the weights of a SavedModel, and label files beside or above a model, or beside a zip, describe it: `open_source` opens them too, and nothing
-else there.
+wrote, `deployment-metadata.json`, the weights of a SavedModel, and label files beside or above a model, or beside a
+zip, describe it: `open_source` opens them too, and nothing else there.
 """
 
 from __future__ import annotations

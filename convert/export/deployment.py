@@ -111,10 +111,12 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
         return Recorded((Block(Metadata()),), (), tuple(reader.findings))
     metadata = _metadata(reader, document)
     learning = reader.each(reader.value(document, "impulse", "object"), "learnBlocks")
-    networks = [
-        block for block in learning if reader.value(block, "type", "text", "learnBlocks.type") not in _NO_NETWORK
+    kinds = [reader.value(block, "type", "text", "learnBlocks.type") or "" for block in learning]
+    described = [
+        _described(reader, block, kind, metadata)
+        for block, kind in zip(learning, kinds, strict=True)
+        if kind not in _NO_NETWORK
     ]
-    described = [_described(reader, block, metadata) for block in networks]
     names = [_name(reader, model, document, members) for model in reader.each(document, "tfliteModels")]
     blocks: tuple[Block, ...]
     if len(described) > 1 and len(names) == len(described) and all(names):
