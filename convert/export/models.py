@@ -20,6 +20,7 @@ from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import (
     BINARY,
     BY_NAME,
+    ELF,
     HDF5,
     HEAD,
     ONNX,
