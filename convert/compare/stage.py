@@ -86,8 +86,9 @@ class WithComparison:
         result = self.validate(artifact, workdir)
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
+        alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
-            files = self.emit.fitting(artifact.preprocessing.framing).files(artifact)
+            files = alone.files(artifact)
         except ConvertError:  # the stage that writes them will say so
             return result
         folder = workdir / "compared"

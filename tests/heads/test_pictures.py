@@ -28,6 +28,7 @@ from tests.graph.proof import onnxruntime
 from tests.heads import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def sdk_yolov5(rows: NDArray[np.float32], width: int, height: int) -> list[tuple
     return found
 
 
-def assert_same(objects: list[Any], wanted: list[tuple[Edges, float, int]]) -> None:
+def assert_same(objects: list[Any], wanted: Sequence[tuple[Edges, float, int]]) -> None:
     assert len(objects) == len(wanted)
     for one, (edges, score, label) in zip(sorted(objects, key=lambda one: -one.confidence), wanted, strict=True):
         ours = (one.left, one.top, one.left + one.width, one.top + one.height)

@@ -277,8 +277,8 @@ MERGED = Rule(
     "NVI081",
     Level.NOTE,
     "pre-cluster-threshold is lower than the threshold in the model",
-    why="A FOMO model from `ei-deepstream convert` merges cells that touch; it takes those from the threshold on that "
-    "it was made with. Weaker cells are not in its outputs: a lower value in the config shows no more objects.",
+    why="A FOMO model that `ei-deepstream convert` made merges cells that touch, from the threshold on that it was "
+    "made with. Weaker cells are not in its outputs, so a lower value in the config shows no more objects.",
     fix="convert again with --threshold",
 )
 
