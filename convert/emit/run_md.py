@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
+from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
 if TYPE_CHECKING:
@@ -55,18 +56,23 @@ class Frames:
 
     Attributes:
         frame: their aspect.
-        crops: whether the model cuts its picture out of them; not where it has their aspect.
+        does: what the model does with them; empty where it has their aspect.
         effect: what was measured of it.
     """
 
     frame: Frame
-    crops: bool
+    does: str
     effect: FrameEffect | None = None
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
         """None where the model takes frames of any aspect."""
-        return None if framing is None else cls(framing.frame, framing.crops, effect)
+        if framing is None:
+            return None
+        does = "cuts out what it was trained on, the centre"
+        if isinstance(framing, Resizing):
+            does = "resizes them as Edge Impulse does"
+        return cls(framing.frame, does if framing.crops else "", effect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +295,7 @@ def _frames(frames: Frames | None) -> str:
     if frames is None:
         return ""
     text = f"Frames: the model takes whole ones of {frames.frame}"
-    text += " and cuts out what it was trained on, the centre.\n" if frames.crops else ".\n"
+    text += f" and {frames.does}.\n" if frames.does else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"

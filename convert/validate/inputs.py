@@ -196,7 +196,7 @@ def as_nvinfer(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDA
     Offsets are subtracted per channel in network order, that is after the swap to BGR.
     """
     source = pictures[..., ::-1] if preprocessing.color == "BGR" else pictures
-    values = np.ascontiguousarray(source.transpose(0, 3, 1, 2), np.float32)
+    values = np.array(source.transpose(0, 3, 1, 2), np.float32, order="C")  # a copy, also of float32
     if preprocessing.offsets:
         values -= np.array(preprocessing.offsets, np.float32)[:, np.newaxis, np.newaxis]
     values *= np.float32(preprocessing.net_scale_factor)
