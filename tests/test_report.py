@@ -35,6 +35,8 @@ from convert.report import (
 )
 from convert.types import (
     Adapted,
+    AnswerCounts,
+    AnswerEvidence,
     BatchParity,
     Color,
     Evidence,
@@ -85,8 +87,20 @@ METADATA = st.builds(
     block_id=MAYBE_INT,
     studio_version=st.none() | TEXT,
 )
+COUNTS = st.builds(AnswerCounts, *[st.integers(0, 200)] * 5)
 EVIDENCE = st.builds(
     Evidence,
+    answers=st.none()
+    | st.builds(
+        AnswerEvidence,
+        frame=TEXT,
+        threshold=st.none() | NUMBER,
+        tolerance=NUMBER,
+        generated=COUNTS,
+        given=st.none() | COUNTS,
+        causes=st.dictionaries(TEXT, st.integers(0, 200), max_size=3),
+        explained=st.integers(0, 10),
+    ),
     parity=st.none() | st.builds(Parity, NUMBER, NUMBER, NUMBER, st.integers(0, 2**40), NUMBER),
     batch=st.none() | st.builds(BatchParity, st.lists(st.integers(1, 99), min_size=1, max_size=3).map(tuple), NUMBER),
     tensorrt=st.none() | TEXT.filter(bool),
@@ -225,6 +239,7 @@ def test_report() -> None:
         "decoding": None,
         "int8_agreement": None,
         "framing": None,
+        "answers": None,
         "for_objects": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]

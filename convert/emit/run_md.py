@@ -56,23 +56,22 @@ class Frames:
 
     Attributes:
         frame: their aspect.
-        does: what the model does with them; empty where it has their aspect.
+        crops: whether the model cuts its picture out of them; not where it has their aspect.
         effect: what was measured of it.
+        resizes: whether the model also brings that picture to its size.
     """
 
     frame: Frame
-    does: str
+    crops: bool
     effect: FrameEffect | None = None
+    resizes: bool = False
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
         """None where the model takes frames of any aspect."""
         if framing is None:
             return None
-        does = "cuts out what it was trained on, the centre"
-        if isinstance(framing, Resizing):
-            does = "resizes them as Edge Impulse does"
-        return cls(framing.frame, does if framing.crops else "", effect)
+        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +294,12 @@ def _frames(frames: Frames | None) -> str:
     if frames is None:
         return ""
     text = f"Frames: the model takes whole ones of {frames.frame}"
-    text += f" and {frames.does}.\n" if frames.does else ".\n"
+    if frames.resizes:
+        return (
+            f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
+            "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
+        )
+    text += " and cuts out what it was trained on, the centre.\n" if frames.crops else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"

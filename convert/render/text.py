@@ -189,9 +189,10 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
-        does = "resizes" if isinstance(framing, Resizing) else "crops"
-        crops = f", which the model {does}" if framing.crops else ""
+        crops = ", which the model crops" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
+        if isinstance(framing, Resizing):
+            crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"
         lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))

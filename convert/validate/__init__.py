@@ -44,6 +44,7 @@ _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
+_CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,9 @@ class Validate:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             size = max(self.batches)
             comparison = Comparison(adapted, worker, self.timeout, self.tolerance, first_size=size)
-            while chunk := tuple(islice(pictures, _CHUNK)):
+            each = math.prod(side or 1 for side in adapted.onnx.input.shape[1:])
+            count = max(size, min(_CHUNK, _CHUNK_BYTES // each))
+            while chunk := tuple(islice(pictures, count)):
                 names, arrays = zip(*chunk, strict=True)
                 stacked = np.stack(arrays)
                 del chunk, arrays  # megabytes, while the models run

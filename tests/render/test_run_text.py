@@ -240,8 +240,8 @@ _NONE = AnswerCounts(20, 0, 20, 0, 0)
                 "4:3", None, 0.1, AnswerCounts(40, 40, 38, 0, 2), AnswerCounts(9, 9, 8, 0, 1), {"model": 3}, 3
             ),
             (
-                "same answer as Edge Impulse on 38 of 40 frames of 4:3 and 8 of 9 pictures of yours; 3 differ because of "
-                "the model's arithmetic"
+                "same answer as Edge Impulse on 38 of 40 frames of 4:3 and 8 of 9 pictures of yours; 3 differ because "
+                "of the model's arithmetic"
             ),
         ),
         (
