@@ -187,7 +187,7 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
     adapted = validated.adapted
     if (plain := adapted.for_objects) and (measured := evidence.for_objects) and (parity := measured.parity):
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
-        lines.append(("objects", f"{plain.file}, for a secondary engine, does not crop: {difference}"))
+        lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
         crops = ", which the model crops" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"

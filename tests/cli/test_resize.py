@@ -27,7 +27,10 @@ def test_a_bundle(say: Callable[..., Said], tmp_path: Path, mode: str) -> None:
     document = say(*options).document
     assert document["exit_code"] == 0
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
-    assert not {"EI304", "EI306", "EI409"} & {finding["id"] for finding in document["findings"]}
+    assert not {"EI304", "EI306", "EI409", "EI510"} & {finding["id"] for finding in document["findings"]}
+    assert (document["model"]["file"], document["object_model"]["file"]) == ("shapes-160x120.onnx", "shapes.onnx")
+    assert document["evidence"]["for_objects"]["parity"]["max_abs_diff"] < 1e-4
+    assert "resizes them itself, as Edge Impulse does" in (out / "RUN.md").read_text()
     config = keys(out / "config_infer_primary_shapes.txt")
     # the model is grey: it makes grey of colours itself
     assert config["infer-dims"] == "3;120;160"
