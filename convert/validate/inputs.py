@@ -124,7 +124,7 @@ def _field(random: np.random.Generator, height: int, width: int, channels: int) 
 
 def _gradient(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
     """Every channel rises along a direction of its own."""
-    rows, columns = np.mgrid[:height, :width][..., np.newaxis]
+    rows, columns = (axis[..., np.newaxis] for axis in np.ogrid[:height, :width])
     down, right = random.integers(-255, 256, (2, channels))
     start = random.integers(0, 256, channels)
     ramp: Picture = np.clip(start + rows * down // height + columns * right // width, 0, 255).astype(np.uint8)
