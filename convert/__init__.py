@@ -67,9 +67,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import PackageNotFoundError, version  # as slow as all of `check`
 
         try:
-            return version("ei-deepstream")
+            found = version("ei-deepstream")
         except PackageNotFoundError:  # a source tree that was never installed
-            return "0+unknown"
+            found = "0+unknown"
+        globals()[name] = found  # not asked for again
+        return found
     if name in __all__:
         for module in map(importlib.import_module, _MODULES):
             if name in module.__all__:

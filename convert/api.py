@@ -127,7 +127,7 @@ def run_conversion(
             worker.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
-        return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run)
+        return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run, side_by_side=True)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:

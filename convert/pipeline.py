@@ -34,6 +34,7 @@ from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from convert.isolation import Worker
 
@@ -114,15 +115,20 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
-def unpacking(options: Mapping[str, Any], worker: Worker | None = None) -> Stage:
-    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker)."""
+def unpacking(
+    options: Mapping[str, Any],
+    worker: Worker | None = None,
+    meanwhile: Callable[[Export], AbstractContextManager[None]] | None = None,
+) -> Stage:
+    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and
+    `meanwhile` done beside it."""
     unpack = Unpack(**pick(Unpack, options))
     if not unpack.dequantize:
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
     timeout = max(TIMEOUT, options.get("timeout", TIMEOUT))
-    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker)
+    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker, meanwhile)
 
 
 def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
@@ -152,12 +158,18 @@ def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
 
 
 def stages(
-    output: Path | None, options: Mapping[str, Any], worker: Worker, first: Emit | None = None
+    output: Path | None,
+    options: Mapping[str, Any],
+    worker: Worker,
+    first: Emit | None = None,
+    *,
+    side_by_side: bool = False,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
+        side_by_side: a quantized model is measured in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -173,9 +185,10 @@ def stages(
     proof = proving(options, worker)
     if emit is not None:
         proof = WithComparison(proof, emit, options.get("images"), worker=worker)
+    translate = Translate(**pick(Translate, options), worker=worker)
     made = (
-        unpacking(options, worker),
-        Translate(**pick(Translate, options), worker=worker),
+        unpacking(options, None, translate.ahead) if side_by_side else unpacking(options, worker),
+        translate,
         adapting(options, one=output is None),
         proof,
     )
@@ -189,7 +202,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects", "_ahead"} | {"sgie_labels"}
 
 
 # Running stages
@@ -267,6 +280,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
+    side_by_side: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -275,15 +289,16 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
+        side_by_side: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
     if len(exports) == 1:
-        made = stages(output, options, worker)
+        made = stages(output, options, worker, side_by_side=side_by_side)
     else:
         emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary)
+        made = stages(None, options, worker, emit.primary, side_by_side=side_by_side)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -294,7 +309,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker)]
+    proofs = [made, stages(None, second_options, worker, side_by_side=side_by_side)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

@@ -138,9 +138,9 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         detectors: tuple[Detector, ...] = DETECTORS
         if quick:
             samples = tuple(
-                replace(s, per_class=2, held_out=2, epochs=1, close_ups=min(s.close_ups, 12)) for s in samples
+                replace(s, per_class=1, held_out=1, epochs=1, close_ups=min(s.close_ups, 6)) for s in samples
             )
-            detectors = tuple(replace(d, trained_on=4, held_out=2, epochs=1) for d in detectors)
+            detectors = tuple(replace(d, trained_on=2, held_out=2, epochs=1) for d in detectors)
         write_models(out / "models", samples, detectors, train(samples, detectors, quick=quick), check=not quick)
     models = {each.name: (out / "models" / f"{each.name}.tflite").read_bytes() for each in (*SAMPLES, *DETECTORS)}
     exports = fresh(out / "exports")

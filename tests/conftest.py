@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from convert.__main__ import main
+from convert.isolation import Worker
 from tests.children import Children
 
 if TYPE_CHECKING:
@@ -53,8 +56,21 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests first: what is left at the end is short, so that no process of pytest-xdist waits for another one."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Slow tests first: what is left at the end is short, so that no process of pytest-xdist waits for another one.
+
+    Before them those that need TensorFlow, so that one of the processes imports it for all of them.
+    """
+
+    def order(item: pytest.Item) -> tuple[bool, bool]:
+        return "tensorflow" not in getattr(item, "fixturenames", ()), item.get_closest_marker("slow") is None
+
+    items.sort(key=order)
+
+
+def pytest_collection_finish() -> None:
+    """What thousands of collected tests are made of stays until the end: no search for cycles needs to see it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +97,15 @@ def vectors() -> Path:
     if not (SHARED / "vectors").is_dir():
         pytest.skip("the recorded decisions of Gst-nvinfer (../shared/vectors) are not on this machine")
     return SHARED / "vectors"
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Iterator[Worker]:
+    """A child process with TensorFlow, which takes seconds to import."""
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    with Worker() as worker:
+        yield worker
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
-from convert.pipeline import unpacking
+from convert.options import ConvertOptions, defaults
+from convert.pipeline import convert, unpacking
+from convert.translate import PRELOAD
 from convert.types import Export, Int8Agreement, StageResult
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
@@ -137,8 +139,8 @@ def test_less_than_a_point_below_is_measured_and_not_said(worker: Worker, tmp_pa
     assert "FLOOR" not in export.facts.operators
 
 
-def hint_of(stage: WithAgreement, path: Path) -> str:
-    (found,) = (each for each in stage(path, path.parent).findings if each.id == "EI153")
+def hint_of(result: StageResult) -> str:
+    (found,) = (each for each in result.findings if each.id == "EI153")
     return str(found.hint)
 
 
@@ -149,16 +151,15 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     for number, level in enumerate((20, 30, 40, 220)):  # all decided alike, whatever is rounded
         Image.new("RGB", (50, 30), (level, level, level)).save(images / f"{number}.png")
     stage = WithAgreement(Unpack(dequantize=True, resize_mode=ResizeMode.FIT_SHORTEST), worker=worker)
-    without = stage(path, tmp_path).artifact
-    export = replace(stage, images=images)(path, tmp_path).artifact
-    assert export.model == without.model
-    one, other = without.agreement, export.agreement
+    without, with_pictures = stage(path, tmp_path), replace(stage, images=images)(path, tmp_path)
+    assert with_pictures.artifact.model == without.artifact.model
+    one, other = without.artifact.agreement, with_pictures.artifact.agreement
     assert (one.inputs, other.inputs) == (1000, 1004)
     assert other.top1 == pytest.approx((1000 * one.top1 + 4) / 1004)
     assert other.max_abs_diff == one.max_abs_diff
-    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(stage, path)
-    assert "--images" in hint_of(replace(stage, as_primary=False), path)
-    assert "float32 export" in hint_of(replace(stage, images=images), path)
+    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(without)
+    assert "--images" in hint_of(replace(stage, as_primary=False)(path, tmp_path))
+    assert "float32 export" in hint_of(with_pictures)
     (images / "0.png").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"0\.png|picture"):
         replace(stage, images=images)(path, tmp_path)
@@ -218,6 +219,18 @@ def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
     for options, seconds in (({}, TIMEOUT), ({"timeout": 1.0}, TIMEOUT), ({"timeout": 900.0}, 900)):
         expected = WithAgreement(Unpack(dequantize=True), timeout=seconds)
         assert unpacking({"dequantize": True, **options}) == expected
+
+
+def test_side_by_side_gives_the_same_files(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
+    settings = defaults(ConvertOptions)
+    with Worker(PRELOAD) as child:
+        for name, both in (("one", False), ("two", True)):
+            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, side_by_side=both)
+            assert run.is_good, run.error
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert one == two
+    assert b"int8_agreement" in one["report.json"]
 
 
 def test_scaling_is_part_of_what_is_fed() -> None:

@@ -36,10 +36,17 @@ def worker() -> Iterator[Worker]:
         yield child
 
 
-def make(worker: Worker, model: bytes, frame: str | None, mode: ResizeMode = ResizeMode.FIT_SHORTEST) -> Adapted:
+def make(
+    worker: Worker,
+    model: bytes,
+    frame: str | None,
+    mode: ResizeMode = ResizeMode.FIT_SHORTEST,
+    *,
+    for_objects: bool = False,
+) -> Adapted:
     export = Export(model, "m", "flatbuffer", "m.lite", "", Metadata(resize_mode=mode), facts(model))
     translated = Translate(worker=worker)(export, Path()).artifact
-    adapted = Adapt(frame=parse_frame(frame) if frame else None)(translated, Path()).artifact
+    adapted = Adapt(frame=parse_frame(frame) if frame else None, for_objects=for_objects)(translated, Path()).artifact
     assert isinstance(adapted, Adapted)
     return adapted
 
@@ -79,6 +86,53 @@ def test_a_detector(worker: Worker) -> None:
     assert effect is not None
     assert effect.crop is not None
     assert effect.crop.mean_abs_diff < effect.squash.mean_abs_diff
+
+
+@pytest.mark.parametrize("model", [classifier(height=16, width=16), ssd()])
+def test_the_model_for_objects_is_proven_too(worker: Worker, model: bytes) -> None:
+    evidence, findings = prove(worker, make(worker, model, "16:9", for_objects=True))
+    assert findings == ()
+    other = evidence.for_objects
+    assert other is not None
+    assert other.parity is not None
+    assert other.parity.max_abs_diff < 1e-4
+    assert other.batch is not None
+    assert other.batch.sizes == (1, 2, 8)
+    assert (other.decoding is None) == (evidence.decoding is None)
+    alone, _ = prove(worker, make(worker, model, "16:9"))
+    assert replace(evidence, for_objects=None) == alone
+
+
+def test_a_wrong_model_for_objects_is_found(worker: Worker) -> None:
+    """Other weights, or boxes that lie elsewhere; what holds of both models is said once."""
+
+    def found(adapted: Adapted, other: Adapted) -> list[tuple[str, str]]:
+        result = Validate(worker=worker)(replace(adapted, for_objects=other), Path())
+        return [(each.id, each.message.partition(":")[0]) for each in result.findings]
+
+    small = {"height": 16, "width": 16}
+    adapted = make(worker, classifier(**small), "16:9")
+    other = make(worker, classifier(**small, seed=1), None)
+    assert ("EI403", "the model for objects") in found(adapted, other)
+    both_wrong = found(replace(adapted, onnx=make(worker, classifier(**small, seed=1), "16:9").onnx), other)
+    assert [each for each, _ in both_wrong].count("EI403") == 1
+    detector, plain = make(worker, ssd(), "16:9"), make(worker, ssd(), None)
+    moved = replace(plain, onnx=replace(plain.onnx, data=_with_boxes_moved(plain.onnx.data)))
+    assert found(detector, plain) == []
+    assert ("EI440", "the model for objects") in found(detector, moved)
+
+
+def _with_boxes_moved(data: bytes) -> bytes:
+    import onnx  # for this test only
+    from onnx import numpy_helper
+
+    model = onnx.load_model_from_string(data)
+    name = model.graph.output[0].name
+    node = next(each for each in model.graph.node if name in each.output)
+    node.output[list(node.output).index(name)] = "before"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.01, np.float32), "by"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["before", "by"], [name]))
+    return bytes(model.SerializeToString())
 
 
 def test_without_a_frame_what_squashing_costs_is_said(worker: Worker) -> None:

@@ -279,3 +279,11 @@ def _refused(call: Any, message: str | None) -> None:
         return
     with pytest.raises(PresetError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("auto", "auto"), (" AUTO", "auto"), ("none", "none"), (None, "none"), ("16:9", Frame(16, 9)), (Frame(4, 3),) * 2],
+)
+def test_frames_in_any_form(given: object, value: object) -> None:
+    assert checked(ConvertOptions, {"frame": given}) == {"frame": value}

@@ -363,7 +363,7 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         expected, _ = preprocessing(export)
     else:
         frame = Frame(network.width, network.height, in_pixels=True)
-        resizing = Resizing(frame, engine.recorded.resize, edge_impulse.resize_mode)
+        resizing = Resizing(frame, engine.recorded.resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
         across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
         expected, _ = preprocessing(export, frame, resize="graph")
         channels = 3
@@ -409,12 +409,7 @@ class ModelPair:
     edge_impulse: EdgeImpulseModel
 
     def can_predict(self, done: frozenset[Cause]) -> bool:
-        """Whether this combination can be computed.
-
-        nvinfer's parser needs a graph end, which may be missing; a network that resizes frames needs whole ones.
-        """
-        if self.shipped.resizing is not None and Cause.FRAMING in done and Cause.MODEL not in done:
-            return False
+        """Whether this combination can be computed: nvinfer's parser needs a graph end that may be missing."""
         if not head(self.edge_impulse.task).detects or self.shipped.raw or Cause.MODEL not in done:
             return True
         return self.by_original(done)
@@ -657,7 +652,9 @@ class Ablation:
         return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
     def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
-        """Levels [H,W,C] of the network's picture, RGB or grey."""
+        """Levels [H,W,C] of the network's picture, RGB or grey; the picture itself where the graph is to get that."""
+        if self.models.shipped.resizing is not None and Cause.FRAMING in done:
+            return self.pixels.astype(np.float32)
         placement = self.placement(done)
         network = self.models.shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
@@ -674,7 +671,7 @@ class Ablation:
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
         """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
         shipped = self.models.shipped
-        if Cause.MODEL in done:
+        if Cause.MODEL in done or not self._fits(done):
             return shipped.behind(self._outputs_of_original(done, encoded=True))
         tensor, raw = self._tensor(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
         key = _digest(tensor)
@@ -682,6 +679,15 @@ class Ablation:
         if found is None or (raw and not found.keys() >= set(shipped.raw)):
             found = self._outputs[key] = shipped(tensor, raw=raw)
         return found
+
+    def _fits(self, done: frozenset[Cause]) -> bool:
+        """Whether the network can take what it is to get: a graph that resizes has one way for one size."""
+        resizing = self.models.shipped.resizing
+        if resizing is None or Cause.FRAMING not in done:
+            return True
+        height, width = self.pixels.shape[:2]
+        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
+        return resizing.placement == wanted
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
@@ -722,14 +728,13 @@ class Ablation:
     def original_input(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [h,w,C] that give the original what the ONNX model would get."""
         high, wide, channels = self.models.edge_impulse.original.size
-        shipped, mode = self.models.shipped, self.models.edge_impulse.resize_mode
+        shipped = self.models.shipped
         if shipped.resizing is None:
             levels = self._given_levels(done)
             part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
             return np.ascontiguousarray(part)
-        pixels = self.pixels
-        if Cause.FRAMING not in done:
-            pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
+        mode = self.models.edge_impulse.resize_mode if Cause.FRAMING in done else shipped.resizing.mode
+        pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
         return _in_channels(as_sdk(pixels, (wide, high), mode), channels).astype(np.float32)
 
     def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:

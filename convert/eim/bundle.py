@@ -117,7 +117,9 @@ def read_impulse(path: Path) -> Impulse:
         height=height,
         width=width,
         channels=channels,
-        threshold=DETECTOR_THRESHOLD if recorded.threshold is None else recorded.threshold,
+        threshold=next(
+            value for value in (last.threshold, recorded.threshold, DETECTOR_THRESHOLD) if value is not None
+        ),
         block=_BLOCK if recorded.block_id is None else recorded.block_id,
         metadata=recorded,
         overlap=last.limits.overlap if last.limits else None,

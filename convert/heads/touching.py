@@ -5,7 +5,8 @@ of its class that it touches, corners too, and boxes that come to touch are one.
 touch, each with the highest score of its cells. The order of the cells has no influence on that, apart from two slips
 of the SDK (`convert.heads.decoding.fomo`), which are not repeated.
 
-In the graph every lit cell carries the edges of its box, as far as it knows them, and the highest score:
+In the graph the cells from the threshold on are lit. Each carries the edges of its box, as far as it knows them, and
+the highest score:
 
 1. Four times: take the largest of the 3x3 cells around (MaxPool), and 0 where no cell is lit.
 2. Light cells that lie inside the box of a lit cell at most `_REACH` beside them: they touch what touches that box.
@@ -16,13 +17,20 @@ inside the final box. When nothing changes any more, boxes are full and no two t
 stands for it: the leftmost of those that carry their own row as the top edge. There is always such a cell, so no object
 is lost. Numbers are whole and at most as large as the grid's sides, so they are exact in FP16 and TF32, too.
 
-Rounds: 1 takes a box one cell further each time, so `rounds` gives as many steps as the grid's longer side has cells,
-and four more. Share of masks that are done by then, of those with a lit cell (measured):
+Rounds: 1 takes a box one cell further each time. `rounds` gives as many of these steps as the grid's longer side has
+cells, and a few more. Measured on the masks of three real models, 800 frames each (photographs, cut and put together
+anew, and invented scenes), of those with a lit cell:
 
-    SHARES
+| grid  | threshold | masks | largest number of rounds | there are | masks that take more |
+|-------|-----------|-------|--------------------------|-----------|----------------------|
+| 12x12 | 0.5       | 575   | 2                        | 4         | 0                    |
+| 12x12 | 0.3, 0.1  | 1837  | 4                        | 4         | 0                    |
+| 30x30 | 0.5       | 502   | 7                        | 9         | 0                    |
+| 30x30 | 0.3       | 614   | 8                        | 9         | 0                    |
+| 30x30 | 0.1       | 704   | 15                       | 9         | 4                    |
 
-A shape that winds through the whole picture may need more. It then gives more than one box of the right class, all
-inside the one that it should give.
+Most take 1 or 2. A shape that winds through the whole picture may take more than there are. It then gives more than one
+box of the right class, all inside the one that it should give.
 """
 
 from __future__ import annotations
@@ -47,7 +55,7 @@ _KINDS = 4  # of edges: left, top, right, bottom
 
 
 def rounds(rows: int, columns: int) -> int:
-    """How often boxes grow by `_STEPS` cells."""
+    """How often boxes grow by `_STEPS` cells on a grid of this size."""
     return -(-max(rows, columns) // _STEPS) + 1
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.findings import Finding, Level
+from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
@@ -190,6 +191,8 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
     if framing := adapted.preprocessing.framing:
         crops = ", which the model crops" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
+        if isinstance(framing, Resizing):
+            crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"
         lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))

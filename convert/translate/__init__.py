@@ -10,7 +10,7 @@ import contextlib
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
 from convert.graph.findings import TF2ONNX_WARNED
@@ -18,6 +18,10 @@ from convert.heads import head
 from convert.heads.support import refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
 
 __all__ = ["OPSETS", "Translate", "died"]
 
@@ -63,6 +67,7 @@ class Translate:
     timeout: float = 120.0
     tensorflow: bool = False
     worker: Worker | None = field(default=None, compare=False, repr=False)
+    _ahead: list[tuple[bytes, Future[Translation]]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
@@ -85,9 +90,39 @@ class Translate:
         refuse_unsupported(artifact)
         if self.tensorflow and importlib.util.find_spec("tensorflow") is None:
             raise MissingDependencyError("TensorFlow is not installed", hint=pip_install("ei-deepstream[tensorflow]"))
-        facts = artifact.facts
-        model, shape, outputs = artifact.model, facts.input.shape, len(facts.outputs)
-        if artifact.format is ModelFormat.ONNX:
+        ahead = next((result for model, result in self._ahead if model is artifact.model), None)
+        self._ahead.clear()
+        result = self._translation(artifact, workdir) if ahead is None else ahead.result()
+        findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
+        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
+        return StageResult(Translated(artifact, onnx), findings=findings)
+
+    @contextlib.contextmanager
+    def ahead(self, export: Export) -> Iterator[None]:
+        """Translate `export` in the worker while the block does something elsewhere; the stage then takes the result.
+
+        What goes wrong is raised by the stage. A large model is left to it: both together would take too much memory.
+        """
+        if self.worker is None or self.tensorflow or len(export.model) > LARGE:
+            yield
+            return
+        from concurrent.futures import ThreadPoolExecutor, wait  # few models need it
+
+        self.worker.start()  # in this thread, as the child ends with the one that started it
+        with ThreadPoolExecutor(1) as thread:
+            result = thread.submit(self._translation, export, Path())
+            self._ahead[:] = [(export.model, result)]
+            try:
+                yield
+                wait([result])
+            except BaseException:
+                self.worker.kill()  # nobody will ask for the result
+                raise
+
+    def _translation(self, export: Export, workdir: Path) -> Translation:
+        facts = export.facts
+        model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
+        if export.format is ModelFormat.ONNX:
             function = "convert.translate.worker:accept"
             arguments: tuple[object, ...] = (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
         else:
@@ -106,9 +141,7 @@ class Translate:
             if len(model) > LARGE:
                 worker.close()  # and with it what it has not given back; it starts again when it is needed
                 (workdir / _LARGE_FILE).unlink(missing_ok=True)
-        findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
-        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
-        return StageResult(Translated(artifact, onnx), findings=findings)
+        return result
 
 
 _LARGE_FILE = "large.tflite"

@@ -44,6 +44,7 @@ _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
+_CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +143,25 @@ class Validate:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             size = max(self.batches)
             comparison = Comparison(adapted, worker, self.timeout, self.tolerance, first_size=size)
-            while chunk := tuple(islice(pictures, _CHUNK)):
+            each = math.prod(side or 1 for side in adapted.onnx.input.shape[1:])
+            count = max(size, min(_CHUNK, _CHUNK_BYTES // each))
+            while chunk := tuple(islice(pictures, count)):
                 names, arrays = zip(*chunk, strict=True)
                 stacked = np.stack(arrays)
                 del chunk, arrays  # megabytes, while the models run
                 comparison.add(names, stacked)
         first, inner, decoding = comparison.first, comparison.inner, comparison.decoding
-        size = first[0].size if first else 0
-        if self.worker is not None and max(size, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
+        pixels = first[0].size if first else 0
+        if self.worker is not None and max(pixels, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         evidence, found = self._proven(comparison, adapted)
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
         decoder = replace(decoding.decoder, framing=None) if decoding else None
-        few = max(self.batches)
-        objects = Comparison(adapted.for_objects, worker, self.timeout, self.tolerance, first_size=few, decoder=decoder)
+        objects = Comparison(
+            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
+        )
         objects.add_known(*inner)
         other, more = self._proven(objects, adapted.for_objects)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)

@@ -274,6 +274,10 @@ class Decoding:
             self.difference, self._where = float(rows.max()), names[int(rows.argmax())]
 
 
+_INNER = 4
+"""Pictures for the model without the crop: an edge, noise and two scenes. It has the same weights as the other one."""
+
+
 class Comparison:
     """Pictures are added in chunks, so that memory stays small.
 
@@ -282,7 +286,7 @@ class Comparison:
         decoding: of a detector's shipped outputs; None for a classifier.
         first: of the first chunk, `first_size` pictures at most: [k,H,W,C], and the outputs of `session` for each,
             [k, ...].
-        inner: of the same pictures, where there is a model without the crop: their names, what the original got of
+        inner: of the first pictures, where there is a model without the crop: their names, what the original got of
             them, and its outputs, as `add_known` takes them.
 
     Args:
@@ -332,7 +336,7 @@ class Comparison:
         inside = seen(pictures, self._adapted)
         wanted, rows = self._both(inside, [pictures[n : n + 1] for n in range(len(names))])
         if self.first is None and self._adapted.for_objects is not None:
-            few = slice(self._first_size)
+            few = slice(_INNER)
             self.inner = names[few], inside[few].copy(), [output[few] for output in wanted]
         self._compare(names, pictures, wanted, rows)
 

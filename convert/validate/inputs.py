@@ -85,7 +85,8 @@ def with_objects(count: int, height: int, width: int, channels: int) -> Iterator
             _, scene = _SCENES[int(random.integers(0, len(_SCENES)))]
             rows, columns = np.ogrid[:high, :wide]  # inside: (2y/h - 1)^2 + (2x/w - 1)^2 <= 1
             inside = ((2 * rows - high) * wide) ** 2 + ((2 * columns - wide) * high) ** 2 <= (high * wide) ** 2
-            picture[top : top + high, left : left + wide][inside] = scene(random, high, wide, channels)[inside]
+            place = picture[top : top + high, left : left + wide]
+            np.copyto(place, scene(random, high, wide, channels), where=inside[..., np.newaxis])
         yield picture
 
 
@@ -118,16 +119,22 @@ def _field(random: np.random.Generator, height: int, width: int, channels: int) 
     for size in (height, width):  # of values up to 255, linearly in steps of 1/256
         place = np.arange(size) * cells * 256 // size
         low, part = place >> 8, (place & 255).astype(np.uint16).reshape(-1, 1, 1)
-        grid = ((grid[low] * (256 - part) + grid[low + 1] * part) >> 8).swapaxes(0, 1)
+        mixed = grid[low] * (256 - part)
+        mixed += grid[low + 1] * part
+        mixed >>= 8
+        grid = mixed.swapaxes(0, 1)
     return grid.astype(np.uint8)
 
 
 def _gradient(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
     """Every channel rises along a direction of its own."""
-    rows, columns = (axis[..., np.newaxis] for axis in np.ogrid[:height, :width])
+    rows, columns = np.ogrid[:height, :width]  # few numbers each: dividing those of all pixels takes ten times as long
     down, right = random.integers(-255, 256, (2, channels))
     start = random.integers(0, 256, channels)
-    ramp: Picture = np.clip(start + rows * down // height + columns * right // width, 0, 255).astype(np.uint8)
+    # from -510 to 765 in all, for which 16 bits will do
+    below = (start + rows[..., np.newaxis] * down // height).astype(np.int16)
+    across = (columns[..., np.newaxis] * right // width).astype(np.int16)
+    ramp: Picture = np.clip(below + across, 0, 255).astype(np.uint8)
     return ramp
 
 
@@ -138,7 +145,9 @@ def _blobs(random: np.random.Generator, height: int, width: int, channels: int) 
     for _ in range(int(random.integers(2, 7))):
         y, x = int(random.integers(0, height)), int(random.integers(0, width))
         radius = int(random.integers(1, max(2, min(height, width) // 3)))
-        picture[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = random.integers(0, 256, channels, np.uint8)
+        high, wide = (slice(max(0, middle - radius), middle + radius + 1) for middle in (y, x))  # the disc's square
+        disc = (rows[high] - y) ** 2 + (columns[:, wide] - x) ** 2 <= radius**2
+        picture[high, wide][disc] = random.integers(0, 256, channels, np.uint8)
     return picture
 
 
@@ -190,13 +199,13 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
             return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
 
 
-def as_nvinfer(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """float32 [n,C,H,W], contiguous, as nvinfer's kernels write it, from uint8 RGB or grey pictures [n,H,W,C].
+def as_nvinfer(pictures: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """float32 [n,C,H,W], contiguous, as nvinfer's kernels write it, from the levels of pictures [n,H,W,C], RGB or grey.
 
     Offsets are subtracted per channel in network order, that is after the swap to BGR.
     """
     source = pictures[..., ::-1] if preprocessing.color == "BGR" else pictures
-    values = np.ascontiguousarray(source.transpose(0, 3, 1, 2), np.float32)
+    values = np.array(source.transpose(0, 3, 1, 2), np.float32, order="C")  # a copy: grey levels may be float32
     if preprocessing.offsets:
         values -= np.array(preprocessing.offsets, np.float32)[:, np.newaxis, np.newaxis]
     values *= np.float32(preprocessing.net_scale_factor)

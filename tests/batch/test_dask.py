@@ -35,10 +35,16 @@ OPTIONS = {"opset": 13}
 
 
 class Dask:
-    """A scheduler, and workers that can be killed."""
+    """A scheduler, and workers that can be killed.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        nanny: workers have one, which starts them again, as `dask worker` does unless told otherwise. It takes a second
+            for each, and says nothing more about workers that are killed with their nanny.
+    """
+
+    def __init__(self, folder: Path, *, nanny: bool) -> None:
         self.folder = folder
+        self.nanny = nanny
         self.file = folder / "scheduler.json"
         self.workers: list[subprocess.Popen[bytes]] = []
         # One death, and one more, are enough for a task to be given up.
@@ -62,7 +68,8 @@ class Dask:
         raise AssertionError((self.folder / "scheduler.log").read_text())
 
     def worker(self) -> subprocess.Popen[bytes]:
-        started = self._start("worker", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
+        nanny = "--nanny" if self.nanny else "--no-nanny"
+        started = self._start("worker", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1", nanny)
         self.workers.append(started)
         return started
 
@@ -72,7 +79,7 @@ class Dask:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """A nanny and its worker, as when a machine is switched off; the worker's session is the nanny's."""
+    """A worker and its nanny, as when a machine is switched off; the worker's session is the nanny's."""
     for signalled in (signal.SIGSTOP, signal.SIGKILL):
         try:
             os.killpg(process.pid, signalled)
@@ -84,7 +91,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
     """With two workers; tests that kill use their own."""
-    started = Dask(tmp_path_factory.mktemp("dask"))
+    started = Dask(tmp_path_factory.mktemp("dask"), nanny=True)
     try:
         started.worker()
         started.worker()
@@ -96,7 +103,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Dask]:
     (tmp_path / "dask").mkdir()
-    started = Dask(tmp_path / "dask")
+    started = Dask(tmp_path / "dask", nanny=False)
     try:
         yield started
     finally:

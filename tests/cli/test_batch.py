@@ -81,7 +81,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = say("batch", poisoned, "-o", out, "--format", "json", "--time-limit", 8)
+    said = say("batch", poisoned, "-o", out, "--format", "json", "--time-limit", 5)
     assert said.code == 3
     states = {model["name"]: model["state"] for model in said.document["models"]}
     assert states.pop("good") == states.pop("fine") == "done"

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from convert import check, pipeline
 from convert.eim.bundle import read_impulse
+from convert.emit import Emit
+from convert.images import ResizeMode
+from convert.isolation import Worker
+from convert.nvinfer.targets import opsets, targets
+from convert.translate import PRELOAD
+from convert.types import Validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +122,25 @@ def test_nothing_is_said_of_the_default_where_it_has_no_effect(convert: Callable
     usual, plain = (convert(MODEL, "--resize-mode", mode, *frame) for frame in ((), ("--frame", "none")))
     assert files(usual) == files(plain)
     assert (usual / "report.json").read_bytes() == (plain / "report.json").read_bytes()
+
+
+def test_no_target_has_anything_to_say_against_it(tmp_path: Path) -> None:
+    """Every release and platform: the two configs, the app, the labels and both models."""
+    done = {}
+    with Worker(PRELOAD) as worker:
+        for opset in {min(13, opsets(where.tensorrt)[1]) for where in targets()}:
+            stages = pipeline.stages(None, {"resize_mode": ResizeMode.FIT_SHORTEST, "opset": opset}, worker)
+            adapt = pipeline.adapting({})
+            run = pipeline.run((*stages[:2], adapt, stages[3]), MODEL)
+            done[opset] = run.last(Validated)
+    for where in targets():
+        validated = done[min(13, opsets(where.tensorrt)[1])]
+        assert validated is not None
+        assert validated.evidence.for_objects is not None
+        for source in (None, "/dev/video0"):
+            folder = tmp_path / f"{where.deepstream}-{where.platform}-{source is None}"
+            Emit(folder, target=where.deepstream, platform=where.platform, source=source)(validated, folder)
+            assert check(folder).findings == ()
 
 
 def test_clients_of_an_eim_get_the_model_without_the_crop(convert: Callable[..., Path]) -> None:

@@ -90,8 +90,13 @@ def test_sigkill(moment: str, whole: tuple[Path, dict[str, bytes]], tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [*STAGES, "rename 2"])
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "said", "moment"),
+    [
+        *((signal.SIGINT, "interrupted", moment) for moment in (*STAGES, "rename 2")),
+        *((signal.SIGTERM, "ended by SIGTERM", moment) for moment in ("validate", "rename 2")),
+    ],
+)
 def test_interrupted(
     number: signal.Signals,
     said: str,

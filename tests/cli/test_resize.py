@@ -61,6 +61,15 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     assert "--resize-mode fit-longest" in said.err
 
 
+def test_what_it_is_for_is_said(say: Callable[..., Said], tmp_path: Path) -> None:
+    said = say("convert", MODEL, "-o", tmp_path, *RESIZE, "--resize-mode", "squash")
+    assert "whole ones of 160x120, which the model resizes itself; for another camera's give --frame WIDTH" in said.out
+    assert "same answer as Edge Impulse on 40 of 40 frames of 160x120" in said.out
+    assert "with `--frame WIDTHxHEIGHT`" in (tmp_path / "RUN.md").read_text()
+    # objects are brought to the model's size by the device
+    assert keys(tmp_path / "config_infer_secondary_shapes.txt")["infer-dims"] == "1;48;48"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

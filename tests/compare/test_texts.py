@@ -34,8 +34,8 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "quantization": "float32", "keep": False, "symmetric": False, "filter": ScalingFilter.BILINEAR,
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,
         "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
-        "in_graph": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS, "classifier": 0.0,
-        "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
+        "in_graph": None, "resizing": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS,
+        "classifier": 0.0, "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
     } | changes  # fmt: skip
     settings = SimpleNamespace(
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
@@ -54,6 +54,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     shipped = SimpleNamespace(
         loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
         overlap=get["overlap"], score=get["score"], left=get["left"], top=get["top"],
+        resizing=get["resizing"],
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
     original = SimpleNamespace(size=get["size"], facts=facts, overlap=get["given"], labels=get["labels"])

@@ -36,6 +36,12 @@ def test_what_is_read(made: dict[str, Path]) -> None:
         assert (one.overlap, one.detections, one.coordinates) == (0.6, 10, None)
 
 
+def test_a_threshold_that_was_chosen(tmp_path: Path) -> None:
+    face = bundles.fomo()
+    lower = replace(face, head=replace(face.head, threshold=0.2))
+    assert read_impulse(lower.write(tmp_path / "lower")).threshold == 0.2
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

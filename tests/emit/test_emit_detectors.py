@@ -165,6 +165,46 @@ def test_thresholds_are_the_exports(
         assert file.double("class-attrs-all", "nms-iou-threshold") == overlap
 
 
+def chosen(model: Validated, threshold: float, merge: str | None = None) -> Validated:
+    head = replace(model.adapted.head, threshold=threshold, merge=merge)
+    return replace(model, adapted=replace(model.adapted, head=head))
+
+
+@pytest.mark.parametrize(("task", "limits"), [("fomo", None), ("yolov5", None), ("ssd", Limits(25, 0.4, 0.55))])
+def test_a_threshold_that_was_chosen_goes_before_the_exports(
+    tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any], task: str, limits: Limits | None
+) -> None:
+    model = chosen(detector(invent, task, limits, metadata=Metadata(threshold=0.7)), 0.2)
+    file = glib(emitted(tmp_path, model)["config_infer_primary_fruit.txt"])
+    assert file.double("class-attrs-all", "pre-cluster-threshold") == 0.2
+
+
+def test_a_classifiers_threshold(tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any]) -> None:
+    """What stands in its export is a detector's, where its task was not recorded."""
+    model = invent(metadata=Metadata(threshold=0.7))
+    file = glib(emitted(tmp_path / "as it is", model)["config_infer_secondary_fruit.txt"])
+    assert file.double("property", "classifier-threshold") == 0
+    file = glib(emitted(tmp_path / "chosen", chosen(model, 0.6))["config_infer_secondary_fruit.txt"])
+    assert file.double("property", "classifier-threshold") == 0.6
+
+
+@pytest.mark.parametrize(
+    ("merge", "said"),
+    [
+        ("touching", ("around the cells", "makes one box of cells that touch", "convert again with --threshold")),
+        ("peak", ("a box is one cell", "keeps the highest of neighbouring cells", "Cells with a lower score")),
+        ("none", ("a box is one cell", "every cell is an object", "Cells with a lower score")),
+    ],
+)
+def test_a_fomo_config_says_how_cells_are_merged(
+    tmp_path: Path, invent: Invent, merge: str, said: tuple[str, ...]
+) -> None:
+    text = emitted(tmp_path, chosen(detector(invent, "fomo"), 0.5, merge))["config_infer_primary_fruit.txt"].decode()
+    flat = " ".join(text.replace("\n# ", " ").split())
+    assert all(words in flat for words in said)
+    assert "cluster-mode=4" in text
+
+
 def test_what_an_ssd_kept_is_kept(tmp_path: Path, invent: Invent, glib: Callable[[bytes], Any]) -> None:
     model = detector(invent, "ssd", Limits(25, 0.4, 0.55), metadata=Metadata(threshold=0.3))
     file = glib(emitted(tmp_path, model)["config_infer_primary_fruit.txt"])

@@ -133,6 +133,6 @@ def test_inspect_and_unpack_agree_on_every_real_model(models: Path, tmp_path: Pa
     for model in found.models:
         alone = export_of(models / model.member)
         assert model.digest == alone.digest
-        if model.number % 4 == 1:  # each reads the whole folder
+        if model.number in {9, 17}:  # each reads the whole folder
             export = Unpack(model=f"#{model.number}")(models, tmp_path).artifact
             assert export == replace(alone, member=model.member, source=models.name)

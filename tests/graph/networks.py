@@ -1,13 +1,14 @@
-"""Run as a script with a folder: small Keras classifiers, converted by TensorFlow, for test_networks.
+"""Small Keras classifiers, converted by TensorFlow, for test_networks.
 
 Input shapes are fixed (as Edge Impulse exports them) in even ones, open in odd ones.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = (
     "flatten",
@@ -66,14 +67,11 @@ def build(keras: Any, name: str, number: int) -> Any:
     return keras.Model(picture, layers.Dense(3, activation="softmax")(x))
 
 
-def main(folder: Path) -> None:
+def write(folder: Path) -> None:
+    """Called in a child process."""
     import tensorflow as tf  # slow; the test imports this module for NAMES
 
     for number, name in enumerate(NAMES):
         tf.keras.utils.set_random_seed(number)
         converter = tf.lite.TFLiteConverter.from_keras_model(build(tf.keras, name, number))
         (folder / f"{name}.tflite").write_bytes(converter.convert())
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -19,6 +19,7 @@ from convert.images import Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
+from tests.heads.ssds import ssd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,36 @@ def test_what_the_model_says_of_itself(
     assert recorded(plain.onnx, tmp_path).frame is None
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("model", [classifier(), ssd()])
+def test_the_model_for_objects_is_the_plain_one(
+    model: bytes,
+    large: bool,
+    export: Callable[..., Export],
+    adapted: Callable[..., Adapted],
+    translated: Callable[..., Translated],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the byte, also where the translated model is read twice instead of copied; and so is the one that crops."""
+    made = export(model, resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.TORCH)
+    if large:
+        monkeypatch.setattr("convert.graph.adapt.LARGE", 0)
+    both = Adapt(frame=Frame(16, 9), for_objects=True)(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
+    assert both.for_objects == adapted(made)
+    assert replace(both, for_objects=None) == framed
+    assert (both.file, both.for_objects.file) == ("model-16x9.onnx", "model.onnx")
+
+
+@pytest.mark.parametrize("frame", [None, "1:1"])
+def test_what_crops_nothing_is_for_objects_too(
+    frame: str | None, export: Callable[..., Export], translated: Callable[..., Translated]
+) -> None:
+    made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST)
+    stage = Adapt(frame=parse_frame(frame) if frame else None, for_objects=True)
+    assert stage(translated(made), None).artifact.for_objects is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST, None, ResizeMode.NONE])
 def test_other_resize_modes_are_left_alone(mode: ResizeMode | None, export: Callable[..., Export]) -> None:
     made = export(classifier(), resize_mode=mode, image_scaling=ImageScaling.NONE)
@@ -128,6 +159,7 @@ def test_other_resize_modes_are_left_alone(mode: ResizeMode | None, export: Call
     assert findings[-1].id == FRAME_UNUSED.id
     assert ("--resize-mode fit-shortest" in str(findings[-1].hint)) == (mode in {None, ResizeMode.NONE})
     assert (RESIZE_ASSUMED.id in {finding.id for finding in findings}) == (mode in {None, ResizeMode.NONE})
+    assert preprocessing(made, Frame(16, 9), assumed=True)[1] == findings[:-1]
 
 
 def test_without_a_frame_it_is_said_what_is_lost(export: Callable[..., Export]) -> None:

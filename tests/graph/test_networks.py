@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from convert.isolation import Worker
     from convert.types import Adapted, Export
 
 pytestmark = pytest.mark.slow
@@ -27,11 +25,9 @@ TRANSPOSES = {"activations": 8, "attention": 5, "upsample": 2, "mixed": 4, "gru"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("TensorFlow is not installed")
+def folder(tmp_path_factory: pytest.TempPathFactory, tensorflow: Worker) -> Path:
     folder = tmp_path_factory.mktemp("networks")
-    subprocess.run([sys.executable, str(networks.__file__), str(folder)], check=True, capture_output=True)
+    tensorflow.call("tests.graph.networks:write", folder, timeout=300)
     return folder
 
 

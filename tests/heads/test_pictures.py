@@ -14,6 +14,7 @@ from convert.emit.config import head_entries, preset_for
 from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
+from convert.heads import decoding
 from convert.images import ImageScaling, ResizeMode
 from convert.images.scaling import Network
 from convert.nvinfer.targets import target
@@ -27,6 +28,7 @@ from tests.graph.proof import onnxruntime
 from tests.heads import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -107,7 +109,7 @@ def sdk_yolov5(rows: NDArray[np.float32], width: int, height: int) -> list[tuple
     return found
 
 
-def assert_same(objects: list[Any], wanted: list[tuple[Edges, float, int]]) -> None:
+def assert_same(objects: list[Any], wanted: Sequence[tuple[Edges, float, int]]) -> None:
     assert len(objects) == len(wanted)
     for one, (edges, score, label) in zip(sorted(objects, key=lambda one: -one.confidence), wanted, strict=True):
         ours = (one.left, one.top, one.left + one.width, one.top + one.height)
@@ -185,11 +187,34 @@ def test_fomo_on_a_face(
     assert_same(found(adapted, picture), sorted(cells, key=lambda cell: -cell[1]))
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.1])
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("fomo-96x96x1-f32.tflite", ("face",)), ("fomo-96x96x3-int8.tflite", ("background", "green", "purple"))],
+)
+def test_fomo_as_edge_impulse_reports_it(
+    name: str, labels: tuple[str, ...], threshold: float, models: Path, worker: Worker, tmp_path: Path
+) -> None:
+    adapted = shipped(models / name, labels, worker, tmp_path, threshold=threshold)
+    picture = read(models / "jan.jpg", adapted)
+    (heat,) = litert(adapted.export.model, picture)
+    numbers = [str(number) for number in range(heat.shape[3] - 1)]
+    boxes = decoding.fomo(heat[0, ..., 1:], numbers, threshold, (96, 96))  # without the SDK's two slips
+    wanted: list[tuple[Edges, float, int]] = [
+        ((box.x, box.y, box.x + box.width, box.y + box.height), box.value, int(box.label))
+        for box in sorted(boxes, key=lambda box: -box.value)
+    ]
+    assert wanted
+    assert_same(found(adapted, picture), wanted)
+
+
 @pytest.mark.skipif(not runtimes.available(), reason="the extra [tensorrt] is not installed")
 @pytest.mark.parametrize(
     ("name", "options"),
     [
         ("fomo-96x96x1-f32.tflite", {}),
+        ("fomo-96x96x1-f32.tflite", {"fomo_merge": "none"}),
+        ("fomo-240x240x3-f32.tflite", {}),
         ("fomo-240x240x3-f32.tflite", {"fomo_merge": "peak"}),
         ("yolov5-160x160x3-f16.lite", {}),
         ("yolov5-160x160x3-f16.lite", {"yolo_score": "product"}),

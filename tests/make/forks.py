@@ -1,8 +1,8 @@
 """The command in forks of one process that has imported it: Python's start takes longer than most of what make starts.
 
-`python -P -m tests.make.forks SOCKET` serves; `CLIENT` is the program that stands for the command. A fork has the
-client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by forking,
-too. It is no child of the client: who kills a group of processes needs the command itself.
+`python -P -m tests.make.forks SOCKET PARENT` serves; `CLIENT` is the program that stands for the command. A fork has
+the client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by
+forking, too. It is no child of the client: who kills a group of processes needs the command itself.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ import socket
 import sys
 import tempfile
 import traceback
-from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import convert
 from convert import isolation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 CLIENT = """
 import json, os, socket, sys
@@ -39,14 +38,28 @@ with socket.socket(socket.AF_UNIX) as server:
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "PIL.Image", "ai_edge_litert.interpreter")
 
 
-@dataclass
 class _Forked:
-    """A forked child of `convert.isolation`, with what a worker asks of a `subprocess.Popen`."""
+    """What a worker asks of its child, a `subprocess.Popen`, with a fork instead of the program."""
 
-    pid: int
-    stdin: IO[bytes]
-    folder: tempfile.TemporaryDirectory[str]
-    _code: int | None = field(default=None, init=False)
+    folder: Any  # the worker's
+
+    def __init__(
+        self, command: Sequence[str], *, stdout: int, stderr: int, env: Mapping[str, str], **_: object
+    ) -> None:
+        answers, parent, *preload = command[command.index("convert.isolation") + 1 :]
+        requests, ours = os.pipe()
+
+        def serve() -> int:
+            os.setsid()
+            os.close(ours)
+            _become(env, requests, stdout, stderr)
+            isolation._serve(int(answers), int(parent), preload)
+            return 0
+
+        self.pid = _fork(serve)
+        os.close(requests)
+        self.stdin = os.fdopen(ours, "wb", buffering=0)
+        self._code: int | None = None
 
     def poll(self) -> int | None:
         return self._ended(os.WNOHANG)
@@ -61,32 +74,6 @@ class _Forked:
             pid, status = os.waitpid(self.pid, options)
             self._code = os.waitstatus_to_exitcode(status) if pid else None
         return self._code
-
-
-def _start(worker: isolation.Worker) -> isolation.Worker:
-    """`Worker.start`, by fork."""
-    if worker._process is None:
-        read, write = os.pipe()
-        requests, ours = os.pipe()
-        with tempfile.TemporaryFile() as file:
-            worker._stderr = os.dup(file.fileno())
-        folder = tempfile.TemporaryDirectory(prefix="ei-deepstream-", ignore_cleanup_errors=True)
-        parent = os.getpid()
-
-        def serve() -> int:
-            os.setsid()
-            os.close(ours)
-            _streams(requests, worker._stderr, worker._stderr)
-            os.environ["TMPDIR"] = tempfile.tempdir = folder.name
-            isolation._serve(write, parent, worker.preload)
-            return 0
-
-        pid = _fork(serve)
-        os.close(requests)
-        os.close(write)
-        worker._answers = read
-        worker._process = _Forked(pid, os.fdopen(ours, "wb", buffering=0), folder)  # type: ignore[assignment]
-    return worker
 
 
 def _fork(run: Callable[[], int]) -> int:
@@ -105,9 +92,12 @@ def _fork(run: Callable[[], int]) -> int:
         os._exit(code)
 
 
-def _streams(*descriptors: int) -> None:
-    """Standard input, output and error of this process."""
-    for number, descriptor in enumerate(descriptors):
+def _become(environment: Mapping[str, str], *streams: int) -> None:
+    """Take on this environment, and standard input, output and error."""
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     # Not closed with the object: another one may take its place here.
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
@@ -120,11 +110,9 @@ def _answer(client: socket.socket) -> int:
     _, descriptors, _, _ = socket.recv_fds(client, 1, 3)
     with client.makefile("rb") as request:
         arguments, folder, environment = json.loads(request.read())
-    _streams(*descriptors)
-    os.environ.clear()
-    os.environ.update(environment)
+    _become(environment, *descriptors)
     os.chdir(folder)
-    isolation.Worker.start = _start  # type: ignore[method-assign,assignment]
+    isolation._Child = _Forked  # type: ignore[misc,assignment]
     code = main(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -152,4 +140,5 @@ def serve(path: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    isolation._die_with_parent(int(sys.argv[2]))
     serve(sys.argv[1])

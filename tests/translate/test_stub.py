@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -56,16 +55,8 @@ def child() -> Iterator[Worker]:
         yield worker
 
 
-@pytest.fixture(scope="module")
-def child_with_tensorflow() -> Iterator[Worker]:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("TensorFlow is not installed")
-    with Worker() as worker:
-        yield worker
-
-
-def translated(worker: Worker, model: bytes, *, tensorflow: bool = False, copying: bool = False) -> bytes:
-    result = worker.call("tests.translate.raw:canonical", model, tensorflow, copying, timeout=200)
+def translated(worker: Worker, model: bytes, *, real: bool = False, copying: bool = False) -> bytes:
+    result = worker.call("tests.translate.raw:canonical", model, real, copying, timeout=200)
     assert isinstance(result, bytes)
     return result
 
@@ -76,7 +67,7 @@ def test_every_model_is_listed(models: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in AGAIN])
-def test_translates_as_tf2onnx_does(name: str, models: Path, child: Worker, child_with_tensorflow: Worker) -> None:
+def test_translates_as_tf2onnx_does(name: str, models: Path, child: Worker, tensorflow: Worker) -> None:
     """Byte by byte what tf2onnx makes with TensorFlow, every optimiser, and a copy of the graph before each.
 
     Of one of these models (32x32x1) tf2onnx itself makes another graph about once in thirty times, within one process,
@@ -86,15 +77,15 @@ def test_translates_as_tf2onnx_does(name: str, models: Path, child: Worker, chil
     if facts(model).quantization == "int8":  # only its rewriting is ever translated
         model = dequantize(model).model
     ours = {translated(child, model)}
-    theirs = {translated(child_with_tensorflow, model, tensorflow=True, copying=True)}
+    theirs = {translated(tensorflow, model, real=True, copying=True)}
     for _ in range(2):
         if not ours & theirs:
             ours.add(translated(child, model))
-            theirs.add(translated(child_with_tensorflow, model, tensorflow=True, copying=True))
+            theirs.add(translated(tensorflow, model, real=True, copying=True))
     same = bool(ours & theirs)  # not compared in the assert: pytest would look for the difference for minutes
     assert same
     assert child.call("tests.translate.raw:versions", timeout=10) == "2.0.0"
-    assert child_with_tensorflow.call("tests.translate.raw:versions", timeout=10) != "2.0.0"
+    assert tensorflow.call("tests.translate.raw:versions", timeout=10) != "2.0.0"
 
 
 def test_neither_copies_nor_idle_optimisers_are_needed(child: Worker) -> None:

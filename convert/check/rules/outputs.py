@@ -1,6 +1,7 @@
 """Rules about what nvinfer makes of the outputs.
 
-NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes. NVI076 to NVI078: thresholds and filters.
+NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes. NVI076 to NVI078 and NVI081: thresholds and
+filters.
 NVI083 to NVI089: a classifier's outputs. NVI090 and NVI091: the objects a secondary engine infers.
 """
 
@@ -272,6 +273,15 @@ THRESHOLD = Rule(
     fix="write a fraction: 0.5, not 50",
 )
 
+MERGED = Rule(
+    "NVI081",
+    Level.NOTE,
+    "pre-cluster-threshold is lower than the threshold in the model",
+    why="A FOMO model that `ei-deepstream convert` made merges cells that touch, from the threshold on that it was "
+    "made with. Weaker cells are not in its outputs, so a lower value in the config shows no more objects.",
+    fix="convert again with --threshold",
+)
+
 FILTERED = Rule(
     "NVI078",
     Level.WARNING,
@@ -324,6 +334,23 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
         yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
+
+
+def merged(context: checking.RuleContext) -> Iterator[Finding]:
+    """Thresholds below the one that cells were merged with."""
+    if context.kind != checking.DETECTOR or context.model is None:
+        return
+    from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
+
+    recorded = OnnxMetadata.parse(context.model.metadata, "merge", "threshold")
+    if recorded.merge != "touching" or recorded.threshold is None:
+        return
+    for entry in _attributes(context):
+        value = _number(entry.text)
+        if entry.key in {"pre-cluster-threshold", "threshold"} and value is not None and value < recorded.threshold:
+            message = f"{entry.key} is {value:g}: the model merges cells from {recorded.threshold:g} on"
+            hint = f"convert again with --threshold {value:g}" if value > 0 else MERGED.fix
+            yield context.found(MERGED, message, at=context.at_value(entry), hint=hint)
 
 
 def filtered(context: checking.RuleContext) -> Iterator[Finding]:
@@ -582,6 +609,7 @@ CHECKS = (
     checking.Check(INSTANCE_MASKS, instance_masks),
     checking.Check(IDLE_ATTRIBUTE, idle_attribute),
     checking.Check(THRESHOLD, threshold),
+    checking.Check(MERGED, merged),
     checking.Check(FILTERED, filtered),
     checking.Check(BLOB_NAMES, blob_names),
     checking.Check(ONE_CLASS, one_class),

@@ -283,7 +283,7 @@ def _whole_frames(context: RuleContext, frame: str, size: tuple[int, int]) -> It
     """Of a model that cuts `size`, width and height, out of the middle of whole frames."""
     takes = f"the model takes whole frames of {quoted(frame)} and cuts {size[0]}x{size[1]} out of their centre"
     if context.is_secondary:
-        hint = "convert once more without --frame for objects, or write process-mode=1"
+        hint = "convert once more with --role sgie for objects, or write process-mode=1"
         yield context.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
     elif context.value(_KEEP):
         message = f"{takes}; with {_KEEP}=1 they lie elsewhere in its input"
