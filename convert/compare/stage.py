@@ -19,7 +19,7 @@ from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.compare import Verdict
+from convert.compare import NOT_COMPARED, Verdict
 from convert.emit.files import bundle_names
 from convert.errors import ConvertError
 from convert.findings import Level, worst
@@ -83,7 +83,7 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        result = self.validate(artifact, workdir)
+        result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
@@ -96,7 +96,11 @@ class WithComparison:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         del files
-        evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        try:
+            evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        except ConvertError as error:  # the bundle is proven all the same
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
+            return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
@@ -107,10 +111,10 @@ class WithComparison:
 
         worker = self.worker or Worker(("convert.validate.runtimes",))
         try:
-            export = adapted.export
-            theirs = edge_impulse_model(
-                export, Path(export.source), worker, self.timeout, Metadata(), labels=adapted.head.labels
-            )
+            # What stands for no object is no label of either side.
+            known = replace(adapted.export.metadata, labels=adapted.head.labels)
+            export = replace(adapted.export, metadata=known)
+            theirs = edge_impulse_model(export, Path(export.source), worker, self.timeout, Metadata())
             large = len(adapted.onnx.data) > LARGE  # causes need a second session
             session = _Session(adapted.onnx.data)
             loaded = load(Source(config), self.emit.where, session=session)
