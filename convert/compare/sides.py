@@ -38,7 +38,7 @@ from convert.graph.preprocessing import preprocessing
 from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images import Anchor, Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale
 from convert.report import BundleReport
@@ -72,6 +72,7 @@ class EdgeImpulseModel:
     Attributes:
         file: as the user would name it.
         original: runs in LiteRT; its labels are Edge Impulse's.
+        anchor: which part of a picture a crop keeps.
         threshold: of a detector, 0..1.
         findings: what is not known of it.
     """
@@ -80,6 +81,7 @@ class EdgeImpulseModel:
     export: types.Export
     original: Original
     resize_mode: ResizeMode
+    anchor: Anchor
     threshold: float
     findings: tuple[Finding, ...] = ()
 
@@ -87,6 +89,11 @@ class EdgeImpulseModel:
     def task(self) -> str:
         """What its last layer means."""
         return self.original.facts.task
+
+    def placed(self, width: int, height: int) -> Placement:
+        """Where a picture of that size lies in the original's."""
+        high, wide, _ = self.original.size
+        return place_as_sdk(width, height, (wide, high), self.resize_mode, anchor=self.anchor)
 
     @property
     def quantized(self) -> bool:
@@ -177,7 +184,8 @@ def edge_impulse_model(
         own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
         reported.nms_iou if own.nms_iou is None else own.nms_iou, export.format,
     )  # fmt: skip
-    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, tuple(findings))
+    anchor = (own if own.resize_mode else reported).anchor
+    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, anchor, threshold, tuple(findings))
 
 
 def _labels(known: types.ModelFacts, recorded: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
@@ -280,6 +288,11 @@ class ShippedModel:
         return left, top, width / self.resizing.model[0], height / self.resizing.model[1]
 
     @property
+    def anchor(self) -> Anchor:
+        """Which part of a picture the graph keeps, as the ONNX model records it."""
+        return self.loaded.engine.recorded.anchor
+
+    @property
     def score(self) -> str:
         """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
         return self.loaded.engine.recorded.score or "product"
@@ -363,7 +376,8 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         expected, _ = preprocessing(export)
     else:
         frame = Frame(network.width, network.height, in_pixels=True)
-        resizing = Resizing(frame, engine.recorded.resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
+        mode = engine.recorded.resize_mode or ResizeMode.SQUASH
+        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor)
         across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
         expected, _ = preprocessing(export, frame, resize="graph")
         channels = 3
@@ -374,8 +388,9 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
             path=engine.model, hint="compare with the original of the same project and version",
         )  # fmt: skip
     raw = raw_names(engine.model.read_bytes()) if detects else ()
+    left, top = (int(size * share) for size, share in zip((across, down), engine.recorded.anchor, strict=True))
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, resizing,
+        loaded, edge_impulse.task, expected, raw, left, top, resizing,
         _limits(engine.recorded.limits, edge_impulse),
     )  # fmt: skip
 
@@ -604,8 +619,7 @@ class Ablation:
             return place(
                 width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
             )  # fmt: skip
-        high, wide, _ = self.models.edge_impulse.original.size
-        found = place_as_sdk(width, height, (wide, high), self.models.edge_impulse.resize_mode)
+        found = self.models.edge_impulse.placed(width, height)
         view = found.view
         return replace(
             found,
@@ -686,8 +700,7 @@ class Ablation:
         if resizing is None or Cause.FRAMING not in done:
             return True
         height, width = self.pixels.shape[:2]
-        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
-        return resizing.placement == wanted
+        return resizing.placement == self.models.edge_impulse.placed(width, height)
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
@@ -733,9 +746,11 @@ class Ablation:
             levels = self._given_levels(done)
             part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
             return np.ascontiguousarray(part)
-        mode = self.models.edge_impulse.resize_mode if Cause.FRAMING in done else shipped.resizing.mode
+        mode, anchor = shipped.resizing.mode, shipped.resizing.anchor
+        if Cause.FRAMING in done:
+            mode, anchor = self.models.edge_impulse.resize_mode, self.models.edge_impulse.anchor
         pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
-        return _in_channels(as_sdk(pixels, (wide, high), mode), channels).astype(np.float32)
+        return _in_channels(as_sdk(pixels, (wide, high), mode, anchor=anchor), channels).astype(np.float32)
 
     def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [H,W,C] of the network's picture, RGB or grey, that have the values which nvinfer gives it."""
