@@ -25,7 +25,7 @@ from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
 from convert.images import Frame, centre_crop
-from convert.isolation import LARGE, Worker
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata, ModelFormat, StageResult
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class WithComparison:
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
             files = alone.files(artifact)
@@ -183,6 +185,7 @@ class _Session:
     def end(self) -> None:
         """Let go of its memory."""
         self._made = None
+        return_freed_memory()
 
 
 def _counted(

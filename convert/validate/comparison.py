@@ -29,7 +29,7 @@ from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
 from convert.images.scaling import as_sdk, sdk_luma
-from convert.isolation import LARGE
+from convert.isolation import LARGE, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Agreement, BatchParity, Export, ModelFormat, Parity
 from convert.validate import runtimes
@@ -377,6 +377,7 @@ class Comparison:
         """
         arguments = self._adapted.export, inside, self._worker, self._timeout
         if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            return_freed_memory()
             wanted = original(*arguments)
             self._worker.close()
             return wanted, [self._run(picture) for picture in pictures]
