@@ -45,7 +45,7 @@ __all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate"
 
 
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
-_NEWEST = 18  # the last opset tf2onnx writes
+_WIDELY_READ = 13  # the opset of TensorRT 8; of newer operators its parser and later ones know few
 _OURS = "this is a fault of the translation, not of the model: please report it"
 _DAMAGED = "the file is damaged: export the model again"
 _NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose behind an input that becomes NCHW
@@ -291,8 +291,8 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
     if unknown:
         names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
         try:
-            # A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14).
-            needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in unknown)
+            # A later opset may have what tf2onnx has already named as ONNX does (Round: 11).
+            needed = max(int(onnx.defs.get_schema(name, _WIDELY_READ, "").since_version) for name in unknown)
             hint = f"opset {needed} has them: --opset {needed}"
         except onnx.defs.SchemaError:
             hint = "there is no way to run these in Gst-nvinfer: retrain with other layers"
