@@ -338,7 +338,7 @@ def _becomes_too_small(ctx: Any, node: Any) -> bool:
     return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
 
-def _is_constant(ctx: Any, node: Any) -> bool:
+def _is_constant(_: Any, node: Any) -> bool:
     """Whether the second input is."""
     return bool(node.inputs[1].is_const())
 

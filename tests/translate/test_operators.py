@@ -1,4 +1,4 @@
-"""Operators that `convert.translate.operators` writes: ONNX gives what LiteRT gives, at the oldest opset and at ours."""
+"""Operators that `convert.translate.operators` writes: ONNX gives what LiteRT gives, at old opsets, too."""
 
 from __future__ import annotations
 

@@ -27,9 +27,11 @@ from convert.errors import (
     pip_install,
 )
 from convert.graph.findings import TF2ONNX_WARNED
+from convert.images import ImageScaling
 from convert.isolation import Worker
 from convert.translate import Translate, Translation
 from convert.types import Export, Metadata, ModelFacts, Tensor, Translated
+from convert.validate.runtimes import run_tflite
 from tests.examples import examples
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, softmax
 from tests.graph.proof import onnxruntime
@@ -325,3 +327,23 @@ def test_flipped_bits_never_escape(flips: list[tuple[int, int]], worker: Worker)
         return
     assert refused.hint
     assert "\n" not in refused.message
+
+
+def test_an_input_with_the_channels_first_stays_so(export: Callable[..., Export], worker: Worker) -> None:
+    """PyTorch's own converter turns the picture where a convolution needs it."""
+    flat = Flat()
+    picture, turned = flat.tensor(1, 3, 8, 10, name="x"), flat.tensor(1, 8, 10, 3)
+    perm = flat.constant(np.array([0, 2, 3, 1], np.int32))
+    flat.operator("TRANSPOSE", [picture, perm], [turned], options("Transpose"))
+    features = flatten(flat, convolution(flat, turned, 4, stride=2))
+    model = flat.build([picture], [softmax(flat, dense(flat, features, 3))])
+    given = export(model)
+    assert given.facts.input.shape == (1, 8, 10, 3)
+    result = translate(given, worker).onnx
+    assert result.input.shape == (1, 3, 8, 10)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 10, 3), np.uint8)
+    (wanted,) = run_tflite(model, pictures, ImageScaling.NONE)
+    values = np.float32(pictures.transpose(0, 3, 1, 2) / 255)
+    found = np.concatenate([onnxruntime(result.data, value[np.newaxis])[0] for value in values])
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    assert np.ptp(wanted, axis=0).max() > 0.01

@@ -70,7 +70,9 @@ def _resizes() -> dict[str, Operator]:
 
 
 def _reduce(name: str, axes: list[int], *, keep: bool) -> Operator:
-    return lambda tf, x: getattr(tf, f"reduce_{name}")(x * 0.5, axes, keepdims=keep)
+    """Factors are near 1, so that a product of hundreds of them is a number."""
+    start, factor = (1, 0.1) if name == "prod" else (0, 0.5)
+    return lambda tf, x: getattr(tf, f"reduce_{name}")(x * factor + start, axes, keepdims=keep)
 
 
 def _reductions() -> dict[str, Operator]:
@@ -332,14 +334,11 @@ OPERATORS: dict[str, Operator] = {
     "lerp": lambda tf, x: x + tf.sigmoid(x) * (_mixed(tf, x) - x),
     "rank": lambda tf, x: x * tf.cast(tf.rank(x), tf.float32),
     "cumsum_reverse": lambda tf, x: tf.cumsum(x, 2, reverse=True),
-    "cumprod": lambda tf, x: tf.math.cumprod(tf.reduce_mean(x, [1, 2]), 1),
     "global_pool": lambda tf, x: tf.nn.avg_pool2d(x, [6, 8], 1, "VALID"),
     "max_pool_odd": lambda tf, x: tf.nn.max_pool2d(x, [2, 3], [3, 2], "SAME"),
     "expand_gather": lambda tf, x: tf.gather(x, [[0, 1], [2, 3]], axis=3),
-    "erf": lambda tf, x: tf.math.erf(x),
     "log1p": lambda tf, x: tf.math.log1p(tf.abs(x)),
     "expm1": lambda tf, x: tf.math.expm1(x),
-    "cross": lambda tf, x: tf.linalg.cross(x[..., :3], x[..., 3:6]),
     # resizing
     **_resizes(),
     # layers
