@@ -59,9 +59,8 @@ _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
 _DEPLOYMENT: Final = "a deployment of Edge Impulse (C++ or Arduino library),"
 _LITE: Final = "download TensorFlow Lite (float32) from the Dashboard instead"
 _INSTEAD: Final = (
-    ("saved_model.pb", "a TensorFlow SavedModel", _LITE),
-    (".h5", "a Keras model", _LITE),
-    (".keras", "a Keras model", _LITE),
+    (".weights.h5", "the weights of a Keras model without its layers", _LITE),
+    (".pb", "a graph of TensorFlow without weights or signature", _LITE),
     (".eim", "an .eim executable, out of which the model cannot be taken", _LITE),
     (".zip", "a zip", "give that zip, if it is an export"),
 )
@@ -74,13 +73,27 @@ _DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", 
 """What Edge Impulse's Dashboard puts behind the project and block: "-tensorflow-lite-float32-model.5"."""
 
 _GENERIC: Final = re.compile(
-    r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_](?:tflite|model))?|model|network|export|unnamed|src|lib(?:rary)?)"
+    r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_.](?:tflite|model|h5|savedmodel))?|saved_?model|config|model|network|export|unnamed|src|lib(?:rary)?)"
     r"(?:[-_]?\d+)*(?:[-_]compiled)?",
     re.IGNORECASE,
 )
 """Names that do not describe the model."""
 
-_SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
+_SUFFIXES: Final = (
+    ".zip",
+    ".pb",
+    ".json",
+    ".keras",
+    ".h5",
+    ".tflite",
+    ".lite",
+    ".h",
+    ".hpp",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".onnx",
+)
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 

@@ -115,7 +115,9 @@ class Validate:
                 built, refused = self._build(artifact.for_objects)
                 of_objects = replace(evidence.for_objects or ObjectEvidence(), tensorrt=built)
                 evidence, found = replace(evidence, for_objects=of_objects), (*found, *_of_objects(refused, found))
-        evidence = replace(evidence, int8_agreement=artifact.export.agreement)
+        evidence = replace(
+            evidence, int8_agreement=artifact.export.agreement, source_parity=artifact.export.source_parity
+        )
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found))
 
     def _pictures(

@@ -58,8 +58,8 @@ def test_no_network_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("saved_model/saved_model.pb", "a TensorFlow SavedModel", "TensorFlow Lite"),
-        ("model.h5", "a Keras model", "TensorFlow Lite"),
+        ("frozen_inference_graph.pb", "a graph of TensorFlow", "TensorFlow Lite"),
+        ("model.weights.h5", "the weights of a Keras model", "TensorFlow Lite"),
         ("linux/Door.EIM", "an .eim executable", "TensorFlow Lite"),
         ("ei-door-arduino-1.0.1.zip", "a zip", "give that zip, if it is an export"),
     ],
