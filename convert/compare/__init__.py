@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIFFERS",
     "DRIFTS",
+    "NOT_COMPARED",
     "NOT_PROVEN",
     "RESIZE_UNKNOWN",
     "RULES",
@@ -379,5 +380,13 @@ THRESHOLD_UNKNOWN = Rule(
     why="0.5 is assumed, which is what Studio gives a detector whose threshold nobody moved.",
     fix="compare with an export that holds model-parameters/",
 )
-RULES = (DIFFERS, DRIFTS, NOT_PROVEN, RESIZE_UNKNOWN, THRESHOLD_UNKNOWN)
+NOT_COMPARED = Rule(
+    "EI755",
+    Level.NOTE,
+    "what the bundle shows was not compared with what Edge Impulse answers",
+    why="`convert` runs the original as Edge Impulse's SDK does and compares the answers on generated frames. Here "
+    "that failed, for the reason given. The other measurements are not concerned.",
+    fix="`ei-deepstream simulate BUNDLE PICTURES --against edge-impulse` compares on your own pictures",
+)
+RULES = (DIFFERS, DRIFTS, NOT_PROVEN, RESIZE_UNKNOWN, THRESHOLD_UNKNOWN, NOT_COMPARED)
 """In the order of their ids."""

@@ -535,7 +535,8 @@ class ComparisonRun:
             InputError, ValidationError: as for one.
         """
         ablations = [Ablation(self.models, pixels) for _, pixels in pictures]
-        given = [each.original_input(frozenset(self._causes)) for each in ablations]
+        done = frozenset(self._causes)
+        given = [each.original_input(done) for each in ablations]
         stacked = np.stack(given)
         if stacked.shape[3] == 3:  # whole numbers
             stacked = stacked.astype(np.uint8)
@@ -548,7 +549,7 @@ class ComparisonRun:
         if not at_once:
             original.worker.close()
         for number, (each, picture) in enumerate(zip(ablations, given, strict=True)):
-            each.keep(picture, [output[number : number + 1] for output in outputs])
+            each.keep(done, picture, [output[number : number + 1] for output in outputs])
         for (name, _), each in zip(pictures, ablations, strict=True):
             self._row(name, each)
 

@@ -588,6 +588,8 @@ class Ablation:
     pixels: NDArray[np.uint8]
     _outputs: dict[bytes, dict[str, NDArray[Any]]] = field(default_factory=dict)
     _original_outputs: dict[tuple[bytes, bool], list[NDArray[np.float32]]] = field(default_factory=dict)
+    _predictions: dict[frozenset[Cause], Prediction] = field(default_factory=dict)
+    _kept: dict[frozenset[Cause], bytes] = field(default_factory=dict)
 
     def placement(self, done: frozenset[Cause] = frozenset()) -> Placement:
         """Where the picture lies in the network's; with framing done in the original's, where the graph resizes.
@@ -616,8 +618,12 @@ class Ablation:
         Raises:
             InputError, ValidationError: a model fails, or the picture cannot be scaled.
         """
-        if not head(self.models.edge_impulse.task).detects:
-            return self._classified(done)
+        if done not in self._predictions:
+            detects = head(self.models.edge_impulse.task).detects
+            self._predictions[done] = self._detected(done) if detects else self._classified(done)
+        return self._predictions[done]
+
+    def _detected(self, done: frozenset[Cause]) -> Prediction:
         models = self.models
         if models.by_original(done):
             found = models.original(self._outputs_of_original(done, encoded=False), done)
@@ -685,15 +691,21 @@ class Ablation:
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
-        picture = self.original_input(done)
-        key = _digest(picture), encoded and head(self.models.edge_impulse.task).is_cut
-        if key not in self._original_outputs:
-            self._original_outputs[key] = self.models.edge_impulse.original.outputs(picture[None], encoded=encoded)
-        return self._original_outputs[key]
+        spec, original = head(self.models.edge_impulse.task), self.models.edge_impulse.original
+        encoded = encoded and spec.is_cut
+        digest, picture = self._kept.get(done), None
+        if digest is None:
+            picture = self.original_input(done)
+            digest = _digest(picture)
+        if (digest, encoded) not in self._original_outputs:
+            picture = self.original_input(done) if picture is None else picture
+            self._original_outputs[digest, encoded] = original.outputs(picture[None], encoded=encoded)
+        return self._original_outputs[digest, encoded]
 
-    def keep(self, picture: NDArray[np.float32], outputs: list[NDArray[np.float32]]) -> None:
-        """What the original gave for this input, each [1,...]: it need not run for it again."""
-        self._original_outputs[_digest(picture), False] = outputs
+    def keep(self, done: frozenset[Cause], picture: NDArray[np.float32], outputs: list[NDArray[np.float32]]) -> None:
+        """What the original gave for its input with `done`, each [1,...]: it need not run for that again."""
+        self._kept[done] = _digest(picture)
+        self._original_outputs[self._kept[done], False] = outputs
 
     def _tensor(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """The network's input, [C,H,W] or [H,W,C]."""

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.compare import Verdict
+from convert.compare import NOT_COMPARED, Verdict
 from convert.emit.files import bundle_names
 from convert.errors import ConvertError
 from convert.findings import Level, worst
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["WithComparison"]
 
 
-_FRAMES, _FEWEST, _PIXELS = 40, 10, 5_000_000
-"""Generated frames; fewer of a large model, whose pictures have so many pixels together: some seconds at most."""
+_FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
+"""Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
@@ -83,7 +83,7 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        result = self.validate(artifact, workdir)
+        result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
@@ -96,7 +96,11 @@ class WithComparison:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         del files
-        evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        try:
+            evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        except ConvertError as error:  # the bundle is proven all the same
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
+            return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
@@ -107,17 +111,19 @@ class WithComparison:
 
         worker = self.worker or Worker(("convert.validate.runtimes",))
         try:
-            export = adapted.export
-            theirs = edge_impulse_model(
-                export, Path(export.source), worker, self.timeout, Metadata(), labels=adapted.head.labels
-            )
+            # What stands for no object is no label of either side.
+            known = replace(adapted.export.metadata, labels=adapted.head.labels)
+            export = replace(adapted.export, metadata=known)
+            theirs = edge_impulse_model(export, Path(export.source), worker, self.timeout, Metadata())
             large = len(adapted.onnx.data) > LARGE  # causes need a second session
-            loaded = load(Source(config), self.emit.where)
+            session = _Session(adapted.onnx.data)
+            loaded = load(Source(config), self.emit.where, session=session)
             pair = ModelPair(load_shipped(loaded, theirs), theirs)
             run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
             frame = self._frame(adapted)
-            generated = self._counted(run, _generated(frame, pair), large=large)
-            given = self._counted(run, self._given(adapted), large=large) if self.images else None
+            spare = session if large else None
+            generated = _counted(run, _generated(frame, pair, len(adapted.onnx.data)), spare)
+            given = _counted(run, self._given(adapted), spare) if self.images else None
         finally:
             if self.worker is None:
                 worker.close()
@@ -131,14 +137,6 @@ class WithComparison:
             dict(causes.most_common()),
             sum(bool(row.causes) for row in run.rows),
         )
-
-    def _counted(
-        self, run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]], *, large: bool
-    ) -> AnswerCounts:
-        before = len(run.rows)
-        for chunk in _chunks(pictures):
-            run.together(chunk, at_once=not large)
-        return _counts(run.rows[before:])
 
     def _frame(self, adapted: Adapted) -> Frame:
         """What the bundle's app gives its primary engine."""
@@ -169,12 +167,42 @@ def _is_comparable(adapted: Adapted) -> bool:
     return spec.is_comparable and known
 
 
-def _generated(frame: Frame, pair: ModelPair) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and pixels [H,W,3] of frames with objects; of the network's size where that is the frame's own."""
+class _Session:
+    """An `onnxruntime.InferenceSession`, made when it is first asked something, also after it was ended."""
+
+    def __init__(self, model: bytes) -> None:
+        self._model, self._made = model, None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            from convert.validate import runtimes  # brings numpy
+
+            self._made = runtimes.load(self._model)
+        return getattr(self._made, name)
+
+    def end(self) -> None:
+        """Let go of its memory."""
+        self._made = None
+
+
+def _counted(
+    run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]], spare: _Session | None
+) -> AnswerCounts:
+    """Compare them; `spare`: the session of a large model, which is not to be there while the original runs."""
+    before = len(run.rows)
+    for chunk in _chunks(pictures):
+        if spare is not None:
+            spare.end()
+        run.together(chunk, at_once=spare is None)
+    return _counts(run.rows[before:])
+
+
+def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
     from convert.validate.inputs import with_objects  # brings numpy
 
     height, width, _ = pair.edge_impulse.original.size
-    count = min(_FRAMES, max(_FEWEST, _PIXELS // (height * width)))
+    count = min(_FRAMES, max(_FEWEST, min(_PIXELS // (height * width), _BYTES // size)))
     width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 

@@ -81,8 +81,11 @@ class Frame:
 
     @property
     def other(self) -> str:
-        """Another camera's aspect, for examples."""
-        return "16:9" if self.aspect == Fraction(4, 3) else "4:3"
+        """Another camera's aspect or pixels, for examples."""
+        wide = self.aspect != Fraction(4, 3)
+        if self.in_pixels:
+            return "640x480" if wide else "1280x720"
+        return "4:3" if wide else "16:9"
 
     @property
     def in_file_names(self) -> str:

@@ -199,13 +199,13 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
             return values[..., ::-1] * np.float32(255) - np.array(IMAGENET_MEAN_BGR, np.float32)
 
 
-def as_nvinfer(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """float32 [n,C,H,W], contiguous, as nvinfer's kernels write it, from uint8 RGB or grey pictures [n,H,W,C].
+def as_nvinfer(pictures: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """float32 [n,C,H,W], contiguous, as nvinfer's kernels write it, from the levels of pictures [n,H,W,C], RGB or grey.
 
     Offsets are subtracted per channel in network order, that is after the swap to BGR.
     """
     source = pictures[..., ::-1] if preprocessing.color == "BGR" else pictures
-    values = np.ascontiguousarray(source.transpose(0, 3, 1, 2), np.float32)
+    values = np.array(source.transpose(0, 3, 1, 2), np.float32, order="C")  # a copy: grey levels may be float32
     if preprocessing.offsets:
         values -= np.array(preprocessing.offsets, np.float32)[:, np.newaxis, np.newaxis]
     values *= np.float32(preprocessing.net_scale_factor)
