@@ -167,7 +167,7 @@ def _not_imported(model: Header, target: Target, nodes: list[Node], first: str |
     hints = [_newer(target, first)]
     older = table().composed.get(operator)
     if older is not None and model.opset > older:
-        hints.append(f"export with opset {older} or lower (convert: --opset {min(older, 13)}), which has no {operator}")
+        hints.append(f"export it to ONNX with opset {older} or lower, which has no {operator}")
     hints.append(f"export the model without {operator}")
     hint = ", or ".join(each for each in hints if each)
     return Refusal(operator, _names(nodes), message, hint, missing=True)

@@ -101,8 +101,8 @@ def test_the_hint_names_the_first_target_and_the_last_opset() -> None:
         "the ONNX parser of TensorRT 8.0.1.6 (DeepStream 6.0.1, dgpu) does not import HardSwish (node 'a' and 1 more)"
     )
     assert found.hint == (
-        "choose --target deepstream-6.1.1 or newer (TensorRT 8.4 takes it) if the device runs that, or export with "
-        "opset 13 or lower (convert: --opset 13), which has no HardSwish, or export the model without HardSwish"
+        "choose --target deepstream-6.1.1 or newer (TensorRT 8.4 takes it) if the device runs that, or export it "
+        "to ONNX with opset 13 or lower, which has no HardSwish, or export the model without HardSwish"
     )
 
 
