@@ -26,7 +26,7 @@ import numpy as np
 from convert import compare as rules
 from convert import types
 from convert.compare import Cause, ComparedObject, Prediction, Score
-from convert.compare.edge_impulse import Original, pack, unpack
+from convert.compare.edge_impulse import Original
 from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.archive import open_source
 from convert.export.facts import facts
@@ -40,7 +40,7 @@ from convert.heads.base import Rules
 from convert.heads.boxes import RAW
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
-from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, place_as_sdk, scale, sdk_luma
 from convert.report import BundleReport
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Layer
@@ -752,5 +752,4 @@ class Ablation:
 
 def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[Any]:
     """Levels [H,W,channels] of RGB or grey ones; grey with its fractions, as Edge Impulse makes it of RGB."""
-    height, width, given = levels.shape
-    return levels if given == channels else unpack(pack(levels), height, width, channels)
+    return levels if levels.shape[2] == channels else sdk_luma(levels)
