@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.compare import PictureComparison
+    from convert.compare.decoding import ModelPair
     from convert.compare.run import ComparisonRun
-    from convert.compare.sides import ModelPair
     from convert.emit import Emit
     from convert.types import Stage
 
@@ -107,8 +107,10 @@ class WithComparison:
         return replace(result, artifact=validated)
 
     def _compare(self, adapted: Adapted, config: Path) -> AnswerEvidence:
-        from convert.compare.run import ComparisonRun  # brings numpy, as the next two
-        from convert.compare.sides import ModelPair, edge_impulse_model, load_shipped
+        from convert.compare.decoding import ModelPair  # brings numpy, as the others
+        from convert.compare.edge_impulse_model import edge_impulse_model
+        from convert.compare.run import ComparisonRun
+        from convert.compare.shipped import load_shipped
         from convert.simulate.engine import Source, load
 
         worker = self.worker or Worker(("convert.validate.runtimes",))

@@ -267,7 +267,8 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, original, predictions, reference_decoder
+        from convert.validate.comparison import original, reference_decoder
+        from convert.validate.predictions import agreement, predictions
 
         export, framing = adapted.export, adapted.preprocessing.framing
         _, height, width, _ = export.facts.input.shape
