@@ -20,7 +20,7 @@ import numpy as np
 from convert.compare import Cause, Prediction, Score, Verdict
 from convert.compare.matching import Criteria, compare_predictions
 from convert.heads import head
-from convert.images.scaling import Placement, as_sdk, interpolate, luma, place, place_as_sdk, scale, sdk_luma
+from convert.images.scaling import Placement, as_sdk, interpolate, luma, place, scale, sdk_luma
 from convert.simulate.decode import Classified, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import ColorFormat
@@ -63,8 +63,7 @@ class Ablation:
             return place(
                 width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
             )  # fmt: skip
-        high, wide, _ = self.models.edge_impulse.original.size
-        found = place_as_sdk(width, height, (wide, high), self.models.edge_impulse.resize_mode)
+        found = self.models.edge_impulse.placed(width, height)
         view = found.view
         return replace(
             found,
@@ -145,8 +144,7 @@ class Ablation:
         if resizing is None or Cause.FRAMING not in done:
             return True
         height, width = self.pixels.shape[:2]
-        wanted = place_as_sdk(width, height, resizing.model, self.models.edge_impulse.resize_mode)
-        return resizing.placement == wanted
+        return resizing.placement == self.models.edge_impulse.placed(width, height)
 
     def _outputs_of_original(self, done: frozenset[Cause], *, encoded: bool) -> list[NDArray[np.float32]]:
         """Of the original; of an SSD `encoded` or as its last operator gives them."""
@@ -192,9 +190,11 @@ class Ablation:
             levels = self._given_levels(done)
             part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
             return np.ascontiguousarray(part)
-        mode = self.models.edge_impulse.resize_mode if Cause.FRAMING in done else shipped.resizing.mode
+        mode, anchor = shipped.resizing.mode, shipped.resizing.anchor
+        if Cause.FRAMING in done:
+            mode, anchor = self.models.edge_impulse.resize_mode, self.models.edge_impulse.anchor
         pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
-        return _in_channels(as_sdk(pixels, (wide, high), mode), channels).astype(np.float32)
+        return _in_channels(as_sdk(pixels, (wide, high), mode, anchor=anchor), channels).astype(np.float32)
 
     def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [H,W,C] of the network's picture, RGB or grey, that have the values which nvinfer gives it."""

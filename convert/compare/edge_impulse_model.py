@@ -22,7 +22,8 @@ from convert.export.tflite import content_digest
 from convert.export.unpack import Unpack
 from convert.files import sha256
 from convert.heads import HEADS, head
-from convert.images import ImageScaling, ResizeMode
+from convert.images import Anchor, ImageScaling, ResizeMode
+from convert.images.scaling import Placement, place_as_sdk
 from convert.report import BundleReport
 from convert.simulate.settings import NetworkType
 
@@ -45,6 +46,7 @@ class EdgeImpulseModel:
     Attributes:
         file: as the user would name it.
         original: runs in LiteRT; its labels are Edge Impulse's.
+        anchor: which part of a picture a crop keeps.
         threshold: of a detector, 0..1.
         findings: what is not known of it.
     """
@@ -53,6 +55,7 @@ class EdgeImpulseModel:
     export: types.Export
     original: Original
     resize_mode: ResizeMode
+    anchor: Anchor
     threshold: float
     findings: tuple[Finding, ...] = ()
 
@@ -60,6 +63,11 @@ class EdgeImpulseModel:
     def task(self) -> str:
         """What its last layer means."""
         return self.original.facts.task
+
+    def placed(self, width: int, height: int) -> Placement:
+        """Where a picture of that size lies in the original's."""
+        high, wide, _ = self.original.size
+        return place_as_sdk(width, height, (wide, high), self.resize_mode, anchor=self.anchor)
 
     @property
     def quantized(self) -> bool:
@@ -150,7 +158,8 @@ def edge_impulse_model(
         own.image_scaling or reported.image_scaling or ImageScaling.NONE, worker, timeout,
         reported.nms_iou if own.nms_iou is None else own.nms_iou, export.format,
     )  # fmt: skip
-    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, threshold, tuple(findings))
+    anchor = (own if own.resize_mode else reported).anchor
+    return EdgeImpulseModel(str(path), export, original, mode or ResizeMode.SQUASH, anchor, threshold, tuple(findings))
 
 
 def _labels(known: types.ModelFacts, recorded: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from convert.errors import InputError, ValidationError
 from convert.graph.preprocessing import preprocessing
 from convert.heads import head
-from convert.images import Frame, ResizeMode
+from convert.images import Anchor, Frame, ResizeMode
 from convert.images.resizing import Resizing
 from convert.simulate.settings import NetworkType
 from convert.validate import runtimes
@@ -74,6 +74,11 @@ class ShippedModel:
     def overlap(self) -> float | None:
         """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
         return self.loaded.engine.recorded.overlap
+
+    @property
+    def anchor(self) -> Anchor:
+        """Which part of a picture the graph keeps, as the ONNX model records it."""
+        return self.loaded.engine.recorded.anchor
 
     @property
     def coordinates(self) -> str | None:
@@ -149,7 +154,8 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         expected, _ = preprocessing(export)
     else:
         frame = Frame(network.width, network.height, in_pixels=True)
-        resizing = Resizing(frame, engine.recorded.resize, engine.recorded.resize_mode or ResizeMode.SQUASH)
+        mode = engine.recorded.resize_mode or ResizeMode.SQUASH
+        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor)
         across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
         expected, _ = preprocessing(export, frame, resize="graph")
         channels = 3
@@ -160,8 +166,9 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
             path=engine.model, hint="compare with the original of the same project and version",
         )  # fmt: skip
     raw = raw_names(engine.model.read_bytes()) if detects else ()
+    left, top = (int(size * share) for size, share in zip((across, down), engine.recorded.anchor, strict=True))
     return ShippedModel(
-        loaded, edge_impulse.task, expected, raw, across // 2, down // 2, resizing,
+        loaded, edge_impulse.task, expected, raw, left, top, resizing,
         _limits(engine.recorded.limits, edge_impulse),
     )  # fmt: skip
 

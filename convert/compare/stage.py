@@ -24,7 +24,7 @@ from convert.emit.files import bundle_names
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
-from convert.images import Frame, centre_crop
+from convert.images import Frame, crop_area
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata, ModelFormat, StageResult
 
@@ -46,6 +46,8 @@ __all__ = ["WithComparison"]
 
 _FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
 """Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
+
+_FRAME_PIXELS = 20_000_000  # of all generated frames together, where the graph resizes them: 10 of 1920x1080
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
@@ -159,7 +161,7 @@ class WithComparison:
         for path in find([self.images], videos=False)[:_MOST]:
             picture, _ = read(path, 3)
             if framing:
-                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield path.name, picture
 
@@ -206,9 +208,10 @@ def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, 
     """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
     from convert.validate.inputs import with_objects  # brings numpy
 
-    height, width, _ = pair.edge_impulse.original.size
-    count = min(_FRAMES, max(_FEWEST, min(_PIXELS // (height * width), _BYTES // size)))
+    high, wide, _ = pair.edge_impulse.original.size
     width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
+    fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
+    count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 
 

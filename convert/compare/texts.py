@@ -11,7 +11,7 @@ import numpy as np
 from convert.compare import Cause, Step
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
-from convert.images import ResizeMode
+from convert.images import CENTRE, Anchor, ResizeMode, anchor_name
 from convert.images.scaling import Placement, place, place_as_sdk
 from convert.nvinfer.numbers import shortest
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
@@ -26,7 +26,6 @@ __all__ = ["CauseTexts"]
 
 
 _MODES = {
-    ResizeMode.FIT_SHORTEST: "crops the centre",
     ResizeMode.FIT_LONGEST: "adds black bars on both sides",
     ResizeMode.SQUASH: "squashes",
     ResizeMode.NONE: "squashes",
@@ -40,6 +39,15 @@ _FILTERS = {
     ScalingFilter.LANCZOS: "uses a Lanczos filter",
     ScalingFilter.NICEST: "uses its nicest filter",
 }
+
+
+def _way(mode: ResizeMode, anchor: Anchor) -> str:
+    """How Edge Impulse brings pictures to size."""
+    if mode is ResizeMode.FIT_SHORTEST:
+        return "crops the centre" if anchor == CENTRE else f"crops to the {anchor_name(anchor)}"
+    return _MODES[mode]
+
+
 _SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
 
 _AS_SDK = "convert again without --yolo-score"
@@ -94,9 +102,10 @@ class CauseTexts:
         mode = self._edge_impulse.resize_mode
         resizing = self._shipped.resizing
         if resizing is not None:
-            ours = f"scales to {network.width}x{network.height}, where the model {_MODES[mode]}"
+            ours = f"scales to {network.width}x{network.height}, where the model {_way(mode, self._shipped.anchor)}"
         elif crops:
-            ours = f"scales to {network.width}x{network.height}, of which the model sees the centre"
+            part = anchor_name(self._shipped.anchor)
+            ours = f"scales to {network.width}x{network.height}, of which the model sees the {part}"
         elif not prepare.keep_aspect:
             ours = "squashes"
         else:
@@ -104,13 +113,14 @@ class CauseTexts:
         # nvinfer leaves out a pixel of a frame of odd size, which is no other way of framing
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
-        wanted = place_as_sdk(width, height, (wide, high), mode)
+        wanted = place_as_sdk(width, height, (wide, high), mode, anchor=self._edge_impulse.anchor)
+        theirs = _way(mode, self._edge_impulse.anchor)
         if resizing is not None:
             size = f"give [streammux] width={network.width} and height={network.height}"
             same = (self.width, self.height) == (network.width, network.height)
-            return ours, _MODES[mode], same, None if same else size
+            return ours, theirs, same, None if same else size
         same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
-        return ours, _MODES[mode], same, None if same else self._framing_hint(mode, crops=crops)
+        return ours, theirs, same, None if same else self._framing_hint(mode, crops=crops)
 
     def _framing_hint(self, mode: ResizeMode, *, crops: bool) -> str:
         if mode is ResizeMode.FIT_SHORTEST:

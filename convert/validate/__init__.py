@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
-from convert.images import Frame, Framing, ResizeMode, centre_crop
+from convert.images import Frame, Framing, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
@@ -130,8 +130,9 @@ class Validate:
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
-            mode = adapted.preprocessing.resize_mode
-            yield from ((path.name, read_fitted(path, height, width, channels, mode)) for path in files)
+            mode, anchor = adapted.preprocessing.resize_mode, adapted.export.metadata.anchor
+            for path in files:
+                yield path.name, read_fitted(path, height, width, channels, mode, anchor=anchor)
 
     def _measure(
         self, adapted: Adapted, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
@@ -270,18 +271,18 @@ class WithFraming:
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.predictions import agreement, predictions
 
-        export, framing = adapted.export, adapted.preprocessing.framing
+        export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, _ = export.facts.input.shape
         assert height is not None
         assert width is not None
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
         for frame in islice(self._frames(export, framing), _MOST):
-            cropped.append(fit_shortest(frame, *model))
+            cropped.append(fit_shortest(frame, *model, anchor=anchor))
             squashed.append(scaled(frame, *model))
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
-            places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
+            places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
         task = adapted.head.task
         decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
         outputs = original(export, np.stack(cropped + squashed), worker, self.timeout)
@@ -316,7 +317,7 @@ class WithFraming:
         for path in find([self.images], videos=False):
             picture, _ = read(path, channels)
             if framing:  # a picture of another shape is no frame of that camera, but its middle could be
-                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield picture
 

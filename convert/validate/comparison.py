@@ -258,11 +258,10 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     if framing is None:
         return pictures
     if isinstance(framing, Resizing):
-        levels = np.stack([as_sdk(picture, framing.model, framing.mode) for picture in pictures])
+        levels = np.stack([as_sdk(picture, framing.model, framing.mode, anchor=framing.anchor) for picture in pictures])
         return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
     width, height = framing.model
-    left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
-    return np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
+    return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
 
 
 def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
