@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 __all__ = [
+    "BY_NAME",
     "HDF5",
     "HEAD",
     "IGNORED_FOLDERS",
@@ -119,6 +120,11 @@ _DOWNLOAD: Final = (
     "download the model from Edge Impulse's Dashboard (TensorFlow Lite, float32), or build a C++ library in Deployment"
 )
 
+WASM: Final = FileType("wasm", "a WebAssembly program, out of which the model cannot be taken", _DOWNLOAD)
+FIRMWARE: Final = FileType(
+    "firmware", "firmware of a microcontroller, out of which the model cannot be taken", _DOWNLOAD
+)
+ENGINE: Final = FileType("engine", "a TensorRT engine, which runs on one kind of GPU and is no model", _DOWNLOAD)
 TFLITE: Final = FileType("tflite", "a TensorFlow Lite model")
 ZIP: Final = FileType("zip", "a zip archive")
 EMPTY: Final = FileType("empty", "an empty file", "download or copy the file again")
@@ -156,13 +162,22 @@ _MAGIC: Final = (
     (b"\x89HDF\r\n", HDF5),
     (b"\x93NUMPY", FileType("numpy", "a NumPy array, such as Edge Impulse's training data", _DOWNLOAD)),
     (b"MZ", FileType("exe", "a Windows program", _DOWNLOAD)),
-    (b"ptrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
-    (b"ftrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
+    (b"ptrt", ENGINE),
+    (b"ftrt", ENGINE),
+    (b"\0asm", WASM),
+    (b"UF2\n", FIRMWARE),
     (
         b"version https://git-lfs",
         FileType("lfs", "a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`"),
     ),
 )
+BY_NAME: Final = (
+    (re.compile(r".*\.(?:engine|plan|trt)", re.IGNORECASE | re.DOTALL), ENGINE),
+    (re.compile(r".*\.wasm|edge-impulse-standalone\.js", re.IGNORECASE | re.DOTALL), WASM),
+    (re.compile(r".*\.(?:uf2|hex|elf|dfu)|(?:.*\.)?(?:firmware|ei)\b.*\.bin", re.IGNORECASE | re.DOTALL), FIRMWARE),
+)
+"""Names of files whose first bytes do not tell what they are, or that are told to be there instead of a model."""
+
 _HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CODE: Final = re.compile(

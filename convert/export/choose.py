@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
+from convert.export.archive import BY_NAME
 from convert.export.facts import NOT_CAMERAS
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
-from convert.heads import ANOMALY, CLASSIFIER, NOT_IMAGE, UNKNOWN
+from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
@@ -332,6 +333,11 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
             packed = (end, tree.kind) == (".zip", "zip")
             return NoModelError(message, path=tree.source, hint=f"unpack it and {hint}" if packed else hint)
+    for pattern, kind_ in BY_NAME:
+        found = [path for path in tree.members if pattern.fullmatch(PurePosixPath(path).name)]
+        if found:
+            message = f"there is no model in {kind}, but {kind_.words}: {found[0]}"
+            return NoModelError(message, path=tree.source, hint=kind_.hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
     return NoModelError(
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
@@ -400,6 +406,8 @@ def reconcile(
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
         different += f"; say --task {facts.task} if it takes pictures"
         facts = replace(facts, task=NOT_IMAGE)
+    elif facts.task == FOMO and metadata.has_anomaly and recorded in {CLASSIFIER, ANOMALY}:
+        facts = replace(facts, task=ANOMALY)  # FOMO-AD: the grid holds scores of anomaly, and no detector is recorded
     elif recorded not in {None, UNKNOWN, facts.task} and facts.task != NOT_IMAGE:
         assert recorded is not None
         if recorded in tasks or (facts.task == UNKNOWN and recorded != CLASSIFIER):

@@ -17,7 +17,21 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.archive import HDF5, HEAD, ONNX, SAVED_MODEL, SOURCE, TEXT, TFLITE, Tree, file_type, is_onnx
+from convert.export.archive import (
+    BINARY,
+    BY_NAME,
+    ELF,
+    HDF5,
+    HEAD,
+    ONNX,
+    SAVED_MODEL,
+    SOURCE,
+    TEXT,
+    TFLITE,
+    Tree,
+    file_type,
+    is_onnx,
+)
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.deployment import NAME, merged, read_deployment
@@ -196,6 +210,8 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     """
     data = tree.read(member)
     kind = file_type(data[:HEAD])
+    if kind in {BINARY, ELF, TEXT, SOURCE}:
+        kind = next((named for pattern, named in BY_NAME if pattern.fullmatch(PurePosixPath(member).name)), kind)
     if kind is TFLITE:
         yield _verified(Candidate("flatbuffer", member, member, data=data, size=len(data)), tree)
     elif kind is ONNX:
