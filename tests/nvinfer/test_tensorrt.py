@@ -109,6 +109,11 @@ def test_the_hint_names_the_first_target_and_the_last_opset() -> None:
 _NEAREST = 's = Constant <value_floats = [1.0, 1.0, 2.0, 2.0]> () y = Resize <mode = "nearest"{}> (x, , s)'
 
 
+_SIZED = (
+    "s = Constant <value_ints = [1, 3, 16, 16]> () "
+    'y = Resize <mode = "{}", nearest_mode = "floor", coordinate_transformation_mode = "{}"> (x, , , s)'
+)
+_SCALED = _NEAREST.replace("nearest", "linear")
 _PAD = (
     "p = Constant <value_ints = [0, 0, 1, 1, 0, 0, 1, 1]> () v = Constant <value = float {{{}}}> () y = Pad (x, p, v)"
 )
@@ -121,6 +126,14 @@ _PAD = (
         (_NEAREST.format(""), "6.0", True),
         (_NEAREST.format(', nearest_mode = "floor", coordinate_transformation_mode = "asymmetric"'), "5.1", True),
         (_NEAREST.format(', nearest_mode = "floor", coordinate_transformation_mode = "half_pixel"'), "5.1", False),
+        (_SCALED.format(""), "5.1", True),
+        (_SCALED.format(', coordinate_transformation_mode = "asymmetric"'), "5.1", True),
+        (_SCALED.format(', coordinate_transformation_mode = "align_corners"'), "5.1", False),
+        (_SIZED.format("linear", "align_corners"), "5.1", True),
+        (_SIZED.format("linear", "asymmetric"), "5.1", False),
+        (_SIZED.format("nearest", "align_corners"), "5.1", True),
+        (_SIZED.format("nearest", "half_pixel"), "5.1", False),
+        (LIMITED["BatchNormalization training_mode"], "6.0", True),
         (_NEAREST.replace("nearest", "cubic").format(""), "6.1.1", False),
         (_NEAREST.replace("nearest", "cubic").format(""), "6.2", True),
         ("10| s = Constant <value = float[4] {1, 1, 2, 2}> () y = Resize (x, s)", "5.1", True),
@@ -142,6 +155,8 @@ _PAD = (
             "6.0",
             False,
         ),
+        ("10| y = Pad <pads = [0, 0, 1, 1, 0, 0, 1, 1], value = 0.5> (x)", "6.0", False),
+        ("10| y = Pad <pads = [0, 0, 1, 1, 0, 0, 1, 1], value = 0.0> (x)", "6.0", True),
         ("k = Constant <value_ints = [3840]> () y, i = TopK (x, k)", "5.1", True),
         ("9| y, i = TopK <k = 3841> (x)", "9.2", False),
         ("y = Cast <to = 11> (x)", "6.0", True),
