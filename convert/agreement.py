@@ -302,10 +302,18 @@ def int8_agreement(
         until: asked behind each input with the share of equal decisions and the number of inputs so far; True ends it.
 
     Raises:
-        RuntimeError, ValueError: LiteRT refuses a model, or the inputs do not fit it.
+        ValidationError: LiteRT refuses the original.
+        RuntimeError, ValueError: LiteRT refuses the rewritten model, or the inputs do not fit it.
     """
     detections = _detections(original)
-    first = _Runner(original)
+    try:
+        first = _Runner(original)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValidationError(
+            f"LiteRT itself cannot run this quantized model: {reason}",
+            hint="the file is as its converter wrote it; export the model in float32, or quantized in another way",
+        ) from error
     second = _Runner(original, second_kernels=True) if rebuilt is None else _Runner(rebuilt)
     same, decisions, total, count, greatest = 0, 0, 0.0, 0, 0.0
     number = 0

@@ -163,6 +163,7 @@ class Export:
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
         agreement: of `original` and `model`, where it was measured (`convert.agreement`).
+        source_parity: `model` against the SavedModel or Keras model that TensorFlow made it of.
         labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
         labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
     """
@@ -178,6 +179,7 @@ class Export:
     original: bytes | None = field(default=None, repr=False)
     content: str = ""
     agreement: Int8Agreement | None = None
+    source_parity: Parity | None = None
     labels_from: str = "the export"
     labels_hint: str = ""
 
@@ -435,6 +437,7 @@ class Evidence:
         framing: of a model that was trained on cropped pictures.
         answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
         for_objects: of the same model without the crop, where there is one.
+        source_parity: of a SavedModel or Keras model: what TensorFlow made of it against the model itself.
     """
 
     parity: Parity | None = None
@@ -445,6 +448,7 @@ class Evidence:
     framing: FrameEffect | None = None
     answers: AnswerEvidence | None = None
     for_objects: ObjectEvidence | None = None
+    source_parity: Parity | None = None
 
 
 @dataclass(frozen=True, slots=True)

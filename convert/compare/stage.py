@@ -25,7 +25,7 @@ from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
 from convert.images import Frame, crop_area
-from convert.isolation import LARGE, Worker
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata, ModelFormat, StageResult
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.compare import PictureComparison
+    from convert.compare.decoding import ModelPair
     from convert.compare.run import ComparisonRun
-    from convert.compare.sides import ModelPair
     from convert.emit import Emit
     from convert.types import Stage
 
@@ -88,6 +88,8 @@ class WithComparison:
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
             files = alone.files(artifact)
@@ -107,8 +109,10 @@ class WithComparison:
         return replace(result, artifact=validated)
 
     def _compare(self, adapted: Adapted, config: Path) -> AnswerEvidence:
-        from convert.compare.run import ComparisonRun  # brings numpy, as the next two
-        from convert.compare.sides import ModelPair, edge_impulse_model, load_shipped
+        from convert.compare.decoding import ModelPair  # brings numpy, as the others
+        from convert.compare.edge_impulse_model import edge_impulse_model
+        from convert.compare.run import ComparisonRun
+        from convert.compare.shipped import load_shipped
         from convert.simulate.engine import Source, load
 
         worker = self.worker or Worker(("convert.validate.runtimes",))
@@ -185,6 +189,7 @@ class _Session:
     def end(self) -> None:
         """Let go of its memory."""
         self._made = None
+        return_freed_memory()
 
 
 def _counted(

@@ -26,7 +26,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,8 +103,8 @@ def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return levels
 
 
-def sdk_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Grey levels [...,1] of RGB levels [...,3], with their fractions, as the SDK computes them."""
+def sdk_luma(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Grey levels [...,1] of RGB levels [...,3], with their fractions, as the SDK computes them in float32."""
     red, green, blue = (pixels[..., each].astype(np.float32) * np.float32(SDK_LUMA[each]) for each in range(3))
     levels: NDArray[np.float32] = ((red + green) + blue)[..., np.newaxis]
     return levels

@@ -40,6 +40,9 @@ FORMS = {
     "openmv": "OpenMV",
     "O": "C array with an ONNX model",
     "onnx": "ONNX file",
+    "savedmodel": "SavedModel",
+    "keras": ".keras file",
+    "h5": "Keras model in HDF5",
     "none": "no model",
 }
 """How a model is stored (`Export.form`), in words."""

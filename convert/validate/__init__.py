@@ -21,7 +21,7 @@ from convert.findings import Finding, Level, worst
 from convert.heads import head
 from convert.images import Frame, Framing, ResizeMode, crop_area
 from convert.images.resizing import Resizing
-from convert.isolation import LARGE, Worker
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Evidence, Export, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 from convert.validate.findings import CONSTANT, TENSORRT
@@ -115,7 +115,9 @@ class Validate:
                 built, refused = self._build(artifact.for_objects)
                 of_objects = replace(evidence.for_objects or ObjectEvidence(), tensorrt=built)
                 evidence, found = replace(evidence, for_objects=of_objects), (*found, *_of_objects(refused, found))
-        evidence = replace(evidence, int8_agreement=artifact.export.agreement)
+        evidence = replace(
+            evidence, int8_agreement=artifact.export.agreement, source_parity=artifact.export.source_parity
+        )
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found))
 
     def _pictures(
@@ -251,6 +253,8 @@ class WithFraming:
         whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         worker = self.worker or Worker(("convert.validate.runtimes",))
         try:
             effect = self._measure(artifact, worker)
@@ -264,7 +268,8 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, original, predictions, reference_decoder
+        from convert.validate.comparison import original, reference_decoder
+        from convert.validate.predictions import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, _ = export.facts.input.shape
@@ -280,9 +285,12 @@ class WithFraming:
             places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
         task = adapted.head.task
         decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
+        outputs = original(export, np.stack(cropped + squashed), worker, self.timeout)
+        if len(adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            worker.close()
         trained, plain = (
-            predictions(task, decoder, original(export, np.stack(pictures), worker, self.timeout))
-            for pictures in (cropped, squashed)
+            predictions(task, decoder, [output[part] for output in outputs])
+            for part in (slice(len(cropped)), slice(len(cropped), None))
         )
         trained = trained.placed(np.array(places))
         crop = None

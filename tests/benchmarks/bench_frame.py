@@ -23,8 +23,9 @@ from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Agreement
 from convert.validate import scaled, shipped
-from convert.validate.comparison import Predictions, agreement, original, predictions, reference_decoder
+from convert.validate.comparison import original, reference_decoder
 from convert.validate.inputs import image_like
+from convert.validate.predictions import Predictions, agreement, predictions
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 
