@@ -343,7 +343,7 @@ def test_an_input_with_the_channels_first_stays_so(export: Callable[..., Export]
     assert result.input.shape == (1, 3, 8, 10)
     pictures = np.random.default_rng(0).integers(0, 256, (4, 8, 10, 3), np.uint8)
     (wanted,) = run_tflite(model, pictures, ImageScaling.NONE)
-    values = np.float32(pictures.transpose(0, 3, 1, 2) / 255)
+    values = (pictures.transpose(0, 3, 1, 2) / 255).astype(np.float32)
     found = np.concatenate([onnxruntime(result.data, value[np.newaxis])[0] for value in values])
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
     assert np.ptp(wanted, axis=0).max() > 0.01
