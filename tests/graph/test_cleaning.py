@@ -166,8 +166,9 @@ def test_comparisons_that_include_equality(written: str, meant: str) -> None:
 
 
 QUANTIZED = """
-  s = Constant<value = float {0.05}>()    z = Constant<value = uint8 {ZERO}>()    r = Constant<value = int64[2] {1, 60}>()
-  a = QuantizeLinear(x, s, z)    b = Transpose<perm = [0,2,3,1]>(a)    c = Reshape(b, r)    y = DequantizeLinear(c, s, z)
+  s = Constant<value = float {0.05}>()    z = Constant<value = uint8 {ZERO}>()    a = QuantizeLinear(x, s, z)
+  b = Transpose<perm = [0,2,3,1]>(a)    r = Constant<value = int64[2] {1, 60}>()    c = Reshape(b, r)
+  y = DequantizeLinear(c, s, z)
 """
 
 
