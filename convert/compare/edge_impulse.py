@@ -90,11 +90,14 @@ class Original:
         from convert.validate import runtimes  # brings numpy
 
         arguments, limits = (self.model, pictures, self.scaling), (self.worker, self.timeout * len(pictures))
+        spec = head(self.facts.task)
         if self.format is ModelFormat.ONNX:
-            return runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
-        if head(self.facts.task).is_cut and not encoded:
-            return self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
-        return runtimes.outputs(*arguments, *limits)
+            outputs = runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
+        elif spec.is_cut and not encoded:
+            outputs = self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
+        else:
+            outputs = runtimes.outputs(*arguments, *limits)
+        return outputs if spec.raw else spec.as_graph(outputs)  # a classifier's single number becomes both scores
 
     def answer(
         self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False

@@ -29,6 +29,7 @@ from convert.graph.cleanup import (
     merge_reshapes,
     only_real_inputs,
     plain_comparisons,
+    plain_quantization,
     plain_resizes,
     positive_axes,
 )
@@ -192,6 +193,7 @@ _PREPARE = (
     positive_axes,
     clean,
     plain_comparisons,
+    plain_quantization,
     fold,
     plain_resizes,
     merge_reshapes,

@@ -37,6 +37,7 @@ __all__ = [
     "only_real_inputs",
     "perm_of",
     "plain_comparisons",
+    "plain_quantization",
     "plain_resizes",
     "positive_axes",
     "resize_scales",
@@ -129,6 +130,50 @@ def plain_comparisons(model: ModelProto) -> ModelProto:
     if found:
         editor.store()
     return model
+
+
+def plain_quantization(model: ModelProto) -> ModelProto:
+    """Write rounding to steps that are not symmetric around 0 in arithmetic, as TensorRT quantizes symmetrically only.
+
+    TFLite's converter leaves a QUANTIZE and a DEQUANTIZE in a float32 model where fake quantization was trained.
+    """
+    editor = GraphEditor(model)
+    changed = False
+    for node in editor.nodes():
+        before = _quantizer(editor, node) if node.op_type == "DequantizeLinear" and editor.opset >= 11 else None
+        if before is None:
+            continue
+        scale, zero = (editor.constant(name) for name in before.input[1:])
+        assert scale is not None
+        assert zero is not None
+        kind = np.iinfo(zero.dtype)
+        limits = [editor.add_constant(np.array(limit - int(zero.item()), np.float32)) for limit in (kind.min, kind.max)]
+        step = editor.add_constant(scale)
+        (name,) = editor.add("Round", editor.add("Div", [before.input[0], step]).output).output
+        (name,) = editor.add("Clip", [name, *limits]).output
+        editor.replace(before, editor.add("Mul", [name, step]).output[0])
+        editor.replace(node, node.input[0])
+        changed = True
+    if changed:
+        editor.store()
+    return model
+
+
+def _quantizer(editor: GraphEditor, node: NodeProto) -> NodeProto | None:
+    """The QuantizeLinear whose values `node` turns back, with nothing but moving between them; None where its steps are
+    symmetric around 0, or there is none."""
+    name = node.input[0]
+    while (before := editor.producers.get(name)) is not None and editor.only_consumer(name) is not None:
+        if before.op_type == "QuantizeLinear":
+            if len(before.input) < 3 or len(node.input) < 3:
+                return None
+            (scale, zero), (again, same) = (list(map(editor.constant, each.input[1:])) for each in (before, node))
+            is_one = scale is not None and zero is not None and scale.size == zero.size == 1 and bool(zero.any())
+            return before if is_one and np.array_equal(scale, again) and np.array_equal(zero, same) else None  # type: ignore[arg-type]
+        if before.op_type not in _RESHAPES | {"Transpose"}:
+            return None
+        name = before.input[0]
+    return None
 
 
 def fold(model: ModelProto) -> ModelProto:

@@ -51,11 +51,14 @@ class _Writer:
         return dtype
 
     def values(self, index: int) -> NDArray[Any]:
-        """Input `index`, which must be constant."""
+        """Input `index`, which must be constant, be it as float16."""
         producer = self.ctx.get_node_by_output(self.inputs[index])
+        if producer is not None and producer.type in {"TFL_DEQUANTIZE", "Cast"} and "scale" not in producer.attr:
+            producer = producer.inputs[0]
         if producer is None or not producer.is_const():
             raise ValueError(f"{self.node.type} takes as input {index + 1} what is not constant")
-        return np.asarray(producer.get_tensor_value(as_list=False))
+        value: NDArray[Any] = np.asarray(producer.get_tensor_value(as_list=False))
+        return value.astype(np.float32) if value.dtype == np.float16 else value
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
         """A new constant."""
@@ -148,6 +151,22 @@ def _reverse(writer: _Writer) -> str:
         if axis > 0 or _size(writer, axis) != 1:
             name = writer.gather(name, np.arange(_size(writer, axis))[::-1], axis)
     return name
+
+
+def _reverse_sequence(writer: _Writer) -> str:
+    """The first entries of an axis, as many as the one constant says, in reverse order."""
+    (count,) = writer.values(1).reshape(-1).tolist()
+    axis = writer.attributes["seq_dim"]
+    order = np.arange(_size(writer, axis))
+    order[:count] = order[:count][::-1]
+    return writer.gather(writer.inputs[0], order, axis)
+
+
+def _matrix_diag(writer: _Writer) -> str:
+    """Each row as the diagonal of a square that is 0 elsewhere."""
+    shape = writer.shape
+    rows = writer.add("Reshape", writer.inputs[0], writer.constant([*shape[:-1], 1], np.int64))
+    return writer.add("Mul", rows, writer.constant(np.eye(shape[-1]), writer.result))
 
 
 def _mirror_pad(writer: _Writer) -> str:
@@ -290,6 +309,7 @@ def _gather_nd(writer: _Writer) -> str:
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_GELU": _gelu,
     "TFL_HARD_SWISH": _hard_swish,
+    "TFL_MATRIX_DIAG": _matrix_diag,
     "TFL_MIRROR_PAD": _mirror_pad,
     "TFL_ONE_HOT": _one_hot,
     "TFL_RELU_0_TO_1": _relu_0_to_1,
@@ -338,6 +358,12 @@ def _becomes_too_small(ctx: Any, node: Any) -> bool:
     return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
 
+def _has_one_length(ctx: Any, node: Any) -> bool:
+    """Whether a REVERSE_SEQUENCE treats all entries alike, by a constant."""
+    lengths = node.inputs[1]
+    return bool(lengths.is_const() and ctx.get_shape(node.input[1]) == [1] and node.get_attr_int("batch_dim") == 0)
+
+
 def _is_constant(_: Any, node: Any) -> bool:
     """Whether the second input is."""
     return bool(node.inputs[1].is_const())
@@ -350,6 +376,7 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_GATHER_ND": (_is_constant, _gather_nd),
     "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
+    "TFL_REVERSE_SEQUENCE": (_has_one_length, _reverse_sequence),
     "TFL_RIGHT_SHIFT": (_is_constant, _right_shift),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
 }

@@ -267,14 +267,19 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
 def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
 
+    A classifier's single number has become both scores.
+
     Raises:
         ValidationError: it cannot be run, or not in `timeout` seconds.
     """
     scaling = export.metadata.image_scaling or ImageScaling.NONE
     if export.format is ModelFormat.ONNX:
         shapes = [output.shape for output in export.facts.outputs]
-        return runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
-    return runtimes.outputs(export.model, pictures, scaling, worker, timeout)
+        outputs = runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
+    else:
+        outputs = runtimes.outputs(export.model, pictures, scaling, worker, timeout)
+    spec = head(export.facts.task)
+    return outputs if spec.raw else spec.as_graph(outputs)
 
 
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:

@@ -60,7 +60,7 @@ def _resize(method: str, height: int, width: int, *, align: bool = False, half: 
 
 def _resizes() -> dict[str, Operator]:
     modes = {"plain": {}, "half": {"half": True}, "align": {"align": True}}
-    sizes = {"up2": (12, 16), "up15": (9, 12), "down2": (3, 4), "odd": (7, 11), "down": (4, 5)}
+    sizes = {"up2": (12, 16), "up15": (9, 12), "down2": (3, 4), "odd": (7, 11)}
     return {
         f"{method}_{mode}_{size}": _resize(method, *sizes[size], **modes[mode])
         for method in ("nearest", "bilinear")
@@ -76,14 +76,14 @@ def _reduce(name: str, axes: list[int], *, keep: bool) -> Operator:
 
 
 def _reductions() -> dict[str, Operator]:
-    axes = {"hw": [1, 2], "c": [3], "w": [2], "all": [1, 2, 3]}
+    axes = {"hw": [1, 2], "c": [3], "all": [1, 2, 3]}
     kinds = ("mean", "sum", "max", "min", "prod")
     return {
         f"{kind}_{name}{'_keep' if keep else ''}": _reduce(kind, axes[name], keep=keep)
         for kind in kinds
         for name in axes
         for keep in (False, True)
-        if keep == (name in {"c", "w"}) or kind == "mean"
+        if keep == (name == "c") or kind == "mean"
     }
 
 
