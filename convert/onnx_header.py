@@ -1,4 +1,4 @@
-"""Reads the header of an ONNX file: signature, nodes, small integer constants, metadata; without weights, without onnx.
+"""Reads the header of an ONNX file: signature, nodes, small constants, metadata; without weights, without onnx.
 
 A model of hundreds of megabytes, mapped into memory, costs a few pages: lengths are stepped over and contents are not
 copied. The wire format is that of the Protocol Buffers documentation, "Encoding"; field numbers are those of
@@ -13,15 +13,28 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from convert.errors import InputError
 
-__all__ = ["SMALL", "STANDARD_DOMAINS", "Damaged", "Header", "Node", "Value", "parse_header", "read_header"]
+__all__ = [
+    "SMALL",
+    "STANDARD_DOMAINS",
+    "Attribute",
+    "Damaged",
+    "Header",
+    "Node",
+    "Value",
+    "parse_header",
+    "read_header",
+]
 
 Buffer: TypeAlias = bytes | mmap.mmap
+Attribute: TypeAlias = int | float | str | tuple[int, ...]
 
 SMALL: Final = 64
 """Integer tensors of up to so many elements are read: they are shapes and axes. Larger ones are weights."""
@@ -32,10 +45,13 @@ _TYPES: Final = {
     10: "half", 11: "double", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
 _NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()} - {"float", "half", "double"}
-_INT32, _INT64 = 6, 7
+_FLOAT, _INT32, _INT64 = 1, 6, 7
 STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 """Names of ONNX's own operator set."""
 _NOT_ONNX: Final = "not an ONNX model"
+_LONGEST_TEXT: Final = 1000  # bytes of an attribute; equations and names of modes are shorter
+_ABSENT: Final = {1: 0.0, 2: 0}
+"""AttributeProto.AttributeType of a number, with the value that a writer of proto3 leaves out."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES: Final = {_FIXED64: 8, _FIXED32: 4}
@@ -66,7 +82,12 @@ class Value(NamedTuple):
 
 
 class Node(NamedTuple):
-    """One operator. `constant`: the small integers that a Constant holds."""
+    """One operator.
+
+    Attributes:
+        constant: the small integers that a Constant holds.
+        attributes: numbers, short texts and lists of up to `SMALL` integers; neither tensors nor graphs.
+    """
 
     op: str
     domain: str
@@ -74,6 +95,7 @@ class Node(NamedTuple):
     outputs: tuple[str, ...]
     name: str
     constant: tuple[int, ...] | None = None
+    attributes: Mapping[str, Attribute] = MappingProxyType({})
 
 
 class Header(NamedTuple):
@@ -83,6 +105,7 @@ class Header(NamedTuple):
         opset: of the standard operators; 0 where the file names none.
         inputs: without those that are weights with a default (as older files list them).
         integers: small integer constants by name.
+        scalars: float32 constants of one element by name.
         external: files beside the model that hold weights, as it names them.
         metadata: metadata_props.
     """
@@ -96,6 +119,7 @@ class Header(NamedTuple):
     integers: Mapping[str, tuple[int, ...]]
     external: tuple[str, ...]
     metadata: Mapping[str, str]
+    scalars: Mapping[str, float] = MappingProxyType({})
 
 
 def read_header(path: Path | str) -> Header:
@@ -169,6 +193,7 @@ def parse_header(data: Buffer) -> Header:
         integers=reader.integers,
         external=tuple(sorted(reader.external)),
         metadata=metadata,
+        scalars=reader.scalars,
     )
 
 
@@ -179,6 +204,7 @@ class _Graph:
     nodes: list[Node] = field(default_factory=list)
     initialisers: set[str] = field(default_factory=set)
     integers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    scalars: dict[str, float] = field(default_factory=dict)
     external: set[str] = field(default_factory=set)
 
     def read(self, graph: _Field) -> None:
@@ -188,8 +214,7 @@ class _Graph:
             elif part.number == 5:
                 name, numbers = self.tensor(part)
                 self.initialisers.add(name)
-                if numbers is not None:
-                    self.integers[name] = numbers
+                self.keep(name, numbers)
             elif part.number in {11, 12}:
                 (self.inputs if part.number == 11 else self.outputs).append(_value(part))
             elif part.number == 15:  # a sparse tensor: its values (1) carry the name
@@ -205,13 +230,23 @@ class _Graph:
                 attributes.append(part)
         name, op, domain = (texts[number][-1] if texts[number] else "" for number in (3, 4, 7))
         constant = self.constant(attributes) if op == "Constant" else None
-        if constant is not None and texts[2]:
-            self.integers[texts[2][0]] = constant
-        self.nodes.append(Node(op, domain, tuple(texts[1]), tuple(texts[2]), name, constant))
+        if texts[2]:
+            self.keep(texts[2][0], constant)
+        if isinstance(constant, float):
+            constant = None
+        read = dict(pair for each in attributes if (pair := _attribute(each)))
+        self.nodes.append(Node(op, domain, tuple(texts[1]), tuple(texts[2]), name, constant, read))
 
-    def constant(self, attributes: list[_Field]) -> tuple[int, ...] | None:
-        """The integers of a Constant's `value`, `value_int` or `value_ints`."""
-        found: tuple[int, ...] | None = None
+    def keep(self, name: str, numbers: tuple[int, ...] | float | None) -> None:
+        """Note what the constant `name` holds."""
+        if isinstance(numbers, float):
+            self.scalars[name] = numbers
+        elif numbers is not None:
+            self.integers[name] = numbers
+
+    def constant(self, attributes: list[_Field]) -> tuple[int, ...] | float | None:
+        """The integers of a Constant's `value`, `value_int` or `value_ints`, or its one float32."""
+        found: tuple[int, ...] | float | None = None
         for attribute in attributes:
             name = ""
             numbers: list[int] = []
@@ -226,8 +261,8 @@ class _Graph:
                 found = tuple(numbers[:SMALL])
         return found
 
-    def tensor(self, tensor: _Field) -> tuple[str, tuple[int, ...] | None]:
-        """The name, and the elements of a small integer tensor. Weights outside the file are noted.
+    def tensor(self, tensor: _Field) -> tuple[str, tuple[int, ...] | float | None]:
+        """The name, and the elements of a small integer tensor or a single float32. Weights outside the file are noted.
 
         The elements are raw bytes or a list; None where there are not as many as the dimensions say.
         """
@@ -239,7 +274,7 @@ class _Graph:
                 count *= prod(max(size, 0) for size in part.integers())
             elif part.number == 2:
                 kind = part.start
-            elif part.number in {5, 7}:
+            elif part.number in {4, 5, 7}:
                 listed.append(part)
             elif part.number == 8:
                 name = part.text()
@@ -249,14 +284,49 @@ class _Graph:
                 key, value = _pair(part)
                 if key == "location":
                     self.external.add(value)
+        if kind == _FLOAT and count == 1:
+            return name, _float32(raw or next(iter(listed), None))
         if kind not in {_INT32, _INT64} or count > SMALL:
             return name, None
         if raw is None:
-            numbers = tuple(number for part in listed for number in part.integers())
+            numbers = tuple(number for part in listed if part.number != 4 for number in part.integers())
             return name, numbers if len(numbers) == count else None
         code, size = ("i", 4) if kind == _INT32 else ("q", 8)
         is_whole = raw.wire == _BYTES and raw.end - raw.start == count * size
         return name, struct.unpack_from(f"<{count}{code}", raw.data, raw.start) if is_whole else None
+
+
+def _float32(element: _Field | None) -> float | None:
+    """The one float32 that a tensor holds, raw or in a list; None: it holds something else."""
+    if element is None or element.end - element.start != 4 or element.wire not in {_BYTES, _FIXED32}:
+        return None
+    number: float = struct.unpack_from("<f", element.data, element.start)[0]
+    return number
+
+
+def _attribute(attribute: _Field) -> tuple[str, Attribute] | None:
+    """Name and value of an AttributeProto; None: its value is of a kind that is not read, or too long."""
+    name, kind = "", 0
+    found: Attribute | None = None
+    listed: list[int] = []
+    for part in attribute.inside():
+        if part.number == 1:
+            name = part.text()
+        elif part.number == 2 and part.wire == _FIXED32:
+            (found,) = struct.unpack_from("<f", part.data, part.start)
+        elif part.number == 3 and part.wire == _VARINT:
+            found = _int64(part.start)
+        elif part.number == 4 and part.wire == _BYTES and part.end - part.start <= _LONGEST_TEXT:
+            found = part.text()
+        elif part.number == 8 and len(listed) <= SMALL:
+            listed += islice(part.integers(), SMALL + 1)
+        elif part.number == 20 and part.wire == _VARINT:
+            kind = part.start
+    if listed:
+        found = tuple(listed) if len(listed) <= SMALL else None
+    elif found is None and kind in {1, 2}:
+        found = _ABSENT[kind]
+    return None if found is None else (name, found)
 
 
 def _value(value: _Field) -> Value:

@@ -30,6 +30,17 @@ _values = st.builds(
     st.one_of(st.none(), _dims),
 )
 _integers = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=SMALL + 4)
+_attributes = st.dictionaries(
+    st.sampled_from(["axis", "mode", "pads", "alpha", "t"]),
+    st.one_of(
+        st.integers(-(2**63), 2**63 - 1),
+        st.floats(width=32, allow_nan=False),
+        st.sampled_from(["", "linear", "m" * 1001]),
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=SMALL + 4),
+        st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=3),
+        st.just(numpy_helper.from_array(np.ones(3, np.int64))),
+    ),
+)
 
 
 @st.composite
@@ -52,9 +63,11 @@ def _models(draw: st.DrawFn) -> onnx.ModelProto:
     nodes = draw(
         st.lists(
             st.builds(
-                lambda op, domain, inputs, outputs, name: helper.make_node(op, inputs, outputs, name, domain=domain),
+                lambda op, domain, inputs, outputs, name, attributes: helper.make_node(
+                    op, inputs, outputs, name, domain=domain, **attributes
+                ),
                 _names, st.sampled_from(["", "ai.onnx", "x.y"]), st.lists(_names, max_size=3),
-                st.lists(_names, max_size=2), _names,
+                st.lists(_names, max_size=2), _names, _attributes,
             ),
             max_size=4,
         )
@@ -80,6 +93,16 @@ def test_the_header_is_what_onnx_reads(model: onnx.ModelProto) -> None:
     _agree(parse_header(data), onnx.load_model_from_string(data))
 
 
+def test_a_number_that_proto3_leaves_out_is_zero() -> None:
+    """A writer of proto3 leaves out what is 0; its attribute has a name and a type alone."""
+    zero = {1: 0.0, 2: 0}
+    for kind, number in zero.items():
+        attribute = _field(1, b"axis") + bytes([20 << 3 & 0x7F | 0x80, 1, kind])
+        node = _field(4, b"Softmax") + _field(5, attribute)
+        (found,) = parse_header(_field(7, _field(1, node))).nodes
+        assert found.attributes == {"axis": number}
+
+
 def test_real_models_agree(tmp_path: Path) -> None:
     data = onnx.parser.parse_model(
         '<ir_version: 7, opset_import: ["": 13, "a.b": 2]> net (float[N,3,8,8] x, float[2] w) => (float[N,2] y)'
@@ -102,6 +125,10 @@ def _agree(header: Header, model: onnx.ModelProto) -> None:
     assert [(n.op_type, n.domain, tuple(n.input), tuple(n.output), n.name) for n in graph.node] == [
         tuple(each)[:5] for each in header.nodes
     ]
+    for node, read in zip(graph.node, header.nodes, strict=True):
+        assert read.attributes == dict(filter(None, map(_attribute, node.attribute)))
+    for name, number in header.scalars.items():
+        assert number in _floats(model, name)
     standard = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
     assert header.opset == max(standard, default=0)
     assert header.metadata == {each.key: each.value for each in model.metadata_props}
@@ -110,6 +137,27 @@ def _agree(header: Header, model: onnx.ModelProto) -> None:
     for tensor in graph.initializer:
         if tensor.data_type in {TensorProto.INT32, TensorProto.INT64} and np.prod(tensor.dims) <= SMALL:
             assert tensor.name in header.integers
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) == 1:
+            assert tensor.name in header.scalars
+
+
+def _attribute(attribute: onnx.AttributeProto) -> tuple[str, Any] | None:
+    """What is read of it: numbers, short texts, short lists of integers."""
+    value = helper.get_attribute_value(attribute)
+    if attribute.type == onnx.AttributeProto.STRING:
+        return (attribute.name, value.decode()) if len(value) <= 1000 else None
+    if attribute.type == onnx.AttributeProto.INTS:
+        return (attribute.name, tuple(value)) if len(value) <= SMALL else None
+    is_number = attribute.type in {onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT}
+    return (attribute.name, value) if is_number else None
+
+
+def _floats(model: onnx.ModelProto, name: str) -> list[float]:
+    """Every float32 of one element of that name."""
+    nodes = (node for node in model.graph.node if node.op_type == "Constant" and name in node.output)
+    tensors = [attribute.t for node in nodes for attribute in node.attribute if attribute.HasField("t")]
+    tensors += [each for each in model.graph.initializer if each.name == name]
+    return [numpy_helper.to_array(each).item() for each in tensors if each.data_type == 1 and np.prod(each.dims) == 1]
 
 
 def _constants(model: onnx.ModelProto, name: str) -> list[tuple[int, ...]]:

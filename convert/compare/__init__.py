@@ -2,6 +2,11 @@
 
 Made by `convert.compare.run`; printed, written as JSON and shown on the page by `convert.render`. Boxes are in pixels
 of the picture for both sides; scores are 0..1. Findings are EI750 to EI799.
+
+One module each: the original run as the SDK runs it (`edge_impulse`), and found and checked (`edge_impulse_model`); the
+ONNX model (`shipped`); a detector's decoding by either side's rules (`decoding`); predictions with chosen steps done
+either way, and causes (`ablation`); two predictions side by side (`matching`); causes in words (`texts`); all pictures
+(`run`); the comparison in `convert` (`stage`).
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DIFFERS",
     "DRIFTS",
+    "NOT_COMPARED",
     "NOT_PROVEN",
     "RESIZE_UNKNOWN",
     "RULES",
@@ -379,5 +385,13 @@ THRESHOLD_UNKNOWN = Rule(
     why="0.5 is assumed, which is what Studio gives a detector whose threshold nobody moved.",
     fix="compare with an export that holds model-parameters/",
 )
-RULES = (DIFFERS, DRIFTS, NOT_PROVEN, RESIZE_UNKNOWN, THRESHOLD_UNKNOWN)
+NOT_COMPARED = Rule(
+    "EI755",
+    Level.NOTE,
+    "what the bundle shows was not compared with what Edge Impulse answers",
+    why="`convert` runs the original as Edge Impulse's SDK does and compares the answers on generated frames. Here "
+    "that failed, for the reason given. The other measurements are not concerned.",
+    fix="`ei-deepstream simulate BUNDLE PICTURES --against edge-impulse` compares on your own pictures",
+)
+RULES = (DIFFERS, DRIFTS, NOT_PROVEN, RESIZE_UNKNOWN, THRESHOLD_UNKNOWN, NOT_COMPARED)
 """In the order of their ids."""

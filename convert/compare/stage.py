@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.compare import Verdict
+from convert.compare import NOT_COMPARED, Verdict
 from convert.emit.files import bundle_names
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
-from convert.images import Frame, centre_crop
-from convert.isolation import LARGE, Worker
+from convert.images import Frame, crop_area
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata, ModelFormat, StageResult
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.compare import PictureComparison
+    from convert.compare.decoding import ModelPair
     from convert.compare.run import ComparisonRun
-    from convert.compare.sides import ModelPair
     from convert.emit import Emit
     from convert.types import Stage
 
@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 __all__ = ["WithComparison"]
 
 
-_FRAMES, _FEWEST, _PIXELS = 40, 10, 5_000_000
-"""Generated frames; fewer of a large model, whose pictures have so many pixels together: some seconds at most."""
+_FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
+"""Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
+
+_FRAME_PIXELS = 20_000_000  # of all generated frames together, where the graph resizes them: 10 of 1920x1080
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
@@ -83,9 +85,11 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        result = self.validate(artifact, workdir)
+        result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
             files = alone.files(artifact)
@@ -96,28 +100,36 @@ class WithComparison:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         del files
-        evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        try:
+            evidence = self._compare(artifact, folder / bundle_names(artifact.export.name).primary)
+        except ConvertError as error:  # the bundle is proven all the same
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
+            return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
     def _compare(self, adapted: Adapted, config: Path) -> AnswerEvidence:
-        from convert.compare.run import ComparisonRun  # brings numpy, as the next two
-        from convert.compare.sides import ModelPair, edge_impulse_model, load_shipped
+        from convert.compare.decoding import ModelPair  # brings numpy, as the others
+        from convert.compare.edge_impulse_model import edge_impulse_model
+        from convert.compare.run import ComparisonRun
+        from convert.compare.shipped import load_shipped
         from convert.simulate.engine import Source, load
 
         worker = self.worker or Worker(("convert.validate.runtimes",))
         try:
-            export = adapted.export
-            theirs = edge_impulse_model(
-                export, Path(export.source), worker, self.timeout, Metadata(), labels=adapted.head.labels
-            )
+            # What stands for no object is no label of either side.
+            known = replace(adapted.export.metadata, labels=adapted.head.labels)
+            export = replace(adapted.export, metadata=known)
+            theirs = edge_impulse_model(export, Path(export.source), worker, self.timeout, Metadata())
             large = len(adapted.onnx.data) > LARGE  # causes need a second session
-            loaded = load(Source(config), self.emit.where)
+            session = _Session(adapted.onnx.data)
+            loaded = load(Source(config), self.emit.where, session=session)
             pair = ModelPair(load_shipped(loaded, theirs), theirs)
             run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
             frame = self._frame(adapted)
-            generated = self._counted(run, _generated(frame, pair), large=large)
-            given = self._counted(run, self._given(adapted), large=large) if self.images else None
+            spare = session if large else None
+            generated = _counted(run, _generated(frame, pair, len(adapted.onnx.data)), spare)
+            given = _counted(run, self._given(adapted), spare) if self.images else None
         finally:
             if self.worker is None:
                 worker.close()
@@ -131,14 +143,6 @@ class WithComparison:
             dict(causes.most_common()),
             sum(bool(row.causes) for row in run.rows),
         )
-
-    def _counted(
-        self, run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]], *, large: bool
-    ) -> AnswerCounts:
-        before = len(run.rows)
-        for chunk in _chunks(pictures):
-            run.together(chunk, at_once=not large)
-        return _counts(run.rows[before:])
 
     def _frame(self, adapted: Adapted) -> Frame:
         """What the bundle's app gives its primary engine."""
@@ -157,7 +161,7 @@ class WithComparison:
         for path in find([self.images], videos=False)[:_MOST]:
             picture, _ = read(path, 3)
             if framing:
-                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield path.name, picture
 
@@ -169,13 +173,45 @@ def _is_comparable(adapted: Adapted) -> bool:
     return spec.is_comparable and known
 
 
-def _generated(frame: Frame, pair: ModelPair) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and pixels [H,W,3] of frames with objects; of the network's size where that is the frame's own."""
+class _Session:
+    """An `onnxruntime.InferenceSession`, made when it is first asked something, also after it was ended."""
+
+    def __init__(self, model: bytes) -> None:
+        self._model, self._made = model, None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            from convert.validate import runtimes  # brings numpy
+
+            self._made = runtimes.load(self._model)
+        return getattr(self._made, name)
+
+    def end(self) -> None:
+        """Let go of its memory."""
+        self._made = None
+        return_freed_memory()
+
+
+def _counted(
+    run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]], spare: _Session | None
+) -> AnswerCounts:
+    """Compare them; `spare`: the session of a large model, which is not to be there while the original runs."""
+    before = len(run.rows)
+    for chunk in _chunks(pictures):
+        if spare is not None:
+            spare.end()
+        run.together(chunk, at_once=spare is None)
+    return _counts(run.rows[before:])
+
+
+def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
     from convert.validate.inputs import with_objects  # brings numpy
 
-    height, width, _ = pair.edge_impulse.original.size
-    count = min(_FRAMES, max(_FEWEST, _PIXELS // (height * width)))
+    high, wide, _ = pair.edge_impulse.original.size
     width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
+    fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
+    count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 
 

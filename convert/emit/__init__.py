@@ -36,6 +36,8 @@ from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
 from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
+from convert.nvinfer.tensorrt import refusals
+from convert.onnx_header import parse_header
 from convert.report import REPORT, app_report, dumps, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
@@ -302,6 +304,10 @@ class Emit:
                     hint=f"--opset {min(max(adapted.onnx.opset, lowest), highest)}",
                 )
             )
+        found += [
+            findings.NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
+            for each in refusals(parse_header(adapted.onnx.data), where)
+        ]
         if self.precision == "fp16":
             found.append(
                 findings.FP16_NOT_MEASURED.found(

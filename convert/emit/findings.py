@@ -5,7 +5,7 @@ from __future__ import annotations
 from convert.findings import Level, Rule
 
 __all__ = [
-    "DUPLICATE_LABEL", "FP16_NOT_MEASURED", "LEFT_FROM_ANOTHER_ROLE", "LONG_LABEL", "NOT_MEASURED",
+    "DUPLICATE_LABEL", "FP16_NOT_MEASURED", "LEFT_FROM_ANOTHER_ROLE", "LONG_LABEL", "NOT_BUILT", "NOT_MEASURED",
     "NO_CENTRED_PADDING", "OPSET", "OTHER_BUNDLE_IN_FOLDER", "RULES", "SAMPLE_DETECTOR", "SECONDARY_LEFT_OUT",
     "STALE_ENGINE", "TARGET_NOT_VERIFIED",
 ]  # fmt: skip
@@ -98,8 +98,19 @@ SECONDARY_LEFT_OUT = Rule(
     Level.NOTE,
     "no config for a secondary engine was written",
     why="The one model that `emit` was given was made for whole frames (adapt --frame) and cuts its picture out of "
-    "their centre. Of an object it would cut off two sides. `convert` makes a second model for objects.",
+    "them. Of an object it would cut off two sides. `convert` makes a second model for objects.",
     fix="Use convert; or adapt once more, without --frame, and emit that model with --role sgie into another folder.",
+)
+
+NOT_BUILT = Rule(
+    "EI511",
+    Level.ERROR,
+    "the target's TensorRT does not take an operator of the model",
+    why="Each TensorRT's ONNX parser imports certain operators in certain forms, and builds no engine from a model "
+    "with others. Which these are was read in the parser's sources, release by release (configs/tensorrt.toml); what "
+    "is not known for certain is not reported.",
+    fix="Choose the --target that the message names if the device runs it; or export the model without this operator, "
+    "or convert with the --opset that the message names.",
 )
 
 NOT_MEASURED = Rule(
@@ -122,5 +133,6 @@ RULES = (
     OTHER_BUNDLE_IN_FOLDER,
     OPSET,
     SECONDARY_LEFT_OUT,
+    NOT_BUILT,
     NOT_MEASURED,
 )

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
+from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
 if TYPE_CHECKING:
@@ -57,16 +58,22 @@ class Frames:
         frame: their aspect.
         crops: whether the model cuts its picture out of them; not where it has their aspect.
         effect: what was measured of it.
+        resizes: whether the model also brings that picture to its size.
+        part: of the frame, which it was trained on.
     """
 
     frame: Frame
     crops: bool
     effect: FrameEffect | None = None
+    resizes: bool = False
+    part: str = "centre"
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
         """None where the model takes frames of any aspect."""
-        return None if framing is None else cls(framing.frame, framing.crops, effect)
+        if framing is None:
+            return None
+        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing), framing.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +296,12 @@ def _frames(frames: Frames | None) -> str:
     if frames is None:
         return ""
     text = f"Frames: the model takes whole ones of {frames.frame}"
-    text += " and cuts out what it was trained on, the centre.\n" if frames.crops else ".\n"
+    if frames.resizes:
+        return (
+            f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
+            "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
+        )
+    text += f" and cuts out what it was trained on, the {frames.part}.\n" if frames.crops else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"

@@ -8,7 +8,8 @@ levels (net-scale-factor 1, no offsets), and luma and image scaling come behind,
 The SDK mixes two pixels in each row, then two rows, with weights in 2^14ths, and rounds each of these to a byte, halves
 up. In the graph each mix is near + (far - near) * weight, and Floor of that plus one half: Gathers with constant
 indices, and arithmetic with constants, which every TensorRT takes. In float32 all of it is exact, in any order of the
-additions: no number has more than 24 bits. In float16 a weight has 11 bits: what lies near a half may be a level off.
+additions: no number has more than 24 bits. In float16 (11 bits), of noise up to 7 % of the levels are off, by one
+or two.
 ONNX's Resize (asymmetric, linear) does not round the first mix, and its positions are no 2^14ths: of noise up to a
 quarter of its levels are one off. Matrix products would compute the same, but cost more, and TensorRT may round what
 goes into them to 11 bits (TF32).

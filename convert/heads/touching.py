@@ -5,7 +5,8 @@ of its class that it touches, corners too, and boxes that come to touch are one.
 touch, each with the highest score of its cells. The order of the cells has no influence on that, apart from two slips
 of the SDK (`convert.heads.decoding.fomo`), which are not repeated.
 
-In the graph every lit cell carries the edges of its box, as far as it knows them, and the highest score:
+In the graph the cells from the threshold on are lit. Each carries the edges of its box, as far as it knows them, and
+the highest score:
 
 1. Four times: take the largest of the 3x3 cells around (MaxPool), and 0 where no cell is lit.
 2. Light cells that lie inside the box of a lit cell at most `_REACH` beside them: they touch what touches that box.
@@ -54,7 +55,7 @@ _KINDS = 4  # of edges: left, top, right, bottom
 
 
 def rounds(rows: int, columns: int) -> int:
-    """How often boxes grow by `_STEPS` cells."""
+    """How often boxes grow by `_STEPS` cells on a grid of this size."""
     return -(-max(rows, columns) // _STEPS) + 1
 
 

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.findings import Finding, Level
+from convert.images import CENTRE
+from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
@@ -189,10 +191,13 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
     adapted = validated.adapted
     if (plain := adapted.for_objects) and (measured := evidence.for_objects) and (parity := measured.parity):
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
-        lines.append(("objects", f"{plain.file}, for a secondary engine, does not crop: {difference}"))
+        lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
-        crops = ", which the model crops" if framing.crops else ""
+        part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
+        crops = f", which the model crops{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
+        if isinstance(framing, Resizing):
+            crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"
         lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:
         lines.append(("framing", _effect_line(effect)))

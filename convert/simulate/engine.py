@@ -298,13 +298,14 @@ def settings_of(context: RuleContext) -> Settings:
     return Settings.from_parsed(replace(context.parsed, values=context.values), [line.labels for line in labels])
 
 
-def load(source: Source, where: Target, models: Models | None = None) -> LoadedEngine:
+def load(source: Source, where: Target, models: Models | None = None, *, session: Any = None) -> LoadedEngine:
     """The engine of a config.
 
     Args:
         source: the config.
         where: release and platform.
         models: headers of models that were read before.
+        session: of its model in ONNX Runtime; made of the file where none is given.
 
     Raises:
         InputError: as `read_context`; the model is missing, damaged, or not one nvinfer takes; or the labels are.
@@ -318,7 +319,7 @@ def load(source: Source, where: Target, models: Models | None = None) -> LoadedE
         raise context.model_error
     if context.start is not None and context.start.verdict != "ok":
         raise _refusal(context, next(problem for problem in context.start.problems if problem.fatal))
-    session = _session(context, path)
+    session = session or _session(context, path)
     (wanted, *others), outputs = session.get_inputs(), session.get_outputs()
     if others:
         raise InputError(

@@ -14,8 +14,8 @@ from PIL import Image
 
 from convert import check, pipeline
 from convert.eim.bundle import read_impulse
-from convert.emit import Emit
-from convert.images import ResizeMode
+from convert.emit import Emit, EmitPair
+from convert.images import Frame, Framing, ResizeMode
 from convert.isolation import Worker
 from convert.nvinfer.targets import opsets, targets
 from convert.translate import PRELOAD
@@ -189,6 +189,8 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
         if path.name != "report.json":
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
     reports = [json.loads((folder / "report.json").read_text()) for folder in (whole, tmp_path / "bundle")]
+    assert reports[0]["evidence"].pop("answers")["frame"] == "16:9"  # of a bundle, which only `convert` has then
+    assert reports[1]["evidence"].pop("answers") is None
     assert reports[0]["evidence"] == reports[1]["evidence"]
     assert reports[0]["model"] == reports[1]["model"]
     # what the model was made for stands in it, and cannot be talked away
@@ -200,6 +202,26 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     assert said.code == 3
     assert "whole frames of 16:9" in said.err
     assert not (tmp_path / "secondary").exists()
+
+
+def test_what_a_crop_keeps_goes_from_stage_to_stage(say: Callable[..., Said], tmp_path: Path) -> None:
+    assert say("unpack", MODEL, "-o", tmp_path, *CROPPED, "-q").code == 0
+    path = tmp_path / "metadata.json"
+    document = json.loads(path.read_text())
+    document["metadata"]["crop_anchor"] = [1, 1]
+    path.write_text(json.dumps(document))
+    assert "crop anchor bottom right" in say("inspect", tmp_path / "shapes.tflite").out
+    assert say("translate", tmp_path / "shapes.tflite", "-o", tmp_path, "-q").code == 0
+    assert say("adapt", tmp_path / "shapes.translated.onnx", "-o", tmp_path, "--frame", "16:9", "-q").code == 0
+    said = say("validate", tmp_path / "shapes.onnx", "-o", tmp_path)
+    assert said.code == 0
+    assert "which the model crops to the right" in said.out
+    document["metadata"]["crop_anchor"] = None
+    path.write_text(json.dumps(document))
+    said = say("validate", tmp_path / "shapes.onnx", "-o", tmp_path)
+    assert said.code == 3
+    assert "made for frames of 16:9, cropped to the bottom right; shapes.tflite says otherwise" in said.err
+    assert "run adapt again" in said.err
 
 
 def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) -> None:
@@ -297,6 +319,12 @@ def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Pa
     assert abs(framing["stretch"]) < 0.004
     assert evidence["framing"]["crop"]["mean_abs_diff"] < evidence["framing"]["squash"]["mean_abs_diff"]
     assert say("check", tmp_path, "--format", "json").document["findings"] == []
+
+
+def test_two_models_never_share_a_file(tmp_path: Path) -> None:
+    files = EmitPair(tmp_path).plan("door", "door-16x9", Framing(Frame(16, 9), (96, 96)))
+    assert len(set(files)) == len(files)
+    assert {"door-16x9.onnx", "door-16x9-objects.onnx"} <= set(files)
 
 
 def test_inspect_draws_it(say: Callable[..., Said], tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ def test_a_bundle(say: Callable[..., Said], tmp_path: Path, mode: str) -> None:
     document = say(*options).document
     assert document["exit_code"] == 0
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
-    assert not {"EI304", "EI306", "EI409"} & {finding["id"] for finding in document["findings"]}
+    assert not {"EI304", "EI306", "EI409", "EI510"} & {finding["id"] for finding in document["findings"]}
+    assert (document["model"]["file"], document["object_model"]["file"]) == ("shapes-160x120.onnx", "shapes.onnx")
+    assert document["evidence"]["for_objects"]["parity"]["max_abs_diff"] < 1e-4
+    assert "resizes them itself, as Edge Impulse does" in (out / "RUN.md").read_text()
     config = keys(out / "config_infer_primary_shapes.txt")
     # the model is grey: it makes grey of colours itself
     assert config["infer-dims"] == "3;120;160"
@@ -59,6 +62,15 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     assert said.code == 3
     assert "made for frames of 160x120" in said.err
     assert "--resize-mode fit-longest" in said.err
+
+
+def test_what_it_is_for_is_said(say: Callable[..., Said], tmp_path: Path) -> None:
+    said = say("convert", MODEL, "-o", tmp_path, *RESIZE, "--resize-mode", "squash")
+    assert "whole ones of 160x120, which the model resizes itself; for another camera's give --frame WIDTH" in said.out
+    assert "same answer as Edge Impulse on 40 of 40 frames of 160x120" in said.out
+    assert "with `--frame WIDTHxHEIGHT`" in (tmp_path / "RUN.md").read_text()
+    # objects are brought to the model's size by the device
+    assert keys(tmp_path / "config_infer_secondary_shapes.txt")["infer-dims"] == "1;48;48"
 
 
 @pytest.mark.parametrize(

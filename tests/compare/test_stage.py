@@ -11,6 +11,7 @@ from PIL import Image
 from convert import convert as run_convert
 from convert.compare import Verdict, stage
 from convert.compare.run import ComparisonRun
+from convert.errors import ValidationError
 from convert.images import parse_frame
 from convert.validate.inputs import with_objects
 from tests.compare.bundles import SAMPLES, compared, config_of, judged, photo
@@ -76,6 +77,29 @@ def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["threshold"] == 0.3  # as the export records it
 
 
+def test_a_label_that_stands_for_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _few(monkeypatch)
+    model = SAMPLES / "models" / "table-fomo.tflite"
+    labels = ["background", *json.loads((SAMPLES / "models" / "models.json").read_text())["table-fomo"]["labels"]]
+    bundle = run_convert(model, tmp_path, labels=labels)
+    assert bundle.evidence is not None
+    assert bundle.evidence.answers is not None
+
+
+def test_a_comparison_that_fails_ends_no_conversion(
+    fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise ValidationError("the original cannot be run")
+
+    monkeypatch.setattr("convert.compare.run.ComparisonRun.together", refuse)
+    bundle = run_convert(fruit_export, tmp_path)
+    assert bundle.evidence is not None
+    assert bundle.evidence.answers is None
+    (found,) = (each.message for each in bundle.findings if each.id == "EI755")
+    assert found.endswith("the original cannot be run")
+
+
 def test_grey_pictures_and_those_of_the_user(
     shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +163,13 @@ def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatc
     assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 12
     monkeypatch.setattr(stage, "_PIXELS", 96)
     assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 10
+
+
+def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the graph resizes them: otherwise they are as large as a usual camera's, whatever was asked for."""
+    monkeypatch.setattr(stage, "_FRAME_PIXELS", 320 * 180 * 11)
+    bundle = run_convert(fruit_export, tmp_path, resize="graph", resize_mode="squash", frame="320x180", role="pgie")
+    assert _answers(bundle).generated.pictures == 11
 
 
 def test_a_secondary_engine_alone_is_not_compared(

@@ -200,7 +200,7 @@ def test_fomo_as_edge_impulse_reports_it(
     (heat,) = litert(adapted.export.model, picture)
     numbers = [str(number) for number in range(heat.shape[3] - 1)]
     boxes = decoding.fomo(heat[0, ..., 1:], numbers, threshold, (96, 96))  # without the SDK's two slips
-    wanted = [
+    wanted: list[tuple[Edges, float, int]] = [
         ((box.x, box.y, box.x + box.width, box.y + box.height), box.value, int(box.label))
         for box in sorted(boxes, key=lambda box: -box.value)
     ]

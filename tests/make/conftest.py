@@ -88,7 +88,7 @@ def forks() -> Iterator[Path]:
     """The socket of `tests.make.forks`."""
     with tempfile.TemporaryDirectory() as folder:  # a socket's path has at most 107 characters
         path = Path(folder) / "socket"
-        words = [sys.executable, "-P", "-m", "tests.make.forks", str(path)]
+        words = [sys.executable, "-P", "-m", "tests.make.forks", str(path), str(os.getpid())]
         with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as server:
             try:
                 while not _answers(path):

@@ -1,8 +1,8 @@
 """The command in forks of one process that has imported it: Python's start takes longer than most of what make starts.
 
-`python -P -m tests.make.forks SOCKET` serves; `CLIENT` is the program that stands for the command. A fork has the
-client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by forking,
-too. It is no child of the client: who kills a group of processes needs the command itself.
+`python -P -m tests.make.forks SOCKET PARENT` serves; `CLIENT` is the program that stands for the command. A fork has
+the client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by
+forking, too. It is no child of the client: who kills a group of processes needs the command itself.
 """
 
 from __future__ import annotations
@@ -140,4 +140,5 @@ def serve(path: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    isolation._die_with_parent(int(sys.argv[2]))
     serve(sys.argv[1])

@@ -7,6 +7,7 @@ import ctypes.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import onnx.parser
 import pytest
 
 from convert.images import ResizeMode
@@ -143,7 +144,7 @@ def invented(
         b"\x1c\0\0\0TFL3", name, "F4", "fruit-cpp.zip", "tflite-model/fruit.tflite", metadata or Metadata(), facts
     )
     onnx = OnnxModel(
-        b"an onnx model",
+        _onnx(opset),
         Tensor("x_input", size, "float32"),
         (Tensor("scores", (None, len(labels)), "float32"),),
         opset,
@@ -155,6 +156,13 @@ def invented(
         preprocessing or Preprocessing(1 / 255, (), "RGB", True, True, "", ResizeMode.FIT_LONGEST),
     )
     return Validated(adapted, Evidence(Parity(2e-6, 1e-7, 1.0, 32, 1e-4), BatchParity((1, 2, 8), 3e-7)))
+
+
+def _onnx(opset: int) -> bytes:
+    """A model of one node; what else is said of it here is invented."""
+    text = f'<ir_version: 7, opset_import: ["": {opset}]> net (float x) => (float y) {{ y = Identity (x) }}'
+    data: bytes = onnx.parser.parse_model(text).SerializeToString()
+    return data
 
 
 @pytest.fixture

@@ -72,3 +72,12 @@ def test_scalings_of_three_channels_on_grey_are_refused(scaling: ImageScaling) -
     with pytest.raises(ValidationError, match="for RGB models") as caught:
         as_edge_impulse(PIXEL[..., :1], scaling)
     assert caught.value.hint
+
+
+def test_levels_that_are_no_whole_numbers_stay_as_they_are() -> None:
+    """What a graph that resizes hands on is float32 already."""
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 3, 4, 1)).astype(np.float32)
+    before = levels.copy()
+    found = as_nvinfer(levels, nvinfer(color="GRAY"))
+    np.testing.assert_array_equal(levels, before)
+    np.testing.assert_allclose(found[:, 0], before[..., 0] / 255, rtol=1e-6)

@@ -1,7 +1,7 @@
 """Rules about the ONNX model; without a model they find nothing.
 
-NVI031 to NVI036 and NVI042: whether its inputs and outputs are what nvinfer feeds and reads. NVI028, NVI029 and NVI037
-to NVI041: whether TensorRT can build the graph for the batch size.
+NVI031 to NVI036 and NVI042: whether its inputs and outputs are what nvinfer feeds and reads. NVI028, NVI029, NVI037 to
+NVI041 and NVI044: whether TensorRT can build the graph for the batch size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import FUNCTIONS
 from convert.nvinfer.targets import opsets
+from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
 DAMAGED = Rule(
@@ -273,6 +274,18 @@ TENSORRT = Rule(
     fix="export with another opset, or without the operator the message names",
 )
 
+NOT_BUILT = Rule(
+    "NVI044",
+    Level.ERROR,
+    "the target's TensorRT does not take an operator of the model",
+    why="Each TensorRT's ONNX parser imports certain operators in certain forms, and nvinfer builds no engine from a "
+    "model with others: “Failed to parse onnx file”. Which these are was read in the parser's sources, release by "
+    "release (configs/tensorrt.toml); what is not known for certain is not reported.",
+    fix="choose the --target that the message names if the device runs it; or export the model without this operator, "
+    "or with the opset that the message names. The parser itself says what it takes with --tensorrt, which asks the "
+    "newest one",
+)
+
 _OPEN: Final = frozenset({"NonMaxSuppression", "NonZero", "Unique", "TFLite_Detection_PostProcess"})
 _QUANTISED: Final = frozenset(
     {
@@ -345,6 +358,23 @@ def opset(context: RuleContext) -> Iterator[Finding]:
         yield context.found(OPSET, message, key="onnx-file")
 
 
+def not_built(context: RuleContext) -> Iterator[Finding]:
+    """Operators and forms that the target's TensorRT refuses."""
+    if context.model is None:
+        return
+    for each in refusals(context.model, context.target):
+        if each.missing and (each.operator in _QUANTISED or _may_bring_plugins(context)):
+            continue  # reported by quantised; not known
+        yield context.found(NOT_BUILT, each.message, key="onnx-file", hint=each.hint)
+
+
+def _may_bring_plugins(context: RuleContext) -> bool:
+    """Whether the library of the config may hold plugins of TensorRT, which can have any operator's name."""
+    if not context.value("custom-lib-path", ""):
+        return False
+    return context.library is None or context.library.has("getPluginRegistry")
+
+
 def quantised(context: RuleContext) -> Iterator[Finding]:
     """QDQ and integer operators."""
     found = sorted({node.op for node in context.model.nodes if node.op in _QUANTISED}) if context.model else []
@@ -377,5 +407,6 @@ CHECKS = (
     Check(BAKED_BATCH, baked_batch),
     Check(OPERATOR, operator),
     Check(OPSET, opset),
+    Check(NOT_BUILT, not_built),
     Check(QUANTISED, quantised),
 )
