@@ -124,7 +124,7 @@ def _gelu(writer: _Writer) -> str:
         cube = writer.add("Mul", writer.add("Mul", writer.add("Mul", x, x), x), writer.constant(0.044715))
         inner = writer.add("Tanh", writer.add("Mul", writer.add("Add", x, cube), writer.constant(sqrt(2 / pi))))
     elif writer.ctx.opset < 9:
-        raise ValueError("GELU needs opset 9, where ONNX has Erf")
+        raise ValueError("Opset 9 is required for GELU")
     else:
         inner = writer.add("Erf", writer.add("Mul", x, writer.constant(sqrt(0.5))))
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
@@ -385,9 +385,12 @@ def _sizes_of_resize(ctx: Any, node: Any) -> tuple[NDArray[Any], NDArray[Any]] |
 
 def _is_not_repeated(ctx: Any, node: Any) -> bool:
     """Whether a nearest resize does something else than repeating each pixel a whole number of times, which is the one
-    kind that every TensorRT's Resize does alike."""
+    kind that every TensorRT's Resize does alike; tf2onnx cannot write it around half pixels before opset 11."""
     sizes = _sizes_of_resize(ctx, node)
-    return sizes is not None and bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
+    if sizes is None:
+        return False
+    too_old = ctx.opset < 11 and bool(node.get_attr_int("half_pixel_centers"))
+    return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
 def _becomes_too_small(ctx: Any, node: Any) -> bool:

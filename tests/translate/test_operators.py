@@ -89,8 +89,17 @@ def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
 
 
 def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    with pytest.raises(TranslationError, match="GELU needs opset 9"):
+    with pytest.raises(TranslationError, match="Opset 9 is required for GELU") as caught:
         translated(export(network("GELU", (1, 6, 8, 3), option=options("Gelu"))), opset=8)
+    assert caught.value.hint == "leave out --opset, or give --opset 9"
+
+
+def test_an_operator_of_a_later_opset(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
+    model = network("CUMSUM", (1, 6, 8, 3), np.array(1, np.int32), option=options("Cumsum"))
+    with pytest.raises(TranslationError, match="at opset 10") as caught:
+        translated(export(model), opset=10)
+    assert caught.value.hint == "opset 13 has them: leave out --opset"
+    assert translated(export(model))
 
 
 @pytest.mark.parametrize("opset", [10, 13])
