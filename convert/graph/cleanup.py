@@ -149,7 +149,9 @@ def plain_quantization(model: ModelProto) -> ModelProto:
         kind = np.iinfo(zero.dtype)
         limits = [editor.add_constant(np.array(limit - int(zero.item()), np.float32)) for limit in (kind.min, kind.max)]
         step = editor.add_constant(scale)
-        (name,) = editor.add("Round", editor.add("Div", [before.input[0], step]).output).output
+        (name,) = editor.add("Div", [before.input[0], step]).output
+        half = editor.add_constant(np.array(0.5, np.float32))
+        (name,) = editor.add("Floor", editor.add("Add", [name, half]).output).output  # TensorRT has Round since 8.2
         (name,) = editor.add("Clip", [name, *limits]).output
         editor.replace(before, editor.add("Mul", [name, step]).output[0])
         editor.replace(node, node.input[0])

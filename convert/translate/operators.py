@@ -124,7 +124,7 @@ def _gelu(writer: _Writer) -> str:
         cube = writer.add("Mul", writer.add("Mul", writer.add("Mul", x, x), x), writer.constant(0.044715))
         inner = writer.add("Tanh", writer.add("Mul", writer.add("Add", x, cube), writer.constant(sqrt(2 / pi))))
     elif writer.ctx.opset < 9:
-        raise ValueError("GELU needs opset 9, where ONNX has Erf")
+        raise ValueError("Opset 9 is required for GELU")
     else:
         inner = writer.add("Erf", writer.add("Mul", x, writer.constant(sqrt(0.5))))
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
@@ -136,6 +136,45 @@ def _relu_n1_to_1(writer: _Writer) -> str:
 
 def _relu_0_to_1(writer: _Writer) -> str:
     return writer.clip(writer.inputs[0], 0.0, 1.0)
+
+
+def _sign(writer: _Writer) -> str:
+    """TensorRT has Sign since 8.2."""
+    from onnx import TensorProto  # only in the worker
+
+    x, zero = writer.inputs[0], writer.constant(0, writer.result)
+    above, below = (writer.add(each, x, zero, dtype=TensorProto.BOOL) for each in ("Greater", "Less"))
+    return writer.add("Sub", writer.cast(above, writer.result), writer.cast(below, writer.result))
+
+
+def _round(writer: _Writer) -> str:
+    """Halves to even numbers; TensorRT has Round since 8.2.
+
+    One more than the whole number below where the rest is above one half, or one half and the number odd: 2^-25 is the
+    step of float32 below one half.
+    """
+    from onnx import TensorProto  # only in the worker
+
+    (x,) = writer.inputs
+    below = writer.add("Floor", x)
+    pairs = writer.add("Floor", writer.add("Mul", below, writer.constant(0.5)))
+    odd = writer.add("Sub", below, writer.add("Mul", pairs, writer.constant(2)))
+    limit = writer.add("Sub", writer.constant(0.5), writer.add("Mul", odd, writer.constant(2.0**-25)))
+    up = writer.add("Greater", writer.add("Sub", x, below), limit, dtype=TensorProto.BOOL)
+    return writer.add("Add", below, writer.cast(up, np.float32))
+
+
+def _pad(writer: _Writer) -> str:
+    """TensorRT before 8.2 pads with 0 only: the other value is added where the padding is."""
+    pads = writer.values(1).astype(np.int64)
+    shape = [_size(writer, axis) if each.any() else 1 for axis, each in enumerate(pads)]
+    value = writer.values(2).reshape(-1)[0]
+    edge = np.pad(np.zeros(shape, np.float32), pads, constant_values=value)
+    if writer.ctx.opset < 11:
+        name = writer.add("Pad", writer.inputs[0], pads=pads.T.reshape(-1).tolist())
+    else:
+        name = writer.add("Pad", writer.inputs[0], writer.constant(pads.T.reshape(-1), np.int64))
+    return writer.add("Add", name, writer.constant(edge))
 
 
 def _size(writer: _Writer, axis: int) -> int:
@@ -315,6 +354,8 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_RELU_0_TO_1": _relu_0_to_1,
     "TFL_RELU_N1_TO_1": _relu_n1_to_1,
     "TFL_REVERSE_V2": _reverse,
+    "TFL_ROUND": _round,
+    "TFL_SIGN": _sign,
 }
 
 
@@ -344,9 +385,12 @@ def _sizes_of_resize(ctx: Any, node: Any) -> tuple[NDArray[Any], NDArray[Any]] |
 
 def _is_not_repeated(ctx: Any, node: Any) -> bool:
     """Whether a nearest resize does something else than repeating each pixel a whole number of times, which is the one
-    kind that every TensorRT's Resize does alike."""
+    kind that every TensorRT's Resize does alike; tf2onnx cannot write it around half pixels before opset 11."""
     sizes = _sizes_of_resize(ctx, node)
-    return sizes is not None and bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
+    if sizes is None:
+        return False
+    too_old = ctx.opset < 11 and bool(node.get_attr_int("half_pixel_centers"))
+    return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
 def _becomes_too_small(ctx: Any, node: Any) -> bool:
@@ -364,6 +408,13 @@ def _has_one_length(ctx: Any, node: Any) -> bool:
     return bool(lengths.is_const() and ctx.get_shape(node.input[1]) == [1] and node.get_attr_int("batch_dim") == 0)
 
 
+def _pads_floats(ctx: Any, node: Any) -> bool:
+    """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
+    from onnx import TensorProto  # only in the worker
+
+    return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(each.is_const() for each in node.inputs[1:])
+
+
 def _is_constant(_: Any, node: Any) -> bool:
     """Whether the second input is."""
     return bool(node.inputs[1].is_const())
@@ -374,6 +425,7 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, _floor_mod),
     "TFL_GATHER_ND": (_is_constant, _gather_nd),
+    "TFL_PADV2": (_pads_floats, _pad),
     "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
     "TFL_REVERSE_SEQUENCE": (_has_one_length, _reverse_sequence),

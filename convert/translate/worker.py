@@ -27,9 +27,10 @@ import gc
 import importlib
 import logging
 import mmap
+import re
 import tempfile
 from collections import Counter
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import onnx
 import onnx.checker
@@ -41,9 +42,13 @@ from convert.graph.graph import load_model, opset_of, signature, without_weights
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
 
 
+_NEEDED = re.compile(r"[Oo]pset (\d+) (?:is )?(?:required|needed)")  # what tf2onnx's handlers, and ours, say
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
 _WIDELY_READ = 13  # the opset of TensorRT 8; of newer operators its parser and later ones know few
 _OURS = "this is a fault of the translation, not of the model: please report it"
@@ -113,10 +118,11 @@ def translate(
         raise
     except Exception as error:  # whatever tf2onnx or the flatbuffer reader raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise TranslationError(
-            f"tf2onnx cannot translate this model: {reason}",
-            hint="check that the file is whole; if it is, it uses something tf2onnx does not know",
-        ) from error
+        newer = _NEEDED.search(reason)
+        hint = "check that the file is whole; if it is, it uses something tf2onnx does not know"
+        if newer and opset < int(newer[1]) <= _WIDELY_READ:
+            hint = f"leave out --opset, or give --opset {newer[1]}"
+        raise TranslationError(f"tf2onnx cannot translate this model: {reason}", hint=hint) from error
     finally:
         gc.enable()
 
@@ -292,13 +298,19 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
             unknown[f"{node.domain}.{node.op_type}".removeprefix(".")] += 1
     if unknown:
         names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
-        try:
-            # A later opset may have what tf2onnx has already named as ONNX does (Round: 11).
-            needed = max(int(onnx.defs.get_schema(name, _WIDELY_READ, "").since_version) for name in unknown)
-            hint = f"opset {needed} has them: --opset {needed}"
-        except onnx.defs.SchemaError:
-            hint = "there is no way to run these in Gst-nvinfer: retrain with other layers"
+        # A later opset may have what tf2onnx names as TensorFlow does (Cumsum: 11).
+        hint = "there is no way to run these in Gst-nvinfer: retrain with other layers"
+        later = {name.lower() for name in _operators(_WIDELY_READ)}
+        if opset < _WIDELY_READ and all(name.lower() in later for name in unknown):
+            hint = f"opset {_WIDELY_READ} has them: leave out --opset"
         raise TranslationError(f"tf2onnx has no ONNX for these operators at opset {opset}: {names}", hint=hint)
+
+
+def _operators(opset: int) -> Iterator[str]:
+    """The names of ONNX's own operators."""
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain in STANDARD_DOMAINS and schema.since_version <= opset:
+            yield schema.name
 
 
 def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:

@@ -43,9 +43,10 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
 def same(export: Callable[..., Export], translated: Callable[..., Translated]) -> Callable[..., onnx.ModelProto]:
     """The translation of a flatbuffer, which gives for three pictures what LiteRT gives."""
 
-    def prove(model: bytes, *, opset: int = 13, tolerance: float = 0) -> onnx.ModelProto:
+    def prove(model: bytes, *, opset: int = 13, tolerance: float = 0, pictures: Any = None) -> onnx.ModelProto:
         result = translated(export(model), opset=opset).onnx
-        pictures = np.random.default_rng(3).random((3, 6, 8, 3), np.float32)
+        if pictures is None:
+            pictures = np.random.default_rng(3).random((3, 6, 8, 3), np.float32)
         wanted = litert(model, pictures)
         assert np.ptp(wanted, axis=0).max() > 0.1, "the same for every picture proves nothing"
         for picture, values in zip(pictures, wanted, strict=True):
@@ -64,14 +65,41 @@ def test_activations(kind: str, opset: int, same: Callable[..., onnx.ModelProto]
     assert {node.op_type for node in made.graph.node} & {"Clip", "Erf"}
 
 
+@pytest.mark.parametrize("kind", ["SIGN", "ROUND"])
+def test_steps(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    made = same(network(kind, (1, 6, 8, 3)), opset=9)
+    assert not {"Sign", "Round"} & {node.op_type for node in made.graph.node}
+
+
+def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]) -> None:
+    """Pictures of 1/12ths, times 6: halves are among them, of even and of odd numbers."""
+    model = network("ROUND", (1, 6, 8, 3))
+    same(model, pictures=np.random.default_rng(0).integers(0, 13, (3, 6, 8, 3)).astype(np.float32) / 12)
+
+
+@pytest.mark.parametrize("opset", [10, 13])
+def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], np.float32)
+    same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
+
+
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
     made = same(network("GELU", (1, 6, 8, 3), option=options("Gelu", approximate=True)), opset=7, tolerance=2e-6)
     assert "Tanh" in {node.op_type for node in made.graph.node}
 
 
 def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    with pytest.raises(TranslationError, match="GELU needs opset 9"):
+    with pytest.raises(TranslationError, match="Opset 9 is required for GELU") as caught:
         translated(export(network("GELU", (1, 6, 8, 3), option=options("Gelu"))), opset=8)
+    assert caught.value.hint == "leave out --opset, or give --opset 9"
+
+
+def test_an_operator_of_a_later_opset(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
+    model = network("CUMSUM", (1, 6, 8, 3), np.array(1, np.int32), option=options("Cumsum"))
+    with pytest.raises(TranslationError, match="at opset 10") as caught:
+        translated(export(model), opset=10)
+    assert caught.value.hint == "opset 13 has them: leave out --opset"
+    assert translated(export(model))
 
 
 @pytest.mark.parametrize("opset", [10, 13])
