@@ -28,7 +28,7 @@ from convert.errors import UnsupportedModelError, ValidationError
 from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
 from convert.heads.support import refuse_unsupported
-from convert.images import ImageScaling
+from convert.images import CENTRE, Anchor, ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 
@@ -169,7 +169,8 @@ class WithAgreement:
         """See `compare`, in the worker."""
         metadata, shape = export.metadata, export.facts.input.shape[1:]
         scaling = metadata.image_scaling or ImageScaling.NONE
-        arguments = (export.original, rebuilt, shape, scaling, export.facts.task, inputs, files, metadata.resize_mode)
+        how = metadata.resize_mode, metadata.anchor
+        arguments = (export.original, rebuilt, shape, scaling, export.facts.task, inputs, files, *how)
         try:
             agreement: Agreement = worker.call("convert.agreement:compare", *arguments, timeout=self.timeout)
         except Died as error:
@@ -180,7 +181,7 @@ class WithAgreement:
         return agreement
 
 
-def compare(
+def compare(  # noqa: PLR0913, PLR0917 - what travels to the worker
     original: bytes,
     rebuilt: bytes | None,
     shape: tuple[int, int, int],
@@ -189,6 +190,7 @@ def compare(
     inputs: int | None = None,
     files: Sequence[Path] = (),
     mode: ResizeMode | None = None,
+    anchor: Anchor = CENTRE,
 ) -> Agreement:
     """The agreement of two flatbuffers on image-like inputs of `shape` (H,W,C) and on pictures, for the worker.
 
@@ -200,6 +202,7 @@ def compare(
         inputs: how many are generated; by default until it is clear that they agree, `most_inputs` at most.
         files: pictures, of which `most_inputs` are taken at most.
         mode: how these are brought to size, as in training; None is squash.
+        anchor: which part of them a crop keeps.
 
     Raises:
         RuntimeError, ValueError: LiteRT refuses a model.
@@ -213,7 +216,7 @@ def compare(
     if files:
         from convert.images.read import read_fitted  # few runs need it
 
-        pictures = chain(pictures, (read_fitted(path, *shape, mode) for path in files[:most]))
+        pictures = chain(pictures, (read_fitted(path, *shape, mode, anchor=anchor) for path in files[:most]))
     fed = (as_edge_impulse(picture[np.newaxis], scaling) for picture in pictures)
     height, width, _ = shape
     enough = max(_FEWEST, _ENOUGH // (height * width))
@@ -299,10 +302,18 @@ def int8_agreement(
         until: asked behind each input with the share of equal decisions and the number of inputs so far; True ends it.
 
     Raises:
-        RuntimeError, ValueError: LiteRT refuses a model, or the inputs do not fit it.
+        ValidationError: LiteRT refuses the original.
+        RuntimeError, ValueError: LiteRT refuses the rewritten model, or the inputs do not fit it.
     """
     detections = _detections(original)
-    first = _Runner(original)
+    try:
+        first = _Runner(original)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValidationError(
+            f"LiteRT itself cannot run this quantized model: {reason}",
+            hint="the file is as its converter wrote it; export the model in float32, or quantized in another way",
+        ) from error
     second = _Runner(original, second_kernels=True) if rebuilt is None else _Runner(rebuilt)
     same, decisions, total, count, greatest = 0, 0, 0.0, 0, 0.0
     number = 0

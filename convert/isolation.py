@@ -34,7 +34,7 @@ from typing import Any, Self
 
 from convert.errors import ConvertError
 
-__all__ = ["LARGE", "Died", "Failed", "TemporaryFolder", "Worker", "answer", "tell"]
+__all__ = ["LARGE", "Died", "Failed", "TemporaryFolder", "Worker", "answer", "return_freed_memory", "tell"]
 
 LARGE = 64 << 20
 """Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
@@ -276,6 +276,14 @@ class TemporaryFolder:
         self.remove()
 
 
+def return_freed_memory() -> None:
+    """Give back to the system what glibc keeps of freed memory: of a session of a large model all its weights."""
+    import ctypes  # few runs need it
+
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @dataclass
 class _Limit:
     """What a call may take: seconds, and bytes of `pid` and its children."""
@@ -365,6 +373,7 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
         (length,) = _LENGTH.unpack(header)
         function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
         _send(answers, imported.answer(function, arguments))
+        del arguments  # a model, while the next request with one is read
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
-from convert.images import Frame, ResizeMode, parse_frame
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, ResizeMode, parse_frame
 from convert.images.resizing import Resizing
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def framing_document(framing: Framing) -> dict[str, Any]:
         "resize": "graph" if isinstance(framing, Resizing) else "device",
         "network": list(framing.network),
         "model": list(framing.model),
+        "anchor": list(framing.anchor),
         "left": framing.left,
         "top": framing.top,
         "stretch": framing.stretch,
@@ -353,6 +354,13 @@ class ModelReport:
         return found
 
     @property
+    def crop_anchor(self) -> Anchor | None:
+        """As `Metadata` has it."""
+        found = self._value(tuple[float, ...] | None, "export", "metadata", "crop_anchor")
+        _check_anchor(found, _damaged(self.report.path), f"{_DAMAGED}: metadata")
+        return found  # type: ignore[no-any-return]
+
+    @property
     def target(self) -> tuple[str, str]:
         """The release ("deepstream-7.1") and the platform it was written for."""
         return str(self._value(str, "options", "target")), str(self._value(str, "options", "platform"))
@@ -416,7 +424,13 @@ def _metadata(values: object, path: Path, hint: str) -> types.Metadata:
     metadata = reader.row(types.Metadata, values, "metadata")
     if metadata.task is not None:
         _check_task(metadata.task, reader, "metadata")
+    _check_anchor(metadata.crop_anchor, reader, "metadata")
     return metadata
+
+
+def _check_anchor(anchor: tuple[float, ...] | None, reader: TableReader, where: str) -> None:
+    if anchor not in {None, *ANCHORS}:
+        raise reader.fail(f"{where}: crop_anchor must be two of 0, 0.5 and 1, not {list(anchor or ())}")
 
 
 def _check_task(task: str, reader: TableReader, where: str) -> None:
@@ -468,6 +482,7 @@ class OnnxMetadata:
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
+        crop_anchor: as `Metadata` has it; recorded where it is not the centre.
     """
 
     source_sha256: str | None = None
@@ -485,6 +500,12 @@ class OnnxMetadata:
     frame: Frame | None = None
     crop: tuple[int, int, int, int] | None = None
     resize: tuple[int, int] | None = None
+    crop_anchor: Anchor | None = None
+
+    @property
+    def anchor(self) -> Anchor:
+        """Which part of a picture a crop keeps."""
+        return self.crop_anchor or CENTRE
 
     @classmethod
     def of(cls, export: types.Export, head: types.Head, before: types.Preprocessing) -> Self:
@@ -499,6 +520,7 @@ class OnnxMetadata:
             framing.frame if framing else None,
             framing.cut if framing else None,
             framing.model if isinstance(framing, Resizing) else None,
+            framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
         )  # fmt: skip
 
     @classmethod
@@ -560,15 +582,22 @@ def _pixels(text: str, count: int) -> tuple[int, ...]:
     return tuple(map(int, text.split(";")))
 
 
+def _anchor(text: str) -> Anchor:
+    x, y = map(float, text.split(";"))
+    if (x, y) not in ANCHORS:
+        raise ValueError(text)
+    return x, y
+
+
 _READ: Final[Mapping[str, Any]] = {
     "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
-    "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2),
+    "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
 }  # fmt: skip
 
 
 def with_resize_mode(path: str | Path, properties: Mapping[str, str]) -> Mapping[str, str]:
-    """metadata_props of the model at `path`, with its `resize_mode`, where the report beside it says it.
+    """metadata_props of the model at `path`, with `resize_mode` and `crop_anchor` from the report beside it.
 
     A model of anyone else's, a folder without a report, and a report of another file give `properties` as they are.
     """
@@ -578,7 +607,9 @@ def with_resize_mode(path: str | Path, properties: Mapping[str, str]) -> Mapping
     try:
         report = BundleReport.read(Path(path).parent)
         model = report and report.model_of(Path(path))
-        mode = model and model.resize_mode
+        if not model or not (mode := model.resize_mode):
+            return properties
+        known = OnnxMetadata(resize_mode=mode, crop_anchor=model.crop_anchor)
     except InputError:
         return properties  # not a report of ours, so nothing is known
-    return {**properties, key: mode.value} if mode else properties
+    return {**properties, **known.properties()}

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convert.files import Output, sha256
-from convert.images import Framing, ImageScaling, ResizeMode
+from convert.images import CENTRE, Anchor, Framing, ImageScaling, ResizeMode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +84,7 @@ class Metadata:
     Attributes:
         labels: in output order; detectors' lists do not contain background.
         width, height: pixels of the model's input; `channels` 1 or 3.
+        crop_anchor: with resize mode fit-shortest, the part of a picture that is kept; None: the centre.
         threshold, nms_iou: a detector's confidence threshold and NMS overlap, 0..1.
         task: what the macros say the last layer is.
     """
@@ -94,6 +95,7 @@ class Metadata:
     channels: int | None = None
     color: Color | None = None
     resize_mode: ResizeMode | None = None
+    crop_anchor: Anchor | None = None
     image_scaling: ImageScaling | None = None
     threshold: float | None = None
     nms_iou: float | None = None
@@ -111,6 +113,12 @@ class Metadata:
     impulse_name: str | None = None
     block_id: int | None = None
     studio_version: str | None = None
+
+    @property
+    def anchor(self) -> Anchor:
+        """The part of a picture that Edge Impulse keeps, where it crops: the centre unless recorded otherwise."""
+        crops = self.resize_mode is ResizeMode.FIT_SHORTEST
+        return self.crop_anchor if crops and self.crop_anchor is not None else CENTRE
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -155,6 +163,7 @@ class Export:
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
         agreement: of `original` and `model`, where it was measured (`convert.agreement`).
+        source_parity: `model` against the SavedModel or Keras model that TensorFlow made it of.
         labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
         labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
     """
@@ -170,6 +179,7 @@ class Export:
     original: bytes | None = field(default=None, repr=False)
     content: str = ""
     agreement: Int8Agreement | None = None
+    source_parity: Parity | None = None
     labels_from: str = "the export"
     labels_hint: str = ""
 
@@ -427,6 +437,7 @@ class Evidence:
         framing: of a model that was trained on cropped pictures.
         answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
         for_objects: of the same model without the crop, where there is one.
+        source_parity: of a SavedModel or Keras model: what TensorFlow made of it against the model itself.
     """
 
     parity: Parity | None = None
@@ -437,6 +448,7 @@ class Evidence:
     framing: FrameEffect | None = None
     answers: AnswerEvidence | None = None
     for_objects: ObjectEvidence | None = None
+    source_parity: Parity | None = None
 
 
 @dataclass(frozen=True, slots=True)

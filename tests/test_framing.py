@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import PresetError
-from convert.images import Frame, Framing, centre_crop, parse_frame
+from convert.images import Frame, Framing, crop_area, parse_frame
 from tests.examples import examples
 
 _SIDES = st.integers(1, 3000)
@@ -122,7 +122,7 @@ def test_what_is_seen_is_what_edge_impulse_crops(size: tuple[int, int], model: t
     Edge Impulse rounds its crop to whole pixels of the frame, and the network's longer side is rounded to two pixels.
     """
     framing = Framing(Frame(*size, in_pixels=True), model)
-    left, top, wide, high = centre_crop(*size, model)
+    left, top, wide, high = crop_area(*size, model)
     for axis, (start, length) in enumerate(((left, wide), (top, high))):
         per = framing.network[axis] / size[axis]
         begin = (framing.left, framing.top)[axis]
@@ -143,7 +143,7 @@ def test_what_is_seen_is_what_edge_impulse_crops(size: tuple[int, int], model: t
     ],
 )
 def test_edge_impulses_crop(size: tuple[int, int], model: tuple[int, int], crop: tuple[int, int, int, int]) -> None:
-    assert centre_crop(*size, model) == crop
+    assert crop_area(*size, model) == crop
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,7 @@ def test_report() -> None:
         "framing": None,
         "answers": None,
         "for_objects": None,
+        "source_parity": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"
@@ -453,7 +454,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 ONNX_METADATA = OnnxMetadata(
     "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
-    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48),
+    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5),
 )  # fmt: skip
 
 
@@ -475,6 +476,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.frame": "16:9",
         "ei_deepstream.crop": "8;0;96;96",
         "ei_deepstream.resize": "48;48",
+        "ei_deepstream.crop_anchor": "0.0;0.5",
     }
     assert OnnxMetadata.parse({**properties, "author": "me"}, strict=True) == ONNX_METADATA
     assert OnnxMetadata.parse({}) == OnnxMetadata()
@@ -486,6 +488,7 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         ("task", "juggler"), ("classes", "x"), ("limits", "1;2"), ("overlap", ""), ("threshold", "x"),
         ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
         ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
+        ("crop_anchor", "0.5"), ("crop_anchor", "0;2"), ("crop_anchor", "0;nan"), ("crop_anchor", "0;0;0"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:
@@ -499,8 +502,11 @@ OURS = {"ei_deepstream.folded": ""}
 MODE = "ei_deepstream.resize_mode"
 
 
-def part(name: str, mode: str | None) -> dict[str, Any]:
-    return {"export": {"name": name}, "model": {"preprocessing": {"resize_mode": mode}}}
+def part(name: str, mode: str | None, anchor: object = None) -> dict[str, Any]:
+    return {
+        "export": {"name": name, "metadata": {"crop_anchor": anchor}},
+        "model": {"preprocessing": {"resize_mode": mode}},
+    }
 
 
 def bundle(folder: Path, document: dict[str, Any], *names: str) -> None:
@@ -514,6 +520,23 @@ def bundle(folder: Path, document: dict[str, Any], *names: str) -> None:
 def test_a_report_tells_how_pictures_were_resized(tmp_path: Path) -> None:
     bundle(tmp_path, part("m", "fit-longest"), "m")
     assert with_resize_mode(str(tmp_path / "m.onnx"), OURS) == {**OURS, MODE: "fit-longest"}
+
+
+def test_and_which_part_a_crop_kept(tmp_path: Path) -> None:
+    bundle(tmp_path, part("m", "fit-shortest", [1, 0.5]), "m")
+    told = with_resize_mode(str(tmp_path / "m.onnx"), OURS)
+    assert OnnxMetadata.parse(told, strict=True).anchor == (1, 0.5)
+
+
+@pytest.mark.parametrize("anchor", [[1], [0, 0.3], "left", [0, 0, 0]])
+def test_a_part_that_no_crop_keeps_is_a_damaged_report(anchor: object, tmp_path: Path) -> None:
+    bundle(tmp_path, part("m", "fit-shortest", anchor), "m")
+    assert with_resize_mode(str(tmp_path / "m.onnx"), OURS) == OURS
+    document = json.loads((tmp_path / "report.json").read_text())
+    with pytest.raises(InputError, match="crop_anchor"):
+        _ = bundle_report(document).models[0].metadata
+    with pytest.raises(InputError, match="crop_anchor"):
+        _ = bundle_report(document).models[0].crop_anchor
 
 
 def test_each_model_of_an_app_has_its_own(tmp_path: Path) -> None:

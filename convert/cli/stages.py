@@ -255,7 +255,7 @@ class _PickUpAdapted:
         """
         from convert.graph.adapt import read_head, read_onnx, recorded, without_assumed
         from convert.graph.preprocessing import preprocessing  # brings onnx
-        from convert.images import ResizeMode
+        from convert.images import ResizeMode, anchor_name
 
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
@@ -272,13 +272,18 @@ class _PickUpAdapted:
         _, _, height, width = model.input.shape
         framing, mode = before.framing, properties.resize_mode
         if properties.frame is not None and (
-            framing is None or framing.network != (width, height) or before.resize_mode != mode
+            framing is None
+            or framing.network != (width, height)
+            or before.resize_mode != mode
+            or framing.cut != properties.crop
         ):
-            cut = "brought to size as in training" if properties.resize else "cropped to the centre"
+            cut = f"cropped to the {anchor_name(properties.anchor)}"
+            cut = "brought to size as in training" if properties.resize else cut
+            hint = f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}"
             raise InputError(
                 f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise",
                 path=self.onnx,
-                hint=f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}",
+                hint=hint if before.resize_mode != mode else "run adapt again on what unpack wrote",
             )
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)

@@ -1,8 +1,8 @@
 """Runs an original as Edge Impulse's SDK does: features of pictures in, outputs decoded by the SDK's rules.
 
 Features are one float32 for each pixel, row by row, R << 16 | G << 8 | B, which is exact in float32. Inside the
-executable a grey model gets 0.299 R + 0.587 G + 0.114 B of it (ei_run_dsp.h, `extract_image_features`). The head knows
-how the SDK decodes its outputs (`convert.heads`). Labels and threshold, which a .tflite does not hold, are given.
+executable a grey model gets the luma of it (`convert.images.scaling.sdk_luma`). The head knows how the SDK decodes its
+outputs (`convert.heads`). Labels and threshold, which a .tflite does not hold, are given.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.facts import facts
 from convert.heads import head
 from convert.heads.base import Rules
+from convert.images.scaling import sdk_luma
 from convert.isolation import Died, Failed, Worker
 from convert.types import ModelFormat
 
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     from convert.images import ImageScaling
     from convert.types import ModelFacts
 
-__all__ = ["LUMA", "Original", "pack", "read_features", "read_original", "unpack"]
+__all__ = ["Original", "pack", "read_features", "read_original", "unpack"]
 
-LUMA = (0.299, 0.587, 0.114)
 _HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
 
 
@@ -90,11 +90,14 @@ class Original:
         from convert.validate import runtimes  # brings numpy
 
         arguments, limits = (self.model, pictures, self.scaling), (self.worker, self.timeout * len(pictures))
+        spec = head(self.facts.task)
         if self.format is ModelFormat.ONNX:
-            return runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
-        if head(self.facts.task).is_cut and not encoded:
-            return self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
-        return runtimes.outputs(*arguments, *limits)
+            outputs = runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
+        elif spec.is_cut and not encoded:
+            outputs = self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
+        else:
+            outputs = runtimes.outputs(*arguments, *limits)
+        return outputs if spec.raw else spec.as_graph(outputs)  # a classifier's single number becomes both scores
 
     def answer(
         self, outputs: Sequence[NDArray[np.float32]], threshold: float, *, as_sdk: bool = False
@@ -166,11 +169,9 @@ def unpack(features: NDArray[np.float32], height: int, width: int, channels: int
     """
     packed = np.fmin(np.fmax(features, np.float32(0)), np.float32(0xFFFFFF)).astype(np.uint32)
     shifts = np.array([16, 8, 0], np.uint32)
-    colours = ((packed[:, np.newaxis] >> shifts) & 0xFF).astype(np.float32)
-    if channels == 1:
-        red, green, blue = np.array(LUMA, np.float32)
-        colours = (colours[:, :1] * red + colours[:, 1:2] * green) + colours[:, 2:] * blue
-    return colours.reshape(height, width, channels)
+    colours = (packed[:, np.newaxis] >> shifts) & 0xFF
+    levels = sdk_luma(colours) if channels == 1 else colours.astype(np.float32)
+    return levels.reshape(height, width, channels)
 
 
 def read_features(path: Path) -> NDArray[np.float32]:

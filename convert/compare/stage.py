@@ -24,8 +24,8 @@ from convert.emit.files import bundle_names
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
-from convert.images import Frame, centre_crop
-from convert.isolation import LARGE, Worker
+from convert.images import Frame, crop_area
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata, ModelFormat, StageResult
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.compare import PictureComparison
+    from convert.compare.decoding import ModelPair
     from convert.compare.run import ComparisonRun
-    from convert.compare.sides import ModelPair
     from convert.emit import Emit
     from convert.types import Stage
 
@@ -46,6 +46,8 @@ __all__ = ["WithComparison"]
 
 _FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
 """Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
+
+_FRAME_PIXELS = 20_000_000  # of all generated frames together, where the graph resizes them: 10 of 1920x1080
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
@@ -86,6 +88,8 @@ class WithComparison:
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
             files = alone.files(artifact)
@@ -105,8 +109,10 @@ class WithComparison:
         return replace(result, artifact=validated)
 
     def _compare(self, adapted: Adapted, config: Path) -> AnswerEvidence:
-        from convert.compare.run import ComparisonRun  # brings numpy, as the next two
-        from convert.compare.sides import ModelPair, edge_impulse_model, load_shipped
+        from convert.compare.decoding import ModelPair  # brings numpy, as the others
+        from convert.compare.edge_impulse_model import edge_impulse_model
+        from convert.compare.run import ComparisonRun
+        from convert.compare.shipped import load_shipped
         from convert.simulate.engine import Source, load
 
         worker = self.worker or Worker(("convert.validate.runtimes",))
@@ -155,7 +161,7 @@ class WithComparison:
         for path in find([self.images], videos=False)[:_MOST]:
             picture, _ = read(path, 3)
             if framing:
-                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield path.name, picture
 
@@ -183,6 +189,7 @@ class _Session:
     def end(self) -> None:
         """Let go of its memory."""
         self._made = None
+        return_freed_memory()
 
 
 def _counted(
@@ -201,9 +208,10 @@ def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, 
     """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
     from convert.validate.inputs import with_objects  # brings numpy
 
-    height, width, _ = pair.edge_impulse.original.size
-    count = min(_FRAMES, max(_FEWEST, min(_PIXELS // (height * width), _BYTES // size)))
+    high, wide, _ = pair.edge_impulse.original.size
     width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
+    fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
+    count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 
 

@@ -17,7 +17,7 @@ from convert.eim.bundle import read_impulse
 from convert.eim.model import Loaded
 from convert.errors import InputError
 from convert.findings import Finding, Level
-from convert.images import ImageScaling, ResizeMode
+from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
 from convert.images.scaling import Rect
 from convert.isolation import Worker
@@ -43,6 +43,7 @@ class Reference:
         size: height, width, channels of the model's input.
         labels: in output order.
         resize_mode: how pictures are brought to size; None when unknown.
+        anchor: which part of them a crop keeps; an .eim does not say it.
         classify: (picture uint8 [H,W,C], threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the
             SDK does.
     """
@@ -51,6 +52,7 @@ class Reference:
     labels: tuple[str, ...]
     resize_mode: ResizeMode | None
     classify: Callable[..., dict[str, Any]]
+    anchor: Anchor = CENTRE
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def compare(
     height, width, channels = ours.size
     compared = []
     for path in pictures:
-        picture = read_fitted(path, height, width, channels, ours.resize_mode)
+        picture = read_fitted(path, height, width, channels, ours.resize_mode, anchor=ours.anchor)
         reply = client.classify(pack(picture))
         mine = ours.classify(picture, limit)
         pairs, found = difference(reply.result, mine, str(path), tolerance, pixels, limit)
@@ -306,4 +308,5 @@ def open_backend(path: Path, model: ModelInfo, scaling: ImageScaling, timeout: f
         impulse.preprocessing.resize_mode,
         # the features are packed and unpacked as the protocol carries them
         lambda picture, threshold, *, as_sdk=False: loaded.classify(pack(picture), threshold, as_sdk=as_sdk).result,
+        impulse.metadata.anchor,
     )

@@ -462,7 +462,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
     elif framing is not None and framing.crops:
         part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
-        dims += f" That is a whole frame of {framing.frame}; the model cuts the centre {part} out of it."
+        dims += f" That is a whole frame of {framing.frame}; the model cuts the {framing.part} {part} out of it."
         aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 the crop is off."
     entries = [
         # C, H, W whatever network-input-order says (gstnvinfer_property_parser.cpp)

@@ -98,7 +98,7 @@ SECONDARY_LEFT_OUT = Rule(
     Level.NOTE,
     "no config for a secondary engine was written",
     why="The one model that `emit` was given was made for whole frames (adapt --frame) and cuts its picture out of "
-    "their centre. Of an object it would cut off two sides. `convert` makes a second model for objects.",
+    "them. Of an object it would cut off two sides. `convert` makes a second model for objects.",
     fix="Use convert; or adapt once more, without --frame, and emit that model with --role sgie into another folder.",
 )
 

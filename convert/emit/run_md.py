@@ -59,19 +59,21 @@ class Frames:
         crops: whether the model cuts its picture out of them; not where it has their aspect.
         effect: what was measured of it.
         resizes: whether the model also brings that picture to its size.
+        part: of the frame, which it was trained on.
     """
 
     frame: Frame
     crops: bool
     effect: FrameEffect | None = None
     resizes: bool = False
+    part: str = "centre"
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
         """None where the model takes frames of any aspect."""
         if framing is None:
             return None
-        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing))
+        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing), framing.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,7 @@ def _frames(frames: Frames | None) -> str:
             f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
             "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
         )
-    text += " and cuts out what it was trained on, the centre.\n" if frames.crops else ".\n"
+    text += f" and cuts out what it was trained on, the {frames.part}.\n" if frames.crops else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"

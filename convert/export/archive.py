@@ -6,8 +6,8 @@ to many times their size; nothing is extracted, and what no export of Edge Impul
 PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by its first bytes, not its name.
 
 Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
-wrote, and label files beside or above a model, or beside a zip, describe it: `open_source` opens them too, and nothing
-else there.
+wrote, `deployment-metadata.json`, the weights of a SavedModel, and label files beside or above a model, or beside a
+zip, describe it: `open_source` opens them too, and nothing else there.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 __all__ = [
+    "BY_NAME",
+    "HDF5",
     "HEAD",
     "IGNORED_FOLDERS",
     "LABEL_FILE",
     "LIMITS",
     "ONNX",
+    "SAVED_MODEL",
     "SOURCE",
     "TEXT",
     "TFLITE",
@@ -98,6 +101,8 @@ _UNPACK: Final = "unpack it with another program and give the folder instead"
 _ENCRYPTED: Final = 0x1  # general purpose bit 0
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
+_DEPLOYMENT: Final = "deployment-metadata.json"
+_SAVED_GRAPH: Final = "saved_model.pb"
 _EXPORTS: Final = (".zip", ".tflite", ".lite", ".onnx")
 LABEL_FILE: Final = re.compile(r".*label.*\.txt", re.IGNORECASE | re.DOTALL)
 """Names of files with labels."""
@@ -115,6 +120,11 @@ _DOWNLOAD: Final = (
     "download the model from Edge Impulse's Dashboard (TensorFlow Lite, float32), or build a C++ library in Deployment"
 )
 
+WASM: Final = FileType("wasm", "a WebAssembly program, out of which the model cannot be taken", _DOWNLOAD)
+FIRMWARE: Final = FileType(
+    "firmware", "firmware of a microcontroller, out of which the model cannot be taken", _DOWNLOAD
+)
+ENGINE: Final = FileType("engine", "a TensorRT engine, which runs on one kind of GPU and is no model", _DOWNLOAD)
 TFLITE: Final = FileType("tflite", "a TensorFlow Lite model")
 ZIP: Final = FileType("zip", "a zip archive")
 EMPTY: Final = FileType("empty", "an empty file", "download or copy the file again")
@@ -131,6 +141,10 @@ ELF: Final = FileType(
 ONNX: Final = FileType("onnx", "an ONNX model")
 BINARY: Final = FileType("binary", "binary data of no kind that is known here", _DOWNLOAD)
 SOURCE: Final = FileType("source", "C or C++ source")
+HDF5: Final = FileType("hdf5", "an HDF5 file, such as a Keras model", _DOWNLOAD)
+SAVED_MODEL: Final = FileType(
+    "savedmodel", "the graph of a TensorFlow SavedModel", "give the whole folder of the SavedModel"
+)
 TEXT: Final = FileType("text", "a text file", _DOWNLOAD)
 _MAGIC: Final = (
     (b"PK\x03\x04", ZIP),
@@ -145,16 +159,25 @@ _MAGIC: Final = (
     (b"\xfd7zXZ", FileType("xz", "an xz archive", "unpack it and give the folder")),
     (b"7z\xbc\xaf", FileType("7z", "a 7z archive", "unpack it and give the folder")),
     (b"Rar!", FileType("rar", "a RAR archive", "unpack it and give the folder")),
-    (b"\x89HDF\r\n", FileType("hdf5", "an HDF5 file, such as a Keras model", _DOWNLOAD)),
+    (b"\x89HDF\r\n", HDF5),
     (b"\x93NUMPY", FileType("numpy", "a NumPy array, such as Edge Impulse's training data", _DOWNLOAD)),
     (b"MZ", FileType("exe", "a Windows program", _DOWNLOAD)),
-    (b"ptrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
-    (b"ftrt", FileType("engine", "a TensorRT engine", _DOWNLOAD)),
+    (b"ptrt", ENGINE),
+    (b"ftrt", ENGINE),
+    (b"\0asm", WASM),
+    (b"UF2\n", FIRMWARE),
     (
         b"version https://git-lfs",
         FileType("lfs", "a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`"),
     ),
 )
+BY_NAME: Final = (
+    (re.compile(r".*\.(?:engine|plan|trt)", re.IGNORECASE | re.DOTALL), ENGINE),
+    (re.compile(r".*\.wasm|edge-impulse-standalone\.js", re.IGNORECASE | re.DOTALL), WASM),
+    (re.compile(r".*\.(?:uf2|hex|elf|dfu)|(?:.*\.)?(?:firmware|ei)\b.*\.bin", re.IGNORECASE | re.DOTALL), FIRMWARE),
+)
+"""Names of files whose first bytes do not tell what they are, or that are told to be there instead of a model."""
+
 _HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CODE: Final = re.compile(
@@ -267,11 +290,11 @@ def places(path: Path) -> tuple[Path, ...]:
 
 
 def _beside(path: Path) -> list[Path]:
-    """What describes the model in the file `path`, an absolute one: `metadata.json` beside it, label files above, too.
+    """What describes the model in the file `path`, an absolute one: documents beside it, label files above it, too.
 
     A folder that cannot be listed has none.
     """
-    found = [place] if (place := path.parent / METADATA).is_file() else []
+    found = [place for name in (METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
     for folder in dict.fromkeys((path.parent, path.parent.parent)):
         with suppress(OSError):
             found += sorted(
@@ -328,6 +351,8 @@ def _surroundings(path: Path) -> Iterator[OpenExport]:
         yield _with_parameters(path, path.parent.parent, focus=f"{_MODEL_FOLDER}/{path.name}")
         return
     beside = _beside(absolute)
+    if absolute.name == _SAVED_GRAPH and (variables := absolute.parent / "variables").is_dir():
+        beside = [*beside, variables]  # of a SavedModel, its weights
     if beside and absolute.name != METADATA:
         tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
         yield OpenExport(tree, path.name, ())
@@ -572,6 +597,7 @@ def file_type(head: bytes) -> FileType:
         (not head, EMPTY),
         (head[4:8] == IDENTIFIER, TFLITE),
         (_HTML.match(head.removeprefix(b"\xef\xbb\xbf")), HTML),
+        (_is_saved_model(head), SAVED_MODEL),
         (is_onnx(head), ONNX),
         (_CONTROL.search(head) and not is_utf16, BINARY),
         (is_utf16 or _CODE.search(head), SOURCE),
@@ -585,4 +611,15 @@ def is_onnx(head: bytes) -> bool:
     The fields are those of onnx.proto: 1 ir_version (varint, 3 to 20 so far), 2 producer_name, 3 producer_version,
     4 domain, 7 graph, 8 opset_import, all but the first length-delimited.
     """
+    if _is_saved_model(head):
+        return False
     return len(head) > 4 and head[0] == 0x08 and 1 <= head[1] <= 31 and head[2] in {0x12, 0x1A, 0x22, 0x3A, 0x42}
+
+
+_SAVED_MODEL: Final = re.compile(rb"\x08\x01\x12[\x80-\xff]*[\x00-\x7f]\x0a", re.DOTALL)
+
+
+def _is_saved_model(head: bytes) -> bool:
+    """Whether `head` starts like saved_model.proto: field 1 `saved_model_schema_version` is 1, then the first of
+    `meta_graphs`, which starts with its field 1, a message."""
+    return bool(_SAVED_MODEL.match(head))

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
+from convert.export.archive import BY_NAME
 from convert.export.facts import NOT_CAMERAS
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
 from convert.files import sha256
-from convert.heads import ANOMALY, CLASSIFIER, NOT_IMAGE, UNKNOWN
+from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
@@ -59,9 +60,8 @@ _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
 _DEPLOYMENT: Final = "a deployment of Edge Impulse (C++ or Arduino library),"
 _LITE: Final = "download TensorFlow Lite (float32) from the Dashboard instead"
 _INSTEAD: Final = (
-    ("saved_model.pb", "a TensorFlow SavedModel", _LITE),
-    (".h5", "a Keras model", _LITE),
-    (".keras", "a Keras model", _LITE),
+    (".weights.h5", "the weights of a Keras model without its layers", _LITE),
+    (".pb", "a graph of TensorFlow without weights or signature", _LITE),
     (".eim", "an .eim executable, out of which the model cannot be taken", _LITE),
     (".zip", "a zip", "give that zip, if it is an export"),
 )
@@ -74,13 +74,27 @@ _DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", 
 """What Edge Impulse's Dashboard puts behind the project and block: "-tensorflow-lite-float32-model.5"."""
 
 _GENERIC: Final = re.compile(
-    r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_](?:tflite|model))?|model|network|export|unnamed|src|lib(?:rary)?)"
+    r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_.](?:tflite|model|h5|savedmodel))?|saved_?model|config|model|network|export|unnamed|src|lib(?:rary)?)"
     r"(?:[-_]?\d+)*(?:[-_]compiled)?",
     re.IGNORECASE,
 )
 """Names that do not describe the model."""
 
-_SUFFIXES: Final = (".zip", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx")
+_SUFFIXES: Final = (
+    ".zip",
+    ".pb",
+    ".json",
+    ".keras",
+    ".h5",
+    ".tflite",
+    ".lite",
+    ".h",
+    ".hpp",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".onnx",
+)
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 
@@ -319,6 +333,11 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             message = f"there is no model in {kind}, but {what}: {found[0]}{more}"
             packed = (end, tree.kind) == (".zip", "zip")
             return NoModelError(message, path=tree.source, hint=f"unpack it and {hint}" if packed else hint)
+    for pattern, kind_ in BY_NAME:
+        found = [path for path in tree.members if pattern.fullmatch(PurePosixPath(path).name)]
+        if found:
+            message = f"there is no model in {kind}, but {kind_.words}: {found[0]}"
+            return NoModelError(message, path=tree.source, hint=kind_.hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
     return NoModelError(
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
@@ -387,6 +406,8 @@ def reconcile(
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
         different += f"; say --task {facts.task} if it takes pictures"
         facts = replace(facts, task=NOT_IMAGE)
+    elif facts.task == FOMO and metadata.has_anomaly and recorded in {CLASSIFIER, ANOMALY}:
+        facts = replace(facts, task=ANOMALY)  # FOMO-AD: the grid holds scores of anomaly, and no detector is recorded
     elif recorded not in {None, UNKNOWN, facts.task} and facts.task != NOT_IMAGE:
         assert recorded is not None
         if recorded in tasks or (facts.task == UNKNOWN and recorded != CLASSIFIER):

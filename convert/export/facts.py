@@ -6,8 +6,8 @@ metadata decides among them.
 
 Edge Impulse writes ONNX in two places: `onnx-trained.h` of TensorRT deployments (NHWC, from the flatbuffer) and the
 `.onnx` of YOLO blocks (NCHW, from PyTorch). `onnx_facts` describes both as a flatbuffer would be: input and grids NHWC,
-batch 1. Only what the file declares is read; nothing is computed. The translation stage checks the operators
-(`convert.translate.worker`).
+batch 1. A flatbuffer whose input has the channels first is described so, too. Only what the file declares is read;
+nothing is computed. The translation stage checks the operators (`convert.translate.worker`).
 
 Edge Impulse's enumerations stand here as `model_metadata.h` and `model_variables.h` spell and number them: names and
 numbers are those of the SDK's `ei_constants.h` and of older `model_metadata.h`. A macro may hold either.
@@ -15,7 +15,7 @@ numbers are those of the SDK's `ei_constants.h` and of older `model_metadata.h`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import InputError, UnsupportedModelError
@@ -74,7 +74,7 @@ def facts(data: bytes) -> ModelFacts:
 def facts_of(graph: Graph) -> ModelFacts:
     """The same of a graph already verified."""
     return ModelFacts(
-        input=_tensor(graph.tensors[graph.inputs[0]]),
+        input=_picture(graph),
         outputs=tuple(_tensor(graph.tensors[index]) for index in graph.outputs),
         operators=tuple(sorted({operator.name for operator in graph.operators})),
         quantization=_quantization(graph),
@@ -82,9 +82,22 @@ def facts_of(graph: Graph) -> ModelFacts:
     )
 
 
+def _picture(graph: Graph) -> Tensor:
+    """The input, NHWC even where it is NCHW: PyTorch's own converters leave the channels first.
+
+    Not where an output is a grid, as nobody would know in which order that is.
+    """
+    source = _tensor(graph.tensors[graph.inputs[0]])
+    grids = any(len(graph.tensors[index].shape) > 3 for index in graph.outputs)
+    if len(source.shape) == 4 and source.shape[3] not in _CHANNELS and not grids:
+        turned, _ = _nhwc(source)
+        return replace(source, shape=turned.shape)
+    return source
+
+
 def possible_tasks(graph: Graph) -> tuple[str, ...]:
     """What the last layer can be, the usual meaning first; never empty."""
-    picture = _tensor(graph.tensors[graph.inputs[0]]).shape
+    picture = _picture(graph).shape
     outputs = [_tensor(graph.tensors[index]).shape for index in graph.outputs]
     operators = frozenset(operator.name for operator in graph.operators)
     if known := tuple(each.id for each in HEADS if each.operators & operators):

@@ -9,9 +9,11 @@ __all__ = [
     "ANOTHER_MODELS_DOCUMENT",
     "CONDITIONAL_ARRAY",
     "CONTRADICTION",
+    "CROP_ANCHOR",
     "DEQUANTIZED",
     "EXTRA_MODEL",
     "FOUND_BESIDE",
+    "FROM_TENSORFLOW",
     "INPUT_CLAMP",
     "LABEL_COUNT",
     "LINK_IGNORED",
@@ -127,6 +129,16 @@ RENAMED = Rule(
     "Give a --name of these characters to choose it yourself.",
 )
 
+CROP_ANCHOR = Rule(
+    "EI114",
+    Level.WARNING,
+    "pictures were cropped at another place than the centre in training",
+    "The resize mode crops pictures to the model's aspect. In Studio the part that is kept was chosen; the bundle keeps"
+    " the middle of the frame, so what the model looks at differs.",
+    "Choose the centre as crop anchor in Studio and train again, or point the camera so that the middle of its picture"
+    " shows what counts.",
+)
+
 REBUILT = Rule(
     "EI150",
     Level.NOTE,
@@ -176,6 +188,16 @@ ROUNDING = Rule(
     "Nothing has to be done. The float32 export of the same project, if there is one, needs none of it.",
 )
 
+FROM_TENSORFLOW = Rule(
+    "EI155",
+    Level.NOTE,
+    "The model was converted from a SavedModel or a Keras model",
+    "TensorFlow made a float32 .tflite of it, which everything else starts from. The two were run on the same drawn"
+    " inputs; the difference is in the report (evidence, source_parity).",
+    "Nothing has to be done. The TensorFlow Lite (float32) file of the same project, if there is one, needs no"
+    " TensorFlow here.",
+)
+
 RULES = (
     NO_PARAMETERS,
     CONTRADICTION,
@@ -190,9 +212,11 @@ RULES = (
     CONDITIONAL_ARRAY,
     TWIN,
     RENAMED,
+    CROP_ANCHOR,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,
     AGREEMENT,
     ROUNDING,
+    FROM_TENSORFLOW,
 )

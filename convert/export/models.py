@@ -17,15 +17,31 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.archive import HEAD, ONNX, SOURCE, TEXT, TFLITE, Tree, file_type, is_onnx
+from convert.export.archive import (
+    BINARY,
+    BY_NAME,
+    ELF,
+    HDF5,
+    HEAD,
+    ONNX,
+    SAVED_MODEL,
+    SOURCE,
+    TEXT,
+    TFLITE,
+    Tree,
+    file_type,
+    is_onnx,
+)
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
+from convert.export.deployment import NAME, merged, read_deployment
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
-from convert.export.findings import CONTRADICTION
+from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FROM_TENSORFLOW, UNREADABLE_PARAMETER
+from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
-from convert.types import Metadata, ModelFacts, ModelFormat
+from convert.types import Metadata, ModelFacts, ModelFormat, Parity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,6 +93,7 @@ _FLOAT32: Final = (
     "from the Dashboard"
 )
 _MAX_LINES: Final = 20  # of a list in an error message
+_MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
 _MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
@@ -85,15 +102,18 @@ class Candidate:
     """Something that is or should be a model.
 
     Attributes:
-        form: "F1" to "F4", "E1" to "E3", "array", "flatbuffer", "openmv"; "O" and "onnx" for ONNX; "none".
+        form: "F1" to "F4", "E1" to "E3", "array", "flatbuffer", "openmv"; "O" and "onnx" for ONNX; "savedmodel",
+            "keras" and "h5" for TensorFlow's own files; "none".
         member: path in the tree of the file that holds the model.
         header: path of the header that names it (F4), else `member`.
         symbol, namespace: of the array, the INCBIN or the compiled functions; empty for a plain file.
-        data: the flatbuffer (of E1 to E3 rebuilt) or ONNX model; empty when there is none.
+        data: the flatbuffer (of E1 to E3 rebuilt, of TensorFlow's files converted) or ONNX model; empty when there is
+            none.
         size: bytes stored.
         facts, tasks: of the verified model; None and () where there is a `problem`.
         findings: about how `data` was obtained.
         conditional: the array stands only in a branch of `#if` that is not compiled.
+        source_parity: of TensorFlow's files: `data` against the model itself.
     """
 
     form: str
@@ -108,6 +128,7 @@ class Candidate:
     problem: ConvertError | None = None
     conditional: bool = False
     findings: tuple[Finding, ...] = ()
+    source_parity: Parity | None = None
 
     @property
     def format(self) -> ModelFormat:
@@ -146,6 +167,8 @@ def candidates_in(tree: Tree, focus: str | None = None) -> tuple[Candidate, ...]
     # else is there.
     no_text = [item for item in found if item.form != "none" or not item.member.lower().endswith(_BINARIES)]
     found = no_text or found
+    if all(item.problem is not None for item in found):
+        found += [_of_tensorflow(tree, place) for place in best(places(tree))]
     taken = {candidate.member for candidate in found if candidate.form == "F4"}
     return tuple(item for item in found if item.form == "F4" or item.member not in taken)
 
@@ -187,10 +210,17 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     """
     data = tree.read(member)
     kind = file_type(data[:HEAD])
+    if kind in {BINARY, ELF, TEXT, SOURCE}:
+        kind = next((named for pattern, named in BY_NAME if pattern.fullmatch(PurePosixPath(member).name)), kind)
     if kind is TFLITE:
         yield _verified(Candidate("flatbuffer", member, member, data=data, size=len(data)), tree)
     elif kind is ONNX:
         yield _verified(Candidate("onnx", member, member, data=data, size=len(data)), tree)
+    elif kind in {HDF5, SAVED_MODEL}:
+        candidate = _of_tensorflow(tree, Place("h5" if kind is HDF5 else "savedmodel", member))
+        if isinstance(candidate.problem, InputError):
+            raise candidate.problem
+        yield candidate
     elif kind is not SOURCE:
         raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
@@ -220,6 +250,21 @@ def _binary(tree: Tree, member: str) -> Candidate:
     labels = str(PurePosixPath(member).with_name("labels.txt"))
     form = "openmv" if PurePosixPath(member).name == "trained.tflite" and labels in tree.members else "flatbuffer"
     return _verified(replace(candidate, form=form, data=data), tree)
+
+
+def _of_tensorflow(tree: Tree, place: Place) -> Candidate:
+    """What TensorFlow makes of one of its own files."""
+    candidate = Candidate(place.form, place.member, place.member, size=tree.members[place.member])
+    try:
+        model, parity, version = convert_place(tree, place)
+    except ConvertError as error:
+        return replace(candidate, problem=shown(error, tree.name_of(place.member)))
+    message = (
+        f"{WORDS[place.form]} was converted by TensorFlow {version}; on {parity.inputs} inputs the .tflite is "
+        f"{parity.max_abs_diff:.2g} away from it at most"
+    )
+    finding = FROM_TENSORFLOW.found(message, path=tree.name_of(place.member))
+    return _verified(replace(candidate, data=model, findings=(finding,), source_parity=parity), tree)
 
 
 def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Candidate]:
@@ -346,7 +391,7 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A folder that holds `model-parameters/`: its path in the tree, and what is recorded there."""
+    """A folder with `model-parameters/` or `deployment-metadata.json`: its path in the tree, and what is recorded."""
 
     root: str
     recorded: Recorded
@@ -440,6 +485,11 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
             if not entry.used
         ]
         entries = [replace(entry, used=True) for entry in entries]
+    elif not any(entry.candidate.form in WORDS for entry in entries):
+        findings += [
+            EXTRA_MODEL.found(f"{WORDS[place.form]} was not converted: {place.member}", path=tree.name_of(place.member))
+            for place in places(tree)
+        ]
     findings += [*tree.findings, *(finding for library in libraries for finding in library.recorded.findings)]
     return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
 
@@ -456,7 +506,31 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
     for root, paths in sorted(roots.items()):
         files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
         libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+    for path in tree.members:
+        if PurePosixPath(path).name == NAME and _SDK not in PurePosixPath(path).parts:
+            libraries = _with_document(tree, path, libraries)
     return tuple(libraries)
+
+
+def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Library]:
+    """`libraries` with what the `deployment-metadata.json` at `path` records of its folder."""
+    folder = PurePosixPath(path).parent
+    root = "" if folder == PurePosixPath() else folder.as_posix()
+    members = [
+        str(each.relative_to(folder)) for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)
+    ]
+    shown = tree.name_of(path)
+    try:
+        document = read_deployment(File(tree.read(path, _MAX_DOCUMENT), shown), members)
+    except InputError as error:
+        finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
+        document = Recorded((Block(Metadata()),), (), (finding,))
+    if all(library.root != root for library in libraries):
+        return [*libraries, Library(root, document)]
+    return [
+        Library(root, merged(library.recorded, document, shown)) if library.root == root else library
+        for library in libraries
+    ]
 
 
 def _nearest(libraries: Sequence[Library], path: str) -> Library | None:

@@ -120,6 +120,7 @@ class Unpack:
             facts=facts,
             format=candidate.format,
             content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
+            source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else files.file or "the export",
             labels_hint=files.hint,
         )

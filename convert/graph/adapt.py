@@ -23,7 +23,16 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 from convert import __version__, types
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
-from convert.graph.cleanup import clean, fold, merge_reshapes, only_real_inputs, plain_resizes, positive_axes
+from convert.graph.cleanup import (
+    clean,
+    fold,
+    merge_reshapes,
+    only_real_inputs,
+    plain_comparisons,
+    plain_quantization,
+    plain_resizes,
+    positive_axes,
+)
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
@@ -179,7 +188,17 @@ def without_assumed(findings: Sequence[Finding], export: types.Export) -> tuple[
     return tuple(finding for finding in findings if finding.id not in said)
 
 
-_PREPARE = (only_real_inputs, positive_axes, clean, fold, plain_resizes, merge_reshapes, remove_transposes)
+_PREPARE = (
+    only_real_inputs,
+    positive_axes,
+    clean,
+    plain_comparisons,
+    plain_quantization,
+    fold,
+    plain_resizes,
+    merge_reshapes,
+    remove_transposes,
+)
 
 
 def _prepared(data: bytes) -> ModelProto:

@@ -36,8 +36,11 @@ __all__ = [
     "moves_nothing",
     "only_real_inputs",
     "perm_of",
+    "plain_comparisons",
+    "plain_quantization",
     "plain_resizes",
     "positive_axes",
+    "resize_scales",
 ]
 
 
@@ -45,8 +48,6 @@ _LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more th
 
 # A quantized model's scales are read from these nodes, not from the constants they would make.
 _KEPT = {"QuantizeLinear", "DequantizeLinear"}
-
-_RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 
 _RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 
@@ -110,6 +111,69 @@ def clean(model: ModelProto) -> ModelProto:
             editor.set_inputs(node, names)
     editor.store()
     return model
+
+
+_OPPOSITES = {"GreaterOrEqual": "Less", "LessOrEqual": "Greater"}
+
+
+def plain_comparisons(model: ModelProto) -> ModelProto:
+    """Write `a >= b` as not `a < b`: TensorRT 7 knows no other form, and ONNX cannot infer the shapes of this one.
+
+    They differ for what is not a number, which a model that is shipped does not compute.
+    """
+    editor = GraphEditor(model)
+    found = [node for node in editor.nodes() if node.op_type in _OPPOSITES]
+    for node in found:
+        opposite = editor.add(_OPPOSITES[node.op_type], node.input)
+        editor.remove(node)
+        editor.add("Not", opposite.output, node.output[0])
+    if found:
+        editor.store()
+    return model
+
+
+def plain_quantization(model: ModelProto) -> ModelProto:
+    """Write rounding to steps that are not symmetric around 0 in arithmetic, as TensorRT quantizes symmetrically only.
+
+    TFLite's converter leaves a QUANTIZE and a DEQUANTIZE in a float32 model where fake quantization was trained.
+    """
+    editor = GraphEditor(model)
+    changed = False
+    for node in editor.nodes():
+        before = _quantizer(editor, node) if node.op_type == "DequantizeLinear" and editor.opset >= 11 else None
+        if before is None:
+            continue
+        scale, zero = (editor.constant(name) for name in before.input[1:])
+        assert scale is not None
+        assert zero is not None
+        kind = np.iinfo(zero.dtype)
+        limits = [editor.add_constant(np.array(limit - int(zero.item()), np.float32)) for limit in (kind.min, kind.max)]
+        step = editor.add_constant(scale)
+        (name,) = editor.add("Round", editor.add("Div", [before.input[0], step]).output).output
+        (name,) = editor.add("Clip", [name, *limits]).output
+        editor.replace(before, editor.add("Mul", [name, step]).output[0])
+        editor.replace(node, node.input[0])
+        changed = True
+    if changed:
+        editor.store()
+    return model
+
+
+def _quantizer(editor: GraphEditor, node: NodeProto) -> NodeProto | None:
+    """The QuantizeLinear whose values `node` turns back, with nothing but moving between them; None where its steps are
+    symmetric around 0, or there is none."""
+    name = node.input[0]
+    while (before := editor.producers.get(name)) is not None and editor.only_consumer(name) is not None:
+        if before.op_type == "QuantizeLinear":
+            if len(before.input) < 3 or len(node.input) < 3:
+                return None
+            (scale, zero), (again, same) = (list(map(editor.constant, each.input[1:])) for each in (before, node))
+            is_one = scale is not None and zero is not None and scale.size == zero.size == 1 and bool(zero.any())
+            return before if is_one and np.array_equal(scale, again) and np.array_equal(zero, same) else None  # type: ignore[arg-type]
+        if before.op_type not in _RESHAPES | {"Transpose"}:
+            return None
+        name = before.input[0]
+    return None
 
 
 def fold(model: ModelProto) -> ModelProto:
@@ -202,6 +266,19 @@ def moves_nothing(perm: list[int], shape: tuple[int, ...]) -> bool:
     return moved == sorted(moved)
 
 
+def resize_scales(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float32] | None:
+    """float32 factors that make sizes `after` of `before`, where each multiplies and rounds down; None: there are none.
+
+    Runtimes multiply in float32, ONNX's shape inference in float64. A quotient that float32 rounded down is too small
+    for the latter: the next larger float32 does.
+    """
+    scales = (after / before).astype(np.float32)
+    too_small = np.floor(before * scales.astype(np.float64)) < after
+    scales = np.where(too_small, np.nextafter(scales, np.float32(np.inf)), scales)
+    fits = [np.floor(before.astype(kind) * scales.astype(kind)) == after for kind in (np.float32, np.float64)]
+    return scales if np.all(fits) else None
+
+
 def plain_resizes(model: ModelProto) -> ModelProto:
     """A pass: sizes become scales where these give the same sizes, and the deprecated coordinates go where they can."""
     editor = GraphEditor(model)
@@ -212,9 +289,8 @@ def plain_resizes(model: ModelProto) -> ModelProto:
     for node in resizes:
         before = np.array(shapes[node.input[0]])
         if len(node.input) > 3 and node.input[3] and node.output[0] in shapes and not attribute(node, "axes"):
-            scales = (np.array(shapes[node.output[0]]) / before).astype(np.float32)
-            # Every runtime multiplies in float32 and rounds down.
-            if np.array_equal(np.floor(before.astype(np.float32) * scales), shapes[node.output[0]]):
+            scales = resize_scales(before, np.array(shapes[node.output[0]]))
+            if scales is not None:
                 editor.set_inputs(node, [*node.input[:2], editor.add_constant(scales)])
         nearest = attribute(node, "mode", b"nearest") == b"nearest"
         half_pixel = attribute(node, "coordinate_transformation_mode") == b"tf_half_pixel_for_nn"

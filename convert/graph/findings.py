@@ -12,6 +12,7 @@ __all__ = [
     "FRAME_UNUSED",
     "GENERIC_LABELS",
     "NOT_PROBABILITIES",
+    "ONE_SIGMOID",
     "RESIZE_ASSUMED",
     "RESIZE_CROPS",
     "RULES",
@@ -47,6 +48,14 @@ NOT_PROBABILITIES = Rule(
     "the output does not look like probabilities",
     why="classifier-threshold is compared with the raw value, and Gst-nvinfer reports nothing at or below 0",
     fix="end the model in a Softmax or a sigmoid, or set classifier-threshold for the values it really gives",
+)
+ONE_SIGMOID = Rule(
+    "EI307",
+    Level.NOTE,
+    "the model gives one number for two labels",
+    why="Gst-nvinfer's classifier picks the largest of several outputs; the graph gives it both, 1 - p for the first "
+    "label and p for the second",
+    fix="nothing, if the number is the probability of the second label; else give the labels the other way round",
 )
 RESIZE_ASSUMED = Rule(
     "EI303",
@@ -118,6 +127,7 @@ RULES = (
     TRANSPOSES_LEFT,
     GENERIC_LABELS,
     NOT_PROBABILITIES,
+    ONE_SIGMOID,
     RESIZE_ASSUMED,
     RESIZE_CROPS,
     SCALING_ASSUMED,

@@ -24,7 +24,7 @@ import numpy as np
 from convert.errors import PresetError
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.graph import GraphEditor
-from convert.images import Frame, Framing, ImageScaling, ResizeMode
+from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
 from convert.images.resizing import PIXELS, Resizing
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.findings import Finding
+    from convert.images import Anchor
 
 
 __all__ = ["crop", "crop_to", "preprocessing", "scale"]
@@ -48,7 +49,7 @@ _SCALINGS: dict[ImageScaling, tuple[float, tuple[float, ...], str]] = {
     ImageScaling.TORCH: (1 / 255, (), "RGB"),  # the rest of it is `scale`'s
 }
 _CROPS = (
-    "the model was trained on pictures cropped to the centre; frames and objects are squashed to its size instead: in "
+    "the model was trained on pictures cropped to the {}; frames and objects are squashed to its size instead: in "
     "one of 16:9 everything is 1.8 times too narrow"
 )
 _CROP = (
@@ -102,7 +103,9 @@ def preprocessing(
     framing = crop_to(export, frame, resize=resize)
     if mode is ResizeMode.FIT_SHORTEST:
         if framing is None:
-            findings.append(RESIZE_CROPS.found(_CROPS + _gain(export.facts.task), hint=_CROP))
+            anchor = export.metadata.anchor
+            message = _CROPS.format(anchor_name(anchor)) + _gain(export.facts.task, anchor)
+            findings.append(RESIZE_CROPS.found(message, hint=_CROP))
     else:
         is_assumed = mode is None or mode is ResizeMode.NONE
         if is_assumed:
@@ -140,9 +143,9 @@ def preprocessing(
     )
 
 
-def _gain(task: str) -> str:
-    """What --frame changed where it was measured; nothing for other heads."""
-    if task not in _GAINS:
+def _gain(task: str, anchor: Anchor) -> str:
+    """What --frame changed where it was measured; nothing for other heads, and for what is not the centre."""
+    if task not in _GAINS or anchor != CENTRE:
         return ""
     models, squashed, cropped = _GAINS[task]
     return (
@@ -166,8 +169,10 @@ def crop_to(export: Export, frame: Frame | None, *, resize: str = "device") -> F
     if resize == "graph":
         if frame is None:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
-        return Resizing(frame, (width, height), mode or ResizeMode.SQUASH)
-    return None if frame is None or mode is not ResizeMode.FIT_SHORTEST else Framing(frame, (width, height))
+        return Resizing(frame, (width, height), mode or ResizeMode.SQUASH, anchor=export.metadata.anchor)
+    if frame is None or mode is not ResizeMode.FIT_SHORTEST:
+        return None
+    return Framing(frame, (width, height), anchor=export.metadata.anchor)
 
 
 def crop(model: ModelProto, framing: Framing) -> ModelProto:
@@ -181,7 +186,7 @@ def crop(model: ModelProto, framing: Framing) -> ModelProto:
     dims[3].dim_value, dims[2].dim_value = framing.network
     # The batch and the channels are whole, and so is the side on which nothing is cut off.
     spans = {2: (framing.top, height), 3: (framing.left, width)}
-    axes = [axis for axis, (start, _) in spans.items() if start]
+    axes = [axis for axis, whole in ((2, framing.network[1]), (3, framing.network[0])) if spans[axis][1] != whole]
     starts, ends = [spans[axis][0] for axis in axes], [sum(spans[axis]) for axis in axes]
     editor = GraphEditor(model)
     inside = editor.new_name("Slice")

@@ -4,8 +4,8 @@ TFLite is NHWC throughout; tf2onnx makes each convolution NCHW and moves the Tra
 operators it does not list (HardSwish), at means over pixels that come before other work, and at the classifier's dense
 layers, which read pixels in NHWC order. Only rewrites that are equal for every input are made here:
 
-- a Transpose moves towards the outputs: it commutes with operators that work value by value, and a reduction over
-  transposed axes is a reduction over the axes they were;
+- a Transpose moves towards the outputs: it commutes with operators that work value by value; a reduction over, or a
+  Gather along, transposed axes is one over the axes they were;
 - two in a row are one, or none;
 - Transposes with a Reshape between them that together move nothing are a Reshape;
 - Transpose, Reshape to rows, dense layer: the layer's weights are permuted instead;
@@ -43,6 +43,8 @@ def _push_down(model: ModelProto) -> bool:
             changed |= _past_pointwise(editor, shapes, node)
         elif node.op_type in REDUCTIONS:
             changed |= _past_reduction(editor, shapes, node)
+        elif node.op_type == "Gather":
+            changed |= _past_gather(editor, shapes, node)
     if changed:
         editor.store()
     return changed
@@ -123,6 +125,22 @@ def _past_reduction(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> boo
     target = editor.add_constant(np.array(shapes[node.output[0]], np.int64))
     editor.remove(node)
     shapes.add(editor.add("Reshape", [again.output[0], target], node.output[0]))
+    return True
+
+
+def _past_gather(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
+    """Entries of an axis, by a constant list of numbers, are those of the axis as it was before the Transpose."""
+    producer, indices = editor.producers.get(node.input[0]), editor.constant(node.input[1])
+    if producer is None or producer.op_type != "Transpose" or producer.input[0] not in shapes:
+        return False
+    if indices is None or indices.ndim != 1 or editor.only_consumer(node.input[0]) is None:
+        return False
+    perm = perm_of(producer, len(shapes[producer.input[0]]))
+    again = editor.add_like(node, [producer.input[0], node.input[1]])
+    set_attribute(again, "axis", perm[attribute(node, "axis", 0)])
+    shapes.add(again)
+    editor.remove(node)
+    shapes.add(editor.add("Transpose", again.output, node.output[0], perm=perm))
     return True
 
 

@@ -257,7 +257,7 @@ class HeadSpec:
         return list(raw)
 
     def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The original's raw outputs in the layout of the shipped graph."""
+        """The original's raw outputs in the layout of the shipped graph; a classifier's are those it ships."""
         return list(raw)
 
     def comparable(
@@ -312,7 +312,8 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
         named = f" for the labels {', '.join(labels)}" if labels and len(labels) > 1 else ""
         raise UnsupportedModelError(
             f"the model gives a single number{named}: Gst-nvinfer's classifier picks the largest of several outputs",
-            hint="export it with one output for each class and a softmax (Edge Impulse's own classifiers have both)",
+            hint="if it is a sigmoid's, name what stands for 0 and for 1, in this order (--labels 'no;yes'); else "
+            "export it with one output for each class and a softmax, as Edge Impulse's own classifiers have",
         )
     if labels is None:
         generic = tuple(f"class{index}" for index in range(classes))

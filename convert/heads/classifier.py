@@ -2,7 +2,8 @@
 
 nvinfer's built-in classifier takes the FIRST dimension after the batch as the number of classes
 (nvdsinfer_context_impl_output_parsing.cpp), reads [N,1,1,C] as one class, and reports the largest value if it is above
-classifier-threshold and above 0.
+classifier-threshold and above 0. A model that ends in one sigmoid, with two labels, says how likely the second one is;
+the graph gives both, 1 - p and p.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.graph.findings import NOT_PROBABILITIES
+from convert.graph.findings import NOT_PROBABILITIES, ONE_SIGMOID
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, class_labels
 from convert.types import Export, Head
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSIFIER"]
 
 _OUTPUT = "scores"
+_BOTH = 2  # classes that one sigmoid tells apart
 _PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid"}
 _PASSED_ON = {
     "Cast", "Clip", "Concat", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Slice",
@@ -43,6 +45,8 @@ class _Classifier(HeadSpec):
         return Fit.NO
 
     def classes(self, output: Sequence[int | None]) -> int | None:
+        if output and output[-1] == 1:
+            return _BOTH
         return output[-1] if output else None
 
     def labels(self, export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
@@ -79,18 +83,28 @@ class _Classifier(HeadSpec):
                 f"a classifier gives one row of scores, this model {list(shape)}", hint="give the real --task"
             )
         classes = large[0] if large else 1
-        labels, findings = class_labels(export, classes)
+        both = classes == 1 and len(export.metadata.labels or ()) == _BOTH and _gives_probabilities(editor, name)
+        labels, findings = class_labels(export, _BOTH if both else classes)
+        if both:
+            message = f"the model gives one number p: {labels[0]} gets 1 - p, {labels[1]} gets p"
+            findings = (*findings, ONE_SIGMOID.found(message))
         if not _gives_probabilities(editor, name):
             doubt = NOT_PROBABILITIES.found(
                 "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
                 hint="set classifier-threshold in the config to a value of this model's range",
             )
             findings = (*findings, doubt)
-        if shape != (1, classes):
+        if both or shape != (1, classes):
             import numpy as np  # recognising a classifier does without
 
             (value,) = model.graph.output
-            (value.name,) = editor.add("Reshape", [name, editor.add_constant(np.array([1, classes], np.int64))]).output
+            if shape != (1, classes):
+                row = editor.add_constant(np.array([1, classes], np.int64))
+                (name,) = editor.add("Reshape", [name, row]).output
+            if both:
+                (rest,) = editor.add("Sub", [editor.add_constant(np.ones((1, 1), np.float32)), name]).output
+                (name,) = editor.add("Concat", [rest, name], axis=1).output
+            value.name, classes = name, len(labels)
             editor.outputs = {value.name}
             dims = value.type.tensor_type.shape.dim
             del dims[:]
@@ -102,10 +116,21 @@ class _Classifier(HeadSpec):
     def prediction(self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002
         return raw[0].reshape(len(raw[0]), -1), None
 
+    def as_graph(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """With both scores where the original gives one number."""
+        (scores,) = raw
+        if scores[0].size != 1:
+            return list(raw)
+        import numpy as np  # recognising a classifier does without
+
+        second = scores.reshape(-1, 1)
+        return [np.concatenate([1 - second, second], axis=1)]
+
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads.decoding import classification  # brings numpy
 
-        return {"classification": classification(outputs[0], rules.labels)}
+        (scores,) = self.as_graph(outputs[:1])
+        return {"classification": classification(scores, rules.labels)}
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         scores = next(iter(outputs.values()))

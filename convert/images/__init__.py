@@ -8,18 +8,32 @@ wider of the two, (W, h*W//w) otherwise. Gst-nvinfer can only scale. So the netw
 the model (as wide, where the frame is the narrower), and the other side as near to the frame's aspect as a number
 can be that is even where the model's is, so that the centre is exact. A whole frame is then scaled to it, stretched by
 at most half a pixel in that side, and the graph cuts the model's picture out of the middle.
+
+Its resize mode "crop" does the same with a crop anchor: which part of the picture stays, of three in each direction.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from typing import Final, TypeAlias
 
 from convert.errors import PresetError
 
-__all__ = ["Frame", "Framing", "ImageScaling", "ResizeMode", "centre_crop", "parse_frame"]
+__all__ = [
+    "ANCHORS", "CENTRE", "Anchor", "Frame", "Framing", "ImageScaling", "ResizeMode", "anchor_name", "crop_area",
+    "parse_frame",
+]  # fmt: skip
+
+
+Anchor: TypeAlias = tuple[float, float]
+"""Which shares of what a crop removes lie to the left of the rest and above it, each 0, 1/2 or 1."""
+
+CENTRE: Final[Anchor] = (0.5, 0.5)
+ANCHORS: Final[tuple[Anchor, ...]] = tuple((x, y) for y in (0.0, 0.5, 1.0) for x in (0.0, 0.5, 1.0))
+"""All that there are: Edge Impulse's `cropAnchor` has nine values (deployment-metadata.json)."""
 
 
 class ResizeMode(StrEnum):
@@ -116,10 +130,12 @@ class Framing:
     Attributes:
         frame: what is scaled to `network`.
         model: width and height of the picture the model was trained on.
+        anchor: which part of the frame the model sees.
     """
 
     frame: Frame
     model: tuple[int, int]
+    anchor: Anchor = field(default=CENTRE, kw_only=True)
 
     @property
     def network(self) -> tuple[int, int]:
@@ -132,12 +148,12 @@ class Framing:
     @property
     def left(self) -> int:
         """Columns of the input in front of the model's."""
-        return (self.network[0] - self.model[0]) // 2
+        return int((self.network[0] - self.model[0]) * self.anchor[0])
 
     @property
     def top(self) -> int:
         """Rows of the input above the model's."""
-        return (self.network[1] - self.model[1]) // 2
+        return int((self.network[1] - self.model[1]) * self.anchor[1])
 
     @property
     def inside(self) -> tuple[float, float, float, float]:
@@ -153,6 +169,12 @@ class Framing:
     def crops(self) -> bool:
         """Whether anything is cut off; not where the model has the frame's aspect already."""
         return self.network != self.model
+
+    @property
+    def part(self) -> str:
+        """Which part of the frame the model sees: "centre", "left", "bottom", ...; one side of a frame stays whole."""
+        wider = self.frame.aspect * self.model[1] >= self.model[0]
+        return anchor_name((self.anchor[0], 0.5) if wider else (0.5, self.anchor[1]))
 
     @property
     def stretch(self) -> float:
@@ -178,14 +200,20 @@ def parse_frame(text: str) -> Frame:
     return Frame(int(found[1]), int(found[3]), in_pixels=found[2] != ":")
 
 
-def centre_crop(width: int, height: int, model: tuple[int, int]) -> tuple[int, int, int, int]:
+def anchor_name(anchor: Anchor) -> str:
+    """The part of a picture that is kept: "centre", "left", "top right", ..."""
+    x, y = {0.0: "left", 1.0: "right"}.get(anchor[0], ""), {0.0: "top", 1.0: "bottom"}.get(anchor[1], "")
+    return f"{y} {x}".strip() or "centre"
+
+
+def crop_area(width: int, height: int, model: tuple[int, int], *, anchor: Anchor = CENTRE) -> tuple[int, int, int, int]:
     """Left, top, width and height of what Edge Impulse cuts out of a picture for a model of that width and height."""
     wide, high = model
     if width * high >= height * wide:
         kept = max(1, wide * height // high), height
     else:
         kept = width, max(1, high * width // wide)
-    return (width - kept[0]) // 2, (height - kept[1]) // 2, *kept
+    return int((width - kept[0]) * anchor[0]), int((height - kept[1]) * anchor[1]), *kept
 
 
 def _nearest(size: Fraction, like: int) -> int:

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convert.errors import InputError, MissingDependencyError, PresetError, pip_install
-from convert.images import ResizeMode
+from convert.images import CENTRE, Anchor, ResizeMode
 from convert.images.scaling import place_as_sdk
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ def read(path: Path, channels: int = 3) -> tuple[NDArray[np.uint8], tuple[str, .
     return _read(path, channels, lambda image: image)
 
 
-def read_fitted(path: Path, height: int, width: int, channels: int, mode: ResizeMode | None) -> NDArray[np.uint8]:
+def read_fitted(
+    path: Path, height: int, width: int, channels: int, mode: ResizeMode | None, *, anchor: Anchor = CENTRE
+) -> NDArray[np.uint8]:
     """One picture as uint8 [height,width,channels], brought to a model's size as Edge Impulse does for training.
 
     It is placed as `convert.images.scaling.place_as_sdk` says, with black bars, and scaled by Pillow's bilinear
@@ -186,13 +188,14 @@ def read_fitted(path: Path, height: int, width: int, channels: int, mode: Resize
         path, channels: as for `read`.
         height, width: of the model's input.
         mode: None and `none` mean squash.
+        anchor: which part of a picture a crop keeps.
 
     Raises:
         InputError: as for `read`.
     """
 
     def fitted(image: Image.Image) -> Image.Image:
-        at = place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH)
+        at = place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH, anchor=anchor)
         # Cropped first: with resize's own box= what lies outside would bleed in.
         part = image.crop((at.left, at.top, at.left + at.source_width, at.top + at.source_height))
         part = part.resize((at.width, at.height), Image.Resampling.BILINEAR)

@@ -75,7 +75,7 @@ class Resizing(Framing):
         """What is cut out of the frame, and where it lies in the model's picture."""
         from convert.images.scaling import place_as_sdk  # brings numpy
 
-        return place_as_sdk(*self.network, self.model, self.mode)
+        return place_as_sdk(*self.network, self.model, self.mode, anchor=self.anchor)
 
     @property
     def left(self) -> int:

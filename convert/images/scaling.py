@@ -16,7 +16,7 @@ Edge Impulse's C++ SDK scales (`interpolate`; dsp/image/processing.cpp) bilinear
 of n comes from position i * floor(size * 2^14 / n), without the half pixel, and each of the three interpolations is
 rounded to a byte, halves up. Where a picture is enlarged, the SDK reads one pixel after the last of a row; here that is
 the last one again. It places (`place_as_sdk`) "fit longest axis" by the aspect in float32, cut to whole pixels and
-padded on both sides; "fit shortest axis" crops the centre first (`convert.images.centre_crop`; the SDK itself takes the
+padded on both sides; "fit shortest axis" crops the centre first (`convert.images.crop_area`; the SDK itself takes the
 side to crop from width > height, which leaves the picture where the model is not square).
 """
 
@@ -26,12 +26,12 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.errors import InputError
-from convert.images import ResizeMode, centre_crop
+from convert.images import CENTRE, Anchor, ResizeMode, crop_area
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,8 +103,8 @@ def luma(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return levels
 
 
-def sdk_luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Grey levels [...,1] of RGB levels [...,3], with their fractions, as the SDK computes them."""
+def sdk_luma(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Grey levels [...,1] of RGB levels [...,3], with their fractions, as the SDK computes them in float32."""
     red, green, blue = (pixels[..., each].astype(np.float32) * np.float32(SDK_LUMA[each]) for each in range(3))
     levels: NDArray[np.float32] = ((red + green) + blue)[..., np.newaxis]
     return levels
@@ -191,14 +191,16 @@ def _scaled_by_pillow(
     return pixels.reshape(placement.height, placement.width, -1)
 
 
-def fit_shortest(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The centre of `frame` [H,W,C] as uint8 [height,width,C], as the SDK crops and scales for "fit shortest axis"."""
-    return as_sdk(frame, (width, height), ResizeMode.FIT_SHORTEST)
+def fit_shortest(frame: NDArray[np.uint8], width: int, height: int, *, anchor: Anchor = CENTRE) -> NDArray[np.uint8]:
+    """A part of `frame` [H,W,C] as uint8 [height,width,C], as the SDK crops and scales for "fit shortest axis"."""
+    return as_sdk(frame, (width, height), ResizeMode.FIT_SHORTEST, anchor=anchor)
 
 
-def as_sdk(frame: NDArray[np.uint8], model: tuple[int, int], mode: ResizeMode) -> NDArray[np.uint8]:
+def as_sdk(
+    frame: NDArray[np.uint8], model: tuple[int, int], mode: ResizeMode, *, anchor: Anchor = CENTRE
+) -> NDArray[np.uint8]:
     """`frame` [H,W,C] as uint8 [h,w,C] of the `model`'s width and height, as the SDK brings it there."""
-    place = place_as_sdk(frame.shape[1], frame.shape[0], model, mode)
+    place = place_as_sdk(frame.shape[1], frame.shape[0], model, mode, anchor=anchor)
     picture = np.zeros((model[1], model[0], frame.shape[2]), np.uint8)
     picture[place.target] = interpolate(frame[place.source], place.width, place.height)
     return picture
@@ -367,15 +369,17 @@ def place(
     return Placement(left, top, width, height, to_width, to_height, view)
 
 
-def place_as_sdk(width: int, height: int, model: tuple[int, int], mode: ResizeMode) -> Placement:
+def place_as_sdk(
+    width: int, height: int, model: tuple[int, int], mode: ResizeMode, *, anchor: Anchor = CENTRE
+) -> Placement:
     """Where Edge Impulse puts a picture of `width` x `height` in a model's input of that width and height.
 
-    `none` is taken as squash, as Edge Impulse's clients do.
+    `none` is taken as squash, as Edge Impulse's clients do; `anchor` is that of a crop.
     """
     to_width, to_height = model
     left, top, part_width, part_height = 0, 0, width, height
     if mode is ResizeMode.FIT_SHORTEST:
-        left, top, part_width, part_height = centre_crop(width, height, model)
+        left, top, part_width, part_height = crop_area(width, height, model, anchor=anchor)
     elif mode is ResizeMode.FIT_LONGEST:
         aspect = np.float32(width) / np.float32(height)
         if aspect > np.float32(to_width) / np.float32(to_height):

@@ -1,7 +1,7 @@
 """The result of `inspect` as text and as JSON; `Framing`s as text and as SVG.
 
 The drawing functions depend on nothing but a `Framing`. What report.json holds of one (`d`) is enough to make it again:
-`Framing(parse_frame(d["frame"]), tuple(d["model"]))`.
+`Framing(parse_frame(d["frame"]), tuple(d["model"]), anchor=tuple(d["anchor"]))`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
-from convert.images import Frame, Framing, ResizeMode
+from convert.images import Frame, Framing, ResizeMode, anchor_name
 from convert.render.next_steps import after_inspection, show_next
 from convert.render.text import FORMS, console, kind, print_hanging, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
@@ -47,7 +47,7 @@ def framing_text(framing: Framing, *, cropped: bool = True) -> list[str]:
     rows = max(3, round((_AREA / (2 * aspect)) ** 0.5))
     columns = max(6, round(2 * rows * aspect))
     wide, high = (own / whole for own, whole in zip(framing.model, framing.network, strict=True))
-    across, down = _marked(columns, wide), _marked(rows, high)
+    across, down = _marked(columns, wide, framing.anchor[0]), _marked(rows, high, framing.anchor[1])
     drawn = [
         "|" + "".join("#" if row in down and column in across else " " for column in range(columns)) + "|"
         for row in range(rows)
@@ -60,10 +60,11 @@ def framing_text(framing: Framing, *, cropped: bool = True) -> list[str]:
     return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
 
 
-def _marked(size: int, share: float) -> range:
-    """The middle `share` of `size` places."""
+def _marked(size: int, share: float, at: float) -> range:
+    """The `share` of `size` places that is kept; the share `at` of the others lies before it."""
     kept = min(size, max(1, round(size * share)))
-    return range((size - kept) // 2, (size - kept) // 2 + kept)
+    start = int((size - kept) * at)
+    return range(start, start + kept)
 
 
 def _notes(framing: Framing, *, cropped: bool) -> list[str]:
@@ -99,8 +100,8 @@ def _squash(framing: Framing) -> str:
 def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
     """One `<svg>` element, complete in itself: no style sheet, script, font or link; colours follow `currentColor`.
 
-    Pictures side by side: the frame with a disc in its middle, the network's input, and what the model sees. That the
-    disc stays one shows that nothing is squashed; with `cropped` false it does not.
+    Pictures side by side: the frame, the network's input, and what the model sees, with a disc in the middle of that.
+    That the disc stays one shows that nothing is squashed; with `cropped` false it does not.
     """
     panels = _panels(framing, cropped=cropped)
     tall = max(panel.high for panel in panels)
@@ -129,13 +130,17 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """A picture `wide` by `high`, its middle `marked`, in it a disc with these half axes."""
+    """A picture `wide` by `high`, a part of it `marked`, in the middle of that a disc with these half axes.
+
+    `shift`: from the middle of the picture to the disc's.
+    """
 
     title: str
     wide: float
     high: float
     disc: tuple[float, float]
     marked: tuple[float, float] | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
 
 
 def _panels(framing: Framing, *, cropped: bool) -> list[_Panel]:
@@ -145,14 +150,22 @@ def _panels(framing: Framing, *, cropped: bool) -> list[_Panel]:
     marked = (model[0] * frame[0] / network[0], model[1] * frame[1] / network[1])
     radius = 0.3 * min(marked)
     disc = (radius * network[0] / frame[0], radius * network[1] / frame[1])
-    first = _Panel(f"frame {framing.frame}", *frame, (radius, radius), marked)
+    first = _Panel(f"frame {framing.frame}", *frame, (radius, radius), marked, _shift(framing, frame, marked))
     name = "{}x{}".format(*framing.model)
     if not framing.crops:
         return [first, _Panel(f"model {name}", *network, disc)]
     if not cropped:
-        return [first, _Panel(name, *model, (radius * model[0] / frame[0], radius * model[1] / frame[1]))]
-    whole = _Panel("network {}x{}".format(*framing.network), *network, disc, model)
+        across, down = model[0] / frame[0], model[1] / frame[1]
+        shift = first.shift[0] * across, first.shift[1] * down
+        return [first, _Panel(name, *model, (radius * model[0] / frame[0], radius * model[1] / frame[1]), shift=shift)]
+    whole = _Panel("network {}x{}".format(*framing.network), *network, disc, model, _shift(framing, network, model))
     return [first, whole, _Panel(f"model {name}", *model, disc)]
+
+
+def _shift(framing: Framing, whole: tuple[float, float], part: tuple[float, float]) -> tuple[float, float]:
+    """From the middle of the picture `whole` to that of the `part` the model sees."""
+    x, y = ((at - 0.5) * (side - own) for at, side, own in zip(framing.anchor, whole, part, strict=True))
+    return x, y
 
 
 def _fitted(width: int, height: int) -> tuple[float, float]:
@@ -163,14 +176,14 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
 
 def _drawn(panel: _Panel, left: float, middle: float) -> str:
     """The picture from `left` on, centred on the height `middle`, with its title above."""
-    top, across = middle - panel.high / 2, left + panel.wide / 2
+    top, across, down = middle - panel.high / 2, left + panel.wide / 2 + panel.shift[0], middle + panel.shift[1]
     parts = [f'<text x="{left:.1f}" y="{top - 5:.1f}">{escape_html(panel.title)}</text>']
     if panel.marked:
         wide, high = panel.marked
-        parts.append(_box(across - wide / 2, middle - high / 2, wide, high, 'fill-opacity="0.18"'))
+        parts.append(_box(across - wide / 2, down - high / 2, wide, high, 'fill-opacity="0.18"'))
     parts.append(_box(left, top, panel.wide, panel.high, 'fill="none" stroke="currentColor"'))
     parts.append(
-        f'<ellipse cx="{across:.1f}" cy="{middle:.1f}" rx="{panel.disc[0]:.2f}" ry="{panel.disc[1]:.2f}" '
+        f'<ellipse cx="{across:.1f}" cy="{down:.1f}" rx="{panel.disc[0]:.2f}" ry="{panel.disc[1]:.2f}" '
         'fill="#2f6fde" fill-opacity="0.7"/>'
     )
     return "".join(parts)
@@ -284,6 +297,7 @@ def _recorded(metadata: Metadata) -> list[str]:
         lines.append(f"labels {', '.join(metadata.labels)}")
     settings = {
         "resize mode": metadata.resize_mode,
+        "crop anchor": metadata.crop_anchor and anchor_name(metadata.crop_anchor),
         "image scaling": metadata.image_scaling,
         "colour": metadata.color,
         "threshold": metadata.threshold,
@@ -304,7 +318,7 @@ def _framing(model: InspectedModel, frame: Frame | None) -> Framing | None:
     assert model.facts is not None
     match model.facts.input.shape:
         case (_, int() as height, int() as width, _):
-            return Framing(frame or _USUAL, (width, height))
+            return Framing(frame or _USUAL, (width, height), anchor=model.metadata.anchor)
         case _:
             return None
 

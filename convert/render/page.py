@@ -202,7 +202,7 @@ def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
 def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
-    Of a model that was trained on the centre of pictures and does not crop them, it is the framing of the first of
+    Of a model that was trained on a part of pictures and does not crop them, it is the framing of the first of
     `frames`, where nvinfer squashes that frame.
     """
     recorded = engine.recorded
@@ -212,11 +212,12 @@ def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameRe
     try:
         if recorded.frame and recorded.crop:
             _, _, width, height = recorded.crop
-            framing = Framing(recorded.frame, (width, height))
+            framing = Framing(recorded.frame, (width, height), anchor=recorded.anchor)
             return (framing, True) if min(width, height) > 0 and framing.network == input_size else None
         squashed = recorded.resize_mode is ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
         if squashed and frames:
-            framing = Framing(Frame(frames[0].width, frames[0].height, in_pixels=True), input_size)
+            whole = Frame(frames[0].width, frames[0].height, in_pixels=True)
+            framing = Framing(whole, input_size, anchor=recorded.anchor)
             return (framing, False) if framing.crops else None
     except PresetError:  # a frame of a shape that no camera has
         return None
@@ -230,13 +231,13 @@ def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.Fr
         return "", ""
     framing, cropped = found
     model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
-    share = f"{framing.seen * 100:.0f} %"
+    share, part = f"{framing.seen * 100:.0f} %", "middle" if framing.part == "centre" else framing.part
     words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
     if framing.crops and cropped:
-        words = f"The model cuts the middle {model} out of its {network} input: {share} of a {framing.frame} frame."
+        words = f"The model cuts the {part} {model} out of its {network} input: {share} of a {framing.frame} frame."
     elif framing.crops:
         words = (
-            f"The model was trained on the middle of pictures, {share} of a {framing.frame} frame. "
+            f"The model was trained on the {part} of pictures, {share} of a {framing.frame} frame. "
             "Here it sees the whole, squashed."
         )
     return framing_svg(framing, cropped=cropped), words

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.findings import Finding, Level
+from convert.images import CENTRE
 from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
@@ -39,6 +40,9 @@ FORMS = {
     "openmv": "OpenMV",
     "O": "C array with an ONNX model",
     "onnx": "ONNX file",
+    "savedmodel": "SavedModel",
+    "keras": ".keras file",
+    "h5": "Keras model in HDF5",
     "none": "no model",
 }
 """How a model is stored (`Export.form`), in words."""
@@ -189,7 +193,8 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
-        crops = ", which the model crops" if framing.crops else ""
+        part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
+        crops = f", which the model crops{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
         if isinstance(framing, Resizing):
             crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"

@@ -399,7 +399,7 @@ ASPECT = Rule(
     "EI701",
     Level.WARNING,
     "pictures have another aspect than the frames the model was converted for",
-    why="The model's input has the aspect of one kind of frame, and its first node cuts the centre out of it. A frame "
+    why="The model's input has the aspect of one kind of frame, and its first node cuts a part out of it. A frame "
     "of another aspect is squeezed or stretched before, so the model sees other proportions than it was trained on.",
     fix="use pictures of the camera's own size, or convert for their aspect",
 )

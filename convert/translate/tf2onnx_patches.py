@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from convert.translate import operators
+
 __all__ = ["Missing", "TensorProto", "install", "is_installed", "make_ndarray", "patch_tf2onnx"]
 
 
@@ -256,6 +258,7 @@ def patch_tf2onnx() -> None:
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
     from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
+    operators.register()
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]

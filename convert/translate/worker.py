@@ -45,7 +45,7 @@ __all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate"
 
 
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
-_NEWEST = 18  # the last opset tf2onnx writes
+_WIDELY_READ = 13  # the opset of TensorRT 8; of newer operators its parser and later ones know few
 _OURS = "this is a fault of the translation, not of the model: please report it"
 _DAMAGED = "the file is damaged: export the model again"
 _NCHW_TO_NHWC = [0, 2, 3, 1]  # perm of the Transpose behind an input that becomes NCHW
@@ -72,7 +72,7 @@ def translate(
 
     Args:
         model: a TFLite flatbuffer with one subgraph and one input; or the path of its file, if it is large.
-        shape: of that input, as the flatbuffer has it: [1,H,W,C].
+        shape: of that input: [1,H,W,C], even where the flatbuffer has [1,C,H,W].
         outputs: how many outputs the flatbuffer has.
         opset: of the result.
         tensorflow: use the installed TensorFlow instead of the stub.
@@ -89,7 +89,8 @@ def translate(
             named = unique_names(data)
             name = input_name(named)
             source = named if isinstance(named, bytes) else str(model)
-            proto = _convert(source, name, opset, same_sizes=len(set(shape[1:])) == 1)
+            first = channels_first(named, shape)
+            proto = _convert(source, name, opset, same_sizes=len(set(shape[1:])) == 1, is_nchw=first)
             if isinstance(model, str):
                 gc.collect()  # tf2onnx's graph refers to itself
         for line in log.lines:
@@ -141,7 +142,7 @@ def _mapped(path: str) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool) -> ModelProto:
+def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool, is_nchw: bool = False) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # only after _choose
 
     from convert.translate.tf2onnx_patches import patch_tf2onnx  # brings tf2onnx
@@ -155,7 +156,8 @@ def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool) -> 
 
         def processed() -> Any:
             # continue_on_error=False: an operator's handler that fails must not leave half a graph.
-            return process_tf_graph(None, continue_on_error=False, opset=opset, inputs_as_nchw=[name], tflite_path=path)
+            turned = [] if is_nchw else [name]
+            return process_tf_graph(None, continue_on_error=False, opset=opset, inputs_as_nchw=turned, tflite_path=path)
 
         graph = processed()
         # Where H = W = C the shape does not show whether the input was made NCHW; the graph before optimisation does.
@@ -291,8 +293,8 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
     if unknown:
         names = ", ".join(f"{name.removeprefix('TFL_')} ({count}x)" for name, count in sorted(unknown.items()))
         try:
-            # A later opset may have what tf2onnx has already named as ONNX does (HardSwish: 14).
-            needed = max(int(onnx.defs.get_schema(name, _NEWEST, "").since_version) for name in unknown)
+            # A later opset may have what tf2onnx has already named as ONNX does (Round: 11).
+            needed = max(int(onnx.defs.get_schema(name, _WIDELY_READ, "").since_version) for name in unknown)
             hint = f"opset {needed} has them: --opset {needed}"
         except onnx.defs.SchemaError:
             hint = "there is no way to run these in Gst-nvinfer: retrain with other layers"
@@ -325,6 +327,17 @@ def input_name(model: bytes | mmap.mmap) -> str:
     graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
     name: bytes = graph.Tensors(graph.Inputs(0)).Name()
     return name.decode()
+
+
+def channels_first(model: bytes | mmap.mmap, shape: tuple[int, ...]) -> bool:
+    """Whether the first input, which is described as `shape` [1,H,W,C], is [1,C,H,W] in the flatbuffer."""
+    from tf2onnx.tflite.Model import Model  # only behind `_choose`
+
+    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    tensor = graph.Tensors(graph.Inputs(0))
+    found = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))[1:]
+    height, width, channels = shape[1:]
+    return found != (height, width, channels) and found == (channels, height, width)
 
 
 def unique_names(model: bytes | mmap.mmap) -> bytes | mmap.mmap:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
-from convert.images import Frame, Framing, ResizeMode, centre_crop
+from convert.images import Frame, Framing, ResizeMode, crop_area
 from convert.images.resizing import Resizing
-from convert.isolation import LARGE, Worker
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, Evidence, Export, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 from convert.validate.findings import CONSTANT, TENSORRT
@@ -115,7 +115,9 @@ class Validate:
                 built, refused = self._build(artifact.for_objects)
                 of_objects = replace(evidence.for_objects or ObjectEvidence(), tensorrt=built)
                 evidence, found = replace(evidence, for_objects=of_objects), (*found, *_of_objects(refused, found))
-        evidence = replace(evidence, int8_agreement=artifact.export.agreement)
+        evidence = replace(
+            evidence, int8_agreement=artifact.export.agreement, source_parity=artifact.export.source_parity
+        )
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found))
 
     def _pictures(
@@ -128,8 +130,9 @@ class Validate:
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
-            mode = adapted.preprocessing.resize_mode
-            yield from ((path.name, read_fitted(path, height, width, channels, mode)) for path in files)
+            mode, anchor = adapted.preprocessing.resize_mode, adapted.export.metadata.anchor
+            for path in files:
+                yield path.name, read_fitted(path, height, width, channels, mode, anchor=anchor)
 
     def _measure(
         self, adapted: Adapted, pictures: Iterator[tuple[str, NDArray[np.uint8]]]
@@ -250,6 +253,8 @@ class WithFraming:
         whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
+        if len(artifact.onnx.data) > LARGE:
+            return_freed_memory()
         worker = self.worker or Worker(("convert.validate.runtimes",))
         try:
             effect = self._measure(artifact, worker)
@@ -263,25 +268,29 @@ class WithFraming:
         import numpy as np  # importing this module must stay light
 
         from convert.images.scaling import fit_shortest
-        from convert.validate.comparison import agreement, original, predictions, reference_decoder
+        from convert.validate.comparison import original, reference_decoder
+        from convert.validate.predictions import agreement, predictions
 
-        export, framing = adapted.export, adapted.preprocessing.framing
+        export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, _ = export.facts.input.shape
         assert height is not None
         assert width is not None
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
         for frame in islice(self._frames(export, framing), _MOST):
-            cropped.append(fit_shortest(frame, *model))
+            cropped.append(fit_shortest(frame, *model, anchor=anchor))
             squashed.append(scaled(frame, *model))
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
-            places.append(np.array(centre_crop(wide, high, model)) / [wide, high, wide, high])
+            places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
         task = adapted.head.task
         decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
+        outputs = original(export, np.stack(cropped + squashed), worker, self.timeout)
+        if len(adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            worker.close()
         trained, plain = (
-            predictions(task, decoder, original(export, np.stack(pictures), worker, self.timeout))
-            for pictures in (cropped, squashed)
+            predictions(task, decoder, [output[part] for output in outputs])
+            for part in (slice(len(cropped)), slice(len(cropped), None))
         )
         trained = trained.placed(np.array(places))
         crop = None
@@ -308,7 +317,7 @@ class WithFraming:
         for path in find([self.images], videos=False):
             picture, _ = read(path, channels)
             if framing:  # a picture of another shape is no frame of that camera, but its middle could be
-                left, top, width, height = centre_crop(picture.shape[1], picture.shape[0], framing.frame.pixels)
+                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield picture
 

@@ -1,18 +1,14 @@
 """Compares the original and the ONNX model on the same pictures.
 
-Parity (`Tally`): differences are absolute, in output units. For probabilities 1e-4 is a hundredth of a percent, and the
-kernels of LiteRT alone spread by 3e-5. Of a detector the raw outputs are compared, which stay inside the graph under
-the names of `HeadSpec.raw`: what comes behind them has steps (the best class, the highest cell), across which no
-tolerance makes sense.
+Outputs (`convert.validate.parity`): of a detector the raw ones, which stay inside the graph under the names of
+`HeadSpec.raw`: what comes behind them has steps (the best class, the highest cell), across which no tolerance makes
+sense.
 
 Decoding (`Decoding`): what comes behind the raw outputs is compared with the head's reference (`convert.heads`) on the
 same raw values, so that only the last bits of exp and sigmoid may differ.
 
 Batches (`measure`): nvinfer runs batches whatever the file says, so batches are compared with the same pictures one at
 a time.
-
-Predictions (`Predictions`): the score of each class, the best class and its box, for models of any kind. Differently
-framed pictures of the same scene cannot be compared cell by cell or candidate by candidate; predictions can.
 """
 
 from __future__ import annotations
@@ -29,12 +25,13 @@ from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
 from convert.images.scaling import as_sdk, sdk_luma
-from convert.isolation import LARGE
+from convert.isolation import LARGE, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Agreement, BatchParity, Export, ModelFormat, Parity
+from convert.types import Adapted, BatchParity, Export, ModelFormat
 from convert.validate import runtimes
-from convert.validate.findings import BATCH, CONSTANT, DECODING, NOT_FINITE, PARITY, PLACES, TOP1
+from convert.validate.findings import BATCH, DECODING, PLACES
 from convert.validate.inputs import as_nvinfer
+from convert.validate.parity import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,156 +43,7 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
 
 
-__all__ = [
-    "TOLERANCE",
-    "Comparison",
-    "Decoding",
-    "Predictions",
-    "Tally",
-    "agreement",
-    "align",
-    "measure",
-    "original",
-    "predictions",
-    "raw_names",
-    "reference_decoder",
-    "with_raw",
-]
-
-
-def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:
-    """`candidate` in the layout of `reference` [n, ..., classes].
-
-    Shapes that are equal are compared as they are; [n,C,H,W] is turned to [n,H,W,C]; what only differs in dimensions of
-    one ([n,C] and [n,C,1,1]) is reshaped.
-
-    Raises:
-        ValidationError: neither of these.
-    """
-    if candidate.shape == reference.shape:
-        return candidate
-    if candidate.ndim == reference.ndim == 4:
-        turned = candidate.transpose(0, 2, 3, 1)
-        if turned.shape == reference.shape:
-            return turned
-    if [size for size in candidate.shape if size != 1] == [size for size in reference.shape if size != 1]:
-        return candidate.reshape(reference.shape)
-    raise ValidationError(
-        f"the ONNX model's output {list(candidate.shape[1:])} cannot be compared with the original's "
-        f"{list(reference.shape[1:])}",
-        hint="give validate the .tflite that this ONNX model was made from",
-    )
-
-
-@dataclass
-class Tally:
-    """What is known after any number of inputs; outputs are added in chunks so that memory stays small.
-
-    Args:
-        tolerance: the largest absolute difference that is still right; two classes the original tells apart by no more
-            than this are a tie.
-        ranked: of each output, whether its last dimension is classes; by default all are.
-    """
-
-    tolerance: float
-    ranked: Sequence[bool] | None = None
-    inputs: int = field(default=0, init=False)
-    _worst: float = field(default=0.0, init=False)
-    _where: str = field(default="", init=False)
-    _sum: float = field(default=0.0, init=False)
-    _values: int = field(default=0, init=False)
-    _ranked: int = field(default=0, init=False)
-    _agreed: int = field(default=0, init=False)
-    _largest: float = field(default=0.0, init=False)
-    _broken: dict[str, str] = field(default_factory=dict, init=False)
-    _range: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list, init=False)
-
-    def add(
-        self, names: Sequence[str], reference: Sequence[NDArray[np.float32]], candidate: Sequence[NDArray[Any]]
-    ) -> None:
-        """Outputs [n, ...] of both models, in the same order, for the n inputs called `names`.
-
-        Raises:
-            ValidationError: the two have different outputs.
-        """
-        if len(reference) != len(candidate):
-            raise ValidationError(
-                f"the ONNX model has {len(candidate)} outputs and the original has {len(reference)}",
-                hint="give validate the .tflite that this ONNX model was made from",
-            )
-        self.inputs += len(names)
-        for number, (left, right) in enumerate(zip(reference, candidate, strict=True)):
-            self._compare(names, left, align(left, right), ranked=self.ranked is None or self.ranked[number])
-            low, high = left.min(axis=0), left.max(axis=0)
-            if number == len(self._range):
-                self._range.append((low, high))
-            else:
-                known = self._range[number]
-                self._range[number] = (np.minimum(low, known[0]), np.maximum(high, known[1]))
-
-    def parity(self) -> Parity | None:
-        """The numbers; None where NaN or infinity makes them meaningless."""
-        if self._broken or not self._values:
-            return None
-        top1 = self._agreed / self._ranked if self._ranked else 1.0
-        return Parity(self._worst, self._sum / self._values, top1, self.inputs, self.tolerance)
-
-    def findings(self) -> tuple[Finding, ...]:
-        """What is wrong with them, worst first."""
-        if self._broken:
-            return tuple(NOT_FINITE.found(text, hint=NOT_FINITE.fix) for text in self._broken.values())
-        found = []
-        if self._worst > self.tolerance:
-            message = (
-                f"outputs differ by up to {self._worst:.3g} (mean {self._sum / self._values:.3g}) from the original's "
-                f"over {self.inputs} inputs, most on {self._where!r}; the tolerance is {self.tolerance:g}"
-            )
-            hint = "check --image-scaling; otherwise report the model"
-            # Float32 keeps about seven digits: of numbers far above 1 no converter keeps four decimals.
-            if self._worst <= self.tolerance * self._largest:
-                hint = (
-                    f"the outputs are no probabilities, they reach {self._largest:.3g}: "
-                    f"--tolerance {1.1 * self.tolerance * self._largest:.2g} asks for the same precision"
-                )
-            found.append(PARITY.found(message, hint=hint))
-        if self._agreed < self._ranked:
-            missed = self._ranked - self._agreed
-            found.append(TOP1.found(f"top-1 differs in {missed} of {self._ranked} answers", hint=TOP1.fix))
-        for number, (low, high) in enumerate(self._range):
-            # A constant in the middle of the range is off by half the range at most.
-            spread = float((high - low).max(initial=0.0))
-            if self.inputs >= 2 and spread <= 2 * self.tolerance:
-                message = (
-                    f"output {number} of the original moves by {spread:.2g} over {self.inputs} inputs, which a "
-                    f"tolerance of {self.tolerance:g} cannot tell from a constant"
-                )
-                found.append(CONSTANT.found(message, hint=CONSTANT.fix))
-        return tuple(found)
-
-    def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any], *, ranked: bool) -> None:
-        finite = True
-        for model, values in (("the original", left), ("the ONNX model", right)):
-            ok = np.isfinite(values).reshape(len(names), -1).all(axis=1)
-            if not ok.all():
-                finite = False
-                first = names[int(np.argmin(ok))]
-                self._broken.setdefault(model, f"{model} gives NaN or infinity, first on input {first!r}")
-        if not finite or not left.size:
-            return
-        difference = np.abs(left.astype(np.float64) - right).reshape(len(names), -1)
-        worst = difference.max(axis=1)
-        if worst.max() > self._worst:
-            self._worst, self._where = float(worst.max()), names[int(worst.argmax())]
-        self._sum += float(difference.sum())
-        self._values += difference.size
-        self._largest = max(self._largest, float(np.abs(left).max()))
-        classes = left.shape[-1]
-        if ranked and classes > 1:
-            # Where the class the ONNX model ranks first is first, or as good as first, in the original.
-            left, right = left.reshape(-1, classes), right.reshape(-1, classes)
-            chosen = np.take_along_axis(left, right.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
-            self._agreed += int((left.max(axis=1) - chosen <= self.tolerance).sum())
-            self._ranked += len(left)
+__all__ = ["TOLERANCE", "Comparison", "Decoding", "measure", "original", "raw_names", "reference_decoder", "with_raw"]
 
 
 TOLERANCE = 1e-5
@@ -377,6 +225,7 @@ class Comparison:
         """
         arguments = self._adapted.export, inside, self._worker, self._timeout
         if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            return_freed_memory()
             wanted = original(*arguments)
             self._worker.close()
             return wanted, [self._run(picture) for picture in pictures]
@@ -409,15 +258,16 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     if framing is None:
         return pictures
     if isinstance(framing, Resizing):
-        levels = np.stack([as_sdk(picture, framing.model, framing.mode) for picture in pictures])
+        levels = np.stack([as_sdk(picture, framing.model, framing.mode, anchor=framing.anchor) for picture in pictures])
         return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
     width, height = framing.model
-    left, top = (pictures.shape[2] - width) // 2, (pictures.shape[1] - height) // 2
-    return np.ascontiguousarray(pictures[:, top : top + height, left : left + width])
+    return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
 
 
 def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
+
+    A classifier's single number has become both scores.
 
     Raises:
         ValidationError: it cannot be run, or not in `timeout` seconds.
@@ -425,8 +275,11 @@ def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: fl
     scaling = export.metadata.image_scaling or ImageScaling.NONE
     if export.format is ModelFormat.ONNX:
         shapes = [output.shape for output in export.facts.outputs]
-        return runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
-    return runtimes.outputs(export.model, pictures, scaling, worker, timeout)
+        outputs = runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
+    else:
+        outputs = runtimes.outputs(export.model, pictures, scaling, worker, timeout)
+    spec = head(export.facts.task)
+    return outputs if spec.raw else spec.as_graph(outputs)
 
 
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
@@ -502,66 +355,3 @@ def measure(
                 )
             )
     return (BatchParity(tuple(ran), worst) if ran else None), tuple(findings)
-
-
-_OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """A model's predictions for n pictures.
-
-    Attributes:
-        scores: [n,C], the highest of each class.
-        labels: [n], the class with the highest of all.
-        boxes: [n,4], where that one is: left, top, right, bottom in shares of the model's picture; None for a
-            classifier.
-    """
-
-    scores: NDArray[Any]
-    labels: NDArray[Any]
-    boxes: NDArray[Any] | None = None
-
-    def placed(self, places: NDArray[Any]) -> Predictions:
-        """The same with boxes in shares of the frame around the model's picture.
-
-        Args:
-            places: [n,4] or [1,4]: left, top, width and height of that picture in shares of the frame.
-        """
-        if self.boxes is None:
-            return self
-        start, size = np.tile(places[:, :2], 2), np.tile(places[:, 2:], 2)
-        return Predictions(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
-
-
-def predictions(task: str, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> Predictions:
-    """The predictions of (raw) outputs [n, ...] in the original's layout, that is with heat maps NHWC.
-
-    Args:
-        decoder: of a detector; None for a classifier.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):  # infinity is parity's to find
-        scores, boxes = head(task).prediction(decoder, raw)
-    return Predictions(scores, scores.argmax(axis=1), boxes)
-
-
-def agreement(left: Predictions, right: Predictions) -> Agreement:
-    """How far two models' predictions for the same pictures agree; boxes in shares of the same frame.
-
-    They agree on a picture where they predict the same class and, detectors, their boxes overlap by half.
-    """
-    same = left.labels == right.labels
-    if left.boxes is not None and right.boxes is not None:
-        same &= _overlap(left.boxes, right.boxes) >= _OVERLAP
-    difference = np.abs(left.scores.astype(np.float64) - right.scores)
-    return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
-
-
-def _overlap(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
-    """Intersection over union of each box [n,4] with its counterpart; 0 where both are empty."""
-    size = np.maximum(np.minimum(left[:, 2:], right[:, 2:]) - np.maximum(left[:, :2], right[:, :2]), 0)
-    shared = size.prod(axis=1)
-    areas = [np.maximum(each[:, 2:] - each[:, :2], 0).prod(axis=1) for each in (left, right)]
-    either = areas[0] + areas[1] - shared
-    shares: NDArray[Any] = np.divide(shared, either, out=np.zeros(len(shared)), where=either > 0)
-    return shares

@@ -22,6 +22,7 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.images import ImageScaling
+from convert.images.scaling import sdk_luma
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, Preprocessing
 from convert.validate.findings import DOMAIN, INPUT, OUTPUT
@@ -164,9 +165,6 @@ def _texture(random: np.random.Generator, height: int, width: int, channels: int
 _SCENES = (("field", _field), ("gradient", _gradient), ("blobs", _blobs), ("texture", _texture))
 
 
-_GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # the SDK's luma weights
-
-
 def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArray[np.float32]:
     """float32 [n,H,W,C] as the SDK hands it to the model, from uint8 RGB or grey pictures [n,H,W,C].
 
@@ -176,7 +174,7 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
     values: NDArray[np.float32] = pictures.astype(np.float32) / np.float32(255)
     if pictures.shape[-1] == 1:
         # The SDK reads grey pictures from packed RGB pixels with r = g = b.
-        values = values * _GRAY[0] + values * _GRAY[1] + values * _GRAY[2]
+        values = sdk_luma(np.repeat(values, 3, axis=-1))
         if scaling in {ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN}:
             raise ValidationError(
                 f"image scaling {scaling.value} is for RGB models, and this one takes grey pictures",

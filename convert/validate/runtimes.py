@@ -162,7 +162,7 @@ def run_tflite(
     try:
         for number in range(len(pictures)):
             packed = _quantize(as_edge_impulse(pictures[number : number + 1], scaling), source)
-            interpreter.set_tensor(source["index"], packed.reshape(source["shape"]))
+            interpreter.set_tensor(source["index"], as_input(packed, source["shape"]))
             interpreter.invoke()
             for row, output in zip(rows, wanted, strict=True):
                 row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
@@ -170,6 +170,14 @@ def run_tflite(
         raise _refused(error) from error
     # Outputs carry a batch dimension of 1, or none.
     return [np.concatenate(row) if row[0].shape[:1] == (1,) else np.stack(row) for row in rows]
+
+
+def as_input(picture: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """A picture [1,H,W,C] in the shape of a flatbuffer's input, which may have the channels first."""
+    turned = picture.transpose(0, 3, 1, 2)
+    if picture.shape != tuple(shape) == turned.shape:
+        return np.ascontiguousarray(turned)
+    return picture.reshape(shape)
 
 
 def _refused(error: Exception) -> ValidationError:

@@ -17,14 +17,15 @@ import numpy as np
 from convert.export.facts import facts
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
-from convert.images import ResizeMode, centre_crop, parse_frame
+from convert.images import ResizeMode, crop_area, parse_frame
 from convert.images.scaling import fit_shortest
 from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Agreement
 from convert.validate import scaled, shipped
-from convert.validate.comparison import Predictions, agreement, original, predictions, reference_decoder
+from convert.validate.comparison import original, reference_decoder
 from convert.validate.inputs import image_like
+from convert.validate.predictions import Predictions, agreement, predictions
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 
@@ -56,7 +57,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     channels = adapted.export.facts.input.shape[-1] or 3
     frames = image_like(count, FRAME.height, FRAME.width, channels)
     wide, high = framing.model
-    region = np.array([centre_crop(FRAME.width, FRAME.height, framing.model)]) / ([FRAME.width, FRAME.height] * 2)
+    region = np.array([crop_area(FRAME.width, FRAME.height, framing.model)]) / ([FRAME.width, FRAME.height] * 2)
     inside = np.array([[framing.left, framing.top, *framing.model]]) / ([*framing.network] * 2)
     bars = np.array([_barred(wide, high)])
     everything = np.array([[0.0, 0.0, 1.0, 1.0]])

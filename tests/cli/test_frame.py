@@ -204,6 +204,26 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     assert not (tmp_path / "secondary").exists()
 
 
+def test_what_a_crop_keeps_goes_from_stage_to_stage(say: Callable[..., Said], tmp_path: Path) -> None:
+    assert say("unpack", MODEL, "-o", tmp_path, *CROPPED, "-q").code == 0
+    path = tmp_path / "metadata.json"
+    document = json.loads(path.read_text())
+    document["metadata"]["crop_anchor"] = [1, 1]
+    path.write_text(json.dumps(document))
+    assert "crop anchor bottom right" in say("inspect", tmp_path / "shapes.tflite").out
+    assert say("translate", tmp_path / "shapes.tflite", "-o", tmp_path, "-q").code == 0
+    assert say("adapt", tmp_path / "shapes.translated.onnx", "-o", tmp_path, "--frame", "16:9", "-q").code == 0
+    said = say("validate", tmp_path / "shapes.onnx", "-o", tmp_path)
+    assert said.code == 0
+    assert "which the model crops to the right" in said.out
+    document["metadata"]["crop_anchor"] = None
+    path.write_text(json.dumps(document))
+    said = say("validate", tmp_path / "shapes.onnx", "-o", tmp_path)
+    assert said.code == 3
+    assert "made for frames of 16:9, cropped to the bottom right; shapes.tflite says otherwise" in said.err
+    assert "run adapt again" in said.err
+
+
 def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) -> None:
     framed = say("convert", MODEL, "-o", tmp_path / "a", *CROPPED, "--frame", "16:9").out
     assert "best answer as in Edge Impulse on" in framed

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from convert.compare import Cause, Verdict
-from convert.compare.run import CauseTexts
+from convert.compare.texts import CauseTexts
 from convert.images.scaling import interpolate
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 

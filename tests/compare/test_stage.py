@@ -165,6 +165,13 @@ def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatc
     assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 10
 
 
+def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the graph resizes them: otherwise they are as large as a usual camera's, whatever was asked for."""
+    monkeypatch.setattr(stage, "_FRAME_PIXELS", 320 * 180 * 11)
+    bundle = run_convert(fruit_export, tmp_path, resize="graph", resize_mode="squash", frame="320x180", role="pgie")
+    assert _answers(bundle).generated.pictures == 11
+
+
 def test_a_secondary_engine_alone_is_not_compared(
     fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from convert.compare import Cause, Step
-from convert.compare.run import CauseTexts
-from convert.images import ResizeMode
+from convert.compare.texts import CauseTexts
+from convert.images import CENTRE, ResizeMode
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits
 
@@ -35,6 +35,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "color": ColorFormat.RGB, "expected": "RGB", "scale": 1 / 255, "offsets": (), "mean": None, "factor": 1 / 255,
         "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
         "in_graph": None, "resizing": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS,
+        "anchor": CENTRE,
         "classifier": 0.0, "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
     } | changes  # fmt: skip
     settings = SimpleNamespace(
@@ -54,12 +55,12 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     shipped = SimpleNamespace(
         loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
         overlap=get["overlap"], score=get["score"], left=get["left"], top=get["top"],
-        resizing=get["resizing"],
+        resizing=get["resizing"], anchor=get["anchor"],
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
     original = SimpleNamespace(size=get["size"], facts=facts, overlap=get["given"], labels=get["labels"])
     edge_impulse = SimpleNamespace(
-        original=original, resize_mode=get["mode"], task=get["task"], threshold=get["threshold"],
+        original=original, resize_mode=get["mode"], anchor=get["anchor"], task=get["task"], threshold=get["threshold"],
         quantized=get["quantization"] != "float32",
     )  # fmt: skip
     return CauseTexts(SimpleNamespace(shipped=shipped, edge_impulse=edge_impulse), width, height)  # type: ignore[arg-type]
@@ -80,6 +81,13 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "scales to 128x96, of which the model sees the centre", "crops the centre", True, None),
     (Cause.FRAMING, {"mode": CROP, "network": (192, 96), "left": 48},
      "scales to 192x96, of which the model sees the centre", "crops the centre", False,
+     "convert again with --frame 4:3"),
+    (Cause.FRAMING, {"mode": CROP, "anchor": (0.0, 1.0)}, "squashes", "crops to the bottom left", False,
+     "convert with --frame 4:3"),
+    (Cause.FRAMING, {"mode": CROP, "anchor": (1.0, 0.5), "network": (128, 96), "left": 32},
+     "scales to 128x96, of which the model sees the right", "crops to the right", True, None),
+    (Cause.FRAMING, {"mode": CROP, "anchor": (1.0, 0.5), "network": (128, 96), "left": 16},
+     "scales to 128x96, of which the model sees the right", "crops to the right", False,
      "convert again with --frame 4:3"),
     (Cause.FRAMING, {"mode": BARS}, "squashes", "adds black bars on both sides", False,
      "maintain-aspect-ratio=1 and symmetric-padding=1"),

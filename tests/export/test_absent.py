@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import InputError, UnsupportedModelError
+from convert.heads.support import refuse_unsupported
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
 from tests.export import tiny
 from tests.export.unpacking import YEARS, export_of, refused
@@ -58,8 +59,8 @@ def test_no_network_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("saved_model/saved_model.pb", "a TensorFlow SavedModel", "TensorFlow Lite"),
-        ("model.h5", "a Keras model", "TensorFlow Lite"),
+        ("frozen_inference_graph.pb", "a graph of TensorFlow", "TensorFlow Lite"),
+        ("model.weights.h5", "the weights of a Keras model", "TensorFlow Lite"),
         ("linux/Door.EIM", "an .eim executable", "TensorFlow Lite"),
         ("ei-door-arduino-1.0.1.zip", "a zip", "give that zip, if it is an export"),
     ],
@@ -76,6 +77,42 @@ def test_what_is_there_instead(name: str, what: str, hint: str, packed: bool, tm
     assert isinstance(error, InputError)
     assert error.message.endswith(name)
     assert hint in str(error.hint)
+
+
+@pytest.mark.parametrize("way", ["file", "folder", "zip"])
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("edge-impulse-standalone.wasm", b"\0asm\1\0\0\0", "a WebAssembly program"),
+        ("edge-impulse-standalone.js", b"var Module = {};\n", "a WebAssembly program"),
+        ("firmware.ei.uf2", b"UF2\nWQ]\x9e", "firmware of a microcontroller"),
+        ("firmware.ei.bin", b"\xe9\3\2\x20\0", "firmware of a microcontroller"),
+        ("door.hex", b":020000040000FA\n", "firmware of a microcontroller"),
+        ("door.elf", b"\x7fELF\1\1\1", "firmware of a microcontroller"),
+        ("door.engine", b"ptrt\0\0\0\0", "a TensorRT engine"),
+        ("door.plan", b"\1\2\3\4", "a TensorRT engine"),
+    ],
+)
+def test_programs_and_engines(name: str, data: bytes, what: str, way: str, tmp_path: Path) -> None:
+    """The same words whatever is given."""
+    folder = write_tree({name: data, "readme.txt": b"hello"}, tmp_path / "x")
+    (tmp_path / "x.zip").write_bytes(zip_bytes({name: data}))
+    error = refused({"file": folder / name, "folder": folder, "zip": tmp_path / "x.zip"}[way], what)
+    assert "TensorFlow Lite, float32" in str(error.hint)
+
+
+@pytest.mark.parametrize("way", ["file", "folder"])
+def test_a_fomo_that_scores_anomalies(way: str, tmp_path: Path) -> None:
+    """FOMO-AD: a grid as FOMO's, where the parameters record anomaly scores and no detector."""
+    files = cpp_library(tiny.model((1, 96, 96, 3), (1, 12, 12, 3)), Parameters(year=2026, labels=("a", "b")))
+    name = "model-parameters/model_variables.h"
+    edited = files[name].replace(b"EI_ANOMALY_TYPE_UNKNOWN", b"EI_ANOMALY_TYPE_VISUAL_GMM")
+    assert edited != files[name]
+    folder = write_tree({**files, name: edited}, tmp_path)
+    model = next(path for path in files if path.endswith(".tflite"))
+    export = export_of(folder if way == "folder" else folder / model)
+    with pytest.raises(UnsupportedModelError, match="it is an anomaly detector"):
+        refuse_unsupported(export)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -30,6 +30,7 @@ from tests.export import tiny
         (b"ptrt" + bytes(20), "engine"),
         (b"\x08\x08\x12\x07pytorch\x1a", "onnx"),
         (b"\x08\x0a:\x80\x01", "onnx"),
+        (b"\x08\x01\x12\xf1\xf2\x02\x0a\xc3", "savedmodel"),
         (bytes(100), "binary"),
         (header(b"123", "F1").encode(), "source"),
         (header(b"123", "F3b").encode("utf-16"), "source"),

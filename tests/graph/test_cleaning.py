@@ -9,7 +9,14 @@ import pytest
 from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.cleanup import clean, fold, only_real_inputs, positive_axes
+from convert.graph.cleanup import (
+    clean,
+    fold,
+    only_real_inputs,
+    plain_comparisons,
+    plain_quantization,
+    positive_axes,
+)
 from convert.graph.graph import without_weights
 from tests.graph.proof import model, operators, prove_same
 
@@ -149,3 +156,29 @@ def test_initializers_are_no_inputs() -> None:
     after = only_real_inputs(before)
     onnx.checker.check_model(after)
     assert [value.name for value in after.graph.input] == ["x"]
+
+
+@pytest.mark.parametrize(("written", "meant"), [("GreaterOrEqual", "Less"), ("LessOrEqual", "Greater")])
+def test_comparisons_that_include_equality(written: str, meant: str) -> None:
+    body = f"c = Floor(x) z = Constant<value_float = 0.0>() b = {written}(c, z) y = Cast<to = 1>(b)"
+    after = prove_same(model(body, target="1,3,4,5"), lambda each: plain_comparisons(clean(each)))
+    assert operators(after) == ["Floor", meant, "Not", "Cast"]
+
+
+QUANTIZED = """
+  s = Constant<value = float {0.05}>()    z = Constant<value = uint8 {ZERO}>()    a = QuantizeLinear(x, s, z)
+  b = Transpose<perm = [0,2,3,1]>(a)    r = Constant<value = int64[2] {1, 60}>()    c = Reshape(b, r)
+  y = DequantizeLinear(c, s, z)
+"""
+
+
+def test_steps_that_are_not_symmetric() -> None:
+    """Values below the range, -1.5, are cut, too."""
+    before = model(QUANTIZED.replace("ZERO", "30"))
+    after = prove_same(before, lambda each: plain_quantization(clean(each)))
+    assert operators(after) == ["Div", "Round", "Clip", "Mul", "Transpose", "Reshape"]
+
+
+def test_symmetric_steps_stay() -> None:
+    after = plain_quantization(clean(model(QUANTIZED.replace("ZERO", "0"))))
+    assert operators(after) == ["QuantizeLinear", "Transpose", "Reshape", "DequantizeLinear"]

@@ -15,7 +15,7 @@ from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
 from convert.graph.preprocessing import crop, crop_to, preprocessing
-from convert.images import Frame, Framing, ImageScaling, ResizeMode, parse_frame
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 _BODY = "t = Transpose<perm = [0, 2, 3, 1]>(x) y = Flatten<axis = 1>(t)"  # every pixel, where it was
 
 
-def part(pictures: Any, size: tuple[int, int]) -> Any:
-    """The middle of [n,C,H,W]."""
-    left, top = (pictures.shape[3] - size[0]) // 2, (pictures.shape[2] - size[1]) // 2
+def part(pictures: Any, size: tuple[int, int], anchor: Anchor = CENTRE) -> Any:
+    """What is kept of [n,C,H,W]: the middle, or from one edge on."""
+    left, top = (
+        {0: 0, 0.5: spare // 2, 1: spare}[at]
+        for at, spare in zip(anchor, (pictures.shape[3] - size[0], pictures.shape[2] - size[1]), strict=True)
+    )
     return pictures[:, :, top : top + size[1], left : left + size[0]]
 
 
@@ -41,9 +44,10 @@ def part(pictures: Any, size: tuple[int, int]) -> Any:
     st.tuples(st.integers(1, 900), st.integers(1, 900)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3),
     st.tuples(st.integers(1, 24), st.integers(1, 24)),
     st.sampled_from([7, 9, 10, 13, 18]),
+    st.sampled_from(ANCHORS),
 )
-def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int) -> None:
-    framing = Framing(Frame(*frame, in_pixels=True), size)
+def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int, anchor: Anchor) -> None:
+    framing = Framing(Frame(*frame, in_pixels=True), size, anchor=anchor)
     width, height = size
     whole = model(_BODY, f"1,2,{height},{width}", f"1,{2 * height * width}", opset)
     cropping = crop(whole, framing)
@@ -51,7 +55,7 @@ def test_any_frame(frame: tuple[int, int], size: tuple[int, int], opset: int) ->
     assert (operators(cropping)[0] == "Slice") == framing.crops
     pictures = np.random.default_rng(0).random((3, 2, *framing.network[::-1]), np.float32)
     (found,) = onnxruntime(dynamic_batch(cropping).SerializeToString(), pictures)
-    wanted = part(pictures, size).transpose(0, 2, 3, 1).reshape(3, -1)
+    wanted = part(pictures, size, anchor).transpose(0, 2, 3, 1).reshape(3, -1)
     np.testing.assert_array_equal(found, wanted)
 
 
@@ -91,6 +95,45 @@ def test_a_classifier(
         (scores,) = onnxruntime(framed.onnx.data, pictures[:size])
         np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=1e-5)
         np.testing.assert_array_equal(scores, onnxruntime(plain.onnx.data, seen[:size])[0])
+
+
+@pytest.mark.parametrize("anchor", ANCHORS)
+@pytest.mark.parametrize("frame", ["16:9", "9:16"])
+def test_a_recorded_anchor_is_where_the_graph_crops(
+    frame: str,
+    anchor: Anchor,
+    export: Callable[..., Export],
+    adapted: Callable[..., Adapted],
+    translated: Callable[..., Translated],
+    tmp_path: Path,
+) -> None:
+    made = export(classifier(height=8, width=8), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=anchor)
+    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
+    framing = framed.preprocessing.framing
+    pictures = np.random.default_rng(1).random((2, 3, *framing.network[::-1]), np.float32)
+    (scores,) = onnxruntime(framed.onnx.data, pictures)
+    (wanted,) = onnxruntime(adapted(made).onnx.data, np.ascontiguousarray(part(pictures, (8, 8), anchor)))
+    np.testing.assert_array_equal(scores, wanted)
+    said = recorded(framed.onnx, tmp_path)
+    assert said.crop_anchor == (None if anchor == CENTRE else anchor)
+    assert said.crop == framing.cut
+
+
+def test_an_anchor_without_a_crop_changes_nothing(
+    export: Callable[..., Export], translated: Callable[..., Translated]
+) -> None:
+    """Of a model that was squashed, and of frames of the model's own shape."""
+    for mode in (ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST):
+        made = [export(classifier(), resize_mode=mode, crop_anchor=anchor) for anchor in (None, (0.0, 0.0))]
+        framed = [Adapt(frame=Frame(1, 1))(translated(each), None).artifact for each in made]  # type: ignore[arg-type]
+        assert framed[0].onnx.data == framed[1].onnx.data
+
+
+def test_what_is_said_of_a_crop_names_the_part(export: Callable[..., Export]) -> None:
+    made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=(1.0, 0.0))
+    (found,) = (each for each in preprocessing(made)[1] if each.id == RESIZE_CROPS.id)
+    assert "cropped to the top right" in found.message
+    assert "Measured" not in found.message
 
 
 def test_scaling_comes_behind_the_crop(export: Callable[..., Export], translated: Callable[..., Translated]) -> None:

@@ -12,7 +12,7 @@ from convert.compare.edge_impulse import pack, unpack
 from convert.errors import PresetError
 from convert.graph.batch import dynamic_batch
 from convert.graph.resize import resize_frames, take_levels
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images import ANCHORS, Anchor, Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from convert.images.scaling import as_sdk, place_as_sdk
 from convert.validate import runtimes
@@ -26,7 +26,7 @@ _SIZES = st.tuples(_EVEN, _EVEN).filter(lambda size: 1 / 8 <= size[0] / size[1] 
 
 def resized(frames: np.ndarray, resizing: Resizing) -> np.ndarray:
     """Frames uint8 [n,H,W,C] as the SDK brings them to the model's size."""
-    return np.stack([as_sdk(frame, resizing.model, resizing.mode) for frame in frames])
+    return np.stack([as_sdk(frame, resizing.model, resizing.mode, anchor=resizing.anchor) for frame in frames])
 
 
 def as_input(frames: np.ndarray) -> np.ndarray:
@@ -35,9 +35,15 @@ def as_input(frames: np.ndarray) -> np.ndarray:
 
 
 @examples(120)
-@given(_SIZES, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from(ResizeMode), st.integers(7, 18))
-def test_any_size(frame: tuple[int, int], size: tuple[int, int], mode: ResizeMode, opset: int) -> None:
-    resizing = Resizing(Frame(*frame, in_pixels=True), size, mode)
+@given(
+    _SIZES,
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from(ResizeMode),
+    st.integers(7, 18),
+    st.sampled_from(ANCHORS),
+)
+def test_any_size(frame: tuple[int, int], size: tuple[int, int], mode: ResizeMode, opset: int, anchor: Anchor) -> None:
+    resizing = Resizing(Frame(*frame, in_pixels=True), size, mode, anchor=anchor)
     width, height = size
     shape = f"1,3,{height},{width}"
     taking = resize_frames(model("y = Abs(x)", shape, shape, opset), resizing)

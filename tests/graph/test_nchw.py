@@ -204,3 +204,12 @@ def test_dense_layers_on_a_picture() -> None:
 def test_what_must_stay(body: str) -> None:
     body = body.replace("WEIGHTS", numbers(60)).replace("FEW", numbers(20))
     assert transposes(prove_same(model(body, target="1,1"), change)) == 1
+
+
+@pytest.mark.parametrize(("axis", "target"), [(1, "1,3,2,5"), (3, "1,2,4,5"), (-2, "1,3,4,2")])
+def test_entries_that_are_picked(axis: int, target: str) -> None:
+    body = f"""
+      i = Constant<value = int32[2] {{2, 0}}>()    a = Transpose<perm = [0,2,3,1]>(x)
+      b = Gather<axis = {axis}>(a, i)    y = Transpose<perm = [0,3,1,2]>(b)
+    """
+    assert operators(prove_same(model(body, target=target), change)) == ["Gather"]

@@ -9,7 +9,7 @@ import pytest
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
 from convert.graph.cleanup import clean
-from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES
+from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES, ONE_SIGMOID
 from convert.heads.base import Options
 from convert.heads.classifier import CLASSIFIER
 from convert.types import Export, Metadata, ModelFacts, Tensor
@@ -77,7 +77,21 @@ def test_another_number_of_labels(labels: tuple[str, ...]) -> None:
     assert "--labels" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("labels", [("yes", "no"), ("yes",), None])
+def test_one_sigmoid_tells_two_labels_apart() -> None:
+    body = "m = ReduceMax<axes = [1, 2, 3], keepdims = 0>(x) y = Sigmoid(m)"
+    before = model(body, target="1")
+    picture = np.random.default_rng(0).normal(size=(1, 3, 4, 5)).astype(np.float32)
+    (second,) = onnxruntime(before.SerializeToString(), picture)
+    fitted = fit(body, "1", ("no", "yes"))
+    assert fitted.head.labels == ("no", "yes")
+    assert [finding.id for finding in fitted.findings] == [ONE_SIGMOID.id]
+    (found,) = onnxruntime(fitted.model.SerializeToString(), picture)
+    np.testing.assert_allclose(found, [[1 - second[0], second[0]]], atol=1e-6)
+    (twice,) = CLASSIFIER.as_graph([second.reshape(1, 1)])
+    np.testing.assert_allclose(found, twice, atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [("no", "maybe", "yes"), ("yes",), None])
 def test_a_single_number_is_explained(labels: tuple[str, ...] | None) -> None:
     body = "a = Sigmoid(x) y = ReduceMax<axes = [1, 2, 3], keepdims = 0>(a)"
     with pytest.raises(UnsupportedModelError, match="single number") as caught:

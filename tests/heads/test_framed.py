@@ -16,7 +16,7 @@ from convert.graph.preprocessing import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
-from convert.images import Frame, Framing, ResizeMode, centre_crop, parse_frame
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ResizeMode, crop_area, parse_frame
 from convert.images.scaling import Network, place
 from convert.simulate.decode import attach, decode
 from convert.simulate.parsers import Layer
@@ -66,9 +66,11 @@ def back(framing: Framing, size: tuple[int, int], boxes: NDArray[Any]) -> NDArra
 
 
 @examples(60)
-@given(FRAMES, st.tuples(st.integers(8, 400), st.integers(8, 400)), st.sampled_from([7, 8, 16]))
-def test_every_cell_of_fomo(size: tuple[int, int], model: tuple[int, int], reduction: int) -> None:
-    framing = Framing(Frame(*size, in_pixels=True), model)
+@given(
+    FRAMES, st.tuples(st.integers(8, 400), st.integers(8, 400)), st.sampled_from([7, 8, 16]), st.sampled_from(ANCHORS)
+)
+def test_every_cell_of_fomo(size: tuple[int, int], model: tuple[int, int], reduction: int, anchor: Anchor) -> None:
+    framing = Framing(Frame(*size, in_pixels=True), model, anchor=anchor)
     columns, rows = (ceil(side / reduction) for side in model)
     places = cell_boxes(model[1], model[0], rows, columns, framing)
     layers = [Layer.of(COVERAGE, np.ones((1, 1, rows, columns), np.float32)), Layer.of(BOXES, places)]
@@ -104,10 +106,16 @@ def fitted(task: str, framing: Framing | None, opset: int = 13, score: str = "pr
     return synthetic.adapt(synthetic.candidates(task, size=(32, 64), opset=opset), export, options).model
 
 
-@pytest.mark.parametrize("frame", ["16:9", "9:16", "3:1", "1919x1079"])
+@pytest.mark.parametrize(
+    ("frame", "anchor"),
+    [
+        ("16:9", CENTRE), ("9:16", CENTRE), ("3:1", CENTRE), ("1919x1079", CENTRE),
+        ("3:1", (0.0, 0.5)), ("3:1", (1.0, 0.0)), ("9:16", (0.0, 0.0)), ("9:16", (0.5, 1.0)),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("task", list(ROWS))
-def test_candidates(task: str, frame: str) -> None:
-    framing = Framing(parse_frame(frame), (64, 32))
+def test_candidates(task: str, frame: str, anchor: Anchor) -> None:
+    framing = Framing(parse_frame(frame), (64, 32), anchor=anchor)
     size = framing.frame.pixels
     pictures = np.random.default_rng(1).random((1, 3, *framing.network[::-1]), np.float32)
     part = pictures[:, :, framing.top : framing.top + 32, framing.left : framing.left + 64]
@@ -151,14 +159,18 @@ def test_every_opset(opset: int) -> None:
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("frame", ["16:9", "9:16", "641x479"])
+@pytest.mark.parametrize(
+    ("frame", "anchor"),
+    [("16:9", CENTRE), ("9:16", CENTRE), ("641x479", CENTRE), ("16:9", (1.0, 0.0)), ("9:16", (1.0, 0.0))],
+)
 def test_ssd(
     frame: str,
+    anchor: Anchor,
     export: Callable[..., Export],
     adapted: Callable[..., Adapted],
     translated: Callable[..., Translated],
 ) -> None:
-    made = export(ssd(), labels=("a", "b"), resize_mode=ResizeMode.FIT_SHORTEST)
+    made = export(ssd(), labels=("a", "b"), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=anchor)
     plain = adapted(made)
     framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
@@ -173,7 +185,7 @@ def test_ssd(
     found = in_frame(framing, size, _layers(after), 2)
     assert_same(found, wanted[_shown(wanted)], 0.5 + _last(framing, size))
     # and where Edge Impulse, whose crop is of whole pixels, draws them: half a pixel of the network for the stretch
-    left, top, wide, high = centre_crop(size[0], size[1], framing.model)
+    left, top, wide, high = crop_area(size[0], size[1], framing.model, anchor=anchor)
     drawn = np.clip(boxes / [48, 32, 48, 32], 0, 1) * [wide, high, wide, high] + [left, top, left, top]
     per = max(size[0] / framing.network[0], size[1] / framing.network[1])
     assert_same(found, drawn[_shown(wanted)], 0.5 * per + 1 + _last(framing, size))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from convert.graph.resize import resize_frames, take_levels
 from convert.heads.base import Options
 from convert.heads.fomo import BOXES, COVERAGE, cell_boxes
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images import ANCHORS, Anchor, Frame, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from convert.images.scaling import as_sdk
 from convert.simulate.parsers import Layer
@@ -42,9 +42,9 @@ def back(resizing: Resizing, boxes: NDArray[Any]) -> NDArray[np.float64]:
 
 
 @examples(60)
-@given(_FRAMES, st.tuples(st.integers(8, 400), st.integers(8, 400)), st.sampled_from(_MODES))
-def test_every_cell_of_fomo(size: tuple[int, int], model: tuple[int, int], mode: ResizeMode) -> None:
-    resizing = Resizing(Frame(*size, in_pixels=True), model, mode)
+@given(_FRAMES, st.tuples(st.integers(8, 400), st.integers(8, 400)), st.sampled_from(_MODES), st.sampled_from(ANCHORS))
+def test_every_cell_of_fomo(size: tuple[int, int], model: tuple[int, int], mode: ResizeMode, anchor: Anchor) -> None:
+    resizing = Resizing(Frame(*size, in_pixels=True), model, mode, anchor=anchor)
     columns, rows = (-(-side // 8) for side in model)
     places = cell_boxes(model[1], model[0], rows, columns, resizing)
     layers = [Layer.of(COVERAGE, np.ones((1, 1, rows, columns), np.float32)), Layer.of(BOXES, places)]

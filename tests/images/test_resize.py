@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.errors import InputError
-from convert.images import centre_crop
+from convert.images import crop_area
 from convert.images.scaling import (
     Network,
     Rect,
@@ -249,7 +249,7 @@ def test_halving_takes_every_second_pixel() -> None:
 def test_the_centre_alone_is_scaled(frame: tuple[int, int], model: tuple[int, int], channels: int) -> None:
     width, height = frame
     picture = _frame(height, width, channels)
-    left, top, wide, high = centre_crop(width, height, model)
+    left, top, wide, high = crop_area(width, height, model)
     found = fit_shortest(picture, *model)
     assert found.shape == (model[1], model[0], channels)
     assert (found == interpolate(picture[top : top + high, left : left + wide], *model)).all()

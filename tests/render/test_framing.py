@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.images import Frame, Framing, parse_frame
+from convert.images import ANCHORS, Anchor, Frame, Framing, parse_frame
 from convert.render.inspection import framing_svg, framing_text
 from tests.examples import examples
 
@@ -18,8 +18,8 @@ _SIDES = st.integers(1, 700)
 _FRAMES = st.tuples(_SIDES, _SIDES).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3)
 
 
-def wide(frame: str = "16:9", model: tuple[int, int] = (96, 96)) -> Framing:
-    return Framing(parse_frame(frame), model)
+def wide(frame: str = "16:9", model: tuple[int, int] = (96, 96), anchor: Anchor = (0.5, 0.5)) -> Framing:
+    return Framing(parse_frame(frame), model, anchor=anchor)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,24 @@ def test_what_is_seen_is_marked(frame: str, model: tuple[int, int], columns: int
     for line in marked:
         before, _, behind = re.fullmatch(r"( *)(#+)( *)", line).groups()  # type: ignore[union-attr]
         assert abs(len(before) - len(behind)) <= 1
+
+
+@pytest.mark.parametrize("anchor", ANCHORS)
+def test_the_part_is_marked_where_it_lies(anchor: Anchor) -> None:
+    x, y = anchor
+    rows = [line.split("|")[1] for line in framing_text(wide(anchor=anchor)) if line.startswith("|")]
+    before, behind = len(rows[0]) - len(rows[0].lstrip()), len(rows[0]) - len(rows[0].rstrip())
+    assert (before == 0, behind == 0) == (x == 0, x == 1)
+    rows = [line.split("|")[1] for line in framing_text(wide("9:16", anchor=anchor)) if line.startswith("|")]
+    assert ("#" in rows[0], "#" in rows[-1]) == (y == 0, y == 1)
+    for cropped in (True, False):
+        (frame, *_), (disc, *discs) = (
+            list(ET.fromstring(framing_svg(wide(anchor=anchor), cropped=cropped)).iter(f"{_SVG}{name}"))
+            for name in ("rect", "ellipse")
+        )
+        middle = float(frame.attrib["x"]) + float(frame.attrib["width"]) / 2
+        assert float(disc.attrib["cx"]) == pytest.approx(middle, abs=0.11)  # the first rectangle is what is seen
+        assert len(discs) == (2 if cropped else 1)
 
 
 def test_the_numbers_stand_beside_it() -> None:

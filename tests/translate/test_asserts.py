@@ -47,8 +47,14 @@ def test_wrong_ones_do_not(old: str, new: str, message: str) -> None:
 
 def test_operators_of_later_opsets_are_recommended() -> None:
     with pytest.raises(TranslationError) as caught:
+        check(RIGHT.replace('"" : 13', '"" : 10').replace("Relu", "Round"), opset=10)
+    assert caught.value.hint == "opset 11 has them: --opset 11"
+
+
+def test_operators_that_no_usual_tensorrt_reads_are_not() -> None:
+    with pytest.raises(TranslationError) as caught:
         check(RIGHT.replace("Relu", "HardSwish"))
-    assert caught.value.hint == "opset 14 has them: --opset 14"
+    assert caught.value.hint == "there is no way to run these in Gst-nvinfer: retrain with other layers"
 
 
 def test_control_flow_is_refused() -> None:

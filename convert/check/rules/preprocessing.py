@@ -229,7 +229,7 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     """The keys and the model's metadata differ."""
     if context.value("input-tensor-from-meta"):
         return
-    recorded = _recorded(context, "crop", "frame", "resize", "resize_mode")
+    recorded = _recorded(context, "crop", "frame", "resize", "resize_mode", "crop_anchor")
     if recorded is None:
         return
     from convert.images import ResizeMode
@@ -237,7 +237,7 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     if recorded.resize:
         yield from _resizing(context, str(recorded.frame or ""))
     elif recorded.crop:
-        yield from _whole_frames(context, str(recorded.frame or ""), recorded.crop[2:])
+        yield from _whole_frames(context, recorded, recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
         yield from _fitted(context)
     elif recorded.resize_mode is ResizeMode.SQUASH and context.value(_KEEP):
@@ -279,9 +279,12 @@ def shapes(app: AppContext) -> Iterator[Finding]:
         yield app.found(FRAMING, message, app.file.place("streammux", "width"), hint)
 
 
-def _whole_frames(context: RuleContext, frame: str, size: tuple[int, int]) -> Iterator[Finding]:
-    """Of a model that cuts `size`, width and height, out of the middle of whole frames."""
-    takes = f"the model takes whole frames of {quoted(frame)} and cuts {size[0]}x{size[1]} out of their centre"
+def _whole_frames(context: RuleContext, recorded: OnnxMetadata, size: tuple[int, int]) -> Iterator[Finding]:
+    """Of a model that cuts `size`, width and height, out of whole frames."""
+    from convert.images import anchor_name
+
+    frame, part = quoted(str(recorded.frame or "")), anchor_name(recorded.anchor)
+    takes = f"the model takes whole frames of {frame} and cuts {size[0]}x{size[1]} out of their {part}"
     if context.is_secondary:
         hint = "convert once more with --role sgie for objects, or write process-mode=1"
         yield context.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)

@@ -1,0 +1,165 @@
+"""`deployment-metadata.json` of the "Custom block" download as a source of parameters."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.export.deployment import NAME, read_deployment
+from convert.export.parameters import File
+from convert.images import ResizeMode
+from convert.types import Color
+from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
+from tests.export import tiny
+from tests.export.unpacking import export_of, unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCUMENT: dict[str, Any] = {
+    "version": 1,
+    "deployCounter": 3,
+    "classes": ["bolt", "nut"],
+    "sensor": "camera",
+    "project": {"name": "Small parts", "id": 4711, "owner": "me"},
+    "folders": {"input": "/home/input", "output": "/home/output"},
+    "tfliteModels": [{"modelPath": "/home/input/trained.tflite", "modelType": "float32"}],
+    "impulse": {
+        "inputBlocks": [
+            {"type": "image", "imageWidth": 96, "imageHeight": 96, "resizeMode": "fit-long", "cropAnchor": "top-left"}
+        ],
+        "dspBlocks": [
+            {"type": "image", "metadata": {"outputConfig": {"type": "image", "shape": {"width": 96, "channels": 3}}}}
+        ],
+        "learnBlocks": [{"id": 5, "type": "keras-transfer-image"}],
+    },
+}
+
+
+def changed(value: object, *path: str | int) -> dict[str, Any]:
+    document: Any = deepcopy(DOCUMENT)
+    holder = document
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    return document  # type: ignore[no-any-return]
+
+
+def export(document: object, **files: bytes) -> dict[str, bytes]:
+    return {NAME: json.dumps(document).encode(), "trained.tflite": tiny.classifier(), **files}
+
+
+@pytest.mark.parametrize("way", ["folder", "zip", "file"])
+def test_parameters(way: str, tmp_path: Path) -> None:
+    folder = write_tree(export(DOCUMENT), tmp_path / "x")
+    (tmp_path / "x.zip").write_bytes(zip_bytes(export(DOCUMENT)))
+    paths = {"folder": folder, "zip": tmp_path / "x.zip", "file": folder / "trained.tflite"}
+    result = unpack(paths[way])
+    metadata = result.artifact.metadata
+    assert metadata.labels == ("bolt", "nut")
+    assert metadata.resize_mode is ResizeMode.FIT_LONGEST
+    assert (metadata.width, metadata.height, metadata.channels, metadata.color) == (96, 96, 3, Color.RGB)
+    assert (metadata.project_id, metadata.block_id, metadata.deploy_version) == (4711, 5, 3)
+    assert result.artifact.name == "small-parts"
+    assert not [finding for finding in result.findings if finding.id in {"EI102", "EI106", "EI114"}]
+
+
+@pytest.mark.parametrize(
+    ("mode", "anchor", "expected", "is_said"),
+    [
+        ("squash", "top-left", ResizeMode.SQUASH, False),
+        ("fit-short", None, ResizeMode.FIT_SHORTEST, False),
+        ("crop", "middle-center", ResizeMode.FIT_SHORTEST, False),
+        ("crop", "bottom-right", ResizeMode.FIT_SHORTEST, True),
+    ],
+)
+def test_resize_modes(mode: str, anchor: str | None, expected: ResizeMode, is_said: bool, tmp_path: Path) -> None:
+    block = {**DOCUMENT["impulse"]["inputBlocks"][0], "resizeMode": mode, "cropAnchor": anchor}
+    result = unpack(write_tree(export(changed([block], "impulse", "inputBlocks")), tmp_path))
+    assert result.artifact.metadata.resize_mode is expected
+    assert [finding.message for finding in result.findings if finding.id == "EI114"] == [
+        'pictures were cropped at "bottom-right" in training; the bundle crops the centre'
+    ] * is_said
+
+
+def test_model_parameters_win_and_a_contradiction_is_said(tmp_path: Path) -> None:
+    library = cpp_library(tiny.classifier(), Parameters(year=2026, labels=("cat", "dog"), project_name="Pets"))
+    result = unpack(write_tree({**library, NAME: export(DOCUMENT)[NAME]}, tmp_path))
+    assert result.artifact.metadata.labels == ("cat", "dog")
+    (finding,) = [finding for finding in result.findings if finding.id == "EI102"]
+    assert finding.message.startswith(f"{NAME} records labels bolt;nut, model-parameters/ cat;dog")
+
+
+def test_what_model_parameters_do_not_have(tmp_path: Path) -> None:
+    library = cpp_library(tiny.classifier(), Parameters(year=2022, labels=("bolt", "nut"), project_id=4711))
+    metadata = library["model-parameters/model_metadata.h"]
+    library["model-parameters/model_metadata.h"] = b"\n".join(
+        line for line in metadata.split(b"\n") if b"RESIZE" not in line
+    )
+    result = unpack(write_tree({**library, NAME: export(DOCUMENT)[NAME]}, tmp_path))
+    assert result.artifact.metadata.resize_mode is ResizeMode.FIT_LONGEST
+
+
+def test_sound_is_named(tmp_path: Path) -> None:
+    path = write_tree(export(changed("microphone", "sensor")), tmp_path)
+    assert any("microphone" in finding.message for finding in unpack(path).findings if finding.id == "EI102")
+    (path / "trained.tflite").write_bytes(tiny.features())
+    assert export_of(path).metadata.sensor == "microphone"
+
+
+def test_learning_blocks_tell_models_apart(tmp_path: Path) -> None:
+    models = [{"modelPath": f"/home/input/{name}.tflite"} for name in ("scores", "odd")]
+    document = changed(models, "tfliteModels")
+    document["impulse"]["learnBlocks"] = [{"id": 5, "type": "keras"}, {"id": 6, "type": "keras-visual-anomaly"}]
+    files = {"scores.tflite": tiny.classifier(seed=1), "odd.tflite": tiny.classifier(seed=2)}
+    path = write_tree({NAME: json.dumps(document).encode(), **files}, tmp_path)
+    assert export_of(path).member == "scores.tflite"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"null", b"\xff", b"[" * 100_000, b" " * (17 << 20)])
+def test_what_is_no_document_is_said(data: bytes, tmp_path: Path) -> None:
+    result = unpack(write_tree({NAME: data, "trained.tflite": tiny.classifier()}, tmp_path))
+    (finding,) = [finding for finding in result.findings if finding.id == "EI106"]
+    assert "\n" not in finding.message
+    assert result.artifact.metadata.labels is None
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    found: list[tuple[str | int, ...]] = [path] if path else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        found += _places(inner, (*path, key))
+    return found
+
+
+@given(
+    st.sampled_from(_places(DOCUMENT)),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+def test_any_value_in_any_field(path: tuple[str | int, ...], value: object) -> None:
+    document = changed(value, *path)
+    recorded = read_deployment(File(json.dumps(document).encode(), NAME), ["trained.tflite"])
+    assert recorded.blocks
+    for block in recorded.blocks:
+        metadata = block.metadata
+        assert metadata.labels is None or all(isinstance(label, str) for label in metadata.labels)
+        assert metadata.width is None or metadata.width > 0
+    assert all("\n" not in finding.message for finding in recorded.findings)
+
+
+@pytest.mark.parametrize("path", [path for path in _places(DOCUMENT) if "width" not in path and "version" not in path])
+def test_a_wrong_type_in_each_field_is_said(path: tuple[str | int, ...]) -> None:
+    wrong = 1.5  # which no field has
+    if path[-1] in {"type", "modelType", "output"} and path[-2] != "outputConfig" and "learnBlocks" not in path:
+        pytest.skip("not used")
+    recorded = read_deployment(File(json.dumps(changed(wrong, *path)).encode(), NAME), ["trained.tflite"])
+    assert [finding.id for finding in recorded.findings] == ["EI106"]

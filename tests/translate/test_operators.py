@@ -1,0 +1,118 @@
+"""Operators that `convert.translate.operators` writes: ONNX gives what LiteRT gives, at old opsets, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.errors import TranslationError
+from tests.graph.flat import Flat, flatten, options
+from tests.graph.proof import litert, onnxruntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convert.types import Export, Translated
+
+ALONE = ("HARD_SWISH", "RELU_0_TO_1", "RELU_N1_TO_1", "GELU")
+MODES = {"plain": {}, "corners": {"alignCorners": True}, "centers": {"halfPixelCenters": True}}
+
+
+def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = None, behind: bool = False) -> bytes:
+    """`kind` on a picture [1,6,8,3] times 6 less 3, and its values in one row.
+
+    Args:
+        shape: of what the operator gives.
+        constants: its other inputs; `behind`: before the picture.
+    """
+    flat = Flat()
+    picture = flat.tensor(1, 6, 8, 3, name="x")
+    scaled, moved, target = flat.tensor(1, 6, 8, 3), flat.tensor(1, 6, 8, 3), flat.tensor(*shape)
+    flat.operator("MUL", [picture, flat.constant(np.array([6], np.float32))], [scaled], options("Mul"))
+    flat.operator("SUB", [scaled, flat.constant(np.array([3], np.float32))], [moved], options("Sub"))
+    others = [flat.constant(each) for each in constants]
+    flat.operator(kind, [*others, moved] if behind else [moved, *others], [target], option)
+    return flat.build([picture], [flatten(flat, target)])
+
+
+@pytest.fixture
+def same(export: Callable[..., Export], translated: Callable[..., Translated]) -> Callable[..., onnx.ModelProto]:
+    """The translation of a flatbuffer, which gives for three pictures what LiteRT gives."""
+
+    def prove(model: bytes, *, opset: int = 13, tolerance: float = 0) -> onnx.ModelProto:
+        result = translated(export(model), opset=opset).onnx
+        pictures = np.random.default_rng(3).random((3, 6, 8, 3), np.float32)
+        wanted = litert(model, pictures)
+        assert np.ptp(wanted, axis=0).max() > 0.1, "the same for every picture proves nothing"
+        for picture, values in zip(pictures, wanted, strict=True):
+            (found,) = onnxruntime(result.data, np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis]))
+            np.testing.assert_allclose(found.reshape(-1), values, rtol=0, atol=tolerance)
+        return onnx.load_model_from_string(result.data)
+
+    return prove
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("kind", ALONE)
+def test_activations(kind: str, opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    option = options("Gelu") if kind == "GELU" else None
+    made = same(network(kind, (1, 6, 8, 3), option=option), opset=opset, tolerance=2e-6)
+    assert {node.op_type for node in made.graph.node} & {"Clip", "Erf"}
+
+
+def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
+    made = same(network("GELU", (1, 6, 8, 3), option=options("Gelu", approximate=True)), opset=7, tolerance=2e-6)
+    assert "Tanh" in {node.op_type for node in made.graph.node}
+
+
+def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
+    with pytest.raises(TranslationError, match="GELU needs opset 9"):
+        translated(export(network("GELU", (1, 6, 8, 3), option=options("Gelu"))), opset=8)
+
+
+@pytest.mark.parametrize("opset", [10, 13])
+def test_fused_limits_of_one(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    fused = options("Add", fusedActivationFunction=schema.ActivationFunctionType.RELU_N1_TO_1)
+    same(network("ADD", (1, 6, 8, 3), np.array([0.2], np.float32), option=fused), opset=opset, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (3, 4), (7, 11), (4, 5), (12, 16), (6, 8), (1, 1)])
+@pytest.mark.parametrize("mode", MODES)
+def test_nearest_resizes(mode: str, size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
+    option = options("ResizeNearestNeighbor", **MODES[mode])
+    model = network("RESIZE_NEAREST_NEIGHBOR", (1, *size, 3), np.array(size, np.int32), option=option)
+    same(model, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bilinear_resizes_to_sizes_that_scales_just_miss(mode: str, same: Callable[..., onnx.ModelProto]) -> None:
+    option = options("ResizeBilinear", **MODES[mode])
+    same(network("RESIZE_BILINEAR", (1, 7, 11, 3), np.array([7, 11], np.int32), option=option), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("axes", [[1], [-1], [1, 2], [0, 1]])
+def test_reversed_axes(axes: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    model = network("REVERSE_V2", (1, 6, 8, 3), np.array(axes, np.int32), option=options("ReverseV2"))
+    same(model, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["REFLECT", "SYMMETRIC"])
+def test_mirrored_edges(mode: str, same: Callable[..., onnx.ModelProto]) -> None:
+    pads = np.array([[0, 0], [2, 1], [0, 5], [1, 0]], np.int32)
+    option = options("MirrorPad", mode=getattr(schema.MirrorPadMode, mode))
+    same(network("MIRROR_PAD", (1, 9, 13, 4), pads, option=option), tolerance=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (2, 3), (1, 3)])
+def test_transposed_convolutions_that_leave_gaps(
+    kernel: int, stride: int, same: Callable[..., onnx.ModelProto]
+) -> None:
+    shape = (1, 6 * stride, 8 * stride, 4)
+    weights = np.random.default_rng(0).normal(size=(4, kernel, kernel, 3)).astype(np.float32)
+    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
+    model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
+    same(model, tolerance=1e-5)
