@@ -147,7 +147,7 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
         data = tree.read(place.member)
         kind = file_type(data[:HEAD])
         if kind is HDF5:  # Keras 2 wrote HDF5 into whatever it was told
-            return "h5", {"model.h5": data}
+            return _read_hdf5(data)
         if kind is not ZIP:
             raise InputError(f"this is {kind.words}", hint=kind.hint)
         with open_zip_bytes(data, Path(tree.name_of(place.member))) as inner:
@@ -178,7 +178,21 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
     data = tree.read(place.member)
     if (kind := file_type(data[:HEAD])) is not HDF5:
         raise InputError(f"this is {kind.words}", hint=kind.hint)
+    return _read_hdf5(data)
+
+
+def _read_hdf5(data: bytes) -> tuple[str, dict[str, bytes]]:
+    """HDF5 has the names of attributes as plain text, so that a data set is told from a model without its library."""
+    if b"model_config" not in data:
+        raise _no_network()
     return "h5", {"model.h5": data}
+
+
+def _no_network() -> InputError:
+    return InputError(
+        "this HDF5 file holds no Keras model: it has no model_config; it may be weights or data alone",
+        hint=f"save the whole model (model.save), or {_LITE}",
+    )
 
 
 def best(found: Sequence[Place]) -> list[Place]:
@@ -327,10 +341,7 @@ def _h5_config(path: Path) -> tuple[dict[str, Any], object]:
     except Exception as error:  # h5py raises whatever comes
         raise InputError(f"the HDF5 file is damaged: {_first_line(error)}", hint=_WHOLE) from error
     if text is None:
-        raise InputError(
-            "this HDF5 file holds no Keras model: it has no model_config; it may be weights alone",
-            hint=f"save the whole model (model.save), or {_LITE}",
-        )
+        raise _no_network()
     return _document({"model_config": text if isinstance(text, bytes) else str(text).encode()}, "model_config"), (
         version.decode("utf-8", "replace") if isinstance(version, bytes) else version
     )

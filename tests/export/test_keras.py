@@ -29,7 +29,7 @@ from tests.export.unpacking import export_of, ids, refused, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
+HDF5 = b"\x89HDF\r\n\x1a\nmodel_config"
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +142,13 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for path in (tmp_path / "model.h5", tmp_path):
         error = refused(path, "this is a Keras model, which TensorFlow has to convert", MissingDependencyError)
         assert 'pip install "ei-deepstream[tensorflow]"' in str(error.hint)
+
+
+def test_data_in_hdf5_is_no_model(tmp_path: Path) -> None:
+    """Which is known without TensorFlow."""
+    (tmp_path / "pictures.h5").write_bytes(HDF5[:8] + bytes(100))
+    for path in (tmp_path / "pictures.h5", tmp_path):
+        refused(path, "this HDF5 file holds no Keras model")
 
 
 GRAPH = b"\x08\x01\x12\x05\x0a\x03abc"
