@@ -6,6 +6,7 @@ import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def test_damaged_files(saved: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras.PathFinder, "find_spec", lambda _: None)
+    monkeypatch.setattr(keras, "PathFinder", SimpleNamespace(find_spec=lambda _: None))
     (tmp_path / "model.h5").write_bytes(HDF5)
     for path in (tmp_path / "model.h5", tmp_path):
         error = refused(path, "this is a Keras model, which TensorFlow has to convert", MissingDependencyError)
@@ -223,7 +224,7 @@ def test_what_goes_wrong_in_the_child(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keras.PathFinder, "find_spec", lambda _: True)
+    monkeypatch.setattr(keras, "PathFinder", SimpleNamespace(find_spec=lambda _: True))
     monkeypatch.setattr(keras, "Worker", lambda preload: nullcontext(_Child(answer)))  # noqa: ARG005
     (tmp_path / "model.h5").write_bytes(HDF5)
     refused(tmp_path / "model.h5", message, kind)
