@@ -241,6 +241,7 @@ def test_report() -> None:
         "framing": None,
         "answers": None,
         "for_objects": None,
+        "source_parity": None,
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"

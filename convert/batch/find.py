@@ -61,6 +61,9 @@ LONGEST_NAME: Final = 100
 """Characters of a model's name; file systems allow 255 bytes, and the names of a bundle's files begin with it."""
 
 _SUFFIXES: Final = (".zip", ".lite", ".tflite", ".onnx")
+_KERAS: Final = (".keras", ".h5")
+"""Files that count where a folder has none of the others: beside them they hold the same network."""
+
 _LIBRARY: Final = (
     *("model-parameters", "tflite-model", "onnx-model", "edge-impulse-sdk"),
     *("src/model-parameters", "src/tflite-model", "src/edge-impulse-sdk"),
@@ -165,11 +168,13 @@ class _Search:
         except OSError:
             yield folder  # its conversion says why
             return
+        has_others = any(path.name.lower().endswith(_SUFFIXES) for path in inside)
+        suffixes = _SUFFIXES if has_others else _KERAS
         for path in inside:
             if path.name.startswith("."):
                 continue
             if not path.is_dir():
-                if path.name.lower().endswith(_SUFFIXES):
+                if path.name.lower().endswith(suffixes):
                     yield path
             elif path.name not in IGNORED_FOLDERS and self._is_new(path, top) and not _is_bundle(path):
                 found = [path] if _is_library(path) else self._deeper(path, top, level)
@@ -210,9 +215,13 @@ def _is_library(folder: Path) -> bool:
     if any((folder / name).exists() for name in _LIBRARY):
         return True
     try:
-        return any(_MODEL_SOURCE.fullmatch(name) for name in os.listdir(folder))  # noqa: PTH208 - no Path for each
+        names = os.listdir(folder)  # noqa: PTH208 - no Path for each
     except OSError:
         return False
+    is_saved = {"saved_model.pb", "variables"} <= {*names} and not any(
+        each.lower().endswith(_SUFFIXES) for each in names
+    )
+    return is_saved or any(_MODEL_SOURCE.fullmatch(name) for name in names)
 
 
 def _is_bundle(folder: Path) -> bool:

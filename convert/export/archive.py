@@ -7,7 +7,7 @@ PKWARE's APPNOTE.TXT as `zipfile` reads it). The type of a file is determined by
 
 Files beside a single `tflite-model/tflite_learn_5.h` of a library, `metadata.json` beside a `.tflite` that `unpack`
 wrote, `deployment-metadata.json`, the weights of a SavedModel, and label files beside or above a model, or beside a
-zip, describe it: `open_source` opens them too, and nothing else there.
+zip, or parameters in a folder beside it, describe it: `open_source` opens them too, and nothing else there.
 """
 
 from __future__ import annotations
@@ -295,6 +295,10 @@ def _beside(path: Path) -> list[Path]:
     A folder that cannot be listed has none.
     """
     found = [place for name in (METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
+    with suppress(OSError):
+        for folder in sorted(path.parent.iterdir()):  # a library of the same project
+            headers = (folder / _PARAMETERS / name for name in ("model_metadata.h", "model_variables.h"))
+            found += [header for header in headers if header.is_file()]
     for folder in dict.fromkeys((path.parent, path.parent.parent)):
         with suppress(OSError):
             found += sorted(

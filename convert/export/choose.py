@@ -25,7 +25,7 @@ from convert.errors import ConvertError, InputError, NoModelError, UnsupportedMo
 from convert.export import findings as rules
 from convert.export.archive import BY_NAME
 from convert.export.facts import NOT_CAMERAS
-from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe
+from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
@@ -193,6 +193,8 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         rest = len(findings) - _MAX_FINDINGS
         message = f"{rest} further models were not converted"
         findings = [*findings[:_MAX_FINDINGS], rules.EXTRA_MODEL.found(message, path=tree.source)]
+    if not chosen.used and chosen.block is None and chosen.candidate.symbol and listing.libraries:
+        findings.append(left_over(chosen, tree))
     if chosen.candidate.conditional:
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
         findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.export.findings import CONTRADICTION, CROP_ANCHOR, UNREADABLE_PARAMETER
+from convert.export.findings import CONTRADICTION, UNREADABLE_PARAMETER
 from convert.export.parameters import Block, Recorded
 from convert.heads import ANOMALY
-from convert.images import ResizeMode
+from convert.images import Anchor, ResizeMode
 from convert.types import Color, Metadata
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ _RESIZE: Final = {
 }
 """Edge Impulse's input block -> ours; "crop" is fit-shortest with an anchor, the part of the picture that is kept."""
 
-_CENTRES: Final = frozenset({"center", "middle-center", "center-center", "middle"})
+_ANCHORS: Final = {
+    f"{row}-{column}": (x, y)
+    for y, row in ((0.0, "top"), (0.5, "middle"), (1.0, "bottom"))
+    for x, column in ((0.0, "left"), (0.5, "center"), (1.0, "right"))
+}
 _SENSORS: Final = {
     **{name: name for name in ("camera", "microphone", "accelerometer", "environmental", "fusion")},
     "positional": "9dof",
@@ -170,7 +174,8 @@ def _metadata(reader: _Reader, document: dict[str, Any]) -> Metadata:
         height=reader.value(image, "imageHeight", "number") or None,
         channels=channels if channels in _COLORS else None,
         color=_COLORS.get(channels or 0),
-        resize_mode=_resize_mode(reader, image),
+        resize_mode=reader.one_of(image, "resizeMode", _RESIZE),
+        crop_anchor=_crop_anchor(reader, image),
         sensor="camera" if sensor is None and image is not None else sensor,
         project_id=reader.value(project, "id", "number", "project.id"),
         project_name=reader.value(project, "name", "text", "project.name"),
@@ -179,13 +184,13 @@ def _metadata(reader: _Reader, document: dict[str, Any]) -> Metadata:
     )
 
 
-def _resize_mode(reader: _Reader, image: dict[str, Any] | None) -> ResizeMode | None:
-    mode: ResizeMode | None = reader.one_of(image, "resizeMode", _RESIZE)
-    anchor = reader.value(image, "cropAnchor", "text")
-    if image and image.get("resizeMode") == "crop" and anchor not in {None, *_CENTRES}:
-        message = f"pictures were cropped at {_spelled(anchor)} in training; the bundle crops the centre"
-        reader.findings.append(CROP_ANCHOR.found(message, path=reader.path))
-    return mode
+def _crop_anchor(reader: _Reader, image: dict[str, Any] | None) -> Anchor | None:
+    """The part that is kept; other resize modes have one, too, which is not used."""
+    if image is None or image.get("resizeMode") != "crop":
+        reader.value(image, "cropAnchor", "text")  # of another type it is damaged all the same
+        return None
+    anchor: Anchor | None = reader.one_of(image, "cropAnchor", _ANCHORS)
+    return anchor
 
 
 _COMPARED: Final = ("labels", "width", "height", "color", "resize_mode", "sensor", "project_id")

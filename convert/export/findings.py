@@ -9,7 +9,6 @@ __all__ = [
     "ANOTHER_MODELS_DOCUMENT",
     "CONDITIONAL_ARRAY",
     "CONTRADICTION",
-    "CROP_ANCHOR",
     "DEQUANTIZED",
     "EXTRA_MODEL",
     "FOUND_BESIDE",
@@ -129,16 +128,6 @@ RENAMED = Rule(
     "Give a --name of these characters to choose it yourself.",
 )
 
-CROP_ANCHOR = Rule(
-    "EI114",
-    Level.WARNING,
-    "pictures were cropped at another place than the centre in training",
-    "The resize mode crops pictures to the model's aspect. In Studio the part that is kept was chosen; the bundle keeps"
-    " the middle of the frame, so what the model looks at differs.",
-    "Choose the centre as crop anchor in Studio and train again, or point the camera so that the middle of its picture"
-    " shows what counts.",
-)
-
 REBUILT = Rule(
     "EI150",
     Level.NOTE,
@@ -212,7 +201,6 @@ RULES = (
     CONDITIONAL_ARRAY,
     TWIN,
     RENAMED,
-    CROP_ANCHOR,
     REBUILT,
     DEQUANTIZED,
     INPUT_CLAMP,

@@ -16,7 +16,7 @@ import re
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -112,7 +112,8 @@ def convert_place(tree: Tree, place: Place) -> tuple[bytes, Parity, str]:
         ValidationError: the `.tflite` computes something else.
     """
     form, files = _read(tree, place)
-    if find_spec("tensorflow") is None:
+    # Not importlib.util.find_spec: where tf2onnx runs in this process, a stub is called so.
+    if PathFinder.find_spec("tensorflow") is None:
         raise MissingDependencyError(
             f"this is {WORDS[form]}, which TensorFlow has to convert, and that is not installed",
             hint=f"{pip_install('ei-deepstream[tensorflow]')}, or {_LITE}",

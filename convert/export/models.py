@@ -36,12 +36,12 @@ from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.deployment import NAME, merged, read_deployment
 from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
-from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FROM_TENSORFLOW, UNREADABLE_PARAMETER
+from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FOUND_BESIDE, FROM_TENSORFLOW, UNREADABLE_PARAMETER
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
-from convert.types import Metadata, ModelFacts, ModelFormat, Parity
+from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,6 +57,7 @@ __all__ = [
     "Listing",
     "candidates_in",
     "describe",
+    "left_over",
     "line",
     "list_models",
 ]
@@ -459,31 +460,37 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
         InputError: `model-parameters/` is damaged, or `focus` holds no model.
     """
     candidates = candidates_in(tree, focus)
-    libraries = _libraries(tree)
+    libraries = _libraries(tree, focus)
     entries: list[ListedModel] = []
     missing: list[str] = []
     for library in libraries:
         mine = [item for item in candidates if _nearest(libraries, item.header) is library]
         matched, absent = _match(library.recorded, mine)
         found = [ListedModel(0, item, *matched[index]) for index, item in enumerate(mine)]
+        if not any(entry.used for entry in found):
+            found = [replace(entry, used=_is_of(library, entry.candidate) is not None) for entry in found]
+            absent = [] if any(entry.used for entry in found) else absent
         several = sum(entry.used and entry.is_picture_model for entry in found) > 1
         entries += [replace(entry, several=several) for entry in found]
         missing += absent
     # Beside a library that runs a model, a model outside of it is a leftover.
     used = not any(entry.used for entry in entries)
-    entries += [ListedModel(0, item, None, used) for item in candidates if _nearest(libraries, item.header) is None]
-    entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
+    outside = [item for item in candidates if _nearest(libraries, item.header) is None]
     findings: list[Finding] = []
+    for item in outside:
+        named = [(library, block) for library in libraries if (block := _is_of(library, item)) is not None]
+        block = named[0][1] if len(named) == 1 else None
+        entries.append(ListedModel(0, item, block, used))
+        if block is not None and used:
+            place = f"{named[0][0].root}/{_FOLDER}"
+            message = f"parameters were read from {place}, which names the project that the file is called after"
+            findings.append(FOUND_BESIDE.found(message, path=tree.name_of(item.member)))
+    if focus is not None:  # what lies around a single file may be anything
+        given = [entry.block for entry in entries]
+        libraries = tuple(each for each in libraries if any(block in each.recorded.blocks for block in given if block))
+    entries = [replace(entry, number=number) for number, entry in enumerate(entries, 1)]
     if focus is not None:
-        what = "what is recorded may be another model's"
-        findings += [
-            CONTRADICTION.found(
-                f"model_variables.h does not run {entry.candidate.called}: {what}",
-                path=tree.name_of(entry.candidate.member),
-            )
-            for entry in entries
-            if not entry.used
-        ]
+        findings += [left_over(entry, tree) for entry in entries if not entry.used]
         entries = [replace(entry, used=True) for entry in entries]
     elif not any(entry.candidate.form in WORDS for entry in entries):
         findings += [
@@ -494,7 +501,31 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
     return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
 
 
-def _libraries(tree: Tree) -> tuple[Library, ...]:
+def left_over(entry: ListedModel, tree: Tree) -> Finding:
+    """About a model that `model_variables.h` does not run."""
+    what = "what is recorded may be another model's"
+    if entry.block is None:
+        what = "labels and preprocessing that are recorded there were not used"
+    message = f"model_variables.h does not run {entry.candidate.called}: {what}"
+    return CONTRADICTION.found(message, path=tree.name_of(entry.candidate.member))
+
+
+def _is_of(library: Library, candidate: Candidate) -> Block | None:
+    """The block of `library` that a file is of by its name: as Edge Impulse's Dashboard calls it, after the project
+    (`ei-<project>-<block>-tensorflow-lite-float32-model.lite`), or as the library calls its model."""
+    if candidate.symbol:
+        return None
+    name = slug(candidate.stem).removeprefix("ei-") + "-"
+    blocks = [block for block in library.recorded.blocks if not block.anomaly]
+    found = [block for block in blocks if candidate.stem in block.names]
+    for block in () if found else blocks:
+        project = block.metadata.project_name
+        if project and slug(project) != "model" and name.startswith(slug(project) + "-"):
+            found.append(block)
+    return found[0] if len(found) == 1 else None
+
+
+def _libraries(tree: Tree, focus: str | None) -> tuple[Library, ...]:
     roots: dict[str, list[str]] = {}
     for path in tree.members:
         place = PurePosixPath(path)
@@ -505,7 +536,11 @@ def _libraries(tree: Tree) -> tuple[Library, ...]:
     libraries: list[Library] = []
     for root, paths in sorted(roots.items()):
         files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
-        libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+        try:
+            libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+        except InputError:
+            if focus is None or not root or focus.startswith(root + "/"):
+                raise  # beside a single file it may be anything
     for path in tree.members:
         if PurePosixPath(path).name == NAME and _SDK not in PurePosixPath(path).parts:
             libraries = _with_document(tree, path, libraries)
@@ -561,9 +596,12 @@ def _match(
             matched.setdefault(index, (block, True))
         if not found and (wanted := _model_name(block)):
             missing.append(wanted)
-    # A leftover is described by what the export runs, if that is one block; labels may still be right.
+    # A file may be the same model, downloaded from the Dashboard; an array or compiled functions of another name are
+    # left over from another deployment, whose labels are not recorded here.
     rest = described[0] if len(described) == 1 else None
-    return {index: matched.get(index, (rest, False)) for index in range(len(candidates))}, missing
+    for index, item in enumerate(candidates):
+        matched.setdefault(index, (None if item.symbol else rest, False))
+    return matched, missing
 
 
 def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) -> set[int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
@@ -21,6 +21,8 @@ from convert.nvinfer.targets import Target, targets
 from convert.onnx_header import STANDARD_DOMAINS, Attribute, Header, Node
 
 __all__ = ["Limit", "Refusal", "Table", "read_table", "refusals", "table"]
+
+_RELEASE: Final = re.compile(r"\d+(\.\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,28 @@ def read_table(data: Mapping[str, Any], path: Path) -> Table:
             if name in since:
                 raise reader.fail(f"the operator {name} stands in it twice")
             since[name] = release
+    for release in [*file.imported, *(each for limit in file.limit for each in (limit.since, limit.until) if each)]:
+        if not _RELEASE.fullmatch(release):
+            raise reader.fail(f"there is no TensorRT {release!r}")
     for limit in file.limit:
-        for name in limit.operator:
-            if since.get(name) is None:
-                raise reader.fail(f"a limit names {name}, which is not under [imported]")
+        _check(limit, since, reader)
     defaults = {name: reader.table(row, f"defaults.{name}") for name, row in file.defaults.items()}
     plugins = frozenset(file.operators.plugins)
     return Table(since, plugins, file.composed, {name: dict(row) for name, row in defaults.items()}, file.limit)
+
+
+def _check(limit: Limit, since: Mapping[str, str | None], reader: TableReader) -> None:
+    """Refuse a limit that could not be applied."""
+    for name in limit.operator:
+        if since.get(name) is None:
+            raise reader.fail(f"a limit names {name}, which is not under [imported]")
+    for values in (limit.values, *limit.when.values()):
+        if not isinstance(values, list | None):
+            raise reader.fail(f"a limit of {limit.operator[0]} has {values!r} where a list belongs")
+    try:
+        re.compile(limit.pattern or "")
+    except re.error as error:
+        raise reader.fail(f"a limit of {limit.operator[0]} has a pattern that is none: {error}") from None
 
 
 def refusals(model: Header, target: Target) -> Iterator[Refusal]:

@@ -133,3 +133,13 @@ def test_a_glob_is_relative_to_its_base(here: Path) -> None:
 )
 def test_short_names(path: str, name: str) -> None:
     assert short_name(Path(path)) == name
+
+
+def test_models_of_tensorflow_count_where_nothing_else_is_there(tmp_path: Path) -> None:
+    names = ("a/x.keras", "b/x.h5", "b/x.lite", "c/d/saved_model.pb", "c/d/variables/variables.index", "e/x.h5")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    models, _ = find_models([str(tmp_path)])
+    found = [model.export.relative_to(tmp_path).as_posix() for model in models]
+    assert found == ["a/x.keras", "b/x.lite", "c/d", "e/x.h5"]

@@ -61,8 +61,9 @@ MISTAKES = (
     mistake("convert pictures -o out", 3, "no model in this folder"),
     mistake("convert zips.zip -o out", 3, "no model in this zip, but a zip: a.zip", "unpack it"),
     mistake("convert model.eim -o out", 3, "an Edge Impulse .eim", "cannot be taken out", "Dashboard"),
-    mistake("convert model.h5 -o out", 3, "a Keras model", "TensorFlow Lite"),
-    mistake("convert model.keras -o out", 3, "a Keras model", "TensorFlow Lite"),
+    # damaged; without the extra [tensorflow] that is not seen
+    mistake("convert model.h5 -o out", 3, "TensorFlow"),
+    mistake("convert model.keras -o out", 3, "TensorFlow"),
     mistake("convert notebook.html -o out", 3, "a web page", "download"),
     mistake("convert train.py -o out", 3, "a text file", "Dashboard"),
     mistake("convert photo.jpg -o out", 3, "a JPEG picture", "--images"),

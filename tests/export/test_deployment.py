@@ -66,25 +66,36 @@ def test_parameters(way: str, tmp_path: Path) -> None:
     assert (metadata.width, metadata.height, metadata.channels, metadata.color) == (96, 96, 3, Color.RGB)
     assert (metadata.project_id, metadata.block_id, metadata.deploy_version) == (4711, 5, 3)
     assert result.artifact.name == "small-parts"
-    assert not [finding for finding in result.findings if finding.id in {"EI102", "EI106", "EI114"}]
+    assert not [finding for finding in result.findings if finding.id in {"EI102", "EI106"}]
 
 
 @pytest.mark.parametrize(
-    ("mode", "anchor", "expected", "is_said"),
+    ("mode", "anchor", "expected", "kept"),
     [
-        ("squash", "top-left", ResizeMode.SQUASH, False),
-        ("fit-short", None, ResizeMode.FIT_SHORTEST, False),
-        ("crop", "middle-center", ResizeMode.FIT_SHORTEST, False),
-        ("crop", "bottom-right", ResizeMode.FIT_SHORTEST, True),
+        ("squash", "top-left", ResizeMode.SQUASH, None),
+        ("fit-short", "top-left", ResizeMode.FIT_SHORTEST, None),
+        ("crop", None, ResizeMode.FIT_SHORTEST, None),
+        ("crop", "middle-center", ResizeMode.FIT_SHORTEST, (0.5, 0.5)),
+        ("crop", "bottom-left", ResizeMode.FIT_SHORTEST, (0.0, 1.0)),
+        ("crop", "middle-right", ResizeMode.FIT_SHORTEST, (1.0, 0.5)),
     ],
 )
-def test_resize_modes(mode: str, anchor: str | None, expected: ResizeMode, is_said: bool, tmp_path: Path) -> None:
+def test_resize_modes(
+    mode: str, anchor: str | None, expected: ResizeMode, kept: tuple[float, float] | None, tmp_path: Path
+) -> None:
     block = {**DOCUMENT["impulse"]["inputBlocks"][0], "resizeMode": mode, "cropAnchor": anchor}
     result = unpack(write_tree(export(changed([block], "impulse", "inputBlocks")), tmp_path))
     assert result.artifact.metadata.resize_mode is expected
-    assert [finding.message for finding in result.findings if finding.id == "EI114"] == [
-        'pictures were cropped at "bottom-right" in training; the bundle crops the centre'
-    ] * is_said
+    assert result.artifact.metadata.crop_anchor == kept
+
+
+def test_an_anchor_that_is_none_of_the_nine_is_named(tmp_path: Path) -> None:
+    block = {**DOCUMENT["impulse"]["inputBlocks"][0], "resizeMode": "crop", "cropAnchor": "nowhere"}
+    result = unpack(write_tree(export(changed([block], "impulse", "inputBlocks")), tmp_path))
+    assert result.artifact.metadata.crop_anchor is None
+    assert ['cropAnchor is "nowhere"' in finding.message for finding in result.findings if finding.id == "EI106"] == [
+        True
+    ]
 
 
 def test_model_parameters_win_and_a_contradiction_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from convert.api import convert
 from convert.errors import (
     ConvertError,
     InputError,
@@ -135,7 +137,7 @@ def test_damaged_files(saved: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keras, "find_spec", lambda _: None)
+    monkeypatch.setattr(keras.PathFinder, "find_spec", lambda _: None)
     (tmp_path / "model.h5").write_bytes(HDF5)
     for path in (tmp_path / "model.h5", tmp_path):
         error = refused(path, "this is a Keras model, which TensorFlow has to convert", MissingDependencyError)
@@ -214,7 +216,28 @@ def test_what_goes_wrong_in_the_child(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keras, "find_spec", lambda _: True)
+    monkeypatch.setattr(keras.PathFinder, "find_spec", lambda _: True)
     monkeypatch.setattr(keras, "Worker", lambda preload: nullcontext(_Child(answer)))  # noqa: ARG005
     (tmp_path / "model.h5").write_bytes(HDF5)
     refused(tmp_path / "model.h5", message, kind)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("child")
+def test_the_bundle_computes_what_the_model_does(saved: Path, tmp_path: Path) -> None:
+    """Both forms through the whole pipeline, and their `.tflite` on its own: the same outputs of the ONNX models."""
+    import onnxruntime
+
+    (tmp_path / "alone.tflite").write_bytes(export_of(saved / "good.h5").model)
+    values = np.random.default_rng(3).random((1, 3, 32, 32), np.float32)
+    results = []
+    for source in (saved / "saved", saved / "good.keras", tmp_path / "alone.tflite"):
+        folder = tmp_path / f"{source.name}-bundle"
+        convert(source, folder)
+        (model,) = folder.glob("*.onnx")
+        (output,) = onnxruntime.InferenceSession(model).run(None, {"x_input": values})
+        results.append(output)
+        evidence = json.loads((folder / "report.json").read_text())["evidence"]
+        assert (evidence.get("source_parity") or {}).get("inputs") == (None if source.suffix == ".tflite" else 8)
+    for output in results[1:]:
+        assert np.abs(output - results[0]).max() < 1e-6

@@ -192,6 +192,11 @@ def test_what_is_not_known_is_not_judged() -> None:
         ("limit", [{"operator": ["Unknown"], "takes": "x"}], "a limit names Unknown"),
         ("limit", [{"operator": ["Relu"]}], "the entry 'takes' is missing"),
         ("limit", [{"operator": ["Relu"], "takes": "x", "valeus": [1]}], "unknown entry 'valeus'"),
+        ("limit", [{"operator": ["Relu"], "takes": "x", "attribute": "a", "values": 1}], "1 where a list belongs"),
+        ("limit", [{"operator": ["Relu"], "takes": "x", "when": {"a": "b"}}], "'b' where a list belongs"),
+        ("limit", [{"operator": ["Relu"], "takes": "x", "pattern": "("}], "a pattern that is none"),
+        ("limit", [{"operator": ["Relu"], "takes": "x", "until": "soon"}], "there is no TensorRT 'soon'"),
+        ("imported", {"8.x": ["Relu"]}, "there is no TensorRT '8.x'"),
         ("defaults", {"Relu": 1}, "defaults.Relu must be a table"),
     ],
 )
