@@ -363,10 +363,18 @@ def _matmul(state: BatchState) -> None:
 def _gemm(state: BatchState) -> None:
     if state.place.axis != 0 or attribute(state.node, "transA", 0) or state.place_of(1):
         raise Refused("multiplies along the batch")
-    if state.has(2) and not state.place_of(2):
-        bias = state.shapes[state.node.input[2]]
+    if not state.has(2):
+        return
+    bias, place = state.shapes[state.node.input[2]], state.place_of(2)
+    if place is None:
         if len(bias) == 2 and bias[0] != 1:
             raise Refused("adds something else to each row")
+    elif bias == (state.shapes[state.node.output[0]][1],) and state.place.factor == 1:
+        # tf2onnx writes what is added to the one row without its first dimension.
+        rows = state.add("Reshape", [state.node.input[2], state.indices([-1, *bias])])
+        state.editor.set_inputs(state.node, [*state.node.input[:2], rows])
+    elif len(bias) != 2 or place != state.place:
+        raise Refused("adds something of other rows to each row")
 
 
 def _concat(state: BatchState) -> None:

@@ -72,6 +72,17 @@ def test_rows_multiplied_from_the_left() -> None:
     prove(body, target="1,10")
 
 
+def test_a_row_that_a_dense_layer_adds_to_its_own() -> None:
+    """tf2onnx gives Gemm such a row without its first dimension; ONNX's inference does not look at it."""
+    weights = ", ".join(str(value % 7 - 3) for value in range(180))
+    body = f"""
+      a = Constant<value = int64[2] {{1, 60}}>()    b = Constant<value = int64[1] {{3}}>()
+      weights = Constant<value = float[60,3] {{{weights}}}>()    row = Reshape(x, a)    first = MatMul(row, weights)
+      bent = Tanh(first)    flat = Reshape(bent, b)    y = Gemm(row, weights, flat)
+    """
+    prove(body, target="1,3")
+
+
 def test_shape_arithmetic() -> None:
     body = """
       shape = Shape(x)    zero = Constant<value = int64[1] {0}>()    batch = Gather(shape, zero)
