@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.compare import Cause, Step
+from convert.errors import PresetError
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
-from convert.images import CENTRE, Anchor, ResizeMode, anchor_name
+from convert.images import CENTRE, Anchor, Frame, ResizeMode, anchor_name
+from convert.images.resizing import Resizing
 from convert.images.scaling import Placement, place, place_as_sdk
 from convert.nvinfer.numbers import shortest
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
@@ -136,8 +138,19 @@ class CauseTexts:
         chosen = self._shipped.loaded.prepare.scaling_filter
         network = self._shipped.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
-        hint = None if chosen is ScalingFilter.BILINEAR else "scaling-filter=1"
+        hint = "scaling-filter=1" if chosen is not ScalingFilter.BILINEAR else self._resize_hint()
         return _FILTERS[chosen], "interpolates from the top left", same, hint
+
+    def _resize_hint(self) -> str | None:
+        """For a primary engine: the graph can interpolate as Edge Impulse does."""
+        if self._settings.on_objects:
+            return None
+        try:
+            frame = Frame(self.width, self.height, in_pixels=True)
+            Resizing(frame, (1, 1))
+        except PresetError:  # it cannot take such frames
+            return None
+        return f"convert again with --frame {frame} --resize graph"
 
     def _luma(self) -> tuple[str, str, bool, str | None]:
         return "makes grey levels before it scales", "scales colours and makes grey of them", False, None

@@ -150,7 +150,7 @@ def test_interpolation(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
     assert reason.words.startswith("nvinfer takes the nearest pixel where Edge Impulse interpolates")
     bilinear = compared(config_of(fruit), fruit_export, _noise(192, 192), tolerance=_TIGHT)
     assert causes(bilinear.rows[0]) == ["interpolation"]
-    assert bilinear.comparison.reasons[0].hint is None
+    assert bilinear.comparison.reasons[0].hint == "convert again with --frame 192x192 --resize graph"
 
 
 def test_luma(shapes: Path, shapes_export: Path) -> None:

@@ -97,7 +97,10 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "adds black bars on both sides", True, None),
     (Cause.FRAMING, {"keep": True}, "adds black bars at the right or the bottom", "squashes", False,
      "maintain-aspect-ratio=0"),
-    (Cause.INTERPOLATION, {}, "interpolates around pixels' centres", "interpolates from the top left", False, None),
+    (Cause.INTERPOLATION, {}, "interpolates around pixels' centres", "interpolates from the top left", False,
+     "convert again with --frame 320x240 --resize graph"),
+    (Cause.INTERPOLATION, {"on_objects": True}, "interpolates around pixels' centres", "interpolates from the top left",
+     False, None),
     *(
         (Cause.INTERPOLATION, {"filter": each}, words, "interpolates from the top left", False, "scaling-filter=1")
         for each, words in (
@@ -200,6 +203,11 @@ def test_pictures_of_the_network_s_size_are_not_scaled() -> None:
     assert texts(96, 96).step(Cause.INTERPOLATION).same
     assert not texts(96, 97).step(Cause.INTERPOLATION).same
     assert texts(97, 97, mode=CROP).step(Cause.FRAMING).same, "a pixel of an odd frame is no other framing"
+
+
+@pytest.mark.parametrize("size", [(321, 240), (320, 20), (5000, 3000)])
+def test_frames_that_a_graph_cannot_resize(size: tuple[int, int]) -> None:
+    assert texts(*size).reason(Cause.INTERPOLATION)[1] is None
 
 
 @pytest.mark.parametrize(
