@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from convert.compare import Cause
 from convert.findings import Finding, Level
 from convert.images import CENTRE
 from convert.images.resizing import Resizing
@@ -247,10 +248,13 @@ def _answers_line(answers: AnswerEvidence) -> str:
     if not answers.causes:
         return line
     some = "" if answers.explained == differing else f", {answers.explained} of them"
-    if len(answers.causes) == 1:
-        return f"{line}{some} because of {_CAUSES.get(*answers.causes, *answers.causes)}"
-    causes = (f"{_CAUSES.get(cause, cause)} ({count})" for cause, count in answers.causes.items())
-    return f"{line}{some} because of {', '.join(causes)}"
+    causes = [f"{_CAUSES.get(cause, cause)} ({count})" for cause, count in answers.causes.items()]
+    if len(causes) == 1:
+        causes = [_CAUSES.get(cause, cause) for cause in answers.causes]
+    line += f"{some} because of {', '.join(causes)}"
+    if Cause.INTERPOLATION in answers.causes:
+        line += "; with --frame WIDTHxHEIGHT --resize graph the model scales frames as Edge Impulse does"
+    return line
 
 
 _CAUSES = {"model": "the model's arithmetic", "merge": "merging", "luma": "grey levels"}

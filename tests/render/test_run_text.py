@@ -232,7 +232,7 @@ _NONE = AnswerCounts(20, 0, 20, 0, 0)
             AnswerEvidence("16:9", None, 0.1, AnswerCounts(40, 40, 36, 3, 1), None, {"interpolation": 1}, 1),
             (
                 "same answer as Edge Impulse on 39 of 40 frames of 16:9 (3 with other scores); 1 differs because of "
-                "interpolation"
+                "interpolation; with --frame WIDTHxHEIGHT --resize graph the model scales frames as Edge Impulse does"
             ),
         ),
         (
