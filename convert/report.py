@@ -307,7 +307,7 @@ class ModelReport:
 
     @property
     def file(self) -> str:
-        """The ONNX file's name; reports of version 0.1.0 do not have it."""
+        """The ONNX file's name; reports before version 0.3.0 do not have it."""
         file = self._value(str | None, "model", "file") or f"{self.name}.onnx"
         if "/" in file or "\0" in file:
             raise _damaged(self.report.path).fail(f"the bundle's {REPORT} names no model")

@@ -65,10 +65,10 @@ def convert(
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
     EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
-    tflite_learn_*.h, a .lite/.tflite from the Dashboard, or an .onnx.
+    tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]).
 
-    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame and --resize are
-    about the first.
+    With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame, --resize and
+    --threshold are about the first.
     """
     if (pgie is None) != (sgie is None) or (export is None) == (pgie is None):
         raise click.UsageError("give one EXPORT, or two with --pgie and --sgie")

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.compare import NOT_COMPARED, Verdict
 from convert.emit.files import bundle_names
+from convert.emit.streams import sample
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
@@ -148,9 +148,7 @@ class WithComparison:
         """What the bundle's app gives its primary engine."""
         if framing := adapted.preprocessing.framing:
             return framing.frame
-        width, height = self.emit.frame_size(None)
-        common = gcd(width, height)
-        return Frame(width // common, height // common)
+        return (self.emit.frames_from or sample(self.emit.where)).usual
 
     def _given(self, adapted: Adapted) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """The user's pictures; of a bundle for frames of one aspect their middles."""

@@ -15,7 +15,6 @@ from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import FUNCTIONS
 from convert.nvinfer.targets import opsets
-from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
 DAMAGED = Rule(
@@ -362,6 +361,8 @@ def not_built(context: RuleContext) -> Iterator[Finding]:
     """Operators and forms that the target's TensorRT refuses."""
     if context.model is None:
         return
+    from convert.nvinfer.tensorrt import refusals  # few configs in the wild have their model beside them
+
     for each in refusals(context.model, context.target):
         if each.missing and (each.operator in _QUANTISED or _may_bring_plugins(context)):
             continue  # reported by quantised; not known

@@ -1,8 +1,7 @@
 """Rules about what nvinfer makes of the outputs.
 
 NVI070 to NVI075, NVI079 and NVI080: how a detector's outputs become boxes. NVI076 to NVI078 and NVI081: thresholds and
-filters.
-NVI083 to NVI089: a classifier's outputs. NVI090 and NVI091: the objects a secondary engine infers.
+filters. NVI083 to NVI089: a classifier's outputs. NVI090 and NVI091: the objects a secondary engine infers.
 """
 
 from __future__ import annotations
