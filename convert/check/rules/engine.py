@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from convert.check.context import Check, Presence, RuleContext
+from convert.check.context import SDK, Check, RuleContext
 from convert.check.rules.syntax import is_plain, quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
@@ -52,9 +52,11 @@ MISSING_FILE = Rule(
     "NVI024",
     Level.ERROR,
     "a file that the config names is not there",
-    why="Relative paths are taken from the folder of the config file (of the real one, if it is a link), not from "
-    "the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first missing "
-    "folder, a missing library as “Could not open custom lib: (null)”.",
+    why="On the target the element does not start without it, or infers something else. Where no more of what the "
+    "config names is on this machine either (a clone without its models), it is a note, and rules that need the file "
+    "are not applied. Relative paths are taken from the folder of the config file (of the real one, if it is a link), "
+    "not from the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first "
+    "missing folder, a missing library as “Could not open custom lib: (null)”.",
     fix="correct the path, or put the file there",
 )
 
@@ -105,7 +107,6 @@ HARDWARE = Rule(
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 _INT8: Final = 1
-_SDK: Final = "/opt/nvidia/"
 # What happens without each file.
 _FILES: Final = {
     "onnx-file": "there is nothing to build the engine from",
@@ -116,6 +117,14 @@ _FILES: Final = {
     "tlt-encoded-model": "there is nothing to build the engine from",
     "ip-tensor-file": "there is no input to infer",
 }
+# Rules that find nothing without a file; a test takes the files of every rule's case away.
+_NEEDED_BY: Final = {
+    "onnx-file": "NVI028, NVI029, NVI031 to NVI039, NVI042, NVI044, NVI070, NVI073, NVI081 to NVI088",
+    "labelfile-path": "NVI061 to NVI069",
+    "mean-file": "NVI055",
+    "custom-lib-path": "NVI023, NVI072",
+}
+ELSEWHERE: Final = "check where the files are; --files require makes this an error, --files ignore leaves it out"
 
 
 def no_id(context: RuleContext) -> Iterator[Finding]:
@@ -164,34 +173,37 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
 
 
 def missing_file(context: RuleContext) -> Iterator[Finding]:
-    """Files that are not there."""
+    """Files that are not there: each that must be, and together those that may be on the target."""
+    elsewhere: dict[str, str] = {}
     for key, effect in _FILES.items():
         file = context.files.get(key)
-        if file is None or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
+        if file is None or file.presence.here or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
-        if not is_plain(file.text):
-            continue  # reported by the rules on comments, blanks and quotation marks
-        missing = absence(file.text, file.presence)
-        if missing is None:
+        if not is_plain(file.text) or (key == "custom-lib-path" and context.library):
+            continue  # reported by the rules on comments, blanks and quotation marks; known without the file
+        if not file.presence.sure:
+            if not file.text.startswith(SDK):
+                elsewhere[key] = file.text
             continue
-        level, what = missing
+        level, what = Level.ERROR, absence(file.text, file.path)
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
         if key == "onnx-file" and (engine := context.files.get("model-engine-file")) and engine.presence.here:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+    if elsewhere:
+        message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
+        if rules := ", ".join(_NEEDED_BY[key] for key in elsewhere if key in _NEEDED_BY):
+            message += f"; not applied without: {rules}"
+        yield context.found(MISSING_FILE, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
 
 
-def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
-    """How bad it is that the file written as `text` is not here, and a few words; None: it is, or the SDK has it."""
-    if presence.here or (text.startswith(_SDK) and not presence.sure):
-        return None
+def absence(text: str, path: str) -> str:
+    """A few words on the file at `path`, written as `text`, that is not there although it must be."""
     if not text:
-        return Level.ERROR, "is empty, which means the folder of the config"
-    if presence.sure:
-        return Level.ERROR, "is not there"
-    return Level.WARNING, "is not on this machine; should it be missing on the target"
+        return "is empty, which means the folder of the config"
+    return "is no file" if os.path.exists(path) else "is not there"  # noqa: PTH110
 
 
 def stale_engine(context: RuleContext) -> Iterator[Finding]:
@@ -246,9 +258,9 @@ def engine_name(context: RuleContext, onnx: str) -> str:
 
 
 def _calibrated(context: RuleContext) -> bool:
-    """Whether there is a calibration table, as far as this machine can tell."""
+    """Whether there is a calibration table: one that is not here may be on the target."""
     file = context.files.get("int8-calib-file") if context.value("int8-calib-file", "") else None
-    return file is not None and (file.presence.here or not file.presence.sure)
+    return file is not None and (file.presence.here or not os.path.exists(file.path))  # noqa: PTH110
 
 
 def _own_builder(context: RuleContext) -> bool:
@@ -257,7 +269,8 @@ def _own_builder(context: RuleContext) -> bool:
         return False
     if context.value("engine-create-func-name", "") or context.value("custom-network-config", ""):
         return True
-    return context.library is not None and not context.library.stock and context.library.has("NvDsInferCudaEngineGet")
+    library = context.library  # None: it is not here, and may
+    return library is None or (not library.stock and library.has("NvDsInferCudaEngineGet"))
 
 
 def _old_models(context: RuleContext) -> tuple[str, ...]:
