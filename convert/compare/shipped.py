@@ -153,11 +153,12 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         across, down = network.width - width, network.height - height
         expected, _ = preprocessing(export)
     else:
-        frame = Frame(network.width, network.height, in_pixels=True)
+        size = network.width, network.height
+        frame = engine.recorded.frame or Frame(*size, in_pixels=True)
         mode = engine.recorded.resize_mode or ResizeMode.SQUASH
-        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor)
+        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor, size=size)
         across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
-        expected, _ = preprocessing(export, frame, resize="graph")
+        expected, _ = preprocessing(export, Frame(*size, in_pixels=True), resize="graph")
         channels = 3
     if network.channels != channels or across < 0 or down < 0:
         raise InputError(

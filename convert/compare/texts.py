@@ -147,7 +147,7 @@ class CauseTexts:
             return None
         try:
             frame = Frame(self.width, self.height, in_pixels=True)
-            Resizing(frame, (1, 1))
+            Resizing.alone(frame, (1, 1), ResizeMode.SQUASH)
         except PresetError:  # it cannot take such frames
             return None
         return f"convert again with --frame {frame} --resize graph"

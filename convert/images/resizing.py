@@ -1,31 +1,47 @@
-"""Whole frames that the graph itself resizes, as Edge Impulse's SDK does it (`--resize graph`).
+"""Whole frames that the graph itself resizes, as Edge Impulse's SDK does it (`--resize auto` and `graph`).
 
-The network's input has the frame's own size, so Gst-nvinfer scales nothing where the stream muxer gives frames of it.
 The graph cuts out, fits in or squashes (`convert.images.scaling.place_as_sdk`), and interpolates
-(`convert.graph.resize`).
+(`convert.graph.resize`). The two differ in the network's input. With `graph` it has the frame's own size, so that
+Gst-nvinfer scales nothing where the stream muxer gives frames of it. With `auto` it has a whole part of the frame's
+sides (`usual_size`): 640x360 for frames of 1920x1080 and of 1280x720, which Gst-nvinfer scales to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.images import Framing, ResizeMode
+from convert.images import CENTRE, Anchor, Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from convert.images.scaling import Placement
 
 
-__all__ = ["PIXELS", "RESIZES", "Resizing"]
+__all__ = ["PIXELS", "RESIZES", "Resizing", "usual_size"]
 
 
-RESIZES = ("device", "graph")
-"""What brings frames to the model's size: Gst-nvinfer's scaler, or the network's own first nodes."""
+RESIZES = ("auto", "device", "graph")
+"""What brings frames to the model's size: Gst-nvinfer's scaler, then the network's first nodes; one of them alone."""
 
 PIXELS = "say it in pixels, --frame 1280x720 for example: the width and height that [streammux] has"
+_LINES = 360  # at least, of frames that the device has scaled
 _LONGEST = 4096  # pixels a side: of the largest usual cameras; a frame of 4096x4096 is 201 MB of an engine's memory
+
+
+def usual_size(frame: Frame, model: tuple[int, int]) -> tuple[int, int]:
+    """Width and height to which the device scales a frame: a whole part of its sides, made even.
+
+    It is the smallest that has at least 360 lines (columns, of an upright frame) and out of which the model's picture can
+    be cut without enlarging it. Where the frame itself is smaller it is the frame's size.
+    """
+    sides = frame.pixels
+    parts = max(1, min(min(sides) // _LINES, *(side // own for side, own in zip(sides, model, strict=True))))
+    width, height = (max(2, 2 * round(Fraction(side, 2 * parts))) for side in sides)
+    return width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +50,47 @@ class Resizing(Framing):
 
     Attributes:
         mode: how Edge Impulse brought pictures to that size; `none` is squash.
-
-    Raises:
-        PresetError: only the aspect of the frames is given, or they are too large, or a side is odd.
+        size: width and height of the network's input.
     """
 
     mode: ResizeMode = ResizeMode.SQUASH
+    size: tuple[int, int] = field(default=(0, 0), kw_only=True)
 
-    def __post_init__(self) -> None:
-        if not self.frame.in_pixels:
+    @classmethod
+    def alone(cls, frame: Frame, model: tuple[int, int], mode: ResizeMode, *, anchor: Anchor = CENTRE) -> Self:
+        """The network takes frames as they are.
+
+        Raises:
+            PresetError: only the aspect of the frames is given, or they are too large, or a side is odd.
+        """
+        if not frame.in_pixels:
             raise PresetError(
-                f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
-                hint=PIXELS,
+                f"--resize graph needs the size of the frames in pixels, {frame} is only their aspect", hint=PIXELS
             )
-        width, height = (side + side % 2 for side in self.network)
-        if (width, height) != self.network:
+        width, height = (side + side % 2 for side in frame.pixels)
+        if (width, height) != frame.pixels:
             raise PresetError(
-                f"frames of {self.frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
+                f"frames of {frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
                 hint=f"give [streammux] even sides, and say them: --frame {width}x{height}",
             )
-        if max(self.network) > _LONGEST:
+        made = cls(frame, model, mode, anchor=anchor, size=frame.pixels)
+        if max(made.size) > _LONGEST:
             raise PresetError(
-                f"frames of {self.frame} are too large for --resize graph: the engine would take "
-                f"{self.megabytes:.0f} MB for each",
+                f"frames of {frame} are too large for --resize graph: the engine would take {made.megabytes:.0f} MB "
+                "for each",
                 hint=f"let [streammux] make them smaller, {_LONGEST} pixels a side at most, and give that size",
             )
+        return made
 
     @property
     def network(self) -> tuple[int, int]:
-        """Width and height of the input: those of the frame."""
-        return self.frame.width, self.frame.height
+        """Width and height of the input."""
+        return self.size
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it takes frames as they are, so that nothing else scales them."""
+        return self.frame.in_pixels and self.size == self.frame.pixels
 
     @property
     def megabytes(self) -> float:

@@ -250,7 +250,7 @@ class WithFraming:
         result = self.validate(artifact, workdir)
         before = artifact.preprocessing
         whole = before.framing is not None and not before.framing.crops  # nothing is cropped, nor squashed
-        whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
+        whole |= isinstance(before.framing, Resizing) and before.framing.is_exact  # as parity, which is measured anyway
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
         if len(artifact.onnx.data) > LARGE:
@@ -267,19 +267,24 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest
+        from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.predictions import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, _ = export.facts.input.shape
+        _, height, width, channels = export.facts.input.shape
         assert height is not None
         assert width is not None
+        assert channels is not None
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
-        for frame in islice(self._frames(export, framing), _MOST):
-            cropped.append(fit_shortest(frame, *model, anchor=anchor))
-            squashed.append(scaled(frame, *model))
+
+        def seen(picture: NDArray[np.uint8]) -> NDArray[Any]:
+            return sdk_luma(picture) if picture.shape[2] > channels else picture
+
+        for frame in islice(self._frames(adapted), _MOST):
+            cropped.append(seen(fit_shortest(frame, *model, anchor=anchor)))
+            squashed.append(seen(scaled(frame, *model)))
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
             places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
@@ -301,12 +306,12 @@ class WithFraming:
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
-    def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
+    def _frames(self, adapted: Adapted) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        channels = export.facts.input.shape[-1]
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
         assert channels is not None
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
