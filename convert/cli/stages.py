@@ -268,7 +268,8 @@ class _PickUpAdapted:
                 hint="give the .tflite it was made from with --tflite",
             )
         _, _, height, width = model.input.shape
-        exact = properties.frame is not None and properties.frame.in_pixels and properties.frame.pixels == (width, height)
+        whole = properties.frame
+        exact = whole is not None and whole.in_pixels and whole.pixels == (width, height)
         resize = "device" if properties.resize is None else "graph" if exact else "auto"
         before, findings = preprocessing(artifact, properties.frame, resize=resize)
         framing, mode = before.framing, properties.resize_mode

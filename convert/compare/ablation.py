@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Ablation", "find_causes", "possible_causes"]
 
-_SAME_SHAPE = 0.01  # as much as the sides of two frames of one shape may differ
-
 
 @dataclass
 class Ablation:
@@ -134,13 +132,12 @@ class Ablation:
 
         What keeps it from that is the device's scaling alone, where it is made for frames of the picture's shape.
         """
-        resizing, theirs = self.models.shipped.resizing, self.models.edge_impulse
-        if resizing is None:
+        shipped, theirs = self.models.shipped, self.models.edge_impulse
+        if shipped.resizing is None:
             return False
         height, width = self.pixels.shape[:2]
-        alike = abs(width * resizing.size[1] / (height * resizing.size[0]) - 1) < _SAME_SHAPE
-        alike &= (resizing.mode, resizing.anchor) == (theirs.resize_mode, theirs.anchor)
-        return (Cause.INTERPOLATION if alike and not resizing.is_exact else Cause.FRAMING) in done
+        scaled = not shipped.resizing.is_exact and shipped.resizes_as(theirs, width, height)
+        return (Cause.INTERPOLATION if scaled else Cause.FRAMING) in done
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
         """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
@@ -238,7 +235,8 @@ def possible_causes(models: ModelPair) -> tuple[Cause, ...]:
     """What can differ for such models, in processing order."""
     task = models.edge_impulse.task
     none = {Cause.LUMA if models.shipped.loaded.engine.network.channels == 3 else Cause.COLOUR}
-    if models.shipped.resizing is not None and models.shipped.resizing.is_exact:  # of a frame of the right size the pixels are the same
+    resizing = models.shipped.resizing
+    if resizing is not None and resizing.is_exact:  # of a frame of the right size the pixels are the same
         none.add(Cause.INTERPOLATION)
     if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}

@@ -452,7 +452,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
     filtered = "1: bilinear, as Edge Impulse resizes; left out it would be nearest."
     if isinstance(framing, Resizing):
-        own, whole = ("x".join(map(str, size)) for size in (framing.model, framing.size))
+        own, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
         dims += (
             f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model makes "
             f"{own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] "

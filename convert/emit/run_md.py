@@ -73,7 +73,8 @@ class Frames:
         """None where the model takes frames of any aspect."""
         if framing is None:
             return None
-        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing) and framing.is_exact, framing.part)
+        exact = isinstance(framing, Resizing) and framing.is_exact
+        return cls(framing.frame, framing.crops, effect, exact, framing.part)
 
 
 @dataclass(frozen=True, slots=True)

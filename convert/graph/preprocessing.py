@@ -11,8 +11,8 @@ Impulse's SDK makes.
 
 nvinfer can scale a frame, but not crop it: the graph does that, and heads give places in the frame instead of places in
 the model's picture. As a rule the graph also brings what it cuts out to the model's size (`convert.graph.resize`): it
-then takes levels, and nvinfer has nothing to compute. With `--resize device` `crop` is the graph's first node, and
-everything behind that Slice gets the pixels as nvinfer has scaled them; the sizes are those of `convert.images.Framing`.
+then takes levels, and nvinfer has nothing to compute. With `--resize device` a Slice is its first node (`crop`), and
+everything behind that gets exactly the pixels it got before; the sizes are those of `convert.images.Framing`.
 """
 
 from __future__ import annotations
@@ -169,12 +169,13 @@ def crop_to(export: Export, frame: Frame | None, *, resize: str = "auto") -> Fra
     if resize == "graph":
         if frame is None:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
-        return Resizing.alone(frame, model, mode or ResizeMode.SQUASH, anchor=anchor)
+        return Resizing(frame, model, mode or ResizeMode.SQUASH, anchor=anchor)
     if frame is None or mode is not ResizeMode.FIT_SHORTEST:
         return None
-    if resize == "device":
-        return Framing(frame, model, anchor=anchor)
-    return Resizing(frame, model, mode, anchor=anchor, size=usual_size(frame, model))
+    cropping = Framing(frame, model, anchor=anchor)
+    if resize == "device" or not cropping.crops:
+        return cropping
+    return Resizing(frame, model, mode, anchor=anchor, scaled=usual_size(frame, model))
 
 
 def crop(model: ModelProto, framing: Framing) -> ModelProto:

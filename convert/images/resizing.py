@@ -13,11 +13,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.images import CENTRE, Anchor, Frame, Framing, ResizeMode
+from convert.images import Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from convert.images.scaling import Placement
 
 
@@ -35,8 +33,8 @@ _LONGEST = 4096  # pixels a side: of the largest usual cameras; a frame of 4096x
 def usual_size(frame: Frame, model: tuple[int, int]) -> tuple[int, int]:
     """Width and height to which the device scales a frame: a whole part of its sides, made even.
 
-    It is the smallest that has at least 360 lines (columns, of an upright frame) and out of which the model's picture can
-    be cut without enlarging it. Where the frame itself is smaller it is the frame's size.
+    It is the smallest that has at least 360 lines (columns, of an upright frame) and out of which the model's picture
+    can be cut without enlarging it. Where the frame itself is smaller it is the frame's size.
     """
     sides = frame.pixels
     parts = max(1, min(min(sides) // _LINES, *(side // own for side, own in zip(sides, model, strict=True))))
@@ -50,47 +48,46 @@ class Resizing(Framing):
 
     Attributes:
         mode: how Edge Impulse brought pictures to that size; `none` is squash.
-        size: width and height of the network's input.
+        scaled: width and height to which the device scales frames before; None: it takes them as they are.
+
+    Raises:
+        PresetError: of frames that it takes as they are only the aspect is given, or they are too large, or a side is
+            odd.
     """
 
     mode: ResizeMode = ResizeMode.SQUASH
-    size: tuple[int, int] = field(default=(0, 0), kw_only=True)
+    scaled: tuple[int, int] | None = field(default=None, kw_only=True)
 
-    @classmethod
-    def alone(cls, frame: Frame, model: tuple[int, int], mode: ResizeMode, *, anchor: Anchor = CENTRE) -> Self:
-        """The network takes frames as they are.
-
-        Raises:
-            PresetError: only the aspect of the frames is given, or they are too large, or a side is odd.
-        """
-        if not frame.in_pixels:
+    def __post_init__(self) -> None:
+        if self.scaled is not None:
+            return
+        if not self.frame.in_pixels:
             raise PresetError(
-                f"--resize graph needs the size of the frames in pixels, {frame} is only their aspect", hint=PIXELS
+                f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
+                hint=PIXELS,
             )
-        width, height = (side + side % 2 for side in frame.pixels)
-        if (width, height) != frame.pixels:
+        width, height = (side + side % 2 for side in self.network)
+        if (width, height) != self.network:
             raise PresetError(
-                f"frames of {frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
+                f"frames of {self.frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
                 hint=f"give [streammux] even sides, and say them: --frame {width}x{height}",
             )
-        made = cls(frame, model, mode, anchor=anchor, size=frame.pixels)
-        if max(made.size) > _LONGEST:
+        if max(self.network) > _LONGEST:
             raise PresetError(
-                f"frames of {frame} are too large for --resize graph: the engine would take {made.megabytes:.0f} MB "
-                "for each",
+                f"frames of {self.frame} are too large for --resize graph: the engine would take "
+                f"{self.megabytes:.0f} MB for each",
                 hint=f"let [streammux] make them smaller, {_LONGEST} pixels a side at most, and give that size",
             )
-        return made
 
     @property
     def network(self) -> tuple[int, int]:
         """Width and height of the input."""
-        return self.size
+        return self.scaled or (self.frame.width, self.frame.height)
 
     @property
     def is_exact(self) -> bool:
         """Whether it takes frames as they are, so that nothing else scales them."""
-        return self.frame.in_pixels and self.size == self.frame.pixels
+        return self.frame.in_pixels and self.network == self.frame.pixels
 
     @property
     def megabytes(self) -> float:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
-from convert.images import Frame, Framing, ResizeMode, crop_area
+from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Evidence, Export, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.types import Adapted, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
 _MOST = 200  # of the user's pictures, the first: more would only take memory and time
 
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +316,9 @@ class WithFraming:
         assert channels is not None
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
+            side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
             for shape in shapes:
-                width, height = shape.within(_LONG_SIDE, _LONG_SIDE)
+                width, height = shape.within(side, side)
                 yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
             return
         for path in find([self.images], videos=False):
