@@ -384,11 +384,12 @@ class CommonOptions(TypedDict, total=False):
         ),
     ]
     resize: Annotated[
-        Literal["device", "graph"],
+        Literal["auto", "device", "graph"],
         Option(
-            "device",
-            "What scales frames: the device, or the network itself, as Edge Impulse does; it then takes frames of the "
-            "size that --frame gives in pixels.",
+            "auto",
+            "What scales frames: the network itself, as Edge Impulse does, after the device has made them smaller "
+            "(640x360); the device alone; the network alone, which then takes frames of the size that --frame gives in "
+            "pixels.",
         ),
     ]
     yolo_score: Annotated[
