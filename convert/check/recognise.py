@@ -54,7 +54,7 @@ class _Plugin:
 
     def found_in(self, outline: _Outline) -> int:
         """How many of its groups and keys a file has; 0: the file is none of its."""
-        groups, keys = outline.groups & set(self.groups), outline.keys & set(self.keys)
+        groups, keys = outline.groups.intersection(self.groups), outline.keys.intersection(self.keys)
         count = len(groups) + len(keys)
         if (
             outline.form not in self.forms

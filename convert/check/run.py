@@ -258,25 +258,19 @@ class Checker:
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
-        found = self._with_used(found, used)
-        for app in apps.values():
-            known = {_key(each.path) for each in found}
-            found += [each for each in _of_other_elements(app.file) if _key(each.path) not in known]
+        found = _with_used(found, used, (app.file for app in apps.values()))
         settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
         users: dict[str, checking.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
-        # What an app gives to nvinfer is nvinfer's, whatever it looks like.
-        found = [
-            each._replace(kind=CONFIG) if _key(each.path) in settings and each.kind == OTHER else each for each in found
-        ]
-        return CheckReport(
-            tuple(
-                self._one(each, apps, settings.get(_key(each.path), []), users.get(_key(each.path))) for each in found
-            ),
-            self.default,
-        )
+        checked = []
+        for each in found:
+            key = _key(each.path)
+            if each.kind == OTHER and key in settings:
+                each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
+            checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
+        return CheckReport(tuple(checked), self.default)
 
     @property
     def default(self) -> checking.ChosenTarget:
@@ -307,18 +301,6 @@ class Checker:
             own = theirs.pop() if len(theirs) == 1 else self.default
         assert own is not None
         return _App(app, engines, own)
-
-    def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
-        """The configs of engines behind the file that names them, unless they are there already."""
-        known = {_key(each.path) for each in found}
-        result = list(found)
-        for app, gie in used:
-            if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
-                continue
-            known.add(_key(gie.path))
-            place = next(number for number, each in enumerate(result) if each.path == app)
-            result.insert(place + 1, _read(gie.path))
-        return result
 
     def _one(
         self,
@@ -403,6 +385,23 @@ class Checker:
             suppressed=suppressed,
             data=found.data,
         )
+
+
+def _with_used(found: list[ConfigFile], used: Iterable[tuple[str, Gie]], apps: Iterable[AppFile]) -> list[ConfigFile]:
+    """Files that apps name, unless they are there already: configs of engines behind their app, others at the end."""
+    known = {_key(each.path) for each in found}
+    result = list(found)
+    for app, gie in used:
+        if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
+            continue
+        known.add(_key(gie.path))
+        place = next(number for number, each in enumerate(result) if each.path == app)
+        result.insert(place + 1, _read(gie.path))
+    for each in (other for app in apps for other in _of_other_elements(app)):
+        if (key := _key(each.path)) not in known:
+            known.add(key)
+            result.append(each)
+    return result
 
 
 _CONFIG_KEYS: Final = ("config-file", "ll-config-file", "msg-conv-config", "msg-broker-config")
