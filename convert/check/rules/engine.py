@@ -187,7 +187,8 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
             continue
         level, what = Level.ERROR, absence(file.text, file.path)
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
-        if key == "onnx-file" and (engine := context.files.get("model-engine-file")) and engine.presence.here:
+        engine = context.files.get("model-engine-file")
+        if key in {"onnx-file", "tlt-encoded-model"} and engine and (engine.presence.here or not engine.presence.sure):
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
