@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.errors import InputError, PresetError
+from convert.files import load_toml
 from convert.nvinfer.config import MOST_BYTES, read_bytes
 from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Entry, Parsed, Problem, Reason, Verdict
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
@@ -117,6 +118,7 @@ class RuleContext:
         values: `parsed.values` with `settings` in place; empty unless the config is accepted.
         settings: key -> what deepstream-app sets over it.
         files: key -> the file it names.
+        kinds: key -> what that file is, a table of configs/nvinfer/files.toml, where that can be told.
         labels: the label file; None: none is named, or it cannot be read.
         model, model_path: the header of onnx-file, and how the user would name that file. Without a header
             `model_error` is the reason, unless the file does not exist. `lacking`: files with its weights that are
@@ -136,6 +138,7 @@ class RuleContext:
     values: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     files: Mapping[str, NamedFile] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     labels: Labels | None = None
     model: Header | None = None
     model_path: str | None = None
@@ -522,6 +525,7 @@ def load_context(
         values=values,
         settings=settings,
         files=files,
+        kinds={key: kind for key, file in files.items() if (kind := _kind(file))},
         labels=_labels(files),
         model=model,
         model_path=model_path,
@@ -628,6 +632,24 @@ def _is_built(folder: str) -> bool:
     """Whether the sources of a library are in `folder`, or in the one above."""
     places = (folder, os.path.dirname(folder))  # noqa: PTH120 - text
     return any(os.path.isfile(os.path.join(each, name)) for each in places for name in _BUILD_FILES)  # noqa: PTH113, PTH118
+
+
+def _kind(file: NamedFile) -> str:
+    """What a file is by its content, or else by its name; "" if neither tells."""
+    kinds = load_toml("nvinfer/files.toml")
+    name = re.sub(r"(\.so)[.0-9]+$", r"\1", file.text.lower())
+    named = next((kind for kind, row in kinds.items() if name.endswith(tuple(row["suffixes"]))), "")
+    if not file.presence.here:
+        return named
+    from convert.export.archive import HEAD, file_type  # most configs come without their files
+
+    try:
+        with open(file.path, "rb") as opened:  # noqa: PTH123 - text
+            found = file_type(opened.read(HEAD)).name
+    except OSError:
+        return named
+    seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
+    return named if not seen or (seen == "zip" and named) else seen  # PyTorch and Keras write zip archives
 
 
 def _labels(files: Mapping[str, NamedFile]) -> Labels | None:
