@@ -16,7 +16,8 @@ import numpy as np
 
 from convert.check.app import gies, number, read_app, troubles
 from convert.check.context import read_config
-from convert.check.run import APP, CONFIG, find_configs
+from convert.check.recognise import APP, CONFIG
+from convert.check.run import find_configs
 from convert.errors import ConvertError, InputError, MissingDependencyError, UnsupportedModelError
 from convert.images.read import Picture, is_video, load_av, read_all, video_facts
 from convert.nvinfer.config import MOST_BYTES
