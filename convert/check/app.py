@@ -159,16 +159,16 @@ def group_named(name: str) -> AppGroup | None:
 
 
 def is_other(app: AppFile) -> bool:
-    """Whether a YAML file is for another of NVIDIA's programs, which share names of groups and little more.
+    """Whether a file is for another of NVIDIA's programs, which share names of groups and little more.
 
-    Those have groups of their own (`source-list`, `primary-gie0`, `tiler`), `config-file-path` for engines, sources
-    without a CSV file, or engines in a file of their own.
+    Those have sources and sinks alone, or in YAML groups of their own (`source-list`, `primary-gie0`, `tiler`),
+    `config-file-path` for engines, sources without a CSV file, or engines in a file of their own.
     """
-    if app.form != "yaml":
-        return False
-    has_engines = any("-gie" in name for name in app.groups)
-    own = any(re.match("application|sourc|stream|sink|tiled", name) for name in app.groups)
-    return (has_engines and not own) or any(_is_foreign(name, entries) for name, entries in app.groups.items())
+    has_frame = any(re.match("application|stream|tiled|source-", name) for name in app.groups)
+    if app.form == "ini":
+        return not has_frame and not any("-gie" in name for name in app.groups) and app.trouble is None
+    foreign = any(_is_foreign(name, entries) for name, entries in app.groups.items())
+    return bool(app.groups) and (not has_frame or foreign)
 
 
 def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
@@ -210,6 +210,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     try:
         file = KeyFile.load(data)
     except KeyFileError as error:
+        if path.endswith((".yml", ".yaml")):
+            return AppFile(path, "ini", {}, {}, Trouble(f"deepstream-app of {release} reads no YAML; since {since}"))
         return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
     except TooMany as error:
         return AppFile(path, "ini", {}, {}, Trouble(str(error)))

@@ -218,6 +218,8 @@ def app_release(app: AppContext) -> Iterator[Finding]:
             level, place = None, Place(app.file.path, entry.line, entry.column)
             if not between(release, since, until):
                 what = _when(since, until, release)
+                # Without a key that took its place nothing is lost by one that is not read any more.
+                level = None if between(release, None, until) or key in group.instead else Level.NOTE
             elif not group.reads(key, form):
                 what, level = f"is not read from {'INI' if form == 'ini' else 'YAML'} files", Level.NOTE
             else:

@@ -139,7 +139,8 @@ def test_a_csi_camera_needs_a_jetson(tmp_path: Path) -> None:
         ({"pre-process": {"enable": "0"}}, "5.1", ["NVI097 warning"]),
         ({"pre-process": {"enable": "0"}}, "6.0", []),
         ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.0.1", []),
-        ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.1", ["NVI097 warning"]),
+        ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.1", ["NVI097 note"]),
+        ({"streammux": {**_MUX, "config-file": "mux.txt"}}, "8.0", ["NVI097 warning"]),
         ({"source0": {**_FILE, "video-format": "NV12"}}, "6.1.1", ["NVI097 warning"]),
         ({"source0": {**_FILE, "video-format": "NV12"}}, "6.2", []),
         ({"streammux": {**_MUX, "sort-batch": "x"}}, "7.1", ["NVI097 warning"]),
@@ -176,6 +177,11 @@ def test_yaml(tmp_path: Path, more: str, csv: str | None, expected: list[str]) -
     assert _shown(_found(tmp_path, _YAML.format(more=more), name="app.yml")) == expected
 
 
+def test_yaml_came_with_6_1(tmp_path: Path) -> None:
+    (finding,) = _found(tmp_path, _YAML.format(more=_CSV), "6.0.1", name="app.yml")
+    assert (finding.id, finding.message) == ("NVI096", "deepstream-app of 6.0.1 reads no YAML; since 6.1")
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -191,6 +197,7 @@ def test_configs_of_other_programs_are_left_alone(tmp_path: Path, more: str) -> 
     assert is_other(app)
     assert _found(tmp_path, _YAML.format(more=more), name="app.yml") == []
     assert not is_other(read_app(_YAML.format(more=_CSV).encode(), "app.yml", "9.1"))
+    assert is_other(read_app(b"[source0]\nuri=file://a.wav\n[sink0]\nsync=1\n", "asr.cfg", "9.1"))
 
 
 _DETECTOR = """[property]
