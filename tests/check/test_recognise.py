@@ -114,6 +114,7 @@ _HEAD = "[property]\ngie-unique-id=1\n"
         ("c.txt", _HEAD + "network-type=1\n", CONFIG),
         ("c.yml", "property:\n  gie-unique-id: 1\n  network-type: 1\n", CONFIG),
         ("c.yml", _LIKE_POSTPROCESS + "  batch-size: 1\n", CONFIG),
+        ("c.yml", _LIKE_POSTPROCESS.replace("process-mode: 1", "is-classifier: 1"), CONFIG),
         ("c.txt", "[application]\na=1\n[tracker]\nenable=1\nll-lib-file=a.so\n[sink0]\ntype=1\n", APP),
         ("c.txt", "[application]\na=1\n[message-broker]\na=1\n[sink0]\ntype=1\n", APP),
         ("c.yml", "application:\n  a: 1\nsource:\n  csv-file-path: s.csv\nprimary-gie:\n  config-file: c.yml\n", APP),
@@ -124,6 +125,12 @@ def test_what_is_nvinfers_stays_so(name: str, text: str, kind: str) -> None:
     found = kind_of(name, text.encode())
     assert found is not None
     assert found.name == kind
+
+
+def test_a_part_of_an_apps_config_counts_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sink.txt").write_text("[sink0]\nenable=1\ntype=1\n")
+    assert _check(tmp_path / "sink.txt").files[0].kind == APP
+    assert _check(tmp_path).error is not None, "a folder without configs"
 
 
 def test_a_line_a_file_and_of_many_a_number(tmp_path: Path) -> None:
