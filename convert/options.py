@@ -529,6 +529,14 @@ class CheckOptions(TypedDict, total=False):
         str | Sequence[str], Option((), "Only these rules: NVI070,NVI07,... Repeatable.", "IDS", many=True)
     ]
     ignore: Annotated[str | Sequence[str], Option((), "Not these rules. Repeatable.", "IDS", many=True)]
+    files: Annotated[
+        Literal["auto", "require", "ignore"],
+        Option(
+            "auto",
+            "Files a config names that are not here: an error where the rest is (auto), an error, or nothing.",
+            choices=("auto", "require", "ignore"),
+        ),
+    ]
     fix: Annotated[bool, Option(False, "Put right what is mechanical, in the files themselves.")]  # noqa: FBT003
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "onnx_outputs",
     "outputs",
+    "preload",
     "read_whole",
     "require",
     "run_onnx",
@@ -225,6 +226,22 @@ def load(model: bytes) -> Any:
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime does not load the model: {_reason(error)}",
+            hint="convert with another --opset, or report the model",
+        ) from error
+
+
+def _onnxruntime() -> Any:
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -240,20 +257,14 @@ def load(model: bytes) -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    import onnxruntime  # 20 MB; only this stage needs it
+    return importlib.import_module("onnxruntime")  # 20 MB; only this stage needs it
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = _FATAL
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime does not load the model: {_reason(error)}",
-            hint="convert with another --opset, or report the model",
-        ) from error
+
+def preload() -> None:
+    """Import ONNX Runtime and LiteRT, in a process that is started for them."""
+    import ai_edge_litert.interpreter  # noqa: F401 - few processes need both
+
+    _onnxruntime()
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
