@@ -456,8 +456,8 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         dims += f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model "
         if framing.is_exact:
             dims += (
-                f"makes {own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must have "
-                "this size, and should be the camera's."
+                f"makes {own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must "
+                "have this size, and should be the camera's."
             )
             aspect = "0: frames of that size stay as they are."
             filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
