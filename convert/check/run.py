@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from convert.check import context as checking
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
 from convert.check.rules import RULES, findings
-from convert.check.rules.app import app_findings, script_findings
+from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
+from convert.check.rules.engine import MISSING_FILE
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
 from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
+from convert.findings import Level
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.config_state import Verdict
 from convert.nvinfer.numbers import read_ordinary
@@ -259,6 +261,7 @@ class Checker:
         recorded: the target that the bundle in a folder was made for; None: no bundle, or it does not count.
         wanted: whether findings of a rule, by its id, are reported.
         external: checks of the model that run after the rules.
+        files: which files that a config names must be here; AUTO is BUNDLE in a bundle.
     """
 
     target: Target
@@ -266,9 +269,11 @@ class Checker:
     external: Callable[[checking.RuleContext], Iterable[Finding]] = lambda _: ()
     recorded: Callable[[str], checking.ChosenTarget | None] = lambda _: None
     source: str = "option"
+    files: checking.Expect = checking.Expect.AUTO
     _models: checking.Models = field(default_factory=checking.Models)
     _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict)
     _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict)
+    _expected: dict[str, checking.Expect] = field(default_factory=dict)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
@@ -299,6 +304,14 @@ class Checker:
         if folder not in self._folders:
             self._folders[folder] = self.recorded(folder)
         return self._folders[folder]
+
+    def _expect(self, path: str) -> checking.Expect:
+        """Which files must be here that the config at `path` names."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - text
+        if folder not in self._expected:
+            bundle = self.files is checking.Expect.AUTO and checking.is_bundle(folder)
+            self._expected[folder] = checking.Expect.BUNDLE if bundle else self.files
+        return self._expected[folder]
 
     def _read_app(self, found: ConfigFile) -> _App:
         own = self._in_bundle(found.path)
@@ -350,7 +363,7 @@ class Checker:
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each)
+            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
@@ -363,13 +376,13 @@ class Checker:
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
-        here = checking.presence(gie.config, gie.path)
+        here = checking.presence(gie.config, gie.path, self._expect(gie.path), complete=True)
         context = None
         if gie.is_nvinfer and here.here:
             # An error is reported where that file is checked.
             with suppress(InputError):
                 reading = self._reading(ConfigFile(gie.path, CONFIG), at)
-                context = checking.load_context(reading, at, self._models, gie.settings)
+                context = checking.load_context(reading, at, self._models, gie.settings, self._expect(gie.path))
         return AppEngine(gie, context, here)
 
     def _reading(self, found: ConfigFile, at: Target) -> checking.Reading:
@@ -386,7 +399,10 @@ class Checker:
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
     ) -> CheckedFile:
-        wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
+        absent = self.files is checking.Expect.IGNORE
+        wanted = dict.fromkeys(
+            finding for finding in results if self.wanted(finding.id) and not (absent and _is_of_absence(finding))
+        )
         reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))
         return CheckedFile(
             path=found.path,
@@ -398,6 +414,11 @@ class Checker:
             suppressed=suppressed,
             data=found.data,
         )
+
+
+def _is_of_absence(finding: Finding) -> bool:
+    """Whether it is the note on files that are on another machine."""
+    return finding.id in {MISSING_FILE.id, NO_CONFIG.id} and finding.level is Level.NOTE
 
 
 def _key(path: str) -> str:

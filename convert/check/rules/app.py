@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from convert.check.app import AppContext, AppEngine, number
-from convert.check.context import CLASSIFIER, Place
-from convert.check.rules.engine import absence
+from convert.check.context import CLASSIFIER, SDK, Place
+from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.outputs import ALL_ENGINES, OWN_OBJECTS
 from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.syntax import quoted
@@ -153,14 +153,22 @@ def same_id(app: AppContext) -> Iterator[Finding]:
 
 def no_config(app: AppContext) -> Iterator[Finding]:
     """config-file missing, or leading nowhere."""
+    elsewhere: list[AppEngine] = []
     for engine in app.engines:
         place = app.file.place(engine.gie.group, "config-file")
         if not engine.gie.config:
             yield app.found(NO_CONFIG, f"[{engine.gie.group}] is switched on, but has no config-file", place)
-        elif missing := absence(engine.gie.config, engine.presence):
-            level, what = missing
-            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}" if level is Level.ERROR else None  # noqa: PTH100
-            yield app.found(NO_CONFIG, f"config-file: {quoted(engine.gie.config)} {what}", place, hint, level)
+        elif engine.presence.sure and not engine.presence.here:
+            message = f"config-file: {quoted(engine.gie.config)} {absence(engine.gie.config, engine.gie.path)}"
+            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}"  # noqa: PTH100
+            yield app.found(NO_CONFIG, message, place, hint)
+        elif not engine.presence.here and not engine.gie.config.startswith(SDK):
+            elsewhere.append(engine)
+    if elsewhere:
+        named = ", ".join(quoted(engine.gie.config) for engine in elsewhere)
+        message = f"not on this machine, and so not checked: config-file {named}"
+        place = app.file.place(elsewhere[0].gie.group, "config-file")
+        yield app.found(NO_CONFIG, message, place, ELSEWHERE, Level.NOTE)
 
 
 def app_refused(app: AppContext) -> Iterator[Finding]:

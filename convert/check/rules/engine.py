@@ -1,4 +1,4 @@
-"""NVI020 to NVI030, NVI043 and NVI045: the engine's id, the files it is built from, and whether nvinfer loads it again."""
+"""NVI020 to NVI030, NVI043, NVI045: the engine's id, the files it is built from, whether nvinfer loads it again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from convert.check.context import Check, Presence, RuleContext
-from convert.check.rules.syntax import is_plain, line, quoted
+from convert.check.context import SDK, Check, RuleContext
+from convert.check.rules.syntax import as_line, is_plain, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import version
@@ -56,9 +56,11 @@ MISSING_FILE = Rule(
     "NVI024",
     Level.ERROR,
     "a file that the config names is not there",
-    why="Relative paths are taken from the folder of the config file (of the real one, if it is a link), not from "
-    "the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first missing "
-    "folder, a missing library as “Could not open custom lib: (null)”.",
+    why="On the target the element does not start without it, or infers something else. Where no more of what the "
+    "config names is on this machine either (a clone without its models), it is a note, and rules that need the file "
+    "are not applied. Relative paths are taken from the folder of the config file (of the real one, if it is a link), "
+    "not from the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first "
+    "missing folder, a missing library as “Could not open custom lib: (null)”.",
     fix="correct the path, or put the file there",
 )
 
@@ -102,9 +104,9 @@ HARDWARE = Rule(
     "NVI043",
     Level.ERROR,
     "the target does not have the hardware asked for",
-    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete GPUs, "
-    "and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not valid”). "
-    "A Jetson has one GPU: gpu-id=0.",
+    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete "
+    "GPUs, and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not "
+    "valid”). A Jetson has one GPU: gpu-id=0.",
     fix="remove the key, or check --target and --platform",
 )
 
@@ -120,7 +122,6 @@ WRONG_KIND = Rule(
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 _INT8: Final = 1
-_SDK: Final = "/opt/nvidia/"
 # Jetsons with a DLA, those without that share a release with them, and the versions of TensorRT that have none: 10.7
 # was the last 10.x with DLA, and 11.4.1 has it again (TensorRT's documentation, Working with DLA).
 _WITH_DLA: Final = ("Xavier", "Orin")
@@ -139,6 +140,14 @@ _FILES: Final = {
     "tlt-encoded-model": "there is nothing to build the engine from",
     "ip-tensor-file": "there is no input to infer",
 }
+# Rules that find nothing without a file; a test takes the files of every rule's case away.
+_NEEDED_BY: Final = {
+    "onnx-file": "NVI028, NVI029, NVI031 to NVI039, NVI042, NVI044, NVI070, NVI073, NVI081 to NVI088",
+    "labelfile-path": "NVI061 to NVI069",
+    "mean-file": "NVI055",
+    "custom-lib-path": "NVI023, NVI072",
+}
+ELSEWHERE: Final = "check where the files are; --files require makes this an error, --files ignore leaves it out"
 
 
 def no_id(context: RuleContext) -> Iterator[Finding]:
@@ -148,11 +157,11 @@ def no_id(context: RuleContext) -> Iterator[Finding]:
         message, level = "gie-unique-id is missing", Level.ERROR
         if not context.settings:
             message, level = "gie-unique-id is missing, unless the app gives it", Level.WARNING
-        hint = f"write {line(context, 'gie-unique-id', 1)}, or another free number"
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another free number"
         yield context.found(NO_ID, message, hint=hint, level=level)
     elif number >= 2**31:
         message = f"gie-unique-id becomes {number}: a negative number wraps round"
-        hint = f"write {line(context, 'gie-unique-id', 1)}, or another number from 1 on"
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another number from 1 on"
         yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint=hint)
 
 
@@ -186,7 +195,7 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     written = engine_name(context, model.path)
     engine = context.files.get("model-engine-file")
     name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
-    hint = f"write {line(context, 'model-engine-file', name)}"
+    hint = f"write {as_line(context, 'model-engine-file', name)}"
     if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
         yield context.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
@@ -196,34 +205,37 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
 
 
 def missing_file(context: RuleContext) -> Iterator[Finding]:
-    """Files that are not there."""
+    """Files that are not there: each that must be, and together those that may be on the target."""
+    elsewhere: dict[str, str] = {}
     for key, effect in _FILES.items():
         file = context.files.get(key)
-        if file is None or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
+        if file is None or file.presence.here or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
-        if not is_plain(file.text):
-            continue  # reported by the rules on comments, blanks and quotation marks
-        missing = absence(file.text, file.presence)
-        if missing is None:
+        if not is_plain(file.text) or (key == "custom-lib-path" and context.library):
+            continue  # reported by the rules on comments, blanks and quotation marks; known without the file
+        if not file.presence.sure:
+            if not file.text.startswith(SDK):
+                elsewhere[key] = file.text
             continue
-        level, what = missing
+        level, what = Level.ERROR, absence(file.text, file.path)
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
         if key == "onnx-file" and (engine := context.files.get("model-engine-file")) and engine.presence.here:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+    if elsewhere:
+        message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
+        if rules := ", ".join(_NEEDED_BY[key] for key in elsewhere if key in _NEEDED_BY):
+            message += f"; not applied without: {rules}"
+        yield context.found(MISSING_FILE, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
 
 
-def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
-    """How bad it is that the file written as `text` is not here, and a few words; None: it is, or the SDK has it."""
-    if presence.here or (text.startswith(_SDK) and not presence.sure):
-        return None
+def absence(text: str, path: str) -> str:
+    """A few words on the file at `path`, written as `text`, that is not there although it must be."""
     if not text:
-        return Level.ERROR, "is empty, which means the folder of the config"
-    if presence.sure:
-        return Level.ERROR, "is not there"
-    return Level.WARNING, "is not on this machine; should it be missing on the target"
+        return "is empty, which means the folder of the config"
+    return "is no file" if os.path.exists(path) else "is not there"  # noqa: PTH110
 
 
 def stale_engine(context: RuleContext) -> Iterator[Finding]:
@@ -263,8 +275,9 @@ def hardware(context: RuleContext) -> Iterator[Finding]:
         message, level = lack
         keys = "enable-dla and use-dla-core" if context.given("use-dla-core") else "enable-dla"
         name = _renamed(context, {"enable-dla": 0})
-        hint = f"remove {keys}" + (f", and write {line(context, 'model-engine-file', name)}" if name else "")
-        yield context.found(HARDWARE, f"enable-dla is 1, but {message}", key="enable-dla", hint=hint, level=level)
+        hint = f"remove {keys}" + (f", and write {as_line(context, 'model-engine-file', name)}" if name else "")
+        message = f"{as_line(context, 'enable-dla', 1)}, but {message}"
+        yield context.found(HARDWARE, message, key="enable-dla", hint=hint, level=level)
     if context.value("gpu-id") and platform == "jetson":
         message = f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only"
         hint = writes(context, {"gpu-id": 0})
@@ -298,12 +311,12 @@ def _instead(context: RuleContext, key: str, kind: str, row: Mapping[str, str]) 
     text, other, release = context.files[key].text, row.get("key", ""), context.target.deepstream
     if kind == "onnx" and key == "model-engine-file":
         model = context.value("onnx-file", "") and context.files["onnx-file"].text
-        engine = line(context, "model-engine-file", engine_name(context, model or text))
-        return f"write {engine}" if model else f"write {line(context, 'onnx-file', text)} and {engine}"
+        engine = as_line(context, "model-engine-file", engine_name(context, model or text))
+        return f"write {engine}" if model else f"write {as_line(context, 'onnx-file', text)} and {engine}"
     if not other or not between(release, None, catalogue().keys_work_until.get(other)):
         gone = f"DeepStream {release} builds none from it: " if other else ""
         return f"{gone}{row.get('step', '')}"
-    hint = f"write {line(context, other, text)} instead"
+    hint = f"write {as_line(context, other, text)} instead"
     more = {"engine": "onnx-file with the model it was built from", "caffe": "proto-file with its .prototxt"}
     more |= {"tao": "tlt-model-key with its key"}
     return f"{hint}, and {more[kind]}" if kind in more else hint
@@ -326,9 +339,9 @@ def _without_dla(context: RuleContext) -> tuple[str, Level] | None:
 
 def writes(context: RuleContext, changes: Mapping[str, object]) -> str:
     """A hint that says to write `changes`, and the name of the engine where that changes with them."""
-    lines = [line(context, key, value) for key, value in changes.items()]
+    lines = [as_line(context, key, value) for key, value in changes.items()]
     if name := _renamed(context, changes):
-        lines.append(line(context, "model-engine-file", name))
+        lines.append(as_line(context, "model-engine-file", name))
     return "write " + " and ".join(lines)
 
 
@@ -344,17 +357,19 @@ def _renamed(context: RuleContext, changes: Mapping[str, object]) -> str | None:
 def engine_name(context: RuleContext, onnx: str) -> str:
     """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
     mode = context.value("network-mode")
-    if mode == _INT8 and not _calibrated(context):
+    if mode == _INT8 and not calibrated(context):
         mode = 2
     core = context.value("use-dla-core")
     device = f"dla{core}" if context.value("enable-dla") and core >= 0 else f"gpu{context.value('gpu-id')}"
     return f"{onnx}_b{context.value('batch-size')}_{device}_{_MODES[mode]}.engine"
 
 
-def _calibrated(context: RuleContext) -> bool:
-    """Whether there is a calibration table, as far as this machine can tell."""
-    file = context.files.get("int8-calib-file") if context.value("int8-calib-file", "") else None
-    return file is not None and (file.presence.here or not file.presence.sure)
+def calibrated(context: RuleContext) -> bool:
+    """Whether there is a calibration table: one that is not here may be on the target."""
+    if not context.value("int8-calib-file", ""):
+        return False
+    file = context.files.get("int8-calib-file")
+    return file is None or file.presence.here or not os.path.exists(file.path)  # noqa: PTH110
 
 
 def _own_builder(context: RuleContext) -> bool:
@@ -363,7 +378,8 @@ def _own_builder(context: RuleContext) -> bool:
         return False
     if context.value("engine-create-func-name", "") or context.value("custom-network-config", ""):
         return True
-    return context.library is not None and not context.library.stock and context.library.has("NvDsInferCudaEngineGet")
+    library = context.library  # None: it is not here, and may
+    return library is None or (not library.stock and library.has("NvDsInferCudaEngineGet"))
 
 
 def _old_models(context: RuleContext) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.findings import Finding, Level, Rule
+from convert.nvinfer.config_state import ATTRS_ALL
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
@@ -101,6 +102,7 @@ INSTANCE_MASKS = Rule(
 
 _, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
+_MASK: Final = "output-instance-mask"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 
@@ -172,7 +174,7 @@ def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
         effect = "NMS with the 20 best objects and an overlap of 0.5"
         if has_opencv(context):
             effect = "groupRectangles, which merges nothing while group-threshold is 0"
-        hint = "write cluster-mode=2 for NMS with your own numbers"
+        hint = f"write {as_line(context, 'cluster-mode', 2)} for NMS with your own numbers"
         key = "cluster-mode" if context.given("cluster-mode") else None
         yield context.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
 
@@ -194,19 +196,27 @@ def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
 def no_tensor_meta(context: checking.RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
     if context.kind == checking.OTHER and not context.value("output-tensor-meta"):
-        yield context.found(NO_TENSOR_META, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
+        hint = f"write {as_line(context, 'output-tensor-meta', 1)}"
+        message = "network-type is 100, but output-tensor-meta is not 1"
+        yield context.found(NO_TENSOR_META, message, key="network-type", hint=hint)
 
 
 def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
-    if mode != _NONE and (context.value("output-instance-mask") or context.kind == checking.INSTANCES):
-        what = "output-instance-mask=1" if context.value("output-instance-mask") else "network-type=3"
-        message = f"{what} needs cluster-mode=4, not {mode}"
+    if checking.wants_instances(context):
+        what = FUNCTIONS[checking.INSTANCES] if context.value(FUNCTIONS[checking.INSTANCES], "") else _MASK
+        message = f"{what} is for instance segmentation; network-type 2 labels pixels, and finds no objects"
+        hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
+        hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
+        yield context.found(INSTANCE_MASKS, message, key="network-type", hint=hint)
+    elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
+        what = (_MASK, 1) if context.value(_MASK) else ("network-type", 3)
+        message = f"{as_line(context, *what)} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
-        yield context.found(INSTANCE_MASKS, message, key=key)
+        yield context.found(INSTANCE_MASKS, message, key=key, hint=f"write {as_line(context, 'cluster-mode', 4)}")
     if context.kind == checking.INSTANCES and not context.function:
-        message = "network-type=3 needs custom-lib-path and parse-bbox-instance-mask-func-name"
+        message = f"{as_line(context, 'network-type', 3)} needs custom-lib-path and parse-bbox-instance-mask-func-name"
         yield context.found(INSTANCE_MASKS, message, key="network-type")
 
 
@@ -311,7 +321,7 @@ def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
         modes = _USED_IN.get(entry.key)
         if modes is None or mode in modes or (mode == 0 and has_opencv(context)):
             continue
-        message = f"{entry.key} does nothing with cluster-mode={mode}"
+        message = f"{entry.key} does nothing with {as_line(context, 'cluster-mode', mode)}"
         if mode == 0 and entry.key in {"nms-iou-threshold", "topk"}:
             message = f"{entry.key} is overwritten: cluster-mode 0 is NMS with topk 20 and an overlap of 0.5"
         yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry))
@@ -332,7 +342,8 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
             yield context.found(THRESHOLD, message, at=context.at_value(entry))
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
-        yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
+        hint = f"write {as_line(context, 'minBoxes', 1)} below {as_head(context, ATTRS_ALL)}"
+        yield context.found(THRESHOLD, message, key="cluster-mode", hint=hint)
 
 
 def merged(context: checking.RuleContext) -> Iterator[Finding]:
@@ -524,7 +535,8 @@ def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-threshold left out."""
     if context.kind == checking.CLASSIFIER and not context.given("classifier-threshold") and not context.function:
         message = "classifier-threshold is not given: the best class is always reported"
-        yield context.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
+        hint = f"write {as_line(context, 'classifier-threshold', 0)} if that is meant, or a number up to 1"
+        yield context.found(NO_THRESHOLD, message, hint=hint)
 
 
 def logits(context: checking.RuleContext) -> Iterator[Finding]:
