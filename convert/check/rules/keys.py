@@ -236,7 +236,8 @@ def too_new(context: checking.RuleContext) -> Iterator[Finding]:
     for entry in context.parsed.unknown:
         if since := _newer(context, entry):
             message = f"{entry.key} exists since DeepStream {since}; {context.parsed.release} passes over it"
-            yield context.found(TOO_NEW, message, at=context.at_key(entry))
+            hint = f"remove it, or use DeepStream {since}"
+            yield context.found(TOO_NEW, message, at=context.at_key(entry), hint=hint)
 
 
 def suppression(context: checking.RuleContext) -> Iterator[Finding]:

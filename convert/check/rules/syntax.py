@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Check, Fault, RuleContext, key_of
+from convert.check.context import Check, Fault, RuleContext, key_of, table_of
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
@@ -322,14 +322,20 @@ def quotes(context: RuleContext) -> Iterator[Finding]:
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
-            yield context.found(QUOTES, message, at=context.at_value(entry), hint="remove them", level=level)
+            hint = f"write {as_line(context, entry.key, entry.text.strip()[1:-1], entry)}"
+            yield context.found(QUOTES, message, at=context.at_value(entry), hint=hint, level=level)
 
 
 def unnoticed(context: RuleContext) -> Iterator[Finding]:
     """Errors that wait for a later key."""
     for problem in context.parsed.problems:
         if problem.reason is Reason.UNREADABLE:
-            yield UNNOTICED.found(problem.message, path=context.parsed.path, line=problem.line, column=problem.column)
+            known = key_named(problem.key or "", table_of(problem.group or "") or "")
+            hint = (
+                f"write {as_line(context, known.name, known.default)}" if known and known.default is not None else None
+            )
+            place = context.at(problem.line, problem.column)
+            yield context.found(UNNOTICED, problem.message, at=place, hint=hint)
 
 
 def repeated(context: RuleContext) -> Iterator[Finding]:
