@@ -60,7 +60,13 @@ _DAMAGED = "the model is damaged, or holds an operator that is not known: downlo
 
 
 def outputs(
-    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, worker: Worker, timeout: float
+    model: bytes,
+    pictures: NDArray[np.uint8],
+    scaling: ImageScaling,
+    worker: Worker,
+    timeout: float,
+    *,
+    second_kernels: bool = False,
 ) -> list[NDArray[np.float32]]:
     """What `run_tflite` returns, computed in `worker` in at most `timeout` seconds.
 
@@ -68,7 +74,7 @@ def outputs(
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
     result: list[NDArray[np.float32]] = _call(
-        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling
+        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling, second_kernels
     )
     return result
 
@@ -120,7 +126,12 @@ def died(death: Died, engine: str = "LiteRT") -> ValidationError:
 
 
 def run_tflite(
-    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, *, whole: bool = False
+    model: bytes,
+    pictures: NDArray[np.uint8],
+    scaling: ImageScaling,
+    second_kernels: bool = False,  # noqa: FBT001, FBT002 - called by position, across processes
+    *,
+    whole: bool = False,
 ) -> list[NDArray[np.float32]]:
     """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
 
@@ -131,15 +142,17 @@ def run_tflite(
         model: a TFLite flatbuffer with one input of n = 1.
         pictures: uint8 [n,H,W,C].
         scaling: what the model's input scale is.
+        second_kernels: run it with LiteRT's built-in kernels: as right as its default ones, and three times as slow.
 
     Raises:
         ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
     """
-    from ai_edge_litert.interpreter import Interpreter  # the parent does without
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
 
     inside = None if whole else ssd.inputs(model)
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if second_kernels else OpResolverType.AUTO
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
@@ -219,8 +232,11 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-def load(model: bytes) -> Any:
+def load(model: bytes, *, optimized: bool = True) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU.
+
+    Args:
+        optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -247,6 +263,8 @@ def load(model: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions share no other base class
