@@ -219,8 +219,8 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
         hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
         yield context.found(INSTANCE_MASKS, message, key="network-type", hint=hint)
     elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
-        what = (_MASK, 1) if context.value(_MASK) else ("network-type", 3)
-        message = f"{as_line(context, *what)} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
+        written = (_MASK, 1) if context.value(_MASK) else ("network-type", 3)
+        message = f"{as_line(context, *written)} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
         hint = f"write {as_line(context, 'cluster-mode', 4)}"
         if context.kind != checking.INSTANCES:
@@ -517,7 +517,10 @@ OWN_OBJECTS = Rule(
 )
 
 # Operators behind which the values are what they were before.
-_PASSING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"})
+_PASSING: Final = frozenset(
+    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
+    | {"DequantizeLinear", "QuantizeLinear"}
+)
 # Operators that leave raw scores.
 _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
@@ -616,13 +619,17 @@ def _built_in_classifier(context: checking.RuleContext) -> bool:
 
 
 def _producer(model: Header, name: str) -> str:
-    """The operator that computed the values of a tensor."""
+    """The operator that computed the values of a tensor; quantizers round them, and what is added beside them is the
+    codes' shift."""
     producers = {output: node for node in model.nodes for output in node.outputs}
+    consumer = ""
     for _ in range(_LONGEST_CHAIN):
         node = producers.get(name)
-        if node is None or node.op not in _PASSING or not node.inputs:
+        before = producers.get(node.inputs[0]) if node and node.inputs else None
+        quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
+        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
             return node.op if node else ""
-        name = node.inputs[0]
+        name, consumer = node.inputs[0], node.op
     return ""
 
 
