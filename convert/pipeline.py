@@ -340,6 +340,7 @@ def convert(
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
+    prover = None if dry else prover
     if len(exports) == 1:
         made = stages(output, options, worker, prover=prover)
     else:
