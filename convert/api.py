@@ -201,7 +201,7 @@ def check(
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
-    from convert.check.context import TargetChoice
+    from convert.check.context import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
 
     given = defaults(CheckOptions) | checked(CheckOptions, options)
@@ -209,7 +209,8 @@ def check(
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     choice = TargetChoice(given["target"], given["platform"], given["tensorrt_version"])
     default = choice.default
-    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source)
+    expect = Expect(given["files"])
+    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source, files=expect)
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
 

@@ -267,9 +267,11 @@ class _PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        resize = "graph" if properties.resize else "device"
-        before, findings = preprocessing(artifact, properties.frame, resize=resize)
         _, _, height, width = model.input.shape
+        whole = properties.frame
+        exact = whole is not None and whole.in_pixels and whole.pixels == (width, height)
+        resize = "device" if properties.resize is None else "graph" if exact else "auto"
+        before, findings = preprocessing(artifact, properties.frame, resize=resize)
         framing, mode = before.framing, properties.resize_mode
         if properties.frame is not None and (
             framing is None

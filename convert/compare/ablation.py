@@ -111,10 +111,11 @@ class Ablation:
 
     def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
         """Levels [H,W,C] of the network's picture, RGB or grey; the picture itself where the graph is to get that."""
-        if self.models.shipped.resizing is not None and Cause.FRAMING in done:
+        if self._is_handed_on(done):
             return self.pixels.astype(np.float32)
-        placement = self.placement(done)
-        network = self.models.shipped.loaded.engine.network
+        shipped = self.models.shipped
+        placement = self.placement(done if shipped.resizing is None else done - {Cause.FRAMING})
+        network = shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
         if Cause.INTERPOLATION in done:
             part = self.pixels[placement.source]
@@ -125,6 +126,18 @@ class Ablation:
         whole = np.zeros((network.height, network.width, network.channels), np.float32)
         whole[placement.target] = _in_channels(levels, network.channels)
         return whole
+
+    def _is_handed_on(self, done: frozenset[Cause]) -> bool:
+        """Whether a graph that resizes is to get the picture itself: then it sees what Edge Impulse's model sees.
+
+        What keeps it from that is the device's scaling alone, where it is made for frames of the picture's shape.
+        """
+        shipped, theirs = self.models.shipped, self.models.edge_impulse
+        if shipped.resizing is None:
+            return False
+        height, width = self.pixels.shape[:2]
+        scaled = not shipped.resizing.is_exact and shipped.resizes_as(theirs, width, height)
+        return (Cause.INTERPOLATION if scaled else Cause.FRAMING) in done
 
     def _network(self, done: frozenset[Cause]) -> dict[str, NDArray[Any]]:
         """Outputs by name, the raw ones among them where Edge Impulse's rules need them."""
@@ -141,7 +154,7 @@ class Ablation:
     def _fits(self, done: frozenset[Cause]) -> bool:
         """Whether the network can take what it is to get: a graph that resizes has one way for one size."""
         resizing = self.models.shipped.resizing
-        if resizing is None or Cause.FRAMING not in done:
+        if resizing is None or not self._is_handed_on(done):
             return True
         height, width = self.pixels.shape[:2]
         return resizing.placement == self.models.edge_impulse.placed(width, height)
@@ -222,7 +235,8 @@ def possible_causes(models: ModelPair) -> tuple[Cause, ...]:
     """What can differ for such models, in processing order."""
     task = models.edge_impulse.task
     none = {Cause.LUMA if models.shipped.loaded.engine.network.channels == 3 else Cause.COLOUR}
-    if models.shipped.resizing is not None:  # of a frame of the right size the pixels are the same
+    resizing = models.shipped.resizing
+    if resizing is not None and resizing.is_exact:  # of a frame of the right size the pixels are the same
         none.add(Cause.INTERPOLATION)
     if not head(task).detects:
         none |= {Cause.MERGE, Cause.LIMITS}

@@ -185,11 +185,12 @@ class ComparisonRun:
 _FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
 """Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
 
-_FRAME_PIXELS = 20_000_000  # of all generated frames together, where the graph resizes them: 10 of 1920x1080
+_FRAME_PIXELS = 21_000_000  # of all generated frames together: 10 of 1920x1080, 40 of 960x540
 
 _MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
 
 
@@ -269,7 +270,8 @@ def _counted(
 def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
     high, wide, _ = pair.edge_impulse.original.size
-    width, height = frame.pixels if pair.shipped.resizing else frame.within(_LONG_SIDE, _LONG_SIDE)
+    resizing, side = pair.shipped.resizing, _SCALED if pair.shipped.resizing else _LONG_SIDE
+    width, height = frame.pixels if resizing and resizing.is_exact else frame.within(side, side)
     fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ShippedModel", "load_shipped"]
 
+_SAME_SHAPE = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
+
 
 @dataclass(frozen=True)
 class ShippedModel:
@@ -64,6 +66,13 @@ class ShippedModel:
             return self.left, self.top, 1.0, 1.0
         left, top, width, height = self.resizing.inside
         return left, top, width / self.resizing.model[0], height / self.resizing.model[1]
+
+    def resizes_as(self, theirs: EdgeImpulseModel, width: int, height: int) -> bool:
+        """Whether only the device's scaling keeps the graph from seeing frames of that shape as Edge Impulse does."""
+        network = self.loaded.engine.network
+        alike = abs(width * network.height / (height * network.width) - 1) < _SAME_SHAPE
+        known = self.resizing and (self.resizing.mode, self.resizing.anchor)
+        return alike and known == (theirs.resize_mode, theirs.anchor)
 
     @property
     def score(self) -> str:
@@ -153,11 +162,12 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
         across, down = network.width - width, network.height - height
         expected, _ = preprocessing(export)
     else:
-        frame = Frame(network.width, network.height, in_pixels=True)
+        size = network.width, network.height
+        frame = engine.recorded.frame or Frame(*size, in_pixels=True)
         mode = engine.recorded.resize_mode or ResizeMode.SQUASH
-        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor)
+        resizing = Resizing(frame, engine.recorded.resize, mode, anchor=engine.recorded.anchor, scaled=size)
         across, down = engine.recorded.resize[0] - width, engine.recorded.resize[1] - height
-        expected, _ = preprocessing(export, frame, resize="graph")
+        expected, _ = preprocessing(export, Frame(*size, in_pixels=True), resize="graph")
         channels = 3
     if network.channels != channels or across < 0 or down < 0:
         raise InputError(

@@ -80,7 +80,8 @@ class Adapt:
         frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
         for_objects: of a model that crops frames, also make the one that does not (`Adapted.for_objects`).
         resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
-            (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels.
+            (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels. "auto":
+            first the device, to a whole part of the frame (`convert.images.resizing`), then the graph.
 
     Raises:
         PresetError: an option that does not exist, or a threshold out of range.
@@ -94,7 +95,7 @@ class Adapt:
     frame: Frame | None = None
     frame_assumed: bool = False
     for_objects: bool = False
-    resize: str = "device"
+    resize: str = "auto"
 
     def __post_init__(self) -> None:
         for option, value, known in (

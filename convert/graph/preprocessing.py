@@ -9,10 +9,10 @@ deviation. Folding it into the first convolution would change the borders, where
 scaling, so `scale` adds two nodes behind the input: the same two float32 operations, in the same order, as Edge
 Impulse's SDK makes.
 
-nvinfer can scale a frame, but not crop it: `crop` does that in the graph's first node. Everything behind the Slice gets
-exactly the pixels it got before; heads give places in the frame instead of places in the model's picture. The sizes are
-those of `convert.images.Framing`. Where the graph also resizes frames (`convert.graph.resize`), it takes levels, and
-nvinfer has nothing to compute.
+nvinfer can scale a frame, but not crop it: the graph does that, and heads give places in the frame instead of places in
+the model's picture. As a rule the graph also brings what it cuts out to the model's size (`convert.graph.resize`): it
+then takes levels, and nvinfer has nothing to compute. With `--resize device` a Slice is its first node (`crop`), and
+everything behind that gets exactly the pixels it got before; the sizes are those of `convert.images.Framing`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from convert.errors import PresetError
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
 from convert.graph.graph import GraphEditor
 from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
-from convert.images.resizing import PIXELS, Resizing
+from convert.images.resizing import PIXELS, Resizing, usual_size
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ _COLOUR_ONLY = {ImageScaling.BGR_MINUS_IMAGENET_MEAN, ImageScaling.TORCH}
 
 
 def preprocessing(
-    export: Export, frame: Frame | None = None, *, assumed: bool = False, resize: str = "device"
+    export: Export, frame: Frame | None = None, *, assumed: bool = False, resize: str = "auto"
 ) -> tuple[Preprocessing, tuple[Finding, ...]]:
     """The keys for this export, and what had to be assumed.
 
     Args:
         frame: aspect of the frames the network is to take, where that decides its size (`crop_to`).
         assumed: nobody asked for that frame, so it is not said where it changes nothing.
-        resize: "device", or "graph": the network takes frames of that size and resizes them itself.
+        resize: as `Adapt` has it.
 
     Raises:
         PresetError: an image scaling that only pictures with three channels can have, on a grey model; a frame that
@@ -154,7 +154,7 @@ def _gain(task: str, anchor: Anchor) -> str:
     )
 
 
-def crop_to(export: Export, frame: Frame | None, *, resize: str = "device") -> Framing | None:
+def crop_to(export: Export, frame: Frame | None, *, resize: str = "auto") -> Framing | None:
     """What the graph does with `frame`; None where there is nothing to do.
 
     Only pictures that Edge Impulse cropped are cropped here: with the other resize modes the model saw all of them.
@@ -165,14 +165,17 @@ def crop_to(export: Export, frame: Frame | None, *, resize: str = "device") -> F
     _, height, width, _ = export.facts.input.shape
     assert height is not None
     assert width is not None
-    mode = export.metadata.resize_mode
+    model, mode, anchor = (width, height), export.metadata.resize_mode, export.metadata.anchor
     if resize == "graph":
         if frame is None:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
-        return Resizing(frame, (width, height), mode or ResizeMode.SQUASH, anchor=export.metadata.anchor)
+        return Resizing(frame, model, mode or ResizeMode.SQUASH, anchor=anchor)
     if frame is None or mode is not ResizeMode.FIT_SHORTEST:
         return None
-    return Framing(frame, (width, height), anchor=export.metadata.anchor)
+    cropping = Framing(frame, model, anchor=anchor)
+    if resize == "device" or not cropping.crops:
+        return cropping
+    return Resizing(frame, model, mode, anchor=anchor, scaled=usual_size(frame, model))
 
 
 def crop(model: ModelProto, framing: Framing) -> ModelProto:

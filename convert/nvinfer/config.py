@@ -393,24 +393,28 @@ def read_yaml(data: bytes, state: config_state.ParserState) -> config_state.Pars
     Raises:
         TooMany: the file has more bytes, tokens or entries than any config.
     """
-    from convert.nvinfer.yaml import YamlError, load  # PyYAML takes 40 ms to import, and most configs are INI
+    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # PyYAML takes 40 ms to import, most configs are INI
 
+    library = yaml_cpp(state.release)
     try:
-        root = load(data)
+        root = load(data, library)
     except YamlError as error:
         state.add_problem_at(config_state.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
         return state.finish(config_state.Verdict.ABORTS, exception=exception)
     try:
-        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state).read())
+        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state, library).read())
     except config_state.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _YamlReader:
-    def __init__(self, root: Node | None, state: config_state.ParserState) -> None:
+    def __init__(self, root: Node | None, state: config_state.ParserState, library: tuple[int, int]) -> None:
         self.root = root
         self.state = state
+        # yaml-cpp 0.6 (include/yaml-cpp/node/convert.h, impl.h) makes no text of an empty value, and a number without
+        # sign of one with a minus.
+        self.is_old = library < (0, 7)
         self.groups = root.items if root is not None else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
@@ -474,7 +478,10 @@ class _YamlReader:
         for key, value in group.items:
             if key.kind not in {"scalar", "null"}:
                 self.abort(f"a key of {title} is a list or a map", "yaml-cpp: bad conversion", None)
-            read(_string(key), value, self.entries[title, id(key), id(value)])
+            entry = self.entries[title, id(key), id(value)]
+            if self.is_old and key.kind == "null":
+                self.abort(f"a key of {title} is empty", "yaml-cpp: bad conversion", entry)
+            read(_string(key), value, entry)
 
     def abort(self, message: str, exception: str, entry: config_state.Entry | None) -> NoReturn:
         self.state.abort(config_state.Reason.TYPE, message, exception, entry)
@@ -504,7 +511,8 @@ class _YamlReader:
         if kind in {"float", "double"}:
             found: float = self.converted(value, entry, _double, "a decimal number")
         elif kind == "unsigned":
-            found = self.converted(value, entry, parsing.stream_unsigned, "a whole number without a sign")
+            convert = parsing.wrapping_unsigned if self.is_old else parsing.stream_unsigned
+            found = self.converted(value, entry, convert, "a whole number without a sign")
         else:
             found = self.converted(value, entry, parsing.stream_int, "a whole number")
         if kind == "flag":
@@ -568,6 +576,9 @@ class _YamlReader:
             kind = "list" if value.kind == "seq" else "map"
             message = f"{entry.key} is a {kind}; lists are written with ; between the elements, without brackets"
             self.abort(message, "yaml-cpp: bad conversion", entry)
+        if self.is_old and value.kind == "null":
+            message = f"nothing stands behind {entry.key}, of which DeepStream {self.state.release} makes no text"
+            self.abort(message, "yaml-cpp: bad conversion", entry)
         return _string(value)
 
     def converted(self, value: Node, entry: config_state.Entry, read: Callable[[bytes], _Number], what: str) -> _Number:
@@ -602,7 +613,7 @@ class _YamlReader:
         count = state.class_count(self.last("num-detected-classes"))
         classes = [state.attrs] * count
         for name, _ in self.groups:
-            if name.kind not in {"scalar", "null"}:
+            if name.kind != "scalar" and not (name.kind == "null" and not self.is_old):
                 self.abort("a group has a list or a map as its name", "yaml-cpp: bad conversion", None)
             title = _string(name)
             if title == config_state.ATTRS_ALL.encode() or not title.startswith(config_state.ATTRS_PREFIX.encode()):

@@ -267,8 +267,9 @@ def shapes(app: AppContext) -> Iterator[Finding]:
         frame = recorded.frame
         if frame is None or not engine.gie.primary:
             continue
-        if recorded.resize:
-            if (width, height) == frame.pixels:
+        taken = tuple(model.inputs[0].shape[:1:-1]) if model and model.inputs else ()
+        if recorded.resize and frame.in_pixels and taken == frame.pixels:  # frames as they are
+            if (width, height) == taken:
                 continue
         elif abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
@@ -301,7 +302,7 @@ def _resizing(context: RuleContext, frame: str) -> Iterator[Finding]:
     """Of a model that resizes whole frames itself."""
     takes = f"the model takes whole frames of {quoted(frame)} and resizes them itself"
     if context.is_secondary:
-        hint = "convert once more without --resize graph for objects, or write process-mode=1"
+        hint = "convert once more with --role sgie for objects, or write process-mode=1"
         yield context.found(FRAMING, f"{takes}; objects have other shapes", key="process-mode", hint=hint)
     elif context.value(_KEEP):
         message = f"{takes}; with {_KEEP}=1 frames of another shape get black bars first"

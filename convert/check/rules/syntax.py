@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Check, Fault, RuleContext, key_of
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.config import YAML_SINCE
+from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
+from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named
 from convert.nvinfer.numbers import shortest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
 _LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?$")
 BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "enable", "enabled", "y"), "1"),
     **dict.fromkeys(("false", "no", "off", "disable", "disabled", "n"), "0"),
@@ -56,6 +58,17 @@ def quoted(text: str) -> str:
     return shown + ("…" if len(text) > 80 else "")
 
 
+def line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
+    """A line that gives `key` a value, in the syntax of the file it stands in; `entry`: the line it replaces."""
+    path = context.parsed.path if entry else context.place(key).path  # the app's, where that sets the key
+    return f"{key}: {value}" if form_of(path, context.parsed.release) == "yaml" else f"{key}={value}"
+
+
+def head(context: RuleContext, group: str) -> str:
+    """The line that begins a group, in the syntax of the config."""
+    return f"{group}:" if context.parsed.form == "yaml" else f"[{group}]"
+
+
 def as_list(text: str) -> str | None:
     """Numbers in any notation as nvinfer wants them, 3;96;96; None: no list of numbers."""
     match = _LIST.fullmatch(text)
@@ -70,9 +83,11 @@ def replacement(entry: Entry, problem: Problem) -> str | None:
     return _as_dims(key, entry.text) or _as_list(key, entry.text, problem) or _as_number(key, entry.text)
 
 
-def hint_for(entry: Entry | None, problem: Problem) -> str | None:
+def hint_for(context: RuleContext, entry: Entry | None, problem: Problem) -> str | None:
     """What to write instead, where that can be guessed."""
     key = None if entry is None else key_of(entry)
+    if context.parsed.form == "yaml" and (hint := _ini_in_yaml(context, problem)):
+        return hint
     if entry is None or key is None:
         return None
     if key.name == "topk" and problem.reason is Reason.RANGE:
@@ -86,8 +101,20 @@ def hint_for(entry: Entry | None, problem: Problem) -> str | None:
             else ""
         )
         why = "nvinfer does not calculate: " if "/" in entry.text else why
-        return f"{why}write {found}"
-    return _choices(key, problem)
+        return f"{why}write {line(context, key.name, found, entry)}"
+    if context.parsed.form == "yaml" and entry.text == "null":
+        return f"write a value behind {key.name}:, or remove the line"
+    return _choices(context, key, problem)
+
+
+def _ini_in_yaml(context: RuleContext, problem: Problem) -> str | None:
+    """The last line up to the problem that is written as in INI files, as YAML has it."""
+    lines = context.data.split(b"\n")[: problem.line or 0]
+    for number, text in reversed(list(enumerate(lines, 1))):
+        match = _INI_LINE.match(text.decode("utf-8", "replace"))
+        if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
+            return f"write {match['key']}: {match['value']} in line {number}, with a colon and a blank"
+    return None
 
 
 def _as_dims(key: Key, text: str) -> str | None:
@@ -119,9 +146,10 @@ def _as_number(key: Key, text: str) -> str | None:
     return None
 
 
-def _choices(key: Key, problem: Problem) -> str | None:
+def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
     if key.values and problem.reason is not Reason.RANGE:
-        return "one of " + ", ".join(f"{value} ({meaning})" for value, meaning in key.values.items())
+        choices = allowed(key, context.parsed.release, context.parsed.platform)
+        return "one of " + ", ".join(f"{value} ({key.values[value]})" for value in choices)
     return "write 0 or 1" if key.type == "boolean" else None
 
 
@@ -219,7 +247,8 @@ def refused_value(context: RuleContext) -> Iterator[Finding]:
         if fault.verdict is not Verdict.REJECTED or (fault.entry is None and fault.problem.reason is not Reason.GROUP):
             continue
         if _cause(context, fault) is None:
-            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint_for(fault.entry, fault.problem))
+            hint = hint_for(context, fault.entry, fault.problem)
+            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint)
 
 
 def dies(context: RuleContext) -> Iterator[Finding]:
@@ -227,7 +256,7 @@ def dies(context: RuleContext) -> Iterator[Finding]:
     for fault in context.faults:
         if fault.verdict is Verdict.ABORTS:
             message = f"{fault.problem.message}; nothing catches that, and the process dies"
-            yield _at(context, fault, DIES, message, hint_for(fault.entry, fault.problem))
+            yield _at(context, fault, DIES, message, hint_for(context, fault.entry, fault.problem))
 
 
 def comment(context: RuleContext) -> Iterator[Finding]:
@@ -304,9 +333,12 @@ def repeated(context: RuleContext) -> Iterator[Finding]:
     for ignored in context.parsed.ignored:
         if ignored.why == "overwritten":
             entry = ignored.entry
-            last = context.last.get((entry.group, entry.key))
-            message = f"{entry.key} is written again in line {last.line if last else 0}, and only that counts"
-            yield context.found(REPEATED, message, at=context.at_key(entry))
+            last = context.last.get((entry.group, entry.key), entry)
+            same = last.text.strip() == entry.text.strip()
+            effect = "with the same value" if same else "and only that counts"
+            message = f"{entry.key} is written again in line {last.line}, {effect}"
+            level = Level.NOTE if same else None
+            yield context.found(REPEATED, message, at=context.at_key(entry), hint="remove this line", level=level)
 
 
 def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
@@ -356,10 +388,11 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
 
 def _group_hint(context: RuleContext) -> str:
     names = {section.name for section in context.parsed.sections}
+    wanted = head(context, PROPERTY)
     if names & {"application", "primary-gie", "source0", "streammux"}:
         return "this looks like a config of deepstream-app itself; name the file behind its config-file="
     near = [name for name in sorted(names) if name.strip().lower() in {"property", "properties", "propery"}]
-    return f"[{near[0]}] should be [property]" if near else "nvinfer's keys stand in the group [property]"
+    return f"{head(context, near[0])} should be {wanted}" if near else f"nvinfer's keys stand in the group {wanted}"
 
 
 def _at(
