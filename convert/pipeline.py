@@ -27,6 +27,7 @@ from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
+from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.translate import died as translation_died
@@ -123,7 +124,7 @@ def unpacking(
     """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and what
     `meanwhile` begins is done beside it."""
     unpack = Unpack(**pick(Unpack, options))
-    if not unpack.dequantize:
+    if not unpack.dequantize or unpack.precision == "int8":  # codes are measured as they are shipped (`validate`)
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
@@ -148,6 +149,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "for_objects": role == "both" and not one,
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    chosen["pads"] = pads_with_any(at)
     return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
 
 
@@ -248,7 +250,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
