@@ -165,14 +165,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    prover: Worker | None = None,
+    in_worker: bool = False,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        prover: a second worker, for speed: a quantized model is measured in it while `worker` translates it already,
-            small models are adapted in `worker`, and validated and compared in this one. The caller closes it.
+        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
+            in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -188,19 +188,19 @@ def stages(
     translate = Translate(**pick(Translate, options), worker=worker)
     unpack, proof = unpacking(options, worker), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
-    if prover is not None:
-        unpack = unpacking(options, prover, translate.ahead)
+    if in_worker:
+        unpack = unpacking(options, None, translate.ahead)
         adapt = InWorker(adapt, adapt, worker)
-        proof = InWorker(proof, proving(options, InProcessWorker()), prover)
+        proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, prover=prover)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
 
 @dataclass(frozen=True, slots=True)
 class InWorker:
-    """A stage behind `translate` that a worker does, so that this process imports little and two share the work.
+    """A stage behind `translate` that the worker does, which has imported most of what it takes.
 
     Attributes:
         here: the stage for models of more than `SENT` bytes, which this process does.
@@ -328,7 +328,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    prover: Worker | None = None,
+    in_worker: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -337,16 +337,17 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        prover: see `stages`.
+        in_worker: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
+    in_worker = in_worker and not dry
     if len(exports) == 1:
-        made = stages(output, options, worker, prover=prover)
+        made = stages(output, options, worker, in_worker=in_worker)
     else:
         emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, prover=prover)
+        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -357,7 +358,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, prover=prover)]
+    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
