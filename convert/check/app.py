@@ -26,7 +26,7 @@ from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from convert.findings import Finding, Level, Rule
 
@@ -156,50 +156,6 @@ def group_named(name: str) -> AppGroup | None:
     plain = name.rstrip("0123456789")
     group = app_groups().get(plain)
     return group if group and (plain == name or group.numbered) else None
-
-
-def is_other(app: AppFile) -> bool:
-    """Whether a file is for another of NVIDIA's programs, which share names of groups and little more.
-
-    Those have sources and sinks alone, or in YAML groups of their own (`source-list`, `primary-gie0`, `tiler`),
-    `config-file-path` for engines, sources without a CSV file, or engines in a file of their own.
-    """
-    has_frame = any(re.match("application|stream|tiled|source-", name) for name in app.groups)
-    if app.form == "ini":
-        return not has_frame and not any("-gie" in name for name in app.groups) and app.trouble is None
-    foreign = any(_is_foreign(name, entries) for name, entries in app.groups.items())
-    return bool(app.groups) and (not has_frame or foreign)
-
-
-def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
-    """Whether deepstream-app would not have a group with that name and these keys, not even by a slip of the pen."""
-    if "-gie" in name:
-        return "config-file-path" in entries or bool(re.fullmatch("primary-gie[0-9]+", name))
-    if re.fullmatch("source[0-9]*", name):
-        return name == "source" and "csv-file-path" not in entries
-    group, plain = group_named(name), name.rstrip("0123456789")
-    return "yaml" not in group.formats if group else plain in app_groups() or near(name, app_groups()) is None
-
-
-def near(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that is meant: spelt with other marks, or one letter changed, added, left out or exchanged."""
-    folded, names = _folded(name), [each for each in known if each != name]
-    same = [each for each in names if _folded(each) == folded]
-    return next(iter(same or [each for each in names if len(each) > 4 and _one_letter(_folded(each), folded)]), None)
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[-_ ]", "", name).lower()
-
-
-def _one_letter(one: str, other: str) -> bool:
-    """Whether two names differ by one letter, or by two neighbours that changed places."""
-    short, long = sorted((one, other), key=len)
-    start = next((at for at, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
-    if len(long) - len(short) == 1:
-        return short[start:] == long[start + 1 :]
-    swapped = short[start : start + 2][::-1] + short[start + 2 :]
-    return len(long) == len(short) and one != other and long[start:] in {long[start] + short[start + 1 :], swapped}
 
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, AppEngine, app_groups, group_named, is_on, is_other, near, number, troubles
+from convert.check.app import AppContext, AppEngine, AppFile, app_groups, group_named, is_on, number, troubles
 from convert.check.context import CLASSIFIER, SDK, Place
 from convert.check.rules.engine import ELSEWHERE, absence
+from convert.check.rules.keys import closest
 from convert.check.rules.outputs import OWN_OBJECTS
 from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.streams import APP_CHECKS
@@ -20,6 +21,9 @@ from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
+
+if TYPE_CHECKING:
+    from convert.nvinfer.config_state import Entry
 
 CLASS_IDS = Rule(
     "NVI092",
@@ -85,6 +89,7 @@ UNREAD = Rule(
 )
 
 _MOST_SECONDARY: Final = 16
+_ALIKE: Final = 0.85  # one letter of eight is another
 _MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
@@ -245,6 +250,31 @@ def _sinks(app: AppContext) -> Iterator[Finding]:
             yield app.found(APP_RELEASE, message, app.file.place(group, "type"), hint, Level.ERROR)
 
 
+def is_other(app: AppFile) -> bool:
+    """Whether a file is for another of NVIDIA's programs, which share names of groups and little more.
+
+    Those have sources and sinks alone, or in YAML groups of their own (`source-list`, `primary-gie0`, `tiler`),
+    `config-file-path` for engines, sources without a CSV file, or engines in a file of their own.
+    """
+    has_frame = any(re.match("application|stream|tiled|source-", name) for name in app.groups)
+    if app.form == "ini":
+        return not has_frame and not any("-gie" in name for name in app.groups) and app.trouble is None
+    foreign = any(_is_foreign(name, entries) for name, entries in app.groups.items())
+    return bool(app.groups) and (not has_frame or foreign)
+
+
+def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
+    """Whether deepstream-app would not have a group with that name and these keys, not even by a slip of the pen."""
+    if "-gie" in name:
+        return "config-file-path" in entries or bool(re.fullmatch("primary-gie[0-9]+", name))
+    if re.fullmatch("source[0-9]*", name):
+        return name == "source" and "csv-file-path" not in entries
+    group, plain = group_named(name), name.rstrip("0123456789")
+    return (
+        "yaml" not in group.formats if group else plain in app_groups() or closest(name, app_groups(), _ALIKE) is None
+    )
+
+
 def unread(app: AppContext) -> Iterator[Finding]:
     """Groups that are off without saying so, and names that look like those that are meant."""
     form = app.file.form
@@ -253,7 +283,7 @@ def unread(app: AppContext) -> Iterator[Finding]:
         if name.startswith("source") and (form == "yaml" or group is None):
             continue  # NVI100 says it
         if group is None:
-            if meant := near(plain, [each for each, row in app_groups().items() if form in row.formats]):
+            if meant := closest(plain, [each for each, row in app_groups().items() if form in row.formats], _ALIKE):
                 hint = f"write {meant}{'0' if app_groups()[meant].numbered else ''}"
                 yield app.found(UNREAD, f"deepstream-app has no group [{name}]", app.file.place(name), hint)
             continue
@@ -266,7 +296,9 @@ def unread(app: AppContext) -> Iterator[Finding]:
                 yield app.found(UNREAD, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
         for key, entry in entries.items():
             known = [each for names in group.types.values() for each in names]
-            if group.type_of(key) is None and (meant := near(key, [each for each in known if each not in entries])):
+            if group.type_of(key) is None and (
+                meant := closest(key, [each for each in known if each not in entries], _ALIKE)
+            ):
                 place = Place(app.file.path, entry.line, entry.column)
                 yield app.found(UNREAD, f"[{name}]: deepstream-app has no key {quoted(key)}", place, f"write {meant}")
 

@@ -174,7 +174,7 @@ def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
         elif unread.why == "unknown" and (outside := _outside(context, name, unread.section.line)):
             yield context.found(UNKNOWN_GROUP, outside[0], at=place, hint=outside[1])
         elif unread.why == "unknown":
-            near = _closest(name, (PROPERTY, ATTRS_ALL))
+            near = closest(name, (PROPERTY, ATTRS_ALL))
             hint = f"did you mean {as_head(context, near)}?" if near else None
             message = f"nvinfer does not read the group {quoted(as_head(context, name))}"
             yield context.found(UNKNOWN_GROUP, message, at=place, hint=hint)
@@ -394,15 +394,16 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
     if context.parsed.form == "yaml" and equals and key_named(name.strip(), table or ""):
         return f"write {as_line(context, name.strip(), value.strip(), entry)}"
     here = [key.name for key in keys() if key.group == table and key.exists_in(context.parsed.release)]
-    near = _closest(entry.key, here)
+    near = closest(entry.key, here)
     return f"did you mean {near}?" if near else None
 
 
-def _closest(name: str, names: Iterable[str]) -> str | None:
+def closest(name: str, names: Iterable[str], cutoff: float = 0.75) -> str | None:
+    """The one of `names` that looks most like `name`, marks between words left out; None: none is like it enough."""
     plain = {each.replace("-", "").lower(): each for each in names}
     from difflib import get_close_matches  # few configs need it
 
-    found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=0.75)
+    found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
 
