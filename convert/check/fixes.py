@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.check import context as checking
+from convert.check.recognise import CONFIG
 from convert.check.rules import findings
 from convert.check.rules.keys import new_value
 from convert.check.rules.syntax import replacement, value_and_comment
-from convert.check.run import CONFIG, CheckReport, Fix
+from convert.check.run import CheckReport, Fix
 from convert.errors import InputError
 from convert.files import write
 from convert.nvinfer.context import MOST_LABEL_BYTES

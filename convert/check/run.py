@@ -8,7 +8,6 @@ TensorRT-RTX builds them, on the CPU.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from contextlib import suppress
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
+from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, number, read_app
+from convert.check.recognise import APP, CONFIG, OTHER, SCRIPTS, kind_of, other_text
 from convert.check.rules import RULES, findings
 from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
 from convert.check.rules.engine import MISSING_FILE
@@ -36,41 +36,25 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-CONFIG, APP, SCRIPT = "nvinfer", "deepstream-app", "script"
-
-_SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf")
-_SCRIPTS: Final = (".sh", ".bash")
+_SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".pbtxt")
 # A larger file in a folder is no config; one that is named is checked all the same.
 _MOST_IN_FOLDER: Final = 2**20
 _MOST_FILES: Final = 100_000
-_HEAD: Final = 4096  # bytes that show what a file is
-_PROPERTY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\[property\]", re.MULTILINE)
-_PROPERTY_MAP = re.compile(rb"^property:", re.MULTILINE)
-# Gst-nvdspreprocess and Gst-nvdsanalytics call their group [property], too; these keys are theirs alone.
-_RELATIVES = re.compile(
-    rb"^[ \t]*(?:processing-width|network-input-shape|target-unique-ids|tensor-name|config-width|osd-mode)[ \t]*[=:]",
-    re.MULTILINE,
-)
-# Groups that only deepstream-app has.
-_APP_GROUP = re.compile(
-    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source-list|source[0-9]+)\]",
-    re.MULTILINE,
-)
-_APP_MAP = re.compile(
-    rb"^(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|sink[0-9]+):", re.MULTILINE
-)
-_CONFIG_FILE = re.compile(rb"^[ \t]*config-file[ \t]*[=:]", re.MULTILINE)
-_TRTEXEC = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
+_HEAD: Final = 4096  # bytes that show a picture or archive
 _MODELS: Final = (".onnx", ".engine", ".plan", ".tflite", ".lite", ".zip", ".so", ".eim")
 
 
+_NAME_A_CONFIG: Final = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
+
+
 class ConfigFile(NamedTuple):
-    """A file to check: its bytes, or why they cannot be had."""
+    """A file to check: its bytes, or why they cannot be had; `plugin` says whose an OTHER is."""
 
     path: str
     kind: str
     data: bytes = b""
     error: InputError | None = None
+    plugin: str | None = None
 
 
 def find_configs(paths: Iterable[str]) -> list[ConfigFile]:
@@ -93,7 +77,13 @@ def _named(path: str) -> ConfigFile:
     found = _read(path)
     if found.error is None and b"\0" in found.data[:_HEAD]:
         found = found._replace(error=_no_text(path, found.data[:_HEAD]))
-    return found if found.error else found._replace(kind=_kind(path, found.data) or CONFIG)
+    if found.error:
+        return found
+    if kind := kind_of(path, found.data, named=True):
+        return found._replace(kind=kind.name, plugin=kind.plugin)
+    if words := other_text(path, found.data):
+        return found._replace(error=InputError(f"this is {words}, and no config", hint=_NAME_A_CONFIG, path=path))
+    return found
 
 
 def _no_text(path: str, head: bytes) -> InputError | None:
@@ -103,8 +93,7 @@ def _no_text(path: str, head: bytes) -> InputError | None:
     kind = file_type(head)
     if kind.name in {TEXT.name, "source", "binary"}:
         return None
-    hint = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
-    return InputError(f"this is {kind.words}, and no config", hint=hint, path=path)
+    return InputError(f"this is {kind.words}, and no config", hint=_NAME_A_CONFIG, path=path)
 
 
 def _read(path: str) -> ConfigFile:
@@ -140,7 +129,7 @@ def _files(path: str, unreadable: Callable[[OSError], None]) -> Iterator[str]:
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith((*_SUFFIXES, *_SCRIPTS)):
+            if name.lower().endswith((*_SUFFIXES, *SCRIPTS)):
                 yield os.path.join(folder, name)  # noqa: PTH118 - text
 
 
@@ -154,21 +143,8 @@ def _in_folder(path: str) -> list[ConfigFile]:
         return [ConfigFile(path, CONFIG, error=error)]
     except OSError:
         return []  # a link that leads nowhere, or back to itself
-    kind = _kind(path, data)
-    return [ConfigFile(path, kind, data)] if kind else []
-
-
-def _kind(path: str, data: bytes) -> str | None:
-    """CONFIG, APP or SCRIPT, by the contents of the file; None: none of them."""
-    if path.lower().endswith(_SCRIPTS) or data.startswith(b"#!"):
-        return SCRIPT if _TRTEXEC.search(data) else None
-    if _PROPERTY.search(data) or (path.lower().endswith((".yml", ".yaml")) and _PROPERTY_MAP.search(data)):
-        return None if _RELATIVES.search(data) else CONFIG
-    groups = _APP_GROUP if b"[" in data[:4096] else _APP_MAP
-    count = len(set(groups.findall(data)))
-    # One of its groups alone is no app yet, unless it names a config.
-    is_app = count > 1 or (count == 1 and _CONFIG_FILE.search(data))
-    return APP if is_app else None
+    kind = kind_of(path, data)
+    return [ConfigFile(path, kind.name, data, plugin=kind.plugin)] if kind else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +153,15 @@ class CheckedFile:
 
     Attributes:
         path: as the user named it, or the file that leads to it.
-        kind: "nvinfer", "deepstream-app" or "script".
-        verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is a script.
+        kind: "nvinfer", "deepstream-app", "script" or "other".
+        plugin: whose config an "other" is: it was not judged.
+        verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is of neither.
         exception: what the process dies of.
         values: what nvinfer reads, as the golden vectors have it; empty unless an nvinfer config is accepted.
         findings: what the rules found through this file; `suppressed`: those its comments suppress.
         error: why the file could not be checked.
         data: the file, to show lines of.
-        target: what it was checked for, and who says so; None: the file could not be read.
+        target: what it was checked for, and who says so; None: it was not.
     """
 
     path: str
@@ -197,6 +174,7 @@ class CheckedFile:
     error: ConvertError | None = None
     data: bytes = b""
     target: checking.ChosenTarget | None = None
+    plugin: str | None = None
 
 
 class Fix(NamedTuple):
@@ -280,18 +258,19 @@ class Checker:
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
-        found = self._with_used(found, used)
+        found = _with_used(found, used, (app.file for app in apps.values()))
         settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
         users: dict[str, checking.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
-        return CheckReport(
-            tuple(
-                self._one(each, apps, settings.get(_key(each.path), []), users.get(_key(each.path))) for each in found
-            ),
-            self.default,
-        )
+        checked = []
+        for each in found:
+            key = _key(each.path)
+            if each.kind == OTHER and key in settings:
+                each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
+            checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
+        return CheckReport(tuple(checked), self.default)
 
     @property
     def default(self) -> checking.ChosenTarget:
@@ -323,18 +302,6 @@ class Checker:
         assert own is not None
         return _App(app, engines, own)
 
-    def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
-        """The configs of engines behind the file that names them, unless they are there already."""
-        known = {_key(each.path) for each in found}
-        result = list(found)
-        for app, gie in used:
-            if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
-                continue
-            known.add(_key(gie.path))
-            place = next(number for number, each in enumerate(result) if each.path == app)
-            result.insert(place + 1, _read(gie.path))
-        return result
-
     def _one(
         self,
         found: ConfigFile,
@@ -351,6 +318,8 @@ class Checker:
                 checked = self._config(found, settings, at.target)
             elif found.kind == APP:
                 checked = self._app(found, apps[found.path])
+            elif found.kind == OTHER:
+                return CheckedFile(found.path, OTHER, data=found.data, plugin=found.plugin)
             else:
                 checked = self._finished(found, None, script_findings(found.data, found.path, at.target))
         except ConvertError as error:
@@ -376,7 +345,9 @@ class Checker:
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
-        here = checking.presence(gie.config, gie.path, self._expect(gie.path), complete=True)
+        # Where the folder itself is not here, only a part of the SDK's samples is.
+        complete = os.path.isdir(os.path.dirname(gie.path) or ".")  # noqa: PTH112, PTH120 - text
+        here = checking.presence(gie.config, gie.path, self._expect(gie.path), complete=complete)
         context = None
         if gie.is_nvinfer and here.here:
             # An error is reported where that file is checked.
@@ -414,6 +385,40 @@ class Checker:
             suppressed=suppressed,
             data=found.data,
         )
+
+
+def _with_used(found: list[ConfigFile], used: Iterable[tuple[str, Gie]], apps: Iterable[AppFile]) -> list[ConfigFile]:
+    """Files that apps name, unless they are there already: configs of engines behind their app, others at the end."""
+    known = {_key(each.path) for each in found}
+    result = list(found)
+    for app, gie in used:
+        if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
+            continue
+        known.add(_key(gie.path))
+        place = next(number for number, each in enumerate(result) if each.path == app)
+        result.insert(place + 1, _read(gie.path))
+    for each in (other for app in apps for other in _of_other_elements(app)):
+        if (key := _key(each.path)) not in known:
+            known.add(key)
+            result.append(each)
+    return result
+
+
+_CONFIG_KEYS: Final = ("config-file", "ll-config-file", "msg-conv-config", "msg-broker-config")
+
+
+def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
+    """The configs of other plugins that deepstream-app's config names, in groups that are not switched off."""
+    for group, entries in app.groups.items():
+        texts = [entries[key].text for key in _CONFIG_KEYS if key in entries]
+        if not texts or (number(app, group, "enable", 1) == 0):
+            continue
+        for text in dict.fromkeys(word for each in texts for word in each.split(";") if word):
+            path = os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - text
+            found = _read(path) if os.path.isfile(path) else None  # noqa: PTH113
+            kind = kind_of(path, found.data) if found and not found.error else None
+            if found and kind and kind.name == OTHER:
+                yield found._replace(kind=OTHER, plugin=kind.plugin)
 
 
 def _is_of_absence(finding: Finding) -> bool:

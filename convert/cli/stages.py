@@ -280,7 +280,8 @@ class _PickUpAdapted:
             or framing.cut != properties.crop
         ):
             cut = f"cropped to the {anchor_name(properties.anchor)}"
-            cut = "brought to size as in training" if properties.resize else cut
+            if properties.resize and mode is not ResizeMode.FIT_SHORTEST:
+                cut = "brought to size as in training"
             hint = f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}"
             raise InputError(
                 f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise",

@@ -39,10 +39,10 @@ def keys(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("frame", "dims", "mux"),
     [
-        ("16:9", "1;48;86", ("1920", "1080")),
-        ("1280x720", "1;48;86", ("1280", "720")),
-        ("4:3", "1;48;64", ("1440", "1080")),
-        ("9:16", "1;86;48", ("1080", "1920")),
+        ("16:9", "3;360;640", ("1920", "1080")),
+        ("1280x720", "3;360;640", ("1280", "720")),
+        ("4:3", "3;360;480", ("1440", "1080")),
+        ("9:16", "3;640;360", ("1080", "1920")),
     ],
 )
 def test_a_bundle_for_frames(
@@ -147,7 +147,7 @@ def test_clients_of_an_eim_get_the_model_without_the_crop(convert: Callable[...,
     impulse = read_impulse(convert(MODEL, *CROPPED))
     assert (impulse.width, impulse.height) == (48, 48)
     framed = read_impulse(convert(MODEL, *CROPPED, "--role", "pgie"))
-    assert (framed.width, framed.height) == (86, 48)
+    assert (framed.width, framed.height) == (640, 360)
 
 
 def test_a_bundle_is_simulated_on_whole_frames(
@@ -289,7 +289,7 @@ def test_of_two_models_the_first_sees_frames(
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
     assert document["object_model"] is None
     assert {path.name for path in out.glob("*.onnx")} == {"fomo-96x96x1-f32-4x3.onnx", "fruit-bowl.onnx"}
-    assert document["model"]["preprocessing"]["framing"]["network"] == [128, 96]
+    assert document["model"]["preprocessing"]["framing"]["network"] == [480, 360]
     assert document["secondary"]["model"]["preprocessing"]["framing"] is None
     (app,) = out.glob("deepstream_app_*.txt")
     assert "\nwidth=1440\nheight=1080\n" in app.read_text()

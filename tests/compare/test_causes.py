@@ -85,7 +85,7 @@ def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
 
 
 def test_the_crop_in_the_graph_is_what_edge_impulse_sees(convert: object, fruit_export: Path) -> None:
-    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1")  # type: ignore[operator]
+    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1", "--resize", "device")  # type: ignore[operator]
     pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 6)]
     comparison = compared(config_of(folder), fruit_export, *pictures, tolerance=_TIGHT).comparison
     assert comparison.count(Verdict.SAME) == 5

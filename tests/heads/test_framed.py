@@ -172,7 +172,7 @@ def test_ssd(
 ) -> None:
     made = export(ssd(), labels=("a", "b"), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=anchor)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=parse_frame(frame), resize="device")(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     assert framing is not None
     size = framing.frame.pixels

@@ -521,7 +521,10 @@ OWN_OBJECTS = Rule(
 )
 
 # Operators behind which the values are what they were before.
-_PASSING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"})
+_PASSING: Final = frozenset(
+    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
+    | {"DequantizeLinear", "QuantizeLinear"}
+)
 # Operators that leave raw scores.
 _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
@@ -620,13 +623,17 @@ def _built_in_classifier(context: checking.RuleContext) -> bool:
 
 
 def _producer(model: Header, name: str) -> str:
-    """The operator that computed the values of a tensor."""
+    """The operator that computed the values of a tensor; quantizers round them, and what is added beside them is the
+    codes' shift."""
     producers = {output: node for node in model.nodes for output in node.outputs}
+    consumer = ""
     for _ in range(_LONGEST_CHAIN):
         node = producers.get(name)
-        if node is None or node.op not in _PASSING or not node.inputs:
+        before = producers.get(node.inputs[0]) if node and node.inputs else None
+        quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
+        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
             return node.op if node else ""
-        name = node.inputs[0]
+        name, consumer = node.inputs[0], node.op
     return ""
 
 
