@@ -354,7 +354,7 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
         problem = _odd(entry, mode)
         if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
             message, value, key = f"{entry.key} is {quoted(entry.text)}: {problem}", _number(entry.text), entry.key
-            new = f"{value / 100:g}" if value and 1 < value < 100 else "0.3" if key == "nms-iou-threshold" else None
+            new = f"{value / 100:g}" if value and 5 <= value < 100 else "0.3" if key == "nms-iou-threshold" else None
             hint = "remove it" if key == "topk" else f"write {as_line(context, key, new, entry)}" if new else None
             yield context.found(THRESHOLD, message, at=context.at_value(entry), hint=hint)
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
