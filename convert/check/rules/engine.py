@@ -195,7 +195,7 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
         return
     written = engine_name(context, model.path)
     engine = context.files.get("model-engine-file")
-    name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
+    name = _engine_text(context, written)
     hint = f"write {as_line(context, 'model-engine-file', name)}"
     if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
@@ -355,8 +355,8 @@ def _renamed(context: RuleContext, changes: Mapping[str, object]) -> str | None:
     model, engine = context.files.get("onnx-file"), context.files.get("model-engine-file")
     if model is None or engine is None or engine.path != engine_name(context, model.path):
         return None
-    then = os.path.basename(engine_name(replace(context, values={**context.values, **changes}), model.path))  # noqa: PTH119
-    return None if engine.path.endswith(f"/{then}") else _beside(engine.text, then)
+    then = engine_name(replace(context, values={**context.values, **changes}), model.path)
+    return None if engine.path == then else _engine_text(context, then)
 
 
 def engine_name(context: RuleContext, onnx: str) -> str:
@@ -393,10 +393,13 @@ def _old_models(context: RuleContext) -> tuple[str, ...]:
     return tuple(key for key in keys if between(context.target.deepstream, None, until.get(key)))
 
 
-def _beside(text: str, name: str) -> str:
-    """`name` in the folder of the path written as `text`."""
-    folder, slash, _ = text.rpartition("/")
-    return f"{folder}{slash}{name}"
+def _engine_text(context: RuleContext, path: str) -> str:
+    """How the engine at `path` is written: beside the model, or from the app's folder where that names it."""
+    if "model-engine-file" in context.settings:
+        app = os.path.realpath(context.place("model-engine-file").path)
+        return os.path.relpath(path, os.path.dirname(app))  # noqa: PTH120 - text
+    folder, slash, _ = context.files["onnx-file"].text.rpartition("/")
+    return f"{folder}{slash}{os.path.basename(path)}"  # noqa: PTH119 - text
 
 
 CHECKS = (

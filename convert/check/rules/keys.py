@@ -207,7 +207,10 @@ def legacy(context: checking.RuleContext) -> Iterator[Finding]:
         void = any(ignored.entry is entry for ignored in context.parsed.ignored) or entry in context.parsed.unknown
         if void:
             message = f"{entry.key} is ignored, because {new} is given"
-            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=Level.WARNING)
+            other = context.last.get((entry.group, new or ""))
+            same = other is not None and other.text.strip() == new_value(entry, key)
+            level = Level.NOTE if same else Level.WARNING
+            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=level)
         elif new:
             message, hint = f"{entry.key} is an old name for {new}", f"write {new}"
             if key.alias == "infer-dims":
@@ -306,12 +309,14 @@ def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
         if unread.why == "network-type":
             message = f"{quoted(as_head(context, unread.section.name))} is not read: network-type is {context.kind}"
             place = context.at(unread.section.line, unread.section.column)
-            hint = "remove the group"
+            hint, level = "remove the group", Level.NOTE
             if context.kind == checking.CLASSIFIER:
+                level = level if context.given("classifier-threshold") else Level.WARNING
                 hint += f"; a classifier has classifier-threshold in {as_head(context, PROPERTY)}"
             elif checking.wants_instances(context):
+                level = Level.WARNING
                 hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
-            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint)
+            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint, level=level)
 
 
 def needs(context: checking.RuleContext) -> Iterator[Finding]:
@@ -346,7 +351,8 @@ def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
         elif entry.key in _SECONDARY and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
             hint = f"remove it, or write {as_line(context, 'process-mode', 2)} if it looks at another engine's objects"
-            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=Level.WARNING)
+            level = Level.NOTE if entry.key.startswith("input-object") else Level.WARNING
+            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=level)
 
 
 def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
@@ -357,11 +363,12 @@ def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
             release = context.parsed.release
             message = f"{entry.key} had an effect up to DeepStream {until}; {release} reads it and no more"
             level, hint = Level.NOTE, "remove it"
-            if entry.key in _DEAD:
+            if entry.key in _DEAD and not (entry.key in _OF_UFF and not context.value("uff-file", "")):
                 level, hint = Level.WARNING, "only ONNX models are built: convert the model"
             yield context.found(NO_EFFECT, message, at=context.at_key(entry), hint=hint, level=level)
 
 
+_OF_UFF: Final = frozenset({"uff-input-order", "uff-input-blob-name"})  # of no meaning to other models
 _DEAD: Final = frozenset({"model-file", "proto-file", "uff-file", "uff-input-order", "uff-input-blob-name"})
 
 

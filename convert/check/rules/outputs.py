@@ -124,9 +124,8 @@ def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
     names = list(context.value("output-blob-names"))
     if names and not any("cov" in name or "bbox" in name for name in names):
         message = f"output-blob-names has no cov and bbox ({', '.join(map(quoted, names))}), and no function is named"
-        yield context.found(
-            NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=_parser_hint(context, names)
-        )
+        hint = _parser_hint(context, names)
+        yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=hint)
 
 
 def no_library(context: checking.RuleContext) -> Iterator[Finding]:
@@ -136,8 +135,12 @@ def no_library(context: checking.RuleContext) -> Iterator[Finding]:
     for key in _FUNCTION_KEYS:
         if name := context.value(key, ""):
             message = f"{key} is {quoted(name)}, but without custom-lib-path it is ignored"
-            is_stock = any(each.function == name for each in catalogue().parsers)
-            hint = f"write {as_line(context, 'custom-lib-path', _STOCK)}" if is_stock else None
+            hint = None
+            if any(each.function == name for each in catalogue().parsers):
+                hint = f"write {as_line(context, 'custom-lib-path', _STOCK)}"
+                if context.network and context.outputs:
+                    size, classes = context.network[1:], context.value("num-detected-classes")
+                    hint = "remove it" if stock_parser(name, context.outputs, classes, size).failed else hint
             yield context.found(NO_LIBRARY, message, key=key, hint=hint)
 
 
@@ -219,8 +222,8 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
         hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
         yield context.found(INSTANCE_MASKS, message, key="network-type", hint=hint)
     elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
-        written = (_MASK, 1) if context.value(_MASK) else ("network-type", 3)
-        message = f"{as_line(context, *written)} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
+        what = as_line(context, _MASK, 1) if context.value(_MASK) else as_line(context, "network-type", 3)
+        message = f"{what} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
         hint = f"write {as_line(context, 'cluster-mode', 4)}"
         if context.kind != checking.INSTANCES:
@@ -351,13 +354,14 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
         problem = _odd(entry, mode)
         if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
             message, value, key = f"{entry.key} is {quoted(entry.text)}: {problem}", _number(entry.text), entry.key
-            new = f"{value / 100:g}" if value and 1 < value < 100 else "0.3" if key == "nms-iou-threshold" else None
+            new = f"{value / 100:g}" if value and 5 <= value < 100 else "0.3" if key == "nms-iou-threshold" else None
             hint = "remove it" if key == "topk" else f"write {as_line(context, key, new, entry)}" if new else None
             yield context.found(THRESHOLD, message, at=context.at_value(entry), hint=hint)
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
         hint = f"write {as_line(context, 'minBoxes', 1)} below {as_head(context, ATTRS_ALL)}"
-        yield context.found(THRESHOLD, message, key="cluster-mode", hint=hint)
+        level = Level.NOTE if mode == _HYBRID else None  # NMS follows
+        yield context.found(THRESHOLD, message, key="cluster-mode", hint=hint, level=level)
 
 
 def merged(context: checking.RuleContext) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def hint_for(context: RuleContext, entry: Entry | None, problem: Problem) -> str
     """What to write instead, where that can be guessed."""
     key = None if entry is None else key_of(entry)
     if context.parsed.form == "yaml" and (entry is None or "=" in entry.key):
-        return _ini_in_yaml(context, problem)
+        return _ini_in_yaml(context)
     return None if entry is None or key is None else _hint_for_key(context, entry, key, problem)
 
 
@@ -111,10 +111,10 @@ def _hint_for_key(context: RuleContext, entry: Entry, key: Key, problem: Problem
     return _choices(context, key, problem)
 
 
-def _ini_in_yaml(context: RuleContext, problem: Problem) -> str | None:
-    """What lines that are written as in INI files must be in YAML, up to the problem."""
+def _ini_in_yaml(context: RuleContext) -> str | None:
+    """What lines that are written as in INI files must be in YAML."""
     found: list[str] = []
-    for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n")[: problem.line or 0], 1):
+    for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n"), 1):
         match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
         if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
             found.append(f"{match['key']}: {match['value']} in line {number}")
@@ -240,6 +240,11 @@ _PATHS: Final = frozenset({"path", "path-list"})
 
 def refused_file(context: RuleContext) -> Iterator[Finding]:
     """No config at all, or a line that is none."""
+    path, release = context.parsed.path, context.parsed.release
+    if context.faults and context.parsed.form == "ini" and path.endswith(_YAML_SUFFIXES):
+        message = f"DeepStream reads YAML since {YAML_SINCE}; this is for {release}, to which it is an INI file"
+        yield _at(context, context.faults[0], REFUSED_FILE, message, "write the config as an INI file")
+        return
     for fault in context.faults:
         if fault.verdict is Verdict.REJECTED and fault.entry is None and fault.problem.reason is not Reason.GROUP:
             yield _at(context, fault, REFUSED_FILE, fault.problem.message, _file_hint(context, fault))
@@ -331,9 +336,8 @@ def unnoticed(context: RuleContext) -> Iterator[Finding]:
     for problem in context.parsed.problems:
         if problem.reason is Reason.UNREADABLE:
             known = key_named(problem.key or "", table_of(problem.group or "") or "")
-            hint = (
-                f"write {as_line(context, known.name, known.default)}" if known and known.default is not None else None
-            )
+            usual = known.default if known else None
+            hint = f"write {as_line(context, problem.key or '', usual)}" if usual is not None else None
             place = context.at(problem.line, problem.column)
             yield context.found(UNNOTICED, problem.message, at=place, hint=hint)
 
@@ -382,9 +386,7 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
     line = fault.problem.line
     text = context.data.split(b"\n")[line - 1] if line else b""
     if context.parsed.form == "ini" and context.parsed.path.lower().endswith(_YAML_SUFFIXES):
-        late = f"DeepStream reads YAML since {YAML_SINCE}; this is for {context.parsed.release}"
-        wrong = "only .yml and .yaml in lower case are read as YAML: rename the file"
-        return late if context.parsed.path.endswith(_YAML_SUFFIXES) else wrong
+        return "only .yml and .yaml in lower case are read as YAML: rename the file"
     if text.startswith(_BOM):
         return "save the file without a byte order mark"
     if _COMMENT_LINE.match(text):

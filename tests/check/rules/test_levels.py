@@ -43,7 +43,7 @@ def _levels(folder: Path, line: str, rule: str, release: str = "9.1", platform: 
         ("NVI006", 'interval="1"', ERROR),
         ("NVI006", 'labelfile-path="here.txt"', ERROR),
         ("NVI006", "parse-bbox-func-name='f'", WARNING),
-        ("NVI012", "is-classifier=0", WARNING),
+        ("NVI012", "is-classifier=1", WARNING),
         ("NVI012", "input-dims=3;8;8;0", NOTE),
         ("NVI015", "segmentation-threshold=0.5", NOTE),
         ("NVI015", "operate-on-gie-id=3", WARNING),
@@ -118,7 +118,7 @@ def test_attributes_by_release(tmp_path: Path, line: str, release: str, platform
 
 
 def test_hardware_by_platform(tmp_path: Path) -> None:
-    for platform, dla, gpu in (("dgpu", [ERROR], []), ("jetson", [], [WARNING])):
+    for platform, dla, gpu in (("dgpu", [ERROR], []), ("jetson", [ERROR], [WARNING])):
         assert _levels(tmp_path, "enable-dla=1", "NVI043", platform=platform) == dla
         assert _levels(tmp_path, "gpu-id=1", "NVI043", platform=platform) == gpu
 
