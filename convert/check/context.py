@@ -310,6 +310,8 @@ _FILES: Final = (
 _MODELS: Final = ("onnx-file", "tlt-encoded-model")
 _BUILD_FILES: Final = ("Makefile", "CMakeLists.txt", "meson.build")
 _MOST_EXTERNAL: Final = 1000
+_HEAD: Final = 4096  # bytes that show what a file is
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 SDK: Final = "/opt/nvidia/"
 """Where DeepStream is installed; what is below it counts as there."""
 
@@ -593,13 +595,16 @@ def _kind(file: NamedFile) -> str:
     named = next((kind for kind, row in kinds.items() if name.endswith(tuple(row["suffixes"]))), "")
     if not file.presence.here:
         return named
-    from convert.export.archive import HEAD, file_type  # most configs come without their files
-
     try:
         with open(file.path, "rb") as opened:  # noqa: PTH123 - text
-            found = file_type(opened.read(HEAD)).name
+            head = opened.read(_HEAD)
     except OSError:
         return named
+    if not _CONTROL.search(head):
+        return named  # text, as labels are
+    from convert.export.archive import file_type  # few configs come with such files
+
+    found = file_type(head).name
     seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
     return named if not seen or (seen == "zip" and named) else seen  # PyTorch and Keras write zip archives
 
@@ -631,6 +636,12 @@ def _is_complete(key: str, paths: Mapping[str, tuple[str, str]], here: set[str],
         return True
     others = set(paths) - {key, "int8-calib-file", "model-engine-file"}
     return others <= set(here) and not _is_built(folder)
+
+
+def misspelt(path: str) -> str | None:
+    """The name of the file that is probably meant by `path`, which is not there."""
+    folder, name = os.path.split(path)
+    return next((other for other in Models().names(folder, len(name)) if _differs_by_a_slip(name, other)), None)
 
 
 def _differs_by_a_slip(name: str, other: str) -> bool:

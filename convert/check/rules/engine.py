@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-from convert.check.context import SDK, Check, RuleContext
+from convert.check.context import SDK, Check, RuleContext, misspelt
 from convert.check.rules.syntax import as_line, is_plain, quoted
-from convert.files import alike, load_toml
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
@@ -226,8 +225,8 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
-        if hint and not os.path.exists(file.path) and (meant := alike(Path(file.path))):  # noqa: PTH110
-            hint += f"; {meant.name} is there"
+        if hint and not os.path.exists(file.path) and (meant := misspelt(file.path)):  # noqa: PTH110
+            hint += f"; {meant} is there"
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
     if elsewhere:
         message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
