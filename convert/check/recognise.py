@@ -145,8 +145,12 @@ def _kind_by_names(outline: _Outline, data: bytes, *, named: bool) -> Kind | Non
     has_property = _PROPERTY.search(data) or (outline.form == "yaml" and _PROPERTY_MAP.search(data))
     if has_property and not outline.keys.isdisjoint(table.nvinfer):
         return Kind(CONFIG)
-    app_groups = len(outline.groups.intersection(table.app))
-    is_app = not has_property and (app_groups > 1 or (app_groups == 1 and (named or _CONFIG_FILE.search(data))))
+    app_groups = outline.groups.intersection(table.app)
+    # An engine's group alone may be meant as nvinfer's [property]: they share keys.
+    is_part = named and not any("-gie" in group for group in app_groups)
+    is_app = not has_property and bool(
+        len(app_groups) > 1 or (app_groups and (is_part or _CONFIG_FILE.search(data)))
+    )
     counts = ((row.found_in(outline), row) for row in table.plugin if row.app or not is_app)
     count, plugin = max(counts, key=lambda each: each[0])
     if count:
