@@ -114,7 +114,7 @@ def run_conversion(
     """As `convert`, and returns what became of every stage: `Run.error` is what ended it, instead of an exception.
 
     Args:
-        watching: makes the observer, while the workers start.
+        watching: makes the observer, while the worker starts.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -126,15 +126,13 @@ def run_conversion(
     refuse_contradictions(given, pair=sgie is not None)
     settings = defaults(ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
-    worker, prover = Worker(PRELOAD), Worker(("convert.compare.run:prepare",))
-    with contextlib.closing(worker), contextlib.closing(prover):
+    with contextlib.closing(Worker(PRELOAD)) as worker:
         if not dry_run:
             worker.start()
-            prover.start()
-        from convert.pipeline import convert as run  # imports while the workers do the same
+        from convert.pipeline import convert as run  # imports while the worker does the same
 
         with watching() as observer:
-            return run(exports, Path(output), settings, worker, observer, dry=dry_run, prover=prover)
+            return run(exports, Path(output), settings, worker, observer, dry=dry_run, in_worker=True)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:

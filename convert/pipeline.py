@@ -27,6 +27,7 @@ from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
+from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.translate import died as translation_died
@@ -123,7 +124,7 @@ def unpacking(
     """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and what
     `meanwhile` begins is done beside it."""
     unpack = Unpack(**pick(Unpack, options))
-    if not unpack.dequantize:
+    if not unpack.dequantize or unpack.precision == "int8":  # codes are measured as they are shipped (`validate`)
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
@@ -148,6 +149,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "for_objects": role == "both" and not one,
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    chosen["pads"] = pads_with_any(at)
     return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
 
 
@@ -163,14 +165,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    prover: Worker | None = None,
+    in_worker: bool = False,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        prover: a second worker, for speed: a quantized model is measured in it while `worker` translates it already,
-            small models are adapted in `worker`, and validated and compared in this one. The caller closes it.
+        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
+            in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -186,19 +188,19 @@ def stages(
     translate = Translate(**pick(Translate, options), worker=worker)
     unpack, proof = unpacking(options, worker), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
-    if prover is not None:
-        unpack = unpacking(options, prover, translate.ahead)
+    if in_worker:
+        unpack = unpacking(options, None, translate.ahead)
         adapt = InWorker(adapt, adapt, worker)
-        proof = InWorker(proof, proving(options, InProcessWorker()), prover)
+        proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, prover=prover)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
 
 @dataclass(frozen=True, slots=True)
 class InWorker:
-    """A stage behind `translate` that a worker does, so that this process imports little and two share the work.
+    """A stage behind `translate` that the worker does, which has imported most of what it takes.
 
     Attributes:
         here: the stage for models of more than `SENT` bytes, which this process does.
@@ -248,7 +250,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
@@ -326,7 +328,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    prover: Worker | None = None,
+    in_worker: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -335,16 +337,17 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        prover: see `stages`.
+        in_worker: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
+    in_worker = in_worker and not dry
     if len(exports) == 1:
-        made = stages(output, options, worker, prover=prover)
+        made = stages(output, options, worker, in_worker=in_worker)
     else:
         emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, prover=prover)
+        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -355,7 +358,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, prover=prover)]
+    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

@@ -243,6 +243,13 @@ def key_of(entry: Entry) -> Key | None:
     return None if table is None else key_named(entry.key, table)
 
 
+def wants_instances(context: RuleContext) -> bool:
+    """Whether a config for semantic segmentation names a function for the masks of objects: another network-type."""
+    if context.kind != SEGMENTATION or context.value("parse-segmentation-func-name", ""):
+        return False
+    return bool(context.value(FUNCTIONS[INSTANCES], "") or context.value("output-instance-mask"))
+
+
 _SUPPRESSION = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
 
 
@@ -579,6 +586,24 @@ def _files(
     return found
 
 
+def _kind(file: NamedFile) -> str:
+    """What a file is by its content, or else by its name; "" if neither tells."""
+    kinds = load_toml("nvinfer/files.toml")
+    name = re.sub(r"(\.so)[.0-9]+$", r"\1", file.text.lower())
+    named = next((kind for kind, row in kinds.items() if name.endswith(tuple(row["suffixes"]))), "")
+    if not file.presence.here:
+        return named
+    from convert.export.archive import HEAD, file_type  # most configs come without their files
+
+    try:
+        with open(file.path, "rb") as opened:  # noqa: PTH123 - text
+            found = file_type(opened.read(HEAD)).name
+    except OSError:
+        return named
+    seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
+    return named if not seen or (seen == "zip" and named) else seen  # PyTorch and Keras write zip archives
+
+
 def real(path: str) -> str:
     """`path` as nvinfer resolves it: realpath of what exists, then the rest, without "." and ".."."""
     try:
@@ -632,24 +657,6 @@ def _is_built(folder: str) -> bool:
     """Whether the sources of a library are in `folder`, or in the one above."""
     places = (folder, os.path.dirname(folder))  # noqa: PTH120 - text
     return any(os.path.isfile(os.path.join(each, name)) for each in places for name in _BUILD_FILES)  # noqa: PTH113, PTH118
-
-
-def _kind(file: NamedFile) -> str:
-    """What a file is by its content, or else by its name; "" if neither tells."""
-    kinds = load_toml("nvinfer/files.toml")
-    name = re.sub(r"(\.so)[.0-9]+$", r"\1", file.text.lower())
-    named = next((kind for kind, row in kinds.items() if name.endswith(tuple(row["suffixes"]))), "")
-    if not file.presence.here:
-        return named
-    from convert.export.archive import HEAD, file_type  # most configs come without their files
-
-    try:
-        with open(file.path, "rb") as opened:  # noqa: PTH123 - text
-            found = file_type(opened.read(HEAD)).name
-    except OSError:
-        return named
-    seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
-    return named if not seen or (seen == "zip" and named) else seen  # PyTorch and Keras write zip archives
 
 
 def _labels(files: Mapping[str, NamedFile]) -> Labels | None:

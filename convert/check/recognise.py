@@ -50,6 +50,7 @@ class _Plugin:
     both: bool = False
     only: bool = False
     app: bool = False
+    needs: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
     def found_in(self, outline: _Outline) -> int:
@@ -61,6 +62,7 @@ class _Plugin:
             or count < self.least
             or (self.both and not (groups and keys))
             or (self.only and count < len(outline.groups) + len(outline.keys))
+            or not outline.keys.issuperset(self.needs)
             or not outline.groups.isdisjoint(self.without)
         ):
             return 0
@@ -123,8 +125,11 @@ def _document(path: str) -> str | None:
     return _DOCUMENTS.get(name.suffix.lower()) or _PROJECT_FILES.get(name.stem.lower())
 
 
-def kind_of(path: str, data: bytes) -> Kind | None:
-    """What the file is, by its contents; None: none of these."""
+def kind_of(path: str, data: bytes, *, named: bool = False) -> Kind | None:
+    """What the file is, by its contents; None: none of these.
+
+    `named`: by the user, who means a part of deepstream-app's config, too.
+    """
     if path.lower().endswith(SCRIPTS) or data.startswith(b"#!"):
         return Kind(SCRIPT) if _TRTEXEC.search(data) else None
     if _document(path):
@@ -132,16 +137,16 @@ def kind_of(path: str, data: bytes) -> Kind | None:
     outline = _outline(path, data)
     if outline is None:
         return Kind(CONFIG) if _PROPERTY.search(data) else None
-    return _kind_by_names(outline, data)
+    return _kind_by_names(outline, data, named=named)
 
 
-def _kind_by_names(outline: _Outline, data: bytes) -> Kind | None:
+def _kind_by_names(outline: _Outline, data: bytes, *, named: bool) -> Kind | None:
     table = _table()
     has_property = _PROPERTY.search(data) or (outline.form == "yaml" and _PROPERTY_MAP.search(data))
     if has_property and not outline.keys.isdisjoint(table.nvinfer):
         return Kind(CONFIG)
     app_groups = len(outline.groups.intersection(table.app))
-    is_app = not has_property and (app_groups > 1 or (app_groups == 1 and _CONFIG_FILE.search(data)))
+    is_app = not has_property and (app_groups > 1 or (app_groups == 1 and (named or _CONFIG_FILE.search(data))))
     counts = ((row.found_in(outline), row) for row in table.plugin if row.app or not is_app)
     count, plugin = max(counts, key=lambda each: each[0])
     if count:

@@ -83,7 +83,7 @@ def convert(
     from convert.api import run_conversion  # --help does without
 
     def watching() -> AbstractContextManager[Callable[[Event], None]]:
-        from convert.render.text import progress  # imports while the workers do the same
+        from convert.render.text import progress  # imports while the worker does the same
 
         return progress(quiet=quiet or format_ == "json")
 

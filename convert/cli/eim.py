@@ -43,6 +43,14 @@ def eim() -> None:
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
 """An .eim to start, or the socket of one that runs."""
 
+_features = click.option(
+    "--features",
+    type=click.Path(exists=True, path_type=Path, allow_dash=True),
+    multiple=True,
+    metavar="FILE",
+    help="Numbers from text files instead of pictures; all further names are such files, too, and - is standard input.",
+)
+
 _timeout = click.option(
     "--timeout",
     metavar="SECONDS",
@@ -325,7 +333,8 @@ def _show_reply(name: str, reply: Reply) -> None:
 )
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
-@click.argument("pictures", type=EXISTING, nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("pictures", type=EXISTING, nargs=-1, metavar="PICTURES...")
+@_features
 @click.option(
     "--tolerance",
     metavar="NUMBER",
@@ -359,6 +368,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
     other: Path,
     pictures: tuple[Path, ...],
     *,
+    features: tuple[Path, ...],
     tolerance: float,
     pixels: int,
     threshold: float | None,
@@ -370,20 +380,23 @@ def compare(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Give an .eim and a converted bundle the same pixels, and say whether they answer the same.
 
-    PICTURES are files and folders. The bundle may be packed; instead of it the .tflite may stand that both were made
-    from. Exit code 1 when they do not agree.
+    PICTURES are files and folders. The bundle may be packed; a folder that was converted for whole frames gets them,
+    and the .eim what is cropped out of them. Instead of it the .tflite may stand that both were made from, the better
+    witness of an int8 model, or another .eim. Exit code 1 when they do not agree.
     """
+    if not pictures and not features:
+        raise click.UsageError("Give PICTURES or --features FILE.")
     from convert.eim.client import Timeouts, talk
     from convert.eim.compare import compare as compare_answers
     from convert.eim.compare import open_backend
     from convert.images import ImageScaling
     from convert.images.read import find
 
-    files = find(pictures, videos=False)
+    files = (*features, *pictures) if features else find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE
     with (
         talk(target, limits=Timeouts(timeout, timeout)) as client,
-        open_backend(other, client.model, scaling, timeout) as ours,
+        open_backend(other, client.model, scaling, timeout, features=bool(features)) as ours,
     ):
         comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
     findings = comparison.all_findings
@@ -392,7 +405,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
         about = _comparison_document(comparison)
         write_json(_findings_document(findings, code, **about, tolerance=tolerance, pixels=pixels))
     elif not quiet:
-        _show_comparison(comparison, tolerance)
+        _show_comparison(comparison, tolerance, features=bool(features))
     return code
 
 
@@ -415,22 +428,26 @@ def _comparison_document(comparison: EimComparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show_comparison(comparison: EimComparison, tolerance: float) -> None:
+def _show_comparison(comparison: EimComparison, tolerance: float, *, features: bool) -> None:
     from convert.render.text import console, show_findings  # rich is not needed for JSON
 
     out = console()
     show_findings(comparison.findings, out)
     for each in comparison.pictures:
-        scores = [pair.score for pair in each.pairs if pair.score is not None]
         moved = [pair.pixels for pair in each.pairs if pair.pixels is not None]
-        what = f"{len(each.pairs)} boxes" if moved or not scores else f"{len(scores)} labels"
+        what = f"{len(each.pairs)} {'boxes' if each.detects else 'labels'}"
         edges = f", edges {max(moved)} px" if moved else ""
-        out.print(f"{each.path}: {what}, largest difference {max(scores, default=0):.2g}{edges}", markup=False)
+        out.print(f"{each.path}: {what}, {_largest(each.largest)}{edges}", markup=False)
         show_findings(each.findings, out, explain=False)
     count = len(comparison.pictures)
     verdict = "they agree" if comparison.agrees else "they do not agree"
-    pictures = "1 picture" if count == 1 else f"{count} pictures"
-    out.print(f"{verdict}: {pictures}, largest difference {comparison.largest:.2g} (limit {tolerance:g})")
+    what = "input" if features else "picture"
+    pictures = f"{count} {what}{'' if count == 1 else 's'}"
+    out.print(f"{verdict}: {pictures}, {_largest(comparison.largest)} (limit {tolerance:g})")
+
+
+def _largest(difference: float | None) -> str:
+    return "no score to compare" if difference is None else f"largest difference {difference:.2g}"
 
 
 @eim.command(

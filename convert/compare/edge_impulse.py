@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from convert.heads.base import Rules
 from convert.images.scaling import sdk_luma
 from convert.isolation import Died, Failed, Worker
 from convert.types import ModelFormat
+from convert.validate import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +49,7 @@ class Original:
         timeout: seconds one picture may take.
         overlap: of the SDK's non-maximum suppression, where the export records it.
         format: of `model`.
+        kernels: of LiteRT (`convert.validate.runtimes.run_tflite`).
     """
 
     path: Path
@@ -58,6 +61,7 @@ class Original:
     timeout: float
     overlap: float | None = None
     format: ModelFormat = ModelFormat.TFLITE
+    kernels: str = runtimes.DEFAULT
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -87,16 +91,15 @@ class Original:
         Raises:
             ValidationError: the model does not run.
         """
-        from convert.validate import runtimes  # brings numpy
-
         arguments, limits = (self.model, pictures, self.scaling), (self.worker, self.timeout * len(pictures))
         spec = head(self.facts.task)
         if self.format is ModelFormat.ONNX:
             outputs = runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
         elif spec.is_cut and not encoded:
-            outputs = self._call("convert.compare.edge_impulse:_whole", *arguments, timeout=limits[1])
+            function = "convert.compare.edge_impulse:_whole"
+            outputs = self._call(function, *arguments, self.kernels, timeout=limits[1])
         else:
-            outputs = runtimes.outputs(*arguments, *limits)
+            outputs = runtimes.outputs(*arguments, *limits, kernels=self.kernels)
         return outputs if spec.raw else spec.as_graph(outputs)  # a classifier's single number becomes both scores
 
     def answer(
@@ -125,12 +128,11 @@ class Original:
         return result
 
 
-def _whole(model: bytes, pictures: NDArray[Any], scaling: ImageScaling) -> list[NDArray[np.float32]]:
+def _whole(model: bytes, pictures: NDArray[Any], scaling: ImageScaling, kernels: str) -> list[NDArray[np.float32]]:
     """In the child: boxes, classes, scores and count of an SSD."""
     from convert.heads.ssd import output_order  # brings LiteRT's schema
-    from convert.validate import runtimes
 
-    outputs = runtimes.run_tflite(model, pictures, scaling, whole=True)
+    outputs = runtimes.run_tflite(model, pictures, scaling, kernels, whole=True)
     return [outputs[place] for place in output_order(model)]
 
 
@@ -177,11 +179,14 @@ def unpack(features: NDArray[np.float32], height: int, width: int, channels: int
 def read_features(path: Path) -> NDArray[np.float32]:
     """The numbers in a text file, as float32 [n]: a JSON list, or separated by commas, blanks and line ends.
 
+    The path "-" is standard input.
+
     Raises:
         InputError: not readable, or not numbers.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig").strip()
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = data.decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the features cannot be read: {error}", path=path, hint=_HINT) from error
     try:

@@ -15,11 +15,8 @@ from convert import compare as rules
 from convert import types
 from convert.compare.edge_impulse import Original
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.archive import open_source
 from convert.export.facts import facts
-from convert.export.models import Candidate, list_models
 from convert.export.tflite import content_digest
-from convert.export.unpack import Unpack
 from convert.files import sha256
 from convert.heads import HEADS, head
 from convert.images import Anchor, ImageScaling, ResizeMode
@@ -28,6 +25,7 @@ from convert.report import BundleReport
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
+    from convert.export.models import Candidate
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.simulate.results import SimulatedEngine
@@ -184,6 +182,10 @@ def _unpack(path: Path, digest: str, task: str | None) -> tuple[types.Export, tu
     Raises:
         InputError: there is no such model.
     """
+    from convert.export.archive import open_source  # `convert` has the export already, and does without these
+    from convert.export.models import list_models
+    from convert.export.unpack import Unpack
+
     if not digest:
         export = Unpack(task=task)(path, Path()).artifact
         message = "the ONNX model does not say what it was made of"

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from convert.types import Adapted
 
 
-__all__ = ["ComparisonRun", "compare_bundle", "compare_with_original", "prepare"]
+__all__ = ["ComparisonRun", "compare_bundle", "compare_with_original"]
 
 
 TOLERANCE = 0.1
@@ -274,23 +274,7 @@ def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, 
     width, height = frame.pixels if resizing and resizing.is_exact else frame.within(side, side)
     fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
-    made = _made_ahead.pop((height, width), ())
-    frames = made[:count] if len(made) >= count else with_objects(count, height, width, 3)
-    yield from ((f"frame {number}", pixels) for number, pixels in enumerate(frames))
-
-
-_made_ahead: dict[tuple[int, int], Sequence[NDArray[np.uint8]]] = {}
-"""In a process that was started for a comparison: frames by height and width."""
-
-
-def prepare() -> None:
-    """In a process that is started for a comparison: make what most bundles are shown, frames of 16:9.
-
-    It takes no time of a conversion, which is translating the model meanwhile.
-    """
-    runtimes.preload()
-    width, height = Frame(16, 9).within(_SCALED, _SCALED)
-    _made_ahead[height, width] = list(with_objects(_FRAMES, height, width, 3))
+    yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 
 
 def _given(images: Path, framing: Framing | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:

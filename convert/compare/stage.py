@@ -43,7 +43,7 @@ class WithComparison:
         images: a folder of pictures to compare on, too: 200 at most.
         timeout: seconds the original may take for a picture.
         worker: the process the original runs in; one is started where none is given.
-        prover: the process that does the whole comparison of a model of at most `SENT` bytes, where one is given.
+        in_worker: `worker` does the whole comparison of a model of at most `SENT` bytes.
     """
 
     name: ClassVar[str] = "validate"
@@ -52,7 +52,7 @@ class WithComparison:
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    prover: Worker | None = field(default=None, compare=False, repr=False)
+    in_worker: bool = False
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
@@ -82,12 +82,12 @@ class WithComparison:
         config = folder / bundle_names(artifact.export.name).primary
         arguments = config, self.emit.where, usual, self.images, self.timeout, artifact
         try:
-            if self.prover is None or size > SENT:
+            if self.worker is None or not self.in_worker or size > SENT:
                 from convert.compare.run import compare_bundle  # brings numpy and `simulate`
 
                 evidence = compare_bundle(*arguments, self.worker)
             else:
-                evidence = self.prover.apply("convert.compare.run:compare_bundle", *arguments, InProcessWorker())
+                evidence = self.worker.apply("convert.compare.run:compare_bundle", *arguments, InProcessWorker())
         except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison {error.reason}"
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")

@@ -17,6 +17,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from convert import heads
+from convert.emit.files import bundle_names
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.images.resizing import Resizing
@@ -400,7 +401,7 @@ def infer_file(
         ),
         Entry("labelfile-path", labels),
         Entry("batch-size", engine.batch_size),
-        Entry("network-mode", {"fp32": 0, "fp16": 2}[engine.precision], "0: FP32, 2: FP16."),
+        *_precision(engine, bundle_names(adapted.export.name).calibration),
         Entry("gpu-id", engine.gpu_id),
     )
     head = head_entries(preset, preset.property, known, target)
@@ -434,6 +435,19 @@ def infer_file(
         "Paths are relative to this file. No comments behind values: they would become part of them."
     )
     return config_file(header, tuple(groups))
+
+
+def _precision(engine: EngineBuild, calibration: str) -> tuple[Entry, ...]:
+    """The keys that say in which numbers the engine computes; `calibration`: the file of that kind."""
+    match engine.precision:
+        case "int8":
+            about = "1: INT8, with the scales in the model. Not with enable-dla: a DLA takes no such model."
+            why = "No calibration: a file that is there and not read. Without one nvinfer builds FP16."
+            return Entry("network-mode", 1, about), Entry("int8-calib-file", calibration, why)
+        case "typed":
+            about = "Every layer computes in the type that the model gives it: INT8 where it has codes, else FP32."
+            return Entry("strongly-typed", value=True, comment=about), Entry("network-mode", 0, "0: no other types.")
+    return (Entry("network-mode", {"fp32": 0, "fp16": 2}[engine.precision], "0: FP32, 2: FP16."),)
 
 
 def _input_size(adapted: Adapted) -> tuple[int, int, int]:

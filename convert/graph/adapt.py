@@ -36,6 +36,7 @@ from convert.graph.cleanup import (
 from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED, TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.preprocessing import crop, preprocessing, scale
+from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import resize_frames, take_levels
 from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import CONVERTIBLE, head
@@ -82,6 +83,7 @@ class Adapt:
         resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
             (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels. "auto":
             first the device, to a whole part of the frame (`convert.images.resizing`), then the graph.
+        pads: the target's Pad takes any number, for a model of codes (`convert.graph.quantized`).
 
     Raises:
         PresetError: an option that does not exist, or a threshold out of range.
@@ -96,6 +98,7 @@ class Adapt:
     frame_assumed: bool = False
     for_objects: bool = False
     resize: str = "auto"
+    pads: bool = True
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -129,7 +132,7 @@ class Adapt:
         data = artifact.onnx.data
         # Nothing behind this stage reads tf2onnx's model.
         translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
-        prepare = partial(_prepared, data)
+        prepare = partial(_prepared, data, coded=export.coded)
         twice = self.for_objects and before.framing is not None and before.framing.crops
         if twice and len(data) <= LARGE:  # a large one is rather read again than kept twice
             prepare = partial(_copy, prepare())
@@ -151,6 +154,8 @@ class Adapt:
         kind = fitted.head if self.threshold is None else replace(fitted.head, threshold=self.threshold)
         metadata = OnnxMetadata.of(export, kind, before).properties()
         passes: list[Callable[[ModelProto], ModelProto]] = []
+        if export.coded:
+            passes.append(partial(shift, pads=self.pads))
         # Each pass adds nodes in front: those of the last one come first.
         if isinstance(before.framing, Resizing):
             passes.append(partial(take_levels, scaling=export.metadata.image_scaling or ImageScaling.NONE))
@@ -202,9 +207,10 @@ _PREPARE = (
 )
 
 
-def _prepared(data: bytes) -> ModelProto:
-    """tf2onnx's model, as all heads take it."""
-    return _run(load_model(data), *_PREPARE)
+def _prepared(data: bytes, *, coded: bool) -> ModelProto:
+    """tf2onnx's model, as all heads take it; `coded` as `Export` has it."""
+    steps = [pair_codes if coded and step is plain_quantization else step for step in _PREPARE]
+    return _run(load_model(data), *steps)
 
 
 def _copy(model: ModelProto) -> ModelProto:

@@ -373,8 +373,9 @@ def read_bytes(
         raise InputError(str(error), hint=hint, path=os.fspath(path)) from None
 
 
-# Bytes stored of each element of a list of names, and of classifier-type (char[64]).
-_ELEMENT_BYTES: Final = 63
+ELEMENT_BYTES: Final = 63
+"""Bytes stored of each element of a list of names, and of classifier-type (char[64]). Behind one with so many no zero
+is written, and what follows in memory is read, too."""
 # op-tensor-files are written into 64 bytes each, however long they are.
 _TENSOR_FILE_BYTES: Final = 64
 _WHOLE_ELEMENTS: Final = "layer-device-precision"
@@ -530,19 +531,32 @@ class _YamlReader:
         elif key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], plain, trim_first=False)
         elif key.type == "string-list":
-            limit = len(text) if key.name == _WHOLE_ELEMENTS else _ELEMENT_BYTES
+            limit = len(text) if key.name == _WHOLE_ELEMENTS else ELEMENT_BYTES
             names = tuple(piece.partition(b"\0")[0][:limit] for piece in _split(text))
             state.store(key, names, entry, state.values)
+            if key.name != _WHOLE_ELEMENTS:
+                self.check_bytes(names, entry)
         elif key.type == "path-list":
             paths = tuple(_split(text))
             state.store(key, paths, entry, state.values)
-            if any(len(path) + len(state.folder) >= _TENSOR_FILE_BYTES for path in paths):
-                message = f"{key.name}: paths of 64 bytes and more overrun nvinfer's memory"
-                state.add_problem(config_state.Reason.NOTE, message, entry)
+            long = next((path for path in paths if len(path) >= _TENSOR_FILE_BYTES), None)
+            whole = (parsing.stored_path(path, state.folder) or b"" for path in paths)
+            long = long or next((path for path in whole if len(path) >= _TENSOR_FILE_BYTES), None)
+            if long is not None:
+                message = f"{key.name}: “{config_state.as_text(long)}” has {len(long)} bytes; with"
+                message += f" {_TENSOR_FILE_BYTES} and more nvinfer writes over other memory"
+                state.add_problem(config_state.Reason.OVERRUN, message, entry)
         elif key.type == "path":
             state.store(key, plain, entry, state.values)
         else:
             self.number_list(key, text, entry, state.values)
+
+    def check_bytes(self, names: Sequence[bytes], entry: config_state.Entry) -> None:
+        """Note that a name fills its buffer, and with it that what nvinfer reads has no defined end."""
+        if long := next((name for name in names if len(name) >= ELEMENT_BYTES), None):
+            shown = config_state.as_text(long[:20])
+            message = f"{entry.key}: “{shown}…” has {ELEMENT_BYTES} bytes or more: what nvinfer reads is not defined"
+            self.state.add_problem(config_state.Reason.OVERRUN, message, entry)
 
     def number_list(self, key: Key, text: bytes, entry: config_state.Entry, target: dict[str, Any]) -> None:
         """infer-dims, offsets and colours: the number of elements is checked before the elements."""
@@ -559,7 +573,9 @@ class _YamlReader:
         """A key of the GStreamer element, as std::stoi converts it."""
         state = self.state
         if key.type == "string":
-            state.store(key, text.partition(b"\0")[0][:_ELEMENT_BYTES], entry, state.values)
+            found = text.partition(b"\0")[0][:ELEMENT_BYTES]
+            state.store(key, found, entry, state.values)
+            self.check_bytes((found,), entry)
         elif key.name == "operate-on-class-ids":
             ids = [self.standard(parsing.std_stoi, "stoi", piece, entry) for piece in _split(text)]
             state.store_operate_on(ids, entry)

@@ -114,11 +114,14 @@ class Tracker:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """trtexec from TensorRT `tensorrt` on: what makes it build and stop, and build in fp16 (empty: it cannot)."""
+    """trtexec from TensorRT `tensorrt` on: what makes it build and stop, and build in fp16, in int8, or as the types of
+    the model say (empty: it cannot)."""
 
     tensorrt: str
     build: tuple[str, ...]
     fp16: tuple[str, ...] = ()
+    int8: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -129,6 +132,14 @@ class OnnxParser:
     tensorrt: str
     opset_last: int
     opset_first: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """What runs a model of QuantizeLinear and DequantizeLinear: this TensorRT or newer, no Jetson of `without`."""
+
+    tensorrt: str
+    without: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,7 @@ class Catalogue:
     builds: tuple[Build, ...]
     onnx_parsers: tuple[OnnxParser, ...]
     flags: dict[str, Flag]
+    int8: Int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +241,7 @@ class _File:
     yaml: dict[str, str]
     parsers: _Parsers
     trtexec_flags: dict[str, Flag]
+    int8: Int8
     deepstream: tuple[_Release, ...] = ()
     tracker: tuple[Tracker, ...] = ()
     sink: tuple[Sink, ...] = ()
@@ -273,6 +286,7 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         onnx_parsers=file.onnx_parser,
         builds=file.trtexec,
         flags=file.trtexec_flags,
+        int8=file.int8,
     )
     _check_versions(found, path)
     return found
@@ -318,7 +332,7 @@ def _check_versions(found: Catalogue, path: Path) -> None:
         except PresetError as error:
             raise PresetError(f"not a JetPack: {jetpack!r}", path=path, hint='as "6.2" or "6.0 DP"') from error
     tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.builds]
-    tensorrts += [each.tensorrt for each in found.onnx_parsers]
+    tensorrts += [each.tensorrt for each in found.onnx_parsers] + [found.int8.tensorrt]
     tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         try:
@@ -547,23 +561,47 @@ def sdk_path(target: Target, what: str) -> str:
 def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     """What that TensorRT's trtexec needs, besides model, engine and shapes, to build at `precision` and stop.
 
+    Args:
+        precision: "fp32", "fp16", "int8", or "typed": as the types of the model say.
+
     Raises:
         PresetError: this TensorRT has no flag for the precision, or is older than the table.
     """
     row = _newest(catalogue().builds, tensorrt)
-    if precision == "fp32":
-        return row.build
-    if not row.fp16:
+    flags = {"fp32": (), "fp16": row.fp16, "int8": row.int8, "typed": row.typed}[precision]
+    if precision != "fp32" and not flags:
         raise PresetError(
             f"TensorRT {tensorrt} takes the precision from the ONNX file, not from a flag",
             hint="use --precision fp32, or an older --target",
         )
-    return (*row.build, *row.fp16)
+    return (*row.build, *flags)
+
+
+def int8_mode(target: Target) -> str:
+    """How a model of codes is built on `target`: "int8", or since DeepStream 9.0 "typed".
+
+    Raises:
+        PresetError: it cannot be, or not on all devices that the release is for.
+    """
+    needs = catalogue().int8
+    where = f"DeepStream {target.deepstream}"
+    if version(target.tensorrt) < version(needs.tensorrt):
+        raise PresetError(
+            f"a model of 8-bit codes needs TensorRT {needs.tensorrt}; {where} has {target.tensorrt}",
+            hint="choose a newer --target, or --precision fp16",
+        )
+    if lacking := [each for each in target.families if each in needs.without]:
+        raise PresetError(
+            f"{where} is for {' and '.join(lacking)}, too, whose GPUs have no INT8: a model of 8-bit codes does not "
+            "run there",
+            hint="use --precision fp16; for a Xavier choose --target deepstream-6.1 or newer",
+        )
+    return "typed" if reads_key(target, "strongly-typed") else "int8"
 
 
 def trtexec_note(tensorrt: str, precision: str) -> str:
     """What to expect of that trtexec when it builds at `precision`; empty when nothing."""
-    return "" if precision == "fp32" else _newest(catalogue().builds, tensorrt).note
+    return _newest(catalogue().builds, tensorrt).note if precision == "fp16" else ""
 
 
 def trtexec_accepts(flag: str, tensorrt: str) -> bool:

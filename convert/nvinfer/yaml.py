@@ -195,6 +195,8 @@ def _node(event: Any, library: tuple[int, int]) -> Node:
 
 class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[misc] # PyYAML has no types
     buffer: str
+    line: int
+    column: int
     # yaml-cpp writes \N and \_ as single bytes, which is not UTF-8.
     ESCAPE_REPLACEMENTS: Final = {**scanner.Scanner.ESCAPE_REPLACEMENTS, "'": "'", "N": "\udc85", "_": "\udca0"}
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
@@ -23,7 +23,16 @@ from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.types import (
+    Adapted,
+    Evidence,
+    FrameEffect,
+    Int8Evidence,
+    ObjectEvidence,
+    Stage,
+    StageResult,
+    Validated,
+)
 from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
@@ -42,6 +51,9 @@ __all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
+
+_FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
+"""Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
 _CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
@@ -108,6 +120,9 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
+        if artifact.export.coded:
+            codes, more = self._measure_codes(artifact, files, *shape)
+            evidence, found = replace(evidence, int8=codes), (*found, *more)
         if self.tensorrt:
             built, refused = self._build(artifact)
             evidence, found = replace(evidence, tensorrt=built), (*found, *refused)
@@ -127,6 +142,12 @@ class Validate:
         from convert.validate import inputs  # brings numpy
 
         yield from inputs.pictures(self.inputs, height, width, channels)
+        yield from self._given(files, adapted, channels, height, width)
+
+    def _given(
+        self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """The user's, brought to size as in training."""
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
@@ -169,6 +190,25 @@ class Validate:
         other, more = self._proven(objects, adapted.for_objects)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
+
+    def _measure_codes(
+        self, adapted: Adapted, files: Sequence[Path], channels: int, height: int, width: int
+    ) -> tuple[Int8Evidence, tuple[Finding, ...]]:
+        """Decisions, on image-like pictures and the user's, beside those of LiteRT's second kernels."""
+        import numpy as np  # as in `_measure`
+
+        from convert.validate import inputs
+        from convert.validate.predictions import int8_evidence, int8_findings
+
+        count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
+        generated = inputs.image_like(count, height, width, channels)
+        given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
+        pictures = chain(generated, given)
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
+            chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
+            evidence = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
+        return evidence, int8_findings(evidence)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""

@@ -125,16 +125,20 @@ def _field(random: np.random.Generator, height: int, width: int, channels: int) 
     """A smooth field: a coarse grid of random values, interpolated."""
     cells = int(random.integers(2, 9))
     grid = random.integers(0, 256, (cells + 1, cells + 1, channels), np.uint16)
-    for size in (height, width):  # of values up to 255, linearly in steps of 1/256
-        place = np.arange(size) * cells * 256 // size
-        part = (place & 255).astype(np.uint16).reshape(-1, 1, 1)
-        mixed = np.empty((size, *grid.shape[1:]), np.uint8)
-        ends = np.searchsorted(place >> 8, np.arange(cells + 1))
-        for cell, (start, end) in enumerate(pairwise(ends.tolist())):
-            values = (grid[cell + 1] - grid[cell]) * part[start:end]  # 16 bits wrap around, here and back again below
-            values += grid[cell] << 8
-            np.right_shift(values, 8, out=mixed[start:end], casting="unsafe")
-        grid = mixed.swapaxes(0, 1).astype(np.uint16)
+    return _stretched(_stretched(grid, height).astype(np.uint16), width)
+
+
+def _stretched(grid: NDArray[np.uint16], size: int) -> Picture:
+    """A grid [cells + 1, n, C] of values up to 255 as [n, size, C], linearly in steps of 1/256."""
+    cells = len(grid) - 1
+    place = np.arange(size) * cells * 256 // size
+    part = (place & 255).astype(np.uint16).reshape(-1, 1, 1)
+    mixed = np.empty((size, *grid.shape[1:]), np.uint8)
+    ends = np.searchsorted(place >> 8, np.arange(cells + 1))
+    for cell, (start, end) in enumerate(pairwise(ends.tolist())):
+        values = (grid[cell + 1] - grid[cell]) * part[start:end]  # 16 bits wrap around, here and back again below
+        values += grid[cell] << 8
+        np.right_shift(values, 8, out=mixed[start:end], casting="unsafe")
     return mixed.swapaxes(0, 1)
 
 

@@ -90,6 +90,13 @@ def test_a_slip_in_a_name_is_an_error(tmp_path: Path, name: str, there: str) -> 
     _put(tmp_path, there)
     found = _absent(tmp_path, f"{_HEAD}labelfile-path={name}\n")
     assert bool(_errors(found)) == (there == "labels.txt" != name)
+    assert all("labels.txt is there" in (finding.hint or "") for finding in found if finding.level is Level.ERROR)
+
+
+def test_a_slip_in_the_models_name_is_an_error_whatever_the_engine(tmp_path: Path) -> None:
+    _put(tmp_path, "fruit.onnx")
+    text = f"{_HEAD}onnx-file=friut.onnx\nmodel-engine-file=friut.onnx_b1_gpu0_fp32.engine\n"
+    assert _errors(_absent(tmp_path, text)) == {"onnx-file"}
 
 
 @pytest.mark.parametrize("there", ["yolov5s.onnx", "yolov8m.onnx", "yolov8s.engine", "yolov8s.onnx.txt"])

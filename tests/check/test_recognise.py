@@ -28,6 +28,7 @@ _OTHERS = {
     "Gst-nvdspreprocess": (
         ("p.txt", "[property]\nenable=1\ntarget-unique-ids=1\nnetwork-input-order=0\n[group-0]\nsrc-ids=0;1\n"),
         ("p.txt", "[property]\nenable=1\n[user-configs]\nb=0.004\n[group-0]\nroi-params-src-0=1\n"),
+        ("p.ini", "[property]\r\nenable=1\r\n[group-1]\r\nenable=0\r\n"),
         ("p.yml", "property:\n  enable: 1\n  network-input-shape: 1;3;96;96\ngroup-0:\n  src-ids: -1\n"),
     ),
     "Gst-nvdspostprocess": (
@@ -45,7 +46,13 @@ _OTHERS = {
         ("a.yml", "property:\n  enable: 1\noverflow: 1\nroi-filtering-stream-1:\n  enable: 1\n"),
     ),
     "Gst-nvdewarper": (("d.txt", "[property]\noutput-width=960\n[surface0]\nprojection-type=1\n"),),
-    "Gst-nvdsvideotemplate": (("v.yml", "property:\n  width: 672\n  height: 672\n"),),
+    "Gst-nvdsvideotemplate": (
+        ("v.yml", "property:\n  width: 672\n  height: 672\n"),
+        ("v.txt", "[property]\ngpu-id=0\nunique-id=15\ncustomlib-name=./l.so\n"),
+    ),
+    "deepstream-asr, an application of the SDK": (
+        ("a.yaml", "%YAML 1.2\n---\nsource0:\n  uri: file:///a.wav\nsink0:\n  enable_playback: 1\n"),
+    ),
     "Gst-nvtracker": (
         ("t.yml", "%YAML:1.0\nBaseConfig:\n  minDetectorConfidence: 0\nTargetManagement:\n  x: 1\n"),
         ("t.yml", "NvDCF:\n  useUniqueID: 1\n"),
@@ -107,6 +114,7 @@ _HEAD = "[property]\ngie-unique-id=1\n"
         ("c.txt", _HEAD + "network-type=1\n", CONFIG),
         ("c.yml", "property:\n  gie-unique-id: 1\n  network-type: 1\n", CONFIG),
         ("c.yml", _LIKE_POSTPROCESS + "  batch-size: 1\n", CONFIG),
+        ("c.yml", _LIKE_POSTPROCESS.replace("process-mode: 1", "is-classifier: 1"), CONFIG),
         ("c.txt", "[application]\na=1\n[tracker]\nenable=1\nll-lib-file=a.so\n[sink0]\ntype=1\n", APP),
         ("c.txt", "[application]\na=1\n[message-broker]\na=1\n[sink0]\ntype=1\n", APP),
         ("c.yml", "application:\n  a: 1\nsource:\n  csv-file-path: s.csv\nprimary-gie:\n  config-file: c.yml\n", APP),
@@ -117,6 +125,12 @@ def test_what_is_nvinfers_stays_so(name: str, text: str, kind: str) -> None:
     found = kind_of(name, text.encode())
     assert found is not None
     assert found.name == kind
+
+
+def test_a_part_of_an_apps_config_counts_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sink.txt").write_text("[sink0]\nenable=1\ntype=1\n")
+    assert _check(tmp_path / "sink.txt").files[0].kind == APP
+    assert _check(tmp_path).error is not None, "a folder without configs"
 
 
 def test_a_line_a_file_and_of_many_a_number(tmp_path: Path) -> None:

@@ -291,16 +291,16 @@ def test_compare(
     box = BOX_DIFFERS.found("a box", path="p2")
     pictures = (
         PictureComparison("p1", (pair(0.25), pair(0.125), pair(None)), 0.1234567, ()),
-        PictureComparison("p2", (pair(0.0, 3), pair(0.001, 9), pair(None)), 1.0, (box,)),
-        PictureComparison("p3", (), 2.0, ()),
+        PictureComparison("p2", (pair(0.0, 3), pair(0.001, 9), pair(None)), 1.0, (box,), detects=True),
+        PictureComparison("p3", (), 2.0, (), detects=True),
     )
     comparison = EimComparison(pictures, (OTHER_LABELS.found("other labels"),))
     opened: list[Any] = []
 
     @contextlib.contextmanager
-    def open_backend(*arguments: Any) -> Iterator[Reference]:
-        opened.append(arguments)
-        yield Reference((1, 1, 1), (), None, dict)
+    def open_backend(*arguments: Any, features: bool) -> Iterator[Reference]:
+        opened.append((*arguments, features))
+        yield Reference((1, 1, 1), (), None, lambda _path: (np.zeros(1, np.float32), None), dict)
 
     def compare(client: Any, ours: Reference, files: list[Path], **limits: Any) -> EimComparison:
         opened.append((client.model, ours.size, [path.name for path in files], limits))
@@ -314,13 +314,13 @@ def test_compare(
     assert out.splitlines() == [
         f"  {OTHER_LABELS.level.value} {OTHER_LABELS.id} other labels",
         f"  more: ei-deepstream explain {OTHER_LABELS.id}",
-        "p1: 2 labels, largest difference 0.25", "p2: 3 boxes, largest difference 0.001, edges 9 px",
+        "p1: 3 labels, largest difference 0.25", "p2: 3 boxes, largest difference 0.001, edges 9 px",
         f"  {BOX_DIFFERS.level.value} {BOX_DIFFERS.id} p2: a box",
-        "p3: 0 boxes, largest difference 0",
+        "p3: 0 boxes, no score to compare",
         "they do not agree: 3 pictures, largest difference 0.25 (limit 0.01)",
     ]  # fmt: skip
     assert opened == [
-        (tmp_path, MODEL, ImageScaling.NONE, 5.0),
+        (tmp_path, MODEL, ImageScaling.NONE, 5.0, False),
         (MODEL, (1, 1, 1), ["a.png"], {"tolerance": 0.01, "pixels": 1, "threshold": 0.75}),
     ]
     comparison = EimComparison(pictures[:1], ())

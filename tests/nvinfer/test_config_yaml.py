@@ -201,7 +201,7 @@ def test_a_lone_text_is_pointed_out() -> None:
 def test_long_tensor_paths_are_pointed_out() -> None:
     parsed = yaml("op-tensor-files: a;" + "n" * 80)
     assert parsed.accepted
-    assert [problem.reason for problem in parsed.problems] == [Reason.NOTE]
+    assert [problem.reason for problem in parsed.problems] == [Reason.OVERRUN]
 
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

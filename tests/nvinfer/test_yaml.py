@@ -1,4 +1,4 @@
-"""YAML against what yaml-cpp was seen to make of it through `YAML::LoadFile`: 0.7.0, and where they differ 0.6.2, 0.8.0."""
+"""YAML against what yaml-cpp 0.7.0 was seen to make of it (`YAML::LoadFile`); 0.6.2 and 0.8.0 where they differ."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
-"""NVI020 to NVI030, NVI043 and NVI045: the engine's id, the files it is built from, and whether nvinfer loads it again."""
+"""NVI020 to NVI030, NVI043, NVI045: the engine's id, the files it is built from, whether nvinfer loads it again."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from convert.check.context import SDK, Check, RuleContext
-from convert.check.rules.syntax import is_plain, line, quoted
-from convert.files import load_toml
+from convert.check.rules.syntax import as_line, is_plain, quoted
+from convert.files import alike, load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
@@ -104,9 +105,9 @@ HARDWARE = Rule(
     "NVI043",
     Level.ERROR,
     "the target does not have the hardware asked for",
-    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete GPUs, "
-    "and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not valid”). "
-    "A Jetson has one GPU: gpu-id=0.",
+    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete "
+    "GPUs, and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not "
+    "valid”). A Jetson has one GPU: gpu-id=0.",
     fix="remove the key, or check --target and --platform",
 )
 
@@ -157,11 +158,11 @@ def no_id(context: RuleContext) -> Iterator[Finding]:
         message, level = "gie-unique-id is missing", Level.ERROR
         if not context.settings:
             message, level = "gie-unique-id is missing, unless the app gives it", Level.WARNING
-        hint = f"write {line(context, 'gie-unique-id', 1)}, or another free number"
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another free number"
         yield context.found(NO_ID, message, hint=hint, level=level)
     elif number >= 2**31:
         message = f"gie-unique-id becomes {number}: a negative number wraps round"
-        hint = f"write {line(context, 'gie-unique-id', 1)}, or another number from 1 on"
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another number from 1 on"
         yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint=hint)
 
 
@@ -195,7 +196,7 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     written = engine_name(context, model.path)
     engine = context.files.get("model-engine-file")
     name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
-    hint = f"write {line(context, 'model-engine-file', name)}"
+    hint = f"write {as_line(context, 'model-engine-file', name)}"
     if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
         yield context.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
@@ -220,10 +221,13 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
         level, what = Level.ERROR, absence(file.text, file.path)
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
         engine = context.files.get("model-engine-file")
-        if key in {"onnx-file", "tlt-encoded-model"} and engine and (engine.presence.here or not engine.presence.sure):
+        may_load = engine and (engine.presence.here or not (file.text or engine.presence.sure))
+        if key in {"onnx-file", "tlt-encoded-model"} and may_load:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
+        if hint and not os.path.exists(file.path) and (meant := alike(Path(file.path))):  # noqa: PTH110
+            hint += f"; {meant.name} is there"
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
     if elsewhere:
         message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
@@ -276,8 +280,9 @@ def hardware(context: RuleContext) -> Iterator[Finding]:
         message, level = lack
         keys = "enable-dla and use-dla-core" if context.given("use-dla-core") else "enable-dla"
         name = _renamed(context, {"enable-dla": 0})
-        hint = f"remove {keys}" + (f", and write {line(context, 'model-engine-file', name)}" if name else "")
-        yield context.found(HARDWARE, f"enable-dla is 1, but {message}", key="enable-dla", hint=hint, level=level)
+        hint = f"remove {keys}" + (f", and write {as_line(context, 'model-engine-file', name)}" if name else "")
+        message = f"{as_line(context, 'enable-dla', 1)}, but {message}"
+        yield context.found(HARDWARE, message, key="enable-dla", hint=hint, level=level)
     if context.value("gpu-id") and platform == "jetson":
         message = f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only"
         hint = writes(context, {"gpu-id": 0})
@@ -311,12 +316,12 @@ def _instead(context: RuleContext, key: str, kind: str, row: Mapping[str, str]) 
     text, other, release = context.files[key].text, row.get("key", ""), context.target.deepstream
     if kind == "onnx" and key == "model-engine-file":
         model = context.value("onnx-file", "") and context.files["onnx-file"].text
-        engine = line(context, "model-engine-file", engine_name(context, model or text))
-        return f"write {engine}" if model else f"write {line(context, 'onnx-file', text)} and {engine}"
+        engine = as_line(context, "model-engine-file", engine_name(context, model or text))
+        return f"write {engine}" if model else f"write {as_line(context, 'onnx-file', text)} and {engine}"
     if not other or not between(release, None, catalogue().keys_work_until.get(other)):
         gone = f"DeepStream {release} builds none from it: " if other else ""
         return f"{gone}{row.get('step', '')}"
-    hint = f"write {line(context, other, text)} instead"
+    hint = f"write {as_line(context, other, text)} instead"
     more = {"engine": "onnx-file with the model it was built from", "caffe": "proto-file with its .prototxt"}
     more |= {"tao": "tlt-model-key with its key"}
     return f"{hint}, and {more[kind]}" if kind in more else hint
@@ -339,9 +344,9 @@ def _without_dla(context: RuleContext) -> tuple[str, Level] | None:
 
 def writes(context: RuleContext, changes: Mapping[str, object]) -> str:
     """A hint that says to write `changes`, and the name of the engine where that changes with them."""
-    lines = [line(context, key, value) for key, value in changes.items()]
+    lines = [as_line(context, key, value) for key, value in changes.items()]
     if name := _renamed(context, changes):
-        lines.append(line(context, "model-engine-file", name))
+        lines.append(as_line(context, "model-engine-file", name))
     return "write " + " and ".join(lines)
 
 
@@ -357,17 +362,19 @@ def _renamed(context: RuleContext, changes: Mapping[str, object]) -> str | None:
 def engine_name(context: RuleContext, onnx: str) -> str:
     """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
     mode = context.value("network-mode")
-    if mode == _INT8 and not _calibrated(context):
+    if mode == _INT8 and not calibrated(context):
         mode = 2
     core = context.value("use-dla-core")
     device = f"dla{core}" if context.value("enable-dla") and core >= 0 else f"gpu{context.value('gpu-id')}"
     return f"{onnx}_b{context.value('batch-size')}_{device}_{_MODES[mode]}.engine"
 
 
-def _calibrated(context: RuleContext) -> bool:
+def calibrated(context: RuleContext) -> bool:
     """Whether there is a calibration table: one that is not here may be on the target."""
-    file = context.files.get("int8-calib-file") if context.value("int8-calib-file", "") else None
-    return file is not None and (file.presence.here or not os.path.exists(file.path))  # noqa: PTH110
+    if not context.value("int8-calib-file", ""):
+        return False
+    file = context.files.get("int8-calib-file")
+    return file is None or file.presence.here or not os.path.exists(file.path)  # noqa: PTH110
 
 
 def _own_builder(context: RuleContext) -> bool:

@@ -216,7 +216,7 @@ def cameras(app: AppContext) -> Iterator[Finding]:
 
 def live(app: AppContext) -> Iterator[Finding]:
     """live-source of [streammux], and keys of RTSP that need type 4."""
-    first = next((uri for uri in _listed(app.file) if not uri.startswith("file:")), "")
+    first = next((uri for uri in _listed(app.file) if uri.startswith(("rtsp:", "usb:", "csi:"))), "")
     for file, name in sources(app.file):
         kind, uri = number(file, name, "type", 0), text_of(file, name, "uri").lower()
         if kind in {_USB, _CSI, _RTSP} or uri.startswith("rtsp"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Check, Fault, RuleContext, key_of
+from convert.check.context import Check, Fault, RuleContext, key_of, table_of
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
@@ -27,7 +27,9 @@ _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
 _LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
-_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?$")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?")
+_MOST_TEXT: Final = 2**20  # bytes
+_MOST_LINES: Final = 20
 BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "enable", "enabled", "y"), "1"),
     **dict.fromkeys(("false", "no", "off", "disable", "disabled", "n"), "0"),
@@ -58,13 +60,13 @@ def quoted(text: str) -> str:
     return shown + ("…" if len(text) > 80 else "")
 
 
-def line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
+def as_line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
     """A line that gives `key` a value, in the syntax of the file it stands in; `entry`: the line it replaces."""
     path = context.parsed.path if entry else context.place(key).path  # the app's, where that sets the key
     return f"{key}: {value}" if form_of(path, context.parsed.release) == "yaml" else f"{key}={value}"
 
 
-def head(context: RuleContext, group: str) -> str:
+def as_head(context: RuleContext, group: str) -> str:
     """The line that begins a group, in the syntax of the config."""
     return f"{group}:" if context.parsed.form == "yaml" else f"[{group}]"
 
@@ -86,10 +88,12 @@ def replacement(entry: Entry, problem: Problem) -> str | None:
 def hint_for(context: RuleContext, entry: Entry | None, problem: Problem) -> str | None:
     """What to write instead, where that can be guessed."""
     key = None if entry is None else key_of(entry)
-    if context.parsed.form == "yaml" and (hint := _ini_in_yaml(context, problem)):
-        return hint
-    if entry is None or key is None:
-        return None
+    if context.parsed.form == "yaml" and (entry is None or "=" in entry.key):
+        return _ini_in_yaml(context, problem)
+    return None if entry is None or key is None else _hint_for_key(context, entry, key, problem)
+
+
+def _hint_for_key(context: RuleContext, entry: Entry, key: Key, problem: Problem) -> str | None:
     if key.name == "topk" and problem.reason is Reason.RANGE:
         return "leave topk out for no limit: the default, -1, cannot be written"
     if key.name in {"operate-on-class-ids", "filter-out-class-ids"} and problem.reason is Reason.RANGE:
@@ -101,20 +105,20 @@ def hint_for(context: RuleContext, entry: Entry | None, problem: Problem) -> str
             else ""
         )
         why = "nvinfer does not calculate: " if "/" in entry.text else why
-        return f"{why}write {line(context, key.name, found, entry)}"
+        return f"{why}write {as_line(context, key.name, found, entry)}"
     if context.parsed.form == "yaml" and entry.text == "null":
         return f"write a value behind {key.name}:, or remove the line"
     return _choices(context, key, problem)
 
 
 def _ini_in_yaml(context: RuleContext, problem: Problem) -> str | None:
-    """The last line up to the problem that is written as in INI files, as YAML has it."""
-    lines = context.data.split(b"\n")[: problem.line or 0]
-    for number, text in reversed(list(enumerate(lines, 1))):
-        match = _INI_LINE.match(text.decode("utf-8", "replace"))
+    """What lines that are written as in INI files must be in YAML, up to the problem."""
+    found: list[str] = []
+    for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n")[: problem.line or 0], 1):
+        match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
         if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
-            return f"write {match['key']}: {match['value']} in line {number}, with a colon and a blank"
-    return None
+            found.append(f"{match['key']}: {match['value']} in line {number}")
+    return f"write {' and '.join(found[:_MOST_LINES])}, with a colon and a blank" if found else None
 
 
 def _as_dims(key: Key, text: str) -> str | None:
@@ -318,14 +322,20 @@ def quotes(context: RuleContext) -> Iterator[Finding]:
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
-            yield context.found(QUOTES, message, at=context.at_value(entry), hint="remove them", level=level)
+            hint = f"write {as_line(context, entry.key, entry.text.strip()[1:-1], entry)}"
+            yield context.found(QUOTES, message, at=context.at_value(entry), hint=hint, level=level)
 
 
 def unnoticed(context: RuleContext) -> Iterator[Finding]:
     """Errors that wait for a later key."""
     for problem in context.parsed.problems:
         if problem.reason is Reason.UNREADABLE:
-            yield UNNOTICED.found(problem.message, path=context.parsed.path, line=problem.line, column=problem.column)
+            known = key_named(problem.key or "", table_of(problem.group or "") or "")
+            hint = (
+                f"write {as_line(context, known.name, known.default)}" if known and known.default is not None else None
+            )
+            place = context.at(problem.line, problem.column)
+            yield context.found(UNNOTICED, problem.message, at=place, hint=hint)
 
 
 def repeated(context: RuleContext) -> Iterator[Finding]:
@@ -388,11 +398,11 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
 
 def _group_hint(context: RuleContext) -> str:
     names = {section.name for section in context.parsed.sections}
-    wanted = head(context, PROPERTY)
+    wanted = as_head(context, PROPERTY)
     if names & {"application", "primary-gie", "source0", "streammux"}:
         return "this looks like a config of deepstream-app itself; name the file behind its config-file="
     near = [name for name in sorted(names) if name.strip().lower() in {"property", "properties", "propery"}]
-    return f"{head(context, near[0])} should be {wanted}" if near else f"nvinfer's keys stand in the group {wanted}"
+    return f"{as_head(context, near[0])} should be {wanted}" if near else f"nvinfer's keys stand in the group {wanted}"
 
 
 def _at(

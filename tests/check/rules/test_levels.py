@@ -118,7 +118,7 @@ def test_attributes_by_release(tmp_path: Path, line: str, release: str, platform
 
 
 def test_hardware_by_platform(tmp_path: Path) -> None:
-    for platform, dla, gpu in (("dgpu", [WARNING], []), ("jetson", [], [WARNING])):
+    for platform, dla, gpu in (("dgpu", [ERROR], []), ("jetson", [], [WARNING])):
         assert _levels(tmp_path, "enable-dla=1", "NVI043", platform=platform) == dla
         assert _levels(tmp_path, "gpu-id=1", "NVI043", platform=platform) == gpu
 
