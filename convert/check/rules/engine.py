@@ -226,7 +226,7 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
-        if hint and (meant := alike(Path(file.path))):
+        if hint and not os.path.exists(file.path) and (meant := alike(Path(file.path))):  # noqa: PTH110
             hint += f"; {meant.name} is there"
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
     if elsewhere:
