@@ -297,7 +297,7 @@ def find_causes(
     return tuple(cause for cause in Cause if cause in needed)
 
 
-_SAME = 0.5
+_SAME = 0.5 - 1e-4  # nvinfer's edges are float32: a box half as wide may overlap by 0.4999993
 _ELSEWHERE = 2.0  # pixels of the network's picture; Edge Impulse cuts edges to whole ones, nvinfer does not
 
 
