@@ -329,7 +329,7 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     """Faults of a hello answer that the official Python and Node.js clients fail on."""
     wrong = (
         (not model.features, "it does not say how many features it takes"),
-        (not model.labels, "it names no labels"),
+        (not model.labels and model.kind != "freeform", "it names no labels"),
         (not isinstance(model.raw.get("project"), dict), "it names no project; the Node.js command line needs it"),
         (
             model.width and model.features != model.width * model.height,

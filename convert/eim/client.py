@@ -282,9 +282,21 @@ class ModelInfo:
     raw: dict[str, Any]
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """The fields of the answer that are about the model."""
+        parameters: dict[str, Any] = self.raw.get("model_parameters", {})
+        return parameters
+
+    @property
     def mode(self) -> ResizeMode | None:
         """`resize_mode`, where it is one that is known."""
         return next((mode for mode in ResizeMode if mode.value == self.resize_mode), None)
+
+    @property
+    def freeform(self) -> tuple[dict[str, Any], ...]:
+        """The shared memories that outputs without a meaning known to the .eim are in."""
+        offered = self.raw.get("freeform_output_shm")
+        return tuple(each for each in offered if isinstance(each, dict)) if isinstance(offered, list) else ()
 
     @property
     def detects(self) -> bool:
@@ -332,6 +344,9 @@ def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Time
 class Client:
     """A session after its hello; `model` describes the program's model.
 
+    Attributes:
+        is_broken: the last message was not answered as the protocol has it: the session is of no further use.
+
     Raises:
         InputError: see `talk`.
     """
@@ -344,6 +359,7 @@ class Client:
         self._waiting: list[dict[str, Any]] = []
         self._number = 0
         self._memory: mmap | None = None
+        self.is_broken = False
         # The first answer may have to wait for a model that is still being loaded.
         hello, _ = self._ask({"hello": 1}, limits.start + limits.answer)
         self.model = self._valid(hello, _model)
@@ -391,7 +407,20 @@ class Client:
             message = {command: (data.astype(np.int64) if whole else data.astype(np.float64)).tolist()}
         answer, seconds = self._ask(message, self._limits.answer)
         result, timing = self._valid(answer, _result), answer.get("timing")
+        if result.get("freeform") == "shm":
+            result |= {"freeform": [self._read_freeform(each) for each in self.model.freeform]}
         return Reply(result, timing if isinstance(timing, dict) else {}, seconds)
+
+    def _read_freeform(self, described: dict[str, Any]) -> list[float]:
+        """What a network that only the user's code understands gave, from the shared memory it is in."""
+        import numpy as np
+
+        memory = attach(described)
+        if memory is None:
+            raise self._invalid("its answer is in shared memory that cannot be opened")
+        with memory:
+            values: list[float] = np.frombuffer(memory[:], np.float32).astype(np.float64).tolist()
+        return values
 
     def _valid(self, answer: dict[str, Any], read: Callable[[dict[str, Any]], _T]) -> _T:
         """What `read` makes of `answer`; its ValueError says what is wrong with that."""
@@ -405,11 +434,13 @@ class Client:
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
         start = time.monotonic()
+        self.is_broken = True
         try:
             self._transport.send(data, start + seconds)
             while not self._waiting:
                 self._waiting = self._reader.feed(self._transport.receive(start + seconds))
             answer = self._waiting.pop(0)
+            self.is_broken = False
         except AnswerTimeout:
             raise InputError(
                 f"no answer to {next(iter(message))} within {seconds:g} s", path=self.target,
@@ -420,6 +451,7 @@ class Client:
         except Broken as error:
             raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
+            self.is_broken = True
             number = shown(json.dumps(answer["id"]))
             raise self._invalid(f"the answer to message {self._number} has the id {number}")
         if answer.get("success") is not True:
@@ -521,7 +553,15 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"one of its {kind} is {shown(json.dumps(box))}")
             if not isinstance(box.get("label"), str) or _score(box.get("value")) is None:
                 raise ValueError(f"one of its {kind} has no label or no score")
+    freeform = result.get("freeform", "shm")
+    if freeform != "shm" and not (isinstance(freeform, list) and all(_is_row(row) for row in freeform)):
+        raise ValueError("its freeform is no list of lists of numbers")
     return result
+
+
+def _is_row(row: object) -> bool:
+    """Numbers, or null for those that JSON does not have."""
+    return isinstance(row, list) and all(value is None or _score(value) is not None for value in row)
 
 
 _PLACE = ("x", "y", "width", "height")
