@@ -26,6 +26,7 @@ from convert.eim.server import listening, signals_end
 from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
 from convert.images import ResizeMode
+from convert.isolation import TemporaryFolder, signals_wait
 
 if TYPE_CHECKING:
     import socket
@@ -142,7 +143,10 @@ class Child:
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Wait for its end, then interrupt it, then kill it."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         for number in (None, signal.SIGINT, signal.SIGKILL):
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -192,8 +196,10 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
                 yield Transport(child.process.stdout.fileno(), child.process.stdin.fileno(), child)
             return
         place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
-        with tempfile.TemporaryDirectory(prefix="eim-", dir=place) as folder:
-            address = Path(folder) / "s"
+        with signals_wait():
+            made = TemporaryFolder(place)
+        with made as folder:
+            address = folder / "s"
             with (
                 _started(target, [str(address)], printed) as child,
                 _connected(address, child, target, deadline) as connection,
@@ -218,29 +224,31 @@ def _connected(address: Path, child: Child, target: Path, deadline: float) -> so
 
 @contextlib.contextmanager
 def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: bool = False) -> Iterator[Child]:
+    child = None
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
-            [str(target.absolute()), *arguments],
-            stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if pipes else printed,
-            stderr=printed,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with signals_wait():
+            process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
+                [str(target.absolute()), *arguments],
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else printed,
+                stderr=printed,
+                bufsize=0,
+                start_new_session=True,
+            )
+            child = Child(process, printed)
+        yield child
     except OSError as error:
+        if child is not None:
+            raise
         raise InputError(
             f"cannot be started: {error.strerror or error}",
             path=target,
             hint=f"`ei-deepstream eim inspect {shlex.quote(str(target))}` says why",
         ) from error
-    child = Child(process, printed)
-    try:
-        yield child
     finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
-        child.end()
+        if child is not None:
+            with signals_wait():
+                child.end()
 
 
 class RequestRefused(InputError):
@@ -605,12 +613,13 @@ def proxy(path: Path, target: Path, observer: Callable[[ProxyEvent], None], *, s
         OutputError: the socket cannot be made.
         InputError: the .eim cannot be started.
     """
-    with signals_end() as signals, listening(path) as listener, opened(target, start) as transport:
+    with signals_end() as signals, listening(path) as listener:
         signals.arm()
-        client, _ = listener.accept()
-        listener.close()
-        with client:
-            _Proxy(client, transport, observer).run()
+        with opened(target, start) as transport:
+            client, _ = listener.accept()
+            listener.close()
+            with client:
+                _Proxy(client, transport, observer).run()
         signals.disarm()
     return signals.code
 
