@@ -466,14 +466,21 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
     filtered = "1: bilinear, as Edge Impulse resizes; left out it would be nearest."
     if isinstance(framing, Resizing):
-        own = "x".join(map(str, framing.model))
-        dims += (
-            f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model makes "
-            f"{own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must have this "
-            "size, and should be the camera's."
-        )
-        aspect = "0: frames of that size stay as they are."
-        filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+        own, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
+        dims += f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model "
+        if framing.is_exact:
+            dims += (
+                f"makes {own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must "
+                "have this size, and should be the camera's."
+            )
+            aspect = "0: frames of that size stay as they are."
+            filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+        else:
+            dims += (
+                f"cuts the {framing.part} out of it and makes {own} of that as Edge Impulse does: to the pixel, where "
+                "[streammux] has this size; larger frames are made smaller before, as the device does it."
+            )
+            aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 it may lie elsewhere."
     elif framing is not None and framing.crops:
         part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
         dims += f" That is a whole frame of {framing.frame}; the model cuts the {framing.part} {part} out of it."

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
 from convert.export.archive import BY_NAME
-from convert.export.facts import NOT_CAMERAS
+from convert.export.facts import takes_no_pictures
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
@@ -396,6 +396,7 @@ def reconcile(
     if metadata == Metadata():
         return metadata, facts, ()
     findings: list[Finding] = []
+    no_pictures = takes_no_pictures(metadata)
     metadata, differences = _shape(metadata, facts)
     is_quantized = facts.quantization not in {"float32", "float16-weights"}
     if metadata.quantized is not None and metadata.quantized != is_quantized:
@@ -407,8 +408,10 @@ def reconcile(
         message = "the parameters record " + "; ".join(differences)
         findings.append(rules.CONTRADICTION.found(message, path=path))
     recorded, different = metadata.task, ""
-    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+    if no_pictures and facts.task not in _NOT_DETECTED:
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        if metadata.sensor in {"fusion", "unknown"}:
+            different += " and no size of pictures"
         different += f"; say --task {facts.task} if it takes pictures"
         facts = replace(facts, task=NOT_IMAGE)
     elif facts.task == FOMO and metadata.has_anomaly and recorded in {CLASSIFIER, ANOMALY}:

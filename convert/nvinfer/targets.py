@@ -78,17 +78,6 @@ class KeyValue:
 
 
 @dataclass(frozen=True, slots=True)
-class AppKey:
-    """A group (then `key` is empty) or key of deepstream-app's file that not every release knows."""
-
-    group: str
-    key: str = ""
-    since: str | None = None
-    until: str | None = None
-    instead: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Sink:
     """A [sinkN] type of deepstream-app and what it shows."""
 
@@ -171,7 +160,6 @@ class Catalogue:
         keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
         keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
         key_values: values that not every release or platform accepts.
-        app_keys: groups and keys of deepstream-app's own file that not every release knows.
         yaml_since: program ("nvinfer", "deepstream-app") -> the first release in which it reads YAML.
         flags: trtexec's options that not every TensorRT knows.
     """
@@ -187,7 +175,6 @@ class Catalogue:
     keys_since: dict[str, str]
     keys_work_until: dict[str, str]
     key_values: tuple[KeyValue, ...]
-    app_keys: tuple[AppKey, ...]
     yaml_since: dict[str, str]
     parsers: tuple[Parser, ...]
     builds: tuple[Build, ...]
@@ -244,12 +231,6 @@ class _Parsers:
 
 
 @dataclass(frozen=True, slots=True)
-class _App:
-    keys: tuple[AppKey, ...]
-    groups: tuple[AppKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
     """targets.toml as it is written."""
 
@@ -260,7 +241,6 @@ class _File:
     yaml: dict[str, str]
     parsers: _Parsers
     trtexec_flags: dict[str, Flag]
-    app: _App
     int8: Int8
     deepstream: tuple[_Release, ...] = ()
     tracker: tuple[Tracker, ...] = ()
@@ -301,7 +281,6 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         keys_since={key: since for since, names in file.keys.since.items() for key in names},
         keys_work_until=file.keys.works_until,
         key_values=file.value,
-        app_keys=file.app.keys + file.app.groups,
         yaml_since=file.yaml,
         parsers=file.parsers.functions,
         onnx_parsers=file.onnx_parser,
@@ -339,7 +318,7 @@ def _targets(file: _File) -> Iterator[Target]:
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.app_keys, *found.parsers]
+    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.parsers]
     named = {getattr(row, end, None) for row in spans for end in ("since", "until")} - {None}
     named |= {*found.keys_since.values(), *found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}

@@ -207,7 +207,7 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
         crops = f", which the model crops{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
-        if isinstance(framing, Resizing):
+        if isinstance(framing, Resizing) and framing.is_exact:
             crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"
         lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:

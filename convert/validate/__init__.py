@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
-from convert.images import Frame, Framing, ResizeMode, crop_area
+from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import (
     Adapted,
     Evidence,
-    Export,
     FrameEffect,
     Int8Evidence,
     ObjectEvidence,
@@ -261,6 +260,7 @@ SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
 _MOST = 200  # of the user's pictures, the first: more would only take memory and time
 
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ class WithFraming:
         result = self.validate(artifact, workdir)
         before = artifact.preprocessing
         whole = before.framing is not None and not before.framing.crops  # nothing is cropped, nor squashed
-        whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
+        whole |= isinstance(before.framing, Resizing) and before.framing.is_exact  # as parity, which is measured anyway
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
         if len(artifact.onnx.data) > LARGE:
@@ -308,19 +308,24 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest
+        from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.predictions import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, _ = export.facts.input.shape
+        _, height, width, channels = export.facts.input.shape
         assert height is not None
         assert width is not None
+        assert channels is not None
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
-        for frame in islice(self._frames(export, framing), _MOST):
-            cropped.append(fit_shortest(frame, *model, anchor=anchor))
-            squashed.append(scaled(frame, *model))
+
+        def seen(picture: NDArray[np.uint8]) -> NDArray[Any]:
+            return sdk_luma(picture) if picture.shape[2] > channels else picture
+
+        for frame in islice(self._frames(adapted), _MOST):
+            cropped.append(seen(fit_shortest(frame, *model, anchor=anchor)))
+            squashed.append(seen(scaled(frame, *model)))
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
             places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
@@ -342,17 +347,18 @@ class WithFraming:
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
-    def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
+    def _frames(self, adapted: Adapted) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        channels = export.facts.input.shape[-1]
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
         assert channels is not None
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
+            side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
             for shape in shapes:
-                width, height = shape.within(_LONG_SIDE, _LONG_SIDE)
+                width, height = shape.within(side, side)
                 yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
             return
         for path in find([self.images], videos=False):

@@ -265,7 +265,7 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
 
 
 def original(
-    export: Export, pictures: NDArray[Any], worker: Worker, timeout: float, *, second_kernels: bool = False
+    export: Export, pictures: NDArray[Any], worker: Worker, timeout: float, *, kernels: str = runtimes.DEFAULT
 ) -> list[NDArray[np.float32]]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
 
@@ -273,7 +273,7 @@ def original(
     has become both scores.
 
     Args:
-        second_kernels: run it with LiteRT's second set of kernels.
+        kernels: of LiteRT (`convert.validate.runtimes`).
 
     Raises:
         ValidationError: it cannot be run, or not in `timeout` seconds.
@@ -284,7 +284,7 @@ def original(
         outputs = runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
     else:
         model = export.original if export.coded and export.original else export.model
-        outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, second_kernels=second_kernels)
+        outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, kernels=kernels)
     spec = head(export.facts.task)
     return outputs if spec.raw else spec.as_graph(outputs)
 

@@ -128,7 +128,8 @@ def int8_evidence(
             runs = [thread.submit(ours, pictures, session) for session in sessions]
             inside = seen(pictures, adapted)
             theirs = [
-                original(adapted.export, inside, worker, timeout, second_kernels=second) for second in (False, True)
+                original(adapted.export, inside, worker, timeout, kernels=each)
+                for each in (runtimes.DEFAULT, runtimes.BUILTIN)
             ]
             for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
                 place.append(predictions(task, decoder, raw))

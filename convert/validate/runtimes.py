@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "BUILTIN",
+    "DEFAULT",
+    "REFERENCE",
     "anchors",
     "available",
     "build",
@@ -48,6 +51,7 @@ __all__ = [
     "load",
     "onnx_outputs",
     "outputs",
+    "preload",
     "read_whole",
     "require",
     "run_onnx",
@@ -56,17 +60,20 @@ __all__ = [
 ]
 
 
+DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
+"""LiteRT's kernels, as people call them."""
+
 _DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 
 
 def outputs(
     model: bytes,
-    pictures: NDArray[np.uint8],
-    scaling: ImageScaling,
+    pictures: NDArray[Any],
+    scaling: ImageScaling | None,
     worker: Worker,
     timeout: float,
     *,
-    second_kernels: bool = False,
+    kernels: str = DEFAULT,
 ) -> list[NDArray[np.float32]]:
     """What `run_tflite` returns, computed in `worker` in at most `timeout` seconds.
 
@@ -74,7 +81,7 @@ def outputs(
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
     result: list[NDArray[np.float32]] = _call(
-        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling, second_kernels
+        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling, kernels
     )
     return result
 
@@ -126,12 +133,7 @@ def died(death: Died, engine: str = "LiteRT") -> ValidationError:
 
 
 def run_tflite(
-    model: bytes,
-    pictures: NDArray[np.uint8],
-    scaling: ImageScaling,
-    second_kernels: bool = False,  # noqa: FBT001, FBT002 - called by position, across processes
-    *,
-    whole: bool = False,
+    model: bytes, pictures: NDArray[Any], scaling: ImageScaling | None, kernels: str = DEFAULT, *, whole: bool = False
 ) -> list[NDArray[np.float32]]:
     """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
 
@@ -140,9 +142,10 @@ def run_tflite(
 
     Args:
         model: a TFLite flatbuffer with one input of n = 1.
-        pictures: uint8 [n,H,W,C].
+        pictures: uint8 [n,H,W,C]; without `scaling` what the model takes, float32 of as many dimensions.
         scaling: what the model's input scale is.
-        second_kernels: run it with LiteRT's built-in kernels: as right as its default ones, and three times as slow.
+        kernels: DEFAULT; BUILTIN, as right and three times as slow; or REFERENCE: those that TensorFlow Lite for
+            Microcontrollers has, too, twenty times as slow. Of an int8 model they are now and then one step apart.
 
     Raises:
         ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
@@ -150,9 +153,13 @@ def run_tflite(
     from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
 
     inside = None if whole else ssd.inputs(model)
-    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if second_kernels else OpResolverType.AUTO
+    resolvers = {BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: OpResolverType.BUILTIN_REF}
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=resolvers.get(kernels, OpResolverType.AUTO),
+        )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
@@ -174,7 +181,8 @@ def run_tflite(
     rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
     try:
         for number in range(len(pictures)):
-            packed = _quantize(as_edge_impulse(pictures[number : number + 1], scaling), source)
+            picture = pictures[number : number + 1]
+            packed = _quantize(picture if scaling is None else as_edge_impulse(picture, scaling), source)
             interpreter.set_tensor(source["index"], as_input(packed, source["shape"]))
             interpreter.invoke()
             for row, output in zip(rows, wanted, strict=True):
@@ -241,6 +249,24 @@ def load(model: bytes, *, optimized: bool = True) -> Any:
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime does not load the model: {_reason(error)}",
+            hint="convert with another --opset, or report the model",
+        ) from error
+
+
+def _onnxruntime() -> Any:
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -256,22 +282,14 @@ def load(model: bytes, *, optimized: bool = True) -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    import onnxruntime  # 20 MB; only this stage needs it
+    return importlib.import_module("onnxruntime")  # 20 MB; only this stage needs it
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = _FATAL
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime does not load the model: {_reason(error)}",
-            hint="convert with another --opset, or report the model",
-        ) from error
+
+def preload() -> None:
+    """Import ONNX Runtime and LiteRT, in a process that is started for them."""
+    import ai_edge_litert.interpreter  # noqa: F401 - few processes need both
+
+    _onnxruntime()
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
