@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 from convert.eim import findings as rules
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
-from convert.files import Output, sha256, write
+from convert.files import Output, TableReader, sha256, write
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport
-from convert.types import DETECTOR_THRESHOLD, Metadata, Preprocessing
+from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,17 +47,38 @@ _HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstr
 
 
 @dataclass(frozen=True, slots=True)
+class WholeFrames:
+    """Where the picture that a model was trained on lies in the whole frames that it takes, as the report has it.
+
+    Attributes:
+        network, model: width and height of the network's input, and of the picture.
+        left, top: of the picture in the input, where nothing but a crop lies between the two.
+        resize: "device", or "graph": the graph makes the picture of the whole input.
+        anchor: which part of a frame a crop keeps.
+    """
+
+    network: tuple[int, ...]
+    model: tuple[int, ...]
+    left: int
+    top: int
+    resize: str
+    anchor: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Impulse:
     """A bundle's model, and what decides its answers.
 
     Attributes:
-        onnx: the model; input float32 [N,channels,height,width].
+        onnx: the model; input float32 [N,channels,height,width], or of `frames`.
         task: decides how outputs are decoded.
         labels: in class order, without background.
         threshold: a detector's, 0..1.
         block: the learn block's id, by which clients set the threshold.
         overlap, detections: limits of the SSD's own last operator, where they were recorded.
         coordinates: unit of a YOLO's raw boxes: "relative" (0..1) or "pixels".
+        frames: of a model that takes whole frames.
+        agreement: of an int8 original with the float32 rewriting of it that this is, as the report has it.
     """
 
     name: str
@@ -74,11 +95,20 @@ class Impulse:
     overlap: float | None = None
     detections: int | None = None
     coordinates: str | None = None
+    frames: WholeFrames | None = None
+    agreement: Int8Agreement | None = None
 
     @property
     def features(self) -> int:
         """Numbers in one `classify`: one a pixel."""
         return self.height * self.width
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """Height, width and channels of the network's input."""
+        if self.frames is None:
+            return self.height, self.width, self.channels
+        return self.frames.network[1], self.frames.network[0], 3 if self.frames.resize == "graph" else self.channels
 
     @property
     def slice_size(self) -> int:
@@ -91,17 +121,28 @@ class Impulse:
         return head(self.task).detects
 
 
-def read_impulse(path: Path) -> Impulse:
+def read_impulse(path: Path, *, whole: bool = False, engine: int | None = None) -> Impulse:
     """The bundle at `path`, folder or packed file.
+
+    Args:
+        path: of the bundle.
+        whole: take the model for whole frames, of a folder that has one of a kind whose answers can be told apart from
+            the frame's own: a classifier or FOMO.
+        engine: of an app with two models: 1 or 2.
 
     Raises:
         InputError: not a bundle, damaged, or its model is not the one its report describes.
     """
-    files = bundle_files(path)
-    model = _model(files[REPORT], path)
+    files = bundle_files(path, whole=whole, engine=engine)
+    model = _model(files[REPORT], path, whole=whole and path.is_dir(), engine=engine)
     model.verify(sha256(files[model.file]), path)
     recorded, last = model.metadata, model.head
-    match model.input_shape:
+    shape, frames = model.input_shape, _frames(model, path)
+    if frames:
+        plain = model.report.object_model
+        channels = recorded.channels or 3 if plain is None else plain.input_shape[1]
+        shape = None, channels, frames.model[1], frames.model[0]
+    match shape:
         case (_, (1 | 3) as channels, int() as height, int() as width) if (
             last.labels and 1 <= height <= _LONGEST and 1 <= width <= _LONGEST
         ):
@@ -125,20 +166,22 @@ def read_impulse(path: Path) -> Impulse:
         overlap=last.limits.overlap if last.limits else None,
         detections=last.limits.detections if last.limits else None,
         coordinates=last.coordinates,
+        frames=frames,
+        agreement=_agreement(model, path),
     )
 
 
-def bundle_files(path: Path) -> dict[str, bytes]:
-    """`report.json` and the model it names: file name -> content.
+def bundle_files(path: Path, *, whole: bool = False, engine: int | None = None) -> dict[str, bytes]:
+    """`report.json` and the model it names: file name -> content; arguments as for `read_impulse`.
 
     Raises:
         InputError: there is no bundle at `path`.
     """
     try:
         if path.is_dir():
-            return _from_folder(path)
+            return _from_folder(path, whole=whole, engine=engine)
         with zipfile.ZipFile(path) as packed:
-            return _from_zip(packed, path)
+            return _from_zip(packed, path, engine)
     except zipfile.BadZipFile as error:
         raise InputError("not a bundle", path=path, hint=_HINT) from error
     except (OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error) as error:  # all of zipfile's
@@ -146,17 +189,17 @@ def bundle_files(path: Path) -> dict[str, bytes]:
         raise InputError(f"the bundle cannot be read: {reason}", path=path, hint=_HINT) from error
 
 
-def _from_folder(folder: Path) -> dict[str, bytes]:
+def _from_folder(folder: Path, *, whole: bool, engine: int | None) -> dict[str, bytes]:
     if not (folder / REPORT).is_file():
         raise InputError(f"the folder holds no {REPORT}", path=folder, hint=_HINT)
     data = (folder / REPORT).read_bytes()
-    model = _model(data, folder).file
+    model = _model(data, folder, whole=whole, engine=engine).file
     if not (folder / model).is_file():
         raise InputError(f"the bundle's {model} is missing", path=folder, hint="convert again")
     return {REPORT: data, model: (folder / model).read_bytes()}
 
 
-def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
+def _from_zip(packed: zipfile.ZipFile, path: Path, engine: int | None) -> dict[str, bytes]:
     def member(name: str) -> bytes:
         if packed.getinfo(name).file_size > _LARGEST:
             raise InputError(f"{name} is too large to be a bundle's", path=path, hint=_HINT)
@@ -164,23 +207,60 @@ def _from_zip(packed: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
     try:
         data = member(REPORT)
-        model = _model(data, path).file
+        model = _model(data, path, engine=engine).file
         return {REPORT: data, model: member(model)}
     except KeyError as error:
         raise InputError("not a bundle that `eim pack` wrote", path=path, hint=_HINT) from error
 
 
-def _model(report: bytes, path: Path) -> ModelReport:
+def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None = None) -> ModelReport:
     """The bundle's one model; where it crops whole frames, the one beside it that takes pictures as clients send them.
 
     Raises:
-        InputError: the report is damaged, or is that of an app with two models.
+        InputError: the report is damaged, is that of an app and it is not said which model, or that model takes whole
+            frames only.
     """
     read = BundleReport.parse(report, path)
     models = read.models
-    if len(models) != 1:
-        raise InputError(f"the bundle's {REPORT} names no model", path=path, hint="convert again")
-    return read.object_model or models[0]
+    if len(models) > 1 and engine is None:
+        names = ", ".join(f"{number} is {model.name}" for number, model in enumerate(models, 1))
+        raise InputError(f"the bundle is an app with two models: {names}", path=path, hint="say which: --engine 1")
+    if not 1 <= (engine or 1) <= len(models):
+        raise InputError("the bundle has one model, and no second engine", path=path, hint="leave --engine out")
+    model = models[(engine or 1) - 1]
+    plain = read.object_model
+    spec = head(model.head.task)
+    if whole and (spec.merges_cells or not spec.detects):
+        return model
+    if plain is None and not whole and _frames(model, path):
+        raise InputError(
+            f"its model {model.file} takes whole frames, and clients of an .eim send pictures of the model's size",
+            path=path, hint="convert with --role both, or --role sgie",
+        )  # fmt: skip
+    return plain or model
+
+
+def _frames(model: ModelReport, path: Path) -> WholeFrames | None:
+    """Of a model that takes whole frames."""
+    if not isinstance(model.preprocessing, Preprocessing):  # a damaged report has been refused here
+        return None
+    value, reader = model.part["model"]["preprocessing"].get("framing"), _reader(path)
+    frames = None if value is None else reader.row(WholeFrames, value, f"the bundle's {REPORT} is damaged: framing")
+    if frames is None or frames.network == frames.model:
+        return None
+    if any(len(pair) != 2 or min(pair) < 1 for pair in (frames.network, frames.model)) or len(frames.anchor) != 2:
+        raise reader.fail(f"the bundle's {REPORT} is damaged: framing")
+    return frames
+
+
+def _agreement(model: ModelReport, path: Path) -> Int8Agreement | None:
+    measured = (model.report.evidence or {}).get("int8_agreement")
+    where = f"the bundle's {REPORT} is damaged: int8_agreement"
+    return None if measured is None else _reader(path).row(Int8Agreement, measured, where)
+
+
+def _reader(path: Path) -> TableReader:
+    return TableReader(path, hint="convert again", open=True)
 
 
 NO_PARAMETER = "Requires one parameter (either: '--print-info', 'stdin' or the name of a socket)"
@@ -249,7 +329,7 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     """Faults of a hello answer that the official Python and Node.js clients fail on."""
     wrong = (
         (not model.features, "it does not say how many features it takes"),
-        (not model.labels, "it names no labels"),
+        (not model.labels and model.kind != "freeform", "it names no labels"),
         (not isinstance(model.raw.get("project"), dict), "it names no project; the Node.js command line needs it"),
         (
             model.width and model.features != model.width * model.height,

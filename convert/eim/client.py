@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import shlex
@@ -22,21 +23,26 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from convert.eim.server import listening, signals_end
-from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected
+from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
+from convert.images import ResizeMode
+from convert.isolation import TemporaryFolder, signals_wait
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from mmap import mmap
+    from typing import TypeVar
 
     import numpy as np
     from numpy.typing import NDArray
 
+    _T = TypeVar("_T")
+
 
 __all__ = [
-    "AnswerTimeout", "Client", "ModelInfo", "ProxyEvent", "Reply", "RequestRefused", "Timeouts", "TransportClosed",
-    "proxy", "shortened", "talk",
+    "BOXES", "AnswerTimeout", "Client", "ModelInfo", "ProxyEvent", "Reply", "RequestRefused", "Timeouts",
+    "TransportClosed", "proxy", "shortened", "talk",
 ]  # fmt: skip
 
 
@@ -137,7 +143,10 @@ class Child:
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Wait for its end, then interrupt it, then kill it."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         for number in (None, signal.SIGINT, signal.SIGKILL):
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -148,7 +157,8 @@ class Child:
         else:
             self.process.wait()
         if self.process.returncode == -signal.SIGKILL and self.memory.rfind("/") == 0:
-            (FOLDER / self.memory.removeprefix("/")).unlink(missing_ok=True)
+            with contextlib.suppress(OSError, ValueError):  # gone, or no name of a file
+                (FOLDER / self.memory.removeprefix("/")).unlink()
 
 
 @contextlib.contextmanager
@@ -186,8 +196,10 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
                 yield Transport(child.process.stdout.fileno(), child.process.stdin.fileno(), child)
             return
         place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
-        with tempfile.TemporaryDirectory(prefix="eim-", dir=place) as folder:
-            address = Path(folder) / "s"
+        with signals_wait():
+            made = TemporaryFolder(place)
+        with made as folder:
+            address = folder / "s"
             with (
                 _started(target, [str(address)], printed) as child,
                 _connected(address, child, target, deadline) as connection,
@@ -212,29 +224,31 @@ def _connected(address: Path, child: Child, target: Path, deadline: float) -> so
 
 @contextlib.contextmanager
 def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: bool = False) -> Iterator[Child]:
+    child = None
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
-            [str(target.absolute()), *arguments],
-            stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if pipes else printed,
-            stderr=printed,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with signals_wait():
+            process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
+                [str(target.absolute()), *arguments],
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else printed,
+                stderr=printed,
+                bufsize=0,
+                start_new_session=True,
+            )
+            child = Child(process, printed)
+        yield child
     except OSError as error:
+        if child is not None:
+            raise
         raise InputError(
             f"cannot be started: {error.strerror or error}",
             path=target,
             hint=f"`ei-deepstream eim inspect {shlex.quote(str(target))}` says why",
         ) from error
-    child = Child(process, printed)
-    try:
-        yield child
     finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
-        child.end()
+        if child is not None:
+            with signals_wait():
+                child.end()
 
 
 class RequestRefused(InputError):
@@ -275,6 +289,34 @@ class ModelInfo:
     thresholds: tuple[dict[str, Any], ...]
     raw: dict[str, Any]
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The fields of the answer that are about the model."""
+        parameters: dict[str, Any] = self.raw.get("model_parameters", {})
+        return parameters
+
+    @property
+    def mode(self) -> ResizeMode | None:
+        """`resize_mode`, where it is one that is known."""
+        return next((mode for mode in ResizeMode if mode.value == self.resize_mode), None)
+
+    @property
+    def freeform(self) -> tuple[dict[str, Any], ...]:
+        """The shared memories that outputs without a meaning known to the .eim are in."""
+        offered = self.raw.get("freeform_output_shm")
+        return tuple(each for each in offered if isinstance(each, dict)) if isinstance(offered, list) else ()
+
+    @property
+    def detects(self) -> bool:
+        """Whether it answers with boxes."""
+        return self.kind in {"object_detection", "constrained_object_detection"}
+
+    @property
+    def detectors(self) -> dict[int, float | None]:
+        """The smallest score of each block that detects objects, by the block's id; None: it is not said."""
+        blocks = [each for each in self.thresholds if each.get("type") == "object_detection"]
+        return {int(each["id"]): _score(each.get("min_score")) for each in blocks if type(each.get("id")) is int}
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -310,20 +352,25 @@ def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Time
 class Client:
     """A session after its hello; `model` describes the program's model.
 
+    Attributes:
+        is_broken: the last message was not answered as the protocol has it: the session is of no further use.
+
     Raises:
         InputError: see `talk`.
     """
 
     def __init__(self, transport: Transport, target: Path, limits: Timeouts, *, shared: bool = True) -> None:
         self._transport = transport
-        self._target = target
+        self.target = target
         self._limits = limits
         self._reader = AnswerReader()
         self._waiting: list[dict[str, Any]] = []
         self._number = 0
         self._memory: mmap | None = None
+        self.is_broken = False
         # The first answer may have to wait for a model that is still being loaded.
-        self.model = _model(self._ask({"hello": 1}, limits.start + limits.answer)[0], target)
+        hello, _ = self._ask({"hello": 1}, limits.start + limits.answer)
+        self.model = self._valid(hello, _model)
         if shared and isinstance(offered := self.model.raw.get("features_shm"), dict):
             transport.remember(str(offered.get("name", "")))
             self._memory = attach(offered)
@@ -367,70 +414,165 @@ class Client:
             whole = bool((data == np.trunc(data)).all()) and bool((np.abs(data) < 1 << 31).all())
             message = {command: (data.astype(np.int64) if whole else data.astype(np.float64)).tolist()}
         answer, seconds = self._ask(message, self._limits.answer)
-        result, timing = answer.get("result"), answer.get("timing")
-        if not isinstance(result, dict):
-            raise self._invalid("its answer holds no result")
+        result, timing = self._valid(answer, _result), answer.get("timing")
+        if result.get("freeform") == "shm":
+            result |= {"freeform": [self._read_freeform(each) for each in self.model.freeform]}
         return Reply(result, timing if isinstance(timing, dict) else {}, seconds)
+
+    def _read_freeform(self, described: dict[str, Any]) -> list[float]:
+        """What a network that only the user's code understands gave, from the shared memory it is in."""
+        import numpy as np
+
+        memory = attach(described)
+        if memory is None:
+            raise self._invalid("its answer is in shared memory that cannot be opened")
+        with memory:
+            values: list[float] = np.frombuffer(memory[:], np.float32).astype(np.float64).tolist()
+        return values
+
+    def _valid(self, answer: dict[str, Any], read: Callable[[dict[str, Any]], _T]) -> _T:
+        """What `read` makes of `answer`; its ValueError says what is wrong with that."""
+        try:
+            return read(answer)
+        except ValueError as error:
+            raise self._invalid(f"{error}: {shown(json.dumps(answer))}") from None
 
     def _ask(self, message: dict[str, Any], seconds: float) -> tuple[dict[str, Any], float]:
         """Send one message; its successful answer, and seconds between the two."""
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
         start = time.monotonic()
+        self.is_broken = True
         try:
             self._transport.send(data, start + seconds)
             while not self._waiting:
                 self._waiting = self._reader.feed(self._transport.receive(start + seconds))
             answer = self._waiting.pop(0)
+            self.is_broken = False
         except AnswerTimeout:
             raise InputError(
-                f"no answer to {next(iter(message))} within {seconds:g} s", path=self._target,
+                f"no answer to {next(iter(message))} within {seconds:g} s", path=self.target,
                 hint="allow more with --timeout; `eim proxy` shows the messages",
             ) from None  # fmt: skip
         except TransportClosed as error:
-            raise InputError(f"the .eim {error}", path=self._target, hint="`eim inspect` may say why") from None
+            raise InputError(f"the .eim {error}", path=self.target, hint="`eim inspect` may say why") from None
         except Broken as error:
             raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
-            raise self._invalid(f"the answer to message {self._number} has the id {answer.get('id')!r}")
+            self.is_broken = True
+            number = shown(json.dumps(answer["id"]))
+            raise self._invalid(f"the answer to message {self._number} has the id {number}")
         if answer.get("success") is not True:
             reason = answer.get("error")
             raise RequestRefused(
-                f"the .eim answers: {reason if isinstance(reason, str) else 'no success, and no reason'}",
-                path=self._target, hint="see the model's parameters with `eim inspect --hello`",
+                f"the .eim answers: {reason[:_LONGEST_REASON]}" if isinstance(reason, str) else
+                f"the .eim answers no success, and no reason: {shown(json.dumps(answer))}",
+                path=self.target, hint="see the model's parameters with `eim inspect --hello`",
             )  # fmt: skip
         return answer, time.monotonic() - start
 
     def _invalid(self, what: str) -> InputError:
-        return InputError(
-            what, path=self._target, hint="this is no .eim, or a damaged one; `eim proxy` shows the bytes"
-        )
+        return InputError(what, path=self.target, hint="this is no .eim, or a damaged one; `eim proxy` shows the bytes")
 
 
-def _model(answer: dict[str, Any], target: Path) -> ModelInfo:
+_LARGEST = (
+    100_000_000  # pixels of a picture, or features: more than any model has, and what a hello may not make us hold
+)
+_LONGEST_REASON = 500  # characters of an error that are shown
+
+
+def _model(answer: dict[str, Any]) -> ModelInfo:
+    """Of a hello answer.
+
+    Raises:
+        ValueError: what official clients read is of another type, or out of all bounds.
+    """
     parameters = answer.get("model_parameters")
     if not isinstance(parameters, dict):
-        raise InputError("the hello answer holds no model_parameters", path=target, hint="is this an .eim?")
+        raise ValueError("the hello answer holds no model_parameters")  # noqa: TRY004 - `Client._valid` makes an error of it
 
     def number(name: str) -> int:
         value = parameters.get(name, 0)
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+        if type(value) not in {int, float} or not 0 <= value <= _LARGEST or value != int(value):
+            raise ValueError(f"the hello answer's {name} is {shown(json.dumps(value))}")
+        return int(value)
 
-    labels = parameters.get("labels")
-    thresholds = parameters.get("thresholds")
+    def rows(name: str, kind: type) -> tuple[Any, ...]:
+        values = parameters.get(name, [])
+        if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+            raise ValueError(f"the hello answer's {name} are {shown(json.dumps(values))}")
+        return tuple(values)
+
+    width, height = number("image_input_width"), number("image_input_height")
+    if width * height > _LARGEST:
+        raise ValueError(f"the hello answer's pictures have {width}x{height} pixels")
     mode, kind = parameters.get("image_resize_mode"), parameters.get("model_type")
     return ModelInfo(
         features=number("input_features_count"),
         slice=number("slice_size"),
-        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
-        width=number("image_input_width"),
-        height=number("image_input_height"),
+        labels=rows("labels", str),
+        width=width,
+        height=height,
         channels=number("image_channel_count"),
         resize_mode=mode if isinstance(mode, str) else None,
         kind=kind if isinstance(kind, str) else "classification",  # as the Node.js client assumes
-        thresholds=tuple(t for t in thresholds if isinstance(t, dict)) if isinstance(thresholds, list) else (),
+        thresholds=rows("thresholds", dict),
         raw=answer,
     )
+
+
+def _score(value: object) -> float | None:
+    """`value` where it is a number that a float32 holds."""
+    if type(value) not in {int, float}:
+        return None
+    assert isinstance(value, int | float)
+    return float(value) if math.isfinite(value) and abs(value) < _FLOAT_MAX else None
+
+
+_FLOAT_MAX = 3.5e38
+BOXES = ("bounding_boxes", "visual_anomaly_grid", "object_tracking")
+"""Entries of a result that are lists of objects with a place."""
+_SCORES = ("anomaly", "visual_anomaly_max", "visual_anomaly_mean")
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    """The result in an answer to classify; entries that are not known are taken as they are.
+
+    Raises:
+        ValueError: an entry is of another type than eim.cpp sends.
+    """
+    result = answer.get("result")
+    if not isinstance(result, dict):
+        raise ValueError("its answer holds no result")  # noqa: TRY004 - as in `_model`
+    scores = result.get("classification", {})
+    if not isinstance(scores, dict):
+        raise ValueError("its classification is no object")  # noqa: TRY004
+    scores = scores | {name: result[name] for name in _SCORES if name in result}
+    for name, value in scores.items():
+        if _score(value) is None:
+            raise ValueError(f"its score of {shown(name)} is {shown(json.dumps(value))}")
+    for kind in BOXES:
+        boxes = result.get(kind, [])
+        if not isinstance(boxes, list):
+            raise ValueError(f"its {kind} are no list")  # noqa: TRY004
+        for box in boxes:
+            places = [box.get(name) for name in _PLACE] if isinstance(box, dict) else [None]
+            if not all((place := _score(each)) is not None and abs(place) <= _LARGEST for each in places):
+                raise ValueError(f"one of its {kind} is {shown(json.dumps(box))}")
+            if not isinstance(box.get("label"), str) or _score(box.get("value")) is None:
+                raise ValueError(f"one of its {kind} has no label or no score")
+    freeform = result.get("freeform", "shm")
+    if freeform != "shm" and not (isinstance(freeform, list) and all(_is_row(row) for row in freeform)):
+        raise ValueError("its freeform is no list of lists of numbers")
+    return result
+
+
+def _is_row(row: object) -> bool:
+    """Numbers, or null for those that JSON does not have."""
+    return isinstance(row, list) and all(value is None or _score(value) is not None for value in row)
+
+
+_PLACE = ("x", "y", "width", "height")
 
 
 _SHOWN = 8  # values of a long list
@@ -471,12 +613,13 @@ def proxy(path: Path, target: Path, observer: Callable[[ProxyEvent], None], *, s
         OutputError: the socket cannot be made.
         InputError: the .eim cannot be started.
     """
-    with signals_end() as signals, listening(path) as listener, opened(target, start) as transport:
+    with signals_end() as signals, listening(path) as listener:
         signals.arm()
-        client, _ = listener.accept()
-        listener.close()
-        with client:
-            _Proxy(client, transport, observer).run()
+        with opened(target, start) as transport:
+            client, _ = listener.accept()
+            listener.close()
+            with client:
+                _Proxy(client, transport, observer).run()
         signals.disarm()
     return signals.code
 

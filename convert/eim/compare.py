@@ -1,32 +1,45 @@
-"""Gives an .eim and a reference the same pixels and compares the answers; the reference is a bundle or a .tflite.
+"""Gives an .eim and a reference the same input and compares the answers.
 
-Scores are compared label by label, boxes pair by pair. Two kinds of differences are excused: a box that only one of the
-two reports, when the other's score for it can be below the threshold; and FOMO boxes that differ only because the SDK
-merges cells wrongly.
+The reference is a bundle, a .tflite, or another .eim. Scores are compared label by label, boxes pair by pair. Three
+kinds of differences are excused: a box, or a cell of one, whose score can be on the other side of the threshold; FOMO
+boxes that differ only because the SDK merges cells wrongly; and those between the two sets of kernels that LiteRT has
+for an int8 .tflite, of which the one is taken that comes closer (the .eim has one of the two).
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from convert.compare.edge_impulse import pack, read_original
+from convert.compare.edge_impulse import pack, read_features, read_original, unpack
 from convert.eim import findings as rules
-from convert.eim.bundle import read_impulse
+from convert.eim.bundle import Impulse, read_impulse
+from convert.eim.client import Timeouts, talk
+from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
 from convert.eim.model import Loaded
-from convert.errors import InputError
+from convert.errors import InputError, PresetError
+from convert.export.facts import facts
 from convert.findings import Finding, Level
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
-from convert.images.scaling import Rect
+from convert.images.scaling import Rect, as_sdk
 from convert.isolation import Worker
+from convert.types import DETECTOR_THRESHOLD
+from convert.validate import runtimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from convert.eim.client import Client, ModelInfo
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.eim.client import Client, ModelInfo, Reply
+    from convert.findings import Rule
 
 
 __all__ = ["AnswerPair", "EimComparison", "PictureComparison", "Reference", "compare", "difference", "open_backend"]
@@ -40,19 +53,27 @@ class Reference:
     """What an .eim is compared with.
 
     Attributes:
-        size: height, width, channels of the model's input.
+        size: height, width, channels of the pictures it takes; None where features are compared.
         labels: in output order.
         resize_mode: how pictures are brought to size; None when unknown.
-        anchor: which part of them a crop keeps; an .eim does not say it.
-        classify: (picture uint8 [H,W,C], threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the
-            SDK does.
+        take: the features for the .eim that a file holds, float32 [n], and what `classify` is given.
+        classify: (what `take` gives, threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the SDK
+            does.
+        by_reference: of an int8 .tflite `classify` with LiteRT's reference kernels.
+        threshold: its own, of a detector; None: not known.
+        rounding: why its answers are not those of the original, in words; empty: they should be.
+        notes: what is said of it.
     """
 
-    size: tuple[int, int, int]
+    size: tuple[int, int, int] | None
     labels: tuple[str, ...]
     resize_mode: ResizeMode | None
+    take: Callable[[Path], tuple[NDArray[np.float32], Any]]
     classify: Callable[..., dict[str, Any]]
-    anchor: Anchor = CENTRE
+    by_reference: Callable[..., dict[str, Any]] | None = None
+    threshold: float | None = None
+    rounding: str = ""
+    notes: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +94,28 @@ class AnswerPair:
 
 @dataclass(frozen=True, slots=True)
 class PictureComparison:
-    """One picture's comparison."""
+    """One picture's, or one file of features', comparison; `detects`: boxes are compared."""
 
     path: str
     pairs: tuple[AnswerPair, ...]
     seconds: float
     findings: tuple[Finding, ...]
+    detects: bool = False
+
+    @property
+    def largest(self) -> float | None:
+        """The largest difference of a score; None where none was measured."""
+        return max((pair.score for pair in self.pairs if pair.score is not None), default=None)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the answers are the same, bit for bit."""
+        return all(pair.score == 0 and not pair.pixels for pair in self.pairs)
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(found.level is Level.ERROR for found in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +126,9 @@ class EimComparison:
     findings: tuple[Finding, ...]
 
     @property
-    def largest(self) -> float:
-        """The largest difference of a score."""
-        return max((p.score for each in self.pictures for p in each.pairs if p.score is not None), default=0.0)
+    def largest(self) -> float | None:
+        """The largest difference of a score; None where none was measured."""
+        return max((each.largest for each in self.pictures if each.largest is not None), default=None)
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
@@ -113,7 +150,7 @@ def compare(
     pixels: int,
     threshold: float | None = None,
 ) -> EimComparison:
-    """Classify every picture with both.
+    """Classify every picture, or file of features, with both.
 
     Args:
         client: of the .eim.
@@ -125,24 +162,100 @@ def compare(
 
     Raises:
         InputError: the two do not take the same pictures, or a picture or the .eim cannot be read.
+        PresetError: the threshold of one of them cannot be set.
     """
-    models = _models(client, ours)
-    limit = _threshold(client, threshold)
-    height, width, channels = ours.size
-    compared = []
+    models = [*_models(client, ours), *ours.notes]
+    limit, found = _threshold(client, ours, threshold)
+    models += found
+    sets = [ours.classify, *([ours.by_reference] if ours.by_reference else [])]
+    rows: list[list[PictureComparison]] = [[] for _ in sets]
+    apart = 0.0
     for path in pictures:
-        picture = read_fitted(path, height, width, channels, ours.resize_mode, anchor=ours.anchor)
-        reply = client.classify(pack(picture))
-        mine = ours.classify(picture, limit)
-        pairs, found = difference(reply.result, mine, str(path), tolerance, pixels, limit)
-        if any(finding.level is rules.BOX_DIFFERS.level for finding in found) and "bounding_boxes" in mine:
-            as_sdk = ours.classify(picture, limit, as_sdk=True)
-            again, fewer = difference(reply.result, as_sdk, str(path), tolerance, pixels, limit)
-            if not any(finding.level is rules.BOX_DIFFERS.level for finding in fewer):
-                found = (*fewer, rules.SDK_MERGE.found("only the merging of cells differs", path=path))
-                pairs = again
-        compared.append(PictureComparison(str(path), pairs, reply.seconds, found))
-    return EimComparison(tuple(compared), models)
+        features, own = ours.take(path)
+        reply = client.classify(features)
+        for each, classify in zip(rows, sets, strict=True):
+            each.append(_compared(reply, partial(classify, own), path, tolerance, pixels, limit))
+        if len(sets) > 1:
+            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), str(path), tolerance, pixels, limit)
+            apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
+    best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
+    if len(sets) > 1 and apart:
+        models.append(_kernels(rows, apart))
+    comparison = EimComparison(tuple(best), tuple(models))
+    if ours.rounding and not comparison.agrees:
+        hint = "compare the .eim with the .tflite of the same export, or allow for it with --tolerance"
+        comparison = replace(comparison, findings=(*models, rules.ROUNDING.found(ours.rounding, hint=hint)))
+    return comparison
+
+
+def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
+    """Which of LiteRT's kernels the .eim has."""
+    equal = [sum(each.equal for each in row) for row in rows]
+    names = (runtimes.DEFAULT, runtimes.REFERENCE)
+    counts = " and ".join(f"{count} those of its {name} kernels" for name, count in zip(names, equal, strict=True))
+    return rules.ROUNDING.found(
+        f"an int8 model in LiteRT: of the .eim's {len(rows[0])} answers {counts}, bit for bit; the two sets of kernels "
+        f"are up to {apart:.2g} apart"
+    )
+
+
+def _compared(
+    reply: Reply, mine: Callable[..., dict[str, Any]], path: Path, tolerance: float, pixels: int, limit: float
+) -> PictureComparison:
+    """One picture; `mine` takes the threshold."""
+
+    def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
+        return difference(reply.result, answer, str(path), tolerance, pixels, limit)
+
+    answer = mine(limit)
+    pairs, found = against(answer)
+    if _lies_elsewhere(found):
+        low, high = max(limit - tolerance, 0.0), limit + tolerance
+        merge, border = (rules.SDK_MERGE,), (rules.BORDERLINE,)
+        variants = [
+            (excuses, [_box(box) for box in mine(level, as_sdk=as_sdk)["bounding_boxes"]])
+            for excuses, level, as_sdk in (
+                ((), limit, False), (merge, limit, True), (border, low, False), (border, high, False),
+                (border + merge, low, True), (border + merge, high, True),
+            )
+        ]  # fmt: skip
+        excused: set[Rule] = set()
+        fitting = []
+        theirs = [_box(box) for box in reply.result["bounding_boxes"]]
+        regions = variants[2][1]  # with every cell that can be one: what belongs together lies in one of them
+        for region in regions:
+            inside = [[box for box in boxes if _region(box, regions) is region] for _, boxes in variants]
+            there = [box for box in theirs if _region(box, regions) is region]
+            fits = (not _lies_elsewhere(_boxes(there, own, "", tolerance, pixels, limit)[1]) for own in inside)
+            chosen = next((number for number, good in enumerate(fits) if good), 0)
+            fitting += inside[chosen]
+            excused.update(variants[chosen][0])
+        again, fewer = against({"bounding_boxes": fitting})
+        if not _lies_elsewhere(fewer):
+            said = {rules.SDK_MERGE: "only the merging of cells differs",
+                    rules.BORDERLINE: "boxes differ by cells whose scores are at the threshold"}  # fmt: skip
+            pairs, found = again, (*fewer, *(rule.found(said[rule], path=path) for rule in said if rule in excused))
+    return PictureComparison(str(path), pairs, reply.seconds, found, "bounding_boxes" in answer)
+
+
+def _region(box: dict[str, Any], regions: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first of `regions` that holds the whole box."""
+    return next(
+        (
+            each
+            for each in regions
+            if each["label"] == box["label"]
+            and all(
+                each[at] <= box[at] and box[at] + box[size] <= each[at] + each[size]
+                for at, size in (("x", "width"), ("y", "height"))
+            )
+        ),
+        None,
+    )
+
+
+def _lies_elsewhere(found: Iterable[Finding]) -> bool:
+    return any(finding.id == rules.BOX_DIFFERS.id for finding in found)
 
 
 def difference(
@@ -154,7 +267,9 @@ def difference(
         InputError: one has scores and the other boxes.
     """
     if "classification" in theirs and "classification" in mine:
-        return _scores(theirs["classification"], mine["classification"], path, tolerance)
+        both = {"anomaly"} & theirs.keys() & mine.keys()
+        there, here = (each["classification"] | {name: each[name] for name in both} for each in (theirs, mine))
+        return _scores(there, here, path, tolerance)
     if "bounding_boxes" in theirs and "bounding_boxes" in mine:
         return _boxes(theirs["bounding_boxes"], mine["bounding_boxes"], path, tolerance, pixels, threshold)
     raise InputError(
@@ -163,20 +278,21 @@ def difference(
     )  # fmt: skip
 
 
-def _models(client: Client, ours: Reference) -> tuple[Finding, ...]:
+def _models(client: Client, ours: Reference) -> list[Finding]:
     """Differences between the models as a whole.
 
     Raises:
         InputError: they take different pictures.
     """
     theirs = client.model
-    height, width, channels = ours.size
-    if (theirs.height, theirs.width) != (height, width) or (theirs.channels or channels) != channels:
-        raise InputError(
-            f"the .eim takes pictures of {theirs.width}x{theirs.height} with {theirs.channels} channels, "
-            f"the other side {width}x{height} with {channels}",
-            hint="compare an .eim with the conversion of the same project and version",
-        )
+    if ours.size is not None:
+        height, width, channels = ours.size
+        if (theirs.height, theirs.width) != (height, width) or (theirs.channels or channels) != channels:
+            raise InputError(
+                f"the .eim takes pictures of {theirs.width}x{theirs.height} with {theirs.channels} channels, "
+                f"the other side {width}x{height} with {channels}",
+                hint="compare an .eim with the conversion of the same project and version",
+            )
     found = []
     if sorted(theirs.labels) != sorted(ours.labels):
         only_theirs = ", ".join(sorted(set(theirs.labels) - set(ours.labels))) or "none"
@@ -185,18 +301,31 @@ def _models(client: Client, ours: Reference) -> tuple[Finding, ...]:
     mode = ours.resize_mode
     if theirs.resize_mode not in {None, "none"} and mode is not None and mode.value != theirs.resize_mode:
         found.append(rules.OTHER_RESIZE.found(f"the .eim says {theirs.resize_mode}, the bundle {mode.value}"))
-    return tuple(found)
+    return found
 
 
-def _threshold(client: Client, wanted: float | None) -> float:
-    """Sets the .eim's detection threshold where one is `wanted`; returns the threshold for both."""
-    settings = [t for t in client.model.thresholds if t.get("type") == "object_detection"]
+def _threshold(client: Client, ours: Reference, wanted: float | None) -> tuple[float, list[Finding]]:
+    """The detection threshold for both, which the .eim is set to where one is `wanted`.
+
+    Raises:
+        PresetError: it cannot be set.
+    """
+    settings = client.model.detectors
     if wanted is not None:
-        for setting in settings:
-            client.set_threshold(int(setting["id"]), "min_score", wanted)
-        return wanted
-    values = [t.get("min_score") for t in settings]
-    return float(next((value for value in values if isinstance(value, int | float)), 0.5))
+        if not settings:
+            raise PresetError(
+                "the .eim has no detection threshold that can be set, so both cannot have the same", path=client.target,
+                hint="leave --threshold out",
+            )  # fmt: skip
+        for block in settings:
+            client.set_threshold(block, "min_score", wanted)
+        return wanted, []
+    known = next((score for score in settings.values() if score is not None), None)
+    if known is not None or not client.model.detects:
+        return DETECTOR_THRESHOLD if known is None else known, []
+    assumed = DETECTOR_THRESHOLD if ours.threshold is None else ours.threshold
+    whose = "Edge Impulse's usual one" if ours.threshold is None else "the other side's"
+    return assumed, [rules.NO_THRESHOLD.found(f"the .eim does not say its threshold: {whose} is taken, {assumed:g}")]
 
 
 def _scores(
@@ -205,10 +334,10 @@ def _scores(
     pairs, found = [], []
     for label in {**mine, **theirs}:
         there, here = theirs.get(label), mine.get(label)
-        score = abs(float(there) - here) if isinstance(there, int | float) and here is not None else None
+        score = abs(float(there) - here) if isinstance(there, int | float) and isinstance(here, int | float) else None
         pairs.append(AnswerPair(label, there, here, score))
         if score is not None and not score <= tolerance:
-            found.append(rules.SCORE_DIFFERS.found(f"{label}: {float(there or 0):.4f} and {here:.4f}", path=path))
+            found.append(rules.SCORE_DIFFERS.found(f"{label}: {there:.4f} and {here:.4f}", path=path))
         elif score is None and label in theirs and label in mine:
             found.append(rules.SCORE_DIFFERS.found(f"{label}: {there!r} and {here!r}", path=path))
     numbers = {label: value for label, value in theirs.items() if isinstance(value, int | float)}
@@ -288,25 +417,163 @@ def _named(box: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def open_backend(path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float) -> Iterator[Reference]:
-    """The reference at `path`; a flatbuffer gets its labels and resize mode from the .eim's `model`.
+def open_backend(
+    path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, *, features: bool = False
+) -> Iterator[Reference]:
+    """The reference at `path`.
+
+    Args:
+        path: a bundle, a flatbuffer, an .eim or its socket.
+        model: of the .eim it is compared with; a flatbuffer gets its labels and resize mode, pictures its size.
+        scaling: of a flatbuffer.
+        timeout: seconds for each answer.
+        features: files hold features instead of pictures.
 
     Raises:
         InputError, ValidationError: it cannot be read or run.
     """
     if path.suffix.lower() in {".tflite", ".lite"}:
-        mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
         with Worker() as worker:
-            original = read_original(path, model.labels, scaling, worker, timeout)
-            yield Reference(original.size, original.labels, mode, original.classify)
-        return
-    impulse = read_impulse(path)
-    loaded = Loaded(impulse)
-    yield Reference(
-        (impulse.height, impulse.width, impulse.channels),
+            yield _flatbuffer(path, model, scaling, timeout, worker, features=features)
+    elif _is_eim(path):
+        with talk(path, limits=Timeouts(timeout, timeout)) as other:
+            yield _executable(other, model, features=features)
+    else:
+        yield _bundle(read_impulse(path, whole=not features), features=features)
+
+
+def _is_eim(path: Path) -> bool:
+    if stat.S_ISSOCK(path.stat().st_mode):
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) in {ELF_MAGIC, *MACHO_MAGICS}
+
+
+def _takes(
+    size: tuple[int, int, int], mode: ResizeMode | None, anchor: Anchor, *, features: bool
+) -> Callable[[Path], tuple[NDArray[np.float32], Any]]:
+    """The features of a file, for both sides: read, or a picture's, which is brought to size."""
+
+    def take(path: Path) -> tuple[NDArray[np.float32], Any]:
+        values = read_features(path) if features else pack(read_fitted(path, *size, mode, anchor=anchor))
+        return values, values
+
+    return take
+
+
+def _bundle(impulse: Impulse, *, features: bool) -> Reference:
+    """Features are packed and unpacked as the protocol carries them, but for the whole frames that a bundle takes."""
+    loaded, measured, frames = Loaded(impulse), impulse.agreement, impulse.frames
+    size, mode = (impulse.height, impulse.width, impulse.channels), impulse.preprocessing.resize_mode
+
+    def take_frame(path: Path) -> tuple[NDArray[np.float32], Any]:
+        assert frames is not None
+        frame = read_fitted(path, *impulse.input_size, ResizeMode.SQUASH)  # as Gst-nvstreammux and Gst-nvinfer do
+        width, height = frames.model
+        if frames.resize == "graph":
+            horizontal, vertical = frames.anchor
+            how = mode or ResizeMode.SQUASH
+            return pack(as_sdk(frame, (width, height), how, anchor=(horizontal, vertical))), frame
+        return pack(frame[frames.top : frames.top + height, frames.left : frames.left + width]), frame
+
+    rounding = ""
+    if measured is not None:
+        rounding = (
+            "the bundle computes in float32 what the export has in int8; its report: the same decision on "
+            f"{measured.top1:.1%} of {measured.inputs} inputs, outputs {measured.mean_abs_diff:.2g} apart on average "
+            f"and {measured.max_abs_diff:.2g} at most"
+        )
+    run = loaded.classify if frames is None else loaded.answer
+    return Reference(
+        None if features else size,
         impulse.labels,
-        impulse.preprocessing.resize_mode,
-        # the features are packed and unpacked as the protocol carries them
-        lambda picture, threshold, *, as_sdk=False: loaded.classify(pack(picture), threshold, as_sdk=as_sdk).result,
-        impulse.metadata.anchor,
+        mode,
+        _takes(size, mode, impulse.metadata.anchor, features=features) if frames is None else take_frame,
+        lambda own, threshold, *, as_sdk=False: run(own, threshold, as_sdk=as_sdk).result,
+        threshold=impulse.threshold,
+        rounding=rounding,
     )
+
+
+def _flatbuffer(
+    path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, worker: Worker, *, features: bool
+) -> Reference:
+    if features and not model.width:
+        return _network(path, model, timeout, worker)
+    original = read_original(path, model.labels, scaling, worker, timeout)
+    quantized = not original.facts.quantization.startswith("float")
+
+    def take(file: Path) -> tuple[NDArray[np.float32], Any]:
+        if features:
+            values = read_features(file)
+            return values, unpack(values, *original.size)
+        picture = read_fitted(file, *original.size, model.mode)
+        return pack(picture), picture
+
+    return Reference(
+        None if features else original.size,
+        original.labels,
+        model.mode,
+        take,
+        original.classify,
+        replace(original, kernels=runtimes.REFERENCE).classify if quantized else None,
+    )
+
+
+def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Reference:
+    """A flatbuffer that takes what no picture is: only the network of an .eim, behind its processing of the features.
+
+    Raises:
+        InputError: the .eim processes them: they are not what the network takes.
+    """
+    data = path.read_bytes()
+    known = facts(data)
+    count = prod(size or 1 for size in known.input.shape[1:])
+    if count != model.features:
+        raise InputError(
+            f"the .eim makes {count} numbers of its {model.features} features before its network, and a .tflite is the "
+            "network alone",
+            path=path, hint="compare with another .eim of the project",
+        )  # fmt: skip
+
+    def take(file: Path) -> tuple[NDArray[np.float32], Any]:
+        values = read_features(file)
+        return values, values
+
+    def classify(
+        own: NDArray[np.float32], _threshold: float, *, as_sdk: bool = False, kernels: str = runtimes.DEFAULT
+    ) -> dict[str, Any]:
+        scores = runtimes.outputs(data, own.reshape(1, 1, 1, -1), None, worker, timeout, kernels=kernels)[0].ravel()
+        if as_sdk or len(scores) != len(model.labels):
+            raise InputError(
+                f"the network has {len(scores)} outputs, the .eim {len(model.labels)} labels", path=path,
+                hint="compare with the model of the same project and version",
+            )  # fmt: skip
+        return {"classification": dict(zip(model.labels, scores.tolist(), strict=True))}
+
+    quantized = not known.quantization.startswith("float")
+    note = rules.NETWORK_ALONE.found("the .tflite is compared on the features as they are", path=path)
+    by_reference = partial(classify, kernels=runtimes.REFERENCE) if quantized else None
+    return Reference(None, model.labels, None, take, classify, by_reference, notes=(note,))
+
+
+def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference:
+    """Another .eim."""
+    mine = other.model
+    size = (mine.height, mine.width, mine.channels or 1)
+    if not features and not mine.width:
+        raise InputError("the other .eim takes no pictures", path=other.target, hint="give --features FILE")
+    current = next((score for score in mine.detectors.values() if score is not None), None)
+
+    def classify(own: NDArray[np.float32], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:  # noqa: ARG001
+        nonlocal current
+        if mine.detectors and threshold != current:
+            for block in mine.detectors:
+                other.set_threshold(block, "min_score", threshold)
+            current = threshold
+        return other.classify(own).result
+
+    take = _takes(size, model.mode, CENTRE, features=features)
+    return Reference(None if features else size, mine.labels, mine.mode, take, classify, threshold=current)

@@ -148,8 +148,9 @@ BOX_DIFFERS = Rule(
 BORDERLINE = Rule(
     "EI635",
     Level.NOTE,
-    "a box is found by one of the two only, with a score at the threshold",
-    why="Its score differs by less than the tolerance, but the threshold lies between the two.",
+    "a box, or a cell of one, is found by one of the two only, with a score at the threshold",
+    why="Its score differs by less than the tolerance, but the threshold lies between the two. One cell more or less "
+    "also changes the size of the box that it is merged into.",
     fix="nothing needs doing",
 )
 SDK_MERGE = Rule(
@@ -160,9 +161,41 @@ SDK_MERGE = Rule(
     "earlier one late; the bundle's boxes hold all their cells. With the SDK's slips the two agree.",
     fix="nothing needs doing",
 )
+ROUNDING = Rule(
+    "EI637",
+    Level.NOTE,
+    "the model is int8, and its answers depend on who computes them",
+    why="Each layer rounds to one of 256 values, and two right implementations now and then round to neighbours: an "
+    ".eim with TensorFlow Lite for Microcontrollers computes as LiteRT's reference kernels, one with the full "
+    "TensorFlow Lite as its XNNPACK kernels. A bundle computes in float32; report.json has how far that is from the "
+    "original.",
+    fix="compare with the .tflite to see that the .eim holds the model; allow for the rest with --tolerance",
+)
+NO_THRESHOLD = Rule(
+    "EI638",
+    Level.NOTE,
+    "the .eim does not say its detection threshold",
+    why="Executables say it since 2025. Another one gives other boxes.",
+    fix="download the model again, or compare with a bundle of the same threshold (convert --threshold)",
+)
+NETWORK_ALONE = Rule(
+    "EI639",
+    Level.NOTE,
+    "only the network is compared",
+    why="What an .eim does with features before its network, and after it (anomaly scores), is not in a .tflite.",
+    fix="compare with another .eim for the whole",
+)
+NO_ANSWER = Rule(
+    "EI640",
+    Level.ERROR,
+    "an input has no answer",
+    why="It cannot be read, or the .eim refuses it. The others have been asked all the same.",
+    fix="leave it out, or put it right as the message says",
+)
 
 RULES: tuple[Rule, ...] = (
     WEB_PAGE, WRONG_KIND, NOT_EXECUTABLE, OTHER_MACHINE, USERLAND, NO_LOADER, NO_LIBRARY, GLIBC_TOO_OLD,
     NEEDS_HARDWARE, DAMAGED, NOT_THIS_SYSTEM, BAD_HELLO, BRACE_IN_LABEL, NO_MEMORY, OTHER_LABELS, OTHER_RESIZE,
-    SCORE_DIFFERS, FIRST_DIFFERS, BOX_DIFFERS, BORDERLINE, SDK_MERGE,
+    SCORE_DIFFERS, FIRST_DIFFERS, BOX_DIFFERS, BORDERLINE, SDK_MERGE, ROUNDING,
+    NO_THRESHOLD, NETWORK_ALONE, NO_ANSWER,
 )  # fmt: skip

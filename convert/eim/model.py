@@ -50,7 +50,7 @@ class Loaded:
         self.impulse = impulse
         self._session = runtimes.load(_with_raw_outputs(impulse) if impulse.detects else impulse.onnx)
         self._names = [output.name for output in self._session.get_outputs()]
-        self.classify(np.zeros(impulse.features, np.float32), impulse.threshold)  # the first run is slow, and may fail
+        self.answer(np.zeros(impulse.input_size, np.uint8), impulse.threshold)  # the first run is slow, and may fail
 
     def classify(self, features: NDArray[np.float32], threshold: float, *, as_sdk: bool = False) -> TimedResult:
         """The result for features [height*width].
@@ -63,10 +63,16 @@ class Loaded:
         Raises:
             ValidationError: the model fails.
         """
-        start = time.perf_counter()
-        impulse = self.impulse
-        picture: NDArray[Any] = unpack(features, impulse.height, impulse.width, impulse.channels)
-        tensor = as_nvinfer(picture[np.newaxis], impulse.preprocessing)
+        start, impulse = time.perf_counter(), self.impulse
+        levels = unpack(features, impulse.height, impulse.width, impulse.channels)
+        unpacked = time.perf_counter() - start
+        result, preparing, running = self.answer(levels, threshold, as_sdk=as_sdk)
+        return TimedResult(result, unpacked + preparing, running)
+
+    def answer(self, levels: NDArray[Any], threshold: float, *, as_sdk: bool = False) -> TimedResult:
+        """The result for a picture's levels [H,W,C], 0..255, of the size the network takes; see `classify`."""
+        start, impulse = time.perf_counter(), self.impulse
+        tensor = as_nvinfer(levels[np.newaxis], impulse.preprocessing)
         prepared = time.perf_counter()
         outputs = dict(zip(self._names, runtimes.run_onnx(self._session, tensor), strict=True))
         limits = None

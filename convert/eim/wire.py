@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDER", "LIMIT", "PREFIX", "AnswerReader", "Broken", "Features", "RequestReader", "TooLong", "attach", "bound",
-    "connected", "encode", "part_of", "remove_leftovers",
+    "connected", "encode", "part_of", "remove_leftovers", "shown",
 ]  # fmt: skip
 
 
@@ -47,7 +47,8 @@ LIMIT = 32 * 1024 * 1024  # STDIN_BUFFER_SIZE of eim.cpp since 2025
 _BRACE = re.compile(rb"[{}]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MARK = re.compile(rb'[{}"]')
-_STRING_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)  # up to its end, or to that of the buffer
+_DEPTH = 100  # of lists and objects in each other; real answers have 5
 
 
 class TooLong(Exception):
@@ -115,32 +116,47 @@ class AnswerReader:
         self._buffer = bytearray()
         self._at = 0  # what is before has been parsed
         self._depth = 0
+        self._in_string = False
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The answers that `data` completes.
 
         Raises:
-            Broken: an object that is not JSON, or more than `LIMIT` bytes of one.
+            Broken: an object that is not JSON (which has no NaN, and no number that a float cannot hold), or more than
+                `LIMIT` bytes of one.
         """
         self._buffer += data
         answers = []
         while (end := self._end()) is not None:
-            try:
-                answers.append(json.loads(self._buffer[:end].decode("utf-8", "replace")))  # it begins with a brace
-            except (ValueError, RecursionError) as error:
-                raise Broken(f"an answer that is not JSON: {error}") from error
+            answers.append(_parsed(self._buffer[:end].decode("utf-8", "replace")))  # it begins with a brace
             del self._buffer[:end]
             self._at = 0
         if self._depth == 0:
             self._buffer.clear()
             self._at = 0
         elif len(self._buffer) > LIMIT:
-            raise Broken(f"an answer of more than {LIMIT} bytes")
+            beginning = shown(self._buffer[:_SHOWN].decode("utf-8", "replace"))
+            raise Broken(f"an answer of more than {LIMIT} bytes: {beginning}")
         return answers
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of an answer that is not complete."""
+        return bytes(self._buffer[: 4 * _SHOWN])
 
     def _end(self) -> int | None:
         """Where the first object of the buffer ends; what is before the object is dropped."""
-        while match := _MARK.search(self._buffer, self._at):
+        while True:
+            if self._in_string:  # what of it has been read is not read again, however long it is
+                string = _STRING_REST.match(self._buffer, self._at)
+                assert string
+                self._at = string.end()
+                if self._buffer[self._at : self._at + 1] != b'"':
+                    return None
+                self._at, self._in_string = self._at + 1, False
+            match = _MARK.search(self._buffer, self._at)
+            if match is None:
+                break
             mark = match[0]
             if self._depth == 0:
                 if mark == b"{":
@@ -149,11 +165,7 @@ class AnswerReader:
                 else:
                     self._at = match.end()
             elif mark == b'"':
-                string = _STRING_REST.match(self._buffer, match.end())
-                if string is None:
-                    self._at = match.start()  # parsed again when more has come
-                    return None
-                self._at = string.end()
+                self._at, self._in_string = match.end(), True
             else:
                 self._at = match.end()
                 self._depth += 1 if mark == b"{" else -1
@@ -161,6 +173,44 @@ class AnswerReader:
                     return self._at
         self._at = len(self._buffer)
         return None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The object in `text`.
+
+    Raises:
+        Broken: see `AnswerReader.feed`.
+    """
+    try:
+        answer: dict[str, Any] = json.loads(text, parse_constant=_refused, parse_float=_number, parse_int=_number)
+        level: list[Any] = [answer]
+        for _ in range(_DEPTH):
+            level = [item for value in level if isinstance(value, dict | list)
+                     for item in (value.values() if isinstance(value, dict) else value)]  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        raise Broken(f"an answer that is not JSON ({error}): {shown(text)}") from error
+    if level:
+        raise Broken(f"an answer with lists in lists, {_DEPTH} deep: {shown(text)}")
+    return answer
+
+
+def _number(text: str) -> int | float:
+    if len(text) > _SHOWN or not math.isfinite(float(text)):
+        raise ValueError(f"the number {shown(text)} is too large")
+    return float(text) if set(text) & {".", "e", "E"} else int(text)
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+_SHOWN = 60
+
+
+def shown(text: str) -> str:
+    """The beginning of `text`, for a message."""
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def encode(answer: dict[str, Any], *, indent: int | None = None) -> bytes:
@@ -240,7 +290,7 @@ def attach(described: dict[str, Any]) -> mmap.mmap | None:
         if "/" in name.removeprefix("/") or size != int(described["elements"]) * _FLOAT:
             return None
         file = os.open(FOLDER / name.removeprefix("/"), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except (KeyError, TypeError, ValueError, OSError):
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
     try:
         return mmap.mmap(file, size) if 0 < size <= os.fstat(file).st_size else None

@@ -99,27 +99,29 @@ _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 
 
-def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
+def choose(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool = False) -> ListedModel:
     """The model to convert.
 
     Args:
         wanted: a symbol, file, impulse number or name, or a place in the list ("#2", or "2" where no impulse has that
             number); None: there must be only one in use.
+        quantized: of a network in float32 and its quantized twin take the twin.
 
     Raises:
         InputError: there is none, there are several, it cannot be read, or `wanted` names none or several of them.
         UnsupportedModelError: it is in a form that holds no flatbuffer.
     """
-    entry = the_model(listing, tree) if wanted is None else _named(listing, wanted, tree)
+    entry = the_model(listing, tree, quantized=quantized) if wanted is None else _named(listing, wanted, tree)
     if entry.candidate.problem is not None:
         raise entry.candidate.problem
     return entry
 
 
-def the_model(listing: Listing, tree: Tree) -> ListedModel:
+def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
-    Of several the only one that can be converted, where a network in float32 stands for its quantized twin.
+    Of several the only one that can be converted, where a network in float32 stands for its quantized twin, or, with
+    `quantized`, the twin for it.
 
     Raises:
         NoModelError: there is none, or there are several.
@@ -136,7 +138,8 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
         return found[0]
     problems = [refusal(entry.candidate, entry.metadata) for entry in found]
     fit = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
-    fit = [entry for entry in fit if not any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    twins = [entry for entry in fit if any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    fit = twins if quantized and twins else [entry for entry in fit if not any(entry is each for each in twins)]
     if len(fit) == 1:
         return fit[0]
     if not found:

@@ -11,7 +11,7 @@ from convert.errors import UnsupportedModelError
 from convert.heads import HEADS, head
 from convert.types import Export, ModelFormat
 
-__all__ = ["describe", "is_quantized", "refuse_unsupported"]
+__all__ = ["describe", "is_quantized", "refuse_no_codes", "refuse_unsupported"]
 
 
 _FLOAT = frozenset({"float32", "float16-weights"})
@@ -45,6 +45,23 @@ _CUSTOM = {
 def is_quantized(export: Export) -> bool:
     """Whether `convert.export.dequantize` has something to rewrite: weights of float16 are no reason to."""
     return export.format is ModelFormat.TFLITE and export.facts.quantization not in _FLOAT
+
+
+def refuse_no_codes(export: Export) -> None:
+    """Refuse a model for --precision int8 that does not compute in 8-bit codes.
+
+    Raises:
+        UnsupportedModelError: it is float, or its activations have 16 bits or none.
+    """
+    found = export.facts.quantization
+    if export.format is ModelFormat.TFLITE and found in {"int8", "uint8"}:
+        return
+    hint = (
+        "build the int8 variant in Studio (Dashboard: TensorFlow Lite (int8 quantized); in a deployment choose "
+        "Quantized (int8)) and give that"
+    )
+    reason = f"it is {_FORMATS.get(found, 'a float model')}, and --precision int8 keeps the 8-bit codes of an int8 one"
+    raise _refused(export, reason, hint)
 
 
 def describe(export: Export) -> str:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "BUILTIN",
+    "DEFAULT",
+    "REFERENCE",
     "anchors",
     "available",
     "build",
@@ -48,6 +51,7 @@ __all__ = [
     "load",
     "onnx_outputs",
     "outputs",
+    "preload",
     "read_whole",
     "require",
     "run_onnx",
@@ -56,11 +60,20 @@ __all__ = [
 ]
 
 
+DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
+"""LiteRT's kernels, as people call them."""
+
 _DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 
 
 def outputs(
-    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, worker: Worker, timeout: float
+    model: bytes,
+    pictures: NDArray[Any],
+    scaling: ImageScaling | None,
+    worker: Worker,
+    timeout: float,
+    *,
+    kernels: str = DEFAULT,
 ) -> list[NDArray[np.float32]]:
     """What `run_tflite` returns, computed in `worker` in at most `timeout` seconds.
 
@@ -68,7 +81,7 @@ def outputs(
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
     result: list[NDArray[np.float32]] = _call(
-        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling
+        "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling, kernels
     )
     return result
 
@@ -120,7 +133,7 @@ def died(death: Died, engine: str = "LiteRT") -> ValidationError:
 
 
 def run_tflite(
-    model: bytes, pictures: NDArray[np.uint8], scaling: ImageScaling, *, whole: bool = False
+    model: bytes, pictures: NDArray[Any], scaling: ImageScaling | None, kernels: str = DEFAULT, *, whole: bool = False
 ) -> list[NDArray[np.float32]]:
     """Every output of `model`, in graph order, as float32 [n, ...]; quantized outputs are dequantized.
 
@@ -129,17 +142,24 @@ def run_tflite(
 
     Args:
         model: a TFLite flatbuffer with one input of n = 1.
-        pictures: uint8 [n,H,W,C].
+        pictures: uint8 [n,H,W,C]; without `scaling` what the model takes, float32 of as many dimensions.
         scaling: what the model's input scale is.
+        kernels: DEFAULT; BUILTIN, as right and three times as slow; or REFERENCE: those that TensorFlow Lite for
+            Microcontrollers has, too, twenty times as slow. Of an int8 model they are now and then one step apart.
 
     Raises:
         ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
     """
-    from ai_edge_litert.interpreter import Interpreter  # the parent does without
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
 
     inside = None if whole else ssd.inputs(model)
+    resolvers = {BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: OpResolverType.BUILTIN_REF}
     try:
-        interpreter = Interpreter(model_content=model, num_threads=1)
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=resolvers.get(kernels, OpResolverType.AUTO),
+        )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
@@ -161,7 +181,8 @@ def run_tflite(
     rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
     try:
         for number in range(len(pictures)):
-            packed = _quantize(as_edge_impulse(pictures[number : number + 1], scaling), source)
+            picture = pictures[number : number + 1]
+            packed = _quantize(picture if scaling is None else as_edge_impulse(picture, scaling), source)
             interpreter.set_tensor(source["index"], as_input(packed, source["shape"]))
             interpreter.invoke()
             for row, output in zip(rows, wanted, strict=True):
@@ -219,12 +240,33 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-def load(model: bytes) -> Any:
+def load(model: bytes, *, optimized: bool = True) -> Any:
     """An `onnxruntime.InferenceSession` on the CPU.
+
+    Args:
+        optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime does not load the model: {_reason(error)}",
+            hint="convert with another --opset, or report the model",
+        ) from error
+
+
+def _onnxruntime() -> Any:
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -240,20 +282,14 @@ def load(model: bytes) -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    import onnxruntime  # 20 MB; only this stage needs it
+    return importlib.import_module("onnxruntime")  # 20 MB; only this stage needs it
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = _FATAL
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime does not load the model: {_reason(error)}",
-            hint="convert with another --opset, or report the model",
-        ) from error
+
+def preload() -> None:
+    """Import ONNX Runtime and LiteRT, in a process that is started for them."""
+    import ai_edge_litert.interpreter  # noqa: F401 - few processes need both
+
+    _onnxruntime()
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:

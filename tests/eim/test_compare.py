@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convert.compare.edge_impulse import unpack
 from convert.eim import findings as rules
 from convert.eim.bundle import pack, read_impulse
-from convert.eim.client import talk
-from convert.eim.compare import EimComparison, Reference, compare, difference, open_backend
-from convert.errors import InputError, UnsupportedModelError
+from convert.eim.client import ModelInfo, Reply, talk
+from convert.eim.compare import EimComparison, compare, difference, open_backend
+from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.export.facts import facts
 from convert.images import ImageScaling, ResizeMode
 from tests.eim import bundles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from convert.findings import Rule
+    from tests.eim.processes import Servers
 
 
 def box(x: int, y: int, width: int, height: int, value: float = 0.9, label: str = "a") -> dict[str, Any]:
@@ -124,7 +129,12 @@ def test_an_original_is_resized_as_the_eim_says(
     pack(convert(sample, "--resize-mode", "fit-longest"), tmp_path / "model.eim")
     with talk(tmp_path / "model.eim") as client, open_backend(sample, client.model, ImageScaling.NONE, 60) as ours:
         assert ours.resize_mode is ResizeMode.FIT_LONGEST
-        assert (*ours.size, len(ours.labels)) == (client.model.height, client.model.width, 1, len(client.model.labels))
+        assert (*(ours.size or ()), len(ours.labels)) == (
+            client.model.height,
+            client.model.width,
+            1,
+            len(client.model.labels),
+        )
         comparison = compare(client, ours, pictures, tolerance=1e-4, pixels=0)
     assert [finding.id for finding in comparison.all_findings] == []
     assert [len(each.pairs) for each in comparison.pictures] == [len(client.model.labels)] * 2
@@ -188,21 +198,64 @@ def test_other_labels_sizes_and_resize_modes(made: dict[str, Path], pictures: Se
             compared(made["classifier.eim"], wrong.write(tmp_path / wrong.name), pictures)
 
 
-def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Sequence[Path], tmp_path: Path) -> None:
+class Scripted:
+    """An .eim that answers as a function of the features."""
+
+    def __init__(self, model: ModelInfo, answer: Callable[[Any], dict[str, Any]]) -> None:
+        self.model, self.answer, self.target = model, answer, Path("m.eim")
+
+    def classify(self, features: Any) -> Reply:
+        return Reply(self.answer(features), {}, 0.0)
+
+
+def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Sequence[Path]) -> None:
     """A real FOMO executable answers as `as_sdk` does; this one does, too."""
-    impulse = read_impulse(made["fomo"])
-
-    def swapped(picture: Any, threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:
-        with open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
-            return ours.classify(picture, threshold, as_sdk=not as_sdk)
-
-    size = (impulse.height, impulse.width, impulse.channels)
-    reference = Reference(size, impulse.labels, impulse.preprocessing.resize_mode, swapped)
-    with talk(made["fomo.eim"]) as client:
-        comparison = compare(client, reference, pictures, tolerance=0.01, pixels=1)
+    with (
+        talk(made["fomo.eim"]) as client,
+        open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours,
+    ):
+        theirs: Any = Scripted(client.model, lambda features: ours.classify(features, 0.5, as_sdk=True))
+        comparison = compare(theirs, ours, pictures, tolerance=0.01, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rules.SDK_MERGE.id]
     assert comparison.pictures[1].pairs[0].pixels == 0
-    assert tmp_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("greens", "theirs", "tolerance", "expected"),
+    [
+        ((200, 200), (0.5, 0.5), 0.02, []),
+        ((128, 200), (0.515, 0.5), 0.02, [rules.BORDERLINE]),  # a score of 0.5098, which the .eim takes for too low
+        ((127, 200), (0.485, 0.5), 0.02, [rules.BORDERLINE]),  # a score of 0.4902, which the .eim takes for enough
+        ((128, 127), (0.515, 0.485), 0.02, [rules.BORDERLINE]),  # one box is smaller, the other one larger
+        ((128, 200), (0.515, 0.5), 0.005, [rules.BOX_DIFFERS]),
+        ((200, 200), (0.999, 0.5), 0.02, [rules.BOX_DIFFERS]),
+    ],
+)
+def test_cells_at_the_threshold(
+    made: dict[str, Path],
+    tmp_path: Path,
+    greens: tuple[int, int],
+    theirs: tuple[float, float],
+    tolerance: float,
+    expected: list[Rule],
+) -> None:
+    """Two boxes, each of a sure cell and of one that may be at the threshold."""
+    spots = [(16, 16, 8, 8, 255), (24, 16, 8, 8, greens[0]), (48, 64, 8, 8, 255), (48, 72, 8, 8, greens[1])]
+    sketch = bundles.fomo()
+    picture = bundles.painted(sketch, *((x, y, wide, high, (0, green, 0)) for x, y, wide, high, green in spots))
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    with (
+        talk(made["fomo.eim"]) as client,
+        open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours,
+    ):
+
+        def answer(features: Any) -> dict[str, Any]:
+            boxes = [ours.classify(features, level)["bounding_boxes"][place] for place, level in enumerate(theirs)]
+            return {"bounding_boxes": boxes}
+
+        eim: Any = Scripted(client.model, answer)
+        comparison = compare(eim, ours, [tmp_path / "p.png"], tolerance=tolerance, pixels=1)
+    assert [finding.id for finding in comparison.all_findings] == [rule.id for rule in expected]
 
 
 def test_the_threshold_is_that_of_the_eim(made: dict[str, Path], pictures: Sequence[Path], tmp_path: Path) -> None:
@@ -224,8 +277,8 @@ def test_an_original_that_cannot_be_compared(made: dict[str, Path], models: Path
 @pytest.mark.parametrize(
     ("model", "tolerance", "pixels", "threshold"),
     [
-        ("classify-48x48x3-f32.lite", 1e-4, 0, 0.3),
-        ("classify-32x32x1-f32.lite", 1e-4, 0, 0.3),
+        ("classify-48x48x3-f32.lite", 1e-4, 0, None),
+        ("classify-32x32x1-f32.lite", 1e-4, 0, None),
         ("fomo-96x96x1-f32.tflite", 1e-4, 0, 0.3),
         ("fomo-240x240x3-f32.tflite", 1e-4, 0, 0.3),
         ("yolov5-160x160x3-f16.lite", 1e-3, 1, 0.3),
@@ -239,7 +292,7 @@ def test_a_packed_bundle_agrees_with_its_original(
     model: str,
     tolerance: float,
     pixels: int,
-    threshold: float,
+    threshold: float | None,
 ) -> None:
     """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
     pack(convert(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
@@ -253,3 +306,89 @@ def test_a_packed_bundle_agrees_with_its_original(
     )
     assert [finding for finding in comparison.all_findings if finding.level == "error"] == []
     assert any(each.pairs for each in comparison.pictures), "something was found"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fomo-96x96x3-int8.tflite", "classify-96x96x3-int8.lite"])
+def test_an_int8_eim_is_compared_with_both_sets_of_kernels(models: Path, tmp_path: Path, model: str) -> None:
+    """The .eim answers as TensorFlow Lite for Microcontrollers does: as the reference kernels."""
+    random = np.random.default_rng(3)
+    files = [tmp_path / f"{number}.png" for number in range(12)]
+    for file in files:
+        small = Image.fromarray(random.integers(0, 256, (9, 9, 3), np.uint8))
+        small.resize((96, 96), Image.Resampling.BICUBIC).save(file)
+    classes = facts((models / model).read_bytes()).outputs[0].shape[-1] or 0
+    labels = tuple(map(str, range(classes - model.startswith("fomo"))))
+    info = ModelInfo(9216, 0, labels, 96, 96, 3, "squash", "classification", (), {})
+    with open_backend(models / model, info, ImageScaling.NONE, 60) as ours:
+        assert ours.by_reference
+        by_reference = ours.by_reference
+        eim: Any = Scripted(info, lambda features: by_reference(unpack(features, 96, 96, 3).astype(np.uint8), 0.5))
+        comparison = compare(eim, ours, files, tolerance=0.0, pixels=0)
+    (found,) = comparison.findings
+    assert comparison.agrees
+    assert found.id == rules.ROUNDING.id
+    assert "and 12 those of its reference kernels, bit for bit; the two sets of kernels are up to 0." in found.message
+
+
+def test_a_threshold_that_one_side_cannot_set(made: dict[str, Path], pictures: Sequence[Path]) -> None:
+    with pytest.raises(PresetError, match="no detection threshold that can be set"):
+        compared(made["classifier.eim"], made["classifier"], pictures, threshold=0.3)
+    with (
+        talk(made["yolov5.eim"]) as client,
+        open_backend(made["yolov5"], client.model, ImageScaling.NONE, 60) as ours,
+    ):
+        client.model = replace(client.model, thresholds=())
+        comparison = compare(client, ours, pictures, tolerance=0.01, pixels=1)
+    assert [finding.id for finding in comparison.all_findings] == [rules.NO_THRESHOLD.id]
+    assert comparison.findings[0].message.endswith("the other side's is taken, 0.5")
+
+
+def test_against_another_eim(made: dict[str, Path], pictures: Sequence[Path], servers: Servers) -> None:
+    _, path = servers.serve(made["fomo"])
+    comparison = compared(made["fomo.eim"], path, pictures, threshold=0.3)
+    assert comparison.agrees
+    assert comparison.largest == 0
+
+
+def test_features(made: dict[str, Path], tmp_path: Path, models: Path) -> None:
+    """Of a bundle a picture's; of a .tflite what its network takes; of an .eim anything."""
+    (tmp_path / "a.txt").write_text(",".join(["0x00ff00"] * 64))
+    with (
+        talk(made["classifier.eim"]) as client,
+        open_backend(made["classifier"], client.model, ImageScaling.NONE, 60, features=True) as ours,
+    ):
+        comparison = compare(client, ours, [tmp_path / "a.txt"], tolerance=0.0, pixels=0)
+    assert comparison.agrees
+    assert len(comparison.pictures[0].pairs) == 3
+    info = ModelInfo(33, 0, tuple("abcdefgh"), 0, 0, 0, None, "classification", (), {})
+    (tmp_path / "b.txt").write_text(" ".join(["0.5"] * 33))
+    with open_backend(models / "motion-33-f32.tflite", info, ImageScaling.NONE, 60, features=True) as ours:
+        answer = ours.classify(ours.take(tmp_path / "b.txt")[1], 0.5)["classification"]
+        eim: Any = Scripted(info, lambda _: {"classification": answer, "anomaly": 3.5})
+        comparison = compare(eim, ours, [tmp_path / "b.txt"], tolerance=0.0, pixels=0)
+    assert sum(answer.values()) == pytest.approx(1)
+    assert [finding.id for finding in comparison.all_findings] == [rules.NETWORK_ALONE.id]
+    raw = replace(info, features=375)
+    with (
+        pytest.raises(InputError, match="makes 33 numbers of its 375 features"),
+        open_backend(models / "motion-33-f32.tflite", raw, ImageScaling.NONE, 60, features=True),
+    ):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resize", ["device", "graph"])
+def test_a_bundle_for_whole_frames_gets_them(
+    models: Path, convert: Callable[..., Path], tmp_path: Path, resize: str
+) -> None:
+    """What the .eim gets is cut out of the frame; a crop that lies elsewhere would differ."""
+    model = models / "fomo-96x96x1-f32.tflite"
+    options = ["--resize-mode", "fit-shortest", "--frame", "320x240", "--resize", resize, "--labels", "face"]
+    bundle = convert(model, *options)
+    pack(bundle, tmp_path / "model.eim")
+    impulse = read_impulse(bundle, whole=True)
+    assert impulse.input_size == ((96, 128, 1) if resize == "device" else (240, 320, 3))
+    comparison = compared(tmp_path / "model.eim", bundle, [models / "jan.jpg"], tolerance=1e-5, pixels=0, threshold=0.3)
+    assert comparison.all_findings == ()
+    assert comparison.pictures[0].pairs

@@ -106,7 +106,7 @@ def test_what_is_no_message(tmp_path: Path) -> None:
         ("client", "bytes", "{\\xff" + "x" * 198, 303, False), ("client", "message", {"hello": 1, "id": 1}, 18, False),
         ("eim", "bytes", events[2].content, 4, False), ("client", "message", {"id": 2}, 8, False), events_end(events),
     ]  # fmt: skip
-    assert events[2].content.startswith("an answer that is not JSON: ")
+    assert events[2].content.startswith("an answer that is not JSON (")
     assert events[2].content.endswith("; the rest is not shown")
 
 
@@ -164,16 +164,14 @@ def test_shortened() -> None:
     [
         ({}, ModelInfo(0, 0, (), 0, 0, 0, None, "classification", (), {})),
         (
-            {"input_features_count": 6, "slice_size": 2, "labels": ["a", 5], "image_input_width": 3,
+            {"input_features_count": 6, "slice_size": 2, "labels": ["a", "5"], "image_input_width": 3,
              "image_input_height": 2, "image_channel_count": 1, "image_resize_mode": "squash",
-             "model_type": "object_detection", "thresholds": [{"id": 1}, 7]},
+             "model_type": "object_detection", "thresholds": [{"id": 1}]},
             ModelInfo(6, 2, ("a", "5"), 3, 2, 1, "squash", "object_detection", ({"id": 1},), {}),
         ),
         (
-            {"input_features_count": -1, "slice_size": True, "labels": "a", "image_input_width": "3",
-             "image_input_height": 2.0, "image_channel_count": None, "image_resize_mode": 1, "model_type": None,
-             "thresholds": {"id": 1}},
-            ModelInfo(0, 0, (), 0, 0, 0, None, "classification", (), {}),
+            {"image_input_height": 2.0, "image_resize_mode": 1, "model_type": None},
+            ModelInfo(0, 0, (), 0, 2, 0, None, "classification", (), {}),
         ),
     ],
 )  # fmt: skip
@@ -293,12 +291,15 @@ INVALID = "this is no .eim, or a damaged one; `eim proxy` shows the bytes"
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
-        ({"success": True}, "the hello answer holds no model_parameters", "is this an .eim?"),
-        ({"success": True, "model_parameters": 3}, "the hello answer holds no model_parameters", "is this an .eim?"),
+        ({"success": True}, 'the hello answer holds no model_parameters: {"success": true}', INVALID),
         ({"success": True, "id": 2}, "the answer to message 1 has the id 2", INVALID),
-        ({"success": True, "id": None}, "the answer to message 1 has the id None", INVALID),
+        ({"success": True, "id": None}, "the answer to message 1 has the id null", INVALID),
         ({"success": 1, "error": "Oh"}, "the .eim answers: Oh", REFUSED),
-        ({"success": False, "error": 3}, "the .eim answers: no success, and no reason", REFUSED),
+        (
+            {"success": False, "error": 3},
+            'the .eim answers no success, and no reason: {"success": false, "error": 3}',
+            REFUSED,
+        ),
     ],
 )
 def test_answers_that_are_refused(
@@ -307,6 +308,26 @@ def test_answers_that_are_refused(
     with pytest.raises(InputError) as caught, scripted(monkeypatch, tmp_path, answer):
         pass
     assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"slice_size": True}, "slice_size is true"), ({"slice_size": -1}, "slice_size is -1"),
+        ({"slice_size": "3"}, 'slice_size is "3"'), ({"slice_size": None}, "slice_size is null"),
+        ({"slice_size": 1.5}, "slice_size is 1.5"), ({"slice_size": [1]}, "slice_size is [1]"),
+        ({"labels": {"a": 1}}, 'labels are {"a": 1}'), ({"labels": ["a", 5]}, 'labels are ["a", 5]'),
+        ({"thresholds": [7]}, "thresholds are [7]"),
+        ({"image_input_width": 50_000, "image_input_height": 50_000}, "pictures have 50000x50000 pixels"),
+    ],
+)  # fmt: skip
+def test_a_hello_that_is_refused(
+    parameters: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = {"success": True, "model_parameters": parameters}
+    with pytest.raises(InputError) as caught, scripted(monkeypatch, tmp_path, answer):
+        pass
+    assert caught.value.message.startswith(f'the hello answer\'s {message}: {{"success": true, "model_par')
 
 
 def raising(error: Exception) -> Callable[..., Any]:
