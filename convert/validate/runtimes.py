@@ -48,6 +48,7 @@ __all__ = [
     "build",
     "died",
     "load",
+    "load_on",
     "onnx_outputs",
     "outputs",
     "read_whole",
@@ -234,12 +235,62 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-def load(model: bytes) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU.
+def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> Any:
+    """An `onnxruntime.InferenceSession`, by default on the CPU.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _FATAL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=list(providers))
+    except Exception as error:  # its exceptions share no other base class
+        raise ValidationError(
+            f"ONNX Runtime does not load the model: {_reason(error)}",
+            hint="convert with another --opset, or report the model",
+        ) from error
+
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any, str]:
+    """A session on `provider` ("cpu", "cuda", "tensorrt"; empty is "cpu"), or on the next one before it that works.
+
+    Args:
+        cache: folder in which TensorRT keeps the engines it builds, which takes minutes; made where it can be.
+
+    Returns:
+        The session, and why it is not on `provider`; empty: it is.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model on the CPU, too.
+    """
+    names = list(_PROVIDERS)
+    wanted = [_PROVIDERS[name] for name in reversed(names[: names.index(provider or "cpu") + 1])]
+    installed = _onnxruntime().get_available_providers()
+    chosen: list[Any] = [name for name in wanted if name in installed]
+    missing = "" if wanted[0] in installed else f"this onnxruntime has {', '.join(installed)}; onnxruntime-gpu has more"
+    if cache is not None and chosen[0] == _PROVIDERS["tensorrt"]:
+        try:
+            cache.mkdir(exist_ok=True)
+            kept = {"trt_engine_cache_enable": True, "trt_timing_cache_enable": True}
+            chosen[0] = (chosen[0], kept | {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)})
+        except OSError as error:
+            missing = f"its engines cannot be kept in {cache} ({error.strerror})"
+    session = load(model, chosen)  # a provider whose libraries or driver are missing is left out without an exception
+    if not missing and session.get_providers()[0] != wanted[0]:
+        missing = "its libraries or the driver do not load"
+    return session, missing
+
+
+def _onnxruntime() -> Any:
+    """The module."""
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -255,20 +306,7 @@ def load(model: bytes) -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-    import onnxruntime  # 20 MB; only this stage needs it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = _FATAL
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime does not load the model: {_reason(error)}",
-            hint="convert with another --opset, or report the model",
-        ) from error
+    return sys.modules["onnxruntime"]
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
