@@ -549,6 +549,15 @@ def _largest(difference: float | None) -> str:
     return "no score to compare" if difference is None else f"largest difference {difference:.2g}"
 
 
+_engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
+_provider = click.option(
+    "--provider",
+    type=click.Choice(["cpu", "cuda", "tensorrt"]),
+    help="What ONNX Runtime runs on; falls back on those before it, and says so. GPUs need onnxruntime-gpu.  "
+    "[default: cpu]",
+)
+
+
 @eim.command(
     name="serve",
     cls=Command,
@@ -562,7 +571,9 @@ def _largest(difference: float | None) -> str:
 @click.argument("where", required=False, metavar="SOCKET|stdin")
 @click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
 @click.option("--print-info", "info", is_flag=True, help="Print the hello answer, and exit.")
-def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
+@_engine
+@_provider
+def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: int | None, provider: str | None) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
     One client is served; SIGINT, SIGTERM and SIGHUP end it with 128 + number. What is printed is what an .eim prints.
@@ -572,7 +583,7 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     from convert.eim.bundle import read_impulse  # --help does without
     from convert.eim.server import print_info, serve_socket, serve_stdin
 
-    impulse = read_impulse(bundle)
+    impulse = read_impulse(bundle, engine=engine, provider=provider or "")
     if where is None:
         return print_info(impulse)
     return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
@@ -593,12 +604,16 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     metavar="PATH",
     help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
 )
+@_engine
+@_provider
 @common
 def pack(
     bundle: Path,
     output: Path,
     *,
     python: str | None,
+    engine: int | None,
+    provider: str | None,
     format_: str,
     fail_on: Level,  # noqa: ARG001 - this command finds nothing
     quiet: bool,
@@ -610,7 +625,7 @@ def pack(
     """
     from convert.eim.bundle import pack as pack_bundle  # --help does without
 
-    written = pack_bundle(bundle, output, interpreter=python)
+    written = pack_bundle(bundle, output, interpreter=python, engine=engine, provider=provider or "")
     if format_ == "json":
         from convert.report import output_document
 

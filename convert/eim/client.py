@@ -576,7 +576,6 @@ _PLACE = ("x", "y", "width", "height")
 
 
 _SHOWN = 8  # values of a long list
-_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,34 +600,38 @@ class ProxyEvent:
 
 
 def proxy(path: Path, target: Path, observer: Callable[[ProxyEvent], None], *, start: float = 30.0) -> int:
-    """Serve one client at the socket `path` from `target`; the exit code.
+    """Serve one client at the socket `path` from `target`; the exit code: 1 when the .eim ended first, or was too slow.
 
     Args:
         path: socket to make.
         target: an executable to start, or the socket of one that runs.
         observer: gets every event.
-        start: seconds until the .eim must listen.
+        start: seconds until the .eim must listen, and for each answer.
 
     Raises:
         OutputError: the socket cannot be made.
         InputError: the .eim cannot be started.
     """
+    code = 0
     with signals_end() as signals, listening(path) as listener:
         signals.arm()
         with opened(target, start) as transport:
             client, _ = listener.accept()
             listener.close()
             with client:
-                _Proxy(client, transport, observer).run()
+                code = int(not _Proxy(client, transport, observer, start).run())
         signals.disarm()
-    return signals.code
+    return signals.code or code
 
 
 class _Proxy:
     """Passes the bytes of one session on and reports its messages."""
 
-    def __init__(self, client: socket.socket, transport: Transport, observer: Callable[[ProxyEvent], None]) -> None:
+    def __init__(
+        self, client: socket.socket, transport: Transport, observer: Callable[[ProxyEvent], None], limit: float = 60.0
+    ) -> None:
         self._client = client
+        self._limit = limit
         self._transport = transport
         self._observer = observer
         self._requests: RequestReader | None = RequestReader()
@@ -636,44 +639,53 @@ class _Proxy:
         self._sent: dict[Any, float] = {}
         self._start = time.monotonic()
 
-    def run(self) -> None:
-        """Pass bytes on until one side ends."""
+    def run(self) -> bool:
+        """Pass bytes on until one side ends; whether that was the client, and every answer came in time."""
         poll = select.poll()
         for descriptor in (self._client.fileno(), self._transport.reading):
             poll.register(descriptor, select.POLLIN)
-        while True:
-            for descriptor, _ in poll.poll():
-                ended = self._from_client() if descriptor == self._client.fileno() else self._from_eim()
-                if ended:
-                    return
+        waits = True  # for requests
+        try:
+            while waits or self._sent:  # a client that has gone may have asked before
+                oldest = min(self._sent.values(), default=math.inf)
+                left = oldest + self._limit - time.monotonic()
+                ready = {descriptor for descriptor, _ in poll.poll(max(left, 0) * 1000 if self._sent else None)}
+                if not ready:
+                    return self._ended(f"no answer of the .eim within {self._limit:g} s")
+                if self._transport.reading in ready:
+                    self._from_eim()
+                if self._client.fileno() in ready and not self._from_client():
+                    waits = False
+                    poll.unregister(self._client.fileno())
+        except TransportClosed as error:
+            return self._ended(f"the .eim {error}")
+        except AnswerTimeout:
+            return self._ended(f"the .eim takes no bytes for {self._limit:g} s")
+        self._report("client", "end", "the client closed the connection", 0)
+        return True
 
     def _from_client(self) -> bool:
+        """Pass a request on; False when there is none left."""
         data = b""
         with contextlib.suppress(ConnectionError):
             data = self._client.recv(_CHUNK)
-        if not data:
-            self._report("client", "end", "the client closed the connection", 0)
-            return True
-        try:
-            self._transport.send(data, time.monotonic() + _SECONDS)
-        except (TransportClosed, AnswerTimeout) as error:
-            self._report("eim", "end", f"the .eim {error}", 0)
-            return True
-        self._show_requests(data)
-        return False
+        if data:
+            self._transport.send(data, time.monotonic() + self._limit)
+            self._show_requests(data)
+        return bool(data)
 
-    def _from_eim(self) -> bool:
-        try:
-            data = self._transport.receive(time.monotonic() + _SECONDS)
-        except (TransportClosed, AnswerTimeout) as error:
-            self._report("eim", "end", f"the .eim {error}", 0)
-            return True
-        try:
+    def _from_eim(self) -> None:
+        data = self._transport.receive(time.monotonic() + self._limit)
+        with contextlib.suppress(ConnectionError):  # the client has gone, which is seen where it is read from
             self._client.sendall(data)
-        except ConnectionError:
-            self._report("client", "end", "the client closed the connection", 0)
-            return True
         self._show_answers(data)
+
+    def _ended(self, how: str) -> bool:
+        """Tell that it was not the client who ended it, and what of an answer had come."""
+        if self._answers and (rest := self._answers.rest):
+            half = rest.decode("utf-8", "backslashreplace")
+            self._report("eim", "bytes", f"an answer that is not complete: {shown(half)}", len(rest))
+        self._report("eim", "end", how, 0)
         return False
 
     def _show_requests(self, data: bytes) -> None:
@@ -691,7 +703,7 @@ class _Proxy:
             except (ValueError, RecursionError):
                 self._report("client", "bytes", message[:200].decode("utf-8", "backslashreplace"), len(message))
                 continue
-            if isinstance(content, dict) and isinstance(content.get("id"), int):
+            if self._answers and isinstance(content, dict) and isinstance(content.get("id"), int):
                 self._sent[content["id"]] = time.monotonic()
             self._report("client", "message", shortened(content), len(message))
 
@@ -700,10 +712,13 @@ class _Proxy:
             answers = self._answers.feed(data) if self._answers else []
         except Broken as error:
             self._answers = None
+            self._sent.clear()  # what is not read cannot be waited for
             self._report("eim", "bytes", f"{error}; the rest is not shown", len(data))
             return
         for answer in answers:
             number = answer.get("id")
+            if "id" not in answer:  # eim.cpp's, to a message that it cannot parse
+                number = next(iter(self._sent), None)
             sent = self._sent.pop(number, None) if isinstance(number, int) else None
             took = None if sent is None else time.monotonic() - sent
             self._report("eim", "message", shortened(answer), len(data), took)

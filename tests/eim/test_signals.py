@@ -56,7 +56,8 @@ def leftovers(folder: Path) -> list[str]:
             pytest.param(words, MOMENTS, marks=pytest.mark.slow)
             for words in (
                 ("inspect", "m.eim", "--hello"), ("classify", "m.eim", "pictures"),
-                ("compare", "m.eim", "B", "pictures"), ("proxy", "a.sock", "m.eim"), ("proxy", "a.sock", "stubborn.eim"), ("serve", "B", "a.sock"),
+                ("compare", "m.eim", "B", "pictures"), ("proxy", "a.sock", "m.eim"),
+                ("proxy", "a.sock", "stubborn.eim"), ("serve", "B", "a.sock"),
                 ("inspect", "stubborn.eim", "--hello"),
             )
         ),
@@ -80,10 +81,8 @@ def test_nothing_is_left(
         (folder / name).chmod(0o755)
     for place in range(200):
         Image.new("RGB", (96, 96)).save(folder / "pictures" / f"{place}.png")
-    names = {
-        "B": str(made["fomo"]),
-        **{name: str(folder / name) for name in ("m.eim", "stubborn.eim", "a.sock", "pictures")},
-    }
+    names = {name: str(folder / name) for name in ("m.eim", "stubborn.eim", "a.sock", "pictures")}
+    names["B"] = str(made["fomo"])
     command = [sys.executable, "-P", "-m", "convert", "eim", *(names.get(word, word) for word in words)]
     before = set(FOLDER.glob(f"{PREFIX}*"))
     for moment in moments:
