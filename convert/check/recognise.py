@@ -125,11 +125,8 @@ def _document(path: str) -> str | None:
     return _DOCUMENTS.get(name.suffix.lower()) or _PROJECT_FILES.get(name.stem.lower())
 
 
-def kind_of(path: str, data: bytes, *, named: bool = False) -> Kind | None:
-    """What the file is, by its contents; None: none of these.
-
-    `named`: by the user, who means a part of deepstream-app's config, too.
-    """
+def kind_of(path: str, data: bytes) -> Kind | None:
+    """What the file is, by its contents; None: none of these."""
     if path.lower().endswith(SCRIPTS) or data.startswith(b"#!"):
         return Kind(SCRIPT) if _TRTEXEC.search(data) else None
     if _document(path):
@@ -137,20 +134,16 @@ def kind_of(path: str, data: bytes, *, named: bool = False) -> Kind | None:
     outline = _outline(path, data)
     if outline is None:
         return Kind(CONFIG) if _PROPERTY.search(data) else None
-    return _kind_by_names(outline, data, named=named)
+    return _kind_by_names(outline, data)
 
 
-def _kind_by_names(outline: _Outline, data: bytes, *, named: bool) -> Kind | None:
+def _kind_by_names(outline: _Outline, data: bytes) -> Kind | None:
     table = _table()
     has_property = _PROPERTY.search(data) or (outline.form == "yaml" and _PROPERTY_MAP.search(data))
     if has_property and not outline.keys.isdisjoint(table.nvinfer):
         return Kind(CONFIG)
-    app_groups = outline.groups.intersection(table.app)
-    # An engine's group alone may be meant as nvinfer's [property]: they share keys.
-    is_part = named and not any("-gie" in group for group in app_groups)
-    is_app = not has_property and bool(
-        len(app_groups) > 1 or (app_groups and (is_part or _CONFIG_FILE.search(data)))
-    )
+    app_groups = len(outline.groups.intersection(table.app))
+    is_app = not has_property and (app_groups > 1 or (app_groups == 1 and _CONFIG_FILE.search(data)))
     counts = ((row.found_in(outline), row) for row in table.plugin if row.app or not is_app)
     count, plugin = max(counts, key=lambda each: each[0])
     if count:

@@ -79,7 +79,7 @@ def _named(path: str) -> ConfigFile:
         found = found._replace(error=_no_text(path, found.data[:_HEAD]))
     if found.error:
         return found
-    if kind := kind_of(path, found.data, named=True):
+    if kind := kind_of(path, found.data):
         return found._replace(kind=kind.name, plugin=kind.plugin)
     if words := other_text(path, found.data):
         return found._replace(error=InputError(f"this is {words}, and no config", hint=_NAME_A_CONFIG, path=path))

@@ -19,11 +19,16 @@ import numpy as np
 
 from convert import compare as rules
 from convert.compare import Cause, Comparison, PictureComparison, Reason, Verdict
-from convert.compare.ablation import Ablation, find_causes, possible_causes
-from convert.compare.decoding import ModelPair
-from convert.compare.edge_impulse_model import edge_impulse_model, read_edge_impulse_model
-from convert.compare.matching import Criteria, compare_predictions, difference_text
-from convert.compare.shipped import load_shipped
+from convert.compare.ablation import (
+    Ablation,
+    Criteria,
+    compare_predictions,
+    difference_text,
+    find_causes,
+    possible_causes,
+)
+from convert.compare.edge_impulse import edge_impulse_model, read_edge_impulse_model
+from convert.compare.shipped import ModelPair, load_shipped
 from convert.compare.texts import CauseTexts
 from convert.heads import head
 from convert.images import Frame, crop_area

@@ -21,7 +21,7 @@ from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.compare.decoding import ModelPair
+    from convert.compare.shipped import ModelPair
 
 
 __all__ = ["CauseTexts"]

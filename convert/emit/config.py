@@ -478,7 +478,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
         else:
             dims += (
                 f"cuts the {framing.part} out of it and makes {own} of that as Edge Impulse does: to the pixel, where "
-                "[streammux] has this size, and nearly so of larger frames."
+                "[streammux] has this size; larger frames are made smaller before, as the device does it."
             )
             aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 it may lie elsewhere."
     elif framing is not None and framing.crops:

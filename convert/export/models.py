@@ -573,6 +573,8 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
         finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
         document = Recorded((Block(Metadata()),), (), (finding,))
     if all(library.root != root for library in libraries):
+        if len(document.blocks) == 1:  # any model beside it may be another form of the one it names
+            document = replace(document, blocks=(replace(document.blocks[0], names=frozenset()),))
         return [*libraries, Library(root, document)]
     return [
         Library(root, merged(library.recorded, document, shown)) if library.root == root else library

@@ -127,12 +127,6 @@ def test_what_is_nvinfers_stays_so(name: str, text: str, kind: str) -> None:
     assert found.name == kind
 
 
-def test_a_part_of_an_apps_config_counts_where_it_is_named(tmp_path: Path) -> None:
-    (tmp_path / "sink.txt").write_text("[sink0]\nenable=1\ntype=1\n")
-    assert _check(tmp_path / "sink.txt").files[0].kind == APP
-    assert _check(tmp_path).error is not None, "a folder without configs"
-
-
 def test_a_line_a_file_and_of_many_a_number(tmp_path: Path) -> None:
     for number in range(9):
         (tmp_path / f"{number}.txt").write_text("[property]\nconfig-width=1\n")

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from convert.compare import Cause, Prediction, Score, Verdict
-from convert.compare.ablation import Ablation, find_causes
-from convert.compare.matching import Criteria
+from convert.compare.ablation import Ablation, Criteria, find_causes
 from convert.compare.texts import CauseTexts
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.graph.adapt import Adapt
-from convert.graph.preprocessing import crop
+from convert.graph.resize import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
