@@ -23,18 +23,14 @@ import click
 
 from convert.cli import commands
 from convert.errors import ConvertError
+from convert.isolation import OBJECTS
 
 __all__ = ["main"]
 
 
-_OBJECTS = 50_000
-"""New objects between two searches for cycles. By default these are 700: importing alone then sets off dozens of them,
-which take a tenth of a short command's time and find nothing."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    gc.set_threshold(_OBJECTS)
+    gc.set_threshold(OBJECTS)
     with _signals_interrupt() as received:
         try:
             return _main(arguments)

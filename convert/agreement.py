@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,7 +33,6 @@ from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -80,7 +78,7 @@ class WithAgreement:
         as_primary: the bundle gets the config of a primary engine, which `simulate` can compare.
         timeout: seconds a comparison may take.
         worker: the process LiteRT runs in; one is started where none is given.
-        meanwhile: what is done with the export while it is measured, in another process.
+        meanwhile: begins what is done with the export while it is measured, in another process.
     """
 
     name: ClassVar[str] = "unpack"
@@ -89,7 +87,7 @@ class WithAgreement:
     as_primary: bool = True
     timeout: float = TIMEOUT
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    meanwhile: Callable[[Export], AbstractContextManager[None]] | None = field(default=None, compare=False, repr=False)
+    meanwhile: Callable[[Export], None] | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Unpack, then compare.
@@ -113,8 +111,9 @@ class WithAgreement:
             files = find([self.images], videos=False)
         worker = self.worker or Worker()
         try:
-            with nullcontext() if self.meanwhile is None else self.meanwhile(export):
-                chosen, found = self._choose(export, files, worker)
+            if self.meanwhile is not None:
+                self.meanwhile(export)
+            chosen, found = self._choose(export, files, worker)
         finally:
             if self.worker is None:
                 worker.close()

@@ -97,7 +97,8 @@ def convert(
         ConvertError: the export cannot be converted, or the folder cannot be written. `findings` of every error that
             is raised are those of the stages before it.
     """
-    run = run_conversion(export, output, sgie=sgie, dry_run=dry_run, observer=observer, **options)
+    shown: AbstractContextManager[Callable[[Event], None]] = contextlib.nullcontext(observer or ignore)
+    run = run_conversion(export, output, sgie=sgie, dry_run=dry_run, watching=lambda: shown, **options)
     return _bundle(run, Path(output))
 
 
@@ -107,16 +108,19 @@ def run_conversion(
     *,
     sgie: Path | str | None = None,
     dry_run: bool = False,
-    observer: Callable[[Event], None] | None = None,
+    watching: Callable[[], AbstractContextManager[Callable[[Event], None]]],
     **options: Unpack[ConvertOptions],
 ) -> Run:
     """As `convert`, and returns what became of every stage: `Run.error` is what ended it, instead of an exception.
 
+    Args:
+        watching: makes the observer, while the worker starts.
+
     Raises:
         PresetError: options that do not exist or do not fit together.
     """
-    from convert.isolation import Worker
-    from convert.translate import PRELOAD  # `--help` does without
+    from convert.isolation import Worker  # `--help` does without
+    from convert.translate import PRELOAD
 
     given = checked(ConvertOptions, options)
     refuse_contradictions(given, pair=sgie is not None)
@@ -127,7 +131,8 @@ def run_conversion(
             worker.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
-        return run(exports, Path(output), settings, worker, observer or ignore, dry=dry_run, side_by_side=True)
+        with watching() as observer:
+            return run(exports, Path(output), settings, worker, observer, dry=dry_run, in_worker=True)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
@@ -196,7 +201,7 @@ def check(
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
-    from convert.check.context import TargetChoice
+    from convert.check.context import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
 
     given = defaults(CheckOptions) | checked(CheckOptions, options)
@@ -204,7 +209,8 @@ def check(
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     choice = TargetChoice(given["target"], given["platform"], given["tensorrt_version"])
     default = choice.default
-    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source)
+    expect = Expect(given["files"])
+    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source, files=expect)
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
 

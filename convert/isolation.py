@@ -5,6 +5,9 @@ result or error to a pipe of its own, so that what libraries print on stdout or 
 `Worker` uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises
 `Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
 
+A stage that calls functions in a worker can be done as a whole in a worker (`Worker.apply`): it then calls them there,
+by an `InProcessWorker`, and the process outside still knows which one runs, and keeps its time limit.
+
 The child is ended at once, by SIGKILL, whatever it does; so its temporary files are in a folder that the parent makes
 and removes (`TemporaryFolder`). Signals by which a person or a service manager ends a program are the parent's to
 handle.
@@ -13,6 +16,7 @@ handle.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import math
 import os
@@ -31,24 +35,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from convert.errors import ConvertError
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 __all__ = [
-    "LARGE",
-    "Died",
-    "Failed",
-    "TemporaryFolder",
-    "Worker",
-    "answer",
-    "return_freed_memory",
-    "signals_wait",
-    "tell",
-]
+    "LARGE", "OBJECTS", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
+    "Worker", "answer", "return_freed_memory", "signals_wait", "tell",
+]  # fmt: skip
 
 LARGE = 64 << 20
 """Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
+
+SENT = 16 << 20
+"""Bytes of a model up to which a worker does a whole stage (`Worker.apply`): beyond, copies take memory and time, and
+starting up is little of the whole."""
+
+OBJECTS = 50_000
+"""New objects between two searches for cycles. By default these are 700: importing alone then sets off dozens of them,
+which take a tenth of a short command's time and find nothing."""
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
@@ -61,12 +69,14 @@ class Died(Exception):
     Attributes:
         reason: "killed by SIGSEGV", "exited with status 3", "ran longer than 60 s".
         output: the last of what it wrote to stderr.
+        function: that an `InProcessWorker` in the child was calling, if any.
     """
 
     def __init__(self, reason: str, output: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.output = output
+        self.function = ""
 
 
 class Failed(Exception):
@@ -75,6 +85,7 @@ class Failed(Exception):
     def __init__(self, message: str, details: str) -> None:
         super().__init__(message)
         self.details = details
+        self.add_note(details)
 
 
 class _Child(subprocess.Popen[bytes]):
@@ -94,6 +105,7 @@ class Worker:
     preload: Sequence[str] = ()
     _process: _Child | None = field(default=None, init=False, repr=False)
     _limit: _Limit | None = field(default=None, init=False, repr=False)
+    _begun: _Begun | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
 
@@ -146,6 +158,55 @@ class Worker:
             Failed: the function raised an unexpected exception.
             ConvertError: the function raised one; it is raised here again.
         """
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun.future.exception()  # waits: the child does one thing at a time
+            if begun.request == (function, arguments):
+                return begun.future.result()
+        return self._call(function, *arguments, timeout=timeout, memory=memory, told=told)
+
+    def begin(self, function: str, *arguments: Any, timeout: float) -> None:
+        """Start a call while the caller does something else. `call` with the same arguments takes its result or error.
+
+        The result of a call that nobody takes is lost, and its error, too.
+        """
+        from concurrent.futures import ThreadPoolExecutor  # few runs need it
+
+        self.start()  # in this thread, as the child ends with the one that started it
+        thread = ThreadPoolExecutor(1)
+        future = thread.submit(self._call, function, *arguments, timeout=timeout)
+        thread.shutdown(wait=False)
+        self._begun = _Begun((function, arguments), future)
+
+    def apply(self, function: str | Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function`, a name or an object; what it calls by an `InProcessWorker` has the time that is given there.
+
+        Raises:
+            Died, Failed, ConvertError: as `call`; of the first, `function` is what was called there.
+        """
+        inside = ""
+
+        def receive(message: CallStarted | CallEnded) -> None:
+            nonlocal inside
+            inside = message.function if isinstance(message, CallStarted) else ""
+            self.within(message.seconds if isinstance(message, CallStarted) else math.inf)
+
+        if not isinstance(function, str):
+            function, arguments = "convert.isolation:_apply", (function, *arguments)
+        try:
+            return self.call(function, *arguments, timeout=math.inf, told=receive)
+        except Died as death:
+            death.function = inside
+            raise
+
+    def _call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        memory: int | None = None,
+        told: Callable[[Any], None] | None = None,
+    ) -> Any:
         self.start()
         process = self._process
         assert process is not None
@@ -189,6 +250,10 @@ class Worker:
 
     def close(self) -> None:
         """End the child at once."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            self.kill()
+            begun.future.exception()  # its thread reads what is closed below
         process, self._process = self._process, None
         if process is None:
             return
@@ -248,6 +313,66 @@ class Worker:
     def _tail(self) -> str:
         size = os.fstat(self._stderr).st_size
         return os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A call that is going on in a thread: (function, arguments), and what comes of it."""
+
+    request: tuple[str, tuple[Any, ...]]
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """Told by an `InProcessWorker`: a function that may crash or hang begins; it may take `seconds`."""
+
+    function: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Told by an `InProcessWorker`: that function has ended."""
+
+
+class InProcessWorker(Worker):
+    """A `Worker` without a process: calls run in this one, which reports them to its parent.
+
+    For functions that run in a worker already: nothing is imported twice, and no model is copied through a pipe. The
+    parent gets a message before each call, and so knows what crashed.
+    """
+
+    def start(self) -> Self:
+        """Does nothing: there is no process."""
+        return self
+
+    def call(
+        self,
+        function: str,
+        *arguments: Any,
+        timeout: float,
+        memory: int | None = None,  # noqa: ARG002 - the parent enforces it
+        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent gets messages at once
+    ) -> Any:
+        """As `Worker.call`; the parent enforces the limits."""
+        tell(CallStarted(function, timeout))
+        kind, value = answer(function, arguments)
+        tell(CallEnded())
+        if kind == "result":
+            return value
+        if kind == "error":
+            raise value
+        raise Failed(*value)
+
+    def begin(self, function: str, *arguments: Any, timeout: float) -> None:
+        """Does nothing: there is no second process to do it in."""
+
+    def kill(self) -> None:
+        """Does nothing: there is no process."""
+
+    def close(self) -> None:
+        """Does nothing: there is no process."""
 
 
 # A service manager's SIGTERM goes to all processes of a service.
@@ -332,7 +457,9 @@ class _Limit:
         ready = False
         while not ready:
             left = max(0.0, min(deadline for _, deadline in deadlines) - time.monotonic())
-            ready = bool(selector.select(left if self.memory is None else min(left, _MEMORY_INTERVAL)))
+            if self.memory is not None:
+                left = min(left, _MEMORY_INTERVAL)
+            ready = bool(selector.select(left if math.isfinite(left) else None))
             now = time.monotonic()
             for seconds, deadline in deadlines:
                 if now >= deadline:
@@ -388,6 +515,7 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _die_with_parent(parent)
+    gc.set_threshold(OBJECTS)
     requests = sys.stdin.buffer
     import convert.isolation as imported  # noqa: PLW0406 - this file once more, see `_parent`
 
@@ -402,6 +530,11 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
         function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
         _send(answers, imported.answer(function, arguments))
         del arguments  # a model, while the next request with one is read
+
+
+def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
+    """In the child: what `Worker.apply` calls by name."""
+    return function(*arguments)
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:

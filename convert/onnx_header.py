@@ -45,7 +45,9 @@ _TYPES: Final = {
     10: "half", 11: "double", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
 _NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()} - {"float", "half", "double"}
-_FLOAT, _INT32, _INT64 = 1, 6, 7
+_FLOAT = 1
+# TensorProto.DataType of integers that are read, and how `struct` calls them.
+_INTEGERS: Final = {2: "B", 3: "b", 6: "i", 7: "q"}
 STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 """Names of ONNX's own operator set."""
 _NOT_ONNX: Final = "not an ONNX model"
@@ -286,14 +288,14 @@ class _Graph:
                     self.external.add(value)
         if kind == _FLOAT and count == 1:
             return name, _float32(raw or next(iter(listed), None))
-        if kind not in {_INT32, _INT64} or count > SMALL:
+        if kind not in _INTEGERS or count > SMALL:
             return name, None
         if raw is None:
             numbers = tuple(number for part in listed if part.number != 4 for number in part.integers())
             return name, numbers if len(numbers) == count else None
-        code, size = ("i", 4) if kind == _INT32 else ("q", 8)
-        is_whole = raw.wire == _BYTES and raw.end - raw.start == count * size
-        return name, struct.unpack_from(f"<{count}{code}", raw.data, raw.start) if is_whole else None
+        code = f"<{count}{_INTEGERS[kind]}"
+        is_whole = raw.wire == _BYTES and raw.end - raw.start == struct.calcsize(code)
+        return name, struct.unpack_from(code, raw.data, raw.start) if is_whole else None
 
 
 def _float32(element: _Field | None) -> float | None:

@@ -384,11 +384,12 @@ class CommonOptions(TypedDict, total=False):
         ),
     ]
     resize: Annotated[
-        Literal["device", "graph"],
+        Literal["auto", "device", "graph"],
         Option(
-            "device",
-            "What scales frames: the device, or the network itself, as Edge Impulse does; it then takes frames of the "
-            "size that --frame gives in pixels.",
+            "auto",
+            "What scales frames: the network itself, as Edge Impulse does, after the device has made them smaller "
+            "(640x360); the device alone; the network alone, which then takes frames of the size that --frame gives in "
+            "pixels.",
         ),
     ]
     yolo_score: Annotated[
@@ -417,7 +418,10 @@ class CommonOptions(TypedDict, total=False):
         Option("both", "Primary (whole frames), secondary (objects of another engine), or both configs."),
     ]
     batch_size: Annotated[int, Option(1, "Frames or objects at a time.", low=1, high=1024)]
-    precision: Annotated[Literal["fp32", "fp16"], Option("fp32", "Precision of the engine.")]
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        Option("fp32", "Precision of the engine. int8: of an int8 export, with the very codes it was trained with."),
+    ]
     gie_id: Annotated[int | None, Option(None, "gie-unique-id.  [default: 1, secondary 2]", low=1)]
     operate_on_gie_id: Annotated[
         int | None, Option(None, "Whose objects a secondary engine takes.  [default: 1]", low=1)
@@ -528,6 +532,14 @@ class CheckOptions(TypedDict, total=False):
         str | Sequence[str], Option((), "Only these rules: NVI070,NVI07,... Repeatable.", "IDS", many=True)
     ]
     ignore: Annotated[str | Sequence[str], Option((), "Not these rules. Repeatable.", "IDS", many=True)]
+    files: Annotated[
+        Literal["auto", "require", "ignore"],
+        Option(
+            "auto",
+            "Files a config names that are not here: an error where the rest is (auto), an error, or nothing.",
+            choices=("auto", "require", "ignore"),
+        ),
+    ]
     fix: Annotated[bool, Option(False, "Put right what is mechanical, in the files themselves.")]  # noqa: FBT003
 
 

@@ -18,23 +18,24 @@ from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
 from convert.emit.streams import Source, parse_source
-from convert.errors import ConvertError
+from convert.errors import ConvertError, ValidationError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import refuse_unsupported
-from convert.isolation import TemporaryFolder
+from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
+from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
-from convert.types import Adapted, Export, Stage, StageResult, Validated
+from convert.translate import died as translation_died
+from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated
 from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from convert.isolation import Worker
 
@@ -118,12 +119,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
-    meanwhile: Callable[[Export], AbstractContextManager[None]] | None = None,
+    meanwhile: Callable[[Export], None] | None = None,
 ) -> Stage:
-    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and
-    `meanwhile` done beside it."""
+    """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and what
+    `meanwhile` begins is done beside it."""
     unpack = Unpack(**pick(Unpack, options))
-    if not unpack.dequantize:
+    if not unpack.dequantize or unpack.precision == "int8":  # codes are measured as they are shipped (`validate`)
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
@@ -148,6 +149,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "for_objects": role == "both" and not one,
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
+    chosen["pads"] = pads_with_any(at)
     return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
 
 
@@ -163,13 +165,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    side_by_side: bool = False,
+    in_worker: bool = False,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        side_by_side: a quantized model is measured in a process of its own while `worker` translates it already.
+        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
+            in a process of its own while `worker` translates it already.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -182,17 +185,62 @@ def stages(
     if output is not None:
         refuse_contradictions(options)
         emit = Emit(output, **pick(Emit, options))
-    proof = proving(options, worker)
-    if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
     translate = Translate(**pick(Translate, options), worker=worker)
-    made = (
-        unpacking(options, None, translate.ahead) if side_by_side else unpacking(options, worker),
-        translate,
-        adapting(options, one=output is None),
-        proof,
-    )
+    unpack, proof = unpacking(options, worker), proving(options, worker)
+    adapt: Stage = adapting(options, one=output is None)
+    if in_worker:
+        unpack = unpacking(options, None, translate.ahead)
+        adapt = InWorker(adapt, adapt, worker)
+        proof = InWorker(proof, proving(options, InProcessWorker()), worker)
+    if emit is not None:
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
+    made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
+
+
+@dataclass(frozen=True, slots=True)
+class InWorker:
+    """A stage behind `translate` that the worker does, which has imported most of what it takes.
+
+    Attributes:
+        here: the stage for models of more than `SENT` bytes, which this process does.
+        there: for others, with an `InProcessWorker`.
+        worker: what does it.
+    """
+
+    here: Stage
+    there: Stage
+    worker: Worker
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.here.name
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """As the stage; the end of the worker is an error as it is without one."""
+        assert isinstance(artifact, Translated | Adapted)
+        if len(artifact.onnx.data) > SENT:
+            return self.here(artifact, workdir)
+        try:
+            result: StageResult = self.worker.apply(self.there, artifact, workdir)
+        except Died as death:
+            if error := died(death, death.function):
+                raise error from death
+            hint = "if memory ran out, make room; otherwise report the model"
+            raise ValidationError(f"the stage {self.name} {death.reason}", hint=hint) from death
+        return result
+
+
+def died(death: Died, function: str) -> ConvertError | None:
+    """What the end of a process means that was calling `function`; None where that is not known."""
+    if function.startswith("convert.translate."):
+        return translation_died(death)
+    if function.startswith(("convert.agreement", "convert.validate.", "convert.heads.")):
+        from convert.validate.runtimes import died as crashed  # imports numpy
+
+        return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")
+    return None
 
 
 def _opset(at: Target) -> int:
@@ -202,7 +250,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "worker", "frame_assumed", "for_objects", "_ahead"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
 # Running stages
@@ -280,7 +328,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    side_by_side: bool = False,
+    in_worker: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -289,16 +337,17 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        side_by_side: see `stages`.
+        in_worker: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
+    in_worker = in_worker and not dry
     if len(exports) == 1:
-        made = stages(output, options, worker, side_by_side=side_by_side)
+        made = stages(output, options, worker, in_worker=in_worker)
     else:
         emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, side_by_side=side_by_side)
+        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -309,7 +358,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, side_by_side=side_by_side)]
+    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

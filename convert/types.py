@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
     "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
-    "Int8Agreement", "Limits", "Metadata", "ModelFacts", "ModelFormat", "ObjectEvidence", "OnnxModel", "Parity",
-    "Preprocessing", "Stage", "StageResult", "Tensor", "Translated", "Validated", "onnx_file", "slug",
+    "Int8Agreement", "Int8Evidence", "Limits", "Metadata", "ModelFacts", "ModelFormat", "ObjectEvidence", "OnnxModel",
+    "Parity", "Preprocessing", "Stage", "StageResult", "Tensor", "Translated", "Validated", "onnx_file", "slug",
 ]  # fmt: skip
 
 
@@ -163,6 +163,8 @@ class Export:
             is one. Empty: not taken.
         format: of `model`. An ONNX model's `facts` say what a flatbuffer's would: input and grids NHWC, batch 1.
         agreement: of `original` and `model`, where it was measured (`convert.agreement`).
+        coded: `model` rounds every activation to the codes that `original` has, as QUANTIZE and DEQUANTIZE; else its
+            rewriting does not round.
         source_parity: `model` against the SavedModel or Keras model that TensorFlow made it of.
         labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
         labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
@@ -177,6 +179,7 @@ class Export:
     facts: ModelFacts
     format: ModelFormat = ModelFormat.TFLITE
     original: bytes | None = field(default=None, repr=False)
+    coded: bool = False
     content: str = ""
     agreement: Int8Agreement | None = None
     source_parity: Parity | None = None
@@ -357,6 +360,27 @@ class Int8Agreement(Agreement):
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Evidence:
+    """Of a shipped model of 8-bit codes, against the quantized original in LiteRT, all on the same inputs.
+
+    Attributes:
+        nodes: between the first and the last quantizer, by ONNX operator, those that work on codes.
+        float_nodes: the others, but for additions of constants.
+        share: of the multiplications of layers with weights, those on codes, 0..1.
+        plain: the model in ONNX Runtime without optimisations, each node as ONNX defines it.
+        optimized: the same with them: integer arithmetic, as it was found in the graph.
+        kernels: the original itself, run by LiteRT's second set of kernels.
+    """
+
+    nodes: dict[str, int]
+    float_nodes: dict[str, int]
+    share: float
+    plain: Agreement
+    optimized: Agreement
+    kernels: Agreement
+
+
+@dataclass(frozen=True, slots=True)
 class FrameEffect:
     """What it changes that nvinfer scales frames where Edge Impulse crops them (see `convert.validate`).
 
@@ -438,6 +462,8 @@ class Evidence:
         answers: of a bundle with a primary engine, whose model Edge Impulse's SDK decodes in a known way.
         for_objects: of the same model without the crop, where there is one.
         source_parity: of a SavedModel or Keras model: what TensorFlow made of it against the model itself.
+        int8: of a model of 8-bit codes; its `parity` is with the quantized original, from which it differs where
+            rounding does.
     """
 
     parity: Parity | None = None
@@ -449,6 +475,7 @@ class Evidence:
     answers: AnswerEvidence | None = None
     for_objects: ObjectEvidence | None = None
     source_parity: Parity | None = None
+    int8: Int8Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class Children:
         def closed(worker: Worker) -> None:
             process = worker._process
             key = None if process is None else self._keys.pop(process.pid, None)
-            if process is None or key is None or not self.active or process.poll() is not None:
+            unfinished = worker._begun is not None
+            if process is None or key is None or unfinished or not self.active or process.poll() is not None:
                 close(worker)
                 return
             os.ftruncate(worker._stderr, 0)

@@ -221,16 +221,17 @@ def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
         assert unpacking({"dequantize": True, **options}) == expected
 
 
-def test_side_by_side_gives_the_same_files(tmp_path: Path) -> None:
+def test_stages_in_the_worker_give_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
     settings = defaults(ConvertOptions)
     with Worker(PRELOAD) as child:
-        for name, both in (("one", False), ("two", True)):
-            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, side_by_side=both)
+        for name, there in (("one", False), ("two", True)):
+            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, in_worker=there)
             assert run.is_good, run.error
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert one == two
     assert b"int8_agreement" in one["report.json"]
+    assert b"answers" in one["report.json"]
 
 
 def test_scaling_is_part_of_what_is_fed() -> None:

@@ -46,7 +46,8 @@ def make(
 ) -> Adapted:
     export = Export(model, "m", "flatbuffer", "m.lite", "", Metadata(resize_mode=mode), facts(model))
     translated = Translate(worker=worker)(export, Path()).artifact
-    adapted = Adapt(frame=parse_frame(frame) if frame else None, for_objects=for_objects)(translated, Path()).artifact
+    adapt = Adapt(frame=parse_frame(frame) if frame else None, for_objects=for_objects, resize="device")
+    adapted = adapt(translated, Path()).artifact
     assert isinstance(adapted, Adapted)
     return adapted
 

@@ -30,7 +30,7 @@ from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
 from convert.files import make_folder, remove_leftovers
 from convert.findings import Finding, Level, Rule
-from convert.isolation import Died, Failed, Worker, answer, tell
+from convert.isolation import CallEnded, CallStarted, Died, Failed, InProcessWorker, Worker, tell
 from convert.report import REPORT
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "PRELOAD", "RULES", "TIME", "BatchReport", "CallEnded", "CallStarted", "InProcessWorker", "Pool", "Scheduler",
-    "cores", "half_of_memory", "run",
+    "PRELOAD", "RULES", "TIME", "BatchReport", "Pool", "Scheduler", "cores", "half_of_memory", "run",
 ]  # fmt: skip
 
 
@@ -95,19 +94,6 @@ PRELOAD = ("convert.translate.worker:preload", "convert.batch.run")
 
 _START = 300.0  # seconds for the imports of a worker, on a busy machine
 _WRITING = 5.0  # seconds that a worker may still write a bundle when a batch is interrupted; it takes a tenth of one
-
-
-@dataclass(frozen=True, slots=True)
-class CallStarted:
-    """Sent by a worker: a function that may crash or hang begins; it may take `seconds`."""
-
-    function: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """Sent by a worker: that function has ended."""
 
 
 def cores() -> int:
@@ -281,65 +267,23 @@ class _Progress:
             )
         if death.reason.startswith("used more"):
             return ConvertError(f"the conversion {death.reason}, {where}", hint="allow more with --memory-limit")
-        function = self.inside.function if self.inside else ""
-        if function.startswith("convert.translate."):
-            from convert.translate import died  # needed only after a crash
+        from convert.pipeline import died  # needed only after a crash
 
-            return died(death)
-        if function.startswith(("convert.agreement", "convert.validate.", "convert.heads.")):
-            from convert.validate.runtimes import died as crashed  # imports numpy
-
-            return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")
+        if self.inside and (error := died(death, self.inside.function)):
+            return error
         return ConvertError(
             f"the conversion crashed {where} ({death.reason})",
             hint="if it was killed, memory may have run out: try fewer --jobs; otherwise report the model",
         )
 
 
-class InProcessWorker(Worker):
-    """A `Worker` without a process: calls run in this one, which reports them to its parent.
-
-    `convert` runs tf2onnx and LiteRT in a child, because they can crash. A worker of the pool is already such a child,
-    so all stages run in it: one process a core instead of two, nothing is imported twice, and no model is copied
-    through a pipe. The parent gets a message before each call, and so knows what crashed.
-    """
-
-    def start(self) -> Self:
-        """Does nothing: there is no process."""
-        return self
-
-    def call(
-        self,
-        function: str,
-        *arguments: Any,
-        timeout: float,
-        memory: int | None = None,  # noqa: ARG002 - the parent enforces it
-        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent gets messages at once
-    ) -> Any:
-        """As `Worker.call`; the parent enforces the limits."""
-        tell(CallStarted(function, timeout))
-        kind, value = answer(function, arguments)
-        tell(CallEnded())
-        if kind == "result":
-            return value
-        if kind == "error":
-            raise value
-        raise Failed(*value)
-
-    def kill(self) -> None:
-        """Does nothing: there is no process."""
-
-    def close(self) -> None:
-        """Does nothing: there is no process."""
-
-
 def ready() -> None:
     """Import the rest of what a conversion needs, so that no job's time is spent on it."""
-    import ai_edge_litert.interpreter  # noqa: F401 - only the child needs all this
-    import onnxruntime  # noqa: F401
-
     import convert.pipeline
-    import convert.validate.comparison  # noqa: F401
+    import convert.validate.comparison  # noqa: F401 - only the child needs all this
+    from convert.validate import runtimes
+
+    runtimes.preload()
 
 
 def perform(job: Job) -> Outcome:

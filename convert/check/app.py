@@ -1,24 +1,29 @@
-"""deepstream-app's own config, as far as it decides what its inference engines do, and what its rules are given.
+"""deepstream-app's own config: its groups, sources and inference engines, and what the rules on it are given.
 
-Read in deepstream_config_file_parser.c and deepstream_app_config_parser.c (5.1 to 9.1): a group without `enable=1` is
-skipped whole; paths are taken from the folder of the file; what a GIE's group says wins over the nvinfer config.
+Read in deepstream_config_file_parser.c and deepstream_app_config_parser.c (5.1 to 9.1): a source, engine or sink
+without `enable=1` is skipped whole; paths are taken from the folder of the file; what a GIE's group says wins over the
+nvinfer config. In YAML the sources are lines of a CSV file. `configs/deepstream-app/keys.toml` has groups and keys.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.check.context import Place, Presence, RuleContext, Setting
+from convert.errors import InputError, PresetError
+from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
-from convert.nvinfer.config import entry_of, section_of
+from convert.nvinfer.config import MOST_BYTES, entry_of, section_of
 from convert.nvinfer.config_state import Entry, Section, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import version
-from convert.nvinfer.numbers import TooMany
-from convert.nvinfer.targets import Target, catalogue
+from convert.nvinfer.numbers import TooMany, read_ordinary
+from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding, Level, Rule
 
 
+FROM_FOLDER: Final = "# From this file's folder."  # convert.emit.streams writes it
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")
 _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are another format
 
@@ -37,6 +43,7 @@ class Trouble:
     message: str
     line: int | None = None
     column: int | None = None
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,12 @@ class AppFile:
 
     Attributes:
         path: as the user named it.
+        form: "ini", "yaml", or "csv" for the sources of a YAML file.
         groups: name -> key -> the entry that counts.
         sections: name -> where the group begins.
         trouble: why it cannot be read at all; then there are no groups.
+        csv: the file with the sources, as groups source0, source1, ...; None: there is none, or it is not here.
+        knows_folder: whether a comment says that the source's path starts in the file's folder, as our bundles do.
     """
 
     path: str
@@ -55,6 +65,12 @@ class AppFile:
     groups: Mapping[str, Mapping[str, Entry]]
     sections: Mapping[str, Section]
     trouble: Trouble | None = None
+    csv: AppFile | None = None
+    knows_folder: bool = False
+
+    def line(self, key: str, value: object) -> str:
+        """A line of this file, as hints write it."""
+        return {"ini": f"{key}={value}", "yaml": f"{key}: {value}"}.get(self.form, f"{value} as {key}")
 
     def place(self, group: str, key: str | None = None) -> Place:
         """Where a value, or a group, is written."""
@@ -72,7 +88,6 @@ class Gie:
     Attributes:
         config: the value of config-file, and `path` where that leads; "" where it is not given.
         settings: what the app puts into the element.
-        troubles: values that cannot be read.
         is_nvinfer: whether Gst-nvinfer runs it.
     """
 
@@ -81,8 +96,66 @@ class Gie:
     config: str
     path: str
     settings: Mapping[str, Setting]
-    troubles: tuple[Trouble, ...]
     is_nvinfer: bool
+
+    @property
+    def app_id(self) -> int:
+        """The gie-unique-id deepstream-app knows it by: that of its own file; the nvinfer config's does not count."""
+        setting = self.settings.get("gie-unique-id")
+        return int(setting.value) if setting else 0
+
+
+@dataclass(frozen=True, slots=True)
+class AppGroup:
+    """What deepstream-app reads in a group; the top of `configs/deepstream-app/keys.toml` explains the fields."""
+
+    types: dict[str, tuple[str, ...]]
+    numbered: bool = False
+    gated: bool = False
+    since: str | None = None
+    formats: tuple[str, ...] = ("ini", "yaml")
+    keys_since: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    keys_until: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ini_only: tuple[str, ...] = ()
+    yaml_only: tuple[str, ...] = ()
+    instead: dict[str, str] = field(default_factory=dict)
+
+    def type_of(self, key: str) -> str | None:
+        """One of integer, boolean, number, string, integers, numbers; None: no release has the key."""
+        name = key.rstrip("0123456789") if key.startswith("bbox-") else key  # bbox-border-color0: of class 0
+        return next((kind for kind, names in self.types.items() if name in names), None)
+
+    def span(self, key: str) -> tuple[str | None, str | None]:
+        """The first and the last release that read the key; None: no limit."""
+        first = next((release for release, names in self.keys_since.items() if key in names), None)
+        return first, next((release for release, names in self.keys_until.items() if key in names), None)
+
+    def reads(self, key: str, form: str) -> bool:
+        """Whether the parser of that form knows the key (in some release)."""
+        return key not in (self.yaml_only if form == "ini" else self.ini_only)
+
+
+@cache
+def app_groups() -> Mapping[str, AppGroup]:
+    """Every group of keys.toml, by its name without a number.
+
+    Raises:
+        PresetError: an edit damaged the file; the message names the place.
+    """
+    tables = load_toml("deepstream-app/keys.toml")
+    reader = TableReader(configs() / "deepstream-app" / "keys.toml", PresetError, dashes=True)
+    rows = {name: {**tables.get(table.get("like", ""), {}), **table} for name, table in tables.items()}
+    return {
+        name: reader.row(AppGroup, {key: value for key, value in row.items() if key != "like"}, f"[{name}]")
+        for name, row in rows.items()
+    }
+
+
+def group_named(name: str) -> AppGroup | None:
+    """The row of keys.toml for a group of a file; None: deepstream-app has no such group."""
+    plain = name.rstrip("0123456789")
+    group = app_groups().get(plain)
+    return group if group and (plain == name or group.numbered) else None
 
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:
@@ -93,6 +166,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     try:
         file = KeyFile.load(data)
     except KeyFileError as error:
+        if path.endswith((".yml", ".yaml")):
+            return AppFile(path, "ini", {}, {}, Trouble(f"deepstream-app of {release} reads no YAML; since {since}"))
         return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
     except TooMany as error:
         return AppFile(path, "ini", {}, {}, Trouble(str(error)))
@@ -101,7 +176,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
         as_text(name): {as_text(key): entry_of(name, pair) for key, pair in group.last.items()}
         for name, group in file.groups.items()
     }
-    return AppFile(path, "ini", groups, {section.name: section for section in sections})
+    knows = FROM_FOLDER.encode() in data
+    return AppFile(path, "ini", groups, {section.name: section for section in sections}, knows_folder=knows)
 
 
 def _read_yaml(data: bytes, path: str) -> AppFile:
@@ -125,42 +201,87 @@ def _read_yaml(data: bytes, path: str) -> AppFile:
             entry = Entry(title, as_text(key.text), as_text(value.text), key.line, key.column, value.line, value.column)
             found[entry.key] = entry
         groups.setdefault(title, found)
-    return AppFile(path, "yaml", groups, sections)
+    app = AppFile(path, "yaml", groups, sections)
+    listed = text_of(app, "source", "csv-file-path")
+    return replace(app, csv=_read_csv(absolute(app, listed))) if listed else app
+
+
+def _read_csv(path: str) -> AppFile | None:
+    """The sources of a YAML config: the first line that is no comment names the keys; blanks and quotes belong to the
+    values (split_csv_entries). None: the file cannot be read."""
+    try:
+        lines = read_ordinary(path, "list of sources", MOST_BYTES).decode("utf-8", "replace").split("\n")
+    except InputError:
+        return None
+    groups: dict[str, Mapping[str, Entry]] = {}
+    sections: dict[str, Section] = {}
+    header: list[str] | None = None
+    for number, text in enumerate(lines, 1):
+        pieces = text.split(",")
+        if header is None:
+            header = pieces if text.strip(" \t") and not text.lstrip(" \t").startswith("#") else None
+        elif text:
+            name = f"source{len(groups)}"
+            sections[name] = Section(name, number, 1)
+            groups[name] = {
+                key: Entry(name, key, piece, number, 1, number, 1) for key, piece in zip(header, pieces, strict=False)
+            }
+    return AppFile(path, "csv", groups, sections)
+
+
+def is_on(app: AppFile, group: str) -> bool:
+    """Whether a group is there and switched on. An `enable` that is no number switches it off (INI)."""
+    return bool(number(app, group, "enable", 0))
+
+
+def sources(app: AppFile) -> tuple[tuple[AppFile, str], ...]:
+    """The sources that are switched on: the file they are in (that, or its CSV), and their groups' names."""
+    file = app.csv or app
+    if app.form == "yaml" and app.csv is None:
+        return ()
+    return tuple((file, name) for name in file.groups if re.fullmatch("source[0-9]+", name) and is_on(file, name))
+
+
+def stream_count(app: AppFile) -> int | None:
+    """How many streams the sources that are switched on give; None: not known."""
+    if "source-list" in app.groups or (app.form == "yaml" and app.csv is None):
+        return None
+    several = (
+        (number(file, name, "type", 0), number(file, name, "num-sources", 1) or 1) for file, name in sources(app)
+    )
+    return sum(max(1, count) if kind == MULTIPLE else 1 for kind, count in several)
+
+
+MULTIPLE: Final = 3
+"""The type of [sourceN] whose URI is a pattern for num-sources streams."""
 
 
 def gies(app: AppFile) -> tuple[Gie, ...]:
     """The engines that are switched on, the primary one first."""
     names = [name for name in app.groups if name == "primary-gie" or name.startswith("secondary-gie")]
-    enabled = [name for name in names if number(app, name, "enable", 0) or _unreadable(app, name, "enable")]
+    enabled = [name for name in names if is_on(app, name)]
     return tuple(_gie(app, name) for name in sorted(enabled, key=lambda name: (name != "primary-gie", name)))
 
 
 def _gie(app: AppFile, name: str) -> Gie:
-    troubles = [trouble for key in ("enable", "plugin-type", *_INTEGERS) if (trouble := _unreadable(app, name, key))]
     settings: dict[str, Setting] = {}
     for key in _INTEGERS:
         if (value := number(app, name, key, None)) is not None:
             settings[key] = Setting(value, app.place(name, key))
     primary = name == "primary-gie"
     settings["process-mode"] = Setting(1 if primary else 2, app.place(name))
-    try:
+    with suppress(KeyFileError, ValueError):
         if (ids := _ids(app, name)) is not None:
             settings["operate-on-class-ids"] = Setting(ids, app.place(name, "operate-on-class-ids"))
-    except (KeyFileError, ValueError):
-        entry = app.groups[name]["operate-on-class-ids"]
-        troubles.append(
-            Trouble(f"operate-on-class-ids: {entry.text!r} is no list", entry.value_line, entry.value_column)
-        )
-    if engine := _string(app, name, "model-engine-file"):
-        settings["model-engine-file"] = Setting(_absolute(app, engine), app.place(name, "model-engine-file"))
-    config = _string(app, name, "config-file")
+    if engine := text_of(app, name, "model-engine-file"):
+        settings["model-engine-file"] = Setting(absolute(app, engine), app.place(name, "model-engine-file"))
+    config = text_of(app, name, "config-file")
     return Gie(
         group=name,
         primary=primary,
         config=config,
-        path=_absolute(app, config) if config else "",
+        path=absolute(app, config) if config else "",
         settings=settings,
-        troubles=tuple(troubles),
         is_nvinfer=number(app, name, "plugin-type", _NVINFER) == _NVINFER,
     )
 
@@ -176,23 +297,70 @@ def number(app: AppFile, group: str, key: str, default: int | None) -> int | Non
         return default
 
 
-def _unreadable(app: AppFile, group: str, key: str) -> Trouble | None:
-    entry = app.groups[group].get(key)
-    if entry is None:
-        return None
-    try:
+def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
+    """Values of the wrong type: each ends the start of deepstream-app."""
+    found: list[Trouble] = []
+    form = _form(app)
+    for name, entries in app.groups.items():
+        group = group_named(name)
+        if group is None or form not in group.formats:
+            continue
+        for key, entry in entries.items():
+            if group.gated and app.form != "csv" and not is_on(app, name) and (app.form == "ini" or key != "enable"):
+                continue
+            kind = group.type_of(key)
+            if kind is None or not group.reads(key, form) or not between(release, *group.span(key)):
+                continue
+            try:
+                _require(app, entry, kind)
+            except (KeyFileError, ValueError):
+                shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
+                message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
+                found.append(Trouble(message, entry.value_line, entry.value_column, app.path))
+    return (*found, *(troubles(app.csv, release) if app.csv else ()))
+
+
+def _form(app: AppFile) -> str:
+    """Which of deepstream-app's two parsers reads a file."""
+    return "ini" if app.form == "ini" else "yaml"
+
+
+_SHOWN: Final = {
+    "integer": "not an integer",
+    "boolean": "neither 0, 1, true nor false",
+    "number": "not a number",
+    "integers": "no list of integers",
+    "numbers": "no list of numbers",
+    "string": "no text that GLib can read",
+}
+_READERS: Final = {
+    "integer": keyfile.as_integer,
+    "boolean": keyfile.as_boolean,
+    "number": keyfile.as_double,
+    "string": keyfile.as_string,
+    "integers": keyfile.as_integer_list,
+    "numbers": keyfile.as_double_list,
+}
+
+
+def _require(app: AppFile, entry: Entry, kind: str) -> None:
+    """Fail if the app cannot read a value as `kind`; raises KeyFileError or ValueError."""
+    if app.form == "ini":
+        _READERS[kind](entry.text.encode())
+    elif kind in {"integer", "boolean"}:
         _integer(app, entry)
-    except (KeyFileError, ValueError):
-        return Trouble(f"[{group}] {key}: {entry.text[:80]!r} is not an integer", entry.value_line, entry.value_column)
-    return None
+    elif kind == "integers":
+        _ids(app, entry.group)
 
 
 def _integer(app: AppFile, entry: Entry) -> int:
     if app.form == "ini":
         return keyfile.as_integer(entry.text.encode())
-    if not re.fullmatch(r"[-+]?[0-9]{1,10}", entry.text):
+    # The lines of a CSV file go through C++'s stoi, which passes over blanks in front and text behind.
+    found = re.match(r"\s*([-+]?[0-9]{1,10})" if app.form == "csv" else r"([-+]?[0-9]{1,10})\Z", entry.text)
+    if found is None:
         raise ValueError(entry.text)
-    return int(entry.text)
+    return int(found[1])
 
 
 def _ids(app: AppFile, group: str) -> list[int] | None:
@@ -206,8 +374,9 @@ def _ids(app: AppFile, group: str) -> list[int] | None:
     return sorted(set(found))
 
 
-def _string(app: AppFile, group: str, key: str) -> str:
-    entry = app.groups[group].get(key)
+def text_of(app: AppFile, group: str, key: str) -> str:
+    """A text; "" where it is not given."""
+    entry = app.groups.get(group, {}).get(key)
     if entry is None or app.form != "ini":
         return entry.text if entry else ""
     try:
@@ -216,7 +385,7 @@ def _string(app: AppFile, group: str, key: str) -> str:
         return entry.text
 
 
-def _absolute(app: AppFile, text: str) -> str:
+def absolute(app: AppFile, text: str) -> str:
     """A path of the file as the user would name it."""
     text = text.removeprefix("file://")
     return os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - as the user named it
@@ -252,6 +421,10 @@ class AppContext:
         """A finding at `place`."""
         return rule.found(message, path=place.path, line=place.line, column=place.column, hint=hint, level=level)
 
+    def is_here(self, path: str) -> bool:
+        """Whether a file is on this machine."""
+        return os.path.isfile(path)  # noqa: PTH113 - text
+
     def at(self, engine: AppEngine, key: str) -> Place:
         """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
         if key in engine.gie.settings:
@@ -259,6 +432,21 @@ class AppContext:
         if engine.context and engine.context.given(key):
             return engine.context.place(key)
         return self.file.place(engine.gie.group)
+
+    def parent(self, engine: AppEngine) -> AppEngine | None:
+        """The engine behind which deepstream-app puts a secondary one; None: none, and it leaves the engine out.
+
+        Only what the app's own file says counts: an id that is not given there is 0 (should_create_secondary_gie).
+        """
+        if not self.engines or not self.engines[0].gie.primary:
+            return None
+        setting = engine.gie.settings.get("operate-on-gie-id")
+        wanted = int(setting.value) if setting else 0
+        front = next((each for each in self.engines if each.gie.app_id == wanted), None)
+        if front is None or front is engine or front.gie.primary:
+            return None if front is engine else front
+        rest = replace(self, engines=tuple(each for each in self.engines if each is not engine))
+        return front if rest.parent(front) else None
 
     def sources(self, engine: AppEngine) -> list[AppEngine] | None:
         """The engines whose objects `engine` takes; None: not known."""

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.errors import InputError, PresetError
+from convert.files import load_toml
 from convert.nvinfer.config import MOST_BYTES, read_bytes
 from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Entry, Parsed, Problem, Reason, Verdict
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
@@ -28,7 +31,7 @@ from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding, Level, Rule
     from convert.onnx_header import Header, Value
@@ -61,19 +64,31 @@ class Fault(NamedTuple):
     entry: Entry | None = None
 
 
-class Presence(NamedTuple):
-    """Whether a file that a config names exists.
+class Expect(StrEnum):
+    """Which of the files that a config names must be on this machine.
 
-    `here`: it does. `sure`: it should be on this machine, so its absence is an error; a path of another machine,
-    absolute and in a folder that does not exist here, is not.
+    AUTO: those that a folder lacks which is complete otherwise. BUNDLE: all but those with another machine's paths.
+    REQUIRE: all, but for the SDK's where it is not installed. IGNORE: none, and not a word about them.
     """
+
+    AUTO = "auto"
+    BUNDLE = "bundle"
+    REQUIRE = "require"
+    IGNORE = "ignore"
+
+
+class Presence(NamedTuple):
+    """Whether a file that a config names exists: `here`, it does; `sure`, it must, so that its absence is an error."""
 
     here: bool
     sure: bool
 
 
 class NamedFile(NamedTuple):
-    """A file that a key names: the text of the value, the path it means, and whether it is there."""
+    """A file that a key names: the text of the value, the path it means, and whether it is there.
+
+    The path is as nvinfer resolves it: links of what exists are followed, "." and ".." resolved.
+    """
 
     text: str
     path: str
@@ -103,6 +118,7 @@ class RuleContext:
         values: `parsed.values` with `settings` in place; empty unless the config is accepted.
         settings: key -> what deepstream-app sets over it.
         files: key -> the file it names.
+        kinds: key -> what that file is, a table of configs/nvinfer/files.toml, where that can be told.
         labels: the label file; None: none is named, or it cannot be read.
         model, model_path: the header of onnx-file, and how the user would name that file. Without a header
             `model_error` is the reason, unless the file does not exist. `lacking`: files with its weights that are
@@ -122,6 +138,7 @@ class RuleContext:
     values: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     files: Mapping[str, NamedFile] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     labels: Labels | None = None
     model: Header | None = None
     model_path: str | None = None
@@ -226,6 +243,13 @@ def key_of(entry: Entry) -> Key | None:
     return None if table is None else key_named(entry.key, table)
 
 
+def wants_instances(context: RuleContext) -> bool:
+    """Whether a config for semantic segmentation names a function for the masks of objects: another network-type."""
+    if context.kind != SEGMENTATION or context.value("parse-segmentation-func-name", ""):
+        return False
+    return bool(context.value(FUNCTIONS[INSTANCES], "") or context.value("output-instance-mask"))
+
+
 _SUPPRESSION = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
 
 
@@ -283,7 +307,13 @@ _FILES: Final = (
     *("onnx-file", "model-engine-file", "labelfile-path", "mean-file", "custom-lib-path", "int8-calib-file"),
     *("tlt-encoded-model", "ip-tensor-file"),
 )
+_MODELS: Final = ("onnx-file", "tlt-encoded-model")
+_BUILD_FILES: Final = ("Makefile", "CMakeLists.txt", "meson.build")
 _MOST_EXTERNAL: Final = 1000
+_HEAD: Final = 4096  # bytes that show what a file is
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+SDK: Final = "/opt/nvidia/"
+"""Where DeepStream is installed; what is below it counts as there."""
 
 
 class Reading(NamedTuple):
@@ -302,10 +332,21 @@ class Reading(NamedTuple):
 
 
 class Models:
-    """Headers of ONNX files, each read once."""
+    """Headers of ONNX files, and names in folders, each read once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Header | InputError] = {}
+        self._names: dict[str, dict[int, list[str]]] = {}
+
+    def names(self, folder: str, length: int) -> Iterator[str]:
+        """What is in `folder` under a name of `length` characters, or of one more or fewer."""
+        if folder not in self._names:
+            found = self._names[folder] = {}
+            with suppress(OSError, ValueError):
+                for name in os.listdir(folder):  # noqa: PTH208 - text
+                    found.setdefault(len(name), []).append(name)
+        for each in (length, length - 1, length + 1):
+            yield from self._names[folder].get(each, ())
 
     def header(self, path: str) -> Header | InputError:
         """The header of the model at `path`, or why there is none."""
@@ -373,6 +414,18 @@ class TargetChoice:
         return ChosenTarget(found, "report")
 
 
+def is_bundle(folder: str) -> bool:
+    """Whether `convert` made the folder: its report.json is there, and can be read."""
+    if not os.path.isfile(os.path.join(folder, "report.json")):  # noqa: PTH113, PTH118 - text
+        return False
+    from convert.report import BundleReport  # many configs are in no bundle
+
+    try:
+        return BundleReport.read(Path(folder)) is not None
+    except InputError:
+        return False
+
+
 def check_target(release: str, platform: str, tensorrt: str | None = None) -> Target:
     """The target to check for: a release as users name it ("deepstream-7.1"), a platform, another TensorRT.
 
@@ -438,7 +491,11 @@ def _without(data: bytes, parsed: Parsed, fault: Problem, entry: Entry | None) -
 
 
 def load_context(
-    reading: Reading, target: Target, models: Models, settings: Mapping[str, Setting] | None = None
+    reading: Reading,
+    target: Target,
+    models: Models,
+    settings: Mapping[str, Setting] | None = None,
+    expect: Expect = Expect.AUTO,
 ) -> RuleContext:
     """Everything a rule may use, as one element reads the config.
 
@@ -447,6 +504,7 @@ def load_context(
         target: the release and platform, with the TensorRT to check for.
         models: the headers read so far.
         settings: what deepstream-app sets over the config.
+        expect: which files must be here.
     """
     parsed = reading.settled
     context = RuleContext(
@@ -462,52 +520,154 @@ def load_context(
         return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
-    files = _files(context, settings)
+    files = _files(context, settings, expect, models)
+    library = library_of(parsed) if parsed.values["custom-lib-path"] else None
     model, model_path, model_error = _model(files, models)
     engine = _engine(values, model) if model else None
     outputs = engine.outputs if engine and engine.outputs else None
-    can_start = engine and outputs and parsed.verdict is Verdict.ACCEPTED and len(values[ATTRS]) <= MOST_CLASSES
+    read = (files.get(key) for key in ("labelfile-path", "mean-file"))
+    known = all(file.presence.here for file in read if file) and (library or not parsed.values["custom-lib-path"])
+    can_start = known and engine and outputs and parsed.verdict is Verdict.ACCEPTED
+    can_start = can_start and len(values[ATTRS]) <= MOST_CLASSES
     return replace(
         context,
         values=values,
         settings=settings,
         files=files,
+        kinds={key: kind for key, file in files.items() if (kind := _kind(file))},
         labels=_labels(files),
         model=model,
         model_path=model_path,
         model_error=model_error,
         lacking=_lacking(model, files),
-        library=library_of(parsed) if parsed.values["custom-lib-path"] else None,
+        library=library,
         network=_network(values, model),
         outputs=outputs,
         start=initialise(replace(parsed, values=values), engine) if engine and can_start else None,
     )
 
 
-def presence(text: str, path: str) -> Presence:
-    """Whether the file at `path`, written as `text` in a config, exists, and whether it should on this machine."""
-    sure = not text.startswith("/") or os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120 - text
-    return Presence(os.path.isfile(path), sure)  # noqa: PTH113
+def presence(text: str, path: str, expect: Expect, *, complete: bool) -> Presence:
+    """Whether the file at `path`, written as `text` in a config, exists, and whether it must.
+
+    Args:
+        complete: whether the other files that are named make it an error, where `expect` leaves it to them.
+    """
+    here = os.path.isfile(path)  # noqa: PTH113 - text
+    if here or not text or os.path.exists(path):  # noqa: PTH110 - a folder is no file, on no machine
+        return Presence(here, sure=True)
+    elsewhere = text.startswith("/") and not os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120
+    if expect is Expect.REQUIRE:
+        return Presence(here, sure=not (elsewhere and text.startswith(SDK)))
+    return Presence(here, sure=not elsewhere and (expect is Expect.BUNDLE or (expect is Expect.AUTO and complete)))
 
 
-def _files(context: RuleContext, settings: Mapping[str, Setting]) -> dict[str, NamedFile]:
-    found: dict[str, NamedFile] = {}
+def _files(
+    context: RuleContext, settings: Mapping[str, Setting], expect: Expect, known: Models
+) -> dict[str, NamedFile]:
+    paths: dict[str, tuple[str, str]] = {}
     for key in _FILES:
         if key in settings:
             text = path = str(settings[key].value)
         elif (entry := context.last.get((PROPERTY, key))) is not None and key in context.parsed.files:
             text, path = entry.text, context.parsed.files[key]
             if text.startswith("/") and not os.path.exists(path):  # noqa: PTH110
-                path = os.path.normpath(text)  # nvinfer stores the first missing part only
+                path = text  # nvinfer stores the first missing part only
         else:
             continue
-        here = presence(text, path)
+        paths[key] = text, real(path)
+    here = {key for key, (_, path) in paths.items() if os.path.isfile(path)}  # noqa: PTH113
+    found: dict[str, NamedFile] = {}
+    for key, (text, path) in paths.items():
+        is_here = presence(text, path, expect, complete=_is_complete(key, paths, here, known))
         try:
-            changed = os.stat(path).st_mtime_ns if here.here else 0  # noqa: PTH116 - text
+            changed = os.stat(path).st_mtime_ns if is_here.here else 0  # noqa: PTH116 - text
         except OSError:
             changed = 0  # it has just gone
-        found[key] = NamedFile(text, path, here, changed)
+        found[key] = NamedFile(text, path, is_here, changed)
     return found
+
+
+def _kind(file: NamedFile) -> str:
+    """What a file is by its content, or else by its name; "" if neither tells."""
+    kinds = load_toml("nvinfer/files.toml")
+    name = re.sub(r"(\.so)[.0-9]+$", r"\1", file.text.lower())
+    named = next((kind for kind, row in kinds.items() if name.endswith(tuple(row["suffixes"]))), "")
+    if not file.presence.here:
+        return named
+    try:
+        with open(file.path, "rb") as opened:  # noqa: PTH123 - text
+            head = opened.read(_HEAD)
+    except OSError:
+        return named
+    if not _CONTROL.search(head):
+        return named  # text, as labels are
+    from convert.export.archive import file_type  # few configs come with such files
+
+    found = file_type(head).name
+    seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
+    return named if not seen or (seen == "zip" and named) else seen  # PyTorch and Keras write zip archives
+
+
+def real(path: str) -> str:
+    """`path` as nvinfer resolves it: realpath of what exists, then the rest, without "." and ".."."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # a null character
+        return path
+
+
+def _is_complete(key: str, paths: Mapping[str, tuple[str, str]], here: set[str], known: Models) -> bool:
+    """Whether the folder is one that nvinfer runs in, so that the file of `key` must be there, too.
+
+    A clone of a repository often lacks the models, which are downloaded, and what is made from them, or built, on
+    the target: engines, calibration tables, libraries. Where a file of nearly the name is there, that was meant.
+    """
+    if key in here or key == "int8-calib-file":
+        return False
+    folder, name = os.path.split(paths[key][1])
+    if any(_differs_by_a_slip(name, other) for other in known.names(folder, len(name))):
+        return True
+    if key in _MODELS:
+        return "model-engine-file" in here
+    if here.isdisjoint((*_MODELS, "model-engine-file")):
+        return False
+    if key != "custom-lib-path":
+        return True
+    others = set(paths) - {key, "int8-calib-file", "model-engine-file"}
+    return others <= set(here) and not _is_built(folder)
+
+
+def misspelt(path: str) -> str | None:
+    """The name of the file that is probably meant by `path`, which is not there."""
+    folder, name = os.path.split(path)
+    return next((other for other in Models().names(folder, len(name)) if _differs_by_a_slip(name, other)), None)
+
+
+def _differs_by_a_slip(name: str, other: str) -> bool:
+    """Whether `other` is `name` but for a letter, or two that changed places, in a word.
+
+    A digit or a letter that stands alone names another file: yolov5s, yolov8s and yolov8m are three models.
+    """
+    longest = max(len(name), len(other))
+    start = _same(name, other)
+    end = _same(name[start:][::-1], other[start:][::-1])
+    if longest - start - end > (2 if sorted(name) == sorted(other) else 1):
+        return False
+    return any(word.start() <= start <= word.end() for word in re.finditer("[a-z]{4,}", name.lower())) and (
+        re.findall("[0-9]", name) == re.findall("[0-9]", other)
+    )
+
+
+def _same(one: str, two: str) -> int:
+    """How many characters at the beginning are the same."""
+    return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+
+
+def _is_built(folder: str) -> bool:
+    """Whether the sources of a library are in `folder`, or in the one above."""
+    places = (folder, os.path.dirname(folder))  # noqa: PTH120 - text
+    return any(os.path.isfile(os.path.join(each, name)) for each in places for name in _BUILD_FILES)  # noqa: PTH113, PTH118
 
 
 def _labels(files: Mapping[str, NamedFile]) -> Labels | None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.check import context as checking
+from convert.check.recognise import CONFIG
 from convert.check.rules import findings
+from convert.check.rules.keys import new_value
 from convert.check.rules.syntax import replacement, value_and_comment
-from convert.check.run import CONFIG, CheckReport, Fix
+from convert.check.run import CheckReport, Fix
 from convert.errors import InputError
 from convert.files import write
 from convert.nvinfer.context import MOST_LABEL_BYTES
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _BOM: Final = b"\xef\xbb\xbf"
+_NCHW = re.compile(r";\s*0\s*;?\s*$")  # the layout at the end of input-dims
 _SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
 
 _Lines: TypeAlias = list[bytes] | None
@@ -109,21 +112,13 @@ def _legacy(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
         return None
     if (entry.group, key.replaced_by) in context.last or context.last.get((entry.group, entry.key)) is not entry:
         return []  # another line counts instead of this one
-    text: str | None = entry.text
-    if key.type == "boolean":  # is-classifier=0 is a detector; enable-dbscan=0 changes nothing
-        if entry.text.strip() not in {"1", "true"} and entry.key == "enable-dbscan":
-            return []
-        text = "1" if entry.text.strip() in {"1", "true"} else "0"
-    elif key.alias == "infer-dims":
-        text = _dims(entry.text)
+    text = new_value(entry, key)
+    if key.alias == "infer-dims" and not _NCHW.search(entry.text):
+        return None  # a UFF model may need the layout
+    if text is None and entry.key == "enable-dbscan":
+        return []  # 0 changes nothing
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
     return None if text is None else [indent + f"{key.replaced_by}={text}".encode()]
-
-
-def _dims(text: str) -> str | None:
-    """channels;height;width of the old notation, which ends in the layout; only NCHW is converted."""
-    numbers = text.strip().rstrip(";").split(";")
-    return ";".join(numbers[:3]) if len(numbers) == 4 and numbers[3].strip() == "0" else None
 
 
 def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:

@@ -8,7 +8,6 @@ TensorRT-RTX builds them, on the CPU.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from contextlib import suppress
@@ -17,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, read_app
+from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, number, read_app
+from convert.check.recognise import APP, CONFIG, OTHER, SCRIPTS, kind_of, other_text
 from convert.check.rules import RULES, findings
-from convert.check.rules.app import app_findings, script_findings
+from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
+from convert.check.rules.engine import MISSING_FILE
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
 from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
+from convert.findings import Level
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.config_state import Verdict
 from convert.nvinfer.numbers import read_ordinary
@@ -34,41 +36,25 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-CONFIG, APP, SCRIPT = "nvinfer", "deepstream-app", "script"
-
-_SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf")
-_SCRIPTS: Final = (".sh", ".bash")
+_SUFFIXES: Final = (".txt", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".pbtxt")
 # A larger file in a folder is no config; one that is named is checked all the same.
 _MOST_IN_FOLDER: Final = 2**20
 _MOST_FILES: Final = 100_000
-_HEAD: Final = 4096  # bytes that show what a file is
-_PROPERTY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\[property\]", re.MULTILINE)
-_PROPERTY_MAP = re.compile(rb"^property:", re.MULTILINE)
-# Gst-nvdspreprocess and Gst-nvdsanalytics call their group [property], too; these keys are theirs alone.
-_RELATIVES = re.compile(
-    rb"^[ \t]*(?:processing-width|network-input-shape|target-unique-ids|tensor-name|config-width|osd-mode)[ \t]*[=:]",
-    re.MULTILINE,
-)
-# Groups that only deepstream-app has.
-_APP_GROUP = re.compile(
-    rb"^[ \t]*\[(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|source-list|source[0-9]+)\]",
-    re.MULTILINE,
-)
-_APP_MAP = re.compile(
-    rb"^(application|tiled-display|streammux|primary-gie|secondary-gie[0-9]*|sink[0-9]+):", re.MULTILINE
-)
-_CONFIG_FILE = re.compile(rb"^[ \t]*config-file[ \t]*[=:]", re.MULTILINE)
-_TRTEXEC = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
+_HEAD: Final = 4096  # bytes that show a picture or archive
 _MODELS: Final = (".onnx", ".engine", ".plan", ".tflite", ".lite", ".zip", ".so", ".eim")
 
 
+_NAME_A_CONFIG: Final = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
+
+
 class ConfigFile(NamedTuple):
-    """A file to check: its bytes, or why they cannot be had."""
+    """A file to check: its bytes, or why they cannot be had; `plugin` says whose an OTHER is."""
 
     path: str
     kind: str
     data: bytes = b""
     error: InputError | None = None
+    plugin: str | None = None
 
 
 def find_configs(paths: Iterable[str]) -> list[ConfigFile]:
@@ -91,7 +77,13 @@ def _named(path: str) -> ConfigFile:
     found = _read(path)
     if found.error is None and b"\0" in found.data[:_HEAD]:
         found = found._replace(error=_no_text(path, found.data[:_HEAD]))
-    return found if found.error else found._replace(kind=_kind(path, found.data) or CONFIG)
+    if found.error:
+        return found
+    if kind := kind_of(path, found.data):
+        return found._replace(kind=kind.name, plugin=kind.plugin)
+    if words := other_text(path, found.data):
+        return found._replace(error=InputError(f"this is {words}, and no config", hint=_NAME_A_CONFIG, path=path))
+    return found
 
 
 def _no_text(path: str, head: bytes) -> InputError | None:
@@ -101,8 +93,7 @@ def _no_text(path: str, head: bytes) -> InputError | None:
     kind = file_type(head)
     if kind.name in {TEXT.name, "source", "binary"}:
         return None
-    hint = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
-    return InputError(f"this is {kind.words}, and no config", hint=hint, path=path)
+    return InputError(f"this is {kind.words}, and no config", hint=_NAME_A_CONFIG, path=path)
 
 
 def _read(path: str) -> ConfigFile:
@@ -138,7 +129,7 @@ def _files(path: str, unreadable: Callable[[OSError], None]) -> Iterator[str]:
     for folder, folders, names in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith((*_SUFFIXES, *_SCRIPTS)):
+            if name.lower().endswith((*_SUFFIXES, *SCRIPTS)):
                 yield os.path.join(folder, name)  # noqa: PTH118 - text
 
 
@@ -152,21 +143,8 @@ def _in_folder(path: str) -> list[ConfigFile]:
         return [ConfigFile(path, CONFIG, error=error)]
     except OSError:
         return []  # a link that leads nowhere, or back to itself
-    kind = _kind(path, data)
-    return [ConfigFile(path, kind, data)] if kind else []
-
-
-def _kind(path: str, data: bytes) -> str | None:
-    """CONFIG, APP or SCRIPT, by the contents of the file; None: none of them."""
-    if path.lower().endswith(_SCRIPTS) or data.startswith(b"#!"):
-        return SCRIPT if _TRTEXEC.search(data) else None
-    if _PROPERTY.search(data) or (path.lower().endswith((".yml", ".yaml")) and _PROPERTY_MAP.search(data)):
-        return None if _RELATIVES.search(data) else CONFIG
-    groups = _APP_GROUP if b"[" in data[:4096] else _APP_MAP
-    count = len(set(groups.findall(data)))
-    # One of its groups alone is no app yet, unless it names a config.
-    is_app = count > 1 or (count == 1 and _CONFIG_FILE.search(data))
-    return APP if is_app else None
+    kind = kind_of(path, data)
+    return [ConfigFile(path, kind.name, data, plugin=kind.plugin)] if kind else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +153,15 @@ class CheckedFile:
 
     Attributes:
         path: as the user named it, or the file that leads to it.
-        kind: "nvinfer", "deepstream-app" or "script".
-        verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is a script.
+        kind: "nvinfer", "deepstream-app", "script" or "other".
+        plugin: whose config an "other" is: it was not judged.
+        verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is of neither.
         exception: what the process dies of.
         values: what nvinfer reads, as the golden vectors have it; empty unless an nvinfer config is accepted.
         findings: what the rules found through this file; `suppressed`: those its comments suppress.
         error: why the file could not be checked.
         data: the file, to show lines of.
-        target: what it was checked for, and who says so; None: the file could not be read.
+        target: what it was checked for, and who says so; None: it was not.
     """
 
     path: str
@@ -195,6 +174,7 @@ class CheckedFile:
     error: ConvertError | None = None
     data: bytes = b""
     target: checking.ChosenTarget | None = None
+    plugin: str | None = None
 
 
 class Fix(NamedTuple):
@@ -259,6 +239,7 @@ class Checker:
         recorded: the target that the bundle in a folder was made for; None: no bundle, or it does not count.
         wanted: whether findings of a rule, by its id, are reported.
         external: checks of the model that run after the rules.
+        files: which files that a config names must be here; AUTO is BUNDLE in a bundle.
     """
 
     target: Target
@@ -266,27 +247,30 @@ class Checker:
     external: Callable[[checking.RuleContext], Iterable[Finding]] = lambda _: ()
     recorded: Callable[[str], checking.ChosenTarget | None] = lambda _: None
     source: str = "option"
+    files: checking.Expect = checking.Expect.AUTO
     _models: checking.Models = field(default_factory=checking.Models)
     _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict)
     _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict)
+    _expected: dict[str, checking.Expect] = field(default_factory=dict)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
-        found = self._with_used(found, used)
+        found = _with_used(found, used, (app.file for app in apps.values()))
         settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
         users: dict[str, checking.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
-        return CheckReport(
-            tuple(
-                self._one(each, apps, settings.get(_key(each.path), []), users.get(_key(each.path))) for each in found
-            ),
-            self.default,
-        )
+        checked = []
+        for each in found:
+            key = _key(each.path)
+            if each.kind == OTHER and key in settings:
+                each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
+            checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
+        return CheckReport(tuple(checked), self.default)
 
     @property
     def default(self) -> checking.ChosenTarget:
@@ -300,6 +284,14 @@ class Checker:
             self._folders[folder] = self.recorded(folder)
         return self._folders[folder]
 
+    def _expect(self, path: str) -> checking.Expect:
+        """Which files must be here that the config at `path` names."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - text
+        if folder not in self._expected:
+            bundle = self.files is checking.Expect.AUTO and checking.is_bundle(folder)
+            self._expected[folder] = checking.Expect.BUNDLE if bundle else self.files
+        return self._expected[folder]
+
     def _read_app(self, found: ConfigFile) -> _App:
         own = self._in_bundle(found.path)
         app = read_app(found.data, found.path, (own or self.default).target.deepstream)
@@ -309,18 +301,6 @@ class Checker:
             own = theirs.pop() if len(theirs) == 1 else self.default
         assert own is not None
         return _App(app, engines, own)
-
-    def _with_used(self, found: list[ConfigFile], used: Iterable[tuple[str, Gie]]) -> list[ConfigFile]:
-        """The configs of engines behind the file that names them, unless they are there already."""
-        known = {_key(each.path) for each in found}
-        result = list(found)
-        for app, gie in used:
-            if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
-                continue
-            known.add(_key(gie.path))
-            place = next(number for number, each in enumerate(result) if each.path == app)
-            result.insert(place + 1, _read(gie.path))
-        return result
 
     def _one(
         self,
@@ -338,6 +318,8 @@ class Checker:
                 checked = self._config(found, settings, at.target)
             elif found.kind == APP:
                 checked = self._app(found, apps[found.path])
+            elif found.kind == OTHER:
+                return CheckedFile(found.path, OTHER, data=found.data, plugin=found.plugin)
             else:
                 checked = self._finished(found, None, script_findings(found.data, found.path, at.target))
         except ConvertError as error:
@@ -350,7 +332,7 @@ class Checker:
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each)
+            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
@@ -363,13 +345,15 @@ class Checker:
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
-        here = checking.presence(gie.config, gie.path)
+        # Where the folder itself is not here, only a part of the SDK's samples is.
+        complete = os.path.isdir(os.path.dirname(gie.path) or ".")  # noqa: PTH112, PTH120 - text
+        here = checking.presence(gie.config, gie.path, self._expect(gie.path), complete=complete)
         context = None
         if gie.is_nvinfer and here.here:
             # An error is reported where that file is checked.
             with suppress(InputError):
                 reading = self._reading(ConfigFile(gie.path, CONFIG), at)
-                context = checking.load_context(reading, at, self._models, gie.settings)
+                context = checking.load_context(reading, at, self._models, gie.settings, self._expect(gie.path))
         return AppEngine(gie, context, here)
 
     def _reading(self, found: ConfigFile, at: Target) -> checking.Reading:
@@ -386,7 +370,10 @@ class Checker:
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
     ) -> CheckedFile:
-        wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
+        absent = self.files is checking.Expect.IGNORE
+        wanted = dict.fromkeys(
+            finding for finding in results if self.wanted(finding.id) and not (absent and _is_of_absence(finding))
+        )
         reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))
         return CheckedFile(
             path=found.path,
@@ -398,6 +385,45 @@ class Checker:
             suppressed=suppressed,
             data=found.data,
         )
+
+
+def _with_used(found: list[ConfigFile], used: Iterable[tuple[str, Gie]], apps: Iterable[AppFile]) -> list[ConfigFile]:
+    """Files that apps name, unless they are there already: configs of engines behind their app, others at the end."""
+    known = {_key(each.path) for each in found}
+    result = list(found)
+    for app, gie in used:
+        if _key(gie.path) in known or not os.path.isfile(gie.path):  # noqa: PTH113 - text
+            continue
+        known.add(_key(gie.path))
+        place = next(number for number, each in enumerate(result) if each.path == app)
+        result.insert(place + 1, _read(gie.path))
+    for each in (other for app in apps for other in _of_other_elements(app)):
+        if (key := _key(each.path)) not in known:
+            known.add(key)
+            result.append(each)
+    return result
+
+
+_CONFIG_KEYS: Final = ("config-file", "ll-config-file", "msg-conv-config", "msg-broker-config")
+
+
+def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
+    """The configs of other plugins that deepstream-app's config names, in groups that are not switched off."""
+    for group, entries in app.groups.items():
+        texts = [entries[key].text for key in _CONFIG_KEYS if key in entries]
+        if not texts or (number(app, group, "enable", 1) == 0):
+            continue
+        for text in dict.fromkeys(word for each in texts for word in each.split(";") if word):
+            path = os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - text
+            found = _read(path) if os.path.isfile(path) else None  # noqa: PTH113
+            kind = kind_of(path, found.data) if found and not found.error else None
+            if found and kind and kind.name == OTHER:
+                yield found._replace(kind=OTHER, plugin=kind.plugin)
+
+
+def _is_of_absence(finding: Finding) -> bool:
+    """Whether it is the note on files that are on another machine."""
+    return finding.id in {MISSING_FILE.id, NO_CONFIG.id} and finding.level is Level.NOTE
 
 
 def _key(path: str) -> str:

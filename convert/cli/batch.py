@@ -44,7 +44,7 @@ __all__ = ["batch", "cache"]
 @cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision")
 @cli.translating
 @cli.framing
 @cli.adapting

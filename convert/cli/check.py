@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         "timeout",
         "select",
         "ignore",
+        "files",
         "fix",
     ),
 )

@@ -12,8 +12,12 @@ from convert.cli.help import Command
 from convert.options import FRAME, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from convert.findings import Level
     from convert.images import Frame
+    from convert.pipeline import Event
 
 __all__ = ["convert", "inspect"]
 
@@ -77,12 +81,15 @@ def convert(
         refuse_contradictions(values, pair=sgie is not None)
         cli.refuse_source(values)
     from convert.api import run_conversion  # --help does without
-    from convert.render.text import progress
+
+    def watching() -> AbstractContextManager[Callable[[Event], None]]:
+        from convert.render.text import progress  # imports while the worker does the same
+
+        return progress(quiet=quiet or format_ == "json")
 
     first = export or pgie
     assert first is not None
-    with progress(quiet=quiet or format_ == "json") as observer:
-        run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, observer=observer, **values)
+    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, **values)
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 

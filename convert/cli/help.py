@@ -16,7 +16,7 @@ GROUPS = {
     ),
     "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
     "Frames": ("every", "limit"),
-    "Rules": ("select", "ignore", "fix", "diff_"),
+    "Rules": ("select", "ignore", "files", "fix", "diff_"),
     "Proof": ("images", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
     "DeepStream": (
         *("target", "platform", "jetpack", "tensorrt_version", "role", "source", "sink", "frame", "resize"),

@@ -174,8 +174,8 @@ common = reporting("text", "json")
 naming = options(ConvertOptions, "model", "bundle_name", "labels", "task", "resize_mode", "image_scaling")
 """What to take from an export, and what to believe instead of it."""
 
-unpacking = stack(naming, options(ConvertOptions, "dequantize"))
-"""The same, and whether a quantized model is rewritten."""
+unpacking = stack(naming, options(ConvertOptions, "dequantize", "precision"))
+"""The same, and whether, and how, a quantized model is rewritten."""
 
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 """How tf2onnx is run."""
@@ -191,7 +191,7 @@ validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 
 emitting = options(
     ConvertOptions,
-    *("role", "batch_size", "precision", "gie_id", "operate_on_gie_id", "min_size", "gpu_id"),
+    *("role", "batch_size", "gie_id", "operate_on_gie_id", "min_size", "gpu_id"),
     *("target", "platform", "jetpack", "source", "sink"),
 )
 """For which engine and target the folder is written."""

@@ -267,9 +267,11 @@ class _PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        resize = "graph" if properties.resize else "device"
-        before, findings = preprocessing(artifact, properties.frame, resize=resize)
         _, _, height, width = model.input.shape
+        whole = properties.frame
+        exact = whole is not None and whole.in_pixels and whole.pixels == (width, height)
+        resize = "device" if properties.resize is None else "graph" if exact else "auto"
+        before, findings = preprocessing(artifact, properties.frame, resize=resize)
         framing, mode = before.framing, properties.resize_mode
         if properties.frame is not None and (
             framing is None
@@ -278,7 +280,8 @@ class _PickUpAdapted:
             or framing.cut != properties.crop
         ):
             cut = f"cropped to the {anchor_name(properties.anchor)}"
-            cut = "brought to size as in training" if properties.resize else cut
+            if properties.resize and mode is not ResizeMode.FIT_SHORTEST:
+                cut = "brought to size as in training"
             hint = f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}"
             raise InputError(
                 f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise",

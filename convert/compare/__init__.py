@@ -3,10 +3,9 @@
 Made by `convert.compare.run`; printed, written as JSON and shown on the page by `convert.render`. Boxes are in pixels
 of the picture for both sides; scores are 0..1. Findings are EI750 to EI799.
 
-One module each: the original run as the SDK runs it (`edge_impulse`), and found and checked (`edge_impulse_model`); the
-ONNX model (`shipped`); a detector's decoding by either side's rules (`decoding`); predictions with chosen steps done
-either way, and causes (`ablation`); two predictions side by side (`matching`); causes in words (`texts`); all pictures
-(`run`); the comparison in `convert` (`stage`).
+One module each: the original, found, checked and run as the SDK runs it (`edge_impulse`); the ONNX model, and a
+detector's decoding by either side's rules (`shipped`); predictions with chosen steps done either way, two of them side
+by side, and causes (`ablation`); causes in words (`texts`); all pictures (`run`); when `convert` compares (`stage`).
 """
 
 from __future__ import annotations

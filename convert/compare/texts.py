@@ -21,7 +21,7 @@ from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.compare.decoding import ModelPair
+    from convert.compare.shipped import ModelPair
 
 
 __all__ = ["CauseTexts"]
@@ -117,10 +117,13 @@ class CauseTexts:
         found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
         wanted = place_as_sdk(width, height, (wide, high), mode, anchor=self._edge_impulse.anchor)
         theirs = _way(mode, self._edge_impulse.anchor)
-        if resizing is not None:
+        if resizing is not None and resizing.is_exact:
             size = f"give [streammux] width={network.width} and height={network.height}"
             same = (self.width, self.height) == (network.width, network.height)
             return ours, theirs, same, None if same else size
+        if resizing is not None:
+            same = self._shipped.resizes_as(self._edge_impulse, width, height)
+            return ours, theirs, same, None if same else self._framing_hint(mode, crops=crops)
         same = _lies_there(found, wanted, self._shipped.left, self._shipped.top)
         return ours, theirs, same, None if same else self._framing_hint(mode, crops=crops)
 

@@ -19,12 +19,14 @@ from convert.emit import findings
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
+    CALIBRATION,
     RUN,
     SCRIPT,
     EngineBuild,
     beside,
     build_script,
     bundle_names,
+    has_codes,
     is_script,
     label_file,
     label_findings,
@@ -35,7 +37,7 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
-from convert.nvinfer.targets import Target, opsets, reads_key, sdk_path, target, trtexec_flags
+from convert.nvinfer.targets import Target, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
 from convert.report import REPORT, app_report, dumps, report_document
@@ -54,7 +56,7 @@ __all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair", "refuse_no_objects"]
 
 
 ROLES = ("pgie", "sgie", "both")
-_PRECISIONS = ("fp32", "fp16")
+_PRECISIONS = ("fp32", "fp16", "int8")
 
 _MAX_BATCH = 1024  # gstnvinfer_property_parser.cpp refuses more
 _MAX_ID = 2**31 - 1  # read with g_key_file_get_integer
@@ -68,7 +70,7 @@ class Emit:
         folder: where; made if it does not exist.
         role: "pgie" (whole frames), "sgie" (objects of another engine) or "both", which is what a model can be.
         batch_size: 1 to 1024 frames or objects at a time; part of the engine's name.
-        precision: "fp32" or "fp16", of the engine.
+        precision: "fp32" or "fp16", of the engine; "int8": of a model of 8-bit codes (`convert.graph.quantized`).
         gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). With
             role both the secondary one gets the next number.
         operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
@@ -106,7 +108,7 @@ class Emit:
         ):
             if value not in known:
                 raise PresetError(f"there is no {option} {value!r}", hint="one of: " + ", ".join(filter(None, known)))
-        trtexec_flags(self.where.tensorrt, self.precision)
+        trtexec_flags(self.where.tensorrt, self.mode)
         _ = self.frames_from
         for option, number, low, high in (
             ("batch-size", self.batch_size, 1, _MAX_BATCH),
@@ -133,6 +135,11 @@ class Emit:
     def where(self) -> Target:
         """The target's facts."""
         return target(self.target, self.platform)
+
+    @property
+    def mode(self) -> str:
+        """How the engine is built: "fp32", "fp16", "int8", or "typed"."""
+        return int8_mode(self.where) if self.precision == "int8" else self.precision
 
     @property
     def frames_from(self) -> Source | None:
@@ -183,14 +190,15 @@ class Emit:
         names, onnx = bundle_names(export_name), onnx_file(export_name, framing)
         models = dict.fromkeys((onnx, names.onnx if for_objects and self.secondary else onnx))
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
-        return (*models, names.labels, *configs, names.app, *_scripts(models), RUN, REPORT)
+        tables = [names.calibration] if self.mode == "int8" else []
+        return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
 
         Raises:
             InputError: a label cannot be written to a label file.
-            PresetError: the head cannot be expressed for this target.
+            PresetError: the head cannot be expressed for this target; the model is none of codes, and precision int8.
             OutputError: the folder cannot be written; files of an earlier run are then intact.
         """
         assert isinstance(artifact, Validated)
@@ -235,7 +243,14 @@ class Emit:
         engines = {each.file: self.engine(each) for each in models}
         engine = engines[adapted.file]
         text = label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
+        if self.precision == "int8" and not has_codes(adapted.onnx.data):
+            raise PresetError(
+                f"{adapted.file} is no model of 8-bit codes",
+                hint="give --precision int8 to translate and adapt, too, or use convert",
+            )
         files = {each.file: each.onnx.data for each in models} | {names.labels: text}
+        if self.mode == "int8":
+            files[names.calibration] = CALIBRATION
         frame = framing.frame if framing else None
         size = size or self.frame_size(frame)
         for name, gie, model in (
@@ -274,7 +289,7 @@ class Emit:
 
     def engine(self, adapted: Adapted) -> EngineBuild:
         """The engine of a model."""
-        return EngineBuild(adapted.file, self.batch_size, self.gpu_id, self.precision)
+        return EngineBuild(adapted.file, self.batch_size, self.gpu_id, self.mode)
 
     def frame_size(self, frame: Frame | None) -> tuple[int, int]:
         """Width and height of the app's frames, pixels; `frame` is what the primary model was made for."""
@@ -372,7 +387,7 @@ class EmitPair:
         folder: where; made if it does not exist.
         batch_size: of the primary engine, 1 to 1024 frames at a time.
         object_batch_size: of the secondary engine, objects at a time. NVIDIA's own cascades have 16.
-        precision: "fp32" or "fp16", of both engines.
+        precision: as `Emit` has it, of both engines.
         gie_id: gie-unique-id of the primary engine; the secondary one has the next number.
         target, platform: see `convert.nvinfer.targets.target`.
         gpu_id: number of the GPU on the target.
@@ -421,7 +436,8 @@ class EmitPair:
             framing: of the primary one, which crops whole frames.
         """
         names = self._names(primary, secondary, framing)
-        parts = (_own(self.primary.plan(names[0], framing)), _own(self.secondary.plan(names[1])))
+        plans = self.primary.plan(names[0], framing), self.secondary.plan(names[1])
+        parts = tuple(map(_own, plans, names))
         return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
@@ -480,7 +496,7 @@ class EmitPair:
             adapted = validated.adapted
             names = bundle_names(adapted.export.name)
             written = emit.files(adapted, size)
-            files |= {each: written[each] for each in _own(tuple(written))}
+            files |= {each: written[each] for each in _own(tuple(written), adapted.export.name)}
             engine = emit.engine(adapted)
             script = _script_name(adapted.export.name)
             scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
@@ -521,9 +537,9 @@ def refuse_no_objects(task: str) -> None:
         )
 
 
-def _own(files: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the files of one model those that stay its own: model, labels, config."""
-    return files[:3]
+def _own(files: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Of the files of the model `name` those that stay its own: all before the app's config."""
+    return files[: files.index(bundle_names(name).app)]
 
 
 def _app_name(primary: str, secondary: str) -> str:

@@ -17,6 +17,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from convert import heads
+from convert.emit.files import bundle_names
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.images.resizing import Resizing
@@ -400,7 +401,7 @@ def infer_file(
         ),
         Entry("labelfile-path", labels),
         Entry("batch-size", engine.batch_size),
-        Entry("network-mode", {"fp32": 0, "fp16": 2}[engine.precision], "0: FP32, 2: FP16."),
+        *_precision(engine, bundle_names(adapted.export.name).calibration),
         Entry("gpu-id", engine.gpu_id),
     )
     head = head_entries(preset, preset.property, known, target)
@@ -436,6 +437,19 @@ def infer_file(
     return config_file(header, tuple(groups))
 
 
+def _precision(engine: EngineBuild, calibration: str) -> tuple[Entry, ...]:
+    """The keys that say in which numbers the engine computes; `calibration`: the file of that kind."""
+    match engine.precision:
+        case "int8":
+            about = "1: INT8, with the scales in the model. Not with enable-dla: a DLA takes no such model."
+            why = "No calibration: a file that is there and not read. Without one nvinfer builds FP16."
+            return Entry("network-mode", 1, about), Entry("int8-calib-file", calibration, why)
+        case "typed":
+            about = "Every layer computes in the type that the model gives it: INT8 where it has codes, else FP32."
+            return Entry("strongly-typed", value=True, comment=about), Entry("network-mode", 0, "0: no other types.")
+    return (Entry("network-mode", {"fp32": 0, "fp16": 2}[engine.precision], "0: FP32, 2: FP16."),)
+
+
 def _input_size(adapted: Adapted) -> tuple[int, int, int]:
     """Channels, width and height of the model's input."""
     match adapted.onnx.input.shape:
@@ -452,14 +466,21 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
     dims, aspect = "Channels;height;width.", "0: stretched to the model's size, 1: fitted, the rest black."
     filtered = "1: bilinear, as Edge Impulse resizes; left out it would be nearest."
     if isinstance(framing, Resizing):
-        own = "x".join(map(str, framing.model))
-        dims += (
-            f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model makes "
-            f"{own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must have this "
-            "size, and should be the camera's."
-        )
-        aspect = "0: frames of that size stay as they are."
-        filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+        own, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
+        dims += f" That is a whole frame of {framing.frame}, {framing.megabytes:.1f} MB in the engine; the model "
+        if framing.is_exact:
+            dims += (
+                f"makes {own} of it, to the pixel as Edge Impulse does, if nothing else scales it: [streammux] must "
+                "have this size, and should be the camera's."
+            )
+            aspect = "0: frames of that size stay as they are."
+            filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
+        else:
+            dims += (
+                f"cuts the {framing.part} out of it and makes {own} of that as Edge Impulse does: to the pixel, where "
+                "[streammux] has this size; larger frames are made smaller before, as the device does it."
+            )
+            aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 it may lie elsewhere."
     elif framing is not None and framing.crops:
         part, whole = ("x".join(map(str, size)) for size in (framing.model, framing.network))
         dims += f" That is a whole frame of {framing.frame}; the model cuts the {framing.part} {part} out of it."

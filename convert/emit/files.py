@@ -19,6 +19,7 @@ from convert.emit import findings
 from convert.errors import InputError, PresetError
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import Target, sdk_path, trtexec_flags, trtexec_note
+from convert.onnx_header import parse_header
 from convert.report import REPORT, BundleReport
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LABEL_BYTES", "RUN", "SCRIPT", "EngineBuild", "Names", "beside", "build_script", "bundle_names",
-    "is_script", "label_file", "label_findings", "stale_engines", "trtexec_arguments",
+    "CALIBRATION", "LABEL_BYTES", "RUN", "SCRIPT", "EngineBuild", "Names", "beside", "build_script", "bundle_names",
+    "has_codes", "is_script", "label_file", "label_findings", "stale_engines", "trtexec_arguments",
 ]  # fmt: skip
 
 
@@ -52,7 +53,7 @@ class EngineBuild:
         onnx: file name of the model.
         batch_size: most frames or objects at a time.
         gpu_id: number of the GPU.
-        precision: "fp32" or "fp16".
+        precision: "fp32", "fp16", "int8", or "typed": as the types of the model say.
     """
 
     onnx: str
@@ -64,9 +65,11 @@ class EngineBuild:
     def file(self) -> str:
         """The name Gst-nvinfer gives the engine it builds, beside the model, and so the value of model-engine-file.
 
-        `<model>_b<batch>_gpu<id>_<mode>.engine`: nvdsinfer_model_builder.cpp, the same from DeepStream 5.1 to 9.1.
+        `<model>_b<batch>_gpu<id>_<mode>.engine`: nvdsinfer_model_builder.cpp, the same from DeepStream 5.1 to 9.1. A
+        model that gives the types itself has network-mode=0.
         """
-        return f"{self.onnx}_b{self.batch_size}_gpu{self.gpu_id}_{self.precision}.engine"
+        mode = "fp32" if self.precision == "typed" else self.precision
+        return f"{self.onnx}_b{self.batch_size}_gpu{self.gpu_id}_{mode}.engine"
 
 
 def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) -> tuple[str, ...]:
@@ -168,6 +171,7 @@ class Names:
     primary: str
     secondary: str
     app: str
+    calibration: str
 
 
 def bundle_names(name: str) -> Names:
@@ -184,7 +188,26 @@ def bundle_names(name: str) -> Names:
         primary=f"config_infer_primary_{name}.txt",
         secondary=f"config_infer_secondary_{name}.txt",
         app=f"deepstream_app_{name}.txt",
+        calibration=f"{name}_int8.txt",
     )
+
+
+CALIBRATION = b"""\
+This is no calibration table, and TensorRT does not read it.
+
+Gst-nvinfer builds an INT8 engine only where int8-calib-file names a file that it can open. The model beside this file
+holds its scales itself (QuantizeLinear, DequantizeLinear), and TensorRT takes those.
+"""
+"""What int8-calib-file names.
+
+nvdsinfer_model_builder.cpp: without a readable file network-mode=1 becomes FP16. In a network with explicit
+quantization TensorRT does not call the calibrator (NVIDIA/TensorRT#1837).
+"""
+
+
+def has_codes(model: bytes) -> bool:
+    """Whether an ONNX model quantizes."""
+    return any(node.op == "QuantizeLinear" for node in parse_header(model).nodes)
 
 
 def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...]:

@@ -58,7 +58,7 @@ class Frames:
         frame: their aspect.
         crops: whether the model cuts its picture out of them; not where it has their aspect.
         effect: what was measured of it.
-        resizes: whether the model also brings that picture to its size.
+        resizes: whether it takes frames of one size as they are, and brings that picture to its own size.
         part: of the frame, which it was trained on.
     """
 
@@ -73,7 +73,8 @@ class Frames:
         """None where the model takes frames of any aspect."""
         if framing is None:
             return None
-        return cls(framing.frame, framing.crops, effect, isinstance(framing, Resizing), framing.part)
+        exact = isinstance(framing, Resizing) and framing.is_exact
+        return cls(framing.frame, framing.crops, effect, exact, framing.part)
 
 
 @dataclass(frozen=True, slots=True)

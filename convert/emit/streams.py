@@ -31,6 +31,7 @@ RTSP_PORT: Final = 8554
 
 _SINK_TYPES = {"none": 1, "screen": 2, "file": 3, "rtsp": 4}
 _SOURCE_TYPES = {"usb": 1, "file": 3, "rtsp": 4, "csi": 5}
+_PLAIN_URI = 2
 _UDP_PORT = 5400  # between the encoder and the RTSP server, as in NVIDIA's samples
 _BITRATE = 4_000_000
 _FPS = 30
@@ -173,7 +174,8 @@ def source_sections(
 
 
 def _source_block(source: Source, frame: Frame | None) -> tuple[Entry, ...]:
-    kind = Entry("type", _SOURCE_TYPES[source.kind])
+    # Of type 3 the URI is a pattern of printf (deepstream_app_config_parser.c), in which %20 is no blank.
+    kind = Entry("type", _PLAIN_URI if "%" in source.uri and source.kind == "file" else _SOURCE_TYPES[source.kind])
     size = source.size(frame)
     if not source.is_camera:
         return (kind, Entry("uri", source.uri), *((_TCP,) if source.kind == "rtsp" else ()))

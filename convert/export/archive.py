@@ -296,7 +296,7 @@ def _beside(path: Path) -> list[Path]:
     """
     found = [place for name in (METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
     with suppress(OSError):
-        for folder in sorted(path.parent.iterdir()):  # a library of the same project
+        for folder in (path.parent, *sorted(path.parent.iterdir())):  # a library of the same project
             headers = (folder / _PARAMETERS / name for name in ("model_metadata.h", "model_variables.h"))
             found += [header for header in headers if header.is_file()]
     for folder in dict.fromkeys((path.parent, path.parent.parent)):

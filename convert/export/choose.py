@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export import findings as rules
 from convert.export.archive import BY_NAME
-from convert.export.facts import NOT_CAMERAS
+from convert.export.facts import takes_no_pictures
 from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
 from convert.files import sha256
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
@@ -99,27 +99,29 @@ _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
 
 
-def choose(listing: Listing, wanted: str | None, tree: Tree) -> ListedModel:
+def choose(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool = False) -> ListedModel:
     """The model to convert.
 
     Args:
         wanted: a symbol, file, impulse number or name, or a place in the list ("#2", or "2" where no impulse has that
             number); None: there must be only one in use.
+        quantized: of a network in float32 and its quantized twin take the twin.
 
     Raises:
         InputError: there is none, there are several, it cannot be read, or `wanted` names none or several of them.
         UnsupportedModelError: it is in a form that holds no flatbuffer.
     """
-    entry = the_model(listing, tree) if wanted is None else _named(listing, wanted, tree)
+    entry = the_model(listing, tree, quantized=quantized) if wanted is None else _named(listing, wanted, tree)
     if entry.candidate.problem is not None:
         raise entry.candidate.problem
     return entry
 
 
-def the_model(listing: Listing, tree: Tree) -> ListedModel:
+def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> ListedModel:
     """The only picture model in use, else the only model in use; whether it can be read is not asked.
 
-    Of several the only one that can be converted, where a network in float32 stands for its quantized twin.
+    Of several the only one that can be converted, where a network in float32 stands for its quantized twin, or, with
+    `quantized`, the twin for it.
 
     Raises:
         NoModelError: there is none, or there are several.
@@ -136,7 +138,8 @@ def the_model(listing: Listing, tree: Tree) -> ListedModel:
         return found[0]
     problems = [refusal(entry.candidate, entry.metadata) for entry in found]
     fit = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
-    fit = [entry for entry in fit if not any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    twins = [entry for entry in fit if any(is_twin(entry.candidate, other.candidate) for other in fit)]
+    fit = twins if quantized and twins else [entry for entry in fit if not any(entry is each for each in twins)]
     if len(fit) == 1:
         return fit[0]
     if not found:
@@ -393,6 +396,7 @@ def reconcile(
     if metadata == Metadata():
         return metadata, facts, ()
     findings: list[Finding] = []
+    no_pictures = takes_no_pictures(metadata)
     metadata, differences = _shape(metadata, facts)
     is_quantized = facts.quantization not in {"float32", "float16-weights"}
     if metadata.quantized is not None and metadata.quantized != is_quantized:
@@ -404,8 +408,10 @@ def reconcile(
         message = "the parameters record " + "; ".join(differences)
         findings.append(rules.CONTRADICTION.found(message, path=path))
     recorded, different = metadata.task, ""
-    if metadata.sensor in NOT_CAMERAS and facts.task not in _NOT_DETECTED:
+    if no_pictures and facts.task not in _NOT_DETECTED:
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
+        if metadata.sensor in {"fusion", "unknown"}:
+            different += " and no size of pictures"
         different += f"; say --task {facts.task} if it takes pictures"
         facts = replace(facts, task=NOT_IMAGE)
     elif facts.task == FOMO and metadata.has_anomaly and recorded in {CLASSIFIER, ANOMALY}:

@@ -123,7 +123,7 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
     ]
     names = [_name(reader, model, document, members) for model in reader.each(document, "tfliteModels")]
     blocks: tuple[Block, ...]
-    if len(described) > 1 and len(names) == len(described) and all(names):
+    if described and len(names) == len(described) and all(names):
         blocks = tuple(replace(block, names=frozenset({name})) for block, name in zip(described, names, strict=True))
     elif len(described) == 1:
         blocks = tuple(described)
@@ -203,7 +203,8 @@ def merged(parameters: Recorded, document: Recorded, path: str) -> Recorded:
     for block in parameters.blocks:
         mine = block.metadata
         same_block = (each for each in document.blocks if each.metadata.block_id == mine.block_id)
-        its = next(same_block, document.blocks[0]).metadata
+        found = next(same_block, document.blocks[0])
+        its = found.metadata
         if block.anomaly:  # it has no labels of its own, and takes features
             its = Metadata(project_name=its.project_name)
         for name in _COMPARED:
@@ -211,7 +212,8 @@ def merged(parameters: Recorded, document: Recorded, path: str) -> Recorded:
             if None not in {left, right} and left != right:
                 said.append(f"{name.replace('_', ' ')} {_text(right)}, model-parameters/ {_text(left)}")
         missing = {name: getattr(its, name) for name in Metadata.__slots__ if getattr(mine, name) is None}
-        blocks.append(replace(block, metadata=replace(mine, **missing)))
+        names = block.names | found.names if block.names and not block.anomaly else block.names
+        blocks.append(replace(block, metadata=replace(mine, **missing), names=names))
     findings = (*parameters.findings, *document.findings)
     if said:
         message = f"{NAME} records {'; '.join(dict.fromkeys(said))}, which counts"

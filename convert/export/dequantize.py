@@ -336,6 +336,7 @@ _MOVES = {
     *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
     *("BROADCAST_TO", "MAX_POOL_2D"),
 }  # their results consist of their inputs' values
+_VIEWS = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"}  # of them those that compute nothing and pad nothing
 _FLOAT_CUSTOM = {POST_PROCESS}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16
 _BIAS_TYPES = {schema.TensorType.INT32, schema.TensorType.INT64}
@@ -365,7 +366,7 @@ class Dequantized:
     findings: tuple[Finding, ...]
 
 
-def dequantize(model: bytes, *, rounded: bool = False) -> Dequantized:
+def dequantize(model: bytes, *, rounded: bool = False, coded: bool = False) -> Dequantized:
     """The float32 network that a quantized one stands for.
 
     Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
@@ -375,13 +376,17 @@ def dequantize(model: bytes, *, rounded: bool = False) -> Dequantized:
     Args:
         model: a flatbuffer that has been verified.
         rounded: keep the rounding of the first layer, where there is one.
+        coded: keep the rounding of every activation, as a QUANTIZE and a DEQUANTIZE behind each; nothing else is cut
+            and nothing is found.
 
     Raises:
         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
     """
     root = unpack(model)
-    rewriter = Rewriter(root)
+    rewriter = Rewriter(root, coded=coded)
     rewriter.run()
+    if coded:
+        return Dequantized(finish(root, rewriter.calls), 0, rewriter.constants, 0, None, ())
     found = [
         findings.DEQUANTIZED.found(
             f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
@@ -397,18 +402,18 @@ def dequantize(model: bytes, *, rounded: bool = False) -> Dequantized:
     )
 
 
-def in_float32(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
+def in_float32(export: Export, *, rounded: bool = False, coded: bool = False) -> tuple[Export, Dequantized]:
     """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
 
-    `rounded` as in `dequantize`.
+    `rounded` and `coded` as in `dequantize`.
 
     Raises:
         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
     """
     assert export.original is not None
-    done = dequantize(export.original, rounded=rounded)
-    facts = replace(facts_of(read_graph(done.model)), task=export.facts.task)
-    return replace(export, model=done.model, facts=facts), done
+    done = dequantize(export.original, rounded=rounded, coded=coded)
+    facts = replace(facts_of(read_graph(done.model)), quantization="float32", task=export.facts.task)
+    return replace(export, model=done.model, facts=facts, coded=coded), done
 
 
 def same_weights(quantized: bytes, model: bytes) -> bool:
@@ -447,7 +452,7 @@ def _weights(model: Any) -> Iterator[tuple[NDArray[Any], Quantization | None]]:
 
 
 class Rewriter:
-    """Rewrites the one subgraph of `model`, a `ModelT`, in place.
+    """Rewrites the one subgraph of `model`, a `ModelT`, in place; `coded` as in `dequantize`.
 
     Attributes:
         calls: the new operators: name and `OperatorT`, in order.
@@ -456,13 +461,14 @@ class Rewriter:
         input_range: what the input is cut to, None where it is not cut.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, coded: bool = False) -> None:
         if len(model.subgraphs) != 1:
             raise UnsupportedModelError(f"this model has {len(model.subgraphs)} subgraphs", hint=_HINT)
         self.calls: list[tuple[str, Any]] = []
         self.clamps = 0
         self.constants = 0
         self.input_range: Range | None = None
+        self._coded = coded
         self._model = model
         self._graph = model.subgraphs[0]
         self._tensors = self._graph.tensors
@@ -490,7 +496,10 @@ class Rewriter:
             if self._is_quantized(index):  # it becomes float32; what it saturates at stays as a clip
                 limits, step = self._limits_of(index)
                 self._as_float(index)
-                self._cut_input(index, limits, step, None)
+                if self._coded:
+                    self._instead[index] = self._code(index, index, index)
+                else:
+                    self._cut_input(index, limits, step, None)
         for call in self._graph.operators:
             name = called_operator(self._model, call)
             if name == "QUANTIZE":
@@ -523,7 +532,9 @@ class Rewriter:
         is_input = source in self._graph.inputs
         source = self._as_float(self._source(source))
         limits, step = self._limits_of(target)
-        if is_input and not self._is_quantized(source):
+        if self._coded:
+            result = self._code(source, target, self._as_float(target))
+        elif is_input and not self._is_quantized(source):
             result = self._cut_input(source, limits, step, target)
         else:
             result = self._cut(source, self._range(source), limits, step, target)
@@ -546,6 +557,14 @@ class Rewriter:
             sources[0] = self._flat(sources[0], sources[1])
         call.inputs = np.array(sources, np.int32)
         self.calls.append((name, call))
+        if (
+            self._coded
+            and name in _VIEWS
+            and self._is_quantized(outputs[0])
+            and self._limits_of(inputs[0]) == self._limits_of(outputs[0])
+        ):
+            self._as_float(outputs[0])
+            return
         known = [self._range(source) if source >= 0 else ANYTHING for source in sources]
         found = result_range(name, call.builtinOptions, known)
         call.outputs = np.array([self._result(name, call, index, found) for index in outputs], np.int32)
@@ -581,6 +600,10 @@ class Rewriter:
             return index
         limits, step = self._limits_of(index)
         self._as_float(index)
+        if self._coded:
+            raw = add_tensor(self._model, f"{tensor_name(self._model, index)}_real", self._tensors[index].shape)
+            self._code(raw, index, index)
+            return raw
         self._ranges[index] = found = _fuse(name, call.builtinOptions, found, limits, step)
         if not any(_beyond(found, limits, step)):
             return index
@@ -639,6 +662,33 @@ class Rewriter:
             self._ranges[result] = found
             source = result
         return source
+
+    def _code(self, source: int, like: int, target: int) -> int:
+        """Round `source` to the codes that tensor `like` had, and back, into `target`; if that is `source`, a new one.
+
+        Codes of uint8 become those of int8, 128 less, with a zero point that is 128 less: the same numbers.
+
+        Returns:
+            The tensor that holds the result.
+        """
+        self._limits_of(like)  # one scale
+        quantization, kind = self._quantizations[like], self._types[like]
+        assert quantization is not None
+        base, shape = tensor_name(self._model, like), self._tensors[source].shape
+        if source == target:
+            target = add_tensor(self._model, f"{base}_decoded", shape)
+        codes = add_tensor(self._model, f"{base}_codes", shape)
+        tensor, zero = self._tensors[codes], int(quantization.zero_point[0])
+        is_uint8 = kind == schema.TensorType.UINT8
+        tensor.type = schema.TensorType.INT8 if is_uint8 else kind
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = quantization.scale.astype(np.float32)
+        tensor.quantization.zeroPoint = np.array([zero - 128 if is_uint8 else zero], np.int64)
+        for name, before, after in (("QUANTIZE", source, codes), ("DEQUANTIZE", codes, target)):
+            call = schema.OperatorT()
+            call.inputs, call.outputs = np.array([before], np.int32), np.array([after], np.int32)
+            self.calls.append((name, call))
+        return target
 
     def _is_quantized(self, index: int) -> bool:
         """Whether this was an integer tensor that stands for real values."""

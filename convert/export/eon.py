@@ -112,9 +112,9 @@ def _graph(unit: Unit) -> eon_operators.EonGraph:
         index = unit.find(name)
         if index is not None and isinstance(index.value, np.ndarray) and len(index.value) > 2:
             raise unit.unsupported(
-                f"this model has {len(index.value) - 1} subgraphs, so it has a loop or a condition",
+                f"this model has {len(index.value) - 1} subgraphs",
                 index.at,
-                "export a model without control flow",
+                "download TensorFlow Lite (float32) from the Dashboard: it converts if it has no loop or condition",
             )
     tensors = _tensors(unit)
     nodes = _nodes(unit, len(tensors))

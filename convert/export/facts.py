@@ -22,7 +22,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
 from convert.images import ImageScaling, ResizeMode
-from convert.types import ModelFacts, Tensor
+from convert.types import Metadata, ModelFacts, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,6 @@ __all__ = [
     "DATATYPE",
     "ENGINE",
     "LAST_LAYER",
-    "NOT_CAMERAS",
     "RESIZE",
     "SCALING",
     "SENSOR",
@@ -46,6 +45,7 @@ __all__ = [
     "facts_of",
     "onnx_facts",
     "possible_tasks",
+    "takes_no_pictures",
 ]
 
 
@@ -313,8 +313,17 @@ LAST_LAYER: Final = Enumeration(
 _SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")
 SENSOR: Final = Enumeration("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNOWN", **dict(enumerate(_SENSORS, 1))})
 
-NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
-"""Sensors whose samples are no pictures, whatever shape a processing block gives them; "fusion" may hold a camera."""
+_NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
+
+
+def takes_no_pictures(metadata: Metadata) -> bool:
+    """Whether the parameters record samples that are no pictures, whatever shape a processing block gives them.
+
+    A fusion of sensors may hold a camera, and an uploaded data set has no known sensor: these record a picture's size.
+    """
+    sensor = metadata.sensor
+    return sensor in _NOT_CAMERAS or (sensor in {"fusion", "unknown"} and not metadata.width)
+
 
 _ENGINES: Final = (
     *("UTENSOR", "TFLITE", "CUBEAI", "TFLITE_FULL", "TENSAIFLOW", "TENSORRT", "DRPAI", "TFLITE_TIDL", "AKIDA"),

@@ -187,6 +187,15 @@ FROM_TENSORFLOW = Rule(
     " TensorFlow here.",
 )
 
+SIGNATURES = Rule(
+    "EI156",
+    Level.NOTE,
+    "The model holds further subgraphs that nothing runs",
+    "Keras 3 saves a network once for each signature. Edge Impulse's SDK runs the first subgraph, as LiteRT does by"
+    " default. Only the first one is quantized in Edge Impulse's int8 models.",
+    "Nothing has to be done.",
+)
+
 RULES = (
     NO_PARAMETERS,
     CONTRADICTION,
@@ -207,4 +216,5 @@ RULES = (
     AGREEMENT,
     ROUNDING,
     FROM_TENSORFLOW,
+    SIGNATURES,
 )

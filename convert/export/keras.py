@@ -203,7 +203,7 @@ def best(found: Sequence[Place]) -> list[Place]:
 # In the child process
 
 
-def to_tflite(form: str, files: Mapping[str, bytes]) -> tuple[bytes, tuple[float, float, float], float, str]:
+def to_tflite(form: str, files: dict[str, bytes]) -> tuple[bytes, tuple[float, float, float], float, str]:
     """Convert a model.
 
     Args:
@@ -219,11 +219,11 @@ def to_tflite(form: str, files: Mapping[str, bytes]) -> tuple[bytes, tuple[float
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if form == "savedmodel":
-            for path, data in files.items():
+            key, graph = _signature(files[_GRAPH])
+            for path, data in (files | {_GRAPH: graph}).items():
                 place = folder / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(data)
-            key = _signature(files[_GRAPH])
             call = None
         else:
             call = _load_keras(form, files, folder)
@@ -243,8 +243,11 @@ _FILES: Final = frozenset({"ReadFile", "WriteFile", "MatchingFiles"})
 _INTERNAL: Final = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 
 
-def _signature(graph: bytes) -> str:
-    """The signature to convert, once the operators of `saved_model.pb` show that nothing but a network is in it."""
+def _signature(graph: bytes) -> tuple[str, bytes]:
+    """The signature to convert, once the operators of `saved_model.pb` show that nothing but a network is in it.
+
+    Also returned is `graph` without the variables of its optimizer, which a newer TensorFlow cannot attach to it.
+    """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -264,7 +267,11 @@ def _signature(graph: bytes) -> str:
         raise UnsupportedModelError(f"the SavedModel reads or writes files ({touched[0]})", hint=_LITE)
     names = sorted(set(saved.meta_graphs[0].signature_def) - _INTERNAL)
     if "serving_default" in names or len(names) == 1:
-        return "serving_default" if "serving_default" in names else str(names[0])
+        for meta in saved.meta_graphs:
+            for node in meta.object_graph_def.nodes:
+                del node.slot_variables[:]
+        name = "serving_default" if "serving_default" in names else str(names[0])
+        return name, saved.SerializeToString()
     if not names:
         raise UnsupportedModelError(
             "the SavedModel has no signature, so its input and output are not known",
@@ -302,18 +309,11 @@ def _load_keras(form: str, files: Mapping[str, bytes], folder: Path) -> Any:
     else:
         path.write_bytes(files["model.h5"])
         config, version = _h5_config(path)
+        _as_keras3(path, config)
     _refuse_code(config, vars(keras.layers), str(version or ""))
 
-    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
-        """Takes what Keras 2 wrote beside: `groups`, always 1."""
-
-        def __init__(self, *, groups: int = 1, **options: Any) -> None:  # noqa: ARG002
-            super().__init__(**options)
-
     try:
-        return keras.models.load_model(
-            path, compile=False, safe_mode=True, custom_objects={"DepthwiseConv2D": DepthwiseConv2D}
-        )
+        return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever comes
         by = f", which Keras {version} wrote" if version else ""
         raise InputError(
@@ -345,6 +345,27 @@ def _h5_config(path: Path) -> tuple[dict[str, Any], object]:
     return _document({"model_config": text if isinstance(text, bytes) else str(text).encode()}, "model_config"), (
         version.decode("utf-8", "replace") if isinstance(version, bytes) else version
     )
+
+
+def _as_keras3(path: Path, config: dict[str, Any]) -> None:
+    """Describe the network in the file `path` as Keras 3 does, where Keras 2 differed.
+
+    Keras 2 gave depthwise convolutions `groups`, always 1, and each network a list of outputs; of one output in a list
+    Keras 3 makes a list of tensors, which the layer behind a network in the network cannot read.
+    """
+    import h5py
+
+    for item, _ in _described(config):
+        inner = item.get("config")
+        if not isinstance(inner, dict):
+            continue
+        if item["class_name"] == "DepthwiseConv2D":
+            inner.pop("groups", None)
+        outputs = inner.get("output_layers")
+        if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], list):
+            inner["output_layers"] = outputs[0]
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config)
 
 
 def _refuse_code(config: dict[str, Any], known: Mapping[str, Any], version: str) -> None:

@@ -35,11 +35,18 @@ from convert.export.archive import (
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.deployment import NAME, merged, read_deployment
-from convert.export.facts import NOT_CAMERAS, facts_of, onnx_facts, possible_tasks
-from convert.export.findings import CONTRADICTION, EXTRA_MODEL, FOUND_BESIDE, FROM_TENSORFLOW, UNREADABLE_PARAMETER
+from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
+from convert.export.findings import (
+    CONTRADICTION,
+    EXTRA_MODEL,
+    FOUND_BESIDE,
+    FROM_TENSORFLOW,
+    SIGNATURES,
+    UNREADABLE_PARAMETER,
+)
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import Block, File, Recorded, read_recorded
-from convert.export.tflite import IDENTIFIER, read_graph
+from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
 
@@ -387,7 +394,12 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
     except ConvertError as error:
         path = tree.name_of(candidate.member)
         return replace(candidate, data=b"", problem=type(error)(error.message, hint=error.hint, path=path))
-    return replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
+    candidate = replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
+    if not graph.others:
+        return candidate
+    found = SIGNATURES.found(f"left out: subgraph {', '.join(graph.others)}", path=tree.name_of(candidate.member))
+    data = first_subgraph(candidate.data)
+    return replace(candidate, data=data, findings=(*candidate.findings, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,9 +436,9 @@ class ListedModel:
     def is_picture_model(self) -> bool:
         """Whether it takes pictures and is no anomaly detector; what cannot be read counts by its impulse's sensor."""
         facts = self.candidate.facts
-        if self.is_anomaly_detector or self.metadata.sensor in NOT_CAMERAS:
+        if self.is_anomaly_detector or takes_no_pictures(self.metadata):
             return False
-        return self.metadata.sensor != "fusion" if facts is None else facts.task != NOT_IMAGE
+        return facts is None or facts.task != NOT_IMAGE
 
     @property
     def is_anomaly_detector(self) -> bool:
@@ -561,6 +573,8 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
         finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
         document = Recorded((Block(Metadata()),), (), (finding,))
     if all(library.root != root for library in libraries):
+        if len(document.blocks) == 1:  # any model beside it may be another form of the one it names
+            document = replace(document, blocks=(replace(document.blocks[0], names=frozenset()),))
         return [*libraries, Library(root, document)]
     return [
         Library(root, merged(library.recorded, document, shown)) if library.root == root else library

@@ -1,9 +1,9 @@
 """Checks, reads and writes TensorFlow Lite models.
 
 `read_graph` checks a model from its first byte to its last tensor before anything else reads it, because tf2onnx and
-LiteRT crash on damaged files, or answer nonsense. What is checked: every offset, one subgraph, known tensor types,
-constants exactly as long as their shape says, every operator reading only what exists and has been computed. The field
-numbers are those of the TFLite schema (schema.fbs, version 3).
+LiteRT crash on damaged files, or answer nonsense. What is checked: every offset, no subgraph that an operator runs,
+known tensor types, constants exactly as long as their shape says, every operator reading only what exists and has been
+computed. The field numbers are those of the TFLite schema (schema.fbs, version 3).
 
 The layout is that of the FlatBuffers internals document: a table starts with a signed 32-bit distance back to its
 vtable; the vtable holds its own size, the table's size, and one 16-bit offset a field; strings, vectors and tables are
@@ -16,9 +16,10 @@ Those classes check nothing; they are imported only when they are needed, since 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from math import prod
@@ -34,6 +35,7 @@ __all__ = [
     "Operator",
     "called_operator",
     "content_digest",
+    "first_subgraph",
     "operator_codes",
     "operator_name",
     "pack",
@@ -53,6 +55,9 @@ _ALIGNMENT: Final = 16  # bytes; `force_align` of the schema's buffers
 _OVERHEAD: Final = 1 << 16  # bytes of a flatbuffer besides its data, so that the builder seldom has to double
 
 _VERSION: Final = 3
+_CONTROL_FLOW: Final = re.compile(r"IF|WHILE|CALL|CALL_ONCE|STABLEHLO_\w+")
+"""Operators that can run another subgraph."""
+
 _RESHAPE: Final = 22  # BuiltinOperator; the shape among its options counts only where there is none among its inputs
 _MAX_RANK: Final = 8  # LiteRT's own kernels stop at 6, its broadcasts at 8
 _MAX_BYTES: Final = 1 << 31  # of one tensor; LiteRT counts in 32 bits
@@ -126,12 +131,17 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A verified model; `operators` are in order of execution."""
+    """A verified model, or one subgraph of it; `operators` are in order of execution.
+
+    Attributes:
+        others: names of the model's further subgraphs. None of them is run: Keras 3 gives each signature its own.
+    """
 
     tensors: tuple[GraphTensor, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
+    others: tuple[str, ...] = ()
 
 
 def read_graph(data: bytes) -> Graph:
@@ -139,7 +149,7 @@ def read_graph(data: bytes) -> Graph:
 
     Raises:
         InputError: it is damaged or no TensorFlow Lite model.
-        UnsupportedModelError: it has several subgraphs or inputs, sparse tensors, or data in other files.
+        UnsupportedModelError: it has control flow, several inputs, sparse tensors, or data in other files.
     """
     if data[4:8] != IDENTIFIER:
         raise InputError(
@@ -158,32 +168,42 @@ def read_graph(data: bytes) -> Graph:
     subgraphs = model.tables(2)
     if not subgraphs:
         raise _damaged("it has no subgraph")
-    if len(subgraphs) > 1:
-        raise UnsupportedModelError(
-            f"the model has {len(subgraphs)} subgraphs (control flow)",
-            hint="Edge Impulse's own models have one; custom blocks must be exported without loops and conditions",
-        )
     model.text(3)
     buffers = _read_buffers(model)
-    (main,) = subgraphs
-    tensors = tuple(_read_tensor(tensor, buffers) for tensor in main.tables(0))
-    inputs, outputs = _indices(main, 1, len(tensors), 0), _indices(main, 2, len(tensors), 0)
-    graph = Graph(tensors, inputs, outputs, _read_operators(main, len(tensors), names))
-    main.text(4)
-    if not outputs:
-        raise _damaged("it has no output")
+    graph, *others = graphs = [_read_subgraph(each, buffers, names) for each in subgraphs]
+    if others and (kinds := {each.name for one in graphs for each in one.operators if _CONTROL_FLOW.match(each.name)}):
+        raise UnsupportedModelError(
+            f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})",
+            hint="Edge Impulse's own models have none; custom blocks must be exported without loops and conditions",
+        )
+    for each in graphs:
+        if not each.outputs:
+            raise _damaged("it has no output")
+        _check_order(each)
+    _check_signatures(model, graphs)
+    if len(graph.inputs) != 1:
+        raise UnsupportedModelError(
+            f"the model has {len(graph.inputs)} inputs", hint="only models with one input, a picture, can be converted"
+        )
+    return replace(graph, others=tuple(each.text(4) for each in subgraphs[1:]))
+
+
+def _check_signatures(model: _Table, graphs: list[Graph]) -> None:
     for signature in model.tables(7):
         signature.text(2)
+        index = signature.integer(4, "I")
+        count = len(graphs[index].tensors) if index < len(graphs) else 0
         for entry in (*signature.tables(0), *signature.tables(1)):
             entry.text(0)
-            if entry.integer(1, "I") >= len(tensors):
+            if entry.integer(1, "I") >= count:
                 raise _damaged("a signature names a tensor that does not exist")
-    _check_order(graph)
-    if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
-        )
-    return graph
+
+
+def _read_subgraph(table: _Table, buffers: list[tuple[int, int]], names: list[str]) -> Graph:
+    tensors = tuple(_read_tensor(tensor, buffers) for tensor in table.tables(0))
+    inputs, outputs = _indices(table, 1, len(tensors), 0), _indices(table, 2, len(tensors), 0)
+    table.text(4)
+    return Graph(tensors, inputs, outputs, _read_operators(table, len(tensors), names))
 
 
 def _read_buffers(model: _Table) -> list[tuple[int, int]]:
@@ -474,6 +494,22 @@ def pack(model: Any) -> bytes:
     builder = flatbuffers.Builder(size + _OVERHEAD)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def first_subgraph(model: bytes) -> bytes:
+    """A verified flatbuffer without its other subgraphs: the first one is what LiteRT runs by default."""
+    content = unpack(model)
+    del content.subgraphs[1:]
+    content.signatureDefs = [each for each in content.signatureDefs or [] if each.subgraphIndex == 0]
+    used = {
+        0,
+        *(each.buffer for each in content.subgraphs[0].tensors),
+        *(each.buffer for each in content.metadata or []),
+    }
+    for index, buffer in enumerate(content.buffers):
+        if index not in used:
+            buffer.data = None
+    return pack(content)
 
 
 def content_digest(model: bytes) -> str:

@@ -29,7 +29,7 @@ from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
 
@@ -53,6 +53,7 @@ class Unpack:
         bundle_name: what the results are called after; by default the project.
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32, if it can be converted then.
+        precision: "int8": rewrite it so that all its codes stay (`Export.coded`), whatever `dequantize` says.
 
     Raises:
         PresetError: no head is called `task`.
@@ -66,6 +67,7 @@ class Unpack:
     resize_mode: ResizeMode | None = None
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in {each.id for each in HEADS}:
@@ -76,7 +78,7 @@ class Unpack:
 
         Raises:
             InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit.
-            UnsupportedModelError: its model is in a form that holds no flatbuffer.
+            UnsupportedModelError: its model is in a form that holds no flatbuffer, or with precision int8 no int8 one.
         """
         path = Path(str(artifact))
         try:
@@ -90,7 +92,8 @@ class Unpack:
     def _unpack(self, source: OpenExport, path: Path) -> StageResult:
         tree = source.tree
         listing = list_models(tree, source.focus)
-        entry = choose(listing, self.model, tree)
+        keeps_codes = self.precision == "int8"
+        entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
         beside = read_beside(tree, candidate)
@@ -135,10 +138,12 @@ class Unpack:
             *self._renamed(export.name),
             *others(listing, entry, tree),
         )
-        if self.dequantize and is_quantized(export) and _convertible(export):
+        if keeps_codes and _convertible(export):
+            refuse_no_codes(export)
+        if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
-            export, done = in_float32(replace(export, original=export.model))
+            export, done = in_float32(replace(export, original=export.model), coded=keeps_codes)
             findings = (*findings, *done.findings)
         return StageResult(export, findings=findings)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.graph.graph import GraphEditor
-from convert.images import ImageScaling
+from convert.images import Framing, ImageScaling
 from convert.images.scaling import SDK_LUMA, sdk_axis
 from convert.types import IMAGENET_MEAN_BGR, TORCH_MEAN, TORCH_STD
 
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from convert.images.resizing import Resizing
 
 
-__all__ = ["resize_frames", "take_levels"]
+__all__ = ["crop", "resize_frames", "scale", "take_levels"]
+
+
+_INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
 
 
 _ROWS, _COLUMNS = 2, 3  # axes of [N,C,H,W]
@@ -148,3 +151,41 @@ def _arithmetic(editor: GraphEditor, operator: str, name: str, values: tuple[flo
 
 def _node(editor: GraphEditor, operator: str, *inputs: str) -> str:
     return str(editor.add(operator, inputs).output[0])
+
+
+def crop(model: ModelProto, framing: Framing) -> ModelProto:
+    """A pass: a model for [1,C,h,w] takes `framing.network` instead. Without a Slice where that is the same size."""
+    if not framing.crops:
+        return model
+    (source,) = model.graph.input
+    dims = source.type.tensor_type.shape.dim
+    width, height = framing.model
+    assert [dims[2].dim_value, dims[3].dim_value] == [height, width]
+    dims[3].dim_value, dims[2].dim_value = framing.network
+    # The batch and the channels are whole, and so is the side on which nothing is cut off.
+    spans = {2: (framing.top, height), 3: (framing.left, width)}
+    axes = [axis for axis, whole in ((2, framing.network[1]), (3, framing.network[0])) if spans[axis][1] != whole]
+    starts, ends = [spans[axis][0] for axis in axes], [sum(spans[axis]) for axis in axes]
+    editor = GraphEditor(model)
+    inside = editor.new_name("Slice")
+    editor.redirect(source.name, inside)
+    if editor.opset < _INPUTS_SINCE:
+        editor.add("Slice", [source.name], inside, axes=axes, starts=starts, ends=ends)
+    else:
+        limits = [editor.add_constant(np.array(values, np.int64)) for values in (starts, ends, axes)]
+        editor.add("Slice", [source.name, *limits], inside)
+    editor.store()
+    return model
+
+
+def scale(model: ModelProto, mean: tuple[float, ...], std: tuple[float, ...]) -> ModelProto:
+    """A pass: the model takes x where it took (x - mean) / std. One value a channel; the input is NCHW."""
+    editor = GraphEditor(model)
+    name = model.graph.input[0].name
+    scaled = editor.new_name("Div")
+    editor.redirect(name, scaled)
+    constants = [editor.add_constant(np.array(values, np.float32).reshape(1, -1, 1, 1)) for values in (mean, std)]
+    (centred,) = editor.add("Sub", [name, constants[0]]).output
+    editor.add("Div", [centred, constants[1]], scaled)
+    editor.store()
+    return model

@@ -39,7 +39,7 @@ def _push_down(model: ModelProto) -> bool:
     shapes = infer(editor)
     changed = False
     for node in editor.nodes():
-        if node.op_type in POINTWISE:
+        if _is_pointwise(editor, node):
             changed |= _past_pointwise(editor, shapes, node)
         elif node.op_type in REDUCTIONS:
             changed |= _past_reduction(editor, shapes, node)
@@ -188,7 +188,7 @@ def _merge_around_reshapes(model: ModelProto) -> bool:
             continue
         name = chain[-1].input[0]
         for each in reversed(chain):
-            if each.op_type in POINTWISE:
+            if _is_pointwise(editor, each):
                 again = editor.add_like(each, [name, *each.input[1:]])
                 shapes.add(again)
                 (name,) = again.output
@@ -317,9 +317,17 @@ def _path(
     return None
 
 
+def _is_pointwise(editor: GraphEditor, node: NodeProto) -> bool:
+    """Whether `node` works value by value: quantizers do where they have one scale."""
+    if node.op_type in {"DequantizeLinear", "QuantizeLinear"}:
+        scale = editor.constant(node.input[1])
+        return scale is not None and scale.ndim == 0
+    return node.op_type in POINTWISE
+
+
 def _is_unary(editor: GraphEditor, node: NodeProto, name: str) -> bool:
     """Whether `node` works on each value of `name` alone, and on the same single numbers beside."""
-    if node.op_type not in POINTWISE or node.input[0] != name:
+    if not _is_pointwise(editor, node) or node.input[0] != name:
         return False
     others = [editor.constant(other) for other in node.input[1:] if other]
     return all(value is not None and value.ndim == 0 for value in others)

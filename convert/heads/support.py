@@ -11,7 +11,7 @@ from convert.errors import UnsupportedModelError
 from convert.heads import HEADS, head
 from convert.types import Export, ModelFormat
 
-__all__ = ["describe", "is_quantized", "refuse_unsupported"]
+__all__ = ["describe", "is_quantized", "refuse_no_codes", "refuse_unsupported"]
 
 
 _FLOAT = frozenset({"float32", "float16-weights"})
@@ -21,6 +21,7 @@ _DOWNLOAD = (
     "download the float32 model instead: Edge Impulse Studio, Dashboard, Download block output, "
     "TensorFlow Lite (float32); in a deployment choose Unoptimized (float32) and no EON compiler"
 )
+_PLAIN = "export the model without it: the float32 model of the same network holds it, too"
 # A float16 model on the CPU is 4e-4 away from itself in float32, as nvinfer would feed it: no tolerance could hold it.
 _FLOAT_ONNX = (
     "export it in float32, inputs and outputs too (nvinfer feeds and reads nothing else; TensorRT makes FP16 of it on "
@@ -47,6 +48,23 @@ def is_quantized(export: Export) -> bool:
     return export.format is ModelFormat.TFLITE and export.facts.quantization not in _FLOAT
 
 
+def refuse_no_codes(export: Export) -> None:
+    """Refuse a model for --precision int8 that does not compute in 8-bit codes.
+
+    Raises:
+        UnsupportedModelError: it is float, or its activations have 16 bits or none.
+    """
+    found = export.facts.quantization
+    if export.format is ModelFormat.TFLITE and found in {"int8", "uint8"}:
+        return
+    hint = (
+        "build the int8 variant in Studio (Dashboard: TensorFlow Lite (int8 quantized); in a deployment choose "
+        "Quantized (int8)) and give that"
+    )
+    reason = f"it is {_FORMATS.get(found, 'a float model')}, and --precision int8 keeps the 8-bit codes of an int8 one"
+    raise _refused(export, reason, hint)
+
+
 def describe(export: Export) -> str:
     """The model in a few words: "int8 FOMO object detector, input 96x96x3"."""
     facts = export.facts
@@ -71,7 +89,8 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
         if not _BUILTIN.fullmatch(operator) and operator not in _OF_HEADS:
             known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
             reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
-            raise _refused(export, reason, _DOWNLOAD)
+            is_compiled = known is not None and known.startswith("it is compiled")
+            raise _refused(export, reason, _DOWNLOAD if is_compiled else _PLAIN)
     shape = facts.input.shape
     if len(shape) == 4 and None in shape[1:]:
         raise _refused(export, "its input has no fixed size", "export the model with a fixed input size")

@@ -1,31 +1,45 @@
-"""Whole frames that the graph itself resizes, as Edge Impulse's SDK does it (`--resize graph`).
+"""Whole frames that the graph itself resizes, as Edge Impulse's SDK does it (`--resize auto` and `graph`).
 
-The network's input has the frame's own size, so Gst-nvinfer scales nothing where the stream muxer gives frames of it.
 The graph cuts out, fits in or squashes (`convert.images.scaling.place_as_sdk`), and interpolates
-(`convert.graph.resize`).
+(`convert.graph.resize`). The two differ in the network's input. With `graph` it has the frame's own size, so that
+Gst-nvinfer scales nothing where the stream muxer gives frames of it. With `auto` it has a whole part of the frame's
+sides (`usual_size`): 640x360 for frames of 1920x1080 and of 1280x720, which Gst-nvinfer scales to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.images import Framing, ResizeMode
+from convert.images import Frame, Framing, ResizeMode
 
 if TYPE_CHECKING:
     from convert.images.scaling import Placement
 
 
-__all__ = ["PIXELS", "RESIZES", "Resizing"]
+__all__ = ["PIXELS", "RESIZES", "Resizing", "usual_size"]
 
 
-RESIZES = ("device", "graph")
-"""What brings frames to the model's size: Gst-nvinfer's scaler, or the network's own first nodes."""
+RESIZES = ("auto", "device", "graph")
+"""What brings frames to the model's size: Gst-nvinfer's scaler, then the network's first nodes; one of them alone."""
 
 PIXELS = "say it in pixels, --frame 1280x720 for example: the width and height that [streammux] has"
+_LINES = 360  # at least, of frames that the device has scaled
 _LONGEST = 4096  # pixels a side: of the largest usual cameras; a frame of 4096x4096 is 201 MB of an engine's memory
+
+
+def usual_size(frame: Frame, model: tuple[int, int]) -> tuple[int, int]:
+    """Width and height to which the device scales a frame: a whole part of its sides, made even.
+
+    It is the smallest that has at least 360 lines (columns, of an upright frame) and out of which the model's picture
+    can be cut without enlarging it. Where the frame itself is smaller it is the frame's size.
+    """
+    sides = frame.pixels
+    parts = max(1, min(min(sides) // _LINES, *(side // own for side, own in zip(sides, model, strict=True))))
+    width, height = (max(2, 2 * round(Fraction(side, 2 * parts))) for side in sides)
+    return width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +48,19 @@ class Resizing(Framing):
 
     Attributes:
         mode: how Edge Impulse brought pictures to that size; `none` is squash.
+        scaled: width and height to which the device scales frames before; None: it takes them as they are.
 
     Raises:
-        PresetError: only the aspect of the frames is given, or they are too large, or a side is odd.
+        PresetError: of frames that it takes as they are only the aspect is given, or they are too large, or a side is
+            odd.
     """
 
     mode: ResizeMode = ResizeMode.SQUASH
+    scaled: tuple[int, int] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.scaled is not None:
+            return
         if not self.frame.in_pixels:
             raise PresetError(
                 f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
@@ -62,8 +81,13 @@ class Resizing(Framing):
 
     @property
     def network(self) -> tuple[int, int]:
-        """Width and height of the input: those of the frame."""
-        return self.frame.width, self.frame.height
+        """Width and height of the input."""
+        return self.scaled or (self.frame.width, self.frame.height)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it takes frames as they are, so that nothing else scales them."""
+        return self.frame.in_pixels and self.network == self.frame.pixels
 
     @property
     def megabytes(self) -> float:

@@ -34,6 +34,8 @@ from convert.errors import InputError
 from convert.images import CENTRE, Anchor, ResizeMode, crop_area
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -135,15 +137,15 @@ def scale(
     dtype = np.min_scalar_type(255 * whole + whole // 2)
     number = dtype.type
     across, down = across.astype(dtype)[:, None], down.astype(dtype)[:, None, None]
-    flat = picture.reshape(-1, channels)
+    pixels_at = _reader(picture)
 
     def line(rows: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
         """Rows [n], of which the columns are mixed: [n,w,C], times `across_whole`."""
-        first = np.minimum(rows + placement.top, high - 1)[:, None] * wide
-        pixels = flat.take(first + np.minimum(left + placement.left, wide - 1), axis=0)
+        rows = np.minimum(rows + placement.top, high - 1)[:, None]
+        pixels = pixels_at(rows, np.minimum(left + placement.left, wide - 1))
         mixed = (luma(pixels)[..., None] if grey else pixels).astype(dtype)
         if across_whole > 1:
-            pixels = flat.take(first + np.minimum(right + placement.left, wide - 1), axis=0)
+            pixels = pixels_at(rows, np.minimum(right + placement.left, wide - 1))
             mixed *= number(across_whole) - across
             mixed += (luma(pixels)[..., None] if grey else pixels) * across
         return mixed
@@ -159,6 +161,18 @@ def scale(
         total += number(whole // 2)
         levels[rows] = total // number(whole)
     return levels
+
+
+def _reader(picture: NDArray[np.uint8]) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.uint8]]:
+    """Takes pixels [n,w,C] of rows [n,1] and columns [w]; quickly, if memory is row by row or column by column."""
+    high, wide, channels = picture.shape
+    row, column, whole = wide, 1, picture
+    if not whole.flags.c_contiguous:
+        row, column, whole = 1, high, picture.swapaxes(0, 1)
+    if not whole.flags.c_contiguous:
+        return lambda rows, columns: picture[rows, columns]
+    flat = whole.reshape(-1, channels)
+    return lambda rows, columns: flat.take(rows * row + columns * column, axis=0)
 
 
 @lru_cache(maxsize=64)
@@ -211,7 +225,8 @@ def interpolate(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[
     upper, lower, down = sdk_axis(picture.shape[0], height)
     first, second, across = sdk_axis(picture.shape[1], width)
     rows, place = np.unique(np.concatenate([upper, lower]), return_inverse=True)  # each is mixed once
-    lines = _mixed(picture[rows][:, first], picture[rows][:, second], across[:, None])
+    pixels_at, rows = _reader(picture), rows[:, None]
+    lines = _mixed(pixels_at(rows, first), pixels_at(rows, second), across[:, None])
     return _mixed(lines[place[:height]], lines[place[height:]], down[:, None, None])
 
 

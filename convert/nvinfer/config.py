@@ -373,8 +373,9 @@ def read_bytes(
         raise InputError(str(error), hint=hint, path=os.fspath(path)) from None
 
 
-# Bytes stored of each element of a list of names, and of classifier-type (char[64]).
-_ELEMENT_BYTES: Final = 63
+ELEMENT_BYTES: Final = 63
+"""Bytes stored of each element of a list of names, and of classifier-type (char[64]). Behind one with so many no zero
+is written, and what follows in memory is read, too."""
 # op-tensor-files are written into 64 bytes each, however long they are.
 _TENSOR_FILE_BYTES: Final = 64
 _WHOLE_ELEMENTS: Final = "layer-device-precision"
@@ -393,24 +394,28 @@ def read_yaml(data: bytes, state: config_state.ParserState) -> config_state.Pars
     Raises:
         TooMany: the file has more bytes, tokens or entries than any config.
     """
-    from convert.nvinfer.yaml import YamlError, load  # PyYAML takes 40 ms to import, and most configs are INI
+    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # PyYAML takes 40 ms to import, most configs are INI
 
+    library = yaml_cpp(state.release)
     try:
-        root = load(data)
+        root = load(data, library)
     except YamlError as error:
         state.add_problem_at(config_state.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
         return state.finish(config_state.Verdict.ABORTS, exception=exception)
     try:
-        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state).read())
+        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state, library).read())
     except config_state.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _YamlReader:
-    def __init__(self, root: Node | None, state: config_state.ParserState) -> None:
+    def __init__(self, root: Node | None, state: config_state.ParserState, library: tuple[int, int]) -> None:
         self.root = root
         self.state = state
+        # yaml-cpp 0.6 (include/yaml-cpp/node/convert.h, impl.h) makes no text of an empty value, and a number without
+        # sign of one with a minus.
+        self.is_old = library < (0, 7)
         self.groups = root.items if root is not None else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
@@ -474,7 +479,10 @@ class _YamlReader:
         for key, value in group.items:
             if key.kind not in {"scalar", "null"}:
                 self.abort(f"a key of {title} is a list or a map", "yaml-cpp: bad conversion", None)
-            read(_string(key), value, self.entries[title, id(key), id(value)])
+            entry = self.entries[title, id(key), id(value)]
+            if self.is_old and key.kind == "null":
+                self.abort(f"a key of {title} is empty", "yaml-cpp: bad conversion", entry)
+            read(_string(key), value, entry)
 
     def abort(self, message: str, exception: str, entry: config_state.Entry | None) -> NoReturn:
         self.state.abort(config_state.Reason.TYPE, message, exception, entry)
@@ -504,7 +512,8 @@ class _YamlReader:
         if kind in {"float", "double"}:
             found: float = self.converted(value, entry, _double, "a decimal number")
         elif kind == "unsigned":
-            found = self.converted(value, entry, parsing.stream_unsigned, "a whole number without a sign")
+            convert = parsing.wrapping_unsigned if self.is_old else parsing.stream_unsigned
+            found = self.converted(value, entry, convert, "a whole number without a sign")
         else:
             found = self.converted(value, entry, parsing.stream_int, "a whole number")
         if kind == "flag":
@@ -522,19 +531,32 @@ class _YamlReader:
         elif key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], plain, trim_first=False)
         elif key.type == "string-list":
-            limit = len(text) if key.name == _WHOLE_ELEMENTS else _ELEMENT_BYTES
+            limit = len(text) if key.name == _WHOLE_ELEMENTS else ELEMENT_BYTES
             names = tuple(piece.partition(b"\0")[0][:limit] for piece in _split(text))
             state.store(key, names, entry, state.values)
+            if key.name != _WHOLE_ELEMENTS:
+                self.check_bytes(names, entry)
         elif key.type == "path-list":
             paths = tuple(_split(text))
             state.store(key, paths, entry, state.values)
-            if any(len(path) + len(state.folder) >= _TENSOR_FILE_BYTES for path in paths):
-                message = f"{key.name}: paths of 64 bytes and more overrun nvinfer's memory"
-                state.add_problem(config_state.Reason.NOTE, message, entry)
+            long = next((path for path in paths if len(path) >= _TENSOR_FILE_BYTES), None)
+            whole = (parsing.stored_path(path, state.folder) or b"" for path in paths)
+            long = long or next((path for path in whole if len(path) >= _TENSOR_FILE_BYTES), None)
+            if long is not None:
+                message = f"{key.name}: “{config_state.as_text(long)}” has {len(long)} bytes; with"
+                message += f" {_TENSOR_FILE_BYTES} and more nvinfer writes over other memory"
+                state.add_problem(config_state.Reason.OVERRUN, message, entry)
         elif key.type == "path":
             state.store(key, plain, entry, state.values)
         else:
             self.number_list(key, text, entry, state.values)
+
+    def check_bytes(self, names: Sequence[bytes], entry: config_state.Entry) -> None:
+        """Note that a name fills its buffer, and with it that what nvinfer reads has no defined end."""
+        if long := next((name for name in names if len(name) >= ELEMENT_BYTES), None):
+            shown = config_state.as_text(long[:20])
+            message = f"{entry.key}: “{shown}…” has {ELEMENT_BYTES} bytes or more: what nvinfer reads is not defined"
+            self.state.add_problem(config_state.Reason.OVERRUN, message, entry)
 
     def number_list(self, key: Key, text: bytes, entry: config_state.Entry, target: dict[str, Any]) -> None:
         """infer-dims, offsets and colours: the number of elements is checked before the elements."""
@@ -551,7 +573,9 @@ class _YamlReader:
         """A key of the GStreamer element, as std::stoi converts it."""
         state = self.state
         if key.type == "string":
-            state.store(key, text.partition(b"\0")[0][:_ELEMENT_BYTES], entry, state.values)
+            found = text.partition(b"\0")[0][:ELEMENT_BYTES]
+            state.store(key, found, entry, state.values)
+            self.check_bytes((found,), entry)
         elif key.name == "operate-on-class-ids":
             ids = [self.standard(parsing.std_stoi, "stoi", piece, entry) for piece in _split(text)]
             state.store_operate_on(ids, entry)
@@ -567,6 +591,9 @@ class _YamlReader:
         if value.kind not in {"scalar", "null"}:
             kind = "list" if value.kind == "seq" else "map"
             message = f"{entry.key} is a {kind}; lists are written with ; between the elements, without brackets"
+            self.abort(message, "yaml-cpp: bad conversion", entry)
+        if self.is_old and value.kind == "null":
+            message = f"nothing stands behind {entry.key}, of which DeepStream {self.state.release} makes no text"
             self.abort(message, "yaml-cpp: bad conversion", entry)
         return _string(value)
 
@@ -602,7 +629,7 @@ class _YamlReader:
         count = state.class_count(self.last("num-detected-classes"))
         classes = [state.attrs] * count
         for name, _ in self.groups:
-            if name.kind not in {"scalar", "null"}:
+            if name.kind != "scalar" and not (name.kind == "null" and not self.is_old):
                 self.abort("a group has a list or a map as its name", "yaml-cpp: bad conversion", None)
             title = _string(name)
             if title == config_state.ATTRS_ALL.encode() or not title.startswith(config_state.ATTRS_PREFIX.encode()):

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     LEGACY = "legacy"  # an old name
     IGNORED = "ignored"  # a key another key makes void
     NOTE = "note"  # nvinfer logs what it does
+    OVERRUN = "overrun"  # nvinfer reads or writes memory that is not the value's
 
 
 class Entry(NamedTuple):

@@ -187,6 +187,18 @@ def stream_unsigned(text: bytes) -> int:
     return value
 
 
+def wrapping_unsigned(text: bytes) -> int:
+    """As `stream_unsigned`, but a minus wraps round: what yaml-cpp before 0.7 does with -1.
+
+    Raises:
+        NotANumber: not such a number, or more digits than an unsigned int holds.
+    """
+    value = _extract(text)
+    if abs(value) > UINT_MAX:
+        raise NotANumber
+    return value & UINT_MAX
+
+
 def _extract(text: bytes) -> int:
     match = _STREAM_INT.match(text)
     if match is None:

@@ -78,17 +78,6 @@ class KeyValue:
 
 
 @dataclass(frozen=True, slots=True)
-class AppKey:
-    """A group (then `key` is empty) or key of deepstream-app's file that not every release knows."""
-
-    group: str
-    key: str = ""
-    since: str | None = None
-    until: str | None = None
-    instead: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Sink:
     """A [sinkN] type of deepstream-app and what it shows."""
 
@@ -125,11 +114,14 @@ class Tracker:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """trtexec from TensorRT `tensorrt` on: what makes it build and stop, and build in fp16 (empty: it cannot)."""
+    """trtexec from TensorRT `tensorrt` on: what makes it build and stop, and build in fp16, in int8, or as the types of
+    the model say (empty: it cannot)."""
 
     tensorrt: str
     build: tuple[str, ...]
     fp16: tuple[str, ...] = ()
+    int8: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -140,6 +132,14 @@ class OnnxParser:
     tensorrt: str
     opset_last: int
     opset_first: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """What runs a model of QuantizeLinear and DequantizeLinear: this TensorRT or newer, no Jetson of `without`."""
+
+    tensorrt: str
+    without: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,6 @@ class Catalogue:
         keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
         keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
         key_values: values that not every release or platform accepts.
-        app_keys: groups and keys of deepstream-app's own file that not every release knows.
         yaml_since: program ("nvinfer", "deepstream-app") -> the first release in which it reads YAML.
         flags: trtexec's options that not every TensorRT knows.
     """
@@ -176,12 +175,12 @@ class Catalogue:
     keys_since: dict[str, str]
     keys_work_until: dict[str, str]
     key_values: tuple[KeyValue, ...]
-    app_keys: tuple[AppKey, ...]
     yaml_since: dict[str, str]
     parsers: tuple[Parser, ...]
     builds: tuple[Build, ...]
     onnx_parsers: tuple[OnnxParser, ...]
     flags: dict[str, Flag]
+    int8: Int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +231,6 @@ class _Parsers:
 
 
 @dataclass(frozen=True, slots=True)
-class _App:
-    keys: tuple[AppKey, ...]
-    groups: tuple[AppKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
     """targets.toml as it is written."""
 
@@ -248,7 +241,7 @@ class _File:
     yaml: dict[str, str]
     parsers: _Parsers
     trtexec_flags: dict[str, Flag]
-    app: _App
+    int8: Int8
     deepstream: tuple[_Release, ...] = ()
     tracker: tuple[Tracker, ...] = ()
     sink: tuple[Sink, ...] = ()
@@ -288,12 +281,12 @@ def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
         keys_since={key: since for since, names in file.keys.since.items() for key in names},
         keys_work_until=file.keys.works_until,
         key_values=file.value,
-        app_keys=file.app.keys + file.app.groups,
         yaml_since=file.yaml,
         parsers=file.parsers.functions,
         onnx_parsers=file.onnx_parser,
         builds=file.trtexec,
         flags=file.trtexec_flags,
+        int8=file.int8,
     )
     _check_versions(found, path)
     return found
@@ -325,7 +318,7 @@ def _targets(file: _File) -> Iterator[Target]:
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.app_keys, *found.parsers]
+    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.parsers]
     named = {getattr(row, end, None) for row in spans for end in ("since", "until")} - {None}
     named |= {*found.keys_since.values(), *found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}
@@ -339,7 +332,7 @@ def _check_versions(found: Catalogue, path: Path) -> None:
         except PresetError as error:
             raise PresetError(f"not a JetPack: {jetpack!r}", path=path, hint='as "6.2" or "6.0 DP"') from error
     tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.builds]
-    tensorrts += [each.tensorrt for each in found.onnx_parsers]
+    tensorrts += [each.tensorrt for each in found.onnx_parsers] + [found.int8.tensorrt]
     tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         try:
@@ -568,23 +561,47 @@ def sdk_path(target: Target, what: str) -> str:
 def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     """What that TensorRT's trtexec needs, besides model, engine and shapes, to build at `precision` and stop.
 
+    Args:
+        precision: "fp32", "fp16", "int8", or "typed": as the types of the model say.
+
     Raises:
         PresetError: this TensorRT has no flag for the precision, or is older than the table.
     """
     row = _newest(catalogue().builds, tensorrt)
-    if precision == "fp32":
-        return row.build
-    if not row.fp16:
+    flags = {"fp32": (), "fp16": row.fp16, "int8": row.int8, "typed": row.typed}[precision]
+    if precision != "fp32" and not flags:
         raise PresetError(
             f"TensorRT {tensorrt} takes the precision from the ONNX file, not from a flag",
             hint="use --precision fp32, or an older --target",
         )
-    return (*row.build, *row.fp16)
+    return (*row.build, *flags)
+
+
+def int8_mode(target: Target) -> str:
+    """How a model of codes is built on `target`: "int8", or since DeepStream 9.0 "typed".
+
+    Raises:
+        PresetError: it cannot be, or not on all devices that the release is for.
+    """
+    needs = catalogue().int8
+    where = f"DeepStream {target.deepstream}"
+    if version(target.tensorrt) < version(needs.tensorrt):
+        raise PresetError(
+            f"a model of 8-bit codes needs TensorRT {needs.tensorrt}; {where} has {target.tensorrt}",
+            hint="choose a newer --target, or --precision fp16",
+        )
+    if lacking := [each for each in target.families if each in needs.without]:
+        raise PresetError(
+            f"{where} is for {' and '.join(lacking)}, too, whose GPUs have no INT8: a model of 8-bit codes does not "
+            "run there",
+            hint="use --precision fp16; for a Xavier choose --target deepstream-6.1 or newer",
+        )
+    return "typed" if reads_key(target, "strongly-typed") else "int8"
 
 
 def trtexec_note(tensorrt: str, precision: str) -> str:
     """What to expect of that trtexec when it builds at `precision`; empty when nothing."""
-    return "" if precision == "fp32" else _newest(catalogue().builds, tensorrt).note
+    return _newest(catalogue().builds, tensorrt).note if precision == "fp16" else ""
 
 
 def trtexec_accepts(flag: str, tensorrt: str) -> bool:

@@ -20,7 +20,7 @@ from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, targets
 from convert.onnx_header import STANDARD_DOMAINS, Attribute, Header, Node
 
-__all__ = ["Limit", "Refusal", "Table", "read_table", "refusals", "table"]
+__all__ = ["Limit", "Refusal", "Table", "pads_with_any", "read_table", "refusals", "table"]
 
 _RELEASE: Final = re.compile(r"\d+(\.\d+)*")
 
@@ -171,6 +171,12 @@ def refusals(model: Header, target: Target) -> Iterator[Refusal]:
                 flowing = _flowing(model) if limit.constant else frozenset()
                 if broken := [node for node in same if _concerns(limit, node) and _breaks(limit, node, model, flowing)]:
                     yield _not_taken(target, broken, limit)
+
+
+def pads_with_any(target: Target) -> bool:
+    """Whether its Pad takes another number than 0."""
+    limits = (limit for limit in table().limits if "Pad" in limit.operator and limit.equal == 0)
+    return all(_reached(target.tensorrt, limit.until) for limit in limits)
 
 
 def _reached(tensorrt: str, first: str | None) -> bool:

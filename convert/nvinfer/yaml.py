@@ -1,4 +1,8 @@
-"""Reads the first document of a YAML file as yaml-cpp 0.7 does, the library behind Gst-nvinfer's YAML configs.
+"""Reads the first document of a YAML file as yaml-cpp does, the library behind Gst-nvinfer's YAML configs.
+
+Which one that is depends on the release's Ubuntu: 0.6 (20.04), 0.7 (22.04), 0.8 (24.04); see `yaml_cpp`. For 0.6, tabs
+behind a text are part of it, and a tag does not make a text of `null`. For 0.8 a lone carriage return ends a line, but
+the columns are counted on.
 
 Based on PyYAML's scanner and parser, whose design yaml-cpp follows. The overrides below are the rules of yaml-cpp that
 differ: tabs, line breaks, an unclosed quote at the end of the file, a text in the column of the keys, anchors, tags,
@@ -15,6 +19,7 @@ from typing import Any, Final
 
 from yaml import error, events, parser, reader, scanner, tokens
 
+from convert.nvinfer.keys import version
 from convert.nvinfer.numbers import TooMany
 
 MOST_BYTES: Final = 2**20
@@ -26,6 +31,10 @@ MOST_TOKENS: Final = 200_000
 _DEEPEST: Final = 500
 _LONGEST_KEY: Final = 1024
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_EXACT_TAGS: Final = (0, 7)  # the first yaml-cpp that drops tabs behind a text, and to which `!!str null` is a text
+_CARRIAGE_RETURN: Final = (0, 8)  # the first one to which it ends a line
+# What such a carriage return becomes: a line break to PyYAML that no file has then.
+_BREAK: Final = "\x85"
 
 # How a file starts, and the encoding that means to yaml-cpp; what the group matches is a byte order mark.
 _ENCODING: Final = re.compile(
@@ -44,12 +53,12 @@ _RESTORED: Final = {surrogate: character for character, surrogate in _ORDINARY.i
 _BLANKS: Final = re.compile(r"[ \t]*")
 _ANCHOR: Final = re.compile(r"[&*][^\[\]{}, \t\n\0]*")
 _TAG: Final = re.compile(r"!(?:<[^>\s\0]*>|[-0-9A-Za-z]*![-\w#;/?:@&=+$.~*'()%]+|[-\w#;/?:@&=+$.~*'()%]*)", re.ASCII)
-_BLANKS_AND_COMMENT: Final = re.compile(r"([ \t]*)(?:#[^\n\0]*)?")
+_BLANKS_AND_COMMENT: Final = re.compile(r"([ \t]*)(?:#[^\n\x85\0]*)?")
 _QUOTED: Final = {
     '"': re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL),
     "'": re.compile(r"'[^']*(?:''[^']*)*'(?!')"),
 }
-_UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*\n[ \t]*)?\0")
+_UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*[\n\x85][ \t]*)?\0")
 
 # Messages for PyYAML's problem or, if it is not listed, for its context.
 _MESSAGES: Final = {
@@ -91,8 +100,14 @@ class Node:
         return list(zip(self.children[::2], self.children[1::2], strict=True)) if self.kind == "map" else []
 
 
-def load(data: bytes) -> Node | None:
-    """What `YAML::LoadFile` makes of a file with these bytes; None where it has no document.
+def yaml_cpp(release: str) -> tuple[int, int]:
+    """The yaml-cpp of the Ubuntu that DeepStream `release` (6.1 and later read YAML) was made for."""
+    found = version(release)
+    return (0, 6) if found < (6, 4) else (0, 7) if found < (8, 0) else (0, 8)
+
+
+def load(data: bytes, library: tuple[int, int] = (0, 7)) -> Node | None:
+    """What `YAML::LoadFile` of the yaml-cpp `library` makes of these bytes; None where there is no document.
 
     Raises:
         YamlError: where yaml-cpp throws.
@@ -100,19 +115,19 @@ def load(data: bytes) -> Node | None:
     """
     if len(data) > MOST_BYTES:
         raise TooMany(f"the file has {len(data):,} bytes; as YAML it cannot have more than {MOST_BYTES:,}")
-    source = _Parser(_decode(data))
+    source = _Parser(_decode(data, library), library)
     try:
         return _document(source)
     except error.MarkedYAMLError as wrong:
-        mark = wrong.problem_mark
         message = _MESSAGES.get(wrong.problem) or _MESSAGES.get(wrong.context) or wrong.problem
-        raise YamlError(message, mark.line + 1, mark.column + 1) from None
+        raise YamlError(message, *_place(wrong.problem_mark)) from None
     except ValueError:
         # chr() of a number beyond Unicode, or a lone half of a pair.
-        raise YamlError("an escape sequence is no Unicode character", source.line + 1, source.column + 1) from None
+        message = "an escape sequence is no Unicode character"
+        raise YamlError(message, *_place(source.get_mark())) from None
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, library: tuple[int, int]) -> str:
     start = _ENCODING.match(data)
     assert start is not None
     encoding = str(start.lastgroup)
@@ -122,7 +137,8 @@ def _decode(data: bytes) -> str:
     else:
         size = 4 if "32" in encoding else 2
         text = body[: len(body) // size * size].decode(encoding, "replace")
-    return text.replace("\r\n", "\n").translate(_ORDINARY)
+    ordinary = {**_ORDINARY, 0x0D: ord(_BREAK)} if library >= _CARRIAGE_RETURN else _ORDINARY
+    return text.replace("\r\n", "\n").translate(ordinary)
 
 
 def _document(source: _Parser) -> Node | None:
@@ -152,7 +168,7 @@ def _root(source: _Parser) -> Node:
             continue
         if len(path) >= _DEEPEST:
             raise parser.ParserError(None, None, "the nesting is too deep", event.start_mark)
-        node = _node(event)
+        node = _node(event, source.library)
         path[-1].children.append(node)
         if event.anchor is not None:
             anchors[event.anchor] = node
@@ -161,27 +177,48 @@ def _root(source: _Parser) -> Node:
     return above.children[0]
 
 
-def _node(event: Any) -> Node:
-    place = event.start_mark.line + 1, event.start_mark.column + 1
+def _place(mark: Any) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
+
+
+def _node(event: Any, library: tuple[int, int]) -> Node:
+    place = _place(event.start_mark)
     if isinstance(event, events.SequenceStartEvent):
         return Node("seq", *place)
     if isinstance(event, events.MappingStartEvent):
         return Node("map", *place)
-    if event.style is None and event.tag is None and event.value in _NULLS:
+    untagged = event.tag is None or (library < _EXACT_TAGS and event.value)
+    if event.style is None and untagged and event.value in _NULLS:
         return Node("null", *place)
     return Node("scalar", *place, event.value.translate(_RESTORED).encode(errors="surrogateescape"))
 
 
 class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[misc] # PyYAML has no types
     buffer: str
+    line: int
+    column: int
     # yaml-cpp writes \N and \_ as single bytes, which is not UTF-8.
     ESCAPE_REPLACEMENTS: Final = {**scanner.Scanner.ESCAPE_REPLACEMENTS, "'": "'", "N": "\udc85", "_": "\udca0"}
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, library: tuple[int, int]) -> None:
+        self.library = library
         self.fetched = 0
+        self.has_returns = _BREAK in text
         reader.Reader.__init__(self, text)
         scanner.Scanner.__init__(self)
         parser.Parser.__init__(self)
+
+    def forward(self, length: int = 1) -> None:
+        """As PyYAML's, but lines and columns are counted on over a lone carriage return."""
+        if not self.has_returns:
+            super().forward(length)
+            return
+        for _ in range(length):
+            line, column = self.line, self.column
+            is_return = self.buffer[self.pointer] == _BREAK
+            super().forward()
+            if is_return:
+                self.line, self.column = line, column + 1
 
     def check_printable(self, data: str) -> None:
         """yaml-cpp reads any character."""
@@ -209,19 +246,33 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
             self.pointer += length
             self.index += length
             self.column += length
+            is_return = self.peek() == _BREAK
             if not self.scan_line_break():
                 return
+            if is_return:
+                self.possible_simple_keys.pop(self.flow_level, None)
             if not self.flow_level:
                 self.allow_simple_key = True
 
     def scan_line_break(self) -> str:
-        if self.peek() != "\n":
+        if self.peek() not in {"\n", _BREAK}:
             return ""
         self.forward()
         return "\n"
 
     def check_key(self) -> bool:
-        return self.peek(1) in {" ", "\t", "\n"}
+        return self.peek(1) in {" ", "\t", "\n", _BREAK}
+
+    def scan_plain(self) -> Any:
+        """Tabs in front of what ends a text, unless that is the end of the line, belong to it for an old yaml-cpp."""
+        token = super().scan_plain()
+        if self.library < _EXACT_TAGS:
+            behind = self.buffer[self.pointer - (self.index - token.end_mark.index) : self.pointer]
+            if self.peek() == "#":
+                behind = behind[:-1]  # a blank, or the end of the line before
+            if not behind.strip(" \t"):
+                token.value += behind.rstrip(" ")
+        return token
 
     def save_possible_simple_key(self) -> None:
         """A text in the column of the keys need not be a key; while it may be one, nothing behind it may."""
@@ -235,8 +286,8 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
     def fetch_plain(self) -> None:
         """No key can start behind a text, unless the text ended because the next line is indented less."""
         super().fetch_plain()
-        if self.peek() == "#" and self.allow_simple_key:
-            # A comment in the next line: the text is no key.
+        if self.peek() == "#" and self.allow_simple_key and self.buffer[self.pointer - 1] not in " \t":
+            # A comment at the start of the next line: the text is no key.
             self.possible_simple_keys.pop(self.flow_level, None)
         if self.flow_level or self.column > self.indent:
             self.allow_simple_key = False
@@ -264,7 +315,8 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
         self.allow_simple_key = True
         breaks: list[str] = []
         while not (self.check_document_start() or self.check_document_end()):
-            if "\t" in self._take(_BLANKS)[:indent] and not self.flow_level:
+            column = self.column  # not 0 behind a carriage return
+            if "\t" in self._take(_BLANKS)[: max(indent - column, 0)] and not self.flow_level:
                 raise scanner.ScannerError(None, None, "a tab stands where spaces must indent", self.get_mark())
             if not self.scan_line_break():
                 return breaks or [" "]

@@ -237,6 +237,8 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
     for text in lines(shown, report.files, paint, width):
         out.write(text + "\n")
     if not quiet:
+        for text in others(report):
+            out.write(printable(text) + "\n")
         last = [summary(report, paint)]
         if without := dict.fromkeys(each.id for each in shown if not each.hint):
             last.append(f"more: ei-deepstream explain {' '.join(without)}")
@@ -307,9 +309,24 @@ def _folded(text: str, width: int | None, used: int) -> list[str]:
     return [first[used:], *(line[8:] for line in more)]
 
 
+def others(report: CheckReport) -> Iterator[str]:
+    """A line a config of another plugin, which was not judged; of one plugin the first few."""
+    shown: Counter[str] = Counter()
+    for file in report.files:
+        if file.plugin:
+            shown[file.plugin] += 1
+            if shown[file.plugin] <= _MOST_EQUAL:
+                yield f"{file.path}: not nvinfer's: {file.plugin}"
+    for plugin, count in shown.items():
+        if count > _MOST_EQUAL:
+            yield f"{count - _MOST_EQUAL} more files: not nvinfer's: {plugin}"
+
+
 def summary(report: CheckReport, paint: Paint) -> str:
     """How many files and findings."""
-    count = len(report.files)
+    count = sum(1 for file in report.files if not file.plugin)
+    if not count:
+        return "nothing to check: no config of Gst-nvinfer or deepstream-app"
     files = f"{count} file{'s' if count != 1 else ''}"
     target = " and ".join(map(for_target, report.targets))
     levels = [each.level for each in report.findings]

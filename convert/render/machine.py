@@ -167,10 +167,10 @@ def check_document(
 ) -> dict[str, Any]:
     """`{schema_version, exit_code, target, files[], findings[], fixes, error}`.
 
-    `files[]` are `{path, kind, target, verdict, exception, values, findings[], waived[], error}`; `target` at the top
-    is that of most files; `values` is what nvinfer reads (of more than 10,000 classes
-    the first ones), `findings` at the top has each finding once. `fixes[]` are `{path, diff}`, null unless they were
-    requested.
+    `files[]` are `{path, kind, plugin, target, verdict, exception, values, findings[], waived[], error}`; `plugin` says
+    whose config an "other" is; `values` is what nvinfer reads (of more than 10,000 classes the first ones). `target`
+    at the top is that of most files, `findings` has each finding once. `fixes[]` are `{path, diff}`, null unless they
+    were requested.
     """
     return {
         "schema_version": documents.SCHEMA_VERSION,
@@ -196,6 +196,7 @@ def _file(file: CheckedFile) -> dict[str, Any]:
     return {
         "path": file.path,
         "kind": file.kind,
+        "plugin": file.plugin,
         "target": file.target and target_document(file.target),
         "verdict": file.verdict and file.verdict.value,
         "exception": file.exception,

@@ -18,7 +18,16 @@ from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
 from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
-from convert.types import Adapted, AnswerCounts, AnswerEvidence, Export, FrameEffect, ModelFacts, Validated
+from convert.types import (
+    Adapted,
+    AnswerCounts,
+    AnswerEvidence,
+    Export,
+    FrameEffect,
+    Int8Evidence,
+    ModelFacts,
+    Validated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -182,7 +191,8 @@ def percent(share: float) -> str:
 def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
     evidence, lines = validated.evidence, []
     if parity := evidence.parity:
-        difference = f"max difference {parity.max_abs_diff:.2g} (limit {parity.tolerance:g})"
+        limit = f" (limit {parity.tolerance:g})" if evidence.int8 is None else ", of codes"
+        difference = f"max difference {parity.max_abs_diff:.2g}{limit}"
         lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
     if batch := evidence.batch:
         sizes = "/".join(map(str, batch.sizes))
@@ -197,7 +207,7 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
         crops = f", which the model crops{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
-        if isinstance(framing, Resizing):
+        if isinstance(framing, Resizing) and framing.is_exact:
             crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"
         lines.append(("frames", f"whole ones of {framing.frame}{crops}; {other}"))
     if effect := evidence.framing:
@@ -212,9 +222,22 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         own = agreement.kernels
         as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
         lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
+    if codes := evidence.int8:
+        lines.append(("int8", _codes_line(codes)))
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
+
+
+def _codes_line(codes: Int8Evidence) -> str:
+    """How a model of 8-bit codes decides beside the original's own kernels, and what runs on codes."""
+    ours, own = codes.plain, codes.kernels
+    left = f", in float: {', '.join(codes.float_nodes)}" if codes.float_nodes else ""
+    return (
+        f"the original's codes: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two "
+        f"kernels: {percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
+        f"{percent(codes.share)} of multiplications in INT8{left}"
+    )
 
 
 def _effect_line(effect: FrameEffect) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.check.context import Models, RuleContext, Setting, load_context, read_config
+from convert.check.context import SDK, Models, RuleContext, Setting, load_context, read_config
 from convert.check.rules import findings
 from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError
@@ -396,9 +396,9 @@ def _model_path(context: RuleContext) -> Path:
             hint="write onnx-file=, or decode recorded outputs with --tensors",
             path=context.parsed.path,
         )
-    if missing := absence(file.text, file.presence):
+    if not file.presence.here and not file.text.startswith(SDK):
         raise InputError(
-            f"onnx-file: {file.text!r} {missing[1]}",
+            f"onnx-file: {file.text!r} {absence(file.text, file.path)}",
             hint=f"nvinfer looks for {file.path}",
             path=place.path,
             line=place.line,

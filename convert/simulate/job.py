@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.check.app import gies, number, read_app
+from convert.check.app import gies, number, read_app, troubles
 from convert.check.context import read_config
-from convert.check.run import APP, CONFIG, find_configs
+from convert.check.recognise import APP, CONFIG
+from convert.check.run import find_configs
 from convert.errors import ConvertError, InputError, MissingDependencyError, UnsupportedModelError
 from convert.images.read import Picture, is_video, load_av, read_all, video_facts
 from convert.nvinfer.config import MOST_BYTES
@@ -60,12 +61,10 @@ def app(path: Path, where: Target) -> App:
         UnsupportedModelError: an engine runs in Gst-nvinferserver.
     """
     file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.deepstream)
-    if file.trouble:
-        raise _refused(file.trouble.message, path, file.trouble.line)
+    if trouble := file.trouble or next(iter(troubles(file, where.deepstream)), None):
+        raise _refused(trouble.message, path, trouble.line)
     on = gies(file)
     for gie in on:
-        if gie.troubles:
-            raise _refused(gie.troubles[0].message, path, gie.troubles[0].line)
         place = file.place(gie.group)
         if not gie.is_nvinfer:
             raise UnsupportedModelError(

@@ -368,7 +368,10 @@ class Runner:
         dropped = Dropped()
         objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
         state.objects += detected_objects(settings.unique_id, objects, of)
-        state.dropped += dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        left_out = dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        if loaded.engine.recorded.merge not in {None, "none"}:  # the graph has set cells to 0 that are no objects
+            left_out = [one for one in left_out if one.confidence]
+        state.dropped += left_out
 
     def _secondary(self, loaded: LoadedEngine, states: list[_FrameState]) -> None:
         targets = [target for state in states for target in self._targets(loaded, state)]

@@ -10,7 +10,7 @@ import contextlib
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
 from convert.graph.findings import TF2ONNX_WARNED
@@ -18,10 +18,6 @@ from convert.heads import head
 from convert.heads.support import refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from concurrent.futures import Future
 
 __all__ = ["OPSETS", "Translate", "died"]
 
@@ -67,7 +63,6 @@ class Translate:
     timeout: float = 120.0
     tensorflow: bool = False
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    _ahead: list[tuple[bytes, Future[Translation]]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
@@ -90,46 +85,32 @@ class Translate:
         refuse_unsupported(artifact)
         if self.tensorflow and importlib.util.find_spec("tensorflow") is None:
             raise MissingDependencyError("TensorFlow is not installed", hint=pip_install("ei-deepstream[tensorflow]"))
-        ahead = next((result for model, result in self._ahead if model is artifact.model), None)
-        self._ahead.clear()
-        result = self._translation(artifact, workdir) if ahead is None else ahead.result()
+        result = self._translation(artifact, workdir)
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
         onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
         return StageResult(Translated(artifact, onnx), findings=findings)
 
-    @contextlib.contextmanager
-    def ahead(self, export: Export) -> Iterator[None]:
-        """Translate `export` in the worker while the block does something elsewhere; the stage then takes the result.
+    def ahead(self, export: Export) -> None:
+        """Begin to translate `export` in the worker, if it has one: the stage then takes the result.
 
         What goes wrong is raised by the stage. A large model is left to it: both together would take too much memory.
         """
-        if self.worker is None or self.tensorflow or len(export.model) > LARGE:
-            yield
-            return
-        from concurrent.futures import ThreadPoolExecutor, wait  # few models need it
+        if self.worker is not None and not self.tensorflow and len(export.model) <= LARGE:
+            function, arguments = self._request(export, Path())
+            self.worker.begin(function, *arguments, timeout=self.timeout)
 
-        self.worker.start()  # in this thread, as the child ends with the one that started it
-        with ThreadPoolExecutor(1) as thread:
-            result = thread.submit(self._translation, export, Path())
-            self._ahead[:] = [(export.model, result)]
-            try:
-                yield
-                wait([result])
-            except BaseException:
-                self.worker.kill()  # nobody will ask for the result
-                raise
-
-    def _translation(self, export: Export, workdir: Path) -> Translation:
+    def _request(self, export: Export, workdir: Path) -> tuple[str, tuple[object, ...]]:
+        """The function of the worker, and its arguments."""
         facts = export.facts
         model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
         if export.format is ModelFormat.ONNX:
-            function = "convert.translate.worker:accept"
-            arguments: tuple[object, ...] = (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
-        else:
-            model, outputs = head(facts.task).before_translation(model, outputs)
-            function = "convert.translate.worker:translate"
-            given = _as_file(model, workdir) if len(model) > LARGE else model
-            arguments = (given, shape, outputs, self.opset, self.tensorflow)
+            return "convert.translate.worker:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
+        model, outputs = head(facts.task).before_translation(model, outputs)
+        given = _as_file(model, workdir) if len(model) > LARGE else model
+        return "convert.translate.worker:translate", (given, shape, outputs, self.opset, self.tensorflow)
+
+    def _translation(self, export: Export, workdir: Path) -> Translation:
+        function, arguments = self._request(export, workdir)
         with contextlib.ExitStack() as stack:
             # The owner of a worker that is given closes it.
             shared = None if self.tensorflow else self.worker
@@ -138,7 +119,7 @@ class Translate:
                 result: Translation = worker.call(function, *arguments, timeout=self.timeout)
             except Died as death:
                 raise died(death) from death
-            if len(model) > LARGE:
+            if len(export.model) > LARGE:
                 worker.close()  # and with it what it has not given back; it starts again when it is needed
                 (workdir / _LARGE_FILE).unlink(missing_ok=True)
         return result

@@ -13,17 +13,26 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
 from convert.findings import Finding, Level, worst
 from convert.heads import head
-from convert.images import Frame, Framing, ResizeMode, crop_area
+from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Evidence, Export, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.types import (
+    Adapted,
+    Evidence,
+    FrameEffect,
+    Int8Evidence,
+    ObjectEvidence,
+    Stage,
+    StageResult,
+    Validated,
+)
 from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
@@ -42,6 +51,9 @@ __all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
+
+_FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
+"""Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
 _CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
@@ -108,6 +120,9 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
+        if artifact.export.coded:
+            codes, more = self._measure_codes(artifact, files, *shape)
+            evidence, found = replace(evidence, int8=codes), (*found, *more)
         if self.tensorrt:
             built, refused = self._build(artifact)
             evidence, found = replace(evidence, tensorrt=built), (*found, *refused)
@@ -127,6 +142,12 @@ class Validate:
         from convert.validate import inputs  # brings numpy
 
         yield from inputs.pictures(self.inputs, height, width, channels)
+        yield from self._given(files, adapted, channels, height, width)
+
+    def _given(
+        self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
+    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        """The user's, brought to size as in training."""
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
@@ -169,6 +190,25 @@ class Validate:
         other, more = self._proven(objects, adapted.for_objects)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
+
+    def _measure_codes(
+        self, adapted: Adapted, files: Sequence[Path], channels: int, height: int, width: int
+    ) -> tuple[Int8Evidence, tuple[Finding, ...]]:
+        """Decisions, on image-like pictures and the user's, beside those of LiteRT's second kernels."""
+        import numpy as np  # as in `_measure`
+
+        from convert.validate import inputs
+        from convert.validate.predictions import int8_evidence, int8_findings
+
+        count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
+        generated = inputs.image_like(count, height, width, channels)
+        given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
+        pictures = chain(generated, given)
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
+            chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
+            evidence = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
+        return evidence, int8_findings(evidence)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -220,6 +260,7 @@ SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
 _MOST = 200  # of the user's pictures, the first: more would only take memory and time
 
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +291,7 @@ class WithFraming:
         result = self.validate(artifact, workdir)
         before = artifact.preprocessing
         whole = before.framing is not None and not before.framing.crops  # nothing is cropped, nor squashed
-        whole |= isinstance(before.framing, Resizing)  # parity is measured on whole frames, resized by either side
+        whole |= isinstance(before.framing, Resizing) and before.framing.is_exact  # as parity, which is measured anyway
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
         if len(artifact.onnx.data) > LARGE:
@@ -267,19 +308,24 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest
+        from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.predictions import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, _ = export.facts.input.shape
+        _, height, width, channels = export.facts.input.shape
         assert height is not None
         assert width is not None
+        assert channels is not None
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
-        for frame in islice(self._frames(export, framing), _MOST):
-            cropped.append(fit_shortest(frame, *model, anchor=anchor))
-            squashed.append(scaled(frame, *model))
+
+        def seen(picture: NDArray[np.uint8]) -> NDArray[Any]:
+            return sdk_luma(picture) if picture.shape[2] > channels else picture
+
+        for frame in islice(self._frames(adapted), _MOST):
+            cropped.append(seen(fit_shortest(frame, *model, anchor=anchor)))
+            squashed.append(seen(scaled(frame, *model)))
             shown += [scaled(frame, *framing.network)] if framing else []
             high, wide = frame.shape[:2]
             places.append(np.array(crop_area(wide, high, model, anchor=anchor)) / [wide, high, wide, high])
@@ -301,17 +347,18 @@ class WithFraming:
         shapes = (framing.frame,) if framing else () if self.images else SHAPES
         return FrameEffect(tuple(map(str, shapes)), crop, agreement(trained, plain))
 
-    def _frames(self, export: Export, framing: Framing | None) -> Iterator[NDArray[np.uint8]]:
+    def _frames(self, adapted: Adapted) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        channels = export.facts.input.shape[-1]
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
         assert channels is not None
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
+            side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
             for shape in shapes:
-                width, height = shape.within(_LONG_SIDE, _LONG_SIDE)
+                width, height = shape.within(side, side)
                 yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
             return
         for path in find([self.images], videos=False):

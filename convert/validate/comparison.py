@@ -156,7 +156,7 @@ class Comparison:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
-        self.tally = Tally(tolerance)
+        self.tally = Tally(tolerance, exact=not adapted.export.coded)
         self._shipped = len(parse_header(adapted.onnx.data).outputs)
         self.decoding: Decoding | None = None
         if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
@@ -264,10 +264,16 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
 
 
-def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: float) -> list[NDArray[np.float32]]:
+def original(
+    export: Export, pictures: NDArray[Any], worker: Worker, timeout: float, *, kernels: str = runtimes.DEFAULT
+) -> list[NDArray[np.float32]]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
 
-    A classifier's single number has become both scores.
+    Of a quantized model that is its rewriting in float32, unless that has the same codes. A classifier's single number
+    has become both scores.
+
+    Args:
+        kernels: of LiteRT (`convert.validate.runtimes`).
 
     Raises:
         ValidationError: it cannot be run, or not in `timeout` seconds.
@@ -277,7 +283,8 @@ def original(export: Export, pictures: NDArray[Any], worker: Worker, timeout: fl
         shapes = [output.shape for output in export.facts.outputs]
         outputs = runtimes.onnx_outputs(export.model, pictures, scaling, shapes, worker, timeout)
     else:
-        outputs = runtimes.outputs(export.model, pictures, scaling, worker, timeout)
+        model = export.original if export.coded and export.original else export.model
+        outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, kernels=kernels)
     spec = head(export.facts.task)
     return outputs if spec.raw else spec.as_graph(outputs)
 

@@ -16,6 +16,7 @@ looking at the output's, overwrites the batch dimension and sizes its output buf
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,17 +79,24 @@ def with_objects(count: int, height: int, width: int, channels: int) -> Iterator
     for number in range(count):
         random = np.random.default_rng([number, 2])
         picture = _SCENES[number // 2 % 2][1](random, height, width, channels)
+        columns = _as_columns(picture)
         side = min(height, width)
         least, most, objects = (side // 5, side * 3 // 4, (1, 4)) if number % 2 else (side // 10, side // 2, (4, 12))
         for _ in range(int(random.integers(*objects))):
             high, wide = random.integers(max(1, least), max(2, most), 2).tolist()
             top, left = int(random.integers(0, height - high + 1)), int(random.integers(0, width - wide + 1))
             _, scene = _SCENES[int(random.integers(0, len(_SCENES)))]
-            rows, columns = np.ogrid[:high, :wide]  # inside: (2y/h - 1)^2 + (2x/w - 1)^2 <= 1
-            inside = ((2 * rows - high) * wide) ** 2 + ((2 * columns - wide) * high) ** 2 <= (high * wide) ** 2
-            place = picture[top : top + high, left : left + wide]
-            np.copyto(place, scene(random, high, wide, channels), where=inside[..., np.newaxis])
+            # Inside: (2y/h - 1)^2 + (2x/w - 1)^2 <= 1, in whole numbers, solved for y and compared column by column.
+            down, across = ((2 * np.arange(size) - size) ** 2 for size in (high, wide))
+            inside = np.repeat(down, channels) <= ((wide**2 - across) * high**2 // wide**2)[:, np.newaxis]
+            place = columns[left : left + wide, top * channels : (top + high) * channels]
+            np.copyto(place, _as_columns(scene(random, high, wide, channels)), where=inside)
         yield picture
+
+
+def _as_columns(picture: Picture) -> Picture:
+    """The memory of a scene: [W, H * C], as scenes are made column by column."""
+    return picture.swapaxes(0, 1).reshape(picture.shape[1], -1)
 
 
 def _edges(height: int, width: int, channels: int) -> list[tuple[str, Picture]]:
@@ -117,26 +125,36 @@ def _field(random: np.random.Generator, height: int, width: int, channels: int) 
     """A smooth field: a coarse grid of random values, interpolated."""
     cells = int(random.integers(2, 9))
     grid = random.integers(0, 256, (cells + 1, cells + 1, channels), np.uint16)
-    for size in (height, width):  # of values up to 255, linearly in steps of 1/256
-        place = np.arange(size) * cells * 256 // size
-        low, part = place >> 8, (place & 255).astype(np.uint16).reshape(-1, 1, 1)
-        mixed = grid[low] * (256 - part)
-        mixed += grid[low + 1] * part
-        mixed >>= 8
-        grid = mixed.swapaxes(0, 1)
-    return grid.astype(np.uint8)
+    return _stretched(_stretched(grid, height).astype(np.uint16), width)
+
+
+def _stretched(grid: NDArray[np.uint16], size: int) -> Picture:
+    """A grid [cells + 1, n, C] of values up to 255 as [n, size, C], linearly in steps of 1/256."""
+    cells = len(grid) - 1
+    place = np.arange(size) * cells * 256 // size
+    part = (place & 255).astype(np.uint16).reshape(-1, 1, 1)
+    mixed = np.empty((size, *grid.shape[1:]), np.uint8)
+    ends = np.searchsorted(place >> 8, np.arange(cells + 1))
+    for cell, (start, end) in enumerate(pairwise(ends.tolist())):
+        values = (grid[cell + 1] - grid[cell]) * part[start:end]  # 16 bits wrap around, here and back again below
+        values += grid[cell] << 8
+        np.right_shift(values, 8, out=mixed[start:end], casting="unsafe")
+    return mixed.swapaxes(0, 1)
 
 
 def _gradient(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
     """Every channel rises along a direction of its own."""
-    rows, columns = np.ogrid[:height, :width]  # few numbers each: dividing those of all pixels takes ten times as long
+    rows, columns = np.arange(height)[:, np.newaxis], np.arange(width)[:, np.newaxis]  # dividing these few is quick
     down, right = random.integers(-255, 256, (2, channels))
     start = random.integers(0, 256, channels)
     # from -510 to 765 in all, for which 16 bits will do
-    below = (start + rows[..., np.newaxis] * down // height).astype(np.int16)
-    across = (columns[..., np.newaxis] * right // width).astype(np.int16)
-    ramp: Picture = np.clip(below + across, 0, 255).astype(np.uint8)
-    return ramp
+    below = (start + rows * down // height).astype(np.int16)
+    across = (columns * right // width).astype(np.int16)
+    ramp = np.empty((width, height, channels), np.uint8)
+    for channel in range(channels):
+        levels = below[:, channel] + across[:, channel, np.newaxis]
+        ramp[..., channel] = np.clip(levels, 0, 255, out=levels)
+    return ramp.swapaxes(0, 1)
 
 
 def _blobs(random: np.random.Generator, height: int, width: int, channels: int) -> Picture:
@@ -156,9 +174,9 @@ def _texture(random: np.random.Generator, height: int, width: int, channels: int
     """A small random tile, repeated, over a smooth ground."""
     side = int(random.integers(3, 12))
     tile = random.integers(0, 128, (side, side, channels), np.uint8)
-    repeats = (-(-height // side), -(-width // side), 1)
+    columns = np.tile(tile.swapaxes(0, 1), (-(-width // side), -(-height // side), 1))[:width, :height]
     ground = _field(random, height, width, channels) >> 1
-    textured: Picture = ground + np.tile(tile, repeats)[:height, :width]
+    textured: Picture = ground + columns.swapaxes(0, 1)
     return textured
 
 

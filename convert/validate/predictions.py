@@ -1,28 +1,37 @@
 """What two models predict for the same pictures, and how far they agree, for models of any kind.
 
 A prediction is the score of each class, the best class and its box. Differently framed pictures of the same scene
-cannot be compared cell by cell or candidate by candidate; predictions can.
+cannot be compared cell by cell or candidate by candidate; predictions can. And so can models of 8-bit codes
+(`int8_evidence`), where a rounding that falls the other way moves one candidate of thousands.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.heads import head
-from convert.types import Agreement
+from convert.types import DETECTOR_THRESHOLD, Agreement, Int8Evidence
+from convert.validate import runtimes
+from convert.validate.comparison import original, reference_decoder, seen, with_raw
+from convert.validate.findings import KERNELS
+from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
+    from convert.isolation import Worker
+    from convert.types import Adapted
 
 
-__all__ = ["Predictions", "agreement", "predictions"]
+__all__ = ["Predictions", "agreement", "int8_evidence", "int8_findings", "predictions"]
 
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
@@ -66,16 +75,91 @@ def predictions(task: str, decoder: ReferenceDecoder | None, raw: Sequence[NDArr
     return Predictions(scores, scores.argmax(axis=1), boxes)
 
 
-def agreement(left: Predictions, right: Predictions) -> Agreement:
+def agreement(left: Predictions, right: Predictions, *, least: float = 0) -> Agreement:
     """How far two models' predictions for the same pictures agree; boxes in shares of the same frame.
 
-    They agree on a picture where they predict the same class and, detectors, their boxes overlap by half.
+    They agree on a picture where they predict the same class and, detectors, their boxes overlap by half; or where both
+    predict nothing, since no score of a detector is at least `least`.
     """
     same = left.labels == right.labels
     if left.boxes is not None and right.boxes is not None:
         same &= _overlap(left.boxes, right.boxes) >= _OVERLAP
+        something = [each.scores.max(axis=1) >= least for each in (left, right)]
+        same = np.where(something[0] & something[1], same, something[0] == something[1])
     difference = np.abs(left.scores.astype(np.float64) - right.scores)
     return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
+
+
+_MARGIN = 0.01  # what a share of equal decisions may be below the kernels'
+_SIGMAS = 2  # of the difference of two shares, which chance alone makes in one of twenty models
+
+
+def int8_evidence(
+    adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
+) -> Int8Evidence:
+    """How a model of 8-bit codes decides beside the quantized original, which runs in `worker`.
+
+    Args:
+        chunks: pictures [n,H,W,C] of the shipped model's size.
+        timeout: seconds the original may take for a chunk.
+
+    Raises:
+        ValidationError: one of them cannot be run.
+    """
+    from convert.graph.graph import load_model  # brings onnx
+    from convert.graph.quantized import layers
+
+    data, task = adapted.onnx.data, adapted.head.task
+    spec, shipped = head(task), len(adapted.onnx.outputs)
+    decoder = reference_decoder(adapted, worker, timeout) if spec.detects else None
+    sessions = [runtimes.load(with_raw(data), optimized=each) for each in (False, True)]
+    found: list[list[Predictions]] = [[], [], [], []]
+
+    def ours(pictures: NDArray[np.uint8], session: Any) -> list[NDArray[Any]]:
+        rows = [
+            runtimes.run_onnx(session, as_nvinfer(pictures[n : n + 1], adapted.preprocessing))
+            for n in range(len(pictures))
+        ]
+        outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        return outputs if decoder is None else spec.as_original(outputs[shipped:])
+
+    with ThreadPoolExecutor(1) as thread:
+        for pictures in chunks:
+            runs = [thread.submit(ours, pictures, session) for session in sessions]
+            inside = seen(pictures, adapted)
+            theirs = [
+                original(adapted.export, inside, worker, timeout, kernels=each)
+                for each in (runtimes.DEFAULT, runtimes.BUILTIN)
+            ]
+            for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
+                place.append(predictions(task, decoder, raw))
+    first, kernels, plain, optimized = map(_together, found)
+    least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
+    what = layers(load_model(data))
+    measured = (agreement(first, each, least=least) for each in (plain, optimized, kernels))
+    return Int8Evidence(what.int8, what.other, what.share, *measured)
+
+
+def _together(parts: Sequence[Predictions]) -> Predictions:
+    scores, labels = (np.concatenate([getattr(each, name) for each in parts]) for name in ("scores", "labels"))
+    boxes = [each.boxes for each in parts if each.boxes is not None]
+    return Predictions(scores, labels, np.concatenate(boxes) if boxes else None)
+
+
+def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
+    """EI410 where the model decides otherwise than the original more often than LiteRT's own kernels do."""
+    ours, own = evidence.plain, evidence.kernels
+    chance = (sum(each.top1 * (1 - each.top1) for each in (ours, own)) / ours.inputs) ** 0.5
+    if own.top1 - ours.top1 <= max(_MARGIN, _SIGMAS * chance):
+        return ()
+    return (
+        KERNELS.found(
+            f"the same decision as the original on {ours.top1:.1%} of {ours.inputs} inputs, where two sets of LiteRT's "
+            f"own kernels agree on {own.top1:.1%}; scores differ by {ours.mean_abs_diff:.2g} on average "
+            f"({own.mean_abs_diff:.2g})",
+            hint=KERNELS.fix,
+        ),
+    )
 
 
 def _overlap(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "BUILTIN",
     "DEFAULT",
     "REFERENCE",
     "anchors",
@@ -51,6 +52,7 @@ __all__ = [
     "load_on",
     "onnx_outputs",
     "outputs",
+    "preload",
     "read_whole",
     "require",
     "run_onnx",
@@ -59,7 +61,7 @@ __all__ = [
 ]
 
 
-DEFAULT, REFERENCE = "XNNPACK", "reference"
+DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
 """LiteRT's kernels, as people call them."""
 
 _DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
@@ -143,8 +145,8 @@ def run_tflite(
         model: a TFLite flatbuffer with one input of n = 1.
         pictures: uint8 [n,H,W,C]; without `scaling` what the model takes, float32 of as many dimensions.
         scaling: what the model's input scale is.
-        kernels: DEFAULT, or REFERENCE: those that TensorFlow Lite for Microcontrollers has, too; twenty times as slow,
-            and of an int8 model now and then one step apart.
+        kernels: DEFAULT; BUILTIN, as right and three times as slow; or REFERENCE: those that TensorFlow Lite for
+            Microcontrollers has, too, twenty times as slow. Of an int8 model they are now and then one step apart.
 
     Raises:
         ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
@@ -152,9 +154,13 @@ def run_tflite(
     from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
 
     inside = None if whole else ssd.inputs(model)
+    resolvers = {BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: OpResolverType.BUILTIN_REF}
     try:
-        resolver = OpResolverType.BUILTIN_REF if kernels == REFERENCE else OpResolverType.AUTO
-        interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=resolver)
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=resolvers.get(kernels, OpResolverType.AUTO),
+        )
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
@@ -235,8 +241,16 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
+<<<<<<< HEAD
+def load(model: bytes, *, optimized: bool = True) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU.
+=======
 def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> Any:
     """An `onnxruntime.InferenceSession`, by default on the CPU.
+>>>>>>> eim20
+
+    Args:
+        optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -247,8 +261,15 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> 
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
+<<<<<<< HEAD
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+=======
     try:
         return onnxruntime.InferenceSession(model, options, providers=list(providers))
+>>>>>>> eim20
     except Exception as error:  # its exceptions share no other base class
         raise ValidationError(
             f"ONNX Runtime does not load the model: {_reason(error)}",
@@ -256,6 +277,9 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> 
         ) from error
 
 
+<<<<<<< HEAD
+def _onnxruntime() -> Any:
+=======
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
@@ -291,6 +315,7 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
 
 def _onnxruntime() -> Any:
     """The module."""
+>>>>>>> eim20
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -306,7 +331,18 @@ def _onnxruntime() -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+<<<<<<< HEAD
+    return importlib.import_module("onnxruntime")  # 20 MB; only this stage needs it
+
+
+def preload() -> None:
+    """Import ONNX Runtime and LiteRT, in a process that is started for them."""
+    import ai_edge_litert.interpreter  # noqa: F401 - few processes need both
+
+    _onnxruntime()
+=======
     return sys.modules["onnxruntime"]
+>>>>>>> eim20
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:

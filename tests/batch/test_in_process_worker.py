@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from convert.batch.run import InProcessWorker
 from convert.errors import TranslationError
-from convert.isolation import Failed
+from convert.isolation import Failed, InProcessWorker
 
 HERE = "tests.batch.test_in_process_worker"
 

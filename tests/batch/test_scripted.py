@@ -19,11 +19,11 @@ from convert.batch.cache import environment
 from convert.batch.dask import Cluster, EnvironmentMismatch, Payload, TaskResult
 from convert.batch.plan import BUG, Job, Outcome, State
 from convert.batch.plan import job as make_job
-from convert.batch.run import CallEnded, CallStarted, Pool
+from convert.batch.run import Pool
 from convert.errors import ConvertError, InputError, TranslationError, ValidationError
 from convert.files import Output, sha256
 from convert.findings import Finding, Level
-from convert.isolation import Died, Failed
+from convert.isolation import CallEnded, CallStarted, Died, Failed
 from convert.pipeline import Record, Status
 from convert.report import dumps
 

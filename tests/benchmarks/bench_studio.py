@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from convert.compare.decoding import ModelPair
-from convert.compare.edge_impulse_model import EdgeImpulseModel, edge_impulse_model
-from convert.compare.matching import Criteria, pairs_of
+from convert.compare.ablation import Criteria, pairs_of
+from convert.compare.edge_impulse import EdgeImpulseModel, edge_impulse_model
 from convert.compare.run import ComparisonRun
-from convert.compare.shipped import load_shipped
+from convert.compare.shipped import ModelPair, load_shipped
 from convert.emit import Emit
 from convert.emit.files import bundle_names
 from convert.export.facts import facts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.run import APP, CONFIG, SCRIPT, find_configs
+from convert.check.recognise import APP, CONFIG, SCRIPT
+from convert.check.run import find_configs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +37,9 @@ def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
     others = {
         "labels.txt": "car\nperson\n",
         "README.md": "[property]\n",
-        "preprocess.txt": "[property]\nenable=1\nprocessing-width=96\n",
-        "analytics.txt": "[property]\nconfig-width=1920\n",
         "tests.sh": "echo trtexec.log my-trtexec\n",
-        "tracker.yml": "BaseConfig:\n  x: 1\n",
+        "compose.yml": "services:\n  a: 1\n",
+        "poetry.cfg": "[metadata]\nname=a\n",
         ".hidden/config.txt": _CONFIG,
         "one-group.txt": "[primary-gie]\nenable=1\n",
     }

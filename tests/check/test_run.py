@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from convert.check.context import Presence, check_target, presence, read_config
+from convert.check.context import check_target, read_config
 from convert.check.run import Checker
 from convert.findings import Level
 from convert.nvinfer.config_state import Verdict
@@ -73,13 +73,6 @@ def test_other_files_are_checked_although_one_cannot_be(tmp_path: Path) -> None:
     assert report.error is report.files[0].error is not None
     assert report.files[0].verdict is None
     assert report.files[1].findings
-
-
-def test_a_file_on_another_machine_is_no_error(tmp_path: Path) -> None:
-    assert presence("/nobody/has/this.onnx", "/nobody/has/this.onnx") == Presence(here=False, sure=False)
-    assert presence("m.onnx", str(tmp_path / "m.onnx")) == Presence(here=False, sure=True)
-    assert presence(str(tmp_path / "m.onnx"), str(tmp_path / "m.onnx")) == Presence(here=False, sure=True)
-    assert presence("/tmp", "/tmp") == Presence(here=False, sure=True), "a folder is no file"
 
 
 def test_a_huge_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from convert import check, pipeline
 from convert.eim.bundle import read_impulse
 from convert.emit import Emit, EmitPair
+from convert.errors import InputError
 from convert.images import Frame, Framing, ResizeMode
 from convert.isolation import Worker
 from convert.nvinfer.targets import opsets, targets
@@ -39,10 +40,10 @@ def keys(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("frame", "dims", "mux"),
     [
-        ("16:9", "1;48;86", ("1920", "1080")),
-        ("1280x720", "1;48;86", ("1280", "720")),
-        ("4:3", "1;48;64", ("1440", "1080")),
-        ("9:16", "1;86;48", ("1080", "1920")),
+        ("16:9", "3;360;640", ("1920", "1080")),
+        ("1280x720", "3;360;640", ("1280", "720")),
+        ("4:3", "3;360;480", ("1440", "1080")),
+        ("9:16", "3;640;360", ("1080", "1920")),
     ],
 )
 def test_a_bundle_for_frames(
@@ -146,8 +147,9 @@ def test_no_target_has_anything_to_say_against_it(tmp_path: Path) -> None:
 def test_clients_of_an_eim_get_the_model_without_the_crop(convert: Callable[..., Path]) -> None:
     impulse = read_impulse(convert(MODEL, *CROPPED))
     assert (impulse.width, impulse.height) == (48, 48)
-    framed = read_impulse(convert(MODEL, *CROPPED, "--role", "pgie"))
-    assert (framed.width, framed.height) == (86, 48)
+    with pytest.raises(InputError, match="takes whole frames") as found:
+        read_impulse(convert(MODEL, *CROPPED, "--role", "pgie"))
+    assert "--role both" in str(found.value.hint)
 
 
 def test_a_bundle_is_simulated_on_whole_frames(
@@ -289,7 +291,7 @@ def test_of_two_models_the_first_sees_frames(
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
     assert document["object_model"] is None
     assert {path.name for path in out.glob("*.onnx")} == {"fomo-96x96x1-f32-4x3.onnx", "fruit-bowl.onnx"}
-    assert document["model"]["preprocessing"]["framing"]["network"] == [128, 96]
+    assert document["model"]["preprocessing"]["framing"]["network"] == [480, 360]
     assert document["secondary"]["model"]["preprocessing"]["framing"] is None
     (app,) = out.glob("deepstream_app_*.txt")
     assert "\nwidth=1440\nheight=1080\n" in app.read_text()

@@ -39,7 +39,7 @@ def export(fruit_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def cropping(convert: Convert, export: Path) -> Path:
-    return convert(export, "--frame", "16:9", "--role", "pgie")
+    return convert(export, "--frame", "16:9", "--role", "pgie", "--resize", "device")
 
 
 def noise(width: int, height: int) -> list[NDArray[np.uint8]]:
@@ -86,3 +86,18 @@ def test_the_bundle_says_which_part(cropping: Path) -> None:
     assert (framing["anchor"], framing["left"], framing["top"]) == ([0, 0.5], 0, 0)
     assert "the model cuts the left 96x96 out of it" in config_of(cropping).read_text()
     assert "what it was trained on, the left." in (cropping / "RUN.md").read_text()
+
+
+def test_of_frames_that_the_device_scales_too(convert: Convert, export: Path) -> None:
+    """Frames of the network's size are not scaled; of larger ones, that they are is the only cause."""
+    folder = convert(export, "--frame", "16:9", "--role", "pgie")
+    comment = " ".join(config_of(folder).read_text().replace("#", "").split())
+    assert "cuts the left out of it and makes 96x96 of that as Edge Impulse does" in comment
+    frames = noise(640, 360), noise(1280, 720), noise(640, 480)
+    exact, larger, other = (compared(config_of(folder), export, *each, tolerance=1e-5) for each in frames)
+    assert [row.verdict for row in exact.rows] == [Verdict.SAME] * 4
+    assert {cause for row in larger.rows for cause in causes(row)} == {"interpolation"}
+    assert said(exact) == said(larger)
+    assert said(exact) == ("scales to 640x360, where the model crops to the left", "crops to the left", True)
+    assert {cause for row in other.rows for cause in causes(row)} == {"framing"}
+    assert "convert again with --frame 4:3" in str(other.comparison.reasons[0].hint)

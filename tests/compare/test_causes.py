@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from convert.compare import Cause, Prediction, Score, Verdict
-from convert.compare.ablation import Ablation, find_causes
-from convert.compare.matching import Criteria
+from convert.compare.ablation import Ablation, Criteria, find_causes
 from convert.compare.texts import CauseTexts
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
@@ -85,7 +84,7 @@ def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
 
 
 def test_the_crop_in_the_graph_is_what_edge_impulse_sees(convert: object, fruit_export: Path) -> None:
-    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1")  # type: ignore[operator]
+    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1", "--resize", "device")  # type: ignore[operator]
     pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 6)]
     comparison = compared(config_of(folder), fruit_export, *pictures, tolerance=_TIGHT).comparison
     assert comparison.count(Verdict.SAME) == 5

@@ -146,7 +146,7 @@ class TestFomo:
 
     def test_crop_in_the_graph(self, convert: Convert, models: Path) -> None:
         file = models / "fomo-240x240x3-f32.tflite"
-        folder = convert(file, "--resize-mode", "fit-shortest", "--frame", "4:3")
+        folder = convert(file, "--resize-mode", "fit-shortest", "--frame", "4:3", "--resize", "device")
         squashed = convert(file, "--resize-mode", "fit-shortest")
         pictures = [photo(path) for path in sorted((SAMPLES / "pictures" / "shapes").iterdir())[:5]]
         right, wrong = compared(config_of(folder), file, *pictures), compared(config_of(squashed), file, *pictures)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.compare import ComparedObject, Prediction, Score, Verdict
-from convert.compare.matching import Criteria, compare_predictions, pairs_of
+from convert.compare.ablation import Criteria, compare_predictions, pairs_of
 from convert.images.scaling import Rect
 from tests.examples import examples
 

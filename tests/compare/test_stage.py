@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from convert import convert as run_convert
-from convert.compare import Verdict, stage
+from convert.compare import Verdict, run, stage
 from convert.compare.run import ComparisonRun
 from convert.errors import ValidationError
 from convert.images import parse_frame
+from convert.isolation import Worker
+from convert.options import ConvertOptions, defaults
+from convert.pipeline import convert as conversion
+from convert.translate import PRELOAD
 from convert.validate.inputs import with_objects
 from tests.compare.bundles import SAMPLES, compared, config_of, judged, photo
 
@@ -53,8 +57,14 @@ def _counted(rows: Sequence[PictureComparison]) -> dict[str, int]:
     }
 
 
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare in this process, as for a model that is not sent to another one."""
+    monkeypatch.setattr(stage, "SENT", 0)
+
+
 def _few(monkeypatch: pytest.MonkeyPatch, frames: int = 6) -> None:
-    monkeypatch.setattr(stage, "_FRAMES", frames)
+    _here(monkeypatch)
+    monkeypatch.setattr(run, "_FRAMES", frames)
 
 
 def test_a_classifier_that_is_squashed(cropped: Path, fruit_export: Path) -> None:
@@ -92,7 +102,8 @@ def test_a_comparison_that_fails_ends_no_conversion(
     def refuse(*_arguments: object, **_options: object) -> None:
         raise ValidationError("the original cannot be run")
 
-    monkeypatch.setattr("convert.compare.run.ComparisonRun.together", refuse)
+    _here(monkeypatch)
+    monkeypatch.setattr(ComparisonRun, "together", refuse)
     bundle = run_convert(fruit_export, tmp_path)
     assert bundle.evidence is not None
     assert bundle.evidence.answers is None
@@ -138,6 +149,7 @@ def test_of_a_large_model_the_two_never_run_at_once(
     _few(monkeypatch, 20)
     usual = _answers(run_convert(fruit_export, tmp_path / "usual", resize_mode="fit-shortest", frame=None))
     monkeypatch.setattr(stage, "LARGE", 0)
+    monkeypatch.setattr(run, "LARGE", 0)
     ended: list[bool] = []
     together = ComparisonRun.together
 
@@ -158,16 +170,30 @@ def _answers(bundle: Any) -> AnswerEvidence:
     return found
 
 
+def test_a_worker_that_ends_ends_no_conversion(fruit_export: Path, tmp_path: Path) -> None:
+    """Neither by a crash nor by a mistake of the original's runtime; a proof that was made before stays."""
+    with Worker((*PRELOAD, "tests.compare.crashing")) as worker:
+        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, in_worker=True)
+    assert done.is_good, done.error
+    (found,) = (each.message for each in done.findings if each.id == "EI755")
+    assert found.endswith("the comparison killed by SIGSEGV")
+    evidence = json.loads((tmp_path / "report.json").read_text())["evidence"]
+    assert evidence["parity"]
+    assert not evidence.get("answers")
+
+
 def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "_PIXELS", 96 * 96 * 12)
+    _here(monkeypatch)
+    monkeypatch.setattr(run, "_PIXELS", 96 * 96 * 12)
     assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 12
-    monkeypatch.setattr(stage, "_PIXELS", 96)
+    monkeypatch.setattr(run, "_PIXELS", 96)
     assert _answers(run_convert(fruit_export, tmp_path, resize_mode="squash")).generated.pictures == 10
 
 
 def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the graph resizes them: otherwise they are as large as a usual camera's, whatever was asked for."""
-    monkeypatch.setattr(stage, "_FRAME_PIXELS", 320 * 180 * 11)
+    _here(monkeypatch)
+    monkeypatch.setattr(run, "_FRAME_PIXELS", 320 * 180 * 11)
     bundle = run_convert(fruit_export, tmp_path, resize="graph", resize_mode="squash", frame="320x180", role="pgie")
     assert _answers(bundle).generated.pictures == 11
 

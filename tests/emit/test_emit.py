@@ -138,7 +138,7 @@ def test_an_opset_that_fits_is_named(tmp_path: Path, invent: Callable[..., Valid
     ("options", "message"),
     [
         ({"role": "primary"}, "no role 'primary'"),
-        ({"precision": "int8"}, "no precision 'int8'"),
+        ({"precision": "int4"}, "no precision 'int4'"),
         ({"batch_size": 0}, "--batch-size 0 is out of range"),
         ({"batch_size": 1025}, "--batch-size 1025 is out of range"),
         ({"gpu_id": -1}, "--gpu-id -1 is out of range"),

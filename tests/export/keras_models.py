@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ def write(folder: str) -> None:
     import h5py
     import keras
     import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
 
     place = Path(folder)
     keras.utils.set_random_seed(1)
@@ -38,6 +40,10 @@ def write(folder: str) -> None:
     good.export(str(place / "saved"), verbose=False)
 
     good.save(place / "keras2.h5")
+    # Edge Impulse's transfer learning: a network in the network.
+    inner = keras.Model(good.inputs, good.layers[-3].output, name="inner")
+    nested = keras.Sequential([keras.Input((32, 32, 3)), inner, *good.layers[-2:]])
+    nested.save(place / "nested.h5")
     with h5py.File(place / "keras2.h5", "r+") as file:  # as Keras 2 described the same layers
         config = json.loads(file.attrs["model_config"])
         for layer in config["config"]["layers"]:
@@ -45,6 +51,11 @@ def write(folder: str) -> None:
                 layer["config"]["groups"] = 1
         file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), "2.15.0"
         config["config"]["layers"][1]["class_name"] = "TFOpLambda"
+    with h5py.File(place / "nested.h5", "r+") as file:
+        nested_config = json.loads(file.attrs["model_config"])
+        described = nested_config["config"]["layers"][1]["config"]
+        described["output_layers"] = [described["output_layers"]]
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(nested_config), "2.11.0"
     (place / "calls.h5").write_bytes((place / "keras2.h5").read_bytes())
     with h5py.File(place / "calls.h5", "r+") as file:
         file.attrs["model_config"] = json.dumps(config)
@@ -60,6 +71,13 @@ def write(folder: str) -> None:
         for suffix in (".keras", ".h5"):
             network(layer).save(place / f"{name}{suffix}")
     Path(trap).unlink()
+
+    # As the SavedModels of TensorFlow 2.4 and older, which hold the variables of the optimizer.
+    shutil.copytree(place / "saved", place / "slots")
+    saved_model = saved_model_pb2.SavedModel.FromString((place / "slots" / "saved_model.pb").read_bytes())
+    nodes = saved_model.meta_graphs[0].object_graph_def.nodes
+    nodes[0].slot_variables.add(original_variable_node_id=1, slot_name="m", slot_variable_node_id=1)
+    (place / "slots" / "saved_model.pb").write_bytes(saved_model.SerializeToString())
 
     def saved(name: str, function: Callable[[tf.Tensor], tf.Tensor], *signatures: str) -> None:
         module = tf.Module()

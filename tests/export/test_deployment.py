@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from convert.export.deployment import NAME, read_deployment
 from convert.export.parameters import File
-from convert.images import ResizeMode
+from convert.images import ImageScaling, ResizeMode
 from convert.types import Color
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
 from tests.export import tiny
@@ -114,6 +114,21 @@ def test_what_model_parameters_do_not_have(tmp_path: Path) -> None:
     )
     result = unpack(write_tree({**library, NAME: export(DOCUMENT)[NAME]}, tmp_path))
     assert result.artifact.metadata.resize_mode is ResizeMode.FIT_LONGEST
+
+
+def test_the_model_of_the_document_alone(tmp_path: Path) -> None:
+    """The input of a custom block: its `trained.tflite` is what `model-parameters/` describes under another name."""
+    data = tiny.classifier()
+    parameters = Parameters(year=2025, labels=("bolt", "nut"), image_scaling="TORCH", block_id=5)
+    files = export(DOCUMENT) | cpp_library(tiny.classifier(seed=1), parameters)
+    folder = write_tree(files | {"trained.tflite": data}, tmp_path / "input")
+    result = unpack(folder / "trained.tflite")
+    assert result.artifact.metadata.image_scaling is ImageScaling.TORCH
+    assert not [finding for finding in result.findings if "does not run" in finding.message]
+    assert export_of(folder).model != data
+    for path in folder.glob("tflite-model/*"):
+        path.unlink()
+    assert export_of(folder).model == data
 
 
 def test_sound_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from convert.export.facts import (
     DATATYPE,
     ENGINE,
     LAST_LAYER,
-    NOT_CAMERAS,
     RESIZE,
     SCALING,
     SENSOR,
@@ -206,5 +205,4 @@ def test_enumerations_are_the_sdk_s() -> None:
         assert {key: f"{name} {enumeration.value(prefix + name)}" for key, name in enumeration.names.items()} == wanted
         assert enumeration.value("EI_OTHER") is enumeration.value(prefix + "OTHER") is None
         assert enumeration.value(next(iter(enumeration.names.values()))) is None, "without its prefix"
-    assert {"microphone", "accelerometer", "9dof", "environmental"} == NOT_CAMERAS
     assert {"visual_gmm", "visual_patchcore"} == VISUAL_ANOMALY

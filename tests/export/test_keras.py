@@ -73,7 +73,11 @@ def test_every_form_gives_the_same_network(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(saved / "saved", tmp_path / "beside" / "saved")
     (tmp_path / "beside" / "labels.txt").write_text("a\nb\nc\nd\n")
     paths = (
-        *(saved / name for name in ("good.keras", "good.h5", "keras2.h5", "saved", "saved/saved_model.pb")),
+        *(
+            saved / name
+            for name in ("good.keras", "good.h5", "keras2.h5", "nested.h5", "saved", "saved/saved_model.pb")
+        ),
+        saved / "slots",
         *(tmp_path / name for name in ("trained.h5.zip", "trained.savedmodel.zip", folder.name, "beside")),
     )
     exports = [export_of(path) for path in paths]

@@ -87,6 +87,19 @@ def test_a_spectrogram_is_no_picture(tmp_path: Path) -> None:
     assert export_of(write_tree(files, tmp_path / "both")).model == tiny.classifier()
 
 
+@pytest.mark.parametrize("sensor", ["UNKNOWN", "FUSION"])
+def test_without_a_camera_the_size_of_pictures_says_what_the_samples_are(sensor: str, tmp_path: Path) -> None:
+    """An uploaded data set: Edge Impulse's headers of other samples record a width and height of 0."""
+    parameters = Parameters(year=2025, labels=LABELS, sensor=sensor)
+    for width, task in ((96, "classifier"), (0, "not-image")):
+        recorded = replace(parameters, width=width, height=width)
+        library = write_tree(cpp_library(tiny.classifier(96, 96, 3), recorded), tmp_path / task)
+        result = unpack(library)
+        assert isinstance(result.artifact, Export)
+        assert result.artifact.facts.task == task
+        assert any("no size of pictures" in finding.message for finding in result.findings) == (width == 0)
+
+
 def test_options_replace_what_is_recorded_and_say_so(tmp_path: Path) -> None:
     path = write_tree(cpp_library(MODEL, Parameters(labels=LABELS)), tmp_path)
     options: dict[str, object] = {

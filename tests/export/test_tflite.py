@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import flatbuffers
@@ -14,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.tflite import operator_name, read_graph
+from convert.export.tflite import content_digest, operator_name, read_graph
 from tests.examples import examples
 from tests.export import tiny
+from tests.export.unpacking import ids, unpack
 from tests.graph.flat import Flat, options
 
 if TYPE_CHECKING:
@@ -188,15 +190,57 @@ def test_quantization_per_channel() -> None:
 
 
 def test_what_is_read_but_not_supported() -> None:
-    two = tiny.classifier()
-    with pytest.raises(UnsupportedModelError, match="2 subgraphs"):
-        read_graph(changed(lambda model: model.subgraphs.append(model.subgraphs[0]), two))
+    with pytest.raises(UnsupportedModelError, match=r"2 subgraphs \(control flow: WHILE\)"):
+        read_graph(with_subgraph(tiny.model((1, 8, 8, 3), (1, 2), last="WHILE")))
     with pytest.raises(UnsupportedModelError, match="2 inputs"):
         read_graph(changed(setter("subgraphs.0.inputs", [0, 2])))
     with pytest.raises(UnsupportedModelError, match="sparse"):
         read_graph(changed(setter("subgraphs.0.tensors.1.sparsity", schema.SparsityParametersT())))
     with pytest.raises(UnsupportedModelError, match="another file"):
         read_graph(changed(setter("externalBuffers", [schema.ExternalBufferT()])))
+
+
+def with_subgraph(data: bytes) -> bytes:
+    """The model with a second subgraph, which is larger than the first, and a signature for each."""
+
+    def change(model: Any) -> None:
+        other = schema.ModelT.InitFromPackedBuf(tiny.model((1, 8, 8, 3), (1, 2), before=("TANH",)), 0)
+        (second,) = other.subgraphs
+        second.name = "serving_default"
+        for tensor in second.tensors:
+            tensor.buffer += len(model.buffers)
+        for call in second.operators:
+            call.opcodeIndex += len(model.operatorCodes)
+        model.buffers += other.buffers
+        model.operatorCodes += other.operatorCodes
+        model.subgraphs.append(second)
+        model.signatureDefs = []
+        for index, graph in enumerate(model.subgraphs):
+            signature: Any = schema.SignatureDefT()
+            named: Any = schema.TensorMapT()
+            named.name, named.tensorIndex = "x", len(graph.tensors) - 1
+            signature.signatureKey, signature.outputs, signature.subgraphIndex = str(index), [named], index
+            model.signatureDefs.append(signature)
+
+    return changed(change, data)
+
+
+def test_a_subgraph_for_each_signature(tmp_path: Path) -> None:
+    """As Keras 3 saves models: nothing runs the second subgraph, and the first is the model."""
+    alone = tiny.classifier(8, 8)
+    data = with_subgraph(alone)
+    assert read_graph(data).others == ("serving_default",)
+    assert read_graph(data).tensors[0] == replace(read_graph(alone).tensors[0], start=read_graph(data).tensors[0].start)
+    (tmp_path / "model.tflite").write_bytes(data)
+    result = unpack(tmp_path / "model.tflite")
+    assert "EI156" in ids(result)
+    model = result.artifact.model
+    assert (read_graph(model).others, content_digest(model)) == ((), content_digest(alone))
+    assert len(model) < len(alone) + 256
+    with pytest.raises(InputError, match="signature names a tensor"):
+        read_graph(changed(setter("signatureDefs.1.subgraphIndex", 0), data))
+    with pytest.raises(InputError, match="nothing has computed"):  # LiteRT allocates every subgraph
+        read_graph(changed(setter("subgraphs.1.operators", []), data))
 
 
 def test_metadata_and_signatures_are_checked_too() -> None:

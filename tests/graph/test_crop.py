@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
 from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
-from convert.graph.preprocessing import crop, crop_to, preprocessing
+from convert.graph.preprocessing import crop_to, preprocessing
+from convert.graph.resize import crop
 from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from tests.examples import examples
 from tests.graph.flat import classifier
@@ -64,7 +65,7 @@ def test_a_model_of_the_frames_shape_has_no_slice(
 ) -> None:
     made = export(classifier(height=24, width=32), resize_mode=ResizeMode.FIT_SHORTEST)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame("4:3"))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=parse_frame("4:3"))(translated(made), None).artifact  # type: ignore[arg-type]
     assert framed.onnx.input == plain.onnx.input
     nodes = [onnx.load_model_from_string(each.onnx.data).graph.node for each in (plain, framed)]
     assert nodes[0] == nodes[1]
@@ -82,7 +83,7 @@ def test_a_classifier(
 ) -> None:
     made = export(classifier(height=height, width=width), resize_mode=ResizeMode.FIT_SHORTEST)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     assert framing == Framing(parse_frame(frame), (width, height))
     assert framed.onnx.input.shape == (None, 3, *framing.network[::-1])
@@ -108,7 +109,7 @@ def test_a_recorded_anchor_is_where_the_graph_crops(
     tmp_path: Path,
 ) -> None:
     made = export(classifier(height=8, width=8), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=anchor)
-    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     pictures = np.random.default_rng(1).random((2, 3, *framing.network[::-1]), np.float32)
     (scores,) = onnxruntime(framed.onnx.data, pictures)
@@ -125,7 +126,7 @@ def test_an_anchor_without_a_crop_changes_nothing(
     """Of a model that was squashed, and of frames of the model's own shape."""
     for mode in (ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST):
         made = [export(classifier(), resize_mode=mode, crop_anchor=anchor) for anchor in (None, (0.0, 0.0))]
-        framed = [Adapt(frame=Frame(1, 1))(translated(each), None).artifact for each in made]  # type: ignore[arg-type]
+        framed = [Adapt(resize="device", frame=Frame(1, 1))(translated(each), None).artifact for each in made]  # type: ignore[arg-type]
         assert framed[0].onnx.data == framed[1].onnx.data
 
 
@@ -138,7 +139,7 @@ def test_what_is_said_of_a_crop_names_the_part(export: Callable[..., Export]) ->
 
 def test_scaling_comes_behind_the_crop(export: Callable[..., Export], translated: Callable[..., Translated]) -> None:
     made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.TORCH)
-    framed = Adapt(frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
     assert operators(onnx.load_model_from_string(framed.onnx.data))[:3] == ["Slice", "Sub", "Div"]
 
 
@@ -150,7 +151,7 @@ def test_what_the_model_says_of_itself(
 ) -> None:
     made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame("1280x720"))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=parse_frame("1280x720"))(translated(made), None).artifact  # type: ignore[arg-type]
     said = {item.key: item.value for item in onnx.load_model_from_string(framed.onnx.data).metadata_props}
     assert said["ei_deepstream.resize_mode"] == "fit-shortest"
     assert said["ei_deepstream.frame"] == "1280x720"
@@ -176,8 +177,8 @@ def test_the_model_for_objects_is_the_plain_one(
     made = export(model, resize_mode=ResizeMode.FIT_SHORTEST, image_scaling=ImageScaling.TORCH)
     if large:
         monkeypatch.setattr("convert.graph.adapt.LARGE", 0)
-    both = Adapt(frame=Frame(16, 9), for_objects=True)(translated(made), None).artifact  # type: ignore[arg-type]
-    framed = Adapt(frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
+    both = Adapt(resize="device", frame=Frame(16, 9), for_objects=True)(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(resize="device", frame=Frame(16, 9))(translated(made), None).artifact  # type: ignore[arg-type]
     assert both.for_objects == adapted(made)
     assert replace(both, for_objects=None) == framed
     assert (both.file, both.for_objects.file) == ("model-16x9.onnx", "model.onnx")
@@ -188,7 +189,7 @@ def test_what_crops_nothing_is_for_objects_too(
     frame: str | None, export: Callable[..., Export], translated: Callable[..., Translated]
 ) -> None:
     made = export(classifier(), resize_mode=ResizeMode.FIT_SHORTEST)
-    stage = Adapt(frame=parse_frame(frame) if frame else None, for_objects=True)
+    stage = Adapt(resize="device", frame=parse_frame(frame) if frame else None, for_objects=True)
     assert stage(translated(made), None).artifact.for_objects is None  # type: ignore[arg-type]
 
 
@@ -210,6 +211,6 @@ def test_without_a_frame_it_is_said_what_is_lost(export: Callable[..., Export]) 
     _, (finding,) = preprocessing(made)
     assert finding.id == RESIZE_CROPS.id
     assert "--frame auto" in str(finding.hint)
-    framed, findings = preprocessing(made, Frame(16, 9))
+    framed, findings = preprocessing(made, Frame(16, 9), resize="device")
     assert findings == ()
     assert replace(framed, framing=None) == preprocessing(made)[0]

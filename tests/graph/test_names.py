@@ -13,12 +13,12 @@ import onnx.parser
 import pytest
 
 import convert
-from convert.graph import adapt
+from convert.graph import passes
 from convert.graph.cleanup import clean
 from tests.graph.proof import model, operators
 
 ROOT = Path(__file__).resolve().parents[2]
-CANONICAL = partial(adapt.canonical, outputs=("scores",), metadata={"b": "2", "a": "1"})
+CANONICAL = partial(passes.canonical, outputs=("scores",), metadata={"b": "2", "a": "1"})
 
 
 def canonical(text: onnx.ModelProto) -> onnx.ModelProto:

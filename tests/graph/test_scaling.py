@@ -6,7 +6,7 @@ import numpy as np
 
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleanup import clean
-from convert.graph.preprocessing import scale
+from convert.graph.resize import scale
 from convert.types import TORCH_MEAN, TORCH_STD
 from tests.graph.proof import model, onnxruntime, operators
 

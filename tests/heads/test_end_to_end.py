@@ -17,7 +17,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
 from convert.graph.batch import dynamic_batch
-from convert.graph.preprocessing import crop
+from convert.graph.resize import crop
 from convert.heads import LastLayer, decoding, possible_heads
 from convert.heads.base import Options, Rules
 from convert.heads.boxes import OUTPUTS

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.graph.adapt import Adapt
-from convert.graph.preprocessing import crop
+from convert.graph.resize import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
@@ -172,7 +172,7 @@ def test_ssd(
 ) -> None:
     made = export(ssd(), labels=("a", "b"), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=anchor)
     plain = adapted(made)
-    framed = Adapt(frame=parse_frame(frame))(translated(made), None).artifact  # type: ignore[arg-type]
+    framed = Adapt(frame=parse_frame(frame), resize="device")(translated(made), None).artifact  # type: ignore[arg-type]
     framing = framed.preprocessing.framing
     assert framing is not None
     size = framing.frame.pixels

@@ -9,7 +9,7 @@ import pytest
 
 from convert.errors import InputError
 from convert.nvinfer.config import read_bytes
-from convert.nvinfer.config_state import Parsed, Reason
+from convert.nvinfer.config_state import Parsed, Reason, Verdict
 
 
 def yaml(lines: str, **options: str) -> Parsed:
@@ -201,10 +201,29 @@ def test_a_lone_text_is_pointed_out() -> None:
 def test_long_tensor_paths_are_pointed_out() -> None:
     parsed = yaml("op-tensor-files: a;" + "n" * 80)
     assert parsed.accepted
-    assert [problem.reason for problem in parsed.problems] == [Reason.NOTE]
+    assert [problem.reason for problem in parsed.problems] == [Reason.OVERRUN]
 
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.config.MOST_PAIRS", 10)
     with pytest.raises(InputError, match="entries"):
         yaml("output-blob-names: " + "a;" * 20)
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ("classifier-type:", Verdict.ABORTS, Verdict.ACCEPTED),
+        ("onnx-file: ~", Verdict.ABORTS, Verdict.ACCEPTED),
+        ("interval=2", Verdict.ABORTS, Verdict.ACCEPTED),
+        ("strange-key:", Verdict.ABORTS, Verdict.ACCEPTED),
+        ("cluster-mode: -0", Verdict.ACCEPTED, Verdict.ABORTS),
+        ("batch-size: -1", Verdict.REJECTED, Verdict.ABORTS),
+        ("batch-size: -4294967295", Verdict.ACCEPTED, Verdict.ABORTS),
+        ("batch-size: -4294967296", Verdict.ABORTS, Verdict.ABORTS),
+    ],
+)
+def test_the_yaml_library_of_the_release_decides(line: str, old: Verdict, new: Verdict) -> None:
+    for release, verdict in (("6.1", old), ("6.3", old), ("6.4", new), ("8.0", new)):
+        parsed = read_bytes(f"property:\n  gie-unique-id: 1\n  {line}\n".encode(), "c.yml", release=release)
+        assert parsed.verdict is verdict, release

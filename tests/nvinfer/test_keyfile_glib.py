@@ -206,6 +206,36 @@ def test_any_file_reads_as_in_glib(glib: Glib, tmp_path_factory: pytest.TempPath
     assert ours(data) == glib.read(path)
 
 
+KEY_NAMES = st.lists(
+    st.one_of(
+        st.sampled_from([b"k", b"[", b"]", b" ", b"\t", b"fr", b"C", b"_", b"-", b".", b"@", b"/", b"#", b"\0", b"\\"]),
+        st.sampled_from(["é", "\u0661", "\u00b2", "\u0300", "\u2160", "\U0001f600"]).map(str.encode),
+        st.binary(min_size=1, max_size=2),
+    ),
+    max_size=6,
+).map(b"".join)
+
+
+@examples(400)
+@given(name=KEY_NAMES)
+@example(name=b"k[")
+@example(name=b"k[[")
+@example(name=b"k[]")
+@example(name=b"k[fr]x")
+@example(name=b"k [fr]")
+@example(name=b"onnx-file[")
+@example(name=b"[k]")
+@example(name=b"k[\xc3")
+@example(name=b"\xc3k[fr]")
+def test_any_key_name_is_taken_or_refused_as_in_glib(
+    glib: Glib, tmp_path_factory: pytest.TempPathFactory, name: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "name.txt"
+    data = b"[a]\n" + name + b"=1\n" + name + b" = 2\nlast=3\n"
+    path.write_bytes(data)
+    assert ours(data) == glib.read(path)
+
+
 @examples(400)
 @given(
     value=st.one_of(

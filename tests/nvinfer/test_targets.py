@@ -304,17 +304,6 @@ def test_trackers_and_sinks() -> None:
     assert {sink.type for sink in sinks(target("6.1", "jetson"))} == {1, 2, 3, 4, 5, 6, 7}
 
 
-def test_deepstream_apps_own_keys() -> None:
-    renamed = next(each for each in catalogue().app_keys if each.instead)
-    assert (renamed.group, renamed.key, renamed.until, renamed.instead) == (
-        "streammux",
-        "config-file",
-        "7.1",
-        "config-file-path",
-    )
-    assert catalogue().yaml_since["nvinfer"] == "6.1"
-
-
 @pytest.mark.parametrize(
     ("tensorrt", "flags"),
     [

@@ -1,4 +1,4 @@
-"""YAML against what yaml-cpp 0.7.0 was seen to make of it (Debian's build, through `YAML::LoadFile`)."""
+"""YAML against what yaml-cpp 0.7.0 was seen to make of it (`YAML::LoadFile`); 0.6.2 and 0.8.0 where they differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from convert.nvinfer.config import read_bytes
 from convert.nvinfer.numbers import TooMany
-from convert.nvinfer.yaml import MOST_BYTES, Node, YamlError, load
+from convert.nvinfer.yaml import MOST_BYTES, Node, YamlError, load, yaml_cpp
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ SEEN: list[tuple[str, Any]] = [
     ("a: 1\nb=2\n# c\n", THROWS),
     ("a: 1\nb=2\n# c", THROWS),
     ("a: 1\nb=2 # c", {"a": "1", "b=2": None}),
+    ("a: 1\nb=2\n  # c", {"a": "1", "b=2": None}),
     ("a: '''b\n", {"a": "'b "}),
     ("a: 'b'''\n", {"a": "b'"}),
     ("a: 1\nb=2\nc: 3\n", THROWS),
@@ -221,6 +222,45 @@ def test_reads_as_yaml_cpp_does(text: str, seen: Any) -> None:
             load(text.encode())
     else:
         assert shape(load(text.encode())) == seen
+
+
+# Text, and what 0.6.2, 0.7.0 and 0.8.0 made of it.
+BY_LIBRARY: list[tuple[str, Any, Any, Any]] = [
+    ("a: !!str null\n", {"a": None}, {"a": "null"}, {"a": "null"}),
+    ("a: !t ~\n", {"a": None}, {"a": "~"}, {"a": "~"}),
+    ("a: !t\n", {"a": ""}, {"a": ""}, {"a": ""}),
+    ("a: b\t\t# c\n", {"a": "b\t"}, {"a": "b"}, {"a": "b"}),
+    ("a: b\t# c\n", {"a": "b"}, {"a": "b"}, {"a": "b"}),
+    ("a: b \t \n", {"a": "b"}, {"a": "b"}, {"a": "b"}),
+    ("a: b\t\n# c\n", {"a": "b\t"}, {"a": "b"}, {"a": "b"}),
+    ("a: b\t", {"a": "b\t"}, {"a": "b"}, {"a": "b"}),
+    ("{a: b\t}\n", {"a": "b\t"}, {"a": "b"}, {"a": "b"}),
+    ("a: 1\r", {"a": "1\r"}, {"a": "1\r"}, {"a": "1"}),
+    ("a: 1\rb: 2\n", THROWS, THROWS, THROWS),
+    ("a: 1\r\r\nb: 2\r\r\n", {"a": "1\r", "b": "2\r"}, {"a": "1\r", "b": "2\r"}, {"a": "1", "b": "2"}),
+    ("a: 1 # x\rb: 2\n", {"a": "1"}, {"a": "1"}, THROWS),
+    ("a:\r  b: 1\r", {"a:\r  b": "1\r"}, {"a:\r  b": "1\r"}, {"a": {"b": "1"}}),
+    ("a:\n  b=1\r\tc: d\n", {"a": {"b=1\r\tc": "d"}}, {"a": {"b=1\r\tc": "d"}}, {"a": {"b=1 c": "d"}}),
+    ("a: 'b\rc'\n", {"a": "b\rc"}, {"a": "b\rc"}, {"a": "b c"}),
+]
+
+
+@pytest.mark.parametrize(("text", "old", "middle", "new"), BY_LIBRARY, ids=[repr(row[0])[:60] for row in BY_LIBRARY])
+def test_each_library_reads_as_it_does(text: str, old: Any, middle: Any, new: Any) -> None:
+    for release, seen in (("6.3", old), ("6.4", middle), ("7.1", middle), ("8.0", new), ("9.2", new)):
+        try:
+            got = shape(load(text.encode(), yaml_cpp(release)))
+        except YamlError:
+            got = THROWS
+        assert got == seen, release
+
+
+def test_places_count_on_over_a_carriage_return_that_ends_a_line() -> None:
+    root = load(b"a: 1\r\r\nb:\r  c: 2\n", (0, 8))
+    assert root is not None
+    (_, (key, value)) = root.items
+    inner = value.items[0][0]
+    assert [(each.line, each.column) for each in (key, inner)] == [(2, 1), (2, 6)]
 
 
 @pytest.mark.parametrize(
@@ -329,6 +369,7 @@ STRUCTURE = st.sampled_from(
         "*x",
         "!t ",
         "\r\n",
+        "\r",
         "\0",
         "\x04",
         "é",
@@ -341,14 +382,16 @@ STRUCTURE = st.sampled_from(
     data=st.one_of(st.binary(max_size=40), st.lists(STRUCTURE, max_size=20).map(lambda each: "".join(each).encode()))
 )
 @example(data=b"\0q")
+@example(data=b"\r\t\r: ")
 @example(data=b"&a *a")
 @example(data=b"a: \x04")
 def test_any_bytes_are_read_or_throw(data: bytes) -> None:
-    try:
-        kind = getattr(load(data), "kind", "null")
-    except YamlError as error:
-        kind = "throws" if error.line >= 1 and error.column >= 1 else "throws nowhere"
-    assert kind in {"null", "scalar", "seq", "map", "throws"}
+    for library in ((0, 6), (0, 7), (0, 8)):
+        try:
+            kind = getattr(load(data, library), "kind", "null")
+        except YamlError as error:
+            kind = "throws" if error.line >= 1 and error.column >= 1 else "throws nowhere"
+        assert kind in {"null", "scalar", "seq", "map", "throws"}
 
 
 # Changes that mean nothing to YAML: what was recorded for a file holds for the changed one, too.

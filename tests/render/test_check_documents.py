@@ -115,8 +115,8 @@ def test_json_has_every_key() -> None:
         "target": {"deepstream": "9.1", "platform": "dgpu", "tensorrt": "10.16", "source": "default"},
         "files": [
             {
-                "path": "x", "kind": "nvinfer", "target": None, "verdict": None, "exception": None, "values": None,
-                "findings": [], "waived": [], "error": document["error"],
+                "path": "x", "kind": "nvinfer", "plugin": None, "target": None, "verdict": None, "exception": None,
+                "values": None, "findings": [], "waived": [], "error": document["error"],
             }
         ],
         "findings": [],

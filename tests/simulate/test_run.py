@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 
 from convert.check.context import check_target
@@ -90,6 +91,14 @@ class TestPrimary:
     def test_where_there_is_nothing_one_candidate_says_so(self, tmp_path: Path) -> None:
         frame = _one(_runner(detector(tmp_path)), tmp_path, block(64, 64))
         assert [one.confidence for one in frame.dropped] == [0.0]
+
+    def test_cells_that_the_graph_has_merged_are_no_candidates(self, tmp_path: Path) -> None:
+        config = detector(tmp_path)
+        (path,) = tmp_path.glob("*.onnx")
+        model = onnx.load_model(path)
+        onnx.helper.set_model_props(model, {"ei_deepstream.merge": "touching"})
+        onnx.save_model(model, path)
+        assert _one(_runner(config), tmp_path, block(64, 64)).dropped == ()
 
     def test_a_classifier_names_the_picture(self, tmp_path: Path) -> None:
         runner = _runner(classifier(tmp_path, process_mode=1))

@@ -6,7 +6,7 @@ import importlib
 import tempfile
 from typing import TYPE_CHECKING
 
-from convert.graph import adapt
+from convert.graph import passes
 from convert.translate import worker
 from convert.translate.tf2onnx_patches import patch_tf2onnx
 from convert.translate.worker import input_name
@@ -29,7 +29,7 @@ def canonical(model: bytes, tensorflow: bool, copying: bool) -> bytes:
             if dim.dim_param:  # tf2onnx numbers open dimensions by a counter of the process
                 dim.dim_param = "open"
     outputs = tuple(f"output{number}" for number in range(len(proto.graph.output)))
-    return bytes(adapt.canonical(proto, outputs, {}).SerializeToString(deterministic=True))
+    return bytes(passes.canonical(proto, outputs, {}).SerializeToString(deterministic=True))
 
 
 def _as_tf2onnx_does(model: bytes) -> ModelProto:

@@ -1,4 +1,4 @@
-"""The rules NVI001 to NVI098 of `check`, each with its text and its function in the module of its topic.
+"""The rules NVI001 to NVI108 of `check`, each with its text and its function in the module of its topic.
 
 A new rule: a `Rule`, a generator that yields its findings and a row in `CHECKS`, all in one module of this package, and
 a folder `tests/cases/<id>`. Functions read nothing from the disk: they get a `RuleContext`, those of `app` an
@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from convert.check.rules import app, engine, keys, labels, model, outputs, preprocessing, syntax
+from convert.check.rules import app, engine, keys, labels, model, outputs, preprocessing, streams, syntax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ CHECKS = (
     *labels.CHECKS,
     *outputs.CHECKS,
     *model.CHECKS,
+    *streams.CHECKS,
 )
 
 RULES: tuple[Rule, ...] = tuple(

@@ -1,4 +1,4 @@
-"""NVI092 to NVI097, with NVI056, NVI090 and NVI091: deepstream-app's config, and the engines in it together.
+"""NVI092 to NVI097 and NVI106, with NVI056 and NVI091: what deepstream-app's config says, and its engines together.
 
 NVI098: trtexec's command lines in scripts, for the TensorRT of the target.
 """
@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, AppEngine, number
-from convert.check.context import CLASSIFIER, Place
-from convert.check.rules.engine import absence
-from convert.check.rules.outputs import ALL_ENGINES, OWN_OBJECTS
+from convert.check.app import AppContext, AppEngine, AppFile, app_groups, group_named, is_on, number, troubles
+from convert.check.context import CLASSIFIER, SDK, Place
+from convert.check.rules.engine import ELSEWHERE, absence
+from convert.check.rules.keys import closest
+from convert.check.rules.outputs import OWN_OBJECTS
 from convert.check.rules.preprocessing import FRAMING, shapes
+from convert.check.rules.streams import APP_CHECKS
 from convert.check.rules.syntax import quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
+
+if TYPE_CHECKING:
+    from convert.nvinfer.config_state import Entry
 
 CLASS_IDS = Rule(
     "NVI092",
@@ -74,35 +79,47 @@ APP_RELEASE = Rule(
     fix="use what the release has, or another release",
 )
 
+UNREAD = Rule(
+    "NVI106",
+    Level.WARNING,
+    "deepstream-app passes over a group or key",
+    why="A source, engine, sink, tracker or display is on only with a number above 0 behind `enable`. A group that the "
+    "app does not know is passed over without a word, a key with the line “Unknown key”.",
+    fix="write enable=1, or the name as the app knows it",
+)
+
 _MOST_SECONDARY: Final = 16
+_ALIKE: Final = 0.85  # one letter of eight is another
 _MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
 def own_objects(app: AppContext) -> Iterator[Finding]:
-    """operate-on-gie-id of an engine that is not there."""
+    """A secondary engine that deepstream-app leaves out, or whose objects nobody makes."""
+    on = bool(app.engines) and app.engines[0].gie.primary
     for engine in app.engines:
-        if engine.gie.primary or engine.context is None or not engine.context.values:
+        if engine.gie.primary:
             continue
-        wanted, own = engine.context.value("operate-on-gie-id"), engine.id
-        if app.sources(engine) == [] and wanted != own:
-            what = "there is no engine in front" if wanted == -1 else f"no other engine has the id {wanted}"
+        name, place = engine.gie.group, app.file.place(engine.gie.group, "operate-on-gie-id")
+        if app.parent(engine) is None:
+            given = engine.gie.settings.get("operate-on-gie-id")
+            primary = app.engines[0].gie.app_id
+            others = ", ".join(str(each.gie.app_id) for each in app.engines if each is not engine)
+            if not on:
+                what, hint = "without [primary-gie] deepstream-app makes no secondary engine", "switch [primary-gie] on"
+            elif given:
+                what, hint = (
+                    f"no other engine in front has the id {given.value} in this file",
+                    f"the others are {others}",
+                )
+            else:
+                what = "operate-on-gie-id is not given here: deepstream-app leaves the engine out"
+                hint = f"write {app.file.line('operate-on-gie-id', primary)}"
+            yield app.found(OWN_OBJECTS, f"[{name}]: {what}", place, hint)
+        elif app.sources(engine) == [] and engine.context and engine.context.value("operate-on-gie-id") != engine.id:
+            wanted = engine.context.value("operate-on-gie-id")
             ids = ", ".join(str(each.id) for each in app.engines if each is not engine)
-            hint = f"the others are {ids}" if ids else "switch [primary-gie] on"
-            yield app.found(OWN_OBJECTS, f"[{engine.gie.group}]: {what}", app.at(engine, "operate-on-gie-id"), hint)
-
-
-def every_engine(app: AppContext) -> Iterator[Finding]:
-    """No operate-on-gie-id, and several engines in front."""
-    for engine in app.engines:
-        several = len(app.engines) > 2
-        if (
-            several
-            and not engine.gie.primary
-            and engine.context
-            and engine.context.value("operate-on-gie-id", None) == -1
-        ):
-            message = f"[{engine.gie.group}]: operate-on-gie-id is not given: objects of all engines are inferred"
-            yield app.found(ALL_ENGINES, message, app.file.place(engine.gie.group))
+            message = f"[{name}]: no other engine's results have the id {wanted}"
+            yield app.found(OWN_OBJECTS, message, app.at(engine, "operate-on-gie-id"), f"the others are {ids}")
 
 
 def class_ids(app: AppContext) -> Iterator[Finding]:
@@ -140,35 +157,48 @@ def sizes(app: AppContext) -> Iterator[Finding]:
 
 
 def same_id(app: AppContext) -> Iterator[Finding]:
-    """gie-unique-id twice."""
-    first: dict[int, AppEngine] = {}
+    """gie-unique-id twice: as the app compares it, not given is 0; as the results are marked, the nvinfer config's."""
+    by_app: dict[int, AppEngine] = {0: app.engines[0]} if app.engines and not app.engines[0].gie.app_id else {}
+    by_results: dict[int, AppEngine] = {}
     for engine in app.engines:
-        if engine.id is None:
-            continue
-        other = first.setdefault(engine.id, engine)
+        place, name = app.at(engine, "gie-unique-id"), engine.gie.group
+        other = by_app.setdefault(engine.gie.app_id, engine)
+        first = by_results.setdefault(engine.id, engine) if engine.id is not None else engine
         if other is not engine:
-            message = f"[{engine.gie.group}] has the gie-unique-id {engine.id}, like [{other.gie.group}]"
-            yield app.found(SAME_ID, message, app.at(engine, "gie-unique-id"))
+            given = f"has the gie-unique-id {engine.gie.app_id}" if engine.gie.app_id else "has no gie-unique-id here"
+            yield app.found(SAME_ID, f"[{name}] {given}, like [{other.gie.group}]", place)
+        elif first is not engine:
+            message = f"[{name}] has the gie-unique-id {engine.id}, like [{first.gie.group}] by its own config"
+            yield app.found(SAME_ID, message, place, level=Level.WARNING)
 
 
 def no_config(app: AppContext) -> Iterator[Finding]:
     """config-file missing, or leading nowhere."""
+    elsewhere: list[AppEngine] = []
     for engine in app.engines:
         place = app.file.place(engine.gie.group, "config-file")
         if not engine.gie.config:
             yield app.found(NO_CONFIG, f"[{engine.gie.group}] is switched on, but has no config-file", place)
-        elif missing := absence(engine.gie.config, engine.presence):
-            level, what = missing
-            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}" if level is Level.ERROR else None  # noqa: PTH100
-            yield app.found(NO_CONFIG, f"config-file: {quoted(engine.gie.config)} {what}", place, hint, level)
+        elif engine.presence.sure and not engine.presence.here:
+            message = f"config-file: {quoted(engine.gie.config)} {absence(engine.gie.config, engine.gie.path)}"
+            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}"  # noqa: PTH100
+            yield app.found(NO_CONFIG, message, place, hint)
+        elif not engine.presence.here and not engine.gie.config.startswith(SDK):
+            elsewhere.append(engine)
+    if elsewhere:
+        named = ", ".join(quoted(engine.gie.config) for engine in elsewhere)
+        message = f"not on this machine, and so not checked: config-file {named}"
+        place = app.file.place(elsewhere[0].gie.group, "config-file")
+        yield app.found(NO_CONFIG, message, place, ELSEWHERE, Level.NOTE)
 
 
 def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
-    troubles = [app.file.trouble] if app.file.trouble else []
-    troubles += [trouble for engine in app.engines for trouble in engine.gie.troubles]
-    for trouble in troubles:
-        yield app.found(APP_REFUSED, trouble.message, Place(app.file.path, trouble.line, trouble.column))
+    whole = (app.file.trouble,) if app.file.trouble else ()
+    for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
+        yield app.found(
+            APP_REFUSED, trouble.message, Place(trouble.path or app.file.path, trouble.line, trouble.column)
+        )
     secondary = [engine for engine in app.engines if not engine.gie.primary]
     if len(secondary) > _MOST_SECONDARY:
         message = f"there are {len(secondary)} secondary engines; deepstream-app takes {_MOST_SECONDARY}"
@@ -176,22 +206,37 @@ def app_refused(app: AppContext) -> Iterator[Finding]:
 
 
 def app_release(app: AppContext) -> Iterator[Finding]:
-    """Keys, groups and sinks of other releases."""
-    release = app.target.deepstream
-    for row in catalogue().app_keys:
-        if between(release, row.since, row.until):
+    """Keys, groups and sinks of other releases, and of the other form."""
+    release, form = app.target.deepstream, app.file.form
+    for name, entries in app.file.groups.items():
+        group = group_named(name)
+        if group is None:
             continue
-        when = f"since DeepStream {row.since}" if row.since else f"up to DeepStream {row.until}"
-        for group in app.file.groups:
-            if re.fullmatch(re.escape(row.group) + "[0-9]*", group) and (
-                not row.key or row.key in app.file.groups[group]
-            ):
-                what = f"[{group}] {row.key}".rstrip()
-                hint = f"write {row.instead}" if row.instead else None
-                entry = app.file.groups[group].get(row.key)
-                place = Place(app.file.path, entry.line, entry.column) if entry else app.file.place(group)
-                yield app.found(APP_RELEASE, f"{what} is known {when}; this is for {release}", place, hint)
+        if form not in group.formats or not between(release, group.since, None):
+            when = _when(group.since, None, release) if form in group.formats else "is not read from YAML"
+            yield app.found(APP_RELEASE, f"[{name}] {when}", app.file.place(name))
+            continue
+        for key, entry in entries.items():
+            since, until = group.span(key)
+            if group.type_of(key) is None:
+                continue
+            level, place = None, Place(app.file.path, entry.line, entry.column)
+            if not between(release, since, until):
+                what = _when(since, until, release)
+                # Without a key that took its place nothing is lost by one that is not read any more.
+                level = None if between(release, None, until) or key in group.instead else Level.NOTE
+            elif not group.reads(key, form):
+                what, level = f"is not read from {'INI' if form == 'ini' else 'YAML'} files", Level.NOTE
+            else:
+                continue
+            hint = f"write {group.instead[key]}" if key in group.instead else None
+            yield app.found(APP_RELEASE, f"[{name}] {key} {what}", place, hint, level)
     yield from _sinks(app)
+
+
+def _when(since: str | None, until: str | None, release: str) -> str:
+    when = f"since DeepStream {since}" if since and not between(release, since, None) else f"up to DeepStream {until}"
+    return f"is known {when}; this is for {release}"
 
 
 def _sinks(app: AppContext) -> Iterator[Finding]:
@@ -201,7 +246,64 @@ def _sinks(app: AppContext) -> Iterator[Finding]:
         if kind is not None and kind not in there and number(app.file, group, "enable", 0):
             place = f"DeepStream {app.target.deepstream} on {app.target.platform}"
             hint = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(app.target))
-            yield app.found(APP_RELEASE, f"{place} has no sink of type {kind}", app.file.place(group, "type"), hint)
+            message = f"{place} has no sink of type {kind}: the pipeline is not made"
+            yield app.found(APP_RELEASE, message, app.file.place(group, "type"), hint, Level.ERROR)
+
+
+def is_other(app: AppFile) -> bool:
+    """Whether a file is for another of NVIDIA's programs, which share names of groups and little more.
+
+    Those have sources and sinks alone, or in YAML groups of their own (`source-list`, `primary-gie0`, `tiler`),
+    `config-file-path` for engines, sources without a CSV file, or engines in a file of their own.
+    """
+    has_frame = any(re.match("application|stream|tiled|source-", name) for name in app.groups)
+    if app.form == "ini":
+        return not has_frame and not any("-gie" in name for name in app.groups) and app.trouble is None
+    foreign = any(_is_foreign(name, entries) for name, entries in app.groups.items())
+    return bool(app.groups) and (not has_frame or foreign)
+
+
+def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
+    """Whether deepstream-app would not have a group with that name and these keys, not even by a slip of the pen."""
+    if "-gie" in name:
+        return "config-file-path" in entries or bool(re.fullmatch("primary-gie[0-9]+", name))
+    if re.fullmatch("source[0-9]*", name):
+        return name == "source" and "csv-file-path" not in entries
+    group, plain = group_named(name), name.rstrip("0123456789")
+    return (
+        "yaml" not in group.formats if group else plain in app_groups() or closest(name, app_groups(), _ALIKE) is None
+    )
+
+
+def unread(app: AppContext) -> Iterator[Finding]:
+    """Groups that are off without saying so, and names that look like those that are meant."""
+    form = app.file.form
+    for name, entries in app.file.groups.items():
+        group, plain = group_named(name), name.rstrip("0123456789")
+        if name.startswith("source") and (form == "yaml" or group is None):
+            continue  # NVI100 says it
+        if group is None:
+            if meant := closest(plain, [each for each, row in app_groups().items() if form in row.formats], _ALIKE):
+                hint = f"write {meant}{'0' if app_groups()[meant].numbered else ''}"
+                yield app.found(UNREAD, f"deepstream-app has no group [{name}]", app.file.place(name), hint)
+            continue
+        if group.type_of("enable") and plain not in _OFF and not is_on(app.file, name):
+            entry = entries.get("enable")
+            unclear = entry and number(app.file, name, "enable", None) is None and form == "ini" and group.gated
+            if entry is None or unclear:
+                what = f"enable={entry.text[:80]} is no number" if entry else "has no enable=1"
+                hint = f"write {app.file.line('enable', 1)}"
+                yield app.found(UNREAD, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
+        for key, entry in entries.items():
+            known = [each for names in group.types.values() for each in names]
+            if group.type_of(key) is None and (
+                meant := closest(key, [each for each in known if each not in entries], _ALIKE)
+            ):
+                place = Place(app.file.path, entry.line, entry.column)
+                yield app.found(UNREAD, f"[{name}]: deepstream-app has no key {quoted(key)}", place, f"write {meant}")
+
+
+_OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
 
 
 def _classes(engine: AppEngine) -> frozenset[int] | None:
@@ -233,7 +335,6 @@ def _largest(engine: AppEngine, key: str) -> int:
 
 
 CHECKS = (
-    (ALL_ENGINES, every_engine),
     (OWN_OBJECTS, own_objects),
     (CLASS_IDS, class_ids),
     (SIZES, sizes),
@@ -242,12 +343,15 @@ CHECKS = (
     (NO_CONFIG, no_config),
     (APP_REFUSED, app_refused),
     (APP_RELEASE, app_release),
+    (UNREAD, unread),
 )
 
 
 def app_findings(app: AppContext) -> list[Finding]:
-    """What the rules find in deepstream-app's config."""
-    return [finding for _, check in CHECKS for finding in check(app)]
+    """What the rules find in deepstream-app's config; nothing in one of another program."""
+    if is_other(app.file):
+        return []
+    return [finding for _, check in (*CHECKS, *APP_CHECKS) for finding in check(app)]
 
 
 TRTEXEC_OPTION = Rule(
@@ -260,7 +364,7 @@ TRTEXEC_OPTION = Rule(
     fix="use the options of the target's TensorRT: `ei-deepstream targets deepstream-7.1` shows them",
 )
 
-RULES = (*(rule for rule, _ in CHECKS), TRTEXEC_OPTION)
+RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRTEXEC_OPTION)
 
 _OPTION: Final = re.compile(r"(?<![\w-])--[A-Za-z][A-Za-z0-9]*")
 

@@ -1,22 +1,26 @@
-"""NVI020 to NVI030: the engine's id, the files it is built from, and whether nvinfer loads it again."""
+"""NVI020 to NVI030, NVI043, NVI045: the engine's id, the files it is built from, whether nvinfer loads it again."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
-from convert.check.context import Check, Presence, RuleContext
-from convert.check.rules.syntax import is_plain, quoted
+from convert.check.context import SDK, Check, RuleContext, misspelt
+from convert.check.rules.syntax import as_line, is_plain, quoted
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
+from convert.nvinfer.keys import version
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 
 NO_ID = Rule(
     "NVI020",
     Level.ERROR,
     "gie-unique-id is missing",
-    why="The inference context refuses to start: “Unique ID not set”. Only deepstream-app can give it from outside, "
-    "in its own config.",
+    why="The inference context refuses to start: “Unique ID not set”. Only the app can give it from outside: "
+    "deepstream-app in its own config, others through the element's property unique-id. So it is a warning where "
+    "the config is checked without its app.",
     fix="write gie-unique-id=1 for a primary engine, another number for every other engine",
 )
 
@@ -52,9 +56,11 @@ MISSING_FILE = Rule(
     "NVI024",
     Level.ERROR,
     "a file that the config names is not there",
-    why="Relative paths are taken from the folder of the config file (of the real one, if it is a link), not from "
-    "the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first missing "
-    "folder, a missing library as “Could not open custom lib: (null)”.",
+    why="On the target the element does not start without it, or infers something else. Where no more of what the "
+    "config names is on this machine either (a clone without its models), it is a note, and rules that need the file "
+    "are not applied. Relative paths are taken from the folder of the config file (of the real one, if it is a link), "
+    "not from the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first "
+    "missing folder, a missing library as “Could not open custom lib: (null)”.",
     fix="correct the path, or put the file there",
 )
 
@@ -96,16 +102,34 @@ NO_PRECISION_FLAGS = Rule(
 
 HARDWARE = Rule(
     "NVI043",
-    Level.WARNING,
+    Level.ERROR,
     "the target does not have the hardware asked for",
-    why="Deep learning accelerators (enable-dla) are on Jetson modules only, and a Jetson has one GPU: gpu-id=0.",
-    fix="remove the key, or check --platform",
+    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete "
+    "GPUs, and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not "
+    "valid”). A Jetson has one GPU: gpu-id=0.",
+    fix="remove the key, or check --target and --platform",
+)
+
+WRONG_KIND = Rule(
+    "NVI045",
+    Level.ERROR,
+    "a file of another kind stands behind a key",
+    why="nvinfer does not look what a file is: an engine or a PyTorch model as onnx-file fails in the ONNX parser, an "
+    "ONNX model as model-engine-file is not loaded. The kind is seen in the file, or in its name where it is not here.",
+    fix="give the file to the key that is for it, or convert it first",
 )
 
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 _INT8: Final = 1
-_SDK: Final = "/opt/nvidia/"
+# Jetsons with a DLA, those without that share a release with them, and the versions of TensorRT that have none: 10.7
+# was the last 10.x with DLA, and 11.4.1 has it again (TensorRT's documentation, Working with DLA).
+_WITH_DLA: Final = ("Xavier", "Orin")
+_OLD_WITHOUT_DLA: Final = frozenset({"Nano", "TX1", "TX2"})
+_TENSORRT_WITHOUT_DLA: Final = ((10, 8), (11, 4, 1))
+# Keys whose files are judged by their kind. Any file serves as int8-calib-file of a quantised model, and the mean file
+# has a rule of its own.
+_JUDGED: Final = frozenset({"onnx-file", "model-engine-file", "labelfile-path", "custom-lib-path", "tlt-encoded-model"})
 # What happens without each file.
 _FILES: Final = {
     "onnx-file": "there is nothing to build the engine from",
@@ -116,16 +140,29 @@ _FILES: Final = {
     "tlt-encoded-model": "there is nothing to build the engine from",
     "ip-tensor-file": "there is no input to infer",
 }
+# Rules that find nothing without a file; a test takes the files of every rule's case away.
+_NEEDED_BY: Final = {
+    "onnx-file": "NVI028, NVI029, NVI031 to NVI039, NVI042, NVI044, NVI070, NVI073, NVI081 to NVI088",
+    "labelfile-path": "NVI061 to NVI069",
+    "mean-file": "NVI055",
+    "custom-lib-path": "NVI023, NVI072",
+}
+ELSEWHERE: Final = "check where the files are; --files require makes this an error, --files ignore leaves it out"
 
 
 def no_id(context: RuleContext) -> Iterator[Finding]:
     """No gie-unique-id, or one that wraps round."""
     number = context.value("gie-unique-id")
     if number == 0:
-        yield context.found(NO_ID, "gie-unique-id is missing", hint="write gie-unique-id=1, or another free number")
+        message, level = "gie-unique-id is missing", Level.ERROR
+        if not context.settings:
+            message, level = "gie-unique-id is missing, unless the app gives it", Level.WARNING
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another free number"
+        yield context.found(NO_ID, message, hint=hint, level=level)
     elif number >= 2**31:
         message = f"gie-unique-id becomes {number}: a negative number wraps round"
-        yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint="write a number from 1 on")
+        hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another number from 1 on"
+        yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint=hint)
 
 
 def nothing_to_build(context: RuleContext) -> Iterator[Finding]:
@@ -139,6 +176,8 @@ def nothing_to_build(context: RuleContext) -> Iterator[Finding]:
 def engine_only(context: RuleContext) -> Iterator[Finding]:
     """model-engine-file alone."""
     others = any(context.value(key, "") for key in ("onnx-file", "tlt-encoded-model", *_old_models(context)))
+    if wrong_kind(context, "model-engine-file"):
+        return
     if context.value("model-engine-file", "") and not others and not _own_builder(context):
         message = "there is no onnx-file to build the engine again from, should this one not load on the target"
         commented_out = b"#onnx-file" in context.data.replace(b" ", b"")
@@ -151,10 +190,12 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     model = context.files.get("onnx-file")
     if model is None or not context.value("onnx-file", "") or _own_builder(context):
         return
+    if wrong_kind(context, "onnx-file") or wrong_kind(context, "model-engine-file"):
+        return
     written = engine_name(context, model.path)
     engine = context.files.get("model-engine-file")
-    name = _beside(model.text, os.path.basename(written))  # noqa: PTH119 - text, not a file here
-    hint = f"write model-engine-file={name}"
+    name = _engine_text(context, written)
+    hint = f"write {as_line(context, 'model-engine-file', name)}"
     if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
         yield context.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
@@ -164,34 +205,41 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
 
 
 def missing_file(context: RuleContext) -> Iterator[Finding]:
-    """Files that are not there."""
+    """Files that are not there: each that must be, and together those that may be on the target."""
+    elsewhere: dict[str, str] = {}
     for key, effect in _FILES.items():
         file = context.files.get(key)
-        if file is None or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
+        if file is None or file.presence.here or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
-        if not is_plain(file.text):
-            continue  # reported by the rules on comments, blanks and quotation marks
-        missing = absence(file.text, file.presence)
-        if missing is None:
+        if not is_plain(file.text) or (key == "custom-lib-path" and context.library):
+            continue  # reported by the rules on comments, blanks and quotation marks; known without the file
+        if not file.presence.sure:
+            if not file.text.startswith(SDK):
+                elsewhere[key] = file.text
             continue
-        level, what = missing
+        level, what = Level.ERROR, absence(file.text, file.path)
         message = f"{key}: {quoted(file.text)} {what}: {effect}"
-        if key == "onnx-file" and (engine := context.files.get("model-engine-file")) and engine.presence.here:
+        engine = context.files.get("model-engine-file")
+        may_load = engine and (engine.presence.here or not (file.text or engine.presence.sure))
+        if key in {"onnx-file", "tlt-encoded-model"} and may_load:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
+        if hint and not os.path.exists(file.path) and (meant := misspelt(file.path)):  # noqa: PTH110
+            hint += f"; {meant} is there"
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+    if elsewhere:
+        message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
+        if rules := ", ".join(_NEEDED_BY[key] for key in elsewhere if key in _NEEDED_BY):
+            message += f"; not applied without: {rules}"
+        yield context.found(MISSING_FILE, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
 
 
-def absence(text: str, presence: Presence) -> tuple[Level, str] | None:
-    """How bad it is that the file written as `text` is not here, and a few words; None: it is, or the SDK has it."""
-    if presence.here or (text.startswith(_SDK) and not presence.sure):
-        return None
+def absence(text: str, path: str) -> str:
+    """A few words on the file at `path`, written as `text`, that is not there although it must be."""
     if not text:
-        return Level.ERROR, "is empty, which means the folder of the config"
-    if presence.sure:
-        return Level.ERROR, "is not there"
-    return Level.WARNING, "is not on this machine; should it be missing on the target"
+        return "is empty, which means the folder of the config"
+    return "is no file" if os.path.exists(path) else "is not there"  # noqa: PTH110
 
 
 def stale_engine(context: RuleContext) -> Iterator[Finding]:
@@ -206,7 +254,7 @@ def no_calibration(context: RuleContext) -> Iterator[Finding]:
     """network-mode=1 alone."""
     if context.value("network-mode") == _INT8 and not context.value("int8-calib-file", ""):
         message = "network-mode is 1, INT8, but there is no int8-calib-file: nvinfer builds an FP16 engine"
-        yield context.found(NO_CALIBRATION, message, key="network-mode")
+        yield context.found(NO_CALIBRATION, message, key="network-mode", hint=writes(context, {"network-mode": 2}))
 
 
 def implicit_batch(context: RuleContext) -> Iterator[Finding]:
@@ -227,28 +275,105 @@ def no_precision_flags(context: RuleContext) -> Iterator[Finding]:
 def hardware(context: RuleContext) -> Iterator[Finding]:
     """Accelerators on a PC, a second GPU on a Jetson."""
     platform = context.target.platform
-    if context.value("enable-dla") and platform != "jetson":
-        yield context.found(
-            HARDWARE, "enable-dla=1, but a discrete GPU has no DLA", key="enable-dla", hint="--platform jetson?"
-        )
+    if context.value("enable-dla") and (lack := _without_dla(context)):
+        message, level = lack
+        keys = "enable-dla and use-dla-core" if context.given("use-dla-core") else "enable-dla"
+        name = _renamed(context, {"enable-dla": 0})
+        hint = f"remove {keys}" + (f", and write {as_line(context, 'model-engine-file', name)}" if name else "")
+        message = f"{as_line(context, 'enable-dla', 1)}, but {message}"
+        yield context.found(HARDWARE, message, key="enable-dla", hint=hint, level=level)
     if context.value("gpu-id") and platform == "jetson":
-        yield context.found(HARDWARE, f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only", key="gpu-id")
+        message = f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only"
+        hint = writes(context, {"gpu-id": 0})
+        yield context.found(HARDWARE, message, key="gpu-id", hint=hint, level=Level.WARNING)
+
+
+def wrong_kinds(context: RuleContext) -> Iterator[Finding]:
+    """Files of a kind that the key is not for."""
+    for key in sorted(_JUDGED):
+        if kind := wrong_kind(context, key):
+            row, text = load_toml("nvinfer/files.toml")[kind], context.files[key].text
+            spare = key == "model-engine-file" and context.value("onnx-file", "")
+            message = f"{key}: {quoted(text)} is {row['words']}"
+            hint = _instead(context, key, kind, row)
+            level = Level.WARNING if spare else None  # the engine is built again, at every start
+            yield context.found(WRONG_KIND, message, key=key, hint=hint, level=level)
+
+
+def wrong_kind(context: RuleContext, key: str) -> str:
+    """What the file of `key` is, a table of configs/nvinfer/files.toml, if that is not what the key is for."""
+    kind = context.kinds.get(key, "")
+    if not kind or key not in _JUDGED or not is_plain(context.files[key].text):
+        return ""
+    if key in {"onnx-file", "tlt-encoded-model"} and _own_builder(context):
+        return ""  # the library reads it
+    return "" if load_toml("nvinfer/files.toml")[kind].get("key") == key else kind
+
+
+def _instead(context: RuleContext, key: str, kind: str, row: Mapping[str, str]) -> str:
+    """What to do with a file of `kind` that stands behind `key`."""
+    text, other, release = context.files[key].text, row.get("key", ""), context.target.deepstream
+    if kind == "onnx" and key == "model-engine-file":
+        model = context.value("onnx-file", "") and context.files["onnx-file"].text
+        engine = as_line(context, "model-engine-file", engine_name(context, model or text))
+        return f"write {engine}" if model else f"write {as_line(context, 'onnx-file', text)} and {engine}"
+    if not other or not between(release, None, catalogue().keys_work_until.get(other)):
+        gone = f"DeepStream {release} builds none from it: " if other else ""
+        return f"{gone}{row.get('step', '')}"
+    hint = f"write {as_line(context, other, text)} instead"
+    more = {"engine": "onnx-file with the model it was built from", "caffe": "proto-file with its .prototxt"}
+    more |= {"tao": "tlt-model-key with its key"}
+    return f"{hint}, and {more[kind]}" if kind in more else hint
+
+
+def _without_dla(context: RuleContext) -> tuple[str, Level] | None:
+    """Why there is no DLA, and how sure that is; None: there may be one."""
+    target = context.target
+    if target.platform != "jetson":
+        return "a discrete GPU has no DLA", Level.ERROR
+    having = [name for name in target.families if any(word in name for word in _WITH_DLA)]
+    if target.families and not having:
+        return f"DeepStream {target.deepstream} runs on {', '.join(target.families)}, without DLA", Level.ERROR
+    first, after = _TENSORRT_WITHOUT_DLA
+    if first <= version(target.tensorrt) < after:
+        return f"TensorRT {target.tensorrt} builds nothing for a DLA (10.7 was the last that did)", Level.ERROR
+    lacking = [name for name in target.families if name in _OLD_WITHOUT_DLA]
+    return (f"{' and '.join(lacking)} have no DLA, only {', '.join(having)}", Level.WARNING) if lacking else None
+
+
+def writes(context: RuleContext, changes: Mapping[str, object]) -> str:
+    """A hint that says to write `changes`, and the name of the engine where that changes with them."""
+    lines = [as_line(context, key, value) for key, value in changes.items()]
+    if name := _renamed(context, changes):
+        lines.append(as_line(context, "model-engine-file", name))
+    return "write " + " and ".join(lines)
+
+
+def _renamed(context: RuleContext, changes: Mapping[str, object]) -> str | None:
+    """What model-engine-file must be after `changes`; None: it stays, or is not what nvinfer writes now either."""
+    model, engine = context.files.get("onnx-file"), context.files.get("model-engine-file")
+    if model is None or engine is None or engine.path != engine_name(context, model.path):
+        return None
+    then = engine_name(replace(context, values={**context.values, **changes}), model.path)
+    return None if engine.path == then else _engine_text(context, then)
 
 
 def engine_name(context: RuleContext, onnx: str) -> str:
     """The path nvinfer writes the engine to, for the model at `onnx` (nvdsinfer_model_builder.cpp)."""
     mode = context.value("network-mode")
-    if mode == _INT8 and not _calibrated(context):
+    if mode == _INT8 and not calibrated(context):
         mode = 2
     core = context.value("use-dla-core")
     device = f"dla{core}" if context.value("enable-dla") and core >= 0 else f"gpu{context.value('gpu-id')}"
     return f"{onnx}_b{context.value('batch-size')}_{device}_{_MODES[mode]}.engine"
 
 
-def _calibrated(context: RuleContext) -> bool:
-    """Whether there is a calibration table, as far as this machine can tell."""
-    file = context.files.get("int8-calib-file") if context.value("int8-calib-file", "") else None
-    return file is not None and (file.presence.here or not file.presence.sure)
+def calibrated(context: RuleContext) -> bool:
+    """Whether there is a calibration table: one that is not here may be on the target."""
+    if not context.value("int8-calib-file", ""):
+        return False
+    file = context.files.get("int8-calib-file")
+    return file is None or file.presence.here or not os.path.exists(file.path)  # noqa: PTH110
 
 
 def _own_builder(context: RuleContext) -> bool:
@@ -257,7 +382,8 @@ def _own_builder(context: RuleContext) -> bool:
         return False
     if context.value("engine-create-func-name", "") or context.value("custom-network-config", ""):
         return True
-    return context.library is not None and not context.library.stock and context.library.has("NvDsInferCudaEngineGet")
+    library = context.library  # None: it is not here, and may
+    return library is None or (not library.stock and library.has("NvDsInferCudaEngineGet"))
 
 
 def _old_models(context: RuleContext) -> tuple[str, ...]:
@@ -266,10 +392,13 @@ def _old_models(context: RuleContext) -> tuple[str, ...]:
     return tuple(key for key in keys if between(context.target.deepstream, None, until.get(key)))
 
 
-def _beside(text: str, name: str) -> str:
-    """`name` in the folder of the path written as `text`."""
-    folder, slash, _ = text.rpartition("/")
-    return f"{folder}{slash}{name}"
+def _engine_text(context: RuleContext, path: str) -> str:
+    """How the engine at `path` is written: beside the model, or from the app's folder where that names it."""
+    if "model-engine-file" in context.settings:
+        app = os.path.realpath(context.place("model-engine-file").path)
+        return os.path.relpath(path, os.path.dirname(app))  # noqa: PTH120 - text
+    folder, slash, _ = context.files["onnx-file"].text.rpartition("/")
+    return f"{folder}{slash}{os.path.basename(path)}"  # noqa: PTH119 - text
 
 
 CHECKS = (
@@ -283,4 +412,5 @@ CHECKS = (
     Check(IMPLICIT_BATCH, implicit_batch),
     Check(NO_PRECISION_FLAGS, no_precision_flags),
     Check(HARDWARE, hardware),
+    Check(WRONG_KIND, wrong_kinds),
 )

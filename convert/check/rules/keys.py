@@ -8,9 +8,10 @@ from functools import cache
 from typing import Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.config_state import ATTRS_ALL, Entry
+from convert.nvinfer.config import ELEMENT_BYTES
+from convert.nvinfer.config_state import ATTRS_ALL, Entry, Reason
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named, keys, version
 from convert.nvinfer.targets import catalogue
 
@@ -89,8 +90,9 @@ YAML_VALUE = Rule(
     Level.WARNING,
     "YAML gives nvinfer another value than it seems",
     why="nvinfer's YAML parser takes what std::stoi makes of a text (3.7 is 3), cuts names in lists after 63 bytes, "
-    "and reads nothing behind a colon as the word null.",
-    fix="write the value out as nvinfer reads it",
+    "and reads nothing behind a colon as the word null. What it reads of a name with 63 bytes and more ends anywhere: "
+    "no zero is written behind it. A path of op-tensor-files with 64 bytes and more is written over other memory.",
+    fix="write the value out as nvinfer reads it; use shorter names and folders",
 )
 
 SUPPRESSION = Rule(
@@ -123,9 +125,11 @@ _FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
         frozenset({checking.CLASSIFIER}),
     ),
     **dict.fromkeys(
-        ("segmentation-threshold", "segmentation-output-order", "parse-segmentation-func-name"),
+        ("segmentation-output-order", "parse-segmentation-func-name"),
         frozenset({checking.SEGMENTATION}),
     ),
+    # Of an object's mask, too (attach_metadata_detector of gstnvinfer_meta_utils.cpp).
+    "segmentation-threshold": frozenset({checking.SEGMENTATION, checking.INSTANCES}),
     "parse-bbox-func-name": frozenset({checking.DETECTOR}),
     "parse-bbox-instance-mask-func-name": frozenset({checking.INSTANCES}),
     "cluster-mode": frozenset({checking.DETECTOR, checking.INSTANCES}),
@@ -141,7 +145,6 @@ _SECONDARY: Final = frozenset(
 )
 """Keys that only process-mode=2 uses (gstnvinfer.cpp)."""
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
-_YAML_ELEMENT: Final = 63  # bytes; parse_yaml
 
 
 # --- in every file, accepted or not
@@ -152,9 +155,8 @@ def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
     for entry in context.parsed.unknown:
         if _newer(context, entry) or entry.key == "is-classifier":
             continue
-        message = (
-            f"nvinfer does not know the key {quoted(entry.key)} in [{quoted(entry.group)}], and goes on without it"
-        )
+        group = quoted(entry.group if context.parsed.form == "yaml" else f"[{entry.group}]")
+        message = f"nvinfer does not know the key {quoted(entry.key)} in {group}, and goes on without it"
         yield context.found(UNKNOWN_KEY, message, at=context.at_key(entry), hint=_meant(context, entry))
 
 
@@ -169,10 +171,28 @@ def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
         if unread.why == "repeated":
             message = f"{quoted(name)} was there before, and only the first one is read"
             yield context.found(UNKNOWN_GROUP, message, at=place, hint="join the two")
+        elif unread.why == "unknown" and (outside := _outside(context, name, unread.section.line)):
+            yield context.found(UNKNOWN_GROUP, outside[0], at=place, hint=outside[1])
         elif unread.why == "unknown":
-            near = _closest(name, (PROPERTY, ATTRS_ALL))
-            hint = f"did you mean [{near}]?" if near else None
-            yield context.found(UNKNOWN_GROUP, f"nvinfer does not read the group [{quoted(name)}]", at=place, hint=hint)
+            near = closest(name, (PROPERTY, ATTRS_ALL))
+            hint = f"did you mean {as_head(context, near)}?" if near else None
+            message = f"nvinfer does not read the group {quoted(as_head(context, name))}"
+            yield context.found(UNKNOWN_GROUP, message, at=place, hint=hint)
+
+
+def _outside(context: checking.RuleContext, name: str, at: int) -> tuple[str, str] | None:
+    """Message and hint for a key of YAML that is not indented; None: it is none."""
+    if context.parsed.form != "yaml":
+        return None
+    word = name.partition("=")[0].strip()
+    fits = [table for table in (ATTRS, PROPERTY) if key_named(word, table)]
+    above = [each.name for each in context.parsed.sections if each.line < at and checking.table_of(each.name) in fits]
+    if not fits or not above:
+        return None
+    columns = [entry.column for entry in context.parsed.entries if entry.group == above[-1]]
+    blanks = (columns[0] if columns else 3) - 1
+    message = f"{quoted(word)} is not indented, so it is a group of its own, which nvinfer does not read"
+    return message, f"indent it by {blanks} blanks, below {as_head(context, above[-1])}"
 
 
 def legacy(context: checking.RuleContext) -> Iterator[Finding]:
@@ -187,11 +207,31 @@ def legacy(context: checking.RuleContext) -> Iterator[Finding]:
         void = any(ignored.entry is entry for ignored in context.parsed.ignored) or entry in context.parsed.unknown
         if void:
             message = f"{entry.key} is ignored, because {new} is given"
-            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=Level.WARNING)
+            other = context.last.get((entry.group, new or ""))
+            same = other is not None and other.text.strip() == new_value(entry, key)
+            level = Level.NOTE if same else Level.WARNING
+            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=level)
         elif new:
-            yield context.found(
-                LEGACY, f"{entry.key} is an old name for {new}", at=context.at_key(entry), hint=f"write {new}"
-            )
+            message, hint = f"{entry.key} is an old name for {new}", f"write {new}"
+            if key.alias == "infer-dims":
+                message = f"{entry.key} is an old name for {new}; nvinfer takes the size of the input from it"
+            if (value := new_value(entry, key)) is not None:
+                hint = f"write {as_line(context, new, value, entry)}"
+            elif entry.key == "enable-dbscan":
+                hint = "remove it: without it cluster-mode is 0, too"
+            yield context.found(LEGACY, message, at=context.at_key(entry), hint=hint)
+
+
+def new_value(entry: Entry, key: Key) -> str | None:
+    """What stands behind the new name of an old key; None: nothing does the same."""
+    text = entry.text.strip()
+    if key.type == "boolean":
+        is_on = text in {"1", "true"}
+        return None if key.name == "enable-dbscan" and not is_on else str(int(is_on))
+    if key.alias == "infer-dims":  # channels;height;width;layout, of which only UFF models needed the last
+        numbers = text.rstrip(";").split(";")
+        return ";".join(each.strip() for each in numbers[:3]) if len(numbers) == 4 else None
+    return entry.text
 
 
 def too_new(context: checking.RuleContext) -> Iterator[Finding]:
@@ -199,7 +239,8 @@ def too_new(context: checking.RuleContext) -> Iterator[Finding]:
     for entry in context.parsed.unknown:
         if since := _newer(context, entry):
             message = f"{entry.key} exists since DeepStream {since}; {context.parsed.release} passes over it"
-            yield context.found(TOO_NEW, message, at=context.at_key(entry))
+            hint = f"remove it, or use DeepStream {since}"
+            yield context.found(TOO_NEW, message, at=context.at_key(entry), hint=hint)
 
 
 def suppression(context: checking.RuleContext) -> Iterator[Finding]:
@@ -244,16 +285,19 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
         message = ""
         if entry.text == "null" and (key.is_path or key.type in {"string", "string-list"}):
             message = f"nothing stands behind {entry.key}: nvinfer reads the word null"
+            hint = "write a value, or remove the line"
         elif key.element and key.type not in {"string", "id-list"} and not _STOI.fullmatch(entry.text):
             read = _STOI.match(entry.text)
             message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {read[0].strip()}" if read else ""
-        elif key.type == "string-list" and key.name != "layer-device-precision":
-            long = [name for name in entry.text.split(";") if len(name.encode()) > _YAML_ELEMENT]
-            message = f"{entry.key}: “{quoted(long[0])}” is cut after {_YAML_ELEMENT} bytes" if long else ""
-        elif key.name == "classifier-type" and len(entry.text.encode()) > _YAML_ELEMENT:
-            message = f"{entry.key} is cut after {_YAML_ELEMENT} bytes"
+            hint = f"write {as_line(context, entry.key, read[0].strip(), entry)}" if read else ""
         if message:
-            yield context.found(YAML_VALUE, message, at=context.at_value(entry))
+            yield context.found(YAML_VALUE, message, at=context.at_value(entry), hint=hint)
+    for problem in context.parsed.problems:
+        if problem.reason is Reason.OVERRUN:
+            place = context.at(problem.line, problem.column)
+            is_path = problem.key == "op-tensor-files"
+            hint = "use a shorter path" if is_path else f"use at most {ELEMENT_BYTES - 1} bytes"
+            yield context.found(YAML_VALUE, problem.message, at=place, hint=hint)
 
 
 # --- in accepted configs
@@ -263,12 +307,16 @@ def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
     """[class-attrs-*] of a classifier."""
     for unread in context.parsed.unread:
         if unread.why == "network-type":
-            message = f"[{quoted(unread.section.name)}] is not read: network-type is {context.kind}"
+            message = f"{quoted(as_head(context, unread.section.name))} is not read: network-type is {context.kind}"
             place = context.at(unread.section.line, unread.section.column)
-            hint = (
-                "a classifier has classifier-threshold in [property]" if context.kind == checking.CLASSIFIER else None
-            )
-            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint)
+            hint, level = "remove the group", Level.NOTE
+            if context.kind == checking.CLASSIFIER:
+                level = level if context.given("classifier-threshold") else Level.WARNING
+                hint += f"; a classifier has classifier-threshold in {as_head(context, PROPERTY)}"
+            elif checking.wants_instances(context):
+                level = Level.WARNING
+                hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
+            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint, level=level)
 
 
 def needs(context: checking.RuleContext) -> Iterator[Finding]:
@@ -280,9 +328,12 @@ def needs(context: checking.RuleContext) -> Iterator[Finding]:
     for key in _with_needs():
         missing = [each for each in key.needs if not context.value(each)]
         if missing and context.given(key.name) and context.value(key.name):
-            yield context.found(NEEDS, f"{key.name} does nothing without {' and '.join(missing)}", key=key.name)
+            message, partner = f"{key.name} does nothing without {' and '.join(missing)}", key_named(missing[0])
+            is_switch = partner is not None and partner.type in {"boolean", "integer"}
+            other = f"write {as_line(context, missing[0], 1)}" if is_switch else f"give {missing[0]}, too"
+            yield context.found(NEEDS, message, key=key.name, hint=f"remove it, or {other}")
     if context.given("offsets") and context.value("mean-file", ""):
-        yield context.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets")
+        yield context.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets", hint="remove them")
 
 
 def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
@@ -294,11 +345,14 @@ def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
         if kinds is not None and context.kind not in kinds and context.kind in _KINDS and _is_read(context, entry):
             meant = " and ".join(_KINDS[kind] for kind in sorted(kinds))
             message = f"{entry.key} is for {meant}; network-type is {context.kind}"
-            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry))
+            if checking.INSTANCES in kinds and checking.wants_instances(context):
+                continue  # reported by the rule on instance masks
+            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint="remove it")
         elif entry.key in _SECONDARY and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
-            hint = "write process-mode=2 if it looks at another engine's objects"
-            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=Level.WARNING)
+            hint = f"remove it, or write {as_line(context, 'process-mode', 2)} if it looks at another engine's objects"
+            level = Level.NOTE if entry.key.startswith("input-object") else Level.WARNING
+            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=level)
 
 
 def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
@@ -309,11 +363,12 @@ def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
             release = context.parsed.release
             message = f"{entry.key} had an effect up to DeepStream {until}; {release} reads it and no more"
             level, hint = Level.NOTE, "remove it"
-            if entry.key in _DEAD:
+            if entry.key in _DEAD and not (entry.key in _OF_UFF and not context.value("uff-file", "")):
                 level, hint = Level.WARNING, "only ONNX models are built: convert the model"
             yield context.found(NO_EFFECT, message, at=context.at_key(entry), hint=hint, level=level)
 
 
+_OF_UFF: Final = frozenset({"uff-input-order", "uff-input-blob-name"})  # of no meaning to other models
 _DEAD: Final = frozenset({"model-file", "proto-file", "uff-file", "uff-input-order", "uff-input-blob-name"})
 
 
@@ -335,19 +390,27 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
     table = checking.table_of(entry.group)
     other = ATTRS if table == PROPERTY else PROPERTY
     if (key := checking.key_of(entry)) is not None and context.parsed.form not in key.formats:
-        return f"YAML configs do not have it; write {key.replaced_by}" if key.replaced_by else "YAML configs lack it"
+        if not key.replaced_by:
+            return "YAML configs lack it"
+        value = new_value(entry, key)
+        new = key.replaced_by if value is None else as_line(context, key.replaced_by, value, entry)
+        return f"YAML configs do not have it; write {new}"
     if key_named(entry.key, other):
-        return f"it belongs into [{PROPERTY if other == PROPERTY else ATTRS_ALL}]"
+        return f"it belongs below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)}"
+    name, equals, value = entry.key.partition("=")
+    if context.parsed.form == "yaml" and equals and key_named(name.strip(), table or ""):
+        return f"write {as_line(context, name.strip(), value.strip(), entry)}"
     here = [key.name for key in keys() if key.group == table and key.exists_in(context.parsed.release)]
-    near = _closest(entry.key, here)
+    near = closest(entry.key, here)
     return f"did you mean {near}?" if near else None
 
 
-def _closest(name: str, names: Iterable[str]) -> str | None:
+def closest(name: str, names: Iterable[str], cutoff: float = 0.75) -> str | None:
+    """The one of `names` that looks most like `name`, marks between words left out; None: none is like it enough."""
     plain = {each.replace("-", "").lower(): each for each in names}
     from difflib import get_close_matches  # few configs need it
 
-    found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=0.75)
+    found = get_close_matches(name.strip().replace("-", "").replace("_", "").lower()[:100], plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import LABEL_BYTES
 
@@ -108,6 +108,8 @@ def no_labels(context: RuleContext) -> Iterator[Finding]:
     silent = context.kind == CLASSIFIER and not context.function
     effect = "no class has a label, so no metadata is attached" if silent else "objects have no names"
     level = Level.ERROR if silent else Level.WARNING
+    if context.value("output-tensor-meta"):
+        level = Level.NOTE  # the application may read the outputs themselves
     labels = context.labels
     if not context.value("labelfile-path", ""):
         yield context.found(NO_LABELS, f"labelfile-path is not given: {effect}", level=level)
@@ -247,7 +249,8 @@ def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
         )
         message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
         level = Level.ERROR if head > classes else Level.WARNING
-        yield context.found(COUNTS, message, key="num-detected-classes", level=level, hint=f"write {head}")
+        hint = f"write {as_line(context, 'num-detected-classes', head)}"
+        yield context.found(COUNTS, message, key="num-detected-classes", level=level, hint=hint)
 
 
 def _counts_of_classifier(context: RuleContext) -> Iterator[Finding]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, RuleContext
+from convert.check.rules.engine import calibrated, writes, wrong_kind
 from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.keys import FUNCTIONS
+from convert.nvinfer.keys import FUNCTIONS, version
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
@@ -82,6 +83,8 @@ _REPORTED_ELSEWHERE: Final = frozenset(
 
 def damaged(context: RuleContext) -> Iterator[Finding]:
     """No ONNX model, or only half of one."""
+    if wrong_kind(context, "onnx-file"):
+        return
     if context.model_error is not None:
         hint = context.model_error.hint
         yield context.found(DAMAGED, f"{context.model_path}: {context.model_error.message}", key="onnx-file", hint=hint)
@@ -120,10 +123,11 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
     if order is None:
         message, hint = f"{shown}; DeepStream {context.parsed.release} feeds NCHW only", "convert the model to NCHW"
     elif order == 1:
-        message, hint = f"{shown}: network-input-order=1 needs infer-dims, too", f"write infer-dims={size}"
+        message = f"{shown}: {as_line(context, 'network-input-order', 1)} needs infer-dims, too"
+        hint = f"write {as_line(context, 'infer-dims', size)}"
     else:
         message = f"{shown}, and is fed channels first"
-        hint = f"convert it to NCHW, or write network-input-order=1 and infer-dims={size}"
+        hint = f"convert it to NCHW, or {writes(context, {'network-input-order': 1, 'infer-dims': size})}"
     yield context.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
@@ -138,7 +142,8 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
     if not all(dims):
         if not all(isinstance(each, int) for each in sizes):
             message = f"the model's input is {_shown(source)}: without infer-dims no engine can be built"
-            yield context.found(INFER_DIMS, message, key="onnx-file", hint="write infer-dims=channels;height;width")
+            numbers = f"write {as_line(context, 'infer-dims', 'channels;height;width')}, with numbers"
+            yield context.found(INFER_DIMS, message, key="onnx-file", hint=numbers)
         return
     if is_nhwc(source) and not nhwc_order:
         return  # reported by nhwc
@@ -146,7 +151,8 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
     if any(isinstance(have, int) and have != want for have, want in zip(sizes, wanted, strict=True)):
         right = (sizes[2], *sizes[:2]) if nhwc_order else sizes
         message = f"infer-dims is {_list(dims)}, the model's input is {_shown(source)}"
-        hint = f"write infer-dims={_list(right)}" if all(isinstance(each, int) for each in right) else None
+        fits = all(isinstance(each, int) for each in right)
+        hint = f"write {as_line(context, 'infer-dims', _list(right))}" if fits else None
         yield context.found(INFER_DIMS, message, key="infer-dims", hint=hint)
 
 
@@ -249,10 +255,12 @@ OPSET = Rule(
 QUANTISED = Rule(
     "NVI039",
     Level.WARNING,
-    "the model is quantised",
-    why="nvinfer sets TensorRT's INT8 flag only with network-mode=1 and a calibration table, and TensorRT refuses "
-    "many forms of quantised ONNX models (zero points, int32 biases).",
-    fix="download the float32 model, and let TensorRT choose the precision (network-mode=2)",
+    "the model is quantised, and the config does not fit that",
+    why="A model with QuantizeLinear and DequantizeLinear is built with strongly-typed=1 and network-mode=0 (since "
+    "9.0), or in an INT8 mode: nvinfer sets TensorRT's INT8 flag only if the int8-calib-file can be read, which may be "
+    "any file, as TensorRT does not use it then. It refuses zero points other than 0, and the integer operators "
+    "(QLinearConv, ConvInteger and the like).",
+    fix="write the keys that the message names; of a model that TensorRT refuses download the float32 version",
 )
 
 ONNX_RUNTIME = Rule(
@@ -285,6 +293,10 @@ NOT_BUILT = Rule(
     "newest one",
 )
 
+_EXPLICIT: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
+_FLOAT32: Final = "download the float32 model"
+_INT8_MODES: Final = (1, 3)  # int8 and best
+_FIRST_EXPLICIT: Final = (8, 0)  # TensorRT
 _OPEN: Final = frozenset({"NonMaxSuppression", "NonZero", "Unique", "TFLite_Detection_PostProcess"})
 _QUANTISED: Final = frozenset(
     {
@@ -305,7 +317,8 @@ def static_batch(context: RuleContext) -> Iterator[Finding]:
     size = context.value("batch-size")
     if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
         message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
-        yield context.found(STATIC_BATCH, message, key="batch-size", hint="export it with a dynamic batch")
+        hint = f"export it with a dynamic batch, or {writes(context, {'batch-size': source.dims[0]})}"
+        yield context.found(STATIC_BATCH, message, key="batch-size", hint=hint)
 
 
 def baked_batch(context: RuleContext) -> Iterator[Finding]:
@@ -313,10 +326,10 @@ def baked_batch(context: RuleContext) -> Iterator[Finding]:
     if context.model is None or context.value("batch-size") < 2:
         return
     size = context.value("batch-size")
+    hint = f"{writes(context, {'batch-size': 1})}; or export the model again"
     for name, target in _reshapes(context.model):
         shape = ", ".join(map(str, target))
         message = f"batch-size is {size}, but the Reshape {quoted(name)} makes [{shape}], one frame"
-        hint = "write batch-size=1, or export the model again"
         yield context.found(BAKED_BATCH, message, key="batch-size", hint=hint)
         return
     source = image(context)
@@ -324,7 +337,7 @@ def baked_batch(context: RuleContext) -> Iterator[Finding]:
         for output in context.model.outputs:
             if output.dims and output.dims[0] == 1:
                 message = f"batch-size is {size}, but the output {quoted(output.name)} always has one row"
-                yield context.found(BAKED_BATCH, message, key="batch-size")
+                yield context.found(BAKED_BATCH, message, key="batch-size", hint=hint)
 
 
 def operator(context: RuleContext) -> Iterator[Finding]:
@@ -377,10 +390,46 @@ def _may_bring_plugins(context: RuleContext) -> bool:
 
 
 def quantised(context: RuleContext) -> Iterator[Finding]:
-    """QDQ and integer operators."""
-    found = sorted({node.op for node in context.model.nodes if node.op in _QUANTISED}) if context.model else []
-    if found:
-        yield context.found(QUANTISED, f"the model holds {', '.join(found)}", key="onnx-file")
+    """Q/DQ operators without the keys they need, and others."""
+    if context.model is None:
+        return
+    found = {node.op for node in context.model.nodes if node.op in _QUANTISED}
+    if not found:
+        return
+    message, tensorrt = f"the model holds {', '.join(sorted(found))}", context.target.tensorrt
+    if not found <= _EXPLICIT or version(tensorrt) < _FIRST_EXPLICIT:
+        message += f", which TensorRT {tensorrt} does not take"
+        yield context.found(QUANTISED, message, key="onnx-file", hint=_FLOAT32)
+    elif shifted := _zero_point(context.model):
+        message += f"; {quoted(shifted[0])} has the zero point {shifted[1]}, and TensorRT takes 0 only"
+        yield context.found(QUANTISED, message, key="onnx-file", hint=_FLOAT32)
+    elif finding := _modes(context):
+        key = "network-mode" if context.given("network-mode") else "onnx-file"
+        yield context.found(QUANTISED, f"{message}; {finding[0]}", key=key, hint=finding[1])
+
+
+def _zero_point(model: Header) -> tuple[str, int] | None:
+    """The node and zero point of a Q/DQ operator, where that is not 0; None: all are, or are not known."""
+    for node in model.nodes:
+        points = model.integers.get(node.inputs[2], ()) if node.op in _EXPLICIT and len(node.inputs) > 2 else ()
+        if wrong := next((point for point in points if point), 0):
+            return node.name or node.outputs[0], wrong
+    return None
+
+
+def _modes(context: RuleContext) -> tuple[str, str] | None:
+    """What is wrong with the keys for a Q/DQ model, and what to write; None: nothing."""
+    typed, mode = context.value("strongly-typed", None), context.value("network-mode")
+    if typed and mode:
+        return f"with strongly-typed it has its precision, and network-mode {mode} fails", writes(
+            context, {"network-mode": 0}
+        )
+    if typed or (mode in _INT8_MODES and calibrated(context)):
+        return None
+    if typed is not None:
+        return "TensorRT's INT8 is off", writes(context, {"strongly-typed": 1, "network-mode": 0})
+    keys = {"network-mode": 1, "int8-calib-file": "calibration.table"}
+    return "TensorRT's INT8 is off", f"{writes(context, keys)}; any file will do, TensorRT does not use it"
 
 
 def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -12,8 +12,9 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.findings import Finding, Level, Rule
+from convert.nvinfer.config_state import ATTRS_ALL
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
@@ -101,6 +102,8 @@ INSTANCE_MASKS = Rule(
 
 _, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
+_MASK: Final = "output-instance-mask"
+_STOCK: Final = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so"
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 
@@ -116,12 +119,13 @@ def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
             message = (
                 f"no output has {' or '.join(lacking)} in its name ({shown}), and no function is named to read them"
             )
-            yield context.found(NO_PARSER, message, hint=_parser_hint(names))
+            yield context.found(NO_PARSER, message, hint=_parser_hint(context, names))
         return
     names = list(context.value("output-blob-names"))
     if names and not any("cov" in name or "bbox" in name for name in names):
         message = f"output-blob-names has no cov and bbox ({', '.join(map(quoted, names))}), and no function is named"
-        yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=_parser_hint(names))
+        hint = _parser_hint(context, names)
+        yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=hint)
 
 
 def no_library(context: checking.RuleContext) -> Iterator[Finding]:
@@ -131,7 +135,13 @@ def no_library(context: checking.RuleContext) -> Iterator[Finding]:
     for key in _FUNCTION_KEYS:
         if name := context.value(key, ""):
             message = f"{key} is {quoted(name)}, but without custom-lib-path it is ignored"
-            yield context.found(NO_LIBRARY, message, key=key)
+            hint = None
+            if any(each.function == name for each in catalogue().parsers):
+                hint = f"write {as_line(context, 'custom-lib-path', _STOCK)}"
+                if context.network and context.outputs:
+                    size, classes = context.network[1:], context.value("num-detected-classes")
+                    hint = "remove it" if stock_parser(name, context.outputs, classes, size).failed else hint
+            yield context.found(NO_LIBRARY, message, key=key, hint=hint)
 
 
 def no_function(context: checking.RuleContext) -> Iterator[Finding]:
@@ -172,7 +182,7 @@ def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
         effect = "NMS with the 20 best objects and an overlap of 0.5"
         if has_opencv(context):
             effect = "groupRectangles, which merges nothing while group-threshold is 0"
-        hint = "write cluster-mode=2 for NMS with your own numbers"
+        hint = f"write {as_line(context, 'cluster-mode', 2)} for NMS with your own numbers"
         key = "cluster-mode" if context.given("cluster-mode") else None
         yield context.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
 
@@ -188,25 +198,39 @@ def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
             effect = "the process dies on the first frame"
         elif context.kind == checking.SEGMENTATION:
             effect = "every frame fails"
-        yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key)
+        labels = context.labels.entries if context.labels and context.kind != checking.SEGMENTATION else ()
+        is_each = labels and all(len(names) == 1 for _, names in labels)
+        hint = f"write {as_line(context, 'num-detected-classes', len(labels))}" if is_each else None
+        yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key, hint=hint)
 
 
 def no_tensor_meta(context: checking.RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
     if context.kind == checking.OTHER and not context.value("output-tensor-meta"):
-        yield context.found(NO_TENSOR_META, "network-type is 100, but output-tensor-meta is not 1", key="network-type")
+        hint = f"write {as_line(context, 'output-tensor-meta', 1)}"
+        message = "network-type is 100, but output-tensor-meta is not 1"
+        yield context.found(NO_TENSOR_META, message, key="network-type", hint=hint)
 
 
 def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
-    if mode != _NONE and (context.value("output-instance-mask") or context.kind == checking.INSTANCES):
-        what = "output-instance-mask=1" if context.value("output-instance-mask") else "network-type=3"
-        message = f"{what} needs cluster-mode=4, not {mode}"
+    if checking.wants_instances(context):
+        what = FUNCTIONS[checking.INSTANCES] if context.value(FUNCTIONS[checking.INSTANCES], "") else _MASK
+        message = f"{what} is for instance segmentation; network-type 2 labels pixels, and finds no objects"
+        hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
+        hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
+        yield context.found(INSTANCE_MASKS, message, key="network-type", hint=hint)
+    elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
+        what = as_line(context, _MASK, 1) if context.value(_MASK) else as_line(context, "network-type", 3)
+        message = f"{what} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
-        yield context.found(INSTANCE_MASKS, message, key=key)
+        hint = f"write {as_line(context, 'cluster-mode', 4)}"
+        if context.kind != checking.INSTANCES:
+            hint = f"remove {_MASK}: only network-type 3 has masks"
+        yield context.found(INSTANCE_MASKS, message, key=key, hint=hint)
     if context.kind == checking.INSTANCES and not context.function:
-        message = "network-type=3 needs custom-lib-path and parse-bbox-instance-mask-func-name"
+        message = f"{as_line(context, 'network-type', 3)} needs custom-lib-path and parse-bbox-instance-mask-func-name"
         yield context.found(INSTANCE_MASKS, message, key="network-type")
 
 
@@ -235,9 +259,10 @@ def has_opencv(context: checking.RuleContext) -> bool:
     return version(context.parsed.release) <= version(_LAST_WITH_OPENCV)
 
 
-def _parser_hint(names: list[str]) -> str | None:
+def _parser_hint(context: checking.RuleContext, names: list[str]) -> str | None:
     if {"detection_boxes", "detection_scores", "detection_classes"} <= set(names):
-        return "NvDsInferParseCustomTfSSD of the stock libnvds_infercustomparser.so reads these outputs"
+        function = as_line(context, FUNCTIONS[checking.DETECTOR], "NvDsInferParseCustomTfSSD")
+        return f"write {as_line(context, 'custom-lib-path', _STOCK)} and {function}: it reads these outputs"
     return None
 
 
@@ -311,10 +336,10 @@ def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
         modes = _USED_IN.get(entry.key)
         if modes is None or mode in modes or (mode == 0 and has_opencv(context)):
             continue
-        message = f"{entry.key} does nothing with cluster-mode={mode}"
+        message = f"{entry.key} does nothing with {as_line(context, 'cluster-mode', mode)}"
         if mode == 0 and entry.key in {"nms-iou-threshold", "topk"}:
             message = f"{entry.key} is overwritten: cluster-mode 0 is NMS with topk 20 and an overlap of 0.5"
-        yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry))
+        yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry), hint="remove it")
 
 
 def threshold(context: checking.RuleContext) -> Iterator[Finding]:
@@ -328,11 +353,15 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
     for entry in _attributes(context):
         problem = _odd(entry, mode)
         if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
-            message = f"{entry.key} is {quoted(entry.text)}: {problem}"
-            yield context.found(THRESHOLD, message, at=context.at_value(entry))
+            message, value, key = f"{entry.key} is {quoted(entry.text)}: {problem}", _number(entry.text), entry.key
+            new = f"{value / 100:g}" if value and 5 <= value < 100 else "0.3" if key == "nms-iou-threshold" else None
+            hint = "remove it" if key == "topk" else f"write {as_line(context, key, new, entry)}" if new else None
+            yield context.found(THRESHOLD, message, at=context.at_value(entry), hint=hint)
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
-        yield context.found(THRESHOLD, message, key="cluster-mode", hint="write minBoxes into [class-attrs-all]")
+        hint = f"write {as_line(context, 'minBoxes', 1)} below {as_head(context, ATTRS_ALL)}"
+        level = Level.NOTE if mode == _HYBRID else None  # NMS follows
+        yield context.found(THRESHOLD, message, key="cluster-mode", hint=hint, level=level)
 
 
 def merged(context: checking.RuleContext) -> Iterator[Finding]:
@@ -492,7 +521,10 @@ OWN_OBJECTS = Rule(
 )
 
 # Operators behind which the values are what they were before.
-_PASSING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"})
+_PASSING: Final = frozenset(
+    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
+    | {"DequantizeLinear", "QuantizeLinear"}
+)
 # Operators that leave raw scores.
 _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
@@ -507,7 +539,9 @@ def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
     if wrong:
         shown = ", ".join(quoted(name) for name in have)
         message = f"the model has no output {quoted(wrong[0])}; it has {shown}"
-        yield context.found(BLOB_NAMES, message, key="output-blob-names")
+        plain = not any(";" in name or not name.isprintable() for name in have)
+        hint = f"write {as_line(context, 'output-blob-names', ';'.join(have))}" if plain else None
+        yield context.found(BLOB_NAMES, message, key="output-blob-names", hint=hint)
 
 
 def one_class(context: checking.RuleContext) -> Iterator[Finding]:
@@ -524,7 +558,8 @@ def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-threshold left out."""
     if context.kind == checking.CLASSIFIER and not context.given("classifier-threshold") and not context.function:
         message = "classifier-threshold is not given: the best class is always reported"
-        yield context.found(NO_THRESHOLD, message, hint="write classifier-threshold, 0 if that is meant")
+        hint = f"write {as_line(context, 'classifier-threshold', 0)} if that is meant, or a number up to 1"
+        yield context.found(NO_THRESHOLD, message, hint=hint)
 
 
 def logits(context: checking.RuleContext) -> Iterator[Finding]:
@@ -560,10 +595,11 @@ def async_mode(context: checking.RuleContext) -> Iterator[Finding]:
     if not context.value("classifier-async-mode") or context.kind != checking.CLASSIFIER:
         return
     if context.is_secondary:
-        message, level = "objects without a tracker's id will not be inferred at all", Level.NOTE
+        message, level, hint = "objects without a tracker's id will not be inferred at all", Level.NOTE, None
     else:
-        message, level = "it is for secondary engines, and is switched off here", Level.WARNING
-    yield context.found(ASYNC, f"classifier-async-mode: {message}", key="classifier-async-mode", level=level)
+        message, level, hint = "it is for secondary engines, and is switched off here", Level.WARNING, "remove it"
+    message = f"classifier-async-mode: {message}"
+    yield context.found(ASYNC, message, key="classifier-async-mode", level=level, hint=hint)
 
 
 def all_engines(context: checking.RuleContext) -> Iterator[Finding]:
@@ -587,13 +623,17 @@ def _built_in_classifier(context: checking.RuleContext) -> bool:
 
 
 def _producer(model: Header, name: str) -> str:
-    """The operator that computed the values of a tensor."""
+    """The operator that computed the values of a tensor; quantizers round them, and what is added beside them is the
+    codes' shift."""
     producers = {output: node for node in model.nodes for output in node.outputs}
+    consumer = ""
     for _ in range(_LONGEST_CHAIN):
         node = producers.get(name)
-        if node is None or node.op not in _PASSING or not node.inputs:
+        before = producers.get(node.inputs[0]) if node and node.inputs else None
+        quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
+        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
             return node.op if node else ""
-        name = node.inputs[0]
+        name, consumer = node.inputs[0], node.op
     return ""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.app import AppContext, number
 from convert.check.context import Check, RuleContext
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Level, Rule
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ _GRAY: Final = 2
 _COLOURS: Final = frozenset({1, 3})
 _FORMATS: Final = {0: "RGB", 1: "BGR", 2: "GRAY"}
 _IMAGENET_RGB: Final = (123.7, 116.5, 103.8)
+_ONE_255TH: Final = "0.003921569"
 _NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
 
 
@@ -110,7 +111,8 @@ def colour(context: RuleContext) -> Iterator[Finding]:
     name = context.value("model-color-format")
     if channels != (1 if name == _GRAY else 3):
         message = f"model-color-format is {name}, {_FORMATS[name]}, but the network's input has {channels} channels"
-        hint = {1: "write model-color-format=2", 3: "write model-color-format=0 (RGB) or 1 (BGR)"}.get(channels)
+        meant = {1: (_GRAY, ""), 3: (0, " (RGB) or 1 (BGR)")}.get(channels)
+        hint = f"write {as_line(context, 'model-color-format', meant[0])}{meant[1]}" if meant else None
         yield context.found(COLOUR, message, key="model-color-format", hint=hint)
 
 
@@ -118,7 +120,8 @@ def no_scale(context: RuleContext) -> Iterator[Finding]:
     """net-scale-factor left out."""
     if not context.given("net-scale-factor") and not context.value("input-tensor-from-meta"):
         message = "net-scale-factor is not given: the model gets pixels from 0 to 255"
-        yield context.found(NO_SCALE, message, hint="write it out, also where 1.0 is meant")
+        hint = f"write {as_line(context, 'net-scale-factor', '1.0')} if that is meant, {_ONE_255TH} for 0..1"
+        yield context.found(NO_SCALE, message, hint=hint)
 
 
 def odd_scale(context: RuleContext) -> Iterator[Finding]:
@@ -130,29 +133,42 @@ def odd_scale(context: RuleContext) -> Iterator[Finding]:
         message = f"net-scale-factor is {context.value('net-scale-factor')}: scaling and offsets are switched off"
         if math.isinf(scale) and scale > 0:
             message = "net-scale-factor is infinite"
-        yield context.found(ODD_SCALE, message, key="net-scale-factor")
+        hint = f"write {as_line(context, 'net-scale-factor', _ONE_255TH)} (1/255), or 1.0 for no scaling"
+        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint=hint)
         return
     if (recorded := _recorded(context, "resize")) and recorded.resize:
         if scale != 1 or any(context.value("offsets")):
             message = f"the model scales pixels itself and takes them from 0 to 255, but net-scale-factor is {scale:g}"
             if scale == 1:
                 message = "the model scales pixels itself and takes them from 0 to 255, but there are offsets"
-            hint = "write net-scale-factor=1.0 and no offsets"
+            hint = f"write {as_line(context, 'net-scale-factor', '1.0')}"
+            hint += ", and remove the offsets" if context.given("offsets") else ""
             yield context.found(ODD_SCALE, message, key="net-scale-factor" if scale != 1 else "offsets", hint=hint)
         return
     if meant := _meant(scale):
+        hint = f"write {as_line(context, 'net-scale-factor', _ONE_255TH)}"
         message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
-        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint="write 0.003921569")
+        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint=hint)
 
 
 def offsets(context: RuleContext) -> Iterator[Finding]:
-    """One for each channel."""
-    channels = _channels(context)
-    count = len(context.value("offsets"))
-    scale = context.number("net-scale-factor")
-    if channels is not None and count not in {0, channels} and scale > 0:
-        message = f"there are {count} offsets for {channels} channel{'s' if channels > 1 else ''}"
-        yield context.found(OFFSETS, message, key="offsets")
+    """One for each channel: of the model, or where that is not known of the colour format, which must be the same."""
+    values, colour = context.value("offsets"), context.value("model-color-format")
+    known = _channels(context)
+    if known is None and (context.network is not None or context.value("input-tensor-from-meta")):
+        return  # another rule reports the layout; nothing is scaled here
+    channels = known or (1 if colour == _GRAY else 3)
+    if len(values) in {0, channels} or not context.number("net-scale-factor") > 0:
+        return
+    if not known and context.value("mean-file", ""):
+        return
+    whose = "" if known else f" of {_FORMATS[colour]}, the model-color-format"
+    count = f"is {len(values)} offset" if len(values) == 1 else f"are {len(values)} offsets"
+    message = f"there {count} for {channels} channel{'s' if channels > 1 else ''}{whose}"
+    hint = None
+    if len(set(values)) == 1:
+        hint = f"write {as_line(context, 'offsets', ';'.join([f'{float(values[0]):g}'] * channels))}"
+    yield context.found(OFFSETS, message, key="offsets", hint=hint)
 
 
 def odd_offsets(context: RuleContext) -> Iterator[Finding]:
@@ -161,7 +177,7 @@ def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     if not means or not context.number("net-scale-factor") > 0:
         return
     if any(means) and all(0 <= each <= 1 for each in means):
-        hint = "write " + ";".join(f"{each * 255:g}" for each in means)
+        hint = f"write {as_line(context, 'offsets', ';'.join(f'{each * 255:g}' for each in means))}"
         message = "offsets are between 0 and 1, but pixels go up to 255"
         yield context.found(ODD_OFFSETS, message, key="offsets", hint=hint)
         return
@@ -170,7 +186,9 @@ def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     if order != "GRAY" and len(means) == 3 and all(abs(a - b) < _NEAR for a, b in zip(means, wrong, strict=True)):
         other = "RGB" if order == "BGR" else "BGR"
         message = f"offsets are ImageNet's means in the order {other}, but model-color-format is {order}"
-        yield context.found(ODD_OFFSETS, message, key="offsets", hint="turn the offsets round, or change the format")
+        turned = as_line(context, "offsets", ";".join(f"{each:g}" for each in reversed(means)))
+        hint = f"write {turned}, or {as_line(context, 'model-color-format', 0 if order == 'BGR' else 1)}"
+        yield context.found(ODD_OFFSETS, message, key="offsets", hint=hint)
 
 
 def mean_file(context: RuleContext) -> Iterator[Finding]:
@@ -242,7 +260,7 @@ def framing(context: RuleContext) -> Iterator[Finding]:
         yield from _fitted(context)
     elif recorded.resize_mode is ResizeMode.SQUASH and context.value(_KEEP):
         message = f"{_KEEP} is 1, but the model was trained on squashed pictures"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
 
 
 def _recorded(context: RuleContext, *names: str) -> OnnxMetadata | None:
@@ -267,8 +285,9 @@ def shapes(app: AppContext) -> Iterator[Finding]:
         frame = recorded.frame
         if frame is None or not engine.gie.primary:
             continue
-        if recorded.resize:
-            if (width, height) == frame.pixels:
+        taken = tuple(model.inputs[0].shape[:1:-1]) if model and model.inputs else ()
+        if recorded.resize and frame.in_pixels and taken == frame.pixels:  # frames as they are
+            if (width, height) == taken:
                 continue
         elif abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
@@ -286,11 +305,11 @@ def _whole_frames(context: RuleContext, recorded: OnnxMetadata, size: tuple[int,
     frame, part = quoted(str(recorded.frame or "")), anchor_name(recorded.anchor)
     takes = f"the model takes whole frames of {frame} and cuts {size[0]}x{size[1]} out of their {part}"
     if context.is_secondary:
-        hint = "convert once more with --role sgie for objects, or write process-mode=1"
+        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
         yield context.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
     elif context.value(_KEEP):
-        message = f"{takes}; with {_KEEP}=1 they lie elsewhere in its input"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+        message = f"{takes}; with {as_line(context, _KEEP, 1)} they lie elsewhere in its input"
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
     dims = tuple(context.value("infer-dims"))
     if dims[1:] == size[::-1]:
         message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
@@ -301,11 +320,11 @@ def _resizing(context: RuleContext, frame: str) -> Iterator[Finding]:
     """Of a model that resizes whole frames itself."""
     takes = f"the model takes whole frames of {quoted(frame)} and resizes them itself"
     if context.is_secondary:
-        hint = "convert once more without --resize graph for objects, or write process-mode=1"
+        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
         yield context.found(FRAMING, f"{takes}; objects have other shapes", key="process-mode", hint=hint)
     elif context.value(_KEEP):
-        message = f"{takes}; with {_KEEP}=1 frames of another shape get black bars first"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=0")
+        message = f"{takes}; with {as_line(context, _KEEP, 1)} frames of another shape get black bars first"
+        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
 
 
 def _fitted(context: RuleContext) -> Iterator[Finding]:
@@ -313,10 +332,12 @@ def _fitted(context: RuleContext) -> Iterator[Finding]:
     bars = "the model was trained on whole pictures between black bars"
     if not context.value(_KEEP):
         message = f"{_KEEP} is 0, but {bars}"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {_KEEP}=1 and {_CENTRED}=1")
+        keys = (_KEEP, _CENTRED) if context.value(_CENTRED, None) is not None else (_KEEP,)
+        hint = "write " + " and ".join(as_line(context, key, 1) for key in keys)
+        yield context.found(FRAMING, message, key=_KEEP, hint=hint)
     elif not context.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
         message = f"{_CENTRED} is 0, but {bars} on both sides"
-        yield context.found(FRAMING, message, key=_CENTRED, hint=f"write {_CENTRED}=1")
+        yield context.found(FRAMING, message, key=_CENTRED, hint=f"write {as_line(context, _CENTRED, 1)}")
 
 
 CHECKS = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Check, Fault, RuleContext, key_of
+from convert.check.context import Check, Fault, RuleContext, key_of, table_of
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.config import YAML_SINCE
+from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
+from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named
 from convert.nvinfer.numbers import shortest
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
 _LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?")
+_MOST_TEXT: Final = 2**20  # bytes
+_MOST_LINES: Final = 20
 BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "enable", "enabled", "y"), "1"),
     **dict.fromkeys(("false", "no", "off", "disable", "disabled", "n"), "0"),
@@ -56,6 +60,17 @@ def quoted(text: str) -> str:
     return shown + ("…" if len(text) > 80 else "")
 
 
+def as_line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
+    """A line that gives `key` a value, in the syntax of the file it stands in; `entry`: the line it replaces."""
+    path = context.parsed.path if entry else context.place(key).path  # the app's, where that sets the key
+    return f"{key}: {value}" if form_of(path, context.parsed.release) == "yaml" else f"{key}={value}"
+
+
+def as_head(context: RuleContext, group: str) -> str:
+    """The line that begins a group, in the syntax of the config."""
+    return f"{group}:" if context.parsed.form == "yaml" else f"[{group}]"
+
+
 def as_list(text: str) -> str | None:
     """Numbers in any notation as nvinfer wants them, 3;96;96; None: no list of numbers."""
     match = _LIST.fullmatch(text)
@@ -70,11 +85,15 @@ def replacement(entry: Entry, problem: Problem) -> str | None:
     return _as_dims(key, entry.text) or _as_list(key, entry.text, problem) or _as_number(key, entry.text)
 
 
-def hint_for(entry: Entry | None, problem: Problem) -> str | None:
+def hint_for(context: RuleContext, entry: Entry | None, problem: Problem) -> str | None:
     """What to write instead, where that can be guessed."""
     key = None if entry is None else key_of(entry)
-    if entry is None or key is None:
-        return None
+    if context.parsed.form == "yaml" and (entry is None or "=" in entry.key):
+        return _ini_in_yaml(context)
+    return None if entry is None or key is None else _hint_for_key(context, entry, key, problem)
+
+
+def _hint_for_key(context: RuleContext, entry: Entry, key: Key, problem: Problem) -> str | None:
     if key.name == "topk" and problem.reason is Reason.RANGE:
         return "leave topk out for no limit: the default, -1, cannot be written"
     if key.name in {"operate-on-class-ids", "filter-out-class-ids"} and problem.reason is Reason.RANGE:
@@ -86,8 +105,20 @@ def hint_for(entry: Entry | None, problem: Problem) -> str | None:
             else ""
         )
         why = "nvinfer does not calculate: " if "/" in entry.text else why
-        return f"{why}write {found}"
-    return _choices(key, problem)
+        return f"{why}write {as_line(context, key.name, found, entry)}"
+    if context.parsed.form == "yaml" and entry.text == "null":
+        return f"write a value behind {key.name}:, or remove the line"
+    return _choices(context, key, problem)
+
+
+def _ini_in_yaml(context: RuleContext) -> str | None:
+    """What lines that are written as in INI files must be in YAML."""
+    found: list[str] = []
+    for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n"), 1):
+        match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
+        if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
+            found.append(f"{match['key']}: {match['value']} in line {number}")
+    return f"write {' and '.join(found[:_MOST_LINES])}, with a colon and a blank" if found else None
 
 
 def _as_dims(key: Key, text: str) -> str | None:
@@ -119,9 +150,10 @@ def _as_number(key: Key, text: str) -> str | None:
     return None
 
 
-def _choices(key: Key, problem: Problem) -> str | None:
+def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
     if key.values and problem.reason is not Reason.RANGE:
-        return "one of " + ", ".join(f"{value} ({meaning})" for value, meaning in key.values.items())
+        choices = allowed(key, context.parsed.release, context.parsed.platform)
+        return "one of " + ", ".join(f"{value} ({key.values[value]})" for value in choices)
     return "write 0 or 1" if key.type == "boolean" else None
 
 
@@ -208,6 +240,11 @@ _PATHS: Final = frozenset({"path", "path-list"})
 
 def refused_file(context: RuleContext) -> Iterator[Finding]:
     """No config at all, or a line that is none."""
+    path, release = context.parsed.path, context.parsed.release
+    if context.faults and context.parsed.form == "ini" and path.endswith(_YAML_SUFFIXES):
+        message = f"DeepStream reads YAML since {YAML_SINCE}; this is for {release}, to which it is an INI file"
+        yield _at(context, context.faults[0], REFUSED_FILE, message, "write the config as an INI file")
+        return
     for fault in context.faults:
         if fault.verdict is Verdict.REJECTED and fault.entry is None and fault.problem.reason is not Reason.GROUP:
             yield _at(context, fault, REFUSED_FILE, fault.problem.message, _file_hint(context, fault))
@@ -219,7 +256,8 @@ def refused_value(context: RuleContext) -> Iterator[Finding]:
         if fault.verdict is not Verdict.REJECTED or (fault.entry is None and fault.problem.reason is not Reason.GROUP):
             continue
         if _cause(context, fault) is None:
-            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint_for(fault.entry, fault.problem))
+            hint = hint_for(context, fault.entry, fault.problem)
+            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint)
 
 
 def dies(context: RuleContext) -> Iterator[Finding]:
@@ -227,7 +265,7 @@ def dies(context: RuleContext) -> Iterator[Finding]:
     for fault in context.faults:
         if fault.verdict is Verdict.ABORTS:
             message = f"{fault.problem.message}; nothing catches that, and the process dies"
-            yield _at(context, fault, DIES, message, hint_for(fault.entry, fault.problem))
+            yield _at(context, fault, DIES, message, hint_for(context, fault.entry, fault.problem))
 
 
 def comment(context: RuleContext) -> Iterator[Finding]:
@@ -289,14 +327,19 @@ def quotes(context: RuleContext) -> Iterator[Finding]:
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
-            yield context.found(QUOTES, message, at=context.at_value(entry), hint="remove them", level=level)
+            hint = f"write {as_line(context, entry.key, entry.text.strip()[1:-1], entry)}"
+            yield context.found(QUOTES, message, at=context.at_value(entry), hint=hint, level=level)
 
 
 def unnoticed(context: RuleContext) -> Iterator[Finding]:
     """Errors that wait for a later key."""
     for problem in context.parsed.problems:
         if problem.reason is Reason.UNREADABLE:
-            yield UNNOTICED.found(problem.message, path=context.parsed.path, line=problem.line, column=problem.column)
+            known = key_named(problem.key or "", table_of(problem.group or "") or "")
+            usual = known.default if known else None
+            hint = f"write {as_line(context, problem.key or '', usual)}" if usual is not None else None
+            place = context.at(problem.line, problem.column)
+            yield context.found(UNNOTICED, problem.message, at=place, hint=hint)
 
 
 def repeated(context: RuleContext) -> Iterator[Finding]:
@@ -304,9 +347,12 @@ def repeated(context: RuleContext) -> Iterator[Finding]:
     for ignored in context.parsed.ignored:
         if ignored.why == "overwritten":
             entry = ignored.entry
-            last = context.last.get((entry.group, entry.key))
-            message = f"{entry.key} is written again in line {last.line if last else 0}, and only that counts"
-            yield context.found(REPEATED, message, at=context.at_key(entry))
+            last = context.last.get((entry.group, entry.key), entry)
+            same = last.text.strip() == entry.text.strip()
+            effect = "with the same value" if same else "and only that counts"
+            message = f"{entry.key} is written again in line {last.line}, {effect}"
+            level = Level.NOTE if same else None
+            yield context.found(REPEATED, message, at=context.at_key(entry), hint="remove this line", level=level)
 
 
 def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
@@ -340,9 +386,7 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
     line = fault.problem.line
     text = context.data.split(b"\n")[line - 1] if line else b""
     if context.parsed.form == "ini" and context.parsed.path.lower().endswith(_YAML_SUFFIXES):
-        late = f"DeepStream reads YAML since {YAML_SINCE}; this is for {context.parsed.release}"
-        wrong = "only .yml and .yaml in lower case are read as YAML: rename the file"
-        return late if context.parsed.path.endswith(_YAML_SUFFIXES) else wrong
+        return "only .yml and .yaml in lower case are read as YAML: rename the file"
     if text.startswith(_BOM):
         return "save the file without a byte order mark"
     if _COMMENT_LINE.match(text):
@@ -356,10 +400,11 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
 
 def _group_hint(context: RuleContext) -> str:
     names = {section.name for section in context.parsed.sections}
+    wanted = as_head(context, PROPERTY)
     if names & {"application", "primary-gie", "source0", "streammux"}:
         return "this looks like a config of deepstream-app itself; name the file behind its config-file="
     near = [name for name in sorted(names) if name.strip().lower() in {"property", "properties", "propery"}]
-    return f"[{near[0]}] should be [property]" if near else "nvinfer's keys stand in the group [property]"
+    return f"{as_head(context, near[0])} should be {wanted}" if near else f"nvinfer's keys stand in the group {wanted}"
 
 
 def _at(

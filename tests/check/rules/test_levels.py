@@ -43,17 +43,17 @@ def _levels(folder: Path, line: str, rule: str, release: str = "9.1", platform: 
         ("NVI006", 'interval="1"', ERROR),
         ("NVI006", 'labelfile-path="here.txt"', ERROR),
         ("NVI006", "parse-bbox-func-name='f'", WARNING),
-        ("NVI012", "is-classifier=0", WARNING),
+        ("NVI012", "is-classifier=1", WARNING),
         ("NVI012", "input-dims=3;8;8;0", NOTE),
         ("NVI015", "segmentation-threshold=0.5", NOTE),
         ("NVI015", "operate-on-gie-id=3", WARNING),
         ("NVI019", "workspace-size=3", NOTE),
         ("NVI019", "uff-file=/a/b.uff", WARNING),
-        ("NVI024", "labelfile-path=gone.txt", ERROR),
-        ("NVI024", "labelfile-path=/on/another/machine.txt", WARNING),
+        ("NVI024", "labelfile-path=gone.txt", NOTE),
+        ("NVI024", "labelfile-path=/on/another/machine.txt", NOTE),
         ("NVI024", "labelfile-path=", ERROR),
-        ("NVI024", "custom-lib-path=lib/gone.so", ERROR),
-        ("NVI024", "network-mode=1\nint8-calib-file=gone.txt", ERROR),
+        ("NVI024", "custom-lib-path=lib/gone.so", NOTE),
+        ("NVI024", "network-mode=1\nint8-calib-file=gone.txt", NOTE),
         ("NVI060", "", WARNING),
         ("NVI060", "network-type=1", ERROR),
         ("NVI063", "labelfile-path=here.txt\nnum-detected-classes=3", WARNING),
@@ -118,7 +118,7 @@ def test_attributes_by_release(tmp_path: Path, line: str, release: str, platform
 
 
 def test_hardware_by_platform(tmp_path: Path) -> None:
-    for platform, dla, gpu in (("dgpu", [WARNING], []), ("jetson", [], [WARNING])):
+    for platform, dla, gpu in (("dgpu", [ERROR], []), ("jetson", [ERROR], [WARNING])):
         assert _levels(tmp_path, "enable-dla=1", "NVI043", platform=platform) == dla
         assert _levels(tmp_path, "gpu-id=1", "NVI043", platform=platform) == gpu
 
@@ -129,7 +129,7 @@ def test_hardware_by_platform(tmp_path: Path) -> None:
         (0, "", "fp32"),
         (1, "int8-calib-file=here.txt\n", "int8"),
         (1, "int8-calib-file=/on/another/machine\n", "int8"),
-        (1, "int8-calib-file=gone.txt\n", "fp16"),
+        (1, "int8-calib-file=gone.txt\n", "int8"),
         (1, "", "fp16"),
         (2, "", "fp16"),
         (3, "", "best"),

@@ -1,0 +1,391 @@
+"""NVI100 to NVI105, NVI107 and NVI108: what comes into deepstream-app, the frames made of it, and who tracks objects.
+
+Read in deepstream_source_bin.c, deepstream_streammux.c, deepstream_app.c and deepstream_config_file_parser.c of 5.1 to
+9.1. How a Jetson scales (NVI107) concerns single configs of secondary engines, too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from convert.check.app import MULTIPLE, absolute, is_on, number, sources, stream_count, text_of
+from convert.check.context import Check
+from convert.check.rules.syntax import quoted
+from convert.findings import Level, Rule
+from convert.nvinfer.targets import sdk_path, tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.check.app import AppContext, AppFile
+    from convert.check.context import RuleContext
+    from convert.findings import Finding
+
+
+SOURCE = Rule(
+    "NVI100",
+    Level.ERROR,
+    "deepstream-app cannot open a source",
+    why="A source has a type: 1 a USB camera, 2 and 3 a URI, 4 an RTSP stream, 5 a CSI camera of a Jetson. What stands "
+    "behind `uri` must be a URI, so file:///data/street.mp4 and not a path. With type 3 it is a pattern of printf, in "
+    "which each % means something.",
+    fix="write type and uri as the message says",
+)
+
+CAMERA = Rule(
+    "NVI101",
+    Level.ERROR,
+    "a camera is not told which frames to give",
+    why="deepstream-app asks a camera (types 1 and 5) for frames of camera-width x camera-height at camera-fps-n / "
+    "camera-fps-d. What is not given is 0, and no camera gives frames of 0x0. `v4l2-ctl --list-formats-ext` shows "
+    "what a USB camera can.",
+    fix="write camera-width, camera-height, camera-fps-n and camera-fps-d, as the camera gives them",
+)
+
+LIVE = Rule(
+    "NVI102",
+    Level.WARNING,
+    "a live source is not read as one",
+    why="Without live-source=1 Gst-nvstreammux waits for frames and takes times as for files: streams stall and run "
+    "late. deepstream-app connects again, and records, only with type 4.",
+    fix="write live-source=1 in [streammux], and type=4 for RTSP",
+)
+
+FILE_URI = Rule(
+    "NVI103",
+    Level.WARNING,
+    "a file URI with two slashes starts in the config's folder",
+    why="deepstream-app puts the folder of its own file in front of what does not begin with a slash: "
+    "file://home/street.mp4 is not /home/street.mp4, and file:///home/street.mp4 is.",
+    fix="write three slashes for a path from the root",
+)
+
+BATCH = Rule(
+    "NVI104",
+    Level.WARNING,
+    "a batch or grid is smaller than the number of streams",
+    why="With a smaller batch-size in [streammux] the streams take turns: fewer frames of each go into a batch than "
+    "there are streams. A primary engine with a smaller one runs several times a batch. A smaller grid deepstream-app "
+    "enlarges by itself.",
+    fix="write the number of streams as batch-size, and as many tiles",
+)
+
+MUX_SIZE = Rule(
+    "NVI105",
+    Level.ERROR,
+    "[streammux] does not say how large frames are",
+    why="Gst-nvstreammux then refuses to start: “Output width not set”. (The new one, USE_NEW_NVSTREAMMUX=yes, which "
+    "has a config file of its own, does not scale.)",
+    fix="write width and height",
+)
+
+SCALE = Rule(
+    "NVI107",
+    Level.ERROR,
+    "a Jetson's VIC cannot scale so far",
+    why="Gst-nvinfer scales frames and objects with the VIC, the default on a Jetson, which makes pictures larger or "
+    "smaller by at most 16 in one step. With more NvBufSurfTransform fails, and the pipeline stops.",
+    fix="write scaling-compute-hw=1 (the GPU scales), smaller frames in [streammux], or larger minimum object sizes",
+)
+
+TRACKER = Rule(
+    "NVI108",
+    Level.ERROR,
+    "the tracker lacks something",
+    why="Gst-nvtracker loads ll-lib-file; without that, or with the library of another release, the pipeline does not "
+    "start. tracker-width and -height that are not given are 0. Lines and directions of Gst-nvdsanalytics need tracked "
+    "objects.",
+    fix="write ll-lib-file, ll-config-file, tracker-width and tracker-height as in the release's samples",
+)
+
+_USB, _URI, _RTSP, _CSI = 1, 2, 4, 5
+_AUDIO: Final = frozenset({6, 7, 8})  # for deepstream-audio; 9 (7.0 on) is made by deepstream-test5 only
+_TYPES: Final = frozenset({1, 2, 3, 4, 5, *_AUDIO})
+_USUAL: Final = {"camera-width": 1280, "camera-height": 720, "camera-fps-n": 30, "camera-fps-d": 1}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+# Of printf's conversions those that an app's author can mean; %20 and %2F are meant as letters of the URI.
+_PATTERN = re.compile(r"%(?:%|0?[0-9]?[diu])")
+# Folders that Linux has at its root, as far as videos lie there.
+_TOP: Final = frozenset({"data", "home", "media", "mnt", "opt", "root", "srv", "tmp", "usr", "var", "workspace"})
+# The tracker libraries of 5.x; 6.0 has one for all (its migration guide).
+_OLD_TRACKERS: Final = frozenset({"libnvds_mot_klt.so", "libnvds_mot_iou.so", "libnvds_nvdcf.so"})
+
+
+def unopened(app: AppContext) -> Iterator[Finding]:
+    """Types, URIs and names of sources."""
+    file = app.file
+    for name in file.groups:
+        if not name.startswith("source"):
+            continue
+        if file.form == "yaml" and re.fullmatch("source[0-9]+", name):
+            message = f"[{name}] is not read from YAML: the sources are lines of a CSV file"
+            yield app.found(SOURCE, message, file.place(name), "write `source:` with csv-file-path instead")
+        elif file.form == "ini" and not re.fullmatch("source(?:[0-9]+|-list|-attr-all)", name):
+            hint = "write [source0], and the next number for each further one"
+            yield app.found(SOURCE, f"[{name}] is no name of a source: the app does not start", file.place(name), hint)
+    if file.form == "yaml" and "source" in file.groups and not text_of(file, "source", "csv-file-path"):
+        message = "source: has no csv-file-path: the app does not start"
+        yield app.found(SOURCE, message, file.place("source"), "write csv-file-path, a CSV file with the sources")
+    yield from _list(app)
+    for where, name in sources(file):
+        for what, key, cure in _source(app, where, name):
+            yield app.found(SOURCE, f"[{name}]: {what}", where.place(name, key), cure)
+
+
+def _source(app: AppContext, file: AppFile, name: str) -> Iterator[tuple[str, str, str | None]]:
+    """What is wrong with a source, the key, and what to do."""
+    kind, uri = number(file, name, "type", 0), text_of(file, name, "uri")
+    if kind not in _TYPES:
+        what = f"there is no source of type {kind}" if kind else "it has no type"
+        yield f"{what}: the pipeline is not made", "type", f"write {file.line('type', _type_for(uri))}"
+    if kind == _CSI and app.target.platform != "jetson":
+        yield "CSI cameras (type 5) are on a Jetson only", "type", None
+    if kind not in {_URI, MULTIPLE, _RTSP}:
+        return
+    match = _SCHEME.match(uri)
+    bare = uri.strip("\"' ")
+    if not uri:
+        yield "it has no uri", "uri", f"write {file.line('uri', 'file:///data/street.mp4')}, or an rtsp:// one"
+    elif match is None and _SCHEME.match(bare):
+        yield f"{quoted(uri)} is no URI: the quotation marks belong to it", "uri", f"write {file.line('uri', bare)}"
+    elif match is None:
+        # `./` says that it starts in the config's folder.
+        what_to_do = f"write {file.line('uri', 'file://' + (bare if bare.startswith(('/', '.')) else './' + bare))}"
+        if device := re.fullmatch("/dev/video([0-9]+)", bare):
+            lines = [file.line("type", _USB), file.line("camera-v4l2-dev-node", device[1])]
+            lines += [file.line(key, value) for key, value in _USUAL.items()]
+            what_to_do = f"write {', '.join(lines)}, and {app.file.line('live-source', 1)} in [streammux]"
+        yield f"{quoted(uri)} is no URI, but a path", "uri", what_to_do
+    elif kind == _RTSP and not match[1].lower().startswith("rtsp"):
+        yield f"type 4 is for rtsp://, not for {match[1]}://", "type", f"write {file.line('type', MULTIPLE)}"
+    elif kind == MULTIPLE and (wrong := re.search("%.?.?", _PATTERN.sub("", uri))):
+        several = (number(file, name, "num-sources", 1) or 1) > 1
+        hint = "write %% for each %" if several else f"write {file.line('type', _type_for(uri, _URI))}"
+        yield f"with type 3 the URI is a pattern of printf, in which {quoted(wrong[0])} is another text", "uri", hint
+
+
+def _type_for(uri: str, other: int = MULTIPLE) -> int:
+    return _RTSP if uri.lower().startswith("rtsp") else other
+
+
+def _list(app: AppContext) -> Iterator[Finding]:
+    """[source-list] and what belongs to it."""
+    file = app.file
+    if file.form != "ini" or "source-list" not in file.groups:
+        return
+    if "source-attr-all" not in file.groups:
+        message = "[source-list] needs a group [source-attr-all]: the app does not start"
+        yield app.found(
+            SOURCE, message, file.place("source-list"), "write [source-attr-all] with type and what all have"
+        )
+        return
+    if not (listed := _listed(file)):
+        return
+    place, count = file.place("source-list", "list"), number(file, "source-list", "num-source-bins", None)
+    for uri in listed:
+        if not re.match(r"file://|rtsp://|(?:csi|usb):[0-9]+\Z", uri):
+            hint = "write file://, rtsp://, usb:NUMBER or csi:NUMBER"
+            yield app.found(SOURCE, f"[source-list]: {quoted(uri)} is none of the forms it takes", place, hint)
+    if count is not None and count != len(listed):
+        at = file.place("source-list", "num-source-bins")
+        message = f"[source-list]: num-source-bins is {count}, but list has {len(listed)}: the app does not start"
+        yield app.found(SOURCE, message, at, f"write {file.line('num-source-bins', len(listed))}")
+
+
+def _listed(file: AppFile) -> list[str]:
+    return [each for each in text_of(file, "source-list", "list").split(";") if each]
+
+
+def cameras(app: AppContext) -> Iterator[Finding]:
+    """Sizes and rates that are not given."""
+    for file, name in sources(app.file):
+        if number(file, name, "type", 0) not in {_USB, _CSI}:
+            continue
+        for keys, level in ((list(_USUAL)[:2], Level.ERROR), (list(_USUAL)[2:], Level.WARNING)):
+            if missing := [key for key in keys if not number(file, name, key, 0)]:
+                what = " and ".join(missing)
+                lines = " and ".join(file.line(key, _USUAL[key]) for key in missing)
+                place = file.place(name, missing[0])
+                message = f"[{name}]: {what} {'are' if len(missing) > 1 else 'is'} not given, so 0 is asked for"
+                yield app.found(CAMERA, message, place, f"write {lines}, or what the camera gives", level)
+
+
+def live(app: AppContext) -> Iterator[Finding]:
+    """live-source of [streammux], and keys of RTSP that need type 4."""
+    first = next((uri for uri in _listed(app.file) if uri.startswith(("rtsp:", "usb:", "csi:"))), "")
+    for file, name in sources(app.file):
+        kind, uri = number(file, name, "type", 0), text_of(file, name, "uri").lower()
+        if kind in {_USB, _CSI, _RTSP} or uri.startswith("rtsp"):
+            first = first or f"[{name}]"
+        for key in ("rtsp-reconnect-interval-sec", "smart-record"):
+            if kind in {_URI, MULTIPLE} and uri.startswith("rtsp") and (number(file, name, key, 0) or 0) > 0:
+                message = f"[{name}]: {key} does something with type 4 only"
+                yield app.found(LIVE, message, file.place(name, key), f"write {file.line('type', _RTSP)}")
+    if first and "streammux" in app.file.groups and not number(app.file, "streammux", "live-source", 0):
+        place, hint = app.file.place("streammux", "live-source"), f"write {app.file.line('live-source', 1)}"
+        yield app.found(LIVE, f"{first} is live, but [streammux] has no live-source=1", place, hint)
+
+
+def file_uris(app: AppContext) -> Iterator[Finding]:
+    """file:// and a relative path that leads nowhere."""
+    for file, name in () if app.file.knows_folder else sources(app.file):
+        uri = text_of(file, name, "uri")
+        path = uri.removeprefix("file://")
+        # `./` and `../` say that the path is relative.
+        if path == uri or path.startswith(("/", ".")) or app.is_here(here := absolute(app.file, unquote(uri))):
+            continue
+        rooted = path.split("/")[0] in _TOP or app.is_here("/" + unquote(path))
+        hint = f"write {file.line('uri', 'file:///' + path)}" if rooted else None
+        hint = hint or f"write {file.line('uri', 'file://./' + path)} if it will be there"
+        message = (
+            f"[{name}]: {quoted(uri)} starts in the folder of the config: {os.path.abspath(here)}, which is not here"  # noqa: PTH100
+        )
+        yield app.found(FILE_URI, message, file.place(name, "uri"), hint, None if rooted else Level.NOTE)
+
+
+def batches(app: AppContext) -> Iterator[Finding]:
+    """Batch sizes and the grid, against the number of streams."""
+    file, count = app.file, stream_count(app.file)
+    if not count:
+        return
+    size = number(file, "streammux", "batch-size", 0) or 0
+    if 0 < size < count:
+        message = f"[streammux]: batch-size is {size}, but there are {count} streams"
+        yield app.found(
+            BATCH, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
+        )
+    for engine in app.engines:
+        own = int(engine.context.value("batch-size")) if engine.context and engine.context.values else 0
+        if engine.gie.primary and 0 < own < count:
+            message = (
+                f"[{engine.gie.group}]: batch-size is {own}: for {count} streams it runs {math.ceil(count / own)} times"
+            )
+            yield app.found(BATCH, message, app.at(engine, "batch-size"), None, Level.NOTE)
+    rows, columns = (number(file, "tiled-display", key, 0) or 0 for key in ("rows", "columns"))
+    if is_on(file, "tiled-display") and 0 < rows * columns < count:
+        message = f"[tiled-display]: {rows} x {columns} tiles are fewer than {count} streams; the app adds rows"
+        hint = f"write {file.line('rows', math.ceil(count / columns))}"
+        yield app.found(BATCH, message, file.place("tiled-display", "rows"), hint, Level.NOTE)
+
+
+def frame_size(app: AppContext) -> Iterator[Finding]:
+    """width and height of [streammux]."""
+    file = app.file
+    kinds = {number(*each, "type", 0) for each in sources(file)}
+    if (
+        not kinds
+        or kinds & _AUDIO
+        or any(text_of(file, "streammux", key) for key in ("config-file", "config-file-path"))
+    ):
+        return
+    missing = [key for key in ("width", "height") if not number(file, "streammux", key, 0)]
+    if missing:
+        what = (
+            f"[streammux]: {' and '.join(missing)} not given"
+            if "streammux" in file.groups
+            else "there is no [streammux]"
+        )
+        lines = " and ".join(file.line(key, {"width": 1920, "height": 1080}[key]) for key in missing)
+        yield app.found(MUX_SIZE, what, file.place("streammux"), f"write {lines} in [streammux]")
+
+
+def trackers(app: AppContext) -> Iterator[Finding]:
+    """Library, config and size of the tracker; analytics without one."""
+    file, release = app.file, app.target.deepstream
+    place = file.place
+    if not is_on(file, "tracker"):
+        if is_on(file, "nvds-analytics"):
+            message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
+            yield app.found(TRACKER, message, place("nvds-analytics"), "switch [tracker] on", Level.WARNING)
+        return
+    sample = tracker(app.target)
+    library = text_of(file, "tracker", "ll-lib-file")
+    base, usual = os.path.basename(library), os.path.basename(sample.library)  # noqa: PTH119 - text
+    hint = f"write {file.line('ll-lib-file', sdk_path(app.target, sample.library))}"
+    if not library:
+        yield app.found(TRACKER, "[tracker]: ll-lib-file is not given", place("tracker"), hint)
+    elif base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"}):
+        other = (found := re.search("/(deepstream-[0-9.]+)/", library)) and found[1] != app.target.folder
+        level = Level.WARNING if other else Level.ERROR  # that of another release may be installed beside
+        message = f"[tracker]: DeepStream {release} has no {base}"
+        yield app.found(TRACKER, message, place("tracker", "ll-lib-file"), hint, level)
+    if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
+        hint = f"write {file.line('ll-config-file', sdk_path(app.target, sample.config))}"
+        message = "[tracker]: ll-config-file is not given; the library goes by values of its own"
+        yield app.found(TRACKER, message, place("tracker"), hint, Level.NOTE)
+    missing = [key for key in ("tracker-width", "tracker-height") if not number(file, "tracker", key, 0)]
+    if missing:
+        lines = " and ".join(file.line(key, {"tracker-width": 640, "tracker-height": 384}[key]) for key in missing)
+        message = f"[tracker]: {' and '.join(missing)} not given, so 0"
+        yield app.found(TRACKER, message, place("tracker"), f"write {lines}", Level.WARNING)
+
+
+def scaled_objects(context: RuleContext) -> Iterator[Finding]:
+    """The smallest objects of a secondary engine, enlarged to the network."""
+    limit = context.target.largest_scale
+    if limit is None or not context.is_secondary or not _scales(context) or context.network is None:
+        return
+    _, height, width = context.network
+    # An object's width and height are rounded down to even numbers first (gstnvinfer.cpp, get_converted_buffer).
+    low = [
+        max(int(context.value(f"input-object-min-{side}")), context.target.min_object_size) // 2 * 2
+        for side in ("width", "height")
+    ]
+    times = [width / low[0], height / low[1]]
+    if (most := min(times) if context.value("maintain-aspect-ratio") else max(times)) <= limit:
+        return
+    ini = context.parsed.form == "ini"
+    needed = ((side, 2 * math.ceil(size / limit / 2)) for side, size in (("width", width), ("height", height)))
+    lines = [f"input-object-min-{side}{'=' if ini else ': '}{least}" for side, least in needed]
+    what = f"an object of {low[0]}x{low[1]} would be made {most:.3g} times larger, to {width}x{height}"
+    hint = f"write {lines[0]} and {lines[1]}, or scaling-compute-hw{'=' if ini else ': '}1"
+    key = "input-object-min-width" if times[0] >= times[1] else "input-object-min-height"
+    yield context.found(SCALE, f"{what}; the VIC does {limit}", key=key, hint=hint, level=Level.WARNING)
+
+
+def scaled_frames(app: AppContext) -> Iterator[Finding]:
+    """The frames of [streammux], scaled to the primary engine's network."""
+    limit = app.target.largest_scale
+    frame = [number(app.file, "streammux", side, 0) or 0 for side in ("width", "height")]
+    primary = next((each for each in app.engines if each.gie.primary), None)
+    context = primary.context if primary else None
+    if limit is None or min(frame) <= 0 or not context or not context.network or not _scales(context):
+        return
+    if is_on(app.file, "pre-process") or text_of(app.file, "primary-gie", "input-tensor-meta") in {"1", "true"}:
+        return  # Gst-nvdspreprocess scales
+    _, height, width = context.network
+    down, up = max(frame[0] / width, frame[1] / height), [width / frame[0], height / frame[1]]
+    larger = min(up) if context.value("maintain-aspect-ratio") else max(up)
+    hint = f"write scaling-compute-hw{'=' if context.parsed.form == 'ini' else ': '}1 in {context.parsed.path}"
+    if down > limit:
+        smaller = [int(side * limit / down) // 2 * 2 for side in frame]
+        hint += f", or {app.file.line('width', smaller[0])} and {app.file.line('height', smaller[1])} in [streammux]"
+        what = f"{down:.3g} times smaller"
+    elif larger > limit:
+        what = f"{larger:.3g} times larger"
+    else:
+        return
+    message = f"frames of {frame[0]}x{frame[1]} would be made {what}, to {width}x{height}; the VIC does {limit}"
+    yield app.found(SCALE, message, app.file.place("streammux", "width"), hint)
+
+
+def _scales(context: RuleContext) -> bool:
+    """Whether the engine scales by itself, and not with the GPU."""
+    return not context.value("input-tensor-from-meta") and context.value("scaling-compute-hw") != 1
+
+
+APP_CHECKS = (
+    (SOURCE, unopened),
+    (CAMERA, cameras),
+    (LIVE, live),
+    (FILE_URI, file_uris),
+    (BATCH, batches),
+    (MUX_SIZE, frame_size),
+    (SCALE, scaled_frames),
+    (TRACKER, trackers),
+)
+CHECKS = (Check(SCALE, scaled_objects),)
