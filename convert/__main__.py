@@ -21,9 +21,9 @@ from typing import Any
 
 import click
 
+from convert import OBJECTS
 from convert.cli import commands
 from convert.errors import ConvertError
-from convert.isolation import OBJECTS
 
 __all__ = ["main"]
 

@@ -37,13 +37,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from convert import OBJECTS
 from convert.errors import ConvertError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 __all__ = [
-    "LARGE", "OBJECTS", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
+    "LARGE", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
     "Worker", "answer", "return_freed_memory", "signals_wait", "tell",
 ]  # fmt: skip
 
@@ -53,10 +54,6 @@ LARGE = 64 << 20
 SENT = 16 << 20
 """Bytes of a model up to which a worker does a whole stage (`Worker.apply`): beyond, copies take memory and time, and
 starting up is little of the whole."""
-
-OBJECTS = 50_000
-"""New objects between two searches for cycles. By default these are 700: importing alone then sets off dozens of them,
-which take a tenth of a short command's time and find nothing."""
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
