@@ -7,6 +7,7 @@
 #   make test                          everything CI runs
 #   make quick                         the tests that take seconds
 #   make bench                         speed and memory, beside the guide's recipe
+#   make bench-gpu MODELS=x.onnx       images/s of engines on a GPU (TensorRT-RTX)
 
 PYTHON ?= python3
 VENV   := .venv
@@ -15,7 +16,7 @@ OUT    ?= bundle
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev clients demo convert check test quick lint bench clean
+.PHONY: help setup setup-dev clients demo convert check test quick lint bench bench-gpu clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -69,6 +70,9 @@ quick: setup-dev
 
 bench: setup-dev
 	$(BIN)/python -m tests.benchmarks
+
+bench-gpu: setup-dev
+	$(BIN)/python tests/benchmarks/bench_gpu.py $(MODELS)
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
+from convert.emit.findings import CHOSEN
 from convert.emit.streams import Source, parse_source
-from convert.errors import ConvertError, ValidationError
+from convert.errors import ConvertError, PresetError, ValidationError
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import refuse_unsupported
+from convert.heads.support import is_quantized, refuse_unsupported
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
@@ -33,6 +34,7 @@ from convert.translate import Translate
 from convert.translate import died as translation_died
 from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated
 from convert.validate import Validate, WithFraming
+from convert.validate.findings import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -253,6 +255,100 @@ _KNOWN = frozenset(
 ) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The stage `emit` of `--precision auto`.
+
+    Attributes:
+        emit: with precision "int8", which has passed, or "fp16", which becomes "fp32" where too much changes.
+        refused: why it is not INT8.
+        found: by the stages before.
+    """
+
+    emit: Emit
+    refused: str
+    found: tuple[Finding, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.emit.name
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        """As `emit`, with a finding more (EI513)."""
+        assert isinstance(artifact, Validated)
+        emit, row = self.emit, artifact.evidence.precisions[-1]
+        assert row.agreement is not None
+        same = f"the same decision on {row.agreement.top1:.1%} of {row.agreement.inputs:,} inputs"
+        if codes := artifact.evidence.int8:
+            same += f" as the original, whose own two kernels agree on {codes.kernels.top1:.1%}"
+        if emit.precision == "fp16" and not row.is_good:
+            emit = replace(emit, precision="fp32")
+            beyond = f"results of {row.overflow[0]} beyond 65504, and " if row.overflow else ""
+            same = f"FP16 would have {beyond}{same}"
+        why = f"{same}; {self.refused}" if self.refused else same
+        chosen = CHOSEN.found(f"{emit.precision.upper()}: {why}")
+        result = emit(replace(artifact, findings=(*self.found, chosen)), workdir)
+        return replace(result, findings=(chosen, *result.findings))
+
+
+def _fastest(
+    exports: Sequence[Path],
+    output: Path,
+    options: Mapping[str, Any],
+    worker: Worker,
+    observer: Callable[[Event], None],
+    *,
+    dry: bool,
+    in_worker: bool,
+) -> Run:
+    """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
+    export, refused = exports[0], ""
+    if len(exports) > 1:
+        raise PresetError("--precision auto is for one export", hint="give --precision fp32, fp16 or int8")
+    try:
+        refuse_folder(output, exports)
+    except ConvertError as error:  # before anything that takes long
+        return Run([export], [Record(Emit.name, Status.FAILED)], error)
+    if dry:
+        return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
+    if _has_codes(export, options):
+        try:
+            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, in_worker=in_worker)
+        except PresetError as error:  # the target runs no INT8; another error comes again below
+            refused = f"no INT8: {error.message}"
+        else:
+            done = run(proof, export, observer)
+            worse = [each for each in done.findings if each.id == KERNELS.id or each.level is Level.ERROR]
+            if done.error is None and not worse:
+                return _emitted(done, emit, refused, observer)
+            refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
+    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, in_worker=in_worker)
+    return _emitted(run(proof, export, observer), emit, refused, observer)
+
+
+def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], None]) -> Run:
+    """`done`, and the bundle where it is good."""
+    validated = done.last(Validated)
+    if not done.is_good or validated is None:
+        done.records.append(Record(emit.name, Status.SKIPPED))
+        return done
+    assert isinstance(emit, Emit)
+    last = run((Chosen(emit, refused, done.findings),), validated, observer)
+    return replace(
+        done, artifacts=[*done.artifacts, *last.artifacts[1:]], records=[*done.records, *last.records], error=last.error
+    )
+
+
+def _has_codes(export: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the model that is converted is quantized; what is wrong with the export is said later."""
+    try:
+        found = Unpack(**{**pick(Unpack, options), "dequantize": False, "precision": "fp32"})(export, Path()).artifact
+    except ConvertError:
+        return False
+    return isinstance(found, Export) and is_quantized(found)
+
+
 # Running stages
 
 
@@ -343,6 +439,8 @@ def convert(
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
     in_worker = in_worker and not dry
+    if options.get("precision") == "auto":
+        return _fastest(exports, output, options, worker, observer, dry=dry, in_worker=in_worker)
     if len(exports) == 1:
         made = stages(output, options, worker, in_worker=in_worker)
     else:
@@ -366,16 +464,14 @@ def convert(
     merged = replace(
         first, records=[*first.records, *second.records], error=first.error or second.error, secondary=second
     )
-    if dry:
-        if first.is_good and second.is_good:
-            primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
-            adapt = adapting(options, one=True)
-            framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-            names = emit.plan(primary.name, secondary.name, framing)
-            outputs = tuple(Output(str(emit.folder / name), None) for name in names)
-            merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
-        return merged
-    if not second.is_good:
+    if dry and first.is_good and second.is_good:
+        primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
+        adapt = adapting(options, one=True)
+        framing = crop_to(primary, adapt.frame, resize=adapt.resize)
+        names = emit.plan(primary.name, secondary.name, framing)
+        outputs = tuple(Output(str(emit.folder / name), None) for name in names)
+        merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
+    if dry or not second.is_good:
         return merged
     last = run((emit,), ValidatedPair(_validated(first), _validated(second)), observer)
     return replace(

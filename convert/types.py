@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "TORCH_MEAN", "TORCH_STD", "Adapted", "Agreement",
-    "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export", "FrameEffect", "Head",
-    "Int8Agreement", "Int8Evidence", "Limits", "Metadata", "ModelFacts", "ModelFormat", "ObjectEvidence", "OnnxModel",
-    "Parity", "Preprocessing", "Stage", "StageResult", "Tensor", "Translated", "Validated", "onnx_file", "slug",
+    "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "SAME_DECISIONS", "TORCH_MEAN", "TORCH_STD", "Adapted",
+    "Agreement", "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export",
+    "FrameEffect", "Head", "Int8Agreement", "Int8Evidence", "Limits", "Metadata", "ModelFacts", "ModelFormat",
+    "ObjectEvidence", "OnnxModel", "Parity", "PrecisionEvidence", "Preprocessing", "Stage", "StageResult", "Tensor",
+    "Translated", "Validated", "onnx_file", "slug",
 ]  # fmt: skip
 
 
@@ -380,6 +381,43 @@ class Int8Evidence:
     kernels: Agreement
 
 
+SAME_DECISIONS: Final = 0.99
+"""The share of the original's decisions that a precision must keep: below, a finding says so, and `--precision auto`
+takes a slower one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionEvidence:
+    """A row of the table of precisions.
+
+    Attributes:
+        precision: of the engine: "fp32", "fp16" or "int8".
+        weights: bytes of the model's constants in it.
+        agreement: with the original; "fp16": of the model rounded to float16 with the same in float32, both on the CPU.
+        nodes: which run in it, by ONNX operator.
+        overflow: nodes whose results are beyond 65504, float16's largest number, on some input, though what they take
+            is not.
+        keep: nodes that, kept in float32, bring the decisions to `SAME_DECISIONS` and leave no overflow; () where
+            nothing is to be gained or no small group does.
+    """
+
+    precision: str
+    weights: int
+    agreement: Agreement | None
+    nodes: dict[str, int]
+    overflow: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether an engine of this precision keeps the original's decisions, as far as was measured. Of less than 100
+        inputs one may fall the other way: it may be a tie."""
+        if self.agreement is None or self.overflow:
+            return False
+        count = self.agreement.inputs
+        return round((1 - self.agreement.top1) * count) <= max(1, (1 - SAME_DECISIONS) * count)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameEffect:
     """What it changes that nvinfer scales frames where Edge Impulse crops them (see `convert.validate`).
@@ -464,6 +502,7 @@ class Evidence:
         source_parity: of a SavedModel or Keras model: what TensorFlow made of it against the model itself.
         int8: of a model of 8-bit codes; its `parity` is with the quantized original, from which it differs where
             rounding does.
+        precisions: what was measured of each precision of the engine; empty with FP32, which `parity` is about.
     """
 
     parity: Parity | None = None
@@ -476,6 +515,7 @@ class Evidence:
     for_objects: ObjectEvidence | None = None
     source_parity: Parity | None = None
     int8: Int8Evidence | None = None
+    precisions: tuple[PrecisionEvidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     if plain is None and not whole and _frames(model, path):
         raise InputError(
             f"its model {model.file} takes whole frames, and clients of an .eim send pictures of the model's size",
-            path=path, hint="convert with --role both, or --role sgie",
+            path=path, hint="convert it alone, with --role both or --role sgie",
         )  # fmt: skip
     return plain or model
 

@@ -45,8 +45,8 @@ ELF_MAGIC = b"\x7fELF"
 MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 """64-bit, 32-bit, several in one file, several with 64-bit offsets."""
 _PARTS = 16  # executables in one file at most
-_WORDS = (b"impulse runner", b"input_features_count", b"classify")
-"""Of which every executable that speaks the protocol holds one: its banner, a field of its hello, a command."""
+_WORDS = (b"impulse runner", b"input_features_count")
+"""Of which every executable that speaks the protocol holds one: its banner, a field of its hello."""
 
 # e_machine of elf.h and cputype of mach/machine.h, as `platform.machine()` calls them.
 _ELF_MACHINES = {3: "i386", 40: "armv7", 62: "x86_64", 183: "aarch64", 243: "riscv64"}

@@ -37,7 +37,7 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
-from convert.nvinfer.targets import Target, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
+from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
 from convert.report import REPORT, app_report, dumps, report_document
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.images import Frame, Framing
-    from convert.types import FrameEffect
+    from convert.types import Evidence, FrameEffect, PrecisionEvidence
 
 
 __all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair", "refuse_no_objects"]
@@ -206,7 +206,7 @@ class Emit:
         framing = adapted.preprocessing.framing
         fitting = self.fitting(framing, for_objects=adapted.for_objects is not None)
         files = fitting.files(adapted, effect=artifact.evidence.framing)
-        found = fitting.findings(adapted)
+        found = fitting.findings(adapted, artifact.evidence)
         if framing and fitting is not self:
             message = (
                 f"only the config for a primary engine was written: the model crops whole frames of {framing.frame}"
@@ -295,8 +295,8 @@ class Emit:
         """Width and height of the app's frames, pixels; `frame` is what the primary model was made for."""
         return (self.frames_from or sample(self.where)).size(frame)
 
-    def findings(self, adapted: Adapted) -> tuple[Finding, ...]:
-        """What is questionable in the files themselves."""
+    def findings(self, adapted: Adapted, evidence: Evidence) -> tuple[Finding, ...]:
+        """What is questionable in the files themselves, and in FP16."""
         where, names = self.where, bundle_names(adapted.export.name)
         found = list(label_findings(adapted.head.labels, names.labels))
         before = adapted.preprocessing
@@ -324,11 +324,8 @@ class Emit:
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
         if self.precision == "fp16":
-            found.append(
-                findings.FP16_NOT_MEASURED.found(
-                    "the measured differences are those of FP32; the engine will be FP16", path=SCRIPT
-                )
-            )
+            half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
+            found.append(self._half(half))
         found += [
             findings.TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
             for cell, why in where.unverified
@@ -343,6 +340,27 @@ class Emit:
                 )
             )
         return tuple(found)
+
+    def _half(self, half: PrecisionEvidence | None) -> Finding:
+        """What FP16 changes, where that was measured on the CPU."""
+        if half is None or half.agreement is None:
+            text = "the measured differences are those of FP32; the engine will be FP16"
+            return findings.FP16.found(text, path=SCRIPT)
+        measured = half.agreement
+        message = (
+            f"rounded to float16 the model decides as in float32 on {measured.top1:.1%} of {measured.inputs:,} inputs; "
+            f"scores differ by up to {measured.max_abs_diff:.2g}"
+        )
+        if half.is_good:
+            return findings.FP16.found(message, path=SCRIPT)
+        if half.overflow:
+            others = len(half.overflow) - 1
+            more = f" and {others} more {'node' if others == 1 else 'nodes'}" if others else ""
+            message = f"beyond 65504, the largest number of float16: {half.overflow[0]}{more}; {message}"
+        hint = "use --precision fp32"
+        if flags := float32_flags(self.where.tensorrt, half.keep):
+            hint += f", or build the engine with {SCRIPT} and these options of trtexec added: {flags}"
+        return findings.FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:
         """The options as they were understood, without the folder."""
@@ -362,7 +380,7 @@ class Emit:
         }
 
 
-_ONCE = {findings.SAMPLE_DETECTOR.id, findings.TARGET_NOT_VERIFIED.id, findings.FP16_NOT_MEASURED.id}
+_ONCE = {findings.SAMPLE_DETECTOR.id, findings.TARGET_NOT_VERIFIED.id}
 """Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 
@@ -524,8 +542,11 @@ class EmitPair:
         return {**files, **scripts, SCRIPT: _both(scripts), RUN: run}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
-        second = self.secondary.findings(pair.secondary.adapted)
-        return (*self.primary.findings(pair.primary.adapted), *(each for each in second if each.id not in _ONCE))
+        first, second = (
+            emit.findings(each.adapted, each.evidence)
+            for emit, each in ((self.primary, pair.primary), (self.secondary, pair.secondary))
+        )
+        return (*first, *(each for each in second if each.id not in _ONCE and each not in first))
 
 
 def refuse_no_objects(task: str) -> None:

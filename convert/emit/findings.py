@@ -5,7 +5,8 @@ from __future__ import annotations
 from convert.findings import Level, Rule
 
 __all__ = [
-    "DUPLICATE_LABEL", "FP16_NOT_MEASURED", "LEFT_FROM_ANOTHER_ROLE", "LONG_LABEL", "NOT_BUILT", "NOT_MEASURED",
+    "CHOSEN", "DUPLICATE_LABEL", "FP16", "FP16_DIFFERS", "LEFT_FROM_ANOTHER_ROLE", "LONG_LABEL", "NOT_BUILT",
+    "NOT_MEASURED",
     "NO_CENTRED_PADDING", "OPSET", "OTHER_BUNDLE_IN_FOLDER", "RULES", "SAMPLE_DETECTOR", "SECONDARY_LEFT_OUT",
     "STALE_ENGINE", "TARGET_NOT_VERIFIED",
 ]  # fmt: skip
@@ -35,11 +36,13 @@ NO_CENTRED_PADDING = Rule(
     fix="Use a newer release (--target), or train with the resize mode squash.",
 )
 
-FP16_NOT_MEASURED = Rule(
+FP16 = Rule(
     "EI503",
     Level.NOTE,
-    "the evidence is for FP32, the engine is FP16",
-    why="The original and the ONNX model were compared in float32. TensorRT rounds inside an FP16 engine.",
+    "the engine is FP16: how often it decides as in FP32, or that this was not measured",
+    why="The original and the ONNX model were compared in float32, and TensorRT rounds inside an FP16 engine. "
+    "`convert` with --precision fp16 also runs the model on the CPU with every number rounded to float16. That is an "
+    "estimate: TensorRT merges nodes, and a GPU may add up in float16.",
     fix="Compare results on the device, or use --precision fp32.",
 )
 
@@ -113,6 +116,25 @@ NOT_BUILT = Rule(
     "or convert with the --opset that the message names.",
 )
 
+FP16_DIFFERS = Rule(
+    "EI512",
+    Level.WARNING,
+    "in FP16 the model decides otherwise too often, or has numbers that FP16 cannot hold",
+    why="The model was run on the CPU with every number rounded to float16. Its decisions differ from those in float32 "
+    "on more than one of 100 inputs, or a result is beyond 65504, which float16 makes infinite.",
+    fix="Use --precision fp32; or keep the nodes that the hint names in float32, where trtexec can be told so.",
+)
+
+CHOSEN = Rule(
+    "EI513",
+    Level.NOTE,
+    "the precision of the engine that --precision auto chose",
+    why="INT8 is faster than FP16, and FP16 than FP32. An int8 export becomes an INT8 engine where the target runs it "
+    "and it decides as often as the original as LiteRT's own kernels do; any model an FP16 one where at least 99 % of "
+    "its decisions stay. Measured on the CPU: how much faster an engine is, only the device shows.",
+    fix="Give another --precision if the choice does not suit.",
+)
+
 NOT_MEASURED = Rule(
     "EI550",
     Level.WARNING,
@@ -125,7 +147,7 @@ RULES = (
     DUPLICATE_LABEL,
     LONG_LABEL,
     NO_CENTRED_PADDING,
-    FP16_NOT_MEASURED,
+    FP16,
     TARGET_NOT_VERIFIED,
     SAMPLE_DETECTOR,
     STALE_ENGINE,
@@ -134,5 +156,7 @@ RULES = (
     OPSET,
     SECONDARY_LEFT_OUT,
     NOT_BUILT,
+    FP16_DIFFERS,
+    CHOSEN,
     NOT_MEASURED,
 )

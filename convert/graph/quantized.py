@@ -14,8 +14,8 @@ from node to node and ends in constants:
 
 Weights become int8 again, with a scale for each output (`weight_codes`); biases stay float32.
 
-The codes are those of TFLite's kernels but for ties: these round halves away from zero or to even numbers before the
-zero point is added, ONNX to even numbers behind it.
+The codes are those of TFLite's kernels but for sums that lie in the middle of two: kernels round them away from zero or
+to even numbers before the zero point is added, ONNX to even numbers behind it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ __all__ = ["Layers", "layers", "pair_codes", "shift"]
 
 _OPSET = 13  # the first in which DequantizeLinear has an axis
 _LOW, _HIGH = -128, 127
+_TIE = 2.0**-15
+"""Averages of a few codes often lie in the middle of two, and TFLite rounds these away from code 0
+(reference/integer_ops/pooling.h). A step that is so much smaller does, too: 127 becomes 127.004, less than what other
+averages are away from a middle."""
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 _MOVES = {
@@ -188,10 +192,13 @@ class _Rewriter:
     def _quantize(self, node: NodeProto) -> None:
         """Quantize with zero point 0 what is s z more."""
         grid = self._grid(node)
-        name = node.input[0]
+        name, step = node.input[0], node.input[1]
+        pool = self.editor.producers.get(name)
+        if pool is not None and pool.op_type == "AveragePool":
+            step = self.number(grid.step * (1 - _TIE))
         more = self.shift_of(name) + grid.step * grid.zero
         name = self.shifted_before(name, more, grid, node)
-        self.editor.set_inputs(node, [name, node.input[1], self.editor.add_constant(np.zeros((), np.int8))])
+        self.editor.set_inputs(node, [name, step, self.editor.add_constant(np.zeros((), np.int8))])
         self.grids[node.output[0]] = grid
 
     def _dequantize(self, node: NodeProto) -> None:

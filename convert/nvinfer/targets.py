@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -575,6 +575,18 @@ def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
             hint="use --precision fp32, or an older --target",
         )
     return (*row.build, *flags)
+
+
+def float32_flags(tensorrt: str, nodes: Sequence[str]) -> str:
+    """What tells that TensorRT's trtexec to compute `nodes` in float32 in an FP16 engine; empty where it cannot."""
+    if (
+        not nodes
+        or not trtexec_accepts("--layerPrecisions", tensorrt)
+        or any(set(name) & set(":,*'") for name in nodes)
+    ):
+        return ""  # these characters mean something else to it
+    named = ",".join(f"{name}:fp32" for name in nodes)
+    return f"--precisionConstraints=obey '--layerPrecisions={named}' '--layerOutputTypes={named}'"
 
 
 def int8_mode(target: Target) -> str:

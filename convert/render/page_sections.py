@@ -412,6 +412,18 @@ def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     return [Measure("Integer original against its float rewriting", words)]
 
 
+def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
+    """A row for each precision: size, decisions, largest difference, and what runs in it."""
+    measured = []
+    for row in rows:
+        kept = _agreed(row["agreement"]) if row["agreement"] else "not measured"
+        nodes = ", ".join(f"{int(count)} {name}" for name, count in row["nodes"].items())
+        beyond = f"; beyond float16: {', '.join(map(str, row['overflow']))}" if row["overflow"] else ""
+        words = f"weights {int(row['weights']) / 1000:,.0f} kB; {kept}{beyond}; nodes: {nodes}"
+        measured.append(Measure(str(row["precision"]).upper(), words[:_LONGEST]))
+    return measured
+
+
 def _framing(value: Mapping[str, Any]) -> list[Measure]:
     """What cropping as in training gains, and what squashing costs."""
     of = ", ".join(map(str, value["frames"])) or "their own shape"
@@ -435,6 +447,7 @@ _READERS: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
     "decoding": lambda value: [Measure("Boxes against an independent decoding", f"largest difference {_small(value)}")],
     "int8_agreement": _agreement,
     "framing": _framing,
+    "precisions": _precisions,
 }
 """Key of the document -> its row."""
 

@@ -26,11 +26,12 @@ from convert.types import (
     FrameEffect,
     Int8Evidence,
     ModelFacts,
+    PrecisionEvidence,
     Validated,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.progress import Progress
 
@@ -224,9 +225,20 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
     if codes := evidence.int8:
         lines.append(("int8", _codes_line(codes)))
+    lines += _precision_lines(evidence.precisions)
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
+
+
+def _precision_lines(rows: Sequence[PrecisionEvidence]) -> Iterator[tuple[str, str]]:
+    """The table, where there is more than one row: size, decisions, largest difference, and what runs in it."""
+    for row in rows if len(rows) > 1 else ():
+        kept = "not measured"
+        if row.agreement:
+            kept = f"same decisions {percent(row.agreement.top1)}, max difference {row.agreement.max_abs_diff:.2g}"
+        beyond = f", {len(row.overflow)} beyond 65504" if row.overflow else ""
+        yield row.precision, f"weights {row.weights / 1000:,.0f} kB, {kept}, {sum(row.nodes.values())} nodes{beyond}"
 
 
 def _codes_line(codes: Int8Evidence) -> str:

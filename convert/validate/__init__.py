@@ -25,9 +25,9 @@ from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import (
     Adapted,
+    Agreement,
     Evidence,
     FrameEffect,
-    Int8Evidence,
     ObjectEvidence,
     Stage,
     StageResult,
@@ -70,6 +70,7 @@ class Validate:
         batches: batch sizes compared with one picture at a time.
         tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
         timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
+        precision: of the engine; "fp16": also measure what it changes.
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
@@ -81,6 +82,7 @@ class Validate:
     tensorrt: bool = False
     batch_size: int = 1
     timeout: float = 300.0
+    precision: str = "fp32"
     worker: Worker | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -120,9 +122,9 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
-        if artifact.export.coded:
-            codes, more = self._measure_codes(artifact, files, *shape)
-            evidence, found = replace(evidence, int8=codes), (*found, *more)
+        if worst(found) is not Level.ERROR and (artifact.export.coded or self.precision == "fp16"):
+            evidence, more = self._measure_precision(artifact, evidence, files, *shape)
+            found = (*found, *more)
         if self.tensorrt:
             built, refused = self._build(artifact)
             evidence, found = replace(evidence, tensorrt=built), (*found, *refused)
@@ -191,13 +193,15 @@ class Validate:
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
 
-    def _measure_codes(
-        self, adapted: Adapted, files: Sequence[Path], channels: int, height: int, width: int
-    ) -> tuple[Int8Evidence, tuple[Finding, ...]]:
-        """Decisions, on image-like pictures and the user's, beside those of LiteRT's second kernels."""
+    def _measure_precision(
+        self, adapted: Adapted, evidence: Evidence, files: Sequence[Path], channels: int, height: int, width: int
+    ) -> tuple[Evidence, tuple[Finding, ...]]:
+        """Decisions, on image-like pictures and the user's: of codes beside those of LiteRT's second kernels, of a
+        float model in float16 beside float32."""
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
+        from convert.validate.precision import half_evidence, row
         from convert.validate.predictions import int8_evidence, int8_findings
 
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
@@ -207,8 +211,15 @@ class Validate:
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
-            evidence = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
-        return evidence, int8_findings(evidence)
+            if adapted.export.coded:
+                codes = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
+                whole = row("int8", adapted.onnx.data, codes.plain, codes.nodes)
+                return replace(evidence, int8=codes, precisions=(whole,)), int8_findings(codes)
+            half = half_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
+        same = adapted.export.agreement or evidence.parity  # of a quantized model, its rewriting in float32
+        decides = Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs) if same else None
+        whole = row("fp32", adapted.onnx.data, decides)
+        return replace(evidence, precisions=(whole, half)), ()
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""

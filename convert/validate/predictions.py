@@ -63,6 +63,13 @@ class Predictions:
         start, size = np.tile(places[:, :2], 2), np.tile(places[:, 2:], 2)
         return Predictions(self.scores, self.labels, np.clip(self.boxes, 0, 1) * size + start)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Those for all pictures of `parts`, in order."""
+        scores, labels = (np.concatenate([getattr(each, name) for each in parts]) for name in ("scores", "labels"))
+        boxes = [each.boxes for each in parts if each.boxes is not None]
+        return cls(scores, labels, np.concatenate(boxes) if boxes else None)
+
 
 def predictions(task: str, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> Predictions:
     """The predictions of (raw) outputs [n, ...] in the original's layout, that is with heat maps NHWC.
@@ -133,17 +140,11 @@ def int8_evidence(
             ]
             for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
                 place.append(predictions(task, decoder, raw))
-    first, kernels, plain, optimized = map(_together, found)
+    first, kernels, plain, optimized = map(Predictions.joined, found)
     least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
     what = layers(load_model(data))
     measured = (agreement(first, each, least=least) for each in (plain, optimized, kernels))
     return Int8Evidence(what.int8, what.other, what.share, *measured)
-
-
-def _together(parts: Sequence[Predictions]) -> Predictions:
-    scores, labels = (np.concatenate([getattr(each, name) for each in parts]) for name in ("scores", "labels"))
-    boxes = [each.boxes for each in parts if each.boxes is not None]
-    return Predictions(scores, labels, np.concatenate(boxes) if boxes else None)
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:

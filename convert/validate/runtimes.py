@@ -241,13 +241,8 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-<<<<<<< HEAD
-def load(model: bytes, *, optimized: bool = True) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU.
-=======
-def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> Any:
+def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, optimized: bool = True) -> Any:
     """An `onnxruntime.InferenceSession`, by default on the CPU.
->>>>>>> eim20
 
     Args:
         optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
@@ -261,15 +256,10 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> 
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
-<<<<<<< HEAD
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-=======
-    try:
         return onnxruntime.InferenceSession(model, options, providers=list(providers))
->>>>>>> eim20
     except Exception as error:  # its exceptions share no other base class
         raise ValidationError(
             f"ONNX Runtime does not load the model: {_reason(error)}",
@@ -277,9 +267,6 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> 
         ) from error
 
 
-<<<<<<< HEAD
-def _onnxruntime() -> Any:
-=======
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
@@ -315,7 +302,6 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
 
 def _onnxruntime() -> Any:
     """The module."""
->>>>>>> eim20
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
@@ -331,7 +317,6 @@ def _onnxruntime() -> Any:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-<<<<<<< HEAD
     return importlib.import_module("onnxruntime")  # 20 MB; only this stage needs it
 
 
@@ -340,9 +325,6 @@ def preload() -> None:
     import ai_edge_litert.interpreter  # noqa: F401 - few processes need both
 
     _onnxruntime()
-=======
-    return sys.modules["onnxruntime"]
->>>>>>> eim20
 
 
 def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:

@@ -82,7 +82,8 @@ def _shifted(model: onnx.ModelProto, *, pads: bool = True) -> onnx.ModelProto:
 
 def _codes(values: NDArray[np.float32], scale: float, zero: int) -> NDArray[np.int64]:
     """As QuantizeLinear, but for ties."""
-    return np.clip(np.rint(values.astype(np.float64) / np.float32(scale)) + zero, -128, 127).astype(np.int64)
+    codes: NDArray[np.float64] = np.rint(values.astype(np.float64) / np.float32(scale)) + zero
+    return np.clip(codes, -128, 127).astype(np.int64)
 
 
 def _integer_convolution(

@@ -1,0 +1,141 @@
+"""What FP16 changes, on models whose numbers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from convert.graph.graph import load_model
+from convert.types import Validated
+from convert.validate import Validate, runtimes
+from convert.validate.precision import in_half
+from tests.benchmarks import bench_gpu
+from tests.validate.tiny import Classifier, adapted, onnx_model, parse, tflite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convert.isolation import Worker
+    from convert.types import Adapted, PrecisionEvidence
+
+
+SCALED = """
+g (float[N,3] x) => (float[N,3] y) <float[1] up = {{{0}}}, float[1] down = {{{1}}}, float[1] third = {{0.333333343}}>
+{{
+  [first] big = Mul(x, up)
+  [second] small = Mul(big, down)
+  [third] y = Add(small, third)
+}}
+"""
+
+
+def _run(graph: str, values: NDArray[np.float32], keep: tuple[str, ...] = ()) -> tuple[Any, dict[str, float]]:
+    model = parse(graph)
+    names = in_half(model, keep)
+    y, *most = runtimes.run_onnx(runtimes.load(model.SerializeToString(), optimized=False), values)
+    return y, dict(zip(names, map(float, most), strict=True))
+
+
+def test_every_number_is_rounded() -> None:
+    values = np.array([[0.1, 1.2345678, -3.3]], np.float32)
+    half = values.astype(np.float16)
+    big = (half.astype(np.float32) * np.float32(np.float16(1.1))).astype(np.float16)
+    small = (big.astype(np.float32) * np.float32(np.float16(0.7))).astype(np.float16)
+    wanted = (small.astype(np.float32) + np.float32(np.float16(1 / 3))).astype(np.float16)
+    found, most = _run(SCALED.format(1.1, 0.7), values)
+    np.testing.assert_array_equal(found, wanted.astype(np.float32))
+    assert list(most) == ["first", "second", "third"]
+    assert most["first"] == np.abs(big).max()
+
+
+def test_a_node_that_is_kept_rounds_nothing() -> None:
+    values = np.array([[0.5, 0.25, 1.0]], np.float32)
+    found, most = _run(SCALED.format(1.1, 0.7), values, ("first", "second", "third"))
+    wanted = values * np.float32(1.1) * np.float32(0.7) + np.float32(0.333333343)
+    np.testing.assert_array_equal(found, wanted)
+    assert not most
+
+
+@pytest.mark.parametrize(("values", "beyond"), [([[0.5, 1.0, 0.1]], True), ([[0.5, 0.6, 0.1]], False)])
+def test_what_float16_cannot_hold_is_seen_where_it_happens(values: list[list[float]], beyond: bool) -> None:
+    """65519 is the largest number that is rounded to 65504."""
+    found, most = _run(SCALED.format(60000, 0.5), np.array(values, np.float32) * np.float32(1.1))
+    assert (most["first"] == np.inf) == beyond
+    assert np.isfinite(found).all() != beyond
+    kept, left = _run(SCALED.format(60000, 0.25), np.array(values, np.float32) * np.float32(1.1), ("first",))
+    assert np.isfinite(kept).all()
+    assert "first" not in left
+
+
+def test_the_scales_of_a_resize_stay() -> None:
+    graph = """
+    g (float[N,1,3,3] x) => (float[N,1,h,w] y) <float[4] scales = {1.0, 1.0, 2.3333333, 2.3333333}>
+    { y = Resize<mode = "nearest">(x, , scales) }
+    """
+    found, _ = _run(graph, np.ones((1, 1, 3, 3), np.float32))
+    assert found.shape == (1, 1, 7, 7)  # with 2.3320 it would be 6
+
+
+def _measured(model: Adapted, worker: Worker) -> tuple[PrecisionEvidence, ...]:
+    result = Validate(precision="fp16", worker=worker)(model, Path())
+    assert isinstance(result.artifact, Validated)
+    return result.artifact.evidence.precisions
+
+
+def test_the_table(worker: Worker) -> None:
+    model = Classifier()
+    whole, half = _measured(adapted(onnx_model(model), tflite(model)), worker)
+    assert (whole.precision, half.precision) == ("fp32", "fp16")
+    assert whole.weights == 4 * (model.weights.size + model.bias.size)
+    assert half.weights * 2 == whole.weights
+    assert half.nodes == {"Gemm": 1, "Reshape": 1, "Softmax": 1, "Transpose": 1}
+    assert half.agreement is not None
+    assert half.agreement.inputs == 300
+    assert 0 < half.agreement.max_abs_diff < 0.01
+    assert half.is_good
+    assert not half.keep
+
+
+def test_of_a_model_that_overflows_the_node_is_named(worker: Worker) -> None:
+    """What follows Softmax sees nothing of the size, so decisions are lost by the overflow alone."""
+    model = Classifier(gain=1e5)
+    shipped = load_model(onnx_model(model))
+    for node in shipped.graph.node:
+        node.name = f"the_{node.output[0]}"
+    _, half = _measured(adapted(shipped.SerializeToString(), tflite(model)), worker)
+    assert half.overflow == ("the_logits",)
+    assert not half.is_good
+    assert half.keep == ("the_logits",)
+
+
+def test_nothing_is_measured_of_fp32(worker: Worker) -> None:
+    model = Classifier()
+    result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
+    assert isinstance(result.artifact, Validated)
+    assert result.artifact.evidence.precisions == ()
+
+
+def test_on_a_gpu_fp16_is_the_model_with_half_constants() -> None:
+    model = onnx_model(Classifier())
+    built = bench_gpu.variants(model)
+    assert list(built) == ["fp32", "fp16"]
+    half = load_model(built["fp16"])
+    assert {each.data_type for each in half.graph.initializer} == {TensorProto.FLOAT16, TensorProto.INT64}
+    values = np.random.default_rng(0).random((8, 3, 6, 5), np.float32)
+    left, right = (runtimes.run_onnx(runtimes.load(each), values)[0] for each in built.values())
+    np.testing.assert_allclose(left, right, atol=0.01)
+
+
+def test_without_a_gpu_a_sentence_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_name: str) -> None:
+        raise OSError("libcuda.so.1: no such file")
+
+    monkeypatch.setattr(bench_gpu.ctypes, "CDLL", missing)
+    bench_gpu.main(["model.onnx"])
+    assert capsys.readouterr().out == "no GPU can be measured here: libcuda.so.1: no such file\n"
