@@ -56,7 +56,10 @@ def test_yaml_faults_too(tmp_path: Path) -> None:
     (file,) = _check(path).files
     assert file.verdict is Verdict.ABORTS
     assert file.exception
-    assert [(finding.id, finding.line) for finding in file.findings if finding.line != 1] == [("NVI003", 2), ("NVI003", 3)]
+    assert [(finding.id, finding.line) for finding in file.findings if finding.line != 1] == [
+        ("NVI003", 2),
+        ("NVI003", 3),
+    ]
 
 
 def test_many_faults_end_some_time(tmp_path: Path) -> None:
