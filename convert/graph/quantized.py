@@ -74,7 +74,7 @@ def pair_codes(model: ModelProto) -> ModelProto:
             step, zero = (editor.constant(name) for name in node.input[1:3])
             assert step is not None  # `convert.export.dequantize` writes both
             assert zero is not None
-            codes = np.clip(np.rint(value / step), *(limit - int(zero) for limit in (_LOW, _HIGH)))
+            codes = np.clip(np.rint(value / step), _LOW - int(zero), _HIGH - int(zero))
             real = editor.add_constant((codes * step).astype(np.float32))
             editor.redirect(node.output[0], real)
             made.add(real)
