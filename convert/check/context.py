@@ -225,7 +225,7 @@ class RuleContext:
         return rule.found(message, path=path, line=line, column=column, hint=hint, level=level)
 
 
-class Unclear(Exception):  # noqa: N818 - it ends a rule, not a run
+class Unclear(Exception):
     """A rule asks for a value that nvinfer refuses: nobody knows what is meant."""
 
 

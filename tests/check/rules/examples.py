@@ -22,7 +22,9 @@ _HEAD = re.compile(r"\[.+\]$|[\w-]+:$")
 
 def examples() -> str:
     """The text of the file."""
-    parts = ["# Made by `python -m tests.check.rules.examples` of tests/cases: what `ei-deepstream explain ID` shows.\n"]
+    parts = [
+        "# Made by `python -m tests.check.rules.examples` of tests/cases: what `ei-deepstream explain ID` shows.\n"
+    ]
     for folder in case_folders():
         bad, good = ((folder / config(folder, name)).read_text().splitlines() for name in ("bad", "good"))
         says = next(each["message"] for each in expected(folder)["bad"] if each["id"] == folder.name)

@@ -85,7 +85,10 @@ def _follow(path: Path, finding: Finding) -> bool:
         hint, place = match[1], path.parent / match[2]
     lines = place.read_text().split("\n")
     joint = ": " if place.suffix == ".yml" else "="
-    command = re.split(r"; |, or |, another|, unless| or (?=\w)| if | \(|, in line|, with a", hint.removeprefix("nvinfer does not calculate: "))[0]
+    command = re.split(
+        r"; |, or |, another|, unless| or (?=\w)| if | \(|, in line|, with a",
+        hint.removeprefix("nvinfer does not calculate: "),
+    )[0]
     pairs = re.findall(rf"([A-Za-z][\w-]*){joint}(\S+?)(?:,? |,?$)", command)
     number = finding.line or 1
     if command.startswith("remove the group"):
