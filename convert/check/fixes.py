@@ -25,7 +25,7 @@ from convert.nvinfer.context import MOST_LABEL_BYTES
 from convert.nvinfer.numbers import read_ordinary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Problem
@@ -43,6 +43,20 @@ _Lines: TypeAlias = list[bytes] | None
 def fixed_config(context: checking.RuleContext, findings: Iterable[Finding]) -> bytes:
     """The config of `context` with what its `findings` are about corrected, as far as that is mechanical."""
     lines = context.data.split(b"\n")
+    for number, new in _changes(context, findings, lines):
+        # A line is changed once: what else is wrong with it is found again.
+        if b"\n" not in lines[number - 1]:
+            lines[number - 1] = b"\n".join(new) if new else b"\n"
+    # A removed line was marked by a lone line feed, which no other line contains.
+    rest = [line for line in lines if line != b"\n"]
+    # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
+    return b"\n".join(rest) + (b"\n" if rest and lines[-1] == b"\n" else b"")
+
+
+def _changes(
+    context: checking.RuleContext, findings: Iterable[Finding], lines: list[bytes]
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Number of a line, and those that replace it, for each finding that can be corrected."""
     entries = _by_place(context)
     problems = {fault.problem.line: fault.problem for fault in context.faults}
     for finding in findings:
@@ -51,13 +65,8 @@ def fixed_config(context: checking.RuleContext, findings: Iterable[Finding]) -> 
         line = lines[finding.line - 1]
         ending = b"\r" if line.endswith(b"\r") else b""
         new = _line(context, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
-        # A line is changed once: what else is wrong with it is found again.
-        if new is not None and b"\n" not in line:
-            lines[finding.line - 1] = b"\n".join(each + ending for each in new) if new else b"\n"
-    # A removed line was marked by a lone line feed, which no other line contains.
-    rest = [line for line in lines if line != b"\n"]
-    # The line before the last one keeps its line feed: without it a carriage return would belong to its text.
-    return b"\n".join(rest) + (b"\n" if rest and lines[-1] == b"\n" else b"")
+        if new is not None:
+            yield finding.line, [each + ending for each in new]
 
 
 def _line(
@@ -191,21 +200,19 @@ def fixes(report: CheckReport) -> tuple[Fix, ...]:
 
 def fixable(report: CheckReport) -> int:
     """How many of a report's findings `--fix` corrects."""
-    found: set[Finding] = set()
+    count = 0
+    labels: dict[str, set[Finding]] = {}
     for file in report.files:
-        candidates = {finding for finding in file.findings if finding.id in FIXABLE} - found
+        candidates = [finding for finding in file.findings if finding.id in FIXABLE]
         if file.kind != CONFIG or not candidates:
             continue
         target = (file.target or report.default).target
         context = checking.load_context(checking.read_config(file.path, target, file.data), target, checking.Models())
+        count += sum(1 for _ in _changes(context, candidates, file.data.split(b"\n")))
         for each in candidates:
-            if each.path == file.path:
-                is_fixable = fixed_config(context, [each]) != file.data
-            else:
-                is_fixable = bool(each.path and _labels(each.path, {each.id}))
-            if is_fixable:
-                found.add(each)
-    return len(found)
+            if each.path and each.path != file.path:
+                labels.setdefault(each.path, set()).add(each)
+    return count + sum(len(found) for path, found in labels.items() if _labels(path, {each.id for each in found}))
 
 
 def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:
