@@ -60,7 +60,7 @@ lint: setup-dev
 	$(BIN)/lint-imports
 
 # Two processes: the machines this runs on have two cores.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 test: lint
 	$(PYTEST)

@@ -49,6 +49,10 @@ __all__ = [
     "inspect", "simulate",
 ]  # fmt: skip
 
+OBJECTS = 50_000
+"""New objects between two searches for cycles. By default these are 700: importing alone then sets off dozens of them,
+which take a tenth of a short command's time and find nothing."""
+
 __version__: str
 
 _MODULES = (  # what is light first

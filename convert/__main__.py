@@ -7,6 +7,7 @@ whole, and what is temporary is removed.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -15,15 +16,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import click
 
+from convert import OBJECTS
 from convert.cli import commands
 from convert.errors import ConvertError
-from convert.isolation import OBJECTS
 
 __all__ = ["main"]
 
@@ -37,14 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (KeyboardInterrupt, click.Abort):
             number = received[0] if received else signal.SIGINT
             said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-            print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
+            with contextlib.suppress(OSError):  # the terminal is gone
+                print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
             # CPython notes that a KeyboardInterrupt left exec(), which dataclasses call, and `python -m` then ends by
             # SIGINT whatever is returned (run_eval_code_obj and Py_RunMain, 3.11 to 3.13). An evaluation resets that.
             eval("0")  # noqa: S307 - a constant
             return 128 + number
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals_interrupt() -> Iterator[list[int]]:
     """SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; gives the list of those that came.
 

@@ -190,27 +190,35 @@ def check(
         paths: Gst-nvinfer configs (.txt, .yml), configs of deepstream-app, bundles, or folders of them. Labels, the
             header of the ONNX model and the configs an app leads to are looked at, too.
         observer: is called with every file that `fix` is about to change.
-        options: see `CheckOptions`.
+        options: see `CheckOptions`; what is not given is taken from the repository (`convert.check.settings`).
 
     Returns:
         The files, with verdict, findings and, of one that cannot be read, the error. With `fix` as they are afterwards.
 
     Raises:
         InputError: one of `paths` is not there.
-        PresetError: an option, rule or release that does not exist.
+        PresetError: an option, rule or release that does not exist, or such a thing in the repository's settings.
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
     from convert.check.context import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
+    from convert.check.settings import read_settings
 
-    given = defaults(CheckOptions) | checked(CheckOptions, options)
-    wanted = select_rules(given["select"], given["ignore"])
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
+    given = defaults(CheckOptions) | read_settings(files) | checked(CheckOptions, options)
+    wanted = select_rules(given["select"], given["ignore"])
     choice = TargetChoice(given["target"], given["platform"], given["tensorrt_version"])
     default = choice.default
     expect = Expect(given["files"])
-    checker = Checker(default.target, wanted, recorded=choice.recorded, source=default.source, files=expect)
+    checker = Checker(
+        default.target,
+        wanted,
+        recorded=choice.recorded,
+        source=default.source,
+        files=expect,
+        fail_on=given["fail_on"],
+    )
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
 
@@ -222,11 +230,11 @@ def check(
     if given["fix"]:
         from convert.check.fixes import apply, fixes  # only when asked for
 
-        found = fixes(report, wanted)
+        found = fixes(report)
         for fix in found:
             (observer or ignore)(fix)
         apply(found)
-        report = Checker(default.target, wanted, checker.external, choice.recorded, default.source)(files)
+        report = checker.again()(files)
     return report
 
 

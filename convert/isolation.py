@@ -28,22 +28,24 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from convert import OBJECTS
 from convert.errors import ConvertError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 __all__ = [
-    "LARGE", "OBJECTS", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
-    "Worker", "return_freed_memory", "tell",
+    "LARGE", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
+    "Worker", "answer", "return_freed_memory", "signals_wait", "tell",
 ]  # fmt: skip
 
 LARGE = 64 << 20
@@ -52,10 +54,6 @@ LARGE = 64 << 20
 SENT = 16 << 20
 """Bytes of a model up to which a worker does a whole stage (`Worker.apply`): beyond, copies take memory and time, and
 starting up is little of the whole."""
-
-OBJECTS = 50_000
-"""New objects between two searches for cycles. By default these are 700: importing alone then sets off dozens of them,
-which take a tenth of a short command's time and find nothing."""
 
 _LENGTH = struct.Struct("<Q")
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
@@ -379,13 +377,13 @@ _REMOVER = """trap '' HUP INT TERM; read -r line; exec rm -rf -- "$0" """
 
 
 class TemporaryFolder:
-    """A folder for temporary files that does not outlive this process, not even one that is killed.
+    """A folder for temporary files, in `parent` or where all are, that does not outlive this process, not even killed.
 
     A shell waits for the end of its standard input, which comes when this process is gone, and removes the folder.
     """
 
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="ei-deepstream-"))
+    def __init__(self, parent: str | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="ei-deepstream-", dir=parent))
         self._remover: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):  # no shell: then `remove` alone has to do
             self._remover = subprocess.Popen(  # noqa: S603 - a constant and a folder of ours
@@ -409,6 +407,23 @@ class TemporaryFolder:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP are handled when the body is done: for what must not be left half made or removed."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # Python handles them in no other
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[each] = signal.signal(each, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def return_freed_memory() -> None:

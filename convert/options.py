@@ -545,6 +545,10 @@ class CheckOptions(TypedDict, total=False):
         ),
     ]
     fix: Annotated[bool, Option(False, "Put right what is mechanical, in the files themselves.")]  # noqa: FBT003
+    fail_on: Annotated[
+        Literal["error", "warning", "note", "never"],
+        Option("error", "Exit with 1 when there is a finding of this level or worse."),
+    ]
 
 
 class SimulateOptions(TypedDict, total=False):

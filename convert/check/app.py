@@ -162,7 +162,7 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     """The groups of the file with these bytes, INI or (by its suffix) YAML."""
     since = catalogue().yaml_since.get("deepstream-app")
     if path.endswith((".yml", ".yaml")) and since and version(release) >= version(since):
-        return _read_yaml(data, path)
+        return _read_yaml(data, path, release)
     try:
         file = KeyFile.load(data)
     except KeyFileError as error:
@@ -180,11 +180,11 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     return AppFile(path, "ini", groups, {section.name: section for section in sections}, knows_folder=knows)
 
 
-def _read_yaml(data: bytes, path: str) -> AppFile:
-    from convert.nvinfer.yaml import YamlError, load  # most app configs are INI: start-up time
+def _read_yaml(data: bytes, path: str, release: str) -> AppFile:
+    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most app configs are INI: start-up time
 
     try:
-        root = load(data)
+        root = load(data, yaml_cpp(release))
     except YamlError as error:
         return AppFile(path, "yaml", {}, {}, Trouble(error.message, error.line, error.column))
     except TooMany as error:

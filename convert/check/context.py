@@ -87,13 +87,15 @@ class Presence(NamedTuple):
 class NamedFile(NamedTuple):
     """A file that a key names: the text of the value, the path it means, and whether it is there.
 
-    The path is as nvinfer resolves it: links of what exists are followed, "." and ".." resolved.
+    The path is as nvinfer resolves it: links of what exists are followed, "." and ".." resolved. `meant` is the name of
+    a file in its folder that differs by a slip of the pen, if the path leads to nothing.
     """
 
     text: str
     path: str
     presence: Presence
     changed: int = 0  # nanoseconds; 0 if it does not exist
+    meant: str | None = None
 
 
 class Labels(NamedTuple):
@@ -111,11 +113,12 @@ class RuleContext:
     Attributes:
         parsed: what nvinfer reads from the file; with `faults`, what it would read without the lines they are in.
         faults: what ends the reading, one after the other: nvinfer stops at the first. Empty: the config is accepted.
+            To ask `last`, `values` or `files` for the key of one raises Unclear, which ends the rule.
         data: the file.
         target: the release and platform, with the TensorRT to check for.
         last: the entry that counts for each key, by group and key.
         unread: names of the groups nvinfer does not read.
-        values: `parsed.values` with `settings` in place; empty unless the config is accepted.
+        values: `parsed.values` with `settings` in place; empty if the config is refused and the rest is not clear.
         settings: key -> what deepstream-app sets over it.
         files: key -> the file it names.
         kinds: key -> what that file is, a table of configs/nvinfer/files.toml, where that can be told.
@@ -220,6 +223,32 @@ class RuleContext:
         """A finding at the value of `key`, or `at` a place, or else for the whole of [property]."""
         path, line, column = at or (self.head() if key is None else self.place(key))
         return rule.found(message, path=path, line=line, column=column, hint=hint, level=level)
+
+
+class Unclear(Exception):
+    """A rule asks for a value that nvinfer refuses: nobody knows what is meant."""
+
+
+class _Known(dict[Any, Any]):
+    """Values of which some are `unclear`: to ask for one of those raises Unclear."""
+
+    def __init__(self, values: Mapping[Any, Any], unclear: frozenset[object]) -> None:
+        super().__init__(values)
+        self.unclear = unclear
+
+    def __getitem__(self, key: object) -> Any:
+        return super().__getitem__(self._clear(key))
+
+    def get(self, key: object, default: Any = None) -> Any:
+        return super().get(self._clear(key), default)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(self._clear(key))
+
+    def _clear(self, key: object) -> object:
+        if key in self.unclear:
+            raise Unclear
+        return key
 
 
 class Check(NamedTuple):
@@ -337,8 +366,17 @@ class Models:
     def __init__(self) -> None:
         self._known: dict[str, Header | InputError] = {}
         self._names: dict[str, dict[int, list[str]]] = {}
+        self._near: dict[str, str | None] = {}
 
-    def names(self, folder: str, length: int) -> Iterator[str]:
+    def near(self, path: str) -> str | None:
+        """The name of the file that is probably meant by `path`, which is not there; None: there is none."""
+        if path not in self._near:
+            folder, name = os.path.split(path)
+            names = self._of_length(folder, len(name))
+            self._near[path] = next((other for other in names if _differs_by_a_slip(name, other)), None)
+        return self._near[path]
+
+    def _of_length(self, folder: str, length: int) -> Iterator[str]:
         """What is in `folder` under a name of `length` characters, or of one more or fewer."""
         if folder not in self._names:
             found = self._names[folder] = {}
@@ -496,6 +534,8 @@ def load_context(
     models: Models,
     settings: Mapping[str, Setting] | None = None,
     expect: Expect = Expect.AUTO,
+    *,
+    go_on: bool = False,
 ) -> RuleContext:
     """Everything a rule may use, as one element reads the config.
 
@@ -505,6 +545,9 @@ def load_context(
         models: the headers read so far.
         settings: what deepstream-app sets over the config.
         expect: which files must be here.
+        go_on: also of a config that nvinfer refuses, as far as its meaning is clear without the refused values.
+
+    Of a config that is refused and not gone on with, `parsed`, `last` and `unread` are all there is.
     """
     parsed = reading.settled
     context = RuleContext(
@@ -516,24 +559,31 @@ def load_context(
         last={(entry.group, entry.key): entry for entry in parsed.entries if not entry.key.endswith("]")},
         unread=frozenset(each.section.name for each in parsed.unread),
     )
-    if reading.faults:
+    unclear = _unclear(reading)
+    if unclear is None or (reading.faults and not go_on):
         return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
     files = _files(context, settings, expect, models)
+    if unclear:
+        last = _Known(context.last, unclear | {(PROPERTY, key) for key in unclear})
+        values, context = _Known(values, unclear), replace(context, last=last)
     library = library_of(parsed) if parsed.values["custom-lib-path"] else None
     model, model_path, model_error = _model(files, models)
-    engine = _engine(values, model) if model else None
+    engine = network = None
+    with suppress(Unclear):
+        network = _network(values, model)
+        engine = _engine(values, model) if model else None
     outputs = engine.outputs if engine and engine.outputs else None
     read = (files.get(key) for key in ("labelfile-path", "mean-file"))
     known = all(file.presence.here for file in read if file) and (library or not parsed.values["custom-lib-path"])
-    can_start = known and engine and outputs and parsed.verdict is Verdict.ACCEPTED
+    can_start = known and engine and outputs and not reading.faults
     can_start = can_start and len(values[ATTRS]) <= MOST_CLASSES
     return replace(
         context,
         values=values,
         settings=settings,
-        files=files,
+        files=_Known(files, unclear) if unclear else files,
         kinds={key: kind for key, file in files.items() if (kind := _kind(file))},
         labels=_labels(files),
         model=model,
@@ -541,10 +591,27 @@ def load_context(
         model_error=model_error,
         lacking=_lacking(model, files),
         library=library,
-        network=_network(values, model),
+        network=network,
         outputs=outputs,
         start=initialise(replace(parsed, values=values), engine) if engine and can_start else None,
     )
+
+
+_DECIDING: Final = frozenset({"network-type", "process-mode", "num-detected-classes"})
+"""Keys that decide which others are read."""
+
+
+def _unclear(reading: Reading) -> frozenset[object] | None:
+    """Keys whose values are refused, and what else may be one in those lines; None: all the rest depends on them."""
+    if reading.settled.verdict is not Verdict.ACCEPTED:
+        return None
+    lines = reading.data.split(b"\n") if reading.faults else []
+    found: set[object] = set()
+    for fault in reading.faults:
+        text = lines[(fault.problem.line or 1) - 1].decode("utf-8", "replace")
+        words = [fault.entry.group, fault.entry.key] if fault.entry else re.findall(r"[\w-]+", text)
+        found.update(ATTRS if word.startswith(ATTRS_PREFIX) else word for word in words if word != PROPERTY)
+    return None if found & _DECIDING else frozenset(found)
 
 
 def presence(text: str, path: str, expect: Expect, *, complete: bool) -> Presence:
@@ -584,7 +651,8 @@ def _files(
             changed = os.stat(path).st_mtime_ns if is_here.here else 0  # noqa: PTH116 - text
         except OSError:
             changed = 0  # it has just gone
-        found[key] = NamedFile(text, path, is_here, changed)
+        meant = None if os.path.exists(path) else known.near(path)  # noqa: PTH110 - text
+        found[key] = NamedFile(text, path, is_here, changed, meant)
     return found
 
 
@@ -625,8 +693,7 @@ def _is_complete(key: str, paths: Mapping[str, tuple[str, str]], here: set[str],
     """
     if key in here or key == "int8-calib-file":
         return False
-    folder, name = os.path.split(paths[key][1])
-    if any(_differs_by_a_slip(name, other) for other in known.names(folder, len(name))):
+    if known.near(paths[key][1]):
         return True
     if key in _MODELS:
         return "model-engine-file" in here
@@ -635,13 +702,7 @@ def _is_complete(key: str, paths: Mapping[str, tuple[str, str]], here: set[str],
     if key != "custom-lib-path":
         return True
     others = set(paths) - {key, "int8-calib-file", "model-engine-file"}
-    return others <= set(here) and not _is_built(folder)
-
-
-def misspelt(path: str) -> str | None:
-    """The name of the file that is probably meant by `path`, which is not there."""
-    folder, name = os.path.split(path)
-    return next((other for other in Models().names(folder, len(name)) if _differs_by_a_slip(name, other)), None)
+    return others <= set(here) and not _is_built(os.path.dirname(paths[key][1]))  # noqa: PTH120 - text
 
 
 def _differs_by_a_slip(name: str, other: str) -> bool:

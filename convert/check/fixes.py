@@ -173,13 +173,13 @@ def _by_place(context: checking.RuleContext) -> Mapping[tuple[int | None, int | 
 _MOST_ROUNDS = 20
 
 
-def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]:
+def fixes(report: CheckReport) -> tuple[Fix, ...]:
     """The files of a report that can be corrected, labels included, each once."""
     found: dict[str, Fix] = {}
     for file in report.files:
         if file.kind != CONFIG or file.error is not None:
             continue
-        new, rest = _config(file.path, file.data, (file.target or report.default).target, wanted)
+        new, rest = _config(file.path, file.data, (file.target or report.default).target, report.wanted)
         if new != file.data:
             found[os.path.realpath(file.path)] = Fix(file.path, file.data, new)
         for path in dict.fromkeys(finding.path for finding in rest if finding.path and finding.path != file.path):
@@ -187,6 +187,25 @@ def fixes(report: CheckReport, wanted: Callable[[str], bool]) -> tuple[Fix, ...]
             if ids and os.path.realpath(path) not in found and (fix := _labels(path, ids)):
                 found[os.path.realpath(path)] = fix
     return tuple(found.values())
+
+
+def fixable(report: CheckReport) -> int:
+    """How many of a report's findings `--fix` corrects."""
+    found: set[Finding] = set()
+    for file in report.files:
+        candidates = {finding for finding in file.findings if finding.id in FIXABLE} - found
+        if file.kind != CONFIG or not candidates:
+            continue
+        target = (file.target or report.default).target
+        context = checking.load_context(checking.read_config(file.path, target, file.data), target, checking.Models())
+        for each in candidates:
+            if each.path == file.path:
+                is_fixable = fixed_config(context, [each]) != file.data
+            else:
+                is_fixable = bool(each.path and _labels(each.path, {each.id}))
+            if is_fixable:
+                found.add(each)
+    return len(found)
 
 
 def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:

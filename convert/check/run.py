@@ -191,10 +191,23 @@ class CheckReport:
 
     Attributes:
         default: what files were checked for that are in no bundle.
+        fail_on: the lowest level that is a failure, or "never".
+        wanted: whether findings of a rule, by its id, are reported.
     """
 
     files: tuple[CheckedFile, ...]
     default: checking.ChosenTarget
+    fail_on: str = "error"
+    wanted: Callable[[str], bool] = lambda _: True
+
+    @property
+    def exit_code(self) -> int:
+        """3: a file could not be checked; 1: there is a finding of level `fail_on` or worse; else 0."""
+        return 3 if self.error else int(any(map(self.is_failure, self.findings)))
+
+    def is_failure(self, finding: Finding) -> bool:
+        """Whether a finding is of level `fail_on` or worse."""
+        return self.fail_on != "never" and finding.level.rank >= Level(self.fail_on).rank
 
     @property
     def targets(self) -> tuple[checking.ChosenTarget, ...]:
@@ -208,9 +221,9 @@ class CheckReport:
         return tuple(dict.fromkeys(finding for file in self.files for finding in file.findings))
 
     @property
-    def suppressed(self) -> int:
-        """How many findings are suppressed."""
-        return len(dict.fromkeys(finding for file in self.files for finding in file.suppressed))
+    def suppressed(self) -> tuple[Finding, ...]:
+        """Each finding once that a comment suppresses."""
+        return tuple(dict.fromkeys(finding for file in self.files for finding in file.suppressed))
 
     @property
     def error(self) -> ConvertError | None:
@@ -240,6 +253,7 @@ class Checker:
         wanted: whether findings of a rule, by its id, are reported.
         external: checks of the model that run after the rules.
         files: which files that a config names must be here; AUTO is BUNDLE in a bundle.
+        fail_on: as `CheckReport` has it.
     """
 
     target: Target
@@ -248,10 +262,11 @@ class Checker:
     recorded: Callable[[str], checking.ChosenTarget | None] = lambda _: None
     source: str = "option"
     files: checking.Expect = checking.Expect.AUTO
-    _models: checking.Models = field(default_factory=checking.Models)
-    _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict)
-    _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict)
-    _expected: dict[str, checking.Expect] = field(default_factory=dict)
+    fail_on: str = "error"
+    _models: checking.Models = field(default_factory=checking.Models, init=False)
+    _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict, init=False)
+    _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict, init=False)
+    _expected: dict[str, checking.Expect] = field(default_factory=dict, init=False)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
@@ -270,7 +285,11 @@ class Checker:
             if each.kind == OTHER and key in settings:
                 each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
             checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
-        return CheckReport(tuple(checked), self.default)
+        return CheckReport(tuple(checked), self.default, self.fail_on, self.wanted)
+
+    def again(self) -> Checker:
+        """The same for files that have changed: nothing is remembered."""
+        return replace(self)
 
     @property
     def default(self) -> checking.ChosenTarget:
@@ -332,7 +351,7 @@ class Checker:
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
+            context = checking.load_context(reading, at, self._models, each, self._expect(found.path), go_on=True)
             results += findings(context)
             if not context.faults:
                 results += self.external(context)

@@ -13,7 +13,6 @@ from convert.options import CheckOptions, checked
 
 if TYPE_CHECKING:
     from convert.check.run import CheckReport, Fix
-    from convert.findings import Level
 
 
 @click.command(
@@ -46,13 +45,14 @@ if TYPE_CHECKING:
 )
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
 @cli.depfile_option
-@cli.reporting("text", "json", "junit", "sarif")
+@cli.format_option("text", "json", "junit", "sarif")
+@cli.options(CheckOptions, "fail_on")
+@cli.quiet_option
 def check(
     paths: tuple[str, ...],
     *,
     diff_: bool,
     format_: str,
-    fail_on: Level,
     quiet: bool,
     **values: Any,
 ) -> int:
@@ -60,8 +60,15 @@ def check(
 
     PATH is a Gst-nvinfer config (.txt, .yml), a config of deepstream-app, a bundle, or a folder of them. Labels, the
     header of the ONNX model and the configs an app leads to are looked at, too.
+
+    Options for a whole repository stand in [tool.ei-deepstream.check] of its pyproject.toml, or in [check] of an
+    ei-deepstream.toml: select = ["NVI0"], fail-on = "never".
     """
     from convert import api  # --help does without
+    from convert.check.settings import read_settings
+
+    with cli.as_usage():
+        read_settings(paths)
 
     shown: list[tuple[Fix, str]] = []
 
@@ -76,13 +83,12 @@ def check(
     written = bool(values["fix"])
     if diff_ and not written:
         from convert.check.fixes import fixes  # only when asked for
-        from convert.check.run import select_rules
 
-        for fix in fixes(report, select_rules(values["select"], values["ignore"])):
+        for fix in fixes(report):
             show(fix)
-    code = cli.exit_code(report.findings, fail_on, error=report.error)
+    code = report.exit_code
     if format_ != "text":
-        _write_check(report, code, format_, fail_on, shown if written or diff_ else None)
+        _write_check(report, format_, shown if written or diff_ else None)
     elif written or not diff_:
         from convert.render.check import show_report  # only for this format
 
@@ -99,21 +105,15 @@ def check(
     return code
 
 
-def _write_check(
-    report: CheckReport, code: int, format_: str, fail_on: Level, fixes: list[tuple[Fix, str]] | None
-) -> None:
+def _write_check(report: CheckReport, format_: str, fixes: list[tuple[Fix, str]] | None) -> None:
+    from convert.render import machine  # text does without
+
     if format_ == "json":
-        from convert.render.machine import check_document  # only for this format
-
-        cli.write_json(check_document(report, code, fixes))
+        cli.write_json(machine.check_document(report, report.exit_code, fixes))
     elif format_ == "sarif":
-        from convert.render.machine import sarif_document
-
-        cli.write_json(sarif_document(report, code))
+        cli.write_json(machine.sarif_document(report, report.exit_code))
     else:
-        from convert.render.machine import check_junit
-
-        sys.stdout.write(check_junit(report, fail_on).decode())
+        sys.stdout.write(machine.check_junit(report).decode())
 
 
 @click.command(name="explain", cls=Command, examples=("ei-deepstream explain NVI014", "ei-deepstream explain"))

@@ -13,7 +13,7 @@ from convert.cli.options import EXISTING, common, declaration, exit_code, write_
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convert.eim.client import Client, ModelInfo, ProxyEvent, Reply
     from convert.eim.compare import EimComparison
     from convert.eim.inspect import EimInspection
+    from convert.errors import ConvertError, InputError
     from convert.findings import Finding, Level
     from convert.images import ImageScaling
 
@@ -105,11 +106,12 @@ def inspect(
     from convert.eim.bundle import hello_findings
     from convert.eim.client import Timeouts, talk
     from convert.eim.inspect import inspect as inspect_file
+    from convert.findings import Level
 
     inspection = inspect_file(target)
     findings = inspection.findings
     model = None
-    if hello and inspection.kind != "other":
+    if hello and not any(found.level is Level.ERROR for found in findings):  # else they say why it does not start
         with talk(target, limits=Timeouts(timeout, timeout)) as client:
             model = client.model
             findings += hello_findings(model, target)
@@ -163,19 +165,57 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     return lines
 
 
+_SENSORS = {1: "microphone", 2: "accelerometer", 3: "camera", 4: "9-axis motion", 5: "environmental", 6: "fusion"}
+_ANOMALIES = {1: "k-means", 2: "Gaussian mixture", 3: "visual, Gaussian mixture", 4: "visual, PatchCore", 5: "custom",
+              6: "visual, custom"}  # fmt: skip
+_ENGINES = {
+    1: "uTensor", 2: "TensorFlow Lite", 3: "CubeAI", 4: "TensorFlow Lite, full", 5: "TensaiFlow", 6: "TensorRT",
+    7: "DRP-AI", 8: "TensorFlow Lite, TIDL", 9: "Akida", 10: "Syntiant", 11: "ONNX, TIDL", 12: "MemryX", 13: "Ethos",
+    14: "ST Aton", 15: "CEVA", 16: "Nordic Axon", 17: "VLM", 18: "Qualcomm AI", 255: "none",
+}  # fmt: skip
+"""Names of eim.cpp's numbers (EI_CLASSIFIER_SENSOR_..., EI_ANOMALY_TYPE_..., EI_CLASSIFIER_...)."""
+
+
 def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
+    """What a hello answer says; nothing of what older executables do not say."""
     from convert.render.text import short  # rich is not needed for JSON
 
-    project = model.raw.get("project")
+    raw, project = model.parameters, model.raw.get("project")
     named = project if isinstance(project, dict) else {}
-    lines = [("project", f"{named.get('name')} by {named.get('owner')}, version {named.get('deploy_version')}")]
-    size = f"{model.width}x{model.height}x{model.channels}" if model.width else f"{model.features} features"
-    lines.append(("model", f"{model.kind}, {size}, resize {model.resize_mode}"))
-    lines.append(("labels", ", ".join(model.labels)))
+    words = (("", "name"), (" by ", "owner"), (", version ", "deploy_version"))
+    said = "".join(f"{before}{named[key]}" for before, key in words if named.get(key) is not None)
+    lines = [("project", said.lstrip(" ,") or "not said")]
+    size = f"{model.width}x{model.height}x{model.channels or '?'}" if model.width else f"{model.features} features"
+    resize = f", resize {model.resize_mode}" if model.width and model.resize_mode else ""
+    lines.append(("model", f"{model.kind}, {size}{resize}"))
+    rate, axes = raw.get("frequency"), _whole(raw, "axis_count")
+    facts = [_SENSORS.get(_whole(raw, "sensor"), "unknown")]
+    if isinstance(rate, int | float) and rate > 0 and not model.width:
+        facts += [f"{short(rate)} Hz", f"{axes} axes" if axes > 1 else "1 axis"]
+        facts.append(f"a window is {short(model.features / max(axes, 1) / rate)} s")
+        facts += [f"a slice {model.slice} features"] if model.slice else []
+        facts += ["continuous"] if raw.get("use_continuous_mode") is True else []
+    lines.append(("sensor", ", ".join(facts)))
+    lines.append(("labels", ", ".join(model.labels) or "none"))
+    if number := _whole(raw, "has_anomaly"):
+        lines.append(("anomaly", _ANOMALIES.get(number, "yes")))
+    if raw.get("has_object_tracking") is True:
+        lines.append(("tracking", "yes"))
     for threshold in model.thresholds:
         values = ", ".join(f"{key} {short(value)}" for key, value in threshold.items() if key not in {"id", "type"})
         lines.append(("threshold", f"block {threshold.get('id')}, {threshold.get('type')}: {values}"))
+    if number := _whole(raw, "inferencing_engine"):
+        engine = model.raw.get("inferencing_engine")
+        more = engine.get("properties") if isinstance(engine, dict) else None
+        names = [_ENGINES.get(number, str(number)), *(map(str, more) if isinstance(more, list) else ())]
+        lines.append(("engine", ", ".join(names)))
     return lines
+
+
+def _whole(parameters: dict[str, Any], name: str) -> int:
+    """A whole number; 0 where there is none. Until 2023 `has_anomaly` was a truth value, which counts as 1."""
+    value = parameters.get(name)
+    return int(value) if isinstance(value, int) else 0
 
 
 class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
@@ -199,17 +239,19 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
 @eim.command(
     name="classify",
     cls=Command,
-    short_help="Send a picture or features to an .eim and show its answer.",
+    short_help="Send pictures, recordings or features to an .eim and show its answers.",
     examples=(
-        "ei-deepstream eim classify model.eim cat.jpg dog.jpg",
+        "ei-deepstream eim classify model.eim cat.jpg pictures/",
+        "ei-deepstream eim classify keywords.eim yes.wav --continuous",
         "ei-deepstream eim classify model.eim --features features.txt --format json",
         "ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3",
     ),
 )
 @_target
-@click.argument("pictures", type=EXISTING, nargs=-1, metavar="[PICTURE]...")
-@click.option("--features", type=EXISTING, metavar="FILE", help="Numbers from a text file instead of pictures.")
-@click.option("--continuous", is_flag=True, help="Send the features in slices, as for a microphone.")
+@click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|WAV|FOLDER]...")
+@_features
+@click.option("--continuous", is_flag=True, help="Send features or recordings in slices, as a microphone would.")
+@click.option("--resample", is_flag=True, help="Bring recordings to the model's rate instead of refusing others.")
 @click.option("--stdin", "stdio", is_flag=True, help="Talk over the program's standard input instead of a socket.")
 @click.option("--no-shm", "unshared", is_flag=True, help="Send features as JSON even where shared memory is offered.")
 @click.option(
@@ -224,50 +266,71 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
 @common
 def classify(  # noqa: PLR0913 - one parameter an option
     target: Path,
-    pictures: tuple[Path, ...],
+    inputs: tuple[Path, ...],
     *,
-    features: Path | None,
+    features: tuple[Path, ...],
     continuous: bool,
+    resample: bool,
     stdio: bool,
     unshared: bool,
     thresholds: tuple[tuple[int | None, str, float], ...],
     timeout: float,
     format_: str,
-    fail_on: Level,  # noqa: ARG001 - this command finds nothing
+    fail_on: Level,
     quiet: bool,
 ) -> int:
-    """Send pictures, or features from a file, to an .eim and show what it answers.
+    """Send pictures, recordings, or features from files to an .eim and show what it answers, one after the other.
 
-    Pictures are resized as the .eim says, and packed one number a pixel. Every step has a time limit.
+    Pictures are resized as the .eim says, and packed one number a pixel; of a folder its pictures are taken. A WAV is
+    sent window by window. What cannot be read, or the .eim refuses, is an error of that input only. Every step has a
+    time limit.
     """
-    if bool(pictures) == bool(features):
-        raise click.UsageError("Give pictures or --features FILE.")
-    if continuous and not features:
-        raise click.UsageError("--continuous needs --features FILE.")
+    if not inputs and not features:
+        raise click.UsageError("Give pictures, recordings or --features FILE.")
     from convert.eim.client import Timeouts, talk  # --help does without
+    from convert.eim.findings import NO_ANSWER
+    from convert.errors import InputError
 
+    shown: list[dict[str, Any]] = []
+    errors: dict[str, ConvertError] = {}
+    count = 0
     with talk(target, stdio=stdio, shared=not unshared, limits=Timeouts(timeout, timeout)) as client:
         for block, key, value in thresholds:
             _set_threshold(client, block, key, value)
-        answers = []
-        for name, data in _classify_inputs(client, pictures, features, continuous=continuous):
-            reply = client.classify_slice(data) if continuous else client.classify(data)
-            answers.append((name, reply))
-            if format_ == "text" and not quiet:
-                _show_reply(name, reply)
+        for name, data, note in _classify_inputs(
+            client.model, inputs, features, continuous=continuous, resample=resample
+        ):
+            count += 1
+            if isinstance(data, InputError):
+                errors[name] = data
+                continue
+            try:
+                reply = client.classify_slice(data) if continuous else client.classify(data)
+            except InputError as error:
+                if client.is_broken:
+                    raise
+                errors[name] = error
+                continue
+            row = {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
+            if format_ == "json":
+                shown.append(row | ({"note": note} if note else {}))
+            elif not quiet:
+                _show_reply(name, note, reply, client.model)
+    if count == len(errors) == 1:
+        raise errors[name]
+    findings = [NO_ANSWER.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
+    code = exit_code(findings, fail_on)
     if format_ == "json":
-        shown = [
-            {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
-            for name, reply in answers
-        ]
-        write_json(_findings_document((), 0, answers=shown))
-    return 0
+        write_json(_findings_document(findings, code, answers=shown))
+    elif findings and not quiet:
+        from convert.render.text import console, show_findings
+
+        show_findings(findings, console())
+    return code
 
 
 def _set_threshold(client: Client, block: int | None, key: str, value: float) -> None:
-    blocks = [block] if block is not None else [
-        int(each["id"]) for each in client.model.thresholds if each.get("type") == "object_detection" and "id" in each
-    ]  # fmt: skip
+    blocks = [block] if block is not None else list(client.model.detectors)
     if not blocks:
         from convert.errors import PresetError
 
@@ -277,49 +340,85 @@ def _set_threshold(client: Client, block: int | None, key: str, value: float) ->
 
 
 def _classify_inputs(
-    client: Client, pictures: tuple[Path, ...], features: Path | None, *, continuous: bool
-) -> list[tuple[str, NDArray[np.float32]]]:
-    """Name and features of everything that is to be sent."""
-    from convert.compare.edge_impulse import pack, read_features
+    model: ModelInfo, inputs: tuple[Path, ...], features: tuple[Path, ...], *, continuous: bool, resample: bool
+) -> Iterator[tuple[str, NDArray[np.float32] | InputError, str]]:
+    """Of all that is to be sent name, features or why there are none, and a note; read one after the other."""
     from convert.errors import InputError
-    from convert.images import ResizeMode
+    from convert.images.read import find
 
-    model = client.model
-    if features:
-        data = read_features(features)
-        if not continuous:
-            return [(str(features), data)]
-        if not model.slice:
-            raise InputError("this .eim does not say how long a slice is", path=features, hint="leave out --continuous")
-        count = len(data) // model.slice
-        return [(f"{features} slice {n}", data[n * model.slice : (n + 1) * model.slice]) for n in range(count)]
+    for path in (*features, *inputs) if features else find(inputs, videos=False):
+        try:
+            data, step = _read_input(model, path, is_features=bool(features), continuous=continuous, resample=resample)
+        except InputError as error:
+            yield str(path), error, ""
+            continue
+        count, left = divmod(len(data), step)
+        kind = "slice" if continuous else "window"
+        for number in range(count):
+            notes = []
+            if continuous and number < model.features // step - 1:
+                notes.append("warm-up: the model has not heard a whole window")
+            if left and number == count - 1:
+                notes.append(f"the last {left} features are less than a {kind}, and left out")
+            name = f"{path} {kind} {number}" if continuous or count > 1 else str(path)
+            yield name, data[number * step : (number + 1) * step], "; ".join(notes)
+
+
+def _read_input(
+    model: ModelInfo, path: Path, *, is_features: bool, continuous: bool, resample: bool
+) -> tuple[NDArray[np.float32], int]:
+    """The features of a file, and how many of them are sent at a time.
+
+    Raises:
+        InputError: it cannot be read, holds too few, or is not what the model takes.
+    """
+    from convert.compare.edge_impulse import pack, read_features, read_wav
+    from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    if not model.width or not model.height:
-        raise InputError("this .eim takes no pictures", path=pictures[0], hint="give its features with --features")
-    mode = next((mode for mode in ResizeMode if mode.value == model.resize_mode), None)
-    channels = model.channels or 1  # as the Node.js client takes it
-    return [(str(path), pack(read_fitted(path, model.height, model.width, channels, mode))) for path in pictures]
+    is_wav = path.suffix.lower() == ".wav" and not is_features
+    if is_wav:
+        data = read_wav(path, model.parameters.get("frequency"), resample=resample)
+    elif is_features:
+        data = read_features(path)
+    elif model.width and model.height:
+        channels = model.channels or 1  # as the Node.js client takes it
+        data = pack(read_fitted(path, model.height, model.width, channels, model.mode))
+    else:
+        raise InputError("this .eim takes no pictures", path=path, hint="give --features FILE, or a .wav")
+    step = model.slice if continuous else model.features if is_wav else len(data)
+    if not step:
+        raise InputError("this .eim does not say how long a slice is", path=path, hint="leave out --continuous")
+    if len(data) < step:
+        raise InputError(
+            f"it holds {len(data)} features, and a {'slice' if continuous else 'window'} is {step}",
+            path=path, hint="give a longer one",
+        )  # fmt: skip
+    return data, step
 
 
-def _show_reply(name: str, reply: Reply) -> None:
+def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
+    from convert.eim.client import BOXES
     from convert.render.text import console, short  # rich is not needed for JSON
 
     out = console()
-    out.print(f"{name}  ({reply.seconds * 1000:.1f} ms)", markup=False)
-    for label, score in (reply.result.get("classification") or {}).items():
-        out.print(
-            f"  {label:<20} {score:.4f}" if isinstance(score, float | int) else f"  {label:<20} {score}", markup=False
-        )
-    boxes = reply.result.get("bounding_boxes")
-    for box in boxes or ():
-        place = f"{box.get('x')},{box.get('y')} {box.get('width')}x{box.get('height')}"
-        out.print(f"  {box.get('label')!s:<20} {short(box.get('value')):<8} {place}", markup=False)
-    if boxes == []:
+    out.print(f"{name}  ({reply.seconds * 1000:.1f} ms){f'  {note}' if note else ''}", markup=False)
+    for label, score in reply.result.get("classification", {}).items():
+        out.print(f"  {label:<20} {score:.3f}", markup=False)
+    for kind in BOXES:
+        boxes = reply.result.get(kind, [])
+        if boxes:
+            title = "" if kind == "bounding_boxes" else f"{kind.replace('_', ' ')}, "
+            out.print(f"  {title}in pixels of the model's {model.width}x{model.height}:", markup=False)
+        for box in boxes:
+            place = f"{short(box['x'])},{short(box['y'])} {short(box['width'])}x{short(box['height'])}"
+            number = f" object {box['object_id']}" if "object_id" in box else ""
+            out.print(f"  {box['label']:<20} {box['value']:.3f}    {place}{number}", markup=False)
+    if reply.result.get("bounding_boxes") == []:
         out.print("  nothing found")
     for key, value in reply.result.items():
-        if key not in {"classification", "bounding_boxes"}:
-            out.print(f"  {key}: {short(value)}", markup=False)
+        if key not in {"classification", *BOXES}:
+            out.print(f"  {key}: {f'{value:.3f}' if isinstance(value, float) else value}", markup=False)
 
 
 @eim.command(
@@ -450,6 +549,15 @@ def _largest(difference: float | None) -> str:
     return "no score to compare" if difference is None else f"largest difference {difference:.2g}"
 
 
+_engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
+_provider = click.option(
+    "--provider",
+    type=click.Choice(["cpu", "cuda", "tensorrt"]),
+    help="What ONNX Runtime runs on; falls back on those before it, and says so. GPUs need onnxruntime-gpu.  "
+    "[default: cpu]",
+)
+
+
 @eim.command(
     name="serve",
     cls=Command,
@@ -463,7 +571,9 @@ def _largest(difference: float | None) -> str:
 @click.argument("where", required=False, metavar="SOCKET|stdin")
 @click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
 @click.option("--print-info", "info", is_flag=True, help="Print the hello answer, and exit.")
-def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
+@_engine
+@_provider
+def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: int | None, provider: str | None) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
     One client is served; SIGINT, SIGTERM and SIGHUP end it with 128 + number. What is printed is what an .eim prints.
@@ -473,7 +583,7 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     from convert.eim.bundle import read_impulse  # --help does without
     from convert.eim.server import print_info, serve_socket, serve_stdin
 
-    impulse = read_impulse(bundle)
+    impulse = read_impulse(bundle, engine=engine, provider=provider or "")
     if where is None:
         return print_info(impulse)
     return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
@@ -494,12 +604,16 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool) -> int:
     metavar="PATH",
     help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
 )
+@_engine
+@_provider
 @common
 def pack(
     bundle: Path,
     output: Path,
     *,
     python: str | None,
+    engine: int | None,
+    provider: str | None,
     format_: str,
     fail_on: Level,  # noqa: ARG001 - this command finds nothing
     quiet: bool,
@@ -511,7 +625,7 @@ def pack(
     """
     from convert.eim.bundle import pack as pack_bundle  # --help does without
 
-    written = pack_bundle(bundle, output, interpreter=python)
+    written = pack_bundle(bundle, output, interpreter=python, engine=engine, provider=provider or "")
     if format_ == "json":
         from convert.report import output_document
 

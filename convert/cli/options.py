@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
-    "folder_option", "format_option", "framing", "given", "keywords", "naming", "options", "refuse_source", "reporting",
-    "spelled", "stack", "tflite_option", "translating", "unpacking", "validating", "write_json",
+    "folder_option", "format_option", "framing", "given", "keywords", "naming", "options", "quiet_option",
+    "refuse_source", "reporting", "spelled", "stack", "tflite_option", "translating", "unpacking", "validating", "write_json",
 ]  # fmt: skip
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
@@ -60,6 +60,10 @@ def format_option(*formats: str) -> Callable[[_F], _F]:
     )
 
 
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON).")
+"""--quiet."""
+
+
 def reporting(*formats: str) -> Callable[[_F], _F]:
     """--format, --fail-on, --quiet."""
     return stack(
@@ -72,7 +76,7 @@ def reporting(*formats: str) -> Callable[[_F], _F]:
             callback=lambda _ctx, _parameter, value: Level(value),
             help="Exit with 1 when there is a finding of this level or worse.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON)."),
+        quiet_option,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a packed .eim runs: `python -m convert.eim FILE socket|stdin|--print-info`.
+"""What a packed .eim runs: `python -m convert.eim FILE socket|stdin|--print-info [PROVIDER]`.
 
 It does not use the command line of `convert.cli`, which takes longer to start: a client may wait only one second for
 the socket.
@@ -21,14 +21,17 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the bundle named by the first argument, on the socket or stdin named by the second; the exit code."""
+    """Serve the bundle named by the first argument, on the socket or stdin named by the second; the exit code.
+
+    The third one is the provider (`convert.eim.bundle.Impulse`).
+    """
     try:
         bundle, mode = arguments[:2]
     except ValueError:
         sys.stdout.write(f"{NO_PARAMETER}\n")
         return 1
     try:
-        impulse = read_impulse(Path(bundle))
+        impulse = read_impulse(Path(bundle), provider="".join(arguments[2:3]))
         if mode == "--print-info":
             return print_info(impulse)
         return serve_stdin(impulse) if mode == "stdin" else serve_socket(impulse, Path(mode))

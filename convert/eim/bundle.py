@@ -27,7 +27,7 @@ from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
 from convert.heads import head
 from convert.images import ResizeMode
-from convert.report import REPORT, BundleReport, ModelReport
+from convert.report import REPORT, BundleReport, ModelReport, dumps
 from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preprocessing
 
 if TYPE_CHECKING:
@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-__all__ = ["NO_PARAMETER", "Impulse", "bundle_files", "header", "hello", "hello_findings", "pack", "read_impulse"]
+__all__ = [
+    "NO_PARAMETER",
+    "PROVIDERS",
+    "Impulse",
+    "bundle_files",
+    "header",
+    "hello",
+    "hello_findings",
+    "pack",
+    "read_impulse",
+]
 
 
 _BLOCK = 1  # the learn block's id where the export does not record it
@@ -78,6 +88,8 @@ class Impulse:
         overlap, detections: limits of the SSD's own last operator, where they were recorded.
         coordinates: unit of a YOLO's raw boxes: "relative" (0..1) or "pixels".
         frames: of a model that takes whole frames.
+        provider: of ONNX Runtime that it is to run on, of `PROVIDERS`; empty: the CPU, without a word.
+        cache: folder for TensorRT's engines.
         agreement: of an int8 original with the float32 rewriting of it that this is, as the report has it.
     """
 
@@ -97,6 +109,8 @@ class Impulse:
     coordinates: str | None = None
     frames: WholeFrames | None = None
     agreement: Int8Agreement | None = None
+    provider: str = ""
+    cache: Path | None = None
 
     @property
     def features(self) -> int:
@@ -121,7 +135,9 @@ class Impulse:
         return head(self.task).detects
 
 
-def read_impulse(path: Path, *, whole: bool = False, engine: int | None = None) -> Impulse:
+def read_impulse(
+    path: Path, *, whole: bool = False, engine: int | None = None, provider: str = ""
+) -> Impulse:  # fmt: skip
     """The bundle at `path`, folder or packed file.
 
     Args:
@@ -129,6 +145,7 @@ def read_impulse(path: Path, *, whole: bool = False, engine: int | None = None) 
         whole: take the model for whole frames, of a folder that has one of a kind whose answers can be told apart from
             the frame's own: a classifier or FOMO.
         engine: of an app with two models: 1 or 2.
+        provider: see `Impulse`.
 
     Raises:
         InputError: not a bundle, damaged, or its model is not the one its report describes.
@@ -168,6 +185,8 @@ def read_impulse(path: Path, *, whole: bool = False, engine: int | None = None) 
         coordinates=last.coordinates,
         frames=frames,
         agreement=_agreement(model, path),
+        provider=provider,
+        cache=path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None,
     )
 
 
@@ -235,7 +254,7 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     if plain is None and not whole and _frames(model, path):
         raise InputError(
             f"its model {model.file} takes whole frames, and clients of an .eim send pictures of the model's size",
-            path=path, hint="convert with --role both, or --role sgie",
+            path=path, hint="convert it alone, with --role both or --role sgie",
         )  # fmt: skip
     return plain or model
 
@@ -272,12 +291,13 @@ _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
 _ENGINES = {"tflite": 2, "tflite_full": 4}
 
 
-def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
+def hello(impulse: Impulse, memory: Features | str, properties: tuple[str, ...] = ()) -> dict[str, Any]:
     """The answer to `{"hello": 1}`, without id.
 
     Args:
         impulse: the model.
         memory: the shared memory for features, or why there is none.
+        properties: what is said of the engine.
     """
     recorded = impulse.metadata
     engine = _ENGINES.get((recorded.engine or "").lower(), 2)
@@ -320,7 +340,7 @@ def hello(impulse: Impulse, memory: Features | str) -> dict[str, Any]:
             "thresholds": thresholds,
             "use_continuous_mode": False,
         },
-        "inferencing_engine": {"engine_type": engine, "properties": []},
+        "inferencing_engine": {"engine_type": engine, "properties": list(properties)},
         **({"features_shm_error": memory} if isinstance(memory, str) else {"features_shm": memory.described()}),
     }
 
@@ -329,7 +349,7 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     """Faults of a hello answer that the official Python and Node.js clients fail on."""
     wrong = (
         (not model.features, "it does not say how many features it takes"),
-        (not model.labels, "it names no labels"),
+        (not model.labels and model.kind != "freeform", "it names no labels"),
         (not isinstance(model.raw.get("project"), dict), "it names no project; the Node.js command line needs it"),
         (
             model.width and model.features != model.width * model.height,
@@ -352,22 +372,29 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def pack(bundle: Path, output: Path, *, interpreter: str | None = None) -> Output:
+def pack(
+    bundle: Path, output: Path, *, interpreter: str | None = None, engine: int | None = None, provider: str = ""
+) -> Output:
     """Write the executable.
 
     Args:
         bundle: folder, or packed file.
         output: file to write.
         interpreter: Python in which this program is installed; default: the one running now.
+        engine, provider: see `read_impulse`.
 
     Raises:
         InputError: there is no sound bundle.
         OutputError: the file cannot be written.
     """
-    read_impulse(bundle)  # only what would be served is packed
-    files = bundle_files(bundle)
+    read_impulse(bundle, engine=engine)  # only what would be served is packed
+    files = bundle_files(bundle, engine=engine)
+    report = BundleReport.parse(files[REPORT], bundle)
+    if len(report.models) > 1:  # of an app the part about this model
+        kept = {name: report.document[name] for name in ("schema_version", "tool", "files") if name in report.document}
+        files[REPORT] = dumps({**_model(files[REPORT], bundle, engine=engine).part, **kept})
     data = io.BytesIO()
-    data.write(header(interpreter or sys.executable))
+    data.write(header(interpreter or sys.executable, provider))
     with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files, key=lambda name: name == REPORT):  # the report last
             member = zipfile.ZipInfo(name)  # dated 1980, whenever it is made
@@ -377,8 +404,13 @@ def pack(bundle: Path, output: Path, *, interpreter: str | None = None) -> Outpu
     return write(output, data.getvalue(), executable=True)
 
 
-def header(interpreter: str) -> bytes:
+PROVIDERS = ("cpu", "cuda", "tensorrt")
+"""What ONNX Runtime can be told to run on; each falls back on those before it."""
+
+
+def header(interpreter: str, provider: str = "") -> bytes:
     """The shell lines in front of the zip."""
+    last, option = (f" {provider}", f" --provider {provider}") if provider else ("", "")
     return f"""#!/bin/sh
 # An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip of the bundle.
 if [ $# -eq 0 ]; then
@@ -387,12 +419,12 @@ if [ $# -eq 0 ]; then
 fi
 python={shlex.quote(interpreter)}
 if [ -x "$python" ]; then
-  exec "$python" -P -m convert.eim "$0" "$1"
+  exec "$python" -P -m convert.eim "$0" "$1"{last}
 fi
 if command -v ei-deepstream >/dev/null 2>&1; then
   case $1 in
-    --print-info) exec ei-deepstream eim serve --print-info "$0" ;;
-    *) exec ei-deepstream eim serve -- "$0" "$1" ;;
+    --print-info) exec ei-deepstream eim serve{option} --print-info "$0" ;;
+    *) exec ei-deepstream eim serve{option} -- "$0" "$1" ;;
   esac
 fi
 echo "ERR: this model needs ei-deepstream: pip install ei-deepstream"

@@ -26,6 +26,7 @@ from convert.eim.server import listening, signals_end
 from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
 from convert.images import ResizeMode
+from convert.isolation import TemporaryFolder, signals_wait
 
 if TYPE_CHECKING:
     import socket
@@ -142,7 +143,10 @@ class Child:
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Wait for its end, then interrupt it, then kill it."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
         for number in (None, signal.SIGINT, signal.SIGKILL):
             if number is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -192,8 +196,10 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
                 yield Transport(child.process.stdout.fileno(), child.process.stdin.fileno(), child)
             return
         place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
-        with tempfile.TemporaryDirectory(prefix="eim-", dir=place) as folder:
-            address = Path(folder) / "s"
+        with signals_wait():
+            made = TemporaryFolder(place)
+        with made as folder:
+            address = folder / "s"
             with (
                 _started(target, [str(address)], printed) as child,
                 _connected(address, child, target, deadline) as connection,
@@ -218,29 +224,31 @@ def _connected(address: Path, child: Child, target: Path, deadline: float) -> so
 
 @contextlib.contextmanager
 def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: bool = False) -> Iterator[Child]:
+    child = None
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
-            [str(target.absolute()), *arguments],
-            stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if pipes else printed,
-            stderr=printed,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with signals_wait():
+            process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
+                [str(target.absolute()), *arguments],
+                stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else printed,
+                stderr=printed,
+                bufsize=0,
+                start_new_session=True,
+            )
+            child = Child(process, printed)
+        yield child
     except OSError as error:
+        if child is not None:
+            raise
         raise InputError(
             f"cannot be started: {error.strerror or error}",
             path=target,
             hint=f"`ei-deepstream eim inspect {shlex.quote(str(target))}` says why",
         ) from error
-    child = Child(process, printed)
-    try:
-        yield child
     finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
-        child.end()
+        if child is not None:
+            with signals_wait():
+                child.end()
 
 
 class RequestRefused(InputError):
@@ -282,9 +290,21 @@ class ModelInfo:
     raw: dict[str, Any]
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """The fields of the answer that are about the model."""
+        parameters: dict[str, Any] = self.raw.get("model_parameters", {})
+        return parameters
+
+    @property
     def mode(self) -> ResizeMode | None:
         """`resize_mode`, where it is one that is known."""
         return next((mode for mode in ResizeMode if mode.value == self.resize_mode), None)
+
+    @property
+    def freeform(self) -> tuple[dict[str, Any], ...]:
+        """The shared memories that outputs without a meaning known to the .eim are in."""
+        offered = self.raw.get("freeform_output_shm")
+        return tuple(each for each in offered if isinstance(each, dict)) if isinstance(offered, list) else ()
 
     @property
     def detects(self) -> bool:
@@ -332,6 +352,9 @@ def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Time
 class Client:
     """A session after its hello; `model` describes the program's model.
 
+    Attributes:
+        is_broken: the last message was not answered as the protocol has it: the session is of no further use.
+
     Raises:
         InputError: see `talk`.
     """
@@ -344,6 +367,7 @@ class Client:
         self._waiting: list[dict[str, Any]] = []
         self._number = 0
         self._memory: mmap | None = None
+        self.is_broken = False
         # The first answer may have to wait for a model that is still being loaded.
         hello, _ = self._ask({"hello": 1}, limits.start + limits.answer)
         self.model = self._valid(hello, _model)
@@ -391,7 +415,20 @@ class Client:
             message = {command: (data.astype(np.int64) if whole else data.astype(np.float64)).tolist()}
         answer, seconds = self._ask(message, self._limits.answer)
         result, timing = self._valid(answer, _result), answer.get("timing")
+        if result.get("freeform") == "shm":
+            result |= {"freeform": [self._read_freeform(each) for each in self.model.freeform]}
         return Reply(result, timing if isinstance(timing, dict) else {}, seconds)
+
+    def _read_freeform(self, described: dict[str, Any]) -> list[float]:
+        """What a network that only the user's code understands gave, from the shared memory it is in."""
+        import numpy as np
+
+        memory = attach(described)
+        if memory is None:
+            raise self._invalid("its answer is in shared memory that cannot be opened")
+        with memory:
+            values: list[float] = np.frombuffer(memory[:], np.float32).astype(np.float64).tolist()
+        return values
 
     def _valid(self, answer: dict[str, Any], read: Callable[[dict[str, Any]], _T]) -> _T:
         """What `read` makes of `answer`; its ValueError says what is wrong with that."""
@@ -405,11 +442,13 @@ class Client:
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
         start = time.monotonic()
+        self.is_broken = True
         try:
             self._transport.send(data, start + seconds)
             while not self._waiting:
                 self._waiting = self._reader.feed(self._transport.receive(start + seconds))
             answer = self._waiting.pop(0)
+            self.is_broken = False
         except AnswerTimeout:
             raise InputError(
                 f"no answer to {next(iter(message))} within {seconds:g} s", path=self.target,
@@ -420,6 +459,7 @@ class Client:
         except Broken as error:
             raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
+            self.is_broken = True
             number = shown(json.dumps(answer["id"]))
             raise self._invalid(f"the answer to message {self._number} has the id {number}")
         if answer.get("success") is not True:
@@ -521,14 +561,21 @@ def _result(answer: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"one of its {kind} is {shown(json.dumps(box))}")
             if not isinstance(box.get("label"), str) or _score(box.get("value")) is None:
                 raise ValueError(f"one of its {kind} has no label or no score")
+    freeform = result.get("freeform", "shm")
+    if freeform != "shm" and not (isinstance(freeform, list) and all(_is_row(row) for row in freeform)):
+        raise ValueError("its freeform is no list of lists of numbers")
     return result
+
+
+def _is_row(row: object) -> bool:
+    """Numbers, or null for those that JSON does not have."""
+    return isinstance(row, list) and all(value is None or _score(value) is not None for value in row)
 
 
 _PLACE = ("x", "y", "width", "height")
 
 
 _SHOWN = 8  # values of a long list
-_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,33 +600,38 @@ class ProxyEvent:
 
 
 def proxy(path: Path, target: Path, observer: Callable[[ProxyEvent], None], *, start: float = 30.0) -> int:
-    """Serve one client at the socket `path` from `target`; the exit code.
+    """Serve one client at the socket `path` from `target`; the exit code: 1 when the .eim ended first, or was too slow.
 
     Args:
         path: socket to make.
         target: an executable to start, or the socket of one that runs.
         observer: gets every event.
-        start: seconds until the .eim must listen.
+        start: seconds until the .eim must listen, and for each answer.
 
     Raises:
         OutputError: the socket cannot be made.
         InputError: the .eim cannot be started.
     """
-    with signals_end() as signals, listening(path) as listener, opened(target, start) as transport:
+    code = 0
+    with signals_end() as signals, listening(path) as listener:
         signals.arm()
-        client, _ = listener.accept()
-        listener.close()
-        with client:
-            _Proxy(client, transport, observer).run()
+        with opened(target, start) as transport:
+            client, _ = listener.accept()
+            listener.close()
+            with client:
+                code = int(not _Proxy(client, transport, observer, start).run())
         signals.disarm()
-    return signals.code
+    return signals.code or code
 
 
 class _Proxy:
     """Passes the bytes of one session on and reports its messages."""
 
-    def __init__(self, client: socket.socket, transport: Transport, observer: Callable[[ProxyEvent], None]) -> None:
+    def __init__(
+        self, client: socket.socket, transport: Transport, observer: Callable[[ProxyEvent], None], limit: float = 60.0
+    ) -> None:
         self._client = client
+        self._limit = limit
         self._transport = transport
         self._observer = observer
         self._requests: RequestReader | None = RequestReader()
@@ -587,44 +639,53 @@ class _Proxy:
         self._sent: dict[Any, float] = {}
         self._start = time.monotonic()
 
-    def run(self) -> None:
-        """Pass bytes on until one side ends."""
+    def run(self) -> bool:
+        """Pass bytes on until one side ends; whether that was the client, and every answer came in time."""
         poll = select.poll()
         for descriptor in (self._client.fileno(), self._transport.reading):
             poll.register(descriptor, select.POLLIN)
-        while True:
-            for descriptor, _ in poll.poll():
-                ended = self._from_client() if descriptor == self._client.fileno() else self._from_eim()
-                if ended:
-                    return
+        waits = True  # for requests
+        try:
+            while waits or self._sent:  # a client that has gone may have asked before
+                oldest = min(self._sent.values(), default=math.inf)
+                left = oldest + self._limit - time.monotonic()
+                ready = {descriptor for descriptor, _ in poll.poll(max(left, 0) * 1000 if self._sent else None)}
+                if not ready:
+                    return self._ended(f"no answer of the .eim within {self._limit:g} s")
+                if self._transport.reading in ready:
+                    self._from_eim()
+                if self._client.fileno() in ready and not self._from_client():
+                    waits = False
+                    poll.unregister(self._client.fileno())
+        except TransportClosed as error:
+            return self._ended(f"the .eim {error}")
+        except AnswerTimeout:
+            return self._ended(f"the .eim takes no bytes for {self._limit:g} s")
+        self._report("client", "end", "the client closed the connection", 0)
+        return True
 
     def _from_client(self) -> bool:
+        """Pass a request on; False when there is none left."""
         data = b""
         with contextlib.suppress(ConnectionError):
             data = self._client.recv(_CHUNK)
-        if not data:
-            self._report("client", "end", "the client closed the connection", 0)
-            return True
-        try:
-            self._transport.send(data, time.monotonic() + _SECONDS)
-        except (TransportClosed, AnswerTimeout) as error:
-            self._report("eim", "end", f"the .eim {error}", 0)
-            return True
-        self._show_requests(data)
-        return False
+        if data:
+            self._transport.send(data, time.monotonic() + self._limit)
+            self._show_requests(data)
+        return bool(data)
 
-    def _from_eim(self) -> bool:
-        try:
-            data = self._transport.receive(time.monotonic() + _SECONDS)
-        except (TransportClosed, AnswerTimeout) as error:
-            self._report("eim", "end", f"the .eim {error}", 0)
-            return True
-        try:
+    def _from_eim(self) -> None:
+        data = self._transport.receive(time.monotonic() + self._limit)
+        with contextlib.suppress(ConnectionError):  # the client has gone, which is seen where it is read from
             self._client.sendall(data)
-        except ConnectionError:
-            self._report("client", "end", "the client closed the connection", 0)
-            return True
         self._show_answers(data)
+
+    def _ended(self, how: str) -> bool:
+        """Tell that it was not the client who ended it, and what of an answer had come."""
+        if self._answers and (rest := self._answers.rest):
+            half = rest.decode("utf-8", "backslashreplace")
+            self._report("eim", "bytes", f"an answer that is not complete: {shown(half)}", len(rest))
+        self._report("eim", "end", how, 0)
         return False
 
     def _show_requests(self, data: bytes) -> None:
@@ -642,7 +703,7 @@ class _Proxy:
             except (ValueError, RecursionError):
                 self._report("client", "bytes", message[:200].decode("utf-8", "backslashreplace"), len(message))
                 continue
-            if isinstance(content, dict) and isinstance(content.get("id"), int):
+            if self._answers and isinstance(content, dict) and isinstance(content.get("id"), int):
                 self._sent[content["id"]] = time.monotonic()
             self._report("client", "message", shortened(content), len(message))
 
@@ -651,10 +712,13 @@ class _Proxy:
             answers = self._answers.feed(data) if self._answers else []
         except Broken as error:
             self._answers = None
+            self._sent.clear()  # what is not read cannot be waited for
             self._report("eim", "bytes", f"{error}; the rest is not shown", len(data))
             return
         for answer in answers:
             number = answer.get("id")
+            if "id" not in answer:  # eim.cpp's, to a message that it cannot parse
+                number = next(iter(self._sent), None)
             sent = self._sent.pop(number, None) if isinstance(number, int) else None
             took = None if sent is None else time.monotonic() - sent
             self._report("eim", "message", shortened(answer), len(data), took)

@@ -185,10 +185,17 @@ NETWORK_ALONE = Rule(
     why="What an .eim does with features before its network, and after it (anomaly scores), is not in a .tflite.",
     fix="compare with another .eim for the whole",
 )
+NO_ANSWER = Rule(
+    "EI640",
+    Level.ERROR,
+    "an input has no answer",
+    why="It cannot be read, or the .eim refuses it. The others have been asked all the same.",
+    fix="leave it out, or put it right as the message says",
+)
 
 RULES: tuple[Rule, ...] = (
     WEB_PAGE, WRONG_KIND, NOT_EXECUTABLE, OTHER_MACHINE, USERLAND, NO_LOADER, NO_LIBRARY, GLIBC_TOO_OLD,
     NEEDS_HARDWARE, DAMAGED, NOT_THIS_SYSTEM, BAD_HELLO, BRACE_IN_LABEL, NO_MEMORY, OTHER_LABELS, OTHER_RESIZE,
     SCORE_DIFFERS, FIRST_DIFFERS, BOX_DIFFERS, BORDERLINE, SDK_MERGE, ROUNDING,
-    NO_THRESHOLD, NETWORK_ALONE,
+    NO_THRESHOLD, NETWORK_ALONE, NO_ANSWER,
 )  # fmt: skip

@@ -11,6 +11,7 @@ libraries they need tell them apart.
 
 from __future__ import annotations
 
+import mmap
 import os
 import platform
 import re
@@ -41,8 +42,11 @@ __all__ = [
 
 
 ELF_MAGIC = b"\x7fELF"
-MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-"""64-bit, 32-bit, several in one file."""
+MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+"""64-bit, 32-bit, several in one file, several with 64-bit offsets."""
+_PARTS = 16  # executables in one file at most
+_WORDS = (b"impulse runner", b"input_features_count")
+"""Of which every executable that speaks the protocol holds one: its banner, a field of its hello."""
 
 # e_machine of elf.h and cputype of mach/machine.h, as `platform.machine()` calls them.
 _ELF_MACHINES = {3: "i386", 40: "armv7", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
@@ -116,6 +120,8 @@ def _read(path: str) -> Binary | str:
     fat = lief.MachO.parse(path, config=lief.MachO.ParserConfig.quick)
     if fat is None or not len(fat) or not all(part.header.nb_cmds and len(part.commands) for part in fat):
         return "LIEF does not read it"
+    if any(part.header.file_type != lief.MachO.Header.FILE_TYPE.EXECUTE for part in fat):
+        return "a Mach-O file, but not a program"
     return _macho(fat)
 
 
@@ -362,13 +368,20 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
         status = path.stat()
         if stat.S_ISSOCK(status.st_mode):
             return EimInspection(path, "socket", None, (), host, ())
+        if stat.S_ISDIR(status.st_mode):
+            hint = (
+                "`ei-deepstream eim pack` makes an .eim of a bundle" if (path / REPORT).is_file() else _download(host)
+            )
+            found = rules.WRONG_KIND.found("it is a folder", path=path, hint=hint)
+            return EimInspection(path, "other", None, (), host, (found,))
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise InputError(
             f"cannot be read: {error.strerror}", path=path, hint="give an .eim file or a socket"
         ) from error
-    if head.startswith((ELF_MAGIC, *MACHO_MAGICS)):
+    is_java = head.startswith(MACHO_MAGICS[2]) and int.from_bytes(head[4:8]) > _PARTS  # of a class file the version
+    if head.startswith((ELF_MAGIC, *MACHO_MAGICS)) and not is_java:
         return _executable(path, host, "elf" if head.startswith(ELF_MAGIC) else "mach-o")
     if head.startswith(b"#!"):
         return EimInspection(path, "packed" if _is_packed(path) else "script", None, (), host, _permission(path))
@@ -381,11 +394,20 @@ def _executable(path: Path, host: Host, kind: str) -> EimInspection:
     except UnreadableBinary as error:
         found = rules.DAMAGED.found(f"it begins like an executable, but {error}", path=path, hint=_download(host))
         return EimInspection(path, kind, None, (), host, (found,))
+    if not _speaks(path):
+        message = "an executable, but no .eim: it holds none of the words of an .eim's messages"
+        found = rules.WRONG_KIND.found(message, path=path, hint=_download(host))
+        return EimInspection(path, kind, binary, (), host, (found,))
     targets = targets_of(binary)
     findings = [*_fit(path, binary, targets, host), *_permission(path)]
     if targets and targets[0].needs:
         findings.append(rules.NEEDS_HARDWARE.found(f"it needs {targets[0].needs}", path=path))
     return EimInspection(path, kind, binary, targets, host, tuple(findings))
+
+
+def _speaks(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(word) >= 0 for word in _WORDS)
 
 
 def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host) -> list[Finding]:

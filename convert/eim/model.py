@@ -41,6 +41,10 @@ class TimedResult(NamedTuple):
 class Loaded:
     """A model that is loaded and has run once.
 
+    Attributes:
+        provider: of ONNX Runtime that it runs on.
+        missing: why that is not the one that was asked for; empty: it is.
+
     Raises:
         ValidationError: ONNX Runtime refuses the model.
         InputError: its outputs are not what the bundle's report says.
@@ -48,7 +52,9 @@ class Loaded:
 
     def __init__(self, impulse: Impulse) -> None:
         self.impulse = impulse
-        self._session = runtimes.load(_with_raw_outputs(impulse) if impulse.detects else impulse.onnx)
+        model = _with_raw_outputs(impulse) if impulse.detects else impulse.onnx
+        self._session, self.missing = runtimes.load_on(model, impulse.provider, impulse.cache)
+        self.provider = str(self._session.get_providers()[0])
         self._names = [output.name for output in self._session.get_outputs()]
         self.answer(np.zeros(impulse.input_size, np.uint8), impulse.threshold)  # the first run is slow, and may fail
 

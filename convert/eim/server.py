@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import stat
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from convert.eim.bundle import Impulse, hello
 from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
@@ -61,14 +62,19 @@ class Session:
         impulse: the bundle.
         model: runs it.
         memory: the shared memory for features, or why there is none.
+        properties: what is said of the engine in the hello answer.
     """
 
-    def __init__(self, impulse: Impulse, model: Classifier, memory: Features | str) -> None:
+    def __init__(
+        self, impulse: Impulse, model: Classifier, memory: Features | str, properties: tuple[str, ...] = ()
+    ) -> None:
         self._impulse = impulse
+        self._properties = properties
         self._model = model
         self._memory = memory
         self._threshold = impulse.threshold
         self._greeted = False
+        self._debug = False
 
     def answer(self, message: bytes, waited: float = 0) -> dict[str, Any]:
         """The answer to one whole message that took `waited` seconds to arrive."""
@@ -78,6 +84,7 @@ class Session:
         number = request.get("id")
         if not _is_int32(number):
             return _error("Missing 'id' field in message")
+        self._debug = request.get("debug") is True
         answer = self._handled(request)
         if timing := answer.get("timing"):
             timing |= {
@@ -111,7 +118,7 @@ class Session:
         if version != 1:
             return _error("Invalid value for 'hello', only 1 supported")
         self._greeted = True
-        return hello(self._impulse, self._memory)
+        return hello(self._impulse, self._memory, self._properties)
 
     def _classify(self, values: list[Any]) -> dict[str, Any]:
         import numpy as np  # the server imports it after binding its socket
@@ -171,6 +178,12 @@ class Session:
         except ConvertError:
             return _failed(_INFERENCE_FAILED)
         timing = {"dsp": _milliseconds(answer.preparing), "classification": _milliseconds(answer.running)}
+        if self._debug:
+            from convert.compare.edge_impulse import unpack  # brings numpy
+
+            impulse = self._impulse
+            values = unpack(features, impulse.height, impulse.width, impulse.channels).ravel() / 255
+            _say(f"Features ({timing['dsp']} ms.): {' '.join(f'{value:f}' for value in values)}\nRunning impulse...")
         return {"success": True, "result": answer.result, "timing": timing}
 
 
@@ -181,6 +194,7 @@ def _parse(message: bytes) -> dict[str, Any]:
         request = json.loads(
             message.decode("utf-8", "replace"),
             parse_constant=_refuse,
+            parse_float=_double,
             object_pairs_hook=lambda pairs: dict(reversed(pairs)),
         )
     except (ValueError, RecursionError):
@@ -188,9 +202,14 @@ def _parse(message: bytes) -> dict[str, Any]:
     return request if isinstance(request, dict) else {}
 
 
-def _refuse(word: str) -> None:
+def _refuse(word: str) -> NoReturn:
     """NaN and Infinity, which Python's parser accepts and rapidjson does not."""
     raise ValueError(word)
+
+
+def _double(text: str) -> float:
+    value = float(text)
+    return _refuse(text) if math.isinf(value) else value  # of 1e400 rapidjson, too, refuses the whole message
 
 
 def _wrong_numbers(values: list[Any], command: str, expected: int) -> dict[str, Any] | None:
@@ -282,7 +301,7 @@ def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
     code = 0
     with signals_end() as signals, listening(path) as listener, _memory(impulse) as memory:
         _say(f"Waiting for connection on {path}...")
-        model = _load(impulse)
+        model, properties = _load(impulse)
         signals.arm()
         while True:
             client, _ = listener.accept()
@@ -290,7 +309,7 @@ def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
                 listener.close()  # a second client is refused at once instead of waiting for nothing
             _say("Connected")
             with client:
-                session = Session(impulse, model, memory)
+                session = Session(impulse, model, memory, properties)
                 code = _converse(session, partial(client.recv, _CHUNK), partial(_send, client))
             if not keep:
                 break
@@ -305,9 +324,9 @@ def serve_stdin(impulse: Impulse) -> int:
     _say(f"{_RUNNER}listening for JSON messages on stdin")
     code = 0
     with signals_end() as signals, _memory(impulse) as memory:
-        model = _load(impulse)
+        model, properties = _load(impulse)
         signals.arm()
-        code = _converse(Session(impulse, model, memory), _read_stdin, _write_stdout)
+        code = _converse(Session(impulse, model, memory, properties), _read_stdin, _write_stdout)
         signals.disarm()
     return signals.code or code
 
@@ -316,7 +335,8 @@ def print_info(impulse: Impulse) -> int:
     """Print the hello answer, indented; the memory it names is removed at the end, as the real executable does."""
     _say(f"{_RUNNER}printing model metadata")
     with signals_end() as signals, _memory(impulse) as memory:
-        _write_stdout(encode({"id": 1, **hello(impulse, memory)}, indent=4) + b"\n")
+        properties = _load(impulse)[1] if impulse.provider else ()
+        _write_stdout(encode({"id": 1, **hello(impulse, memory, properties)}, indent=4) + b"\n")
     return signals.code
 
 
@@ -333,7 +353,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
                 "something that is no socket is in the way", path=path, hint="remove it, or choose another name"
             )
     part = part_of(path)
-    with bound(part) as listener:
+    with bound(part, path) as listener:
         try:
             listener.listen(10)
             mine = part.lstat()
@@ -364,11 +384,19 @@ def _memory(impulse: Impulse) -> Iterator[Features | str]:
         memory.close()
 
 
-def _load(impulse: Impulse) -> Classifier:
-    """The model. Call it before signals are armed: an interrupted import looks like a broken library."""
+def _load(impulse: Impulse) -> tuple[Classifier, tuple[str, ...]]:
+    """The model, and what is said of its engine.
+
+    Call it before signals are armed: an interrupted import looks like a broken library.
+    """
     from convert.eim.model import Loaded  # takes seconds on a small board: after the socket exists
 
-    return Loaded(impulse)
+    loaded = Loaded(impulse)
+    if impulse.provider:
+        if loaded.missing:
+            _say(f"WARN: no {impulse.provider}: {loaded.missing}")
+        _say(f"Running on ONNX Runtime's {loaded.provider}")
+    return loaded, (f"onnxruntime {loaded.provider}",) if impulse.provider else ()
 
 
 def _converse(session: Session, read: Callable[[], bytes], write: Callable[[bytes], None]) -> int:

@@ -331,8 +331,8 @@ _LONGEST = 107  # bytes of sun_path, less the NUL (unix(7))
 
 
 @contextlib.contextmanager
-def bound(path: Path) -> Iterator[socket.socket]:
-    """A socket bound to `path`.
+def bound(path: Path, named: Path | None = None) -> Iterator[socket.socket]:
+    """A socket bound to `path`; errors name `named` instead.
 
     Raises:
         OutputError: the folder is missing or not writable, or the name is too long.
@@ -344,7 +344,7 @@ def bound(path: Path) -> Iterator[socket.socket]:
         except OSError as error:
             raise OutputError(
                 f"cannot make the socket: {error.strerror or error}",
-                path=path, hint="choose a short name in a folder that exists and can be written to",
+                path=named or path, hint="choose a short name in a folder that exists and can be written to",
             ) from error  # fmt: skip
         yield listener
 

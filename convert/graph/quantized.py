@@ -14,21 +14,22 @@ from node to node and ends in constants:
 
 Weights become int8 again, with a scale for each output (`weight_codes`); biases stay float32.
 
-The codes are those of TFLite's kernels but for ties: these round halves away from zero or to even numbers before the
-zero point is added, ONNX to even numbers behind it.
+The codes are those of TFLite's kernels but for sums that lie in the middle of two: kernels round them away from zero or
+to even numbers before the zero point is added, ONNX to even numbers behind it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from math import inf, prod
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.graph import GraphEditor, Shapes, attribute, infer, set_attribute
+from convert.graph.layers import WEIGHTED, is_plain, outputs_axis, pads_of, products, reached, summed, weight_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +40,16 @@ if TYPE_CHECKING:
     Shift = NDArray[np.float64]
 
 
-__all__ = ["Layers", "layers", "pair_codes", "shift", "weight_codes"]
+__all__ = ["Layers", "layers", "pair_codes", "shift"]
 
 
 _OPSET = 13  # the first in which DequantizeLinear has an axis
 _LOW, _HIGH = -128, 127
+_TIE = 2.0**-15
+"""Averages of a few codes often lie in the middle of two, and TFLite rounds these away from code 0
+(reference/integer_ops/pooling.h). A step that is so much smaller does, too: 127 becomes 127.004, less than what other
+averages are away from a middle."""
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-_WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 _MOVES = {
     "DepthToSpace", "Expand", "Flatten", "Gather", "GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin", "Reshape",
@@ -61,19 +65,29 @@ _BLIND = {"LogSoftmax", "Softmax"}
 def pair_codes(model: ModelProto) -> ModelProto:
     """A pass: every QuantizeLinear of activations is followed by its DequantizeLinear, and codes go nowhere else.
 
-    tf2onnx moves nodes that only move values in between the two, Concat among them.
+    tf2onnx moves nodes that only move values in between the two, Concat among them. Constants are rounded here.
     """
     editor = GraphEditor(model)
     made: set[str] = set()
     for node in editor.nodes():
-        if node.op_type == _QUANTIZE:
+        if node.op_type == _QUANTIZE and (value := editor.constant(node.input[0])) is not None:
+            step, zero = (editor.constant(name) for name in node.input[1:3])
+            assert step is not None  # `convert.export.dequantize` writes both
+            assert zero is not None
+            codes = np.clip(np.rint(value / step), _LOW - int(zero), _HIGH - int(zero))
+            real = editor.add_constant((codes * step).astype(np.float32))
+            editor.redirect(node.output[0], real)
+            made.add(real)
+        elif node.op_type == _QUANTIZE:
             real = editor.new_name(_DEQUANTIZE)
             editor.redirect(node.output[0], real)
             editor.add(_DEQUANTIZE, [node.output[0], *node.input[1:]], real)
             made.add(real)
     for node in editor.nodes():
-        if node.op_type == _DEQUANTIZE and node.output[0] not in made and editor.constant(node.input[0]) is None:
-            editor.replace(node, node.input[0])
+        source = node.input[0] if node.input else ""
+        is_ours = source in made or editor.constant(source) is None
+        if node.op_type == _DEQUANTIZE and node.output[0] not in made and is_ours:
+            editor.replace(node, source)
     editor.store()
     return model
 
@@ -113,32 +127,6 @@ def shift(model: ModelProto, *, pads: bool = True) -> ModelProto:
         )
     editor.store()
     return model
-
-
-def weight_codes(values: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-    """The codes, -127 to 127, and scales [size of `axis`] whose products `values` are; None where they are none.
-
-    The largest code is 127 as a rule, but for layers whose training rounded them; then it is the largest with which
-    all others are whole numbers. Any codes with the same products are as good.
-    """
-    rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float64)
-    most = np.abs(rows).max(axis=1, initial=0)
-    scales = np.where(most == 0, 1, 0).astype(np.float64)
-    for largest in range(_HIGH, 0, -1):
-        left = np.flatnonzero(scales == 0)
-        if not left.size:
-            break
-        tried = most[left] / largest
-        codes = rows[left] / tried[:, np.newaxis]
-        fits = np.abs(codes - np.rint(codes)).max(axis=1) < _WHOLE
-        scales[left[fits]] = tried[fits]
-    if not scales.all():
-        return None
-    shape = [-1 if each == axis else 1 for each in range(values.ndim)]
-    return np.rint(values / scales.reshape(shape)).astype(np.int8), scales.astype(np.float32)
-
-
-_WHOLE = 1e-3  # what a code may be away from a whole number: float32 products are within 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +202,13 @@ class _Rewriter:
     def _quantize(self, node: NodeProto) -> None:
         """Quantize with zero point 0 what is s z more."""
         grid = self._grid(node)
-        name = node.input[0]
+        name, step = node.input[0], node.input[1]
+        pool = self.editor.producers.get(name)
+        if pool is not None and pool.op_type == "AveragePool":
+            step = self.number(grid.step * (1 - _TIE))
         more = self.shift_of(name) + grid.step * grid.zero
         name = self.shifted_before(name, more, grid, node)
-        self.editor.set_inputs(node, [name, node.input[1], self.editor.add_constant(np.zeros((), np.int8))])
+        self.editor.set_inputs(node, [name, step, self.editor.add_constant(np.zeros((), np.int8))])
         self.grids[node.output[0]] = grid
 
     def _dequantize(self, node: NodeProto) -> None:
@@ -287,18 +278,18 @@ class _Rewriter:
         """Put a layer between codes; False where its input or its weights are none."""
         name, weights = node.input[0], self.constant(node.input[1])
         grid, there = self.grids.get(name), self.shift_of(name)
-        if grid is None or there.ndim or weights is None or not _is_plain(node, weights):
+        if grid is None or there.ndim or weights is None or not is_plain(node, weights):
             return False
-        axis = _outputs_axis(node)
+        axis = outputs_axis(node)
         found = weight_codes(weights, axis)
         if found is None or (len(node.input) > 2 and self.constant(node.input[2]) is None):
             return False
         codes, scales = found
-        total = _total(node, codes, scales)
+        sums = summed(node, codes, scales)
         lacking = np.zeros(())
         if "Conv" in node.op_type:
-            whole = total.sum(axis=tuple(range(1, total.ndim)))
-            lacking = there * self._reached(node, total)
+            whole = sums.sum(axis=tuple(range(1, sums.ndim)))
+            lacking = there * reached(node, sums, self.shapes)
             first = lacking.reshape(len(whole), -1)[:, :1]
             if np.allclose(lacking.reshape(len(whole), -1), first, rtol=1e-9):
                 more, lacking = first[:, 0], np.zeros(())
@@ -307,7 +298,7 @@ class _Rewriter:
             else:
                 more = np.zeros(())
         else:
-            more = there * total
+            more = there * sums
         if self.editor.producers[name].op_type != _DEQUANTIZE:
             name = self._coded(name, grid)
         kernel = [self.editor.add_constant(each) for each in (codes, scales, np.zeros(scales.shape, np.int8))]
@@ -342,7 +333,7 @@ class _Rewriter:
 
     def _padded(self, node: NodeProto, grid: _Grid, there: float) -> str:
         """The input of a convolution padded with the code of zero, and again between codes; `node` pads no more."""
-        pads = self._pads(node)
+        pads = pads_of(node, self.shapes)
         half = len(pads) // 2
         around = self.editor.add_constant(np.array([0, 0, *pads[:half], 0, 0, *pads[half:]], np.int64))
         set_attribute(node, "pads", [0] * len(pads))
@@ -354,45 +345,6 @@ class _Rewriter:
         scale = [self.number(grid.step), self.editor.add_constant(np.zeros((), np.int8))]
         (codes,) = self.editor.add(_QUANTIZE, [name, *scale]).output
         return str(self.editor.add(_DEQUANTIZE, [codes, *scale]).output[0])
-
-    def _pads(self, node: NodeProto) -> list[int]:
-        """Of a Conv: in front of each axis of the picture, then behind it."""
-        sizes, outputs = (self.shapes[name][2:] for name in (node.input[0], node.output[0]))
-        auto = attribute(node, "auto_pad", b"NOTSET")
-        if auto not in {b"SAME_UPPER", b"SAME_LOWER"}:
-            return list(attribute(node, "pads", [0] * 2 * len(sizes)))
-        kernel = self.shapes[node.input[1]][2:]
-        missing = [
-            max((after - 1) * stride + (size - 1) * step + 1 - before, 0)
-            for before, after, size, stride, step in zip(sizes, outputs, kernel, *_steps(node, len(sizes)), strict=True)
-        ]
-        less, more = [each // 2 for each in missing], [each - each // 2 for each in missing]
-        pads = [*less, *more] if auto == b"SAME_UPPER" else [*more, *less]
-        set_attribute(node, "auto_pad", "NOTSET")
-        set_attribute(node, "pads", pads)
-        return pads
-
-    def _reached(self, node: NodeProto, total: Shift) -> Shift:
-        """The sum of the weights that a (transposed) convolution applies to pixels of the picture, [1, outputs, ...].
-
-        Args:
-            total: the weights, summed over the inputs: [outputs, *kernel].
-        """
-        before, after = (self.shapes[name][2:] for name in (node.input[0], node.output[0]))
-        pads, strides, steps = self._pads(node), *_steps(node, len(before))
-        reached = total
-        for axis, (size, result) in enumerate(zip(before, after, strict=True)):
-            tap = np.arange(total.shape[1 + axis])[:, np.newaxis] * steps[axis] - pads[axis]
-            if node.op_type == "Conv":
-                place = np.arange(result) * strides[axis] + tap
-                counts = ((place >= 0) & (place < size)).astype(np.float64)
-            else:
-                counts = np.zeros((len(tap), result))
-                for number, start in enumerate(tap[:, 0]):
-                    place = np.arange(size) * strides[axis] + start
-                    counts[number, place[(place >= 0) & (place < result)]] = 1
-            reached = np.tensordot(reached, counts, axes=([1], [0]))
-        return reached[np.newaxis]
 
     # Other operators; False: they take the real numbers
 
@@ -466,44 +418,8 @@ class _Rewriter:
         return not self.shift_of(node.input[0]).ndim
 
 
-def _is_plain(node: NodeProto, weights: NDArray[Any]) -> bool:
-    """Whether a node is an ordinary layer: no factors, weights of two dimensions where it is dense, one group where it
-    is transposed."""
-    if weights.dtype != np.float32:
-        return False
-    match node.op_type:
-        case "Gemm":
-            factors = (attribute(node, each, 1.0) for each in ("alpha", "beta"))
-            return all(each == 1 for each in factors) and not attribute(node, "transA", 0)
-        case "MatMul":
-            return bool(weights.ndim == 2)
-        case "ConvTranspose":
-            return bool(attribute(node, "group", 1) == 1 and attribute(node, "auto_pad", b"NOTSET") == b"NOTSET")
-    return True
-
-
-def _outputs_axis(node: NodeProto) -> int:
-    """The axis of a layer's weights that is its outputs."""
-    return 0 if node.op_type == "Conv" or (node.op_type == "Gemm" and attribute(node, "transB", 0)) else 1
-
-
-def _total(node: NodeProto, codes: NDArray[np.int8], scales: NDArray[np.float32]) -> Shift:
-    """The real weights of each output, summed over the inputs: [outputs, *kernel]."""
-    axis = _outputs_axis(node)
-    summed: Shift = codes.sum(axis=1 - axis, dtype=np.int64) * scales.reshape(-1, *[1] * (codes.ndim - 2)).astype(
-        np.float64
-    )
-    return summed
-
-
-def _steps(node: NodeProto, axes: int) -> tuple[list[int], list[int]]:
-    """Strides and dilations."""
-    strides, dilations = (list(attribute(node, name, [1] * axes)) for name in ("strides", "dilations"))
-    return strides, dilations
-
-
 _RULES: dict[str, Callable[[_Rewriter, NodeProto], bool]] = {
-    **dict.fromkeys(_WEIGHTED, _Rewriter.layer),
+    **dict.fromkeys(WEIGHTED, _Rewriter.layer),
     **dict.fromkeys(_MOVES | _AVERAGES, _Rewriter.moves),
     **dict.fromkeys(_BLIND, _Rewriter.ignores),
     "Add": _Rewriter.adds,
@@ -538,7 +454,7 @@ def layers(model: ModelProto) -> Layers:
     for node in nodes:
         shapes.add(node)
     counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    products, quantized = 0, 0
+    whole, quantized = 0, 0
     wanted: set[str] = set()  # what a quantizer, or a node before one, reads
     on_codes = {
         node.output[0] for node in nodes if node.op_type == _DEQUANTIZE and editor.constant(node.input[0]) is None
@@ -561,24 +477,14 @@ def layers(model: ModelProto) -> Layers:
         if node.op_type in {_QUANTIZE, _DEQUANTIZE} or not wanted.intersection(node.output):
             continue
         is_int8 = node.output[0] in on_codes
-        if node.op_type in _WEIGHTED:
+        if node.op_type in WEIGHTED:
             weights = editor.producers.get(node.input[1])
             is_int8 &= weights is not None and editor.producers[node.input[0]].op_type == _DEQUANTIZE
-            count = _products(node, shapes)
-            products += count
+            count = products(node, shapes)
+            whole += count
             quantized += count * is_int8
         elif node.op_type in {"Add", "Sub"} and any(name in editor.tensors for name in node.input):
             continue
         counts[not is_int8][node.op_type] += 1
     int8, other = (dict(sorted(each.items())) for each in counts)
-    return Layers(int8, other, quantized / products if products else 0.0)
-
-
-def _products(node: NodeProto, shapes: Shapes) -> int:
-    """How many multiplications a layer makes for a picture."""
-    weights = shapes[node.input[1]]
-    if node.op_type == "Conv":
-        return prod(shapes[node.output[0]]) * prod(weights[1:])
-    if node.op_type == "ConvTranspose":
-        return prod(shapes[node.input[0]]) * prod(weights[1:])
-    return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+    return Layers(int8, other, quantized / whole if whole else 0.0)

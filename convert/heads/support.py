@@ -21,6 +21,7 @@ _DOWNLOAD = (
     "download the float32 model instead: Edge Impulse Studio, Dashboard, Download block output, "
     "TensorFlow Lite (float32); in a deployment choose Unoptimized (float32) and no EON compiler"
 )
+_PLAIN = "export the model without it: the float32 model of the same network holds it, too"
 # A float16 model on the CPU is 4e-4 away from itself in float32, as nvinfer would feed it: no tolerance could hold it.
 _FLOAT_ONNX = (
     "export it in float32, inputs and outputs too (nvinfer feeds and reads nothing else; TensorRT makes FP16 of it on "
@@ -88,7 +89,8 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
         if not _BUILTIN.fullmatch(operator) and operator not in _OF_HEADS:
             known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
             reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
-            raise _refused(export, reason, _DOWNLOAD)
+            is_compiled = known is not None and known.startswith("it is compiled")
+            raise _refused(export, reason, _DOWNLOAD if is_compiled else _PLAIN)
     shape = facts.input.shape
     if len(shape) == 4 and None in shape[1:]:
         raise _refused(export, "its input has no fixed size", "export the model with a fixed input size")

@@ -12,12 +12,12 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from textwrap import fill, wrap
+from textwrap import fill, indent, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
-from convert.check.fixes import FIXABLE
+from convert.check.fixes import FIXABLE, fixable
 from convert.errors import InputError, PresetError
-from convert.files import write
+from convert.files import load_toml, write
 from convert.findings import Finding, Level, Rule, rulebook
 from convert.nvinfer import targets
 from convert.nvinfer.numbers import read_ordinary
@@ -60,6 +60,10 @@ Made by `python -m convert.render.check`; `ei-deepstream explain ID` shows the s
 """
 
 
+_EXAMPLES: Final = "nvinfer/examples.toml"
+_SHOWN: Final = {"bad": "Bad", "says": "What check says", "good": "Good"}
+
+
 def explanation(rule: Rule) -> str:
     """A rule at length."""
     paint = paint_for(sys.stdout)
@@ -70,6 +74,8 @@ def explanation(rule: Rule) -> str:
             parts.append(f"{head}\n{body}")
     if rule.id in FIXABLE:
         parts.append("  `ei-deepstream check --fix` does it where that is mechanical.")
+    for name, text in load_toml(_EXAMPLES).get(rule.id, {}).items():
+        parts.append(f"{_SHOWN[name]}\n{indent(text, '  ')}")
     if rule.id.startswith("NVI"):
         parts.append(f"To have it so: a line `# check: ignore {rule.id}` above the line it is about.")
     return "\n\n".join(parts) + "\n"
@@ -83,13 +89,14 @@ def listing(rules: Iterable[Rule]) -> str:
 
 
 def rules_document(rules: Iterable[Rule]) -> dict[str, Any]:
-    """`{schema_version, rules: [{id, level, title, why, fix, fixable}]}`."""
+    """`{schema_version, rules: [{id, level, title, why, fix, fixable, example}]}`; `example`: {bad, says, good}."""
     from convert.report import SCHEMA_VERSION  # text needs nothing of it
 
     documents = [
         {
             **{name: getattr(rule, name) for name in ("id", "level", "title", "why", "fix")},
             "fixable": rule.id in FIXABLE,
+            "example": load_toml(_EXAMPLES).get(rule.id),
         }
         for rule in rules
     ]
@@ -240,8 +247,9 @@ def show_report(report: CheckReport, *, quiet: bool) -> None:
         for text in others(report):
             out.write(printable(text) + "\n")
         last = [summary(report, paint)]
-        if without := dict.fromkeys(each.id for each in shown if not each.hint):
-            last.append(f"more: ei-deepstream explain {' '.join(without)}")
+        ids = list(dict.fromkeys(each.id for each in shown if not each.hint)) or [each.id for each in shown][:1]
+        if ids:
+            last.append(f"more: ei-deepstream explain {' '.join(ids)}")
         for text in last:
             first, *more = _folded(text, width, 0)
             out.write("\n".join([first, *(f"  {each}" for each in more)]) + "\n")
@@ -335,8 +343,10 @@ def summary(report: CheckReport, paint: Paint) -> str:
         for level in (Level.ERROR, Level.WARNING, Level.NOTE)
         if (number := levels.count(level))
     ]
+    if number := fixable(report):
+        parts.append(f"{number} fixable with --fix")
     if report.suppressed:
-        parts.append(f"{report.suppressed} suppressed")
+        parts.append(f"{len(report.suppressed)} suppressed")
     failed = sum(1 for file in report.files if file.error)
     if failed:
         parts.append(paint(f"{failed} could not be checked", _RED))

@@ -23,7 +23,7 @@ from convert.render.next_steps import after_batch, after_conversion
 from convert.types import Adapted, Bundle, Export, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from junitparser import TestCase, TestSuite
 
@@ -211,9 +211,9 @@ def _file(file: CheckedFile) -> dict[str, Any]:
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def check_junit(report: CheckReport, fail_on: Level) -> bytes:
-    """The JUnit XML. Findings at or above `fail_on` fail their test case; others are its output."""
-    return _document("ei-deepstream check", (_suite(file, fail_on) for file in report.files))
+def check_junit(report: CheckReport) -> bytes:
+    """The JUnit XML. Findings at or above the report's `fail_on` fail their test case; others are its output."""
+    return _document("ei-deepstream check", (_suite(file, report.is_failure) for file in report.files))
 
 
 def batch_junit(report: BatchReport, fail_on: Level) -> bytes:
@@ -253,7 +253,7 @@ def _document(name: str, suites: Iterable[TestSuite]) -> bytes:
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + text + b"\n"
 
 
-def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
+def _suite(file: CheckedFile, is_failure: Callable[[Finding], bool]) -> TestSuite:
     from junitparser import Error, Failure, TestCase, TestSuite  # for this format only
 
     suite = TestSuite(_text(file.path))
@@ -269,7 +269,7 @@ def _suite(file: CheckedFile, fail_on: Level) -> TestSuite:
         failures, output = [], []
         for finding in findings:
             line = _line(finding, finding.level.value)
-            if finding.level.rank >= fail_on.rank:
+            if is_failure(finding):
                 failures.append(Failure(_text(finding.message), finding.level.value))
                 failures[-1].text = line
             else:
@@ -351,7 +351,10 @@ def sarif_document(report: CheckReport, exit_code: int) -> dict[str, Any]:
                         ],
                     }
                 ],
-                "results": [_result(finding, numbers) for finding in report.findings],
+                "results": [
+                    *(_result(finding, numbers) for finding in report.findings),
+                    *(_result(each, numbers) | {"suppressions": [{"kind": "inSource"}]} for each in report.suppressed),
+                ],
             }
         ],
     }

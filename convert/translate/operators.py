@@ -91,6 +91,10 @@ class _Writer:
         """Entries of `name` along `axis`; int32, as TensorRT before 10 has no int64."""
         return self.add("Gather", name, self.constant(indices, np.int32), axis=axis)
 
+    def become(self, dtype: int) -> None:
+        """Let the node's output have another number format, of `onnx.TensorProto`."""
+        self._dtype = dtype
+
     def finish(self, name: str) -> None:
         """Let `name` be what the node gave."""
         kind, shape = self._dtype, self.shape
@@ -345,6 +349,14 @@ def _gather_nd(writer: _Writer) -> str:
     return writer.gather(rows, indices @ np.array(steps, np.int64), 0)
 
 
+def _cast_to_bytes(writer: _Writer) -> str:
+    """CAST to uint8, as int32, which TensorRT has between layers, too; equal for what fits into uint8."""
+    from onnx import TensorProto  # only in the worker
+
+    writer.become(TensorProto.INT32)
+    return writer.cast(writer.inputs[0], np.int32)
+
+
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_GELU": _gelu,
     "TFL_HARD_SWISH": _hard_swish,
@@ -415,6 +427,16 @@ def _pads_floats(ctx: Any, node: Any) -> bool:
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(each.is_const() for each in node.inputs[1:])
 
 
+def _is_bytes_between_casts(ctx: Any, node: Any) -> bool:
+    """Whether a CAST gives uint8 that only other casts take."""
+    from onnx import TensorProto  # only in the worker
+
+    takers = ctx.find_output_consumers(node.output[0])
+    is_output = node.output[0] in ctx.outputs
+    is_bytes = ctx.get_dtype(node.output[0]) == TensorProto.UINT8
+    return is_bytes and not is_output and all(each.type in {"TFL_CAST", "Cast"} for each in takers)
+
+
 def _is_constant(_: Any, node: Any) -> bool:
     """Whether the second input is."""
     return bool(node.inputs[1].is_const())
@@ -422,6 +444,7 @@ def _is_constant(_: Any, node: Any) -> bool:
 
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
+    "TFL_CAST": (_is_bytes_between_casts, _cast_to_bytes),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, _floor_mod),
     "TFL_GATHER_ND": (_is_constant, _gather_nd),

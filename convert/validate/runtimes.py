@@ -49,6 +49,7 @@ __all__ = [
     "build",
     "died",
     "load",
+    "load_on",
     "onnx_outputs",
     "outputs",
     "preload",
@@ -240,8 +241,8 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-def load(model: bytes, *, optimized: bool = True) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU.
+def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, optimized: bool = True) -> Any:
+    """An `onnxruntime.InferenceSession`, by default on the CPU.
 
     Args:
         optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
@@ -258,7 +259,7 @@ def load(model: bytes, *, optimized: bool = True) -> Any:
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # its exceptions share no other base class
         raise ValidationError(
             f"ONNX Runtime does not load the model: {_reason(error)}",
@@ -266,7 +267,41 @@ def load(model: bytes, *, optimized: bool = True) -> Any:
         ) from error
 
 
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any, str]:
+    """A session on `provider` ("cpu", "cuda", "tensorrt"; empty is "cpu"), or on the next one before it that works.
+
+    Args:
+        cache: folder in which TensorRT keeps the engines it builds, which takes minutes; made where it can be.
+
+    Returns:
+        The session, and why it is not on `provider`; empty: it is.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model on the CPU, too.
+    """
+    names = list(_PROVIDERS)
+    wanted = [_PROVIDERS[name] for name in reversed(names[: names.index(provider or "cpu") + 1])]
+    installed = _onnxruntime().get_available_providers()
+    chosen: list[Any] = [name for name in wanted if name in installed]
+    missing = "" if wanted[0] in installed else f"this onnxruntime has {', '.join(installed)}; onnxruntime-gpu has more"
+    if cache is not None and chosen[0] == _PROVIDERS["tensorrt"]:
+        try:
+            cache.mkdir(exist_ok=True)
+            kept = {"trt_engine_cache_enable": True, "trt_timing_cache_enable": True}
+            chosen[0] = (chosen[0], kept | {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)})
+        except OSError as error:
+            missing = f"its engines cannot be kept in {cache} ({error.strerror})"
+    session = load(model, chosen)  # a provider whose libraries or driver are missing is left out without an exception
+    if not missing and session.get_providers()[0] != wanted[0]:
+        missing = "its libraries or the driver do not load"
+    return session, missing
+
+
 def _onnxruntime() -> Any:
+    """The module."""
     # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
     # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
     # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set

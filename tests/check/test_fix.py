@@ -29,7 +29,7 @@ def _fixed(folder: Path, text: str | bytes, name: str = "config.txt") -> bytes:
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     check = Checker(_TARGET)
-    apply(fixes(check([str(path)]), lambda _: True))
+    apply(fixes(check([str(path)])))
     return path.read_bytes()
 
 
@@ -107,7 +107,7 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
     real.write_text("[property]\nbatch-size=1 # x\n")
     real.chmod(0o640)
     link.symlink_to(real)
-    apply(fixes(Checker(_TARGET)([str(link)]), lambda _: True))
+    apply(fixes(Checker(_TARGET)([str(link)])))
     assert link.is_symlink()
     assert real.read_text() == "[property]\n# x\nbatch-size=1\n"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
@@ -116,8 +116,8 @@ def test_permissions_and_links_stay(tmp_path: Path) -> None:
 def test_only_what_is_selected_and_not_suppressed(tmp_path: Path) -> None:
     text = "[property]\nbatch-size=1 # x\n# check: ignore NVI004\ninterval=1 # y\ngpu-id=0 \n"
     (tmp_path / "c.txt").write_text(text)
-    report = Checker(_TARGET)([str(tmp_path / "c.txt")])
-    (fix,) = fixes(report, lambda rule: rule == "NVI004")
+    report = Checker(_TARGET, lambda rule: rule == "NVI004")([str(tmp_path / "c.txt")])
+    (fix,) = fixes(report)
     assert fix.new.decode() == text.replace("batch-size=1 # x", "# x\nbatch-size=1")
 
 
@@ -131,10 +131,10 @@ def test_a_value_that_nvinfer_takes_for_0_unnoticed_becomes_what_stands_there(
     text = f"[property]\ngie-unique-id=1\n{line}\n"
     assert read_bytes(text.encode(), "/nowhere/c.txt").values[name] == 0
     (tmp_path / "c.txt").write_text(text)
-    report = Checker(_TARGET)([str(tmp_path / "c.txt")])
+    report = Checker(_TARGET, lambda rule: rule == "NVI004")([str(tmp_path / "c.txt")])
     (finding,) = (each for file in report.files for each in file.findings if each.id == "NVI004")
     assert "tolerated" not in finding.message
-    (fix,) = fixes(report, lambda rule: rule == "NVI004")
+    (fix,) = fixes(report)
     assert read_bytes(fix.new, "/nowhere/c.txt").values[name] == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+BANNER = b"Edge Impulse Linux impulse runner - "
 _LOAD, _DYNAMIC, _INTERP = 1, 2, 3
 _NEEDED, _STRTAB, _STRSZ, _RUNPATH, _SYMTAB, _SYMENT = 1, 5, 10, 29, 6, 11
 
@@ -46,7 +47,7 @@ def elf(
     header = struct.pack(
         f"<HHI3{word}I6H", kind, machine, 1, 0, head, 0, flags, head, entry, count, 64 if bits == 64 else 40, 0, 0
     )
-    return ident + header + table + loader + strings + symbols + dynamic
+    return ident + header + table + loader + strings + symbols + dynamic + BANNER
 
 
 def _segment(bits: int, kind: int, offset: int, size: int) -> bytes:
@@ -55,8 +56,8 @@ def _segment(bits: int, kind: int, offset: int, size: int) -> bytes:
     return struct.pack("<8I", kind, offset, offset, offset, size, size, 5, 4)
 
 
-def macho(cpu: int = 0x0100000C) -> bytes:
-    """A 64-bit Mach-O executable with one load command, LC_LOAD_DYLIB."""
+def macho(cpu: int = 0x0100000C, kind: int = 2) -> bytes:
+    """A 64-bit Mach-O file, of kind 2 an executable, with one load command, LC_LOAD_DYLIB."""
     name = b"/usr/lib/libSystem.B.dylib\0\0\0\0\0\0"
     command = struct.pack("<6I", 12, 24 + len(name), 24, 0, 0x10000, 0x10000) + name
-    return struct.pack("<8I", 0xFEEDFACF, cpu, 0, 2, 1, len(command), 0, 0) + command
+    return struct.pack("<8I", 0xFEEDFACF, cpu, 0, kind, 1, len(command), 0, 0) + command + BANNER

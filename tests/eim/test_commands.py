@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import wave
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,8 +59,13 @@ def test_inspect(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_
     document = Said(capsys, "inspect", foreign, "--format", "json").document
     assert document["binary"]["machines"] == ["ELF machine 8"]
     assert document["findings"][0]["id"] == "EI603"
+    said = Said(capsys, "inspect", foreign, "--hello")
+    assert said.code == 1
+    assert "EI603" in said.out, "the reason, instead of an attempt"
     said = Said(capsys, "inspect", made["fomo.eim"], "--hello")
     assert said.code == 0
+    assert "  sensor     camera\n" in said.out
+    assert "  engine     TensorFlow Lite\n" in said.out
     assert "Face detection" in said.out
     assert "block 18, object_detection: min_score 0.5" in said.out
     document = Said(capsys, "inspect", made["fomo.eim"], "--hello", "--format", "json").document
@@ -106,14 +112,87 @@ def test_classify_continuously(capsys: pytest.CaptureFixture[str], made: dict[st
     features = tmp_path / "features.txt"
     features.write_text(" ".join(["0"] * 64))
     said = Said(capsys, "classify", made["classifier.eim"], "--features", features, "--continuous")
-    assert said.code == 3
-    assert "Classifying failed, error code was -5" in said.err
+    assert said.code == 1
+    assert said.out.count("EI640") == 4, "a picture model takes no slices"
+    assert "slice 3: the .eim answers: Classifying failed, error code was -5" in said.out
+
+
+def test_one_bad_picture_is_that_pictures_error(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a.png", "c.png"):
+        (folder / name).write_bytes(picture.read_bytes())
+    (folder / "b.png").write_text("no picture")
+    document = Said(capsys, "classify", made["fomo.eim"], folder, "--format", "json").document
+    assert [answer["input"] for answer in document["answers"]] == [str(folder / "a.png"), str(folder / "c.png")]
+    (found,) = document["findings"]
+    assert (found["id"], found["path"], document["exit_code"]) == ("EI640", str(folder / "b.png"), 1)
+    said = Said(capsys, "classify", made["fomo.eim"], folder)
+    assert said.out.count("in pixels of the model's 96x96:\n") == 2
+
+
+AUDIO = """#!{python} -S
+import json, socket, sys
+hello = {{"success": True, "model_parameters": {{"input_features_count": 8, "slice_size": 2, "labels": ["a"],
+         "frequency": 8, "axis_count": 1, "sensor": 1, "has_anomaly": 1, "use_continuous_mode": True,
+         "inferencing_engine": 2}}}}
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+link, _ = server.accept()
+while data := link.recv(99999):
+    request = json.loads(data)
+    values = request.get("classify") or request.get("classify_continuous")
+    answer = hello if values is None else {{"success": True, "result": {{"freeform": [values]}}}}
+    link.sendall(json.dumps(answer | {{"id": request["id"]}}).encode() + b"\\n\\0")
+"""
+
+
+def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    eim = tmp_path / "audio.eim"
+    eim.write_text(AUDIO.format(python=sys.executable))
+    eim.chmod(0o755)
+
+    def recorded(rate: int, width: int, *frames: tuple[int, ...]) -> Path:
+        with wave.open(str(tmp_path / "r.wav"), "wb") as file:
+            file.setnchannels(len(frames[0]))
+            file.setsampwidth(width)
+            file.setframerate(rate)
+            values = (value for frame in frames for value in frame)
+            file.writeframes(b"".join(value.to_bytes(width, "little", signed=width > 1) for value in values))
+        return tmp_path / "r.wav"
+
+    def heard(*words: object) -> list[list[float]]:
+        document = Said(capsys, "classify", eim, *words, "--format", "json").document
+        assert document["error"] is None
+        return [answer["result"]["freeform"][0] for answer in document["answers"]]
+
+    ramp = [(1000 * number,) for number in range(19)]
+    assert heard(recorded(8, 2, *ramp)) == [list(range(0, 8000, 1000)), list(range(8000, 16000, 1000))]
+    assert heard(recorded(8, 3, *((256 * value,) for (value,) in ramp[:8]))) == [list(range(0, 8000, 1000))]
+    assert heard(recorded(8, 1, *((128 + number,) for number in range(8)))) == [list(range(0, 2048, 256))]
+    assert heard(recorded(8, 2, *((100, 300) for _ in range(8)))) == [[200] * 8]
+    said = Said(capsys, "classify", eim, recorded(8, 2, *ramp), "--continuous").out
+    assert said.count("warm-up") == 3
+    assert "slice 8  (" in said
+    assert "the last 1 features are less than a slice, and left out" in said
+    said = Said(capsys, "classify", eim, recorded(16, 2, *ramp)).err
+    assert "16 samples a second, the model takes 8" in said
+    assert "--resample" in said
+    assert heard(recorded(16, 2, *([(5000,)] * 16)), "--resample") == [[5000] * 8]
+    assert "holds 3 features, and a window is 8" in Said(capsys, "classify", eim, recorded(8, 2, *ramp[:3])).err
+    (tmp_path / "r.wav").write_text("RIFF")
+    assert "not a WAV" in Said(capsys, "classify", eim, tmp_path / "r.wav").err
+    said = Said(capsys, "inspect", eim, "--hello").out
+    assert "  sensor     microphone, 8 Hz, 1 axis, a window is 1 s, a slice 2 features, continuous\n" in said
+    assert "  anomaly    k-means\n" in said
 
 
 @pytest.mark.parametrize(
     "words",
-    [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--features", "PICTURE"),
-     ("classify", "MODEL", "PICTURE", "--continuous"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
+    [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
      ("serve", "BUNDLE"), ("serve", "BUNDLE", "stdin", "--print-info"), ("compare", "MODEL", "BUNDLE"),
      ("pack", "BUNDLE"), ("nonsense",)],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from convert.eim.compare import AnswerPair, EimComparison, PictureComparison, Re
 from convert.eim.findings import BOX_DIFFERS, OTHER_LABELS
 from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
 from convert.images import ImageScaling
+from tests.eim.executables import BANNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ APPLE = Binary("macos", ("x86_64", "arm64"), 64, None, ("/usr/lib/libSystem.B.dy
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An executable for a Raspberry Pi, and this is a Jetson Nano."""
     path = tmp_path / "m.eim"
-    path.write_bytes(ELF_MAGIC)
+    path.write_bytes(ELF_MAGIC + BANNER)
     path.chmod(0o755)
     monkeypatch.setattr(inspecting, "here", lambda: NANO)
     monkeypatch.setattr(inspecting, "read_binary", lambda _: ARM)
@@ -178,6 +179,7 @@ def test_inspect_with_hello(capsys: pytest.CaptureFixture[str], fake: Any, forei
   here       linux aarch64, 64-bit
   project    Faces [1] by me, version 7
   model      object_detection, 3x2x1, resize squash
+  sensor     unknown
   labels     face, hand
   threshold  block 3, object_detection: min_score 0.5
   threshold  block 9, anomaly_gmm: min_anomaly_score 4, other 1
@@ -189,9 +191,8 @@ def test_inspect_with_hello(capsys: pytest.CaptureFixture[str], fake: Any, forei
     fake(ModelInfo(5, 0, ("a",), 0, 0, 0, None, "classification", (), {"project": "none"}))
     code, out = said(capsys, "inspect", foreign, "--hello")
     assert code == 1
-    assert out.splitlines()[3:6] == [
-        "  project    None by None, version None", "  model      classification, 5 features, resize None",
-        "  labels     a",
+    assert out.splitlines()[3:7] == [
+        "  project    not said", "  model      classification, 5 features", "  sensor     unknown", "  labels     a",
     ]  # fmt: skip
     foreign.write_bytes(b"no program")
     client = fake()
@@ -205,8 +206,11 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
         Image.fromarray(np.array([[0, 51, 102], [153, 204, 255]], np.uint8)).save(path)
     pixels = [0.0, 3355443.0, 6710886.0, 10066329.0, 13421772.0, 16777215.0]
     results: list[dict[str, Any]] = [
-        {"classification": {"face": 0.98765, "hand": "?"}, "anomaly": 0.5},
-        {"bounding_boxes": [{"label": "face", "value": 0.75, "x": 1, "y": 2, "width": 3, "height": 4}, {"label": 5}]},
+        {"classification": {"face": 0.98765, "hand": 1}, "anomaly": 0.5},
+        {
+            "bounding_boxes": [{"label": "face", "value": 0.75, "x": 1, "y": 2, "width": 3, "height": 4}],
+            "object_tracking": [{"object_id": 7, "label": "f", "value": 1, "x": 1, "y": 2, "width": 3, "height": 4}],
+        },
     ]
     client = fake(MODEL, *results)
     words = ("classify", "m.eim", picture, other, "--threshold", "0.3", "--threshold", "9:min_anomaly_score=2")
@@ -214,12 +218,14 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
         0,
         f"""\
 {picture}  (12.3 ms)
-  face                 0.9877
-  hand                 ?
-  anomaly: 0.5
+  face                 0.988
+  hand                 1.000
+  anomaly: 0.500
 {other}  (12.3 ms)
-  face                 0.75     1,2 3x4
-  5                    None     None,None NonexNone
+  in pixels of the model's 3x2:
+  face                 0.750    1,2 3x4
+  object tracking, in pixels of the model's 3x2:
+  f                    1.000    1,2 3x4 object 7
 """,
     )
     assert client.asked == [
@@ -254,7 +260,10 @@ def test_classify_features(capsys: pytest.CaptureFixture[str], fake: Any, tmp_pa
     assert client.asked[1:] == [("all", [1.0, 2.0, 3.5, 4.0, 5.0])]
     client = fake(MODEL, {"a": 1}, {"a": 2})
     assert said(capsys, *words, "--continuous") == (
-        0, f"{features} slice 0  (500.0 ms)\n  a: 1\n{features} slice 1  (500.0 ms)\n  a: 2\n",
+        0,
+        (f"{features} slice 0  (500.0 ms)  warm-up: the model has not heard a whole window\n  a: 1\n"
+        f"{features} slice 1  (500.0 ms)  warm-up: the model has not heard a whole window; "
+        "the last 1 features are less than a slice, and left out\n  a: 2\n"),
     )  # fmt: skip
     assert client.asked[1:] == [("slice", [1.0, 2.0]), ("slice", [3.5, 4.0])], "the rest is no whole slice"
 
@@ -270,7 +279,7 @@ def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: An
     features.write_text("1 2")
     fake(ModelInfo(2, 0, ("a",), 2, 0, 0, None, "classification", (), {}))
     assert failed(capsys, "classify", "m.eim", features) == [
-        f"error: {features}: this .eim takes no pictures", "  hint: give its features with --features",
+        f"error: {features}: this .eim takes no pictures", "  hint: give --features FILE, or a .wav",
     ]  # fmt: skip
     assert failed(capsys, "classify", "m.eim", "--features", features, "--continuous") == [
         f"error: {features}: this .eim does not say how long a slice is", "  hint: leave out --continuous",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from convert.eim.inspect import (
 )
 from convert.errors import InputError
 from convert.isolation import Died, Failed, Worker
-from tests.eim.executables import elf, macho
+from tests.eim.executables import BANNER, elf, macho
 
 if TYPE_CHECKING:
     from convert.findings import Rule
@@ -115,6 +114,9 @@ def test_this_interpreter() -> None:
         (elf(62, kind=1), PC, rules.DAMAGED, "not a program"),
         (b"\x7fELF", PC, rules.DAMAGED, "begins like an executable"),
         (b"\xcf\xfa\xed\xfe" + bytes(8), PC, rules.DAMAGED, "begins like an executable"),
+        (macho(kind=6), MAC, rules.DAMAGED, "not a program"),
+        (b"\xca\xfe\xba\xbe\0\0\0\x3d", PC, rules.WRONG_KIND, "no executable"),
+        (elf(62)[: -len(BANNER)], PC, rules.WRONG_KIND, "an executable, but no .eim"),
         (b"<!DOCTYPE html><html>sign in</html>", PC, rules.WEB_PAGE, "web page"),
         (b"\xef\xbb\xbf \n<HTML>", PC, rules.WEB_PAGE, "web page"),
         (b"", PC, rules.WRONG_KIND, "empty"),
@@ -143,7 +145,7 @@ def test_what_to_download_instead(tmp_path: Path) -> None:
 
 def test_glibc(tmp_path: Path) -> None:
     path = tmp_path / "python"
-    shutil.copyfile(Path(sys.executable).resolve(), path)
+    path.write_bytes(Path(sys.executable).resolve().read_bytes() + BANNER)
     path.chmod(0o755)
     old = Host(here().system, here().machine, 64, (2, 1))
     assert rules.GLIBC_TOO_OLD.id in ids(inspect(path, old))
@@ -167,8 +169,9 @@ def test_scripts_sockets_and_packed_bundles(made: dict[str, Path], servers: Serv
     assert process.poll() is None
     with pytest.raises(InputError, match="cannot be read"):
         inspect(tmp_path / "nothing")
-    with pytest.raises(InputError, match="cannot be read"):
-        inspect(tmp_path)
+    (folder,) = inspect(tmp_path).findings
+    assert (folder.id, folder.message) == (rules.WRONG_KIND.id, "it is a folder")
+    assert "eim pack" in (inspect(made["fomo"]).findings[0].hint or "")
 
 
 def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:

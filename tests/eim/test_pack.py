@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from convert.eim.bundle import header, pack, read_impulse
+from convert.eim.client import talk
 from convert.errors import InputError, OutputError
+from convert.validate import runtimes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.eim.processes import Servers
 
 
 def test_what_is_written(made: dict[str, Path], tmp_path: Path) -> None:
@@ -76,3 +83,80 @@ def test_the_working_folder_is_not_imported_from(made: dict[str, Path], tmp_path
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong module')")
     done = subprocess.run([made["fomo.eim"], "--print-info"], capture_output=True, check=True, cwd=tmp_path, timeout=60)
     assert b'"face"' in done.stdout
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_provider_that_is_not_there_falls_back_and_says_so(
+    made: dict[str, Path], servers: Servers, provider: str
+) -> None:
+    """Here ONNX Runtime has the CPU only."""
+    eim = servers.folder / "gpu.eim"
+    pack(made["classifier"], eim, provider=provider)
+    path = servers.folder / "s.sock"
+    process = servers.start(eim, path, wait_for=path)
+    with talk(path) as client:
+        assert client.model.raw["inferencing_engine"]["properties"] == ["onnxruntime CPUExecutionProvider"]
+        assert client.classify(np.full(64, 0x00FF00, np.float32)).result["classification"]["green"] > 0.9
+    process.wait(10)
+    assert process.stdout
+    said = process.stdout.read().decode()
+    assert f"\nWARN: no {provider}: this onnxruntime has " in said
+    assert "\nRunning on ONNX Runtime's CPUExecutionProvider\n" in said
+    assert not list(servers.folder.glob("*.engines"))
+
+
+@pytest.mark.parametrize(
+    ("installed", "works", "missing"),
+    [("tensorrt cuda cpu", "tensorrt", ""), ("tensorrt cuda cpu", "cuda", "its libraries or the driver do not load"),
+     ("cuda cpu", "cuda", "this onnxruntime has ")],
+)  # fmt: skip
+def test_which_provider_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: str, works: str, missing: str
+) -> None:
+    names = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+    asked: list[Any] = []
+
+    def load(model: bytes, providers: list[Any]) -> Any:
+        asked.append((model, providers))
+        return SimpleNamespace(get_providers=lambda: [names[works], names["cpu"]])
+
+    has = [names[name] for name in installed.split()]
+    monkeypatch.setattr(runtimes, "_onnxruntime", lambda: SimpleNamespace(get_available_providers=lambda: has))
+    monkeypatch.setattr(runtimes, "load", load)
+    cache = tmp_path / "m.engines"
+    _, said = runtimes.load_on(b"model", "tensorrt", cache)
+    assert said.startswith(missing)
+    assert bool(said) is bool(missing)
+    ((model, providers),) = asked
+    assert model == b"model"
+    if "tensorrt" in installed:
+        name, options = providers.pop(0)
+        assert (name, options["trt_engine_cache_enable"], options["trt_engine_cache_path"]) == (
+            names["tensorrt"], True, str(cache),
+        )  # fmt: skip
+    assert cache.is_dir() is ("tensorrt" in installed)
+    assert providers == [names["cuda"], names["cpu"]]
+
+
+def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
+    """One of them is packed, with the report's part about it."""
+    app = tmp_path / "app"
+    app.mkdir()
+    parts, files = {}, []
+    for role, kind in (("primary", "fomo"), ("secondary", "classifier")):
+        report = json.loads((made[kind] / "report.json").read_bytes())
+        file = f"{kind}.onnx"
+        (app / file).write_bytes((made[kind] / "model.onnx").read_bytes())
+        report["model"]["file"], report["export"]["name"] = file, kind
+        parts[role] = {key: report[key] for key in ("export", "model", "options") if key in report}
+        files += [each | {"path": file} for each in report["files"] if each["path"] == "model.onnx"]
+    (app / "report.json").write_text(json.dumps({"schema_version": 1, "tool": {}, **parts, "files": files}))
+    with pytest.raises(InputError, match="an app with two models: 1 is fomo, 2 is classifier") as caught:
+        read_impulse(app)
+    assert caught.value.hint == "say which: --engine 1"
+    for engine, task in ((1, "fomo"), (2, "classifier")):
+        pack(app, tmp_path / "one.eim", engine=engine)
+        assert read_impulse(app, engine=engine).task == task
+        assert read_impulse(tmp_path / "one.eim").task == task
+    with pytest.raises(InputError, match="no second engine"):
+        read_impulse(made["fomo"], engine=2)

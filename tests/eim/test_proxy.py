@@ -95,8 +95,56 @@ def test_an_eim_that_dies(made: dict[str, Path], servers: Servers) -> None:
         received(connection, 1)
         server.kill()
         assert connection.recv(1) == b""
-    assert process.wait(10) == 0
+    assert process.wait(10) == 1
     assert events(process)[-1]["content"] == "the .eim closed the connection"
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ('link.sendall(b\'{"id":2,"success":true}\\n\\0\'); os.kill(os.getpid(), 9)', "the .eim was killed by SIGKILL"),
+        ("link.sendall(b'{\"id\":2,'); print('no memory', flush=True); sys.exit(3)", "status 3; it printed: no memory"),
+        ("time.sleep(60)", "no answer of the .eim within 0.7 s"),
+    ],
+)
+def test_an_eim_that_fails(servers: Servers, last: str, said: str) -> None:
+    """What it still answered is passed on and shown, whole or not."""
+    eim = servers.folder / "m.eim"
+    eim.write_text(
+        f"#!{sys.executable} -S\nimport os, socket, sys, time\nserver = socket.socket(socket.AF_UNIX)\n"
+        f"server.bind(sys.argv[1])\nserver.listen()\nlink, _ = server.accept()\nlink.recv(99)\n{last}\n"
+    )
+    eim.chmod(0o755)
+    process, path = started(servers, eim, "--format", "json", "--timeout", "0.7" if "sleep" in last else "20")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b'{"classify":[1],"id":2}')
+        assert process.wait(10) == 1
+    shown = events(process)
+    assert shown[-1]["kind"] == "end"
+    assert said in shown[-1]["content"]
+    between = [event["content"] for event in shown[1:-1]]
+    expected = ['an answer that is not complete: {"id":2,'] if "status" in said else [{"id": 2, "success": True}]
+    assert between == ([] if "sleep" in last else expected)
+
+
+def test_a_client_that_only_listens_on_gets_its_answer(made: dict[str, Path], servers: Servers) -> None:
+    """As `nc -N` does: it says that it has nothing more to ask, and waits."""
+    process, path = started(servers, made["gray.eim"], "--format", "json")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b'{"hello":1,"id":1}')
+        connection.shutdown(socket.SHUT_WR)
+        assert received(connection, 1).startswith(b'{"features_shm"')
+    assert process.wait(10) == 0
+    assert [event["kind"] for event in events(process)] == ["message", "message", "end"]
+
+
+def test_a_socket_that_cannot_be_made_is_named_as_the_user_did(servers: Servers) -> None:
+    process = servers.start(sys.executable, "-P", "-m", "convert", "eim", "proxy", "none/a.sock", "none/m.eim")
+    assert process.wait(20) == 3
+    assert process.stdout
+    assert process.stdout.read().startswith(b"error: none/a.sock: cannot make the socket")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

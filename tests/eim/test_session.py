@@ -198,3 +198,19 @@ def test_any_message_has_an_answer(tmp_path_factory: pytest.TempPathFactory, mes
         answer = ask(talk, message)
         assert answer["success"] is ("error" not in answer)
         assert "id" in answer or answer["error"].startswith("Missing 'id'")
+
+
+def test_numbers_that_no_double_holds(session: Session) -> None:
+    """As rapidjson does: measured with a real executable."""
+    for number in ("1e400", "-1e999", "NaN"):
+        answer = ask(session, b'{"classify":[%s],"id":7}' % number.encode())
+        assert answer == {"error": "Missing 'id' field in message", "success": False}
+    assert "expected 256 but got 1" in ask(session, b'{"classify":[1e39],"id":7}')["error"]
+
+
+def test_debug_prints_what_the_network_gets(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask(session, {"classify": [0xFF0033] * 256, "id": 7, "debug": True})["success"]
+    out = capsys.readouterr().out
+    assert out == f"Features (2 ms.): {' '.join(['1.000000 0.000000 0.200000'] * 256)}\nRunning impulse...\n"
+    ask(session, {"classify": [0] * 256, "id": 8})
+    assert capsys.readouterr().out == ""

@@ -100,7 +100,9 @@ def test_the_summary_counts() -> None:
     assert summary(report, _plain) == (
         "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: 1 error, 1 note, 1 suppressed"
     )
-    assert summary(CheckReport((), default), _plain).endswith(": nothing found")
+    quiet = CheckReport((CheckedFile("c.txt", "nvinfer"),), default)
+    assert summary(quiet, _plain).endswith(": nothing found")
+    assert summary(CheckReport((), default), _plain).startswith("nothing to check")
 
 
 def test_the_summary_says_who_names_the_target() -> None:

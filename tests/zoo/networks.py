@@ -223,6 +223,7 @@ OPERATORS: dict[str, Operator] = {
     "sign": lambda tf, x: tf.sign(x),
     "reciprocal": lambda tf, x: tf.math.reciprocal(tf.abs(x) + 0.5),
     "cast": lambda tf, x: _floats(tf, tf.cast(x * 5, tf.int32)),
+    "cast_bytes": lambda tf, x: _floats(tf, tf.cast(tf.abs(x) * 50, tf.uint8)),
     "cast_bool": lambda tf, x: _floats(tf, tf.cast(tf.floor(x), tf.bool)),
     # two operands
     "add": lambda tf, x: x + _mixed(tf, x),

@@ -7,9 +7,11 @@ a folder `tests/cases/<id>`. Functions read nothing from the disk: they get a `R
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from convert.check.context import Unclear
 from convert.check.rules import app, engine, keys, labels, model, outputs, preprocessing, streams, syntax
 
 if TYPE_CHECKING:
@@ -46,9 +48,10 @@ RULES: tuple[Rule, ...] = tuple(
 def findings(context: RuleContext) -> Iterator[Finding]:
     """What the rules find in a config; at most `MOST` of one rule, and a line that says that there are more."""
     for check in CHECKS:
-        if context.faults and not check.refused:
+        if not (context.values or check.refused):
             continue
         found = iter(check.run(context))
-        yield from islice(found, MOST)
-        if rest := next(found, None):
-            yield check.rule.found(f"there are more of these; the first {MOST} are shown", path=rest.path)
+        with suppress(Unclear):
+            yield from islice(found, MOST)
+            if rest := next(found, None):
+                yield check.rule.found(f"there are more of these; the first {MOST} are shown", path=rest.path)

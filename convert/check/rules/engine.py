@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from convert.check.context import SDK, Check, RuleContext, misspelt
+from convert.check.context import SDK, Check, RuleContext
 from convert.check.rules.syntax import as_line, is_plain, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
@@ -225,8 +225,8 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
             level = Level.WARNING
             message = f"{key}: {quoted(file.text)} {what}: no new engine can be built, should this one not load"
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
-        if hint and not os.path.exists(file.path) and (meant := misspelt(file.path)):  # noqa: PTH110
-            hint += f"; {meant} is there"
+        if hint and file.meant:
+            hint = f"write {as_line(context, key, os.path.join(os.path.dirname(file.text), file.meant))}; {hint}"  # noqa: PTH118, PTH120
         yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
     if elsewhere:
         message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())

@@ -394,7 +394,7 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
             return "YAML configs lack it"
         value = new_value(entry, key)
         new = key.replaced_by if value is None else as_line(context, key.replaced_by, value, entry)
-        return f"YAML configs do not have it; write {new}"
+        return f"write {new} instead; YAML configs do not have this one"
     if key_named(entry.key, other):
         return f"it belongs below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)}"
     name, equals, value = entry.key.partition("=")

@@ -127,7 +127,7 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
         hint = f"write {as_line(context, 'infer-dims', size)}"
     else:
         message = f"{shown}, and is fed channels first"
-        hint = f"convert it to NCHW, or {writes(context, {'network-input-order': 1, 'infer-dims': size})}"
+        hint = f"{writes(context, {'network-input-order': 1, 'infer-dims': size})}; or convert it to NCHW"
     yield context.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 

@@ -227,7 +227,7 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
         key = "cluster-mode" if context.given("cluster-mode") else "network-type"
         hint = f"write {as_line(context, 'cluster-mode', 4)}"
         if context.kind != checking.INSTANCES:
-            hint = f"remove {_MASK}: only network-type 3 has masks"
+            hint = f"remove {_MASK}; only network-type 3 has masks"
         yield context.found(INSTANCE_MASKS, message, key=key, hint=hint)
     if context.kind == checking.INSTANCES and not context.function:
         message = f"{as_line(context, 'network-type', 3)} needs custom-lib-path and parse-bbox-instance-mask-func-name"

@@ -1,0 +1,178 @@
+"""Whatever an .eim answers, every command ends with one sentence and no traceback, and its JSON is JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from convert.__main__ import main
+from convert.cli import eim as command
+from convert.eim import client as module
+from convert.eim import compare as comparing
+from convert.eim.compare import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HELLO: dict[str, Any] = {
+    "id": 1, "success": True,
+    "project": {"name": "n", "owner": "o", "deploy_version": 1},
+    "model_parameters": {
+        "input_features_count": 4, "slice_size": 1, "labels": ["a", "b"], "image_input_width": 2,
+        "image_input_height": 2, "image_channel_count": 3, "image_resize_mode": "squash", "sensor": 3, "frequency": 0,
+        "interval_ms": 1, "axis_count": 1, "has_anomaly": 1, "model_type": "object_detection", "label_count": 2,
+        "use_continuous_mode": False, "has_object_tracking": True, "inferencing_engine": 2,
+        "thresholds": [{"id": 3, "type": "object_detection", "min_score": 0.5}],
+    },
+    "inferencing_engine": {"engine_type": 2, "properties": ["x"]},
+    "features_shm": {"name": "/none", "size_bytes": 16, "elements": 4, "type": "float32"},
+    "freeform_output_shm": [{"index": 0, "name": "/none", "size_bytes": 8, "elements": 2, "type": "float32"}],
+}  # fmt: skip
+BOX = {"label": "a", "value": 0.75, "x": 1, "y": 0, "width": 1, "height": 1}
+RESULTS: tuple[dict[str, Any], ...] = (
+    {"classification": {"a": 0.25, "b": 0.75}, "anomaly": 0.5},
+    {"bounding_boxes": [BOX], "object_tracking": [BOX | {"object_id": 1}]},
+    {"visual_anomaly_grid": [BOX], "visual_anomaly_max": 1.5, "visual_anomaly_mean": 0.5, "bounding_boxes": []},
+    {"freeform": [[0.5, 1.5], [2.0]]},
+    {"freeform": "shm"},
+)
+ATOMS = st.one_of(
+    st.sampled_from(
+        ["null", "true", "NaN", "-Infinity", "1e400", "-1e400", "1e39", "-1", "3.0", "0", "1", "{}", "[]", '""', '"a"',
+         "9" * 400, "2147483648", "1e-400", '"\\ud800"', '"\\u0000"', '"/../x"', '"/"', "[" * 200 + "]" * 200,
+         "[" * 2000 + "]" * 2000, '{"a":' * 150 + "1" + "}" * 150, "[1,", "]", "nul", '"x', '"{"', "'a'", '"[bold]\\n"']
+    ),
+    st.floats().map(json.dumps), st.integers().map(str), st.text(max_size=8).map(json.dumps),
+)  # fmt: skip
+VALUES = st.recursive(
+    ATOMS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]"),
+        st.dictionaries(st.sampled_from(["a", "label", "value", "x", "id", "name"]), inner, max_size=3).map(
+            lambda parts: "{" + ",".join(f'"{key}":{value}' for key, value in parts.items()) + "}"
+        ),
+    ),
+    max_leaves=5,
+)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to everything in a document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, item in items for place in places(item, (*at, key)))]
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> list[bytes]:
+    """Hello, then what follows; in one of them something is replaced, left out, or cut off."""
+    documents = [HELLO, {"id": 2, "success": True, "result": draw(st.sampled_from(RESULTS)), "timing": {"dsp": 1}}]
+    which = draw(st.sampled_from((0, 1, 1)))
+    document = json.loads(json.dumps(documents[which]))
+    place = draw(st.sampled_from(places(document)[1:]))
+    holder = document
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = "@@"
+    if draw(st.integers(0, 9)) == 0:
+        del holder[place[-1]]
+    texts = [json.dumps(each) for each in documents]
+    texts[which] = json.dumps(document).replace('"@@"', draw(VALUES))
+    return [text.encode("utf-8", "surrogatepass") + b"\n\0" for text in texts]
+
+
+class Link:
+    """A transport that answers so, then closes."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self.parts = list(parts)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        assert data
+        assert deadline
+
+    def receive(self, deadline: float) -> bytes:
+        assert deadline
+        if not self.parts:
+            raise module.TransportClosed("closed the connection")
+        return self.parts.pop(0)
+
+    def remember(self, memory: str) -> None:
+        assert isinstance(memory, str)
+
+
+WORDS = (
+    ("inspect", "TARGET", "--hello"), ("inspect", "TARGET", "--hello", "--format", "json"),
+    ("classify", "TARGET", "PICTURE"), ("classify", "TARGET", "PICTURE", "--format", "json", "--threshold", "0.5"),
+    ("classify", "TARGET", "--features", "FEATURES", "--continuous"),
+    ("compare", "TARGET", "TARGET", "PICTURE"), ("compare", "TARGET", "TARGET", "PICTURE", "--format", "json"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files for the commands."""
+    folder = tmp_path_factory.mktemp("foreign")
+    (folder / "model.eim").write_text("#!/bin/false\n")
+    (folder / "model.eim").chmod(0o755)
+    (folder / "features.txt").write_text("1 2 3 4")
+    from PIL import Image
+
+    Image.new("RGB", (2, 2)).save(folder / "p.png")
+    return {name: str(folder / file) for name, file in
+            (("TARGET", "model.eim"), ("PICTURE", "p.png"), ("FEATURES", "features.txt"))}  # fmt: skip
+
+
+def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = None) -> None:
+    """Each command, or that one of them, with an .eim that answers so."""
+
+    @contextlib.contextmanager
+    def opened(_path: Path, _seconds: float, *, stdio: bool = False) -> Iterator[Any]:
+        assert not stdio
+        yield Link(parts)
+
+    @contextlib.contextmanager
+    def open_backend(*_arguments: Any, **_options: Any) -> Iterator[Reference]:
+        mine = {"classification": {"a": 0.5, "b": 0.5}, "anomaly": 0.25}
+        boxes = {"bounding_boxes": [BOX, BOX | {"x": 0}]}
+        for size in ((2, 2, 3),):
+            yield Reference(
+                size, ("a", "b"), None, lambda _: (np.zeros(4, np.float32), None),
+                lambda *_, as_sdk=False: boxes if b"bounding" in parts[1] or as_sdk else mine,
+            )  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "opened", opened)
+        patch.setattr(comparing, "open_backend", open_backend)
+        for words in WORDS if which is None else (WORDS[which],):
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(["eim", *(foreign.get(word, word) for word in words)])
+            said = (words, parts, err.getvalue())
+            assert code in {0, 1, 3}, said
+            if code == 3:
+                assert re.fullmatch(r"error: [^\n]{1,900}\n  hint: [^\n]+\n", err.getvalue()), said
+            if "json" in words:
+                json.loads(out.getvalue(), parse_constant=pytest.fail)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for show in (command._print_event_text, command._print_event_json):
+            proxied = module._Proxy(None, None, show)  # type: ignore[arg-type]
+            for part in parts:
+                proxied._show_answers(part[:40])
+                proxied._show_answers(part[40:])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example([b"{" + b"[" * 100_000 + b"]" * 100_000 + b"}", b""], None)
+@given(answers(), st.integers(0, len(WORDS) - 1))
+def test_no_answer_gives_a_traceback(foreign: dict[str, str], parts: list[bytes], which: int | None) -> None:
+    """20,000 of them were tried once by hand."""
+    ends_well(foreign, parts, which)

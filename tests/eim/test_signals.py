@@ -1,0 +1,119 @@
+"""A signal at any moment ends a command, and leaves neither process, socket, shared memory nor folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from convert.eim.wire import FOLDER, PREFIX
+from tests.eim.processes import eventually
+
+if TYPE_CHECKING:
+    from tests.eim.processes import Servers
+
+MOMENTS = [0.03 * number**1.7 for number in range(1, 11)]  # seconds: 0.03 to 1.5
+STUBBORN = """#!{python} -S
+import signal, socket, sys, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+time.sleep(600)
+"""
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What runs with a file in `folder`, and what lies about: sockets there, folders of this program, shared memory."""
+    running = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes().decode("utf-8", "replace")
+            waits = "State:\tZ" not in (process.parent / "status").read_text()
+        except OSError:
+            continue
+        if str(folder) in words and waits:
+            running.append(words.replace("\0", " "))
+    return [
+        *running, *map(str, folder.glob("*.sock")), *map(str, folder.glob(".*.part")),
+        *map(str, (folder / "tmp").iterdir()),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("words", "moments"),
+    [
+        (("proxy", "a.sock", "stubborn.eim"), [0.6]),
+        *(
+            pytest.param(words, MOMENTS, marks=pytest.mark.slow)
+            for words in (
+                ("inspect", "m.eim", "--hello"), ("classify", "m.eim", "pictures"),
+                ("compare", "m.eim", "B", "pictures"), ("proxy", "a.sock", "m.eim"),
+                ("proxy", "a.sock", "stubborn.eim"), ("serve", "B", "a.sock"),
+                ("inspect", "stubborn.eim", "--hello"),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_left(
+    made: dict[str, Path],
+    servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    moments: list[float],
+    number: signal.Signals,
+) -> None:
+    folder = servers.folder
+    (folder / "tmp").mkdir()
+    (folder / "pictures").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    (folder / "m.eim").write_bytes(made["fomo.eim"].read_bytes())
+    (folder / "stubborn.eim").write_text(STUBBORN.format(python=sys.executable))
+    for name in ("m.eim", "stubborn.eim"):
+        (folder / name).chmod(0o755)
+    for place in range(200):
+        Image.new("RGB", (96, 96)).save(folder / "pictures" / f"{place}.png")
+    names = {name: str(folder / name) for name in ("m.eim", "stubborn.eim", "a.sock", "pictures")}
+    names["B"] = str(made["fomo"])
+    command = [sys.executable, "-P", "-m", "convert", "eim", *(names.get(word, word) for word in words)]
+    before = set(FOLDER.glob(f"{PREFIX}*"))
+    for moment in moments:
+        process = servers.start(*command)
+        time.sleep(moment)
+        process.send_signal(number)
+        assert process.wait(40) in {0, 128 + number, -number}, moment  # ended before; ended by it; before Python saw it
+        eventually(lambda: not leftovers(folder) and set(FOLDER.glob(f"{PREFIX}*")) <= before, 10)
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed(made: dict[str, Path], servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel sends SIGHUP, and there is nothing left to write to."""
+    folder = servers.folder
+    (folder / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    eim = folder / "m.eim"
+    eim.write_bytes(made["fomo.eim"].read_bytes())
+    eim.chmod(0o755)
+    main, side = os.openpty()
+    code = (
+        "import fcntl, os, sys, termios\nos.setsid()\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.executable, [sys.executable, '-P', '-m', 'convert', 'eim', 'proxy', *sys.argv[1:]])"
+    )
+    import subprocess
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder / "a.sock"), str(eim)], stdin=side, stdout=side, stderr=side
+    )
+    os.close(side)
+    eventually((folder / "a.sock").exists)
+    os.close(main)
+    process.wait(15)
+    eventually(lambda: not leftovers(folder), 10)

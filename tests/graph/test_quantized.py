@@ -1,0 +1,308 @@
+"""Networks of 8-bit codes without zero points: operators against integer arithmetic, or their form with zero points."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from convert.errors import PresetError, UnsupportedModelError
+from convert.graph.cleanup import clean
+from convert.graph.layers import weight_codes
+from convert.graph.quantized import layers, pair_codes, shift
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SCALES = st.floats(2**-8, 2**-3)
+_ZEROS = st.integers(-128, 127)
+
+
+class _Network:
+    """Nodes from x [1,4,6,5] to y, both float32."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+    def coded(self, name: str, scale: float, zero: int) -> str:
+        both = self.constant(scale), self.constant(zero, np.int8)
+        return self.add("DequantizeLinear", self.add("QuantizeLinear", name, *both), *both)
+
+    def model(self, output: str, opset: int = 13) -> onnx.ModelProto:
+        self.nodes.append(helper.make_node("Identity", [output], ["y"]))
+        graph = helper.make_graph(
+            self.nodes,
+            "codes",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 6, 5])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
+        return onnx.shape_inference.infer_shapes(model)
+
+
+def _run(model: onnx.ModelProto, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {"x": values})
+    return np.asarray(result)
+
+
+def _shifted(model: onnx.ModelProto, *, pads: bool = True) -> onnx.ModelProto:
+    """The model without zero points; every one is looked at."""
+    made = clean(shift(pair_codes(clean(model)), pads=pads))
+    onnx.checker.check_model(made, full_check=True)
+    known = {each.name: numpy_helper.to_array(each) for each in made.graph.initializer}
+    for node in made.graph.node:
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            assert not known[node.input[2]].any()
+    return made
+
+
+def _codes(values: NDArray[np.float32], scale: float, zero: int) -> NDArray[np.int64]:
+    """As QuantizeLinear, but for ties."""
+    codes: NDArray[np.float64] = np.rint(values.astype(np.float64) / np.float32(scale)) + zero
+    return np.clip(codes, -128, 127).astype(np.int64)
+
+
+def _integer_convolution(
+    codes: NDArray[np.int64], weights: NDArray[np.int64], pads: list[int], strides: list[int], dilations: list[int]
+) -> NDArray[np.int64]:
+    """Sums of products of [1,C,H,W] and [O,C/g,h,w] with zeros around."""
+    groups = codes.shape[1] // weights.shape[1]
+    around = np.pad(codes, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])))
+    high, wide = (
+        (around.shape[2 + axis] - dilations[axis] * (weights.shape[2 + axis] - 1) - 1) // strides[axis] + 1
+        for axis in (0, 1)
+    )
+    result = np.zeros((1, len(weights), high, wide), np.int64)
+    for output, kernel in enumerate(weights):
+        group = output * groups // len(weights)
+        part = around[0, group * kernel.shape[0] : (group + 1) * kernel.shape[0]]
+        for y in range(high):
+            for x in range(wide):
+                top, left = y * strides[0], x * strides[1]
+                rows = top + dilations[0] * np.arange(kernel.shape[1])
+                columns = left + dilations[1] * np.arange(kernel.shape[2])
+                result[0, output, y, x] = (part[:, rows][:, :, columns] * kernel).sum()
+    return result
+
+
+@given(
+    scales=st.tuples(_SCALES, st.floats(2**-4, 1)),
+    zeros=st.tuples(_ZEROS, _ZEROS),
+    limits=st.sampled_from([None, "Relu", (0.0, 6.0), (-1.0, 1.0), (0.5, 2.0)]),
+    pads=st.lists(st.integers(0, 2), min_size=4, max_size=4),
+    strides=st.tuples(st.integers(1, 2), st.integers(1, 3)),
+    dilation=st.integers(1, 2),
+    groups=st.sampled_from([1, 2, 4]),
+    any_pads=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_a_convolution_gives_the_codes_of_integer_arithmetic(  # noqa: PLR0917 - hypothesis names them
+    scales: tuple[float, float],
+    zeros: tuple[int, int],
+    limits: Any,
+    pads: list[int],
+    strides: tuple[int, int],
+    dilation: int,
+    groups: int,
+    any_pads: bool,
+    seed: int,
+) -> None:
+    random = np.random.default_rng(seed)
+    weights = random.integers(-127, 128, (8, 4 // groups, 3, 2))
+    of_weights = random.uniform(2**-10, 2**-8, 8).astype(np.float32)
+    bias = random.integers(-3000, 3000, 8)
+    sx, sy = (float(np.float32(each)) for each in scales)
+    net = _Network()
+    name = net.add(
+        "Conv",
+        net.coded("x", sx, zeros[0]),
+        net.constant(weights * of_weights.reshape(-1, 1, 1, 1)),
+        net.constant(bias * sx * of_weights.astype(np.float64)),
+        pads=pads, strides=list(strides), dilations=[dilation, dilation], group=groups,
+    )  # fmt: skip
+    if limits == "Relu":
+        name = net.add("Relu", name)
+    elif limits:
+        name = net.add("Clip", name, net.constant(limits[0]), net.constant(limits[1]))
+    made = _shifted(net.model(net.coded(name, sy, zeros[1])), pads=any_pads)
+    assert layers(made).share == 1
+    picture = random.uniform(-128 * sx, 127 * sx, (1, 4, 6, 5)).astype(np.float32)
+    real = _integer_convolution(
+        _codes(picture, sx, zeros[0]) - zeros[0], weights, pads, list(strides), [dilation, dilation]
+    )
+    exact = (real + bias.reshape(1, -1, 1, 1)) * (sx * of_weights.astype(np.float64)).reshape(1, -1, 1, 1)
+    low, high = (0, np.inf) if limits == "Relu" else limits or (-np.inf, np.inf)
+    steps = np.clip(exact, low, high) / sy
+    wanted = np.clip(np.rint(steps) + zeros[1], -128, 127) - zeros[1]
+    found = _run(made, picture) / sy
+    clear = np.abs(steps - np.floor(steps) - 0.5) > 1e-2  # float32 sums move what is next to a tie
+    assert clear.mean() > 0.8 or limits
+    np.testing.assert_allclose(found[clear], wanted[clear], atol=1e-2)
+
+
+@given(codes=st.lists(st.integers(-127, 127), min_size=1, max_size=40), scale=st.floats(1e-6, 10))
+def test_weights_are_codes_again(codes: list[int], scale: float) -> None:
+    values = (np.array([codes, [127] * len(codes), [0] * len(codes)]) * np.float32(scale)).astype(np.float32)
+    found = weight_codes(values, 0)
+    assert found is not None
+    np.testing.assert_allclose(found[0] * found[1].reshape(-1, 1), values, rtol=1e-6)
+    assert weight_codes(values.T.copy(), 1) is not None
+
+
+def test_numbers_that_are_no_codes_stay() -> None:
+    assert weight_codes(np.random.default_rng(0).normal(size=(1, 400)).astype(np.float32), 0) is None
+
+
+def _layer(net: _Network, name: str) -> str:
+    """A convolution, so that there is one."""
+    weights = np.random.default_rng(1).integers(-127, 128, (4, 4, 1, 1)) * np.float32(0.004)
+    return net.add("Conv", name, net.constant(weights), net.constant(np.full(4, 0.3)))
+
+
+def _add(net: _Network, x: str) -> str:
+    return net.add("Add", x, net.coded(_layer(net, x), 0.03, 17))
+
+
+def _add_relu(net: _Network, x: str) -> str:
+    return net.add("Relu", _add(net, x))
+
+
+def _gate(net: _Network, x: str) -> str:
+    squeezed = net.coded(net.add("GlobalAveragePool", x), 0.01, 3)
+    return net.add("Mul", x, net.coded(net.add("Sigmoid", net.coded(_layer(net, squeezed), 0.02, -9)), 1 / 256, -128))
+
+
+def _transposed(net: _Network, x: str) -> str:
+    weights = np.random.default_rng(2).integers(-127, 128, (4, 3, 3, 3)) * np.float32(0.002)
+    return net.add("ConvTranspose", x, net.constant(weights), strides=[2, 2], pads=[1, 0, 1, 1])
+
+
+def _dense(net: _Network, x: str) -> str:
+    weights = np.random.default_rng(3).integers(-127, 128, (120, 7)) * np.float32(0.002)
+    return net.add("Gemm", net.add("Flatten", x), net.constant(weights), net.constant(np.arange(7) * 0.1))
+
+
+def _rows(net: _Network, x: str) -> str:
+    weights = np.random.default_rng(4).integers(-127, 128, (5, 3)) * np.float32(0.005)
+    return net.add("Add", net.add("MatMul", x, net.constant(weights)), net.constant([0.1, 0.2, 0.3]))
+
+
+_OTHERS: dict[str, tuple[Any, int, set[str]]] = {
+    # how y follows of x; nodes between codes; what computes in float
+    "add": (_add, 2, set()),
+    "add_relu": (_add_relu, 3, set()),
+    "gate": (_gate, 2, {"Mul", "Sigmoid"}),
+    "transposed": (_transposed, 1, set()),
+    "dense": (_dense, 2, set()),
+    "rows": (_rows, 1, set()),
+    "concat": (lambda net, x: net.add("Concat", x, net.coded(_layer(net, x), 0.02, 5), axis=1), 2, set()),
+    "joined": (lambda net, x: net.add("Concat", x, _layer(net, x), axis=1), 2, set()),
+    "max_pool": (lambda net, x: net.add("MaxPool", x, kernel_shape=[2, 2], pads=[1, 0, 0, 1]), 1, set()),
+    "average": (lambda net, x: net.add("AveragePool", x, kernel_shape=[2, 3], pads=[0, 1, 0, 1]), 1, set()),
+    "mean": (lambda net, x: net.add("ReduceMean", x, axes=[2, 3], keepdims=0), 1, set()),
+    "pad": (lambda net, x: net.add("Pad", x, net.constant([0, 0, 1, 2, 0, 0, 0, 1], np.int64)), 1, set()),
+    "pad_other": (
+        lambda net, x: net.add("Pad", x, net.constant([0, 0, 1, 2, 0, 0, 0, 1], np.int64), net.constant(0.25)),
+        1,
+        set(),
+    ),
+    "resize": (
+        lambda net, x: net.add("Resize", x, "", net.constant([1, 1, 2, 2]), mode="linear"),
+        1,
+        set(),
+    ),
+    "softmax": (lambda net, x: net.add("Softmax", x, axis=1), 0, {"Softmax"}),
+    "sub": (lambda net, x: net.add("Sub", net.coded(_layer(net, x), 0.02, 5), x), 2, set()),
+    "leaky": (lambda net, x: net.add("LeakyRelu", x, alpha=0.1), 0, {"LeakyRelu"}),
+    "moved": (lambda net, x: net.add("Transpose", net.add("Slice", x, *_limits(net)), perm=[0, 2, 3, 1]), 2, set()),
+}
+
+
+def _limits(net: _Network) -> list[str]:
+    return [net.constant(each, np.int64) for each in ([1], [5], [2])]
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+@pytest.mark.parametrize("pads", [True, False])
+def test_operators_give_what_they_gave_with_zero_points(name: str, pads: bool) -> None:
+    make, count, in_float = _OTHERS[name]
+    net = _Network()
+    coded = net.coded("x", 0.02, -37)
+    kept = net.coded(_layer(net, coded), 0.02, 11)
+    before = net.model(net.coded(make(net, kept), 0.017, 23))
+    picture = np.random.default_rng(5).uniform(-2, 3, (3, 1, 4, 6, 5)).astype(np.float32)
+    wanted = np.stack([_run(before, each) for each in picture])
+    made = _shifted(before, pads=pads)
+    found = np.stack([_run(made, each) for each in picture])
+    assert np.ptp(wanted) > 0.1, "the same for every input proves nothing"
+    steps = np.abs(found - wanted) / 0.017
+    assert steps.max() < 1.01
+    assert (steps > 0.01).mean() < 0.05, "more than ties"
+    what = layers(made)
+    assert what.share == 1
+    assert set(what.other) == in_float
+    assert sum(what.int8.values()) == 1 + count
+
+
+def test_limits_that_the_quantizer_has_go() -> None:
+    net = _Network()
+    relu6 = net.add("Clip", _layer(net, net.coded("x", 0.02, 3)), net.constant(0.0), net.constant(6.0))
+    made = _shifted(net.model(net.coded(relu6, 6 / 255, -128)))
+    assert "Clip" not in {node.op_type for node in made.graph.node}
+
+
+def test_a_model_without_codes_is_refused() -> None:
+    net = _Network()
+    with pytest.raises(UnsupportedModelError, match="no layer of this model can run in INT8"):
+        shift(net.model(net.add("Sigmoid", net.coded("x", 0.02, 3))))
+
+
+def test_an_old_opset_is_refused() -> None:
+    net = _Network()
+    with pytest.raises(PresetError, match="needs opset 13") as caught:
+        shift(net.model(net.coded(_layer(net, net.coded("x", 0.02, 3)), 0.1, 0), opset=12))
+    assert caught.value.hint == "leave out --opset, or give --opset 13"
+
+
+def test_codes_are_paired_where_moves_lie_between_them() -> None:
+    net = _Network()
+    both = net.constant(0.02), net.constant(3, np.int8)
+    codes = net.add("Transpose", net.add("QuantizeLinear", "x", *both), perm=[0, 2, 3, 1])
+    model = pair_codes(net.model(net.add("DequantizeLinear", codes, *both)))
+    assert [node.op_type for node in model.graph.node][:3] == ["QuantizeLinear", "DequantizeLinear", "Transpose"]
+    assert prod(_run(model, np.ones((1, 4, 6, 5), np.float32)).shape) == 120
+
+
+def test_constants_are_rounded_at_once() -> None:
+    net = _Network()
+    fixed = net.coded(net.constant(np.full((1, 4, 6, 5), 0.333)), 0.02, 5)
+    before = net.model(net.coded(net.add("Add", _layer(net, net.coded("x", 0.02, -37)), fixed), 0.05, 3))
+    picture = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
+    wanted = _run(before, picture)
+    made = _shifted(before)
+    assert np.abs(_run(made, picture) - wanted).mean() < 1e-3
+    assert layers(made).int8 == {"Conv": 1}  # the constant is part of its bias, or added
