@@ -230,7 +230,7 @@ class InWorker:
             if error := died(death, death.function):
                 raise error from death
             hint = "if memory ran out, make room; otherwise report the model"
-            raise ValidationError(f"the stage {self.name} {death.reason}", hint=hint) from death
+            raise ValidationError(f"the stage {self.name} ended: {death.reason}", hint=hint) from death
         return result
 
 

@@ -54,6 +54,28 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> package.Bundle:
     return convert(SHAPES, tmp_path_factory.mktemp("api") / "bundle", target="7.1")
 
 
+INT8 = ROOT.parent / "shared" / "models" / "classify-32x32x1-int8.lite"
+
+
+def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
+    made = convert(SHAPES, tmp_path / "bundle", precision="auto")
+    assert [each.precision for each in made.evidence.precisions] == ["fp32", "fp16"]
+    (chosen,) = [each for each in made.findings if each.id == "EI513"]
+    assert chosen.message.startswith("FP16: the same decision on 100.0% of 300 inputs")
+    assert json.loads((tmp_path / "bundle" / "report.json").read_bytes())["options"]["precision"] == "fp16"
+    with pytest.raises(PresetError, match="auto is for one export"):
+        convert(FOMO, tmp_path / "pair", sgie=SHAPES, precision="auto")
+
+
+@pytest.mark.skipif(not INT8.exists(), reason="the real Edge Impulse models are not here")
+@pytest.mark.parametrize(("target", "chosen"), [("7.1", "INT8: "), ("6.0", "FP16: ")])  # 6.0 is for the Nano, too
+def test_the_fastest_precision_of_an_int8_model(tmp_path: Path, target: str, chosen: str) -> None:
+    made = convert(INT8, tmp_path / "bundle", precision="auto", target=target, resize_mode="squash")
+    (finding,) = [each for each in made.findings if each.id == "EI513"]
+    assert finding.message.startswith(chosen)
+    assert ("Nano" in finding.message) == (target == "6.0")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

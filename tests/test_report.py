@@ -243,6 +243,7 @@ def test_report() -> None:
         "for_objects": None,
         "source_parity": None,
         "int8": None,
+        "precisions": [],
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI999"

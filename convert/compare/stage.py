@@ -89,7 +89,7 @@ class WithComparison:
             else:
                 evidence = self.worker.apply("convert.compare.run:compare_bundle", *arguments, InProcessWorker())
         except (ConvertError, Died) as error:  # the bundle is proven all the same
-            reason = error.message if isinstance(error, ConvertError) else f"the comparison {error.reason}"
+            reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))

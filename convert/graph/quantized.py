@@ -65,19 +65,29 @@ _BLIND = {"LogSoftmax", "Softmax"}
 def pair_codes(model: ModelProto) -> ModelProto:
     """A pass: every QuantizeLinear of activations is followed by its DequantizeLinear, and codes go nowhere else.
 
-    tf2onnx moves nodes that only move values in between the two, Concat among them.
+    tf2onnx moves nodes that only move values in between the two, Concat among them. Constants are rounded here.
     """
     editor = GraphEditor(model)
     made: set[str] = set()
     for node in editor.nodes():
-        if node.op_type == _QUANTIZE:
+        if node.op_type == _QUANTIZE and (value := editor.constant(node.input[0])) is not None:
+            step, zero = (editor.constant(name) for name in node.input[1:3])
+            assert step is not None  # `convert.export.dequantize` writes both
+            assert zero is not None
+            codes = np.clip(np.rint(value / step), _LOW - int(zero), _HIGH - int(zero))
+            real = editor.add_constant((codes * step).astype(np.float32))
+            editor.redirect(node.output[0], real)
+            made.add(real)
+        elif node.op_type == _QUANTIZE:
             real = editor.new_name(_DEQUANTIZE)
             editor.redirect(node.output[0], real)
             editor.add(_DEQUANTIZE, [node.output[0], *node.input[1:]], real)
             made.add(real)
     for node in editor.nodes():
-        if node.op_type == _DEQUANTIZE and node.output[0] not in made and editor.constant(node.input[0]) is None:
-            editor.replace(node, node.input[0])
+        source = node.input[0] if node.input else ""
+        is_ours = source in made or editor.constant(source) is None
+        if node.op_type == _DEQUANTIZE and node.output[0] not in made and is_ours:
+            editor.replace(node, source)
     editor.store()
     return model
 

@@ -95,7 +95,7 @@ MISTAKES = (
     mistake("convert project.zip -o out --target 'JetPack 6.1'", 2, "say --jetpack 6.1"),
     mistake("convert project.zip -o out --jetpack 9", 2, "'9'", "6.2"),
     mistake("convert project.zip -o out --batch-size 0", 2, "--batch-size", "0 is not in the range 1<=x<=1024"),
-    mistake("convert project.zip -o out --precision int8", 2, "--precision", "'fp32', 'fp16'"),
+    mistake("convert project.zip -o out --precision int4", 2, "--precision", "'fp32', 'fp16'"),
     mistake("convert project.zip -o out --task detection", 2, "--task", "'classifier', 'fomo'"),
     mistake("convert project.zip -o out --role main", 2, "--role", "'pgie', 'sgie', 'both'"),
     mistake("convert project.zip -o out --frame big", 2, "--frame", "16:9", "1280x720"),

@@ -16,7 +16,8 @@ from convert.emit.config import Gie
 from convert.emit.findings import RULES
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
-from convert.types import Bundle
+from convert.pipeline import Chosen
+from convert.types import Agreement, Bundle, PrecisionEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,6 +127,59 @@ def test_what_is_found_in_the_files(
     planned = Emit(tmp_path, **options).plan("fruit")
     assert all(finding.path in planned for finding in result.findings)
     assert [each["id"] for each in json.loads((tmp_path / "report.json").read_bytes())["findings"]] == expected
+
+
+def _half(same: float, **more: Any) -> PrecisionEvidence:
+    return PrecisionEvidence("fp16", 10, Agreement(same, 0.01, 0.2, 200), {"Conv": 1}, **more)
+
+
+@pytest.mark.parametrize(
+    ("target", "half", "found", "message", "hint"),
+    [
+        ("7.1", _half(0.995), "EI503", "99.5% of 200 inputs", None),
+        ("7.1", _half(0.9), "EI512", "90.0% of 200 inputs", "use --precision fp32"),
+        ("7.1", _half(0.9, keep=("a", "b")), "EI512", "90.0%", "'--layerPrecisions=a:fp32,b:fp32'"),
+        ("7.1", _half(1.0, overflow=("a", "b"), keep=("a",)), "EI512", "a and 1 more node;", "=a:fp32'"),
+        ("6.0", _half(0.9, keep=("a", "b")), "EI512", "90.0%", "use --precision fp32"),  # TensorRT 8.0
+        ("7.1", _half(0.9, keep=("a:0",)), "EI512", "90.0%", "use --precision fp32"),  # trtexec splits there
+    ],
+)
+def test_what_fp16_changes(
+    tmp_path: Path,
+    classifier: Validated,
+    target: str,
+    half: PrecisionEvidence,
+    found: str,
+    message: str,
+    hint: str | None,
+) -> None:
+    known = replace(classifier, evidence=replace(classifier.evidence, precisions=(half,)))
+    (finding,) = Emit(tmp_path, target=target, precision="fp16")(known, tmp_path).findings
+    assert finding.id == found
+    assert message in finding.message
+    assert (hint or "") in (finding.hint or "")
+    assert ("--layerPrecisions" in (finding.hint or "")) == bool(hint and ":fp32" in hint)
+
+
+@pytest.mark.parametrize(
+    ("half", "mode", "message"),
+    [
+        (_half(0.99), "2", "FP16: the same decision on 99.0% of 200 inputs; no INT8"),
+        (_half(0.98), "0", "FP32: FP16 would have the same decision on 98.0%"),
+        (_half(1.0, overflow=("a",)), "0", "FP32: FP16 would have results of a beyond 65504, and the same"),
+    ],
+)
+def test_auto_takes_fp16_where_the_decisions_stay(
+    tmp_path: Path, classifier: Validated, half: PrecisionEvidence, mode: str, message: str
+) -> None:
+    known = replace(classifier, evidence=replace(classifier.evidence, precisions=(half,)))
+    before = Rule("EI104", Level.WARNING, "something").found("something was assumed")
+    result = Chosen(Emit(tmp_path, precision="fp16"), "no INT8", (before,))(known, tmp_path)
+    assert result.findings[0].id == "EI513"
+    assert result.findings[0].message.startswith(message)
+    assert f"network-mode={mode}\n" in (tmp_path / "config_infer_primary_fruit.txt").read_text()
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert [each["id"] for each in report["findings"]][:2] == ["EI104", "EI513"]
 
 
 def test_an_opset_that_fits_is_named(tmp_path: Path, invent: Callable[..., Validated]) -> None:

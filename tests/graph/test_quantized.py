@@ -295,3 +295,14 @@ def test_codes_are_paired_where_moves_lie_between_them() -> None:
     model = pair_codes(net.model(net.add("DequantizeLinear", codes, *both)))
     assert [node.op_type for node in model.graph.node][:3] == ["QuantizeLinear", "DequantizeLinear", "Transpose"]
     assert prod(_run(model, np.ones((1, 4, 6, 5), np.float32)).shape) == 120
+
+
+def test_constants_are_rounded_at_once() -> None:
+    net = _Network()
+    fixed = net.coded(net.constant(np.full((1, 4, 6, 5), 0.333)), 0.02, 5)
+    before = net.model(net.coded(net.add("Add", _layer(net, net.coded("x", 0.02, -37)), fixed), 0.05, 3))
+    picture = np.random.default_rng(0).normal(size=(1, 4, 6, 5)).astype(np.float32)
+    wanted = _run(before, picture)
+    made = _shifted(before)
+    assert np.abs(_run(made, picture) - wanted).mean() < 1e-3
+    assert layers(made).int8 == {"Conv": 1}  # the constant is part of its bias, or added

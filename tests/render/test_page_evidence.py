@@ -29,7 +29,7 @@ from convert.render.page_sections import MOST_COMPARED, Measure, answer, differe
 from convert.report import evidence_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import NetworkType, Settings
-from convert.types import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity
+from convert.types import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity, PrecisionEvidence
 from tests.examples import examples
 from tests.render.test_page import Document
 
@@ -76,6 +76,19 @@ def test_other_figures_have_their_own_names() -> None:
     assert measures({"new_one": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
         Measure("New one, squash, top1", "0.7123"),
         Measure("New one, frame", "16:9"),
+    ]
+
+
+def test_each_precision_has_a_row() -> None:
+    whole = PrecisionEvidence("fp32", 8000, None, {"Conv": 2})
+    half = PrecisionEvidence("fp16", 4000, Agreement(0.99, 0.001, 0.25, 200), {"Conv": 2, "Relu": 1}, ("first",))
+    assert measures(evidence_document(Evidence(precisions=(whole, half)))) == [
+        Measure("FP32", "weights 8 kB; not measured; nodes: 2 Conv"),
+        Measure(
+            "FP16",
+            "weights 4 kB; the same decision on 99 % of 200 inputs; mean difference 0.001, largest 0.25; beyond "
+            "float16: first; nodes: 2 Conv, 1 Relu",
+        ),
     ]
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from convert.agreement import _Runner as Runner
 from convert.errors import TranslationError
 from convert.export.dequantize import dequantize
+from convert.export.unpack import Unpack
 from convert.heads.support import is_quantized
+from convert.images import ResizeMode
 from convert.isolation import Worker
+from convert.validate import runtimes
 from tests.graph.proof import litert, onnxruntime
 from tests.zoo import networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from convert.types import Adapted, Export
 
@@ -84,6 +88,34 @@ def test_operator(
     for size in (1, 2, 8):
         (found,) = onnxruntime(model.data, np.ascontiguousarray(pictures[:size].transpose(0, 3, 1, 2)))
         np.testing.assert_allclose(found, wanted[:size], rtol=0, atol=1e-4)
+    if builder is not None:
+        _, height, width, channels = networks.SHAPE
+        builder.call("convert.validate.runtimes:_build", model.data, (channels, height, width), 8, timeout=200)
+
+
+CODED = (
+    *("average_pool", "average_pool_same", "concat", "conv_dilated", "conv_odd", "dense_rows", "depthwise_stride"),
+    *("efficientnet_lite", "hard_swish", "mean_hw", "mobilenet_v3", "pad_value", "prelu", "resnet", "squeezenet"),
+    *("tconv_bias", "tconv_k3_s2", "unet", "vit", "yolo"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CODED)
+def test_codes(
+    name: str, tmp_path: Path, tensorflow: Worker, builder: Worker | None, adapted: Callable[..., Adapted]
+) -> None:
+    """As near to the int8 original as LiteRT's second kernels, or within a step of 1/256 on average."""
+    assert not tensorflow.call("tests.zoo.networks:write", tmp_path, (name,), ("int8",), timeout=300)
+    given = Unpack(precision="int8", resize_mode=ResizeMode.SQUASH)(tmp_path / f"{name}.int8.tflite", Path()).artifact
+    model = adapted(given).onnx
+    pictures = np.random.default_rng(0).random((20, *networks.SHAPE[1:]), np.float32)
+    runners = [Runner(given.original, second_kernels=second) for second in (False, True)]
+    wanted, own = (np.stack([run(picture[np.newaxis])[0].ravel() for picture in pictures]) for run in runners)
+    session = runtimes.load(model.data, optimized=False)
+    values = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    found = np.stack([runtimes.run_onnx(session, each[np.newaxis])[0].ravel() for each in values])
+    assert np.abs(found - wanted).mean() <= max(1.2 * np.abs(own - wanted).mean(), 1 / 256)
     if builder is not None:
         _, height, width, channels = networks.SHAPE
         builder.call("convert.validate.runtimes:_build", model.data, (channels, height, width), 8, timeout=200)
