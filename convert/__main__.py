@@ -25,8 +25,6 @@ from convert import OBJECTS
 from convert.cli import commands
 from convert.errors import ConvertError
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""

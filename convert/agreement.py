@@ -40,19 +40,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import ResizeMode
 
-
-__all__ = [
-    "GOOD",
-    "TIMEOUT",
-    "WithAgreement",
-    "agreement_findings",
-    "compare",
-    "int8_agreement",
-    "is_clearly_good",
-    "most_inputs",
-]
-
-
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
 

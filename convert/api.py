@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from convert.simulate.engine import LoadedEngine
     from convert.types import Bundle
 
-__all__ = ["batch", "check", "convert", "inspect", "run_batch", "run_conversion", "simulate"]
-
 
 def ignore(*_events: object) -> None:
     """No-op observer."""

@@ -36,12 +36,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from convert.errors import ConvertError, InputError, OutputError
 
-__all__ = [
-    "Output", "Reads", "TableReader", "alike", "configs", "include_path", "is_running", "load_toml", "make_folder",
-    "part_of", "plain", "recording", "refuse_folder", "remove_leftovers", "rule", "sha256", "write", "write_all",
-]  # fmt: skip
-
-
 _WRITES = "ei-deepstream.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
 

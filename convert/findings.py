@@ -15,8 +15,6 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Finding", "Level", "Rule", "rulebook", "worst"]
-
 
 class Level(StrEnum):
     """How bad it is; the names are SARIF's (sarif-schema 2.1.0, `level`)."""

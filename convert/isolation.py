@@ -43,11 +43,6 @@ from convert.errors import ConvertError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = [
-    "LARGE", "SENT", "CallEnded", "CallStarted", "Died", "Failed", "InProcessWorker", "TemporaryFolder",
-    "Worker", "answer", "return_freed_memory", "signals_wait", "tell",
-]  # fmt: skip
-
 LARGE = 64 << 20
 """Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
 

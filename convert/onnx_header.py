@@ -21,18 +21,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from convert.errors import InputError
 
-__all__ = [
-    "SMALL",
-    "STANDARD_DOMAINS",
-    "Attribute",
-    "Damaged",
-    "Header",
-    "Node",
-    "Value",
-    "parse_header",
-    "read_header",
-]
-
 Buffer: TypeAlias = bytes | mmap.mmap
 Attribute: TypeAlias = int | float | str | tuple[int, ...]
 

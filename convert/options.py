@@ -20,12 +20,6 @@ from convert.errors import PresetError
 from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
 from convert.images.resizing import PIXELS
 
-__all__ = [
-    "PLATFORM", "RELEASE", "BatchOptions", "CheckOptions", "CommonOptions", "ConvertOptions", "Option",
-    "SimulateOptions", "checked", "defaults", "labels_in", "refuse_contradictions", "refuse_simulation",
-    "refuse_unknown", "settle_target", "table",
-]  # fmt: skip
-
 RELEASE: Final = "deepstream-7.1"
 """The default of every command. Who comes from Edge Impulse has a Jetson as a rule, most often an Orin with JetPack 6.1
 or 6.2, and this is its release. Its keys and values are read by all later releases, and its TensorRT (10.3) runs on all

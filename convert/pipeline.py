@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["Event", "Record", "Run", "Status", "convert", "pick", "proving", "run", "stages", "unpacking"]
-
 
 class Status(StrEnum):
     """What became of a stage."""

@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import Framing
 
-__all__ = [
-    "EVIDENCE_SUFFIX", "METADATA", "REPORT", "SCHEMA_VERSION", "BundleReport", "ModelReport", "OnnxMetadata",
-    "UnpackedModel", "app_report", "dumps", "evidence_document", "evidence_json", "export_document", "finding_document",
-    "framing_document", "metadata_json", "model_document", "output_document", "read_evidence", "report_document",
-    "tensor_document", "with_resize_mode",
-]  # fmt: skip
-
 SCHEMA_VERSION = 1
 REPORT: Final = "report.json"
 METADATA: Final = "metadata.json"

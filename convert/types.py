@@ -22,16 +22,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-
-__all__ = [
-    "DETECTOR_THRESHOLD", "IMAGENET_MEAN_BGR", "INPUT_NAME", "SAME_DECISIONS", "TORCH_MEAN", "TORCH_STD", "Adapted",
-    "Agreement", "AnswerCounts", "AnswerEvidence", "BatchParity", "Bundle", "Color", "Evidence", "Export",
-    "FrameEffect", "Head", "Int8Agreement", "Int8Evidence", "Limits", "Metadata", "ModelFacts", "ModelFormat",
-    "ObjectEvidence", "OnnxModel", "Parity", "PrecisionEvidence", "Preprocessing", "Stage", "StageResult", "Tensor",
-    "Translated", "Validated", "onnx_file", "slug",
-]  # fmt: skip
-
-
 INPUT_NAME: Final = "x_input"
 """Of the one input of every ONNX model that is shipped."""
 

@@ -59,6 +59,7 @@ INT8 = ROOT.parent / "shared" / "models" / "classify-32x32x1-int8.lite"
 
 def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
     made = convert(SHAPES, tmp_path / "bundle", precision="auto")
+    assert made.evidence
     assert [each.precision for each in made.evidence.precisions] == ["fp32", "fp16"]
     (chosen,) = [each for each in made.findings if each.id == "EI513"]
     assert chosen.message.startswith("FP16: the same decision on 100.0% of 300 inputs")

@@ -48,11 +48,6 @@ from convert.export.archive import IGNORED_FOLDERS, places
 from convert.files import Output, configs, make_folder, sha256, write, write_all
 from convert.findings import Finding, Level
 
-__all__ = [
-    "BundleChanged", "BundleFile", "Cache", "CacheEntry", "DamagedEntry", "Ledger", "Pruned", "Usage", "cache_folder",
-    "environment", "key_of", "libraries", "list_files", "locked", "prune", "restore", "store", "usage", "write_bundle",
-]  # fmt: skip
-
 SCHEMA = 1
 """Version of the cache's format; entries of another version are not found."""
 

@@ -49,10 +49,6 @@ if TYPE_CHECKING:
 
     from convert.pipeline import Event
 
-__all__ = [
-    "CONNECT", "PATIENCE", "Cluster", "Payload", "TaskResult", "deliver", "pack", "pack_result", "perform", "unpack",
-]  # fmt: skip
-
 CONNECT = 10.0
 """Seconds to connect to the scheduler, and for each worker to report its versions."""
 

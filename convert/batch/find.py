@@ -28,11 +28,6 @@ from convert.types import Metadata, slug
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = [
-    "DEPTH", "FOLDERS", "LONGEST_NAME", "RULES", "ModelRequest", "expand", "find_models", "is_glob", "named_apart",
-    "short_name",
-]  # fmt: skip
-
 SAME_NAME = Rule(
     "EI806",
     Level.NOTE,

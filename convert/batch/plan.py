@@ -52,11 +52,6 @@ if TYPE_CHECKING:
     from convert.files import Output
     from convert.pipeline import Event, Record, Run
 
-__all__ = [
-    "BUG", "GOOD", "NAME", "Job", "Outcome", "Plan", "State", "bug", "execute", "failure", "job", "models_of", "plan",
-    "read_manifest",
-]  # fmt: skip
-
 BUG = 70
 """The exit code of a fault in this program (EX_SOFTWARE of sysexits.h), as with `convert`."""
 

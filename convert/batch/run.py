@@ -40,12 +40,6 @@ if TYPE_CHECKING:
 
     Observer = Callable[[Job, Event | Outcome], None]
 
-
-__all__ = [
-    "PRELOAD", "RULES", "TIME", "BatchReport", "Pool", "Scheduler", "cores", "half_of_memory", "run",
-]  # fmt: skip
-
-
 CACHE_DAMAGED = Rule(
     "EI801",
     Level.WARNING,

@@ -13,8 +13,6 @@ from typing import Final, NamedTuple
 
 from convert.files import TableReader, configs, load_toml
 
-__all__ = ["APP", "CONFIG", "OTHER", "SCRIPT", "SCRIPTS", "Kind", "kind_of", "other_text"]
-
 CONFIG, APP, SCRIPT, OTHER = "nvinfer", "deepstream-app", "script", "other"
 SCRIPTS: Final = (".sh", ".bash")
 

@@ -17,8 +17,6 @@ from convert.options import CheckOptions, checked, refuse_unknown, table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["read_settings"]
-
 _FILES: Final = {"ei-deepstream.toml": ("check",), "pyproject.toml": ("tool", "ei-deepstream", "check")}
 _ROOTS: Final = (".git", ".hg")  # only the root of a repository has one
 

@@ -9,8 +9,6 @@ import click
 
 from convert.cli.help import Group, UsageError, show_versions
 
-__all__ = ["commands"]
-
 # Heading -> name -> where the command is, and one line of help, in the order `--help` shows them. The help stands here
 # so that listing the commands imports none of them.
 _SECTIONS = {

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from convert.batch.run import BatchReport, Observer
     from convert.findings import Level
 
-__all__ = ["batch", "cache"]
-
 
 @click.command(
     name="batch",

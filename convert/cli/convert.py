@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from convert.images import Frame
     from convert.pipeline import Event
 
-__all__ = ["convert", "inspect"]
-
 
 @click.command(
     name="convert",

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding, Level
     from convert.images import ImageScaling
 
-__all__ = ["eim"]
-
 
 @click.group(
     cls=Group,

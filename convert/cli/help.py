@@ -7,8 +7,6 @@ from typing import IO, Any
 
 import click
 
-__all__ = ["GROUPS", "Command", "Group", "UsageError", "help_", "show_versions", "version"]
-
 GROUPS = {
     "Model": (
         *("pgie", "sgie", "app", "tensors", "model", "bundle_name", "tflite", "evidence", "sgie_labels"),

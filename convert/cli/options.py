@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from convert.files import Reads
     from convert.pipeline import Run
 
-__all__ = [
-    "EXISTING", "adapting", "as_usage", "common", "declaration", "depfile_option", "emitting", "exit_code", "finish",
-    "folder_option", "format_option", "framing", "given", "keywords", "naming", "options", "quiet_option",
-    "refuse_source", "reporting", "spelled", "stack", "tflite_option", "translating", "unpacking", "validating", "write_json",
-]  # fmt: skip
-
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 EXISTING = click.Path(exists=True, path_type=Path)

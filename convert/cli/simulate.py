@@ -14,8 +14,6 @@ from convert.options import SimulateOptions, refuse_simulation
 if TYPE_CHECKING:
     from convert.findings import Level
 
-__all__ = ["simulate"]
-
 
 @click.command(
     name="simulate",

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Level
 
-__all__ = ["adapt", "emit", "translate", "unpack", "validate"]
-
 
 @click.command(name="unpack", cls=Command, examples=("ei-deepstream unpack my-project.zip -o work",))
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")

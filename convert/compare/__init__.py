@@ -22,28 +22,6 @@ if TYPE_CHECKING:
     from convert.images.scaling import Rect
 
 
-__all__ = [
-    "DIFFERS",
-    "DRIFTS",
-    "NOT_COMPARED",
-    "NOT_PROVEN",
-    "RESIZE_UNKNOWN",
-    "RULES",
-    "THRESHOLD_UNKNOWN",
-    "Cause",
-    "ComparedObject",
-    "Comparison",
-    "Pair",
-    "PictureComparison",
-    "Prediction",
-    "Reason",
-    "Score",
-    "Step",
-    "Verdict",
-    "comparison_document",
-]
-
-
 class Cause(StrEnum):
     """A step that the two sides may do differently, in processing order from the picture to the screen."""
 

@@ -37,17 +37,6 @@ if TYPE_CHECKING:
     from convert.compare.shipped import ModelPair
     from convert.images.scaling import Rect
 
-__all__ = [
-    "Ablation",
-    "Criteria",
-    "Outcome",
-    "compare_predictions",
-    "difference_text",
-    "find_causes",
-    "pairs_of",
-    "possible_causes",
-]
-
 
 @dataclass
 class Ablation:

@@ -48,19 +48,6 @@ if TYPE_CHECKING:
     from convert.simulate.results import SimulatedEngine
     from convert.types import ModelFacts
 
-__all__ = [
-    "EdgeImpulseModel",
-    "Original",
-    "edge_impulse_model",
-    "pack",
-    "read_edge_impulse_model",
-    "read_features",
-    "read_original",
-    "read_wav",
-    "unpack",
-]
-
-
 _HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
 
 

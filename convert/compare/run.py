@@ -49,10 +49,6 @@ if TYPE_CHECKING:
     from convert.simulate.engine import LoadedEngine
     from convert.types import Adapted
 
-
-__all__ = ["ComparisonRun", "compare_bundle", "compare_with_original"]
-
-
 TOLERANCE = 0.1
 """Of scores: half of what lies between a sure answer and the usual threshold would be too much to pass over."""
 

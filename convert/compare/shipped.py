@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from convert.compare.edge_impulse import EdgeImpulseModel
     from convert.simulate.engine import LoadedEngine
 
-__all__ = ["ModelPair", "ShippedModel", "load_shipped"]
-
-
 _SAME_SHAPE = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
 
 

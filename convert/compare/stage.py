@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from convert.types import Stage
 
 
-__all__ = ["WithComparison"]
-
-
 @dataclass(frozen=True, slots=True)
 class WithComparison:
     """The stage `validate`, and how often the bundle's primary engine shows what Edge Impulse answers.

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
     from convert.compare.shipped import ModelPair
 
-
-__all__ = ["CauseTexts"]
-
-
 _MODES = {
     ResizeMode.FIT_LONGEST: "adds black bars on both sides",
     ResizeMode.SQUASH: "squashes",

@@ -17,8 +17,6 @@ from convert.eim.bundle import NO_PARAMETER, read_impulse
 from convert.eim.server import print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the bundle named by the first argument, on the socket or stdin named by the second; the exit code.

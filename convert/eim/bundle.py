@@ -36,20 +36,6 @@ if TYPE_CHECKING:
     from convert.eim.client import ModelInfo
     from convert.findings import Finding
 
-
-__all__ = [
-    "NO_PARAMETER",
-    "PROVIDERS",
-    "Impulse",
-    "bundle_files",
-    "header",
-    "hello",
-    "hello_findings",
-    "pack",
-    "read_impulse",
-]
-
-
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
 _LARGEST = 1 << 30  # bytes of one file of a packed bundle; protobuf cannot hold twice as much

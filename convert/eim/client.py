@@ -39,13 +39,6 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-
-__all__ = [
-    "BOXES", "AnswerTimeout", "Client", "ModelInfo", "ProxyEvent", "Reply", "RequestRefused", "Timeouts",
-    "TransportClosed", "proxy", "shortened", "talk",
-]  # fmt: skip
-
-
 _CHUNK = 1 << 16
 _PRINTED = 2000  # bytes of the output of a program that ended
 _POLL = 0.01  # seconds between two attempts to connect

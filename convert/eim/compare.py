@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from convert.eim.client import Client, ModelInfo, Reply
     from convert.findings import Rule
 
-
-__all__ = ["AnswerPair", "EimComparison", "PictureComparison", "Reference", "compare", "difference", "open_backend"]
-
-
 _SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 
 

@@ -35,12 +35,6 @@ from convert.report import REPORT
 if TYPE_CHECKING:
     from convert.findings import Finding
 
-
-__all__ = [
-    "Binary", "EimInspection", "Host", "UnreadableBinary", "here", "inspect", "missing", "read_binary", "targets_of",
-]  # fmt: skip
-
-
 ELF_MAGIC = b"\x7fELF"
 MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 """64-bit, 32-bit, several in one file, several with 64-bit offsets."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from convert.eim.bundle import Impulse
 
-__all__ = ["Loaded", "TimedResult"]
-
 
 class TimedResult(NamedTuple):
     """The `result` of a classify answer; seconds of preprocessing and of inference."""

@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 
     from convert.eim.model import TimedResult
 
-
-__all__ = ["Classifier", "Session", "Signals", "listening", "print_info", "serve_socket", "serve_stdin", "signals_end"]
-
-
 _NOT_NUMBERS = "Failed to parse classify array, should contain all numbers"
 # EI_IMPULSE_ERROR of returntypes.h
 _INFERENCE_FAILED = -3

@@ -36,13 +36,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "FOLDER", "LIMIT", "PREFIX", "AnswerReader", "Broken", "Features", "RequestReader", "TooLong", "attach", "bound",
-    "connected", "encode", "part_of", "remove_leftovers", "shown",
-]  # fmt: skip
-
-
 LIMIT = 32 * 1024 * 1024  # STDIN_BUFFER_SIZE of eim.cpp since 2025
 _BRACE = re.compile(rb"[{}]")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -51,10 +51,6 @@ if TYPE_CHECKING:
     from convert.images import Frame, Framing
     from convert.types import Evidence, FrameEffect, PrecisionEvidence
 
-
-__all__ = ["ROLES", "Emit", "EmitPair", "ValidatedPair", "refuse_no_objects"]
-
-
 ROLES = ("pgie", "sgie", "both")
 _PRECISIONS = ("fp32", "fp16", "int8")
 

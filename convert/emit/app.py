@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from convert.emit.files import EngineBuild
     from convert.emit.streams import Source
 
-
-__all__ = ["App", "app_file"]
-
-
 _WINDOW = (1280, 720)  # the most of it, pixels
 
 

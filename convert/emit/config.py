@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     from convert.emit.files import EngineBuild
     from convert.types import Adapted, Head
 
-
-__all__ = [
-    "Entry", "Gie", "Group", "HeadPreset", "Scaling", "Value", "config_file", "encode", "facts", "head_entries",
-    "head_preset", "infer_file", "no_suppression", "preset_for", "scaling",
-]  # fmt: skip
-
-
 Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
 """What a key can hold; a tuple is a list with `;` between its elements."""

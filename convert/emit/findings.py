@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = [
-    "CHOSEN", "DUPLICATE_LABEL", "FP16", "FP16_DIFFERS", "LEFT_FROM_ANOTHER_ROLE", "LONG_LABEL", "NOT_BUILT",
-    "NOT_MEASURED",
-    "NO_CENTRED_PADDING", "OPSET", "OTHER_BUNDLE_IN_FOLDER", "RULES", "SAMPLE_DETECTOR", "SECONDARY_LEFT_OUT",
-    "STALE_ENGINE", "TARGET_NOT_VERIFIED",
-]  # fmt: skip
-
 DUPLICATE_LABEL = Rule(
     "EI500",
     Level.WARNING,

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from convert.images import Frame, Framing
     from convert.types import FrameEffect
 
-
-__all__ = ["Frames", "Instructions", "LabelFile", "run_md"]
-
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 _OWN_PYTHON = {"18.04": "3.6", "20.04": "3.8", "22.04": "3.10"}  # of Ubuntu, where it is older than this tool needs
 

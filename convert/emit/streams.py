@@ -19,12 +19,6 @@ from convert.errors import PresetError
 from convert.images import Frame
 from convert.nvinfer.targets import Target, sdk_path, sinks
 
-__all__ = [
-    "OUTPUT_FILE", "RTSP_PORT", "SINKS", "Source", "gst_sink", "gst_source", "parse_source", "push_timeout", "sample",
-    "sink_sections", "source_sections",
-]  # fmt: skip
-
-
 SINKS: Final = ("screen", "file", "rtsp", "none")
 OUTPUT_FILE: Final = "out.mp4"
 RTSP_PORT: Final = 8554

@@ -36,34 +36,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = [
-    "BY_NAME",
-    "HDF5",
-    "HEAD",
-    "IGNORED_FOLDERS",
-    "LABEL_FILE",
-    "LIMITS",
-    "ONNX",
-    "SAVED_MODEL",
-    "SOURCE",
-    "TEXT",
-    "TFLITE",
-    "ZIP",
-    "FileType",
-    "Limits",
-    "OpenExport",
-    "Tree",
-    "file_type",
-    "is_folder",
-    "is_onnx",
-    "open_source",
-    "open_tree",
-    "open_zip_bytes",
-    "places",
-    "read_file",
-    "read_head",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

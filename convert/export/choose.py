@@ -39,20 +39,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
-__all__ = [
-    "Beside",
-    "bundle_name",
-    "choose",
-    "is_twin",
-    "no_model",
-    "others",
-    "read_beside",
-    "reconcile",
-    "refusal",
-    "the_model",
-    "with_options",
-]
-
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
 _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
 """Inferencing engines whose libraries hold a flatbuffer, or where nothing is recorded."""

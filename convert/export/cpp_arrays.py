@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "Array",
-    "ByteArrays",
-    "Incbin",
-    "NotAByteError",
-    "array",
-    "byte_values",
-    "check_array",
-    "number",
-    "read_elements",
-    "read_source",
-    "regular_bytes",
-]
-
-
 _CUT_OFF = "the array is not closed: the file is cut off"
 _AGAIN = "export or download the file again"
 

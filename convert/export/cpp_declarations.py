@@ -16,8 +16,6 @@ from typing import Final, TypeAlias
 from convert.errors import InputError
 from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
 
-__all__ = ["Declaration", "Field", "Header", "Value", "array_name", "names_in", "read_header", "string_of"]
-
 _MAX_DEPTH: Final = 32  # of braces; the deepest generated initialiser has three
 _MAX_DECLARATIONS: Final = 5_000
 _SIMPLE_ESCAPES: Final = dict(zip((b"n", b"t", b"r", b"a", b"b", b"f", b"v"), b"\n\t\r\a\b\f\v", strict=True))

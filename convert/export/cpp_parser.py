@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Group", "Path", "Pointer", "Unit", "Value", "Variable", "is_null", "name_of", "parse", "shown"]
-
 Path: TypeAlias = tuple[str, ...]
 """A name with the namespaces around it; anonymous ones leave no trace."""
 

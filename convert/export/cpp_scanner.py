@@ -19,18 +19,6 @@ from typing import NamedTuple
 
 from convert.errors import InputError
 
-__all__ = [
-    "Kind",
-    "Scanner",
-    "Token",
-    "evaluate",
-    "integer_literal",
-    "line_of",
-    "real_literal",
-    "source_bytes",
-    "text_of",
-]
-
 
 class Kind:
     """Kinds of tokens."""

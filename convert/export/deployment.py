@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from convert.export.parameters import File
     from convert.findings import Finding
 
-__all__ = ["NAME", "merged", "read_deployment"]
-
 NAME: Final = "deployment-metadata.json"
 _RESIZE: Final = {
     "squash": ResizeMode.SQUASH,

@@ -48,19 +48,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.types import Export
 
-
-__all__ = [
-    "SLOPE",
-    "Dequantized",
-    "Range",
-    "Rewriter",
-    "dequantize",
-    "finish",
-    "in_float32",
-    "keep_steps",
-    "same_weights",
-]
-
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
 

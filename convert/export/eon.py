@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = ["MAX_SIZE", "Rebuilt", "rebuild"]
-
 MAX_SIZE = 128 << 20
 """Bytes of C++ beyond which a file is refused; the largest public ones have 2 MB."""
 

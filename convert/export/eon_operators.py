@@ -26,23 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "CUSTOM",
-    "DTYPES",
-    "OPERATORS",
-    "TYPES",
-    "VERSIONS",
-    "EonGraph",
-    "EonNode",
-    "EonOperator",
-    "EonTensor",
-    "Options",
-    "Parameter",
-    "Quantization",
-    "options",
-]
-
 # TfLiteType: enumerator without `kTfLite`, its number, the schema's TensorType, numpy's name. Types whose tensors are
 # more than plain numbers (strings, resources, 4-bit integers) are left out.
 _TYPES = (

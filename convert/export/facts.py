@@ -29,26 +29,6 @@ if TYPE_CHECKING:
 
     from convert.onnx_header import Value
 
-
-__all__ = [
-    "ANOMALY_TYPES",
-    "DATATYPE",
-    "ENGINE",
-    "LAST_LAYER",
-    "RESIZE",
-    "SCALING",
-    "SENSOR",
-    "VISUAL_ANOMALY",
-    "Enumeration",
-    "class_count",
-    "facts",
-    "facts_of",
-    "onnx_facts",
-    "possible_tasks",
-    "takes_no_pictures",
-]
-
-
 _MOVING: Final = frozenset(
     {
         *("CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "PACK", "PAD", "PADV2", "QUANTIZE"),

@@ -4,29 +4,6 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = [
-    "AGREEMENT",
-    "ANOTHER_MODELS_DOCUMENT",
-    "CONDITIONAL_ARRAY",
-    "CONTRADICTION",
-    "DEQUANTIZED",
-    "EXTRA_MODEL",
-    "FOUND_BESIDE",
-    "FROM_TENSORFLOW",
-    "INPUT_CLAMP",
-    "LABEL_COUNT",
-    "LINK_IGNORED",
-    "NO_PARAMETERS",
-    "OVERRIDDEN",
-    "REBUILT",
-    "RENAMED",
-    "ROUNDING",
-    "RULES",
-    "TWIN",
-    "UNREADABLE_EXTRA",
-    "UNREADABLE_PARAMETER",
-]
-
 NO_PARAMETERS = Rule(
     "EI101",
     Level.WARNING,

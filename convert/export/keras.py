@@ -36,8 +36,6 @@ from convert.types import Parity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["WORDS", "Place", "convert_place", "places", "to_tflite"]
-
 WORDS: Final = {"savedmodel": "a TensorFlow SavedModel", "keras": "a Keras model", "h5": "a Keras model"}
 """The forms, the best first: a SavedModel needs no code of its layers."""
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from convert.export.models import Candidate
     from convert.findings import Finding
 
-__all__ = ["FoundLabels", "find_labels"]
-
 _ABOVE: Final = PurePosixPath("..")  # of a single file's folder; for a zip the one that it lies in
 _USUAL: Final = "labels.txt"
 _MAX_SIZE: Final = 1 << 20  # bytes

@@ -55,20 +55,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = [
-    "EON_FORMS",
-    "ONNX_FORMS",
-    "Candidate",
-    "Library",
-    "ListedModel",
-    "Listing",
-    "candidates_in",
-    "describe",
-    "left_over",
-    "line",
-    "list_models",
-]
-
 EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
 """The forms that hold C++ made by the EON compiler."""
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-__all__ = ["Block", "File", "Recorded", "read_recorded"]
-
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
 _LAYERS: Final = {

@@ -27,22 +27,6 @@ from typing import Any, Final
 
 from convert.errors import InputError, UnsupportedModelError
 
-__all__ = [
-    "IDENTIFIER",
-    "POST_PROCESS",
-    "Graph",
-    "GraphTensor",
-    "Operator",
-    "called_operator",
-    "content_digest",
-    "first_subgraph",
-    "operator_codes",
-    "operator_name",
-    "pack",
-    "read_graph",
-    "unpack",
-]
-
 IDENTIFIER: Final = b"TFL3"
 """The file identifier, at bytes 4 to 7."""
 

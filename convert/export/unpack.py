@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
-__all__ = ["InspectedModel", "Inspection", "Unpack", "inspect", "write"]
-
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
 

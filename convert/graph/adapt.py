@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import Frame
 
-
-__all__ = ["FOMO_MERGES", "YOLO_SCORES", "Adapt", "read_head", "read_onnx", "recorded", "without_assumed"]
-
-
 FOMO_MERGES = ("touching", "peak", "none")
 YOLO_SCORES = ("product", "objectness")
 

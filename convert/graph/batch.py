@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto, NodeProto
 
-
-__all__ = ["BATCH", "dynamic_batch"]
-
 BATCH = "N"
 _MANY = 7919  # a prime, so that no division inside the graph happens to come out even
 _END = np.iinfo(np.int64).max  # "to the end" in Slice

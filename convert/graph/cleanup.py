@@ -28,22 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "clean",
-    "fold",
-    "merge_reshapes",
-    "moves_nothing",
-    "only_real_inputs",
-    "perm_of",
-    "plain_comparisons",
-    "plain_quantization",
-    "plain_resizes",
-    "positive_axes",
-    "resize_scales",
-]
-
-
 _LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more than any engine here holds
 
 # A quantized model's scales are read from these nodes, not from the constants they would make.

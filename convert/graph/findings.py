@@ -4,23 +4,6 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = [
-    "BACKGROUND_LABEL",
-    "CELLS",
-    "CLASSES_APART",
-    "COORDINATES",
-    "FRAME_UNUSED",
-    "GENERIC_LABELS",
-    "NOT_PROBABILITIES",
-    "ONE_SIGMOID",
-    "RESIZE_ASSUMED",
-    "RESIZE_CROPS",
-    "RULES",
-    "SCALING_ASSUMED",
-    "TF2ONNX_WARNED",
-    "TRANSPOSES_LEFT",
-]
-
 TF2ONNX_WARNED = Rule(
     "EI200",
     Level.NOTE,

@@ -27,24 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "PICTURES_FIRST",
-    "POINTWISE",
-    "REDUCTIONS",
-    "GraphEditor",
-    "Shapes",
-    "attribute",
-    "infer",
-    "load_model",
-    "opset_of",
-    "set_attribute",
-    "shape_of",
-    "signature",
-    "without_weights",
-]
-
-
 PICTURES_FIRST = frozenset(
     {
         "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from convert.graph.graph import Shapes
 
-
-__all__ = ["WEIGHTED", "is_plain", "outputs_axis", "pads_of", "products", "reached", "summed", "weight_codes"]
-
-
 WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 Shift: TypeAlias = "NDArray[np.float64]"

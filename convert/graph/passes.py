@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
 
-__all__ = ["adapted", "canonical", "copy_of", "prepared"]
-
 
 def adapted(
     stage: Adapt, prepare: Callable[[], ModelProto], translated: types.Translated, before: types.Preprocessing

@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import Anchor
 
-
-__all__ = ["crop_to", "preprocessing"]
-
-
 # Of each image scaling: factor, offset of each of three channels (or of all), and the colour order.
 _SCALINGS: dict[ImageScaling, tuple[float, tuple[float, ...], str]] = {
     ImageScaling.NONE: (1 / 255, (), "RGB"),

@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
     Shift = NDArray[np.float64]
 
-
-__all__ = ["Layers", "layers", "pair_codes", "shift"]
-
-
 _OPSET = 13  # the first in which DequantizeLinear has an axis
 _LOW, _HIGH = -128, 127
 _TIE = 2.0**-15

@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
     from convert.images.resizing import Resizing
 
-
-__all__ = ["crop", "resize_frames", "scale", "take_levels"]
-
-
 _INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
 
 

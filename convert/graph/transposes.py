@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 
-__all__ = ["remove_transposes", "transposes"]
-
-
 def _push_down(model: ModelProto) -> bool:
     """Move every Transpose as far towards the outputs as it goes; whether anything moved."""
     editor = GraphEditor(model)

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from convert.images import Framing
     from convert.types import Export, Head, Limits
 
-__all__ = [
-    "BACKGROUND",
-    "Fit",
-    "Fitted",
-    "HeadSpec",
-    "LastLayer",
-    "Options",
-    "Rules",
-    "class_labels",
-    "detector_labels",
-]
-
 BACKGROUND = frozenset({"background", "__background__", "_background_", "_background"})
 """Labels that stand for no object, in lower case."""
 _STRIDES = (8, 16, 32)  # input pixels a cell in the three grids of every YOLO from version 3

@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-__all__ = ["HEADS", "MOST_ROWS", "OUTPUTS", "OVERLAP", "RAW", "BoxTensors", "Boxes", "Rows", "RowsHead"]
-
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
 RAW = "raw_candidates"
 """What the network's own output is called inside the graph."""

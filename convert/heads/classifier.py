@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from convert.graph.graph import GraphEditor
     from convert.heads.decoding import ReferenceDecoder
 
-__all__ = ["CLASSIFIER"]
-
 _OUTPUT = "scores"
 _BOTH = 2  # classes that one sigmoid tells apart
 _PROBABILITIES = {"Softmax", "Sigmoid", "HardSigmoid"}

@@ -33,29 +33,6 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-
-__all__ = [
-    "ROUNDS",
-    "Anchors",
-    "Box",
-    "Decoded",
-    "Detections",
-    "ReferenceDecoder",
-    "answer",
-    "best",
-    "boxes",
-    "classification",
-    "fomo",
-    "of_all_classes",
-    "of_each_class",
-    "parsed",
-    "shipped",
-    "ssd",
-    "suppress",
-    "yolov5",
-]
-
-
 ROUNDS = 16
 """How often a graph that suppresses boxes itself computes which of them are still there to suppress others."""
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
 
-__all__ = ["END_TO_END"]
-
 _COLUMNS = 6
 _CHOOSING = frozenset({"TOPK_V2", "ARG_MAX", "TopK", "ArgMax"})
 _PASSED_ON = {

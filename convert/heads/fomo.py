@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from convert.heads.graph_end import GraphEnd
     from convert.images import Framing
 
-__all__ = ["BOXES", "COVERAGE", "FOMO", "cell_boxes", "cells", "centres", "heat"]
-
 COVERAGE, BOXES = "output_cov/Sigmoid", "output_bbox/BiasAdd"
 """The names NVIDIA's own DetectNet models have; the parser looks for "cov" and "bbox" in them."""
 

@@ -51,21 +51,6 @@ if TYPE_CHECKING:
     from convert.heads.boxes import BoxTensors, Rows
     from convert.images import Framing
 
-__all__ = [
-    "CANDIDATES",
-    "ROUNDS",
-    "GraphEnd",
-    "as_reported",
-    "best_rows",
-    "detections",
-    "detections_by_class",
-    "kept_scores",
-    "neutral",
-    "no_suppression",
-    "placed_boxes",
-    "unit_of",
-]
-
 CANDIDATES = 1024
 """Rows that are looked at, or all of a model that has fewer. TensorRT's TopK takes 3840 at most."""
 

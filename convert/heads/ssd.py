@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Anchors, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
 
-__all__ = [
-    "OPERATOR",
-    "SSD",
-    "PostProcess",
-    "anchors",
-    "dequantized",
-    "inputs",
-    "output_order",
-    "read_postprocess",
-    "without_postprocess",
-]
-
 OPERATOR = "TFLite_Detection_PostProcess"
 
 _INTEGERS = ("max_detections", "num_classes")

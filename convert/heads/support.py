@@ -11,9 +11,6 @@ from convert.errors import UnsupportedModelError
 from convert.heads import HEADS, head
 from convert.types import Export, ModelFormat
 
-__all__ = ["describe", "is_quantized", "refuse_no_codes", "refuse_unsupported"]
-
-
 _FLOAT = frozenset({"float32", "float16-weights"})
 _BUILTIN = re.compile("[A-Z0-9_]+")
 _OF_HEADS = frozenset[str]().union(*(each.operators for each in HEADS))

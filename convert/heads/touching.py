@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-
-__all__ = ["is_settled", "merge", "merged", "own_edges", "rounds"]
-
 _STEPS = 4  # of MaxPool, in a round
 _REACH = 2 * _STEPS  # as good as the whole row, measured; on a grid of 85x85 the whole row takes five times as long
 _KINDS = 4  # of edges: left, top, right, bottom

@@ -22,12 +22,6 @@ from typing import Final, TypeAlias
 
 from convert.errors import PresetError
 
-__all__ = [
-    "ANCHORS", "CENTRE", "Anchor", "Frame", "Framing", "ImageScaling", "ResizeMode", "anchor_name", "crop_area",
-    "parse_frame",
-]  # fmt: skip
-
-
 Anchor: TypeAlias = tuple[float, float]
 """Which shares of what a crop removes lie to the left of the rest and above it, each 0, 1/2 or 1."""
 

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = [
-    "Picture", "Unreadable", "VideoFacts", "find", "is_video", "load_av", "read", "read_all", "read_fitted",
-    "video_facts", "video_frames",
-]  # fmt: skip
-
 MOST_PIXELS = 100_000_000
 """Of one picture, 300 MB as RGB: twelve times the pixels of an 8K frame would be 400 million."""
 

@@ -18,10 +18,6 @@ from convert.images import Frame, Framing, ResizeMode
 if TYPE_CHECKING:
     from convert.images.scaling import Placement
 
-
-__all__ = ["PIXELS", "RESIZES", "Resizing", "usual_size"]
-
-
 RESIZES = ("auto", "device", "graph")
 """What brings frames to the model's size: Gst-nvinfer's scaler, then the network's first nodes; one of them alone."""
 

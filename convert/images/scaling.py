@@ -38,28 +38,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-__all__ = [
-    "SDK_LUMA",
-    "Network",
-    "Placement",
-    "Rect",
-    "ScalingFilter",
-    "View",
-    "approximation",
-    "as_sdk",
-    "fit_shortest",
-    "interpolate",
-    "luma",
-    "place",
-    "place_as_sdk",
-    "scale",
-    "sdk_axis",
-    "sdk_luma",
-    "whole_network",
-]
-
-
 _LUMA = (19595, 38470, 7471)  # JPEG's and BT.601's 0.299, 0.587 and 0.114 of red, green and blue, times 65536
 SDK_LUMA = (0.299, 0.587, 0.114)
 """As the SDK writes them (ei_run_dsp.h, `extract_image_features`)."""

@@ -20,8 +20,6 @@ from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, targets
 from convert.onnx_header import STANDARD_DOMAINS, Attribute, Header, Node
 
-__all__ = ["Limit", "Refusal", "Table", "pads_with_any", "read_table", "refusals", "table"]
-
 _RELEASE: Final = re.compile(r"\d+(\.\d+)*")
 
 

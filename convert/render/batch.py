@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from convert.errors import ConvertError
     from convert.pipeline import Event
 
-
-__all__ = ["LiveDisplay", "ProgressDisplay", "batch_progress", "sentence", "show_batch"]
-
-
 _STYLE = {
     State.DONE: "green",
     State.WRONG: "bold red",

@@ -36,26 +36,6 @@ if TYPE_CHECKING:
     from convert.images.scaling import Rect
     from convert.simulate.results import DetectedObject, FrameResult
 
-
-__all__ = [
-    "STYLES",
-    "Area",
-    "Chip",
-    "Line",
-    "Style",
-    "draw",
-    "enlargement",
-    "frame_of",
-    "number",
-    "page_picture",
-    "placed",
-    "png",
-    "set_line",
-    "style_of",
-    "wrapped",
-]
-
-
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 

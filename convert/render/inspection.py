@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from convert.export.unpack import InspectedModel, Inspection
     from convert.types import Metadata
 
-
-__all__ = ["framing_svg", "framing_text", "inspection_document", "show_inspection"]
-
-
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide
 _SIDE = 140  # longer side of a drawn picture, SVG units, as all below
 _GAP, _MARGIN, _LINE = 44, 8, 15

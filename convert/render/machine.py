@@ -35,12 +35,6 @@ if TYPE_CHECKING:
     from convert.pipeline import Record, Run
 
 
-__all__ = [
-    "batch_document", "batch_junit", "batch_output_document", "check_document", "check_junit",
-    "error_document", "failure_document", "run_document", "sarif_document", "target_document",
-]  # fmt: skip
-
-
 def run_document(run: Run, exit_code: int, pictures: Path | None = None) -> dict[str, Any]:
     """`{schema_version, exit_code, stages[], export, model, object_model, evidence, secondary, outputs[], ...}`.
 

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from convert.files import Output
     from convert.pipeline import Run
 
-
-__all__ = ["after_batch", "after_conversion", "after_inspection", "show_next"]
-
 _US = "ei-deepstream"
 _PICTURES = "PICTURES"
 

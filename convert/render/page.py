@@ -46,10 +46,6 @@ if TYPE_CHECKING:
         Simulation,
     )
 
-
-__all__ = ["MOST_LISTED", "MOST_PICTURES", "card", "in_words", "page"]
-
-
 MOST_OBJECTS: Final = 20
 """Objects of one picture that are listed beside it."""
 

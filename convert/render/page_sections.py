@@ -23,21 +23,6 @@ if TYPE_CHECKING:
     from convert.simulate.results import FrameResult, SimulatedEngine
 
 
-__all__ = [
-    "MOST_COMPARED",
-    "ClassRow",
-    "Measure",
-    "Setting",
-    "answer",
-    "class_rows",
-    "differences",
-    "heading",
-    "measures",
-    "settings_in_words",
-    "undetected_classes",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class ClassRow:
     """One class of one engine.

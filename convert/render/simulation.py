@@ -44,17 +44,6 @@ if TYPE_CHECKING:
     from convert.simulate.job import Simulated
     from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 
-
-__all__ = [
-    "Result",
-    "ResultsFolder",
-    "frames_counted",
-    "show_comparison",
-    "show_simulation",
-    "simulation_document",
-]
-
-
 _MOST_ROWS = 60  # of pictures; objects.json has them all
 _SIMULATION_MOST_OBJECTS = 6  # of one picture
 

@@ -38,12 +38,6 @@ if TYPE_CHECKING:
     from convert.errors import ConvertError
     from convert.pipeline import Event, Record, Run
 
-
-__all__ = [
-    "FORMS", "console", "error_lines", "kind", "percent", "print_hanging", "progress", "short", "show_error",
-    "show_findings", "show_run",
-]  # fmt: skip
-
 FORMS = {
     **dict.fromkeys(("F1", "F2", "F2m", "F3", "F3b", "array"), "C array"),
     **dict.fromkeys(("E1", "E2", "E3"), "EON-compiled C++"),

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-__all__ = ["AnnotatedVideos", "video_stem"]
-
 _ENCODERS = ("libx264", "mpeg4")
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "23"}, "mpeg4": {"qscale": "4"}}
 _USUAL = Fraction(25)  # frames a second, where the file does not say

@@ -43,22 +43,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = [
-    "PARSERS",
-    "Attribute",
-    "Classified",
-    "Decoded",
-    "Detected",
-    "Detection",
-    "attach",
-    "by_confidence",
-    "check",
-    "cluster",
-    "decode",
-    "thresholds",
-]
-
-
 def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
     """Positions in the order of falling confidence, equal ones as they came, as std::stable_sort; NaN last."""
     order: NDArray[np.intp] = np.argsort(-confidence, kind="stable")

@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from convert.nvinfer.config_state import Problem
     from convert.nvinfer.targets import Target
 
-
-__all__ = ["LoadedEngine", "Source", "load", "preprocessor", "read_context", "read_mean_file", "settings_of"]
-
-
 _PPM = re.compile(rb"\s*(\S+)\s+(\d+)\s+(\d+)\s+(\S+)")
 
 

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-__all__ = ["Job", "Simulated", "app", "in_order", "of_bundle"]
-
-
 @dataclass(frozen=True, slots=True)
 class App:
     """What deepstream-app's config says.

@@ -33,27 +33,6 @@ if TYPE_CHECKING:
 
     from convert.images.scaling import Network
 
-
-__all__ = [
-    "DTYPES",
-    "Boxes",
-    "Drop",
-    "Dropped",
-    "Layer",
-    "ParserFailed",
-    "batched_nms",
-    "builtin",
-    "clip",
-    "efficientdet",
-    "float_to_int32",
-    "float_to_uint32",
-    "nms",
-    "resnet",
-    "tf_ssd",
-    "yolov5_batched_nms",
-]
-
-
 # The explanation for each key; {value} is the candidate's number, {limit} the key's.
 _WORDS = {
     "num-detected-classes": "class {value} is not below num-detected-classes={limit}",

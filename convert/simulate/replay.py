@@ -55,22 +55,6 @@ if TYPE_CHECKING:
     from convert.images.read import Picture
     from convert.nvinfer.targets import Target
 
-
-__all__ = [
-    "CASE",
-    "Layout",
-    "TensorSpec",
-    "dump_name",
-    "layout_of",
-    "read_case",
-    "read_dump",
-    "read_layout",
-    "read_recordings",
-    "replay",
-    "replayed",
-]
-
-
 CASE = "case.json"
 """What the engine was."""
 

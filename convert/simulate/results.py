@@ -36,32 +36,6 @@ if TYPE_CHECKING:
     from convert.simulate.parsers import Drop, Dropped
 
 
-__all__ = [
-    "CHECK_FINDINGS",
-    "CONVERSION",
-    "MOST_DROPPED",
-    "NAN_SCORES",
-    "PARSER",
-    "PICTURE",
-    "RULES",
-    "UNUSED_ENGINE",
-    "Classification",
-    "DetectedObject",
-    "DroppedCandidate",
-    "FrameResult",
-    "SimulatedEngine",
-    "Simulation",
-    "best",
-    "classifications",
-    "detected_objects",
-    "dropped_by_classifier",
-    "dropped_by_detector",
-    "frame_checks",
-    "kitti",
-    "objects_document",
-]
-
-
 @dataclass(frozen=True, slots=True)
 class SimulatedEngine:
     """One config with its model.

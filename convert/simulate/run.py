@@ -52,10 +52,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding, Rule
     from convert.simulate.engine import LoadedEngine
 
-
-__all__ = ["GROUP_BYTES", "PARTS", "Inputs", "Prefetch", "Runner"]
-
-
 WHOLE_FRAME = -1
 """The class of the object that a primary classifier makes of the whole frame."""
 

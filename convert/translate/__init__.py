@@ -19,9 +19,6 @@ from convert.heads.support import refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
 
-__all__ = ["OPSETS", "Translate", "died"]
-
-
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""
 

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[..., None]
 
-__all__ = ["register"]
-
-
 _INTEGERS = {np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64")}
 
 

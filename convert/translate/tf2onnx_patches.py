@@ -23,9 +23,6 @@ import numpy as np
 
 from convert.translate import operators
 
-__all__ = ["Missing", "TensorProto", "install", "is_installed", "make_ndarray", "patch_tf2onnx"]
-
-
 # tensorflow/core/framework/types.proto, enum DataType; the dtypes are those of tensorflow/python/framework/dtypes.py.
 _TYPES: dict[str, tuple[int, type[np.generic] | None]] = {
     "DT_FLOAT": (1, np.float32),

@@ -45,9 +45,6 @@ from convert.translate import Translation, tf2onnx_patches
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["accept", "assert_translated", "fix_batch", "input_name", "translate", "unique_names"]
-
-
 _NEEDED = re.compile(r"[Oo]pset (\d+) (?:is )?(?:required|needed)")  # what tf2onnx's handlers, and ours, say
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead
 _WIDELY_READ = 13  # the opset of TensorRT 8; of newer operators its parser and later ones know few

@@ -45,10 +45,6 @@ if TYPE_CHECKING:
     from convert.heads.decoding import ReferenceDecoder
     from convert.validate.comparison import Comparison
 
-
-__all__ = ["INPUTS", "SHAPES", "Validate", "WithFraming", "scaled", "shipped"]
-
-
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 

@@ -42,10 +42,6 @@ if TYPE_CHECKING:
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
 
-
-__all__ = ["TOLERANCE", "Comparison", "Decoding", "measure", "original", "raw_names", "reference_decoder", "with_raw"]
-
-
 TOLERANCE = 1e-5
 """Of decoding and batches, times the largest value where that is above 1. Kernels may sum in another order for another
 batch, which moves float32 by a few units in the last place (1e-7 of the largest value); mixed pictures move it by far

@@ -4,23 +4,6 @@ from __future__ import annotations
 
 from convert.findings import Level, Rule
 
-__all__ = [
-    "BATCH",
-    "CONSTANT",
-    "DECODING",
-    "DOMAIN",
-    "INPUT",
-    "KERNELS",
-    "NOT_FINITE",
-    "OUTPUT",
-    "PARITY",
-    "PLACES",
-    "RULES",
-    "SQUASHED",
-    "TENSORRT",
-    "TOP1",
-]
-
 INPUT = Rule(
     "EI400",
     Level.ERROR,

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
 
 
-__all__ = ["as_edge_impulse", "as_nvinfer", "check", "image_like", "pictures", "with_objects"]
-
-
 def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tuple[str, Picture]]:
     """`count` times (name, uint8 [H,W,C]); of four in a row one is an edge, one noise and two are image-like.
 

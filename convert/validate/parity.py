@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-__all__ = ["Tally", "align"]
-
-
 def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:
     """`candidate` in the layout of `reference` [n, ..., classes].
 

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Adapted
 
-
-__all__ = ["half_evidence", "in_half", "node_name", "row"]
-
-
 _MOST_KEPT = 16  # nodes that a user can be asked to keep in float32; with more there is little left to gain
 _LARGEST = float(np.finfo(np.float16).max)  # 65504
 

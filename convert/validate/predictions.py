@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Adapted
 
-
-__all__ = ["Predictions", "agreement", "int8_evidence", "int8_findings", "predictions"]
-
-
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 
 

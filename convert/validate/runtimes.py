@@ -39,28 +39,6 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Anchors
     from convert.images import ImageScaling
 
-
-__all__ = [
-    "BUILTIN",
-    "DEFAULT",
-    "REFERENCE",
-    "anchors",
-    "available",
-    "build",
-    "died",
-    "load",
-    "load_on",
-    "onnx_outputs",
-    "outputs",
-    "preload",
-    "read_whole",
-    "require",
-    "run_onnx",
-    "run_onnx_reference",
-    "run_tflite",
-]
-
-
 DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
 """LiteRT's kernels, as people call them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,6 @@ def test_without_a_gpu_a_sentence_is_printed(
     def missing(_name: str) -> None:
         raise OSError("libcuda.so.1: no such file")
 
-    monkeypatch.setattr(bench_gpu.ctypes, "CDLL", missing)
+    monkeypatch.setattr(ctypes, "CDLL", missing)
     bench_gpu.main(["model.onnx"])
     assert capsys.readouterr().out == "no GPU can be measured here: libcuda.so.1: no such file\n"

@@ -107,8 +107,8 @@ def _follow(path: Path, finding: Finding) -> bool:
     elif match := re.match(r"indent it by (\d) blanks", command):
         lines[number - 1] = " " * int(match[1]) + lines[number - 1]
     elif command.startswith("write ") and pairs:
-        old = finding.id == "NVI012" or command.endswith(" instead") or finding.id == "NVI045"
-        _write(lines, finding, pairs, joint, instead=old)
+        instead = finding.id in {"NVI012", "NVI045"} or command.endswith(" instead")
+        _write(lines, finding, pairs, joint, instead=instead)
     else:
         return False
     place.write_text("\n".join(lines))
