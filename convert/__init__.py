@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
         return found
     if name in __all__:
         for module in map(importlib.import_module, _MODULES):
-            if name in module.__all__:
+            if name in vars(module):
                 return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

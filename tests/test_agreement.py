@@ -105,9 +105,9 @@ def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
 ) -> None:
     rewritten: list[bool] = []
 
-    def counted(export: Export, *, rounded: bool = False) -> tuple[Export, Dequantized]:
+    def counted(export: Export, *, rounded: bool = False, coded: bool = False) -> tuple[Export, Dequantized]:
         rewritten.append(rounded)
-        return in_float32(export, rounded=rounded)
+        return in_float32(export, rounded=rounded, coded=coded)
 
     monkeypatch.setattr("convert.export.dequantize.in_float32", counted)
     model = by_brightness(0.4, 0.35)

@@ -60,7 +60,18 @@ def test_real_models_decide_as_the_original_does(models: Path, convert: Callable
 
 
 def test_a_frame_is_cropped_before_the_first_code(models: Path, convert: Callable[..., Path]) -> None:
-    options = ("--resize-mode", "fit-shortest", "--frame", "16:9", "--precision", "int8", "--role", "pgie")
+    options = (
+        "--resize-mode",
+        "fit-shortest",
+        "--frame",
+        "16:9",
+        "--resize",
+        "device",
+        "--precision",
+        "int8",
+        "--role",
+        "pgie",
+    )
     bundle = convert(models / _QUICK, *options)
     report = json.loads((bundle / "report.json").read_text())
     assert report["evidence"]["int8"]["plain"]["top1"] >= report["evidence"]["int8"]["kernels"]["top1"] - 0.01

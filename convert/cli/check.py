@@ -130,7 +130,9 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
         if rule not in known:
             from difflib import get_close_matches  # only for a mistyped id
 
-            near = get_close_matches(rule, known, 1)
+            letters, number = rule.rstrip("0123456789"), rule.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+            padded = f"{letters}{number:0>3}"  # NVI14
+            near = [padded] if padded in known else get_close_matches(rule, known, 1)
             hint = f"did you mean {near[0]}?" if near else "`ei-deepstream explain` lists them"
             raise PresetError(f"there is no rule {rule!r}", hint=hint)
     found = [known[rule] for rule in wanted] or list(known.values())

@@ -148,7 +148,7 @@ BOX_DIFFERS = Rule(
 BORDERLINE = Rule(
     "EI635",
     Level.NOTE,
-    "a box, or a cell of one, is found by one of the two only, with a score at the threshold",
+    "a box or cell is found by one of the two only, with a score at the threshold",
     why="Its score differs by less than the tolerance, but the threshold lies between the two. One cell more or less "
     "also changes the size of the box that it is merged into.",
     fix="nothing needs doing",

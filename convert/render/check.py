@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from textwrap import fill, indent, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
@@ -68,14 +69,12 @@ def explanation(rule: Rule) -> str:
     """A rule at length."""
     paint = paint_for(sys.stdout)
     parts = [f"{paint(rule.id, '1')} {paint(rule.level.value, _COLOURS[rule.level])}: {paint(rule.title, '1')}"]
-    for head, text in (("What happens", rule.why), ("What to do", rule.fix)):
-        if text:
-            body = fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
-            parts.append(f"{head}\n{body}")
+    prose = partial(fill, width=_WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    parts += [f"{head}\n{prose(text)}" for head, text in (("What happens", rule.why), ("What to do", rule.fix)) if text]
     if rule.id in FIXABLE:
         parts.append("  `ei-deepstream check --fix` does it where that is mechanical.")
     for name, text in load_toml(_EXAMPLES).get(rule.id, {}).items():
-        parts.append(f"{_SHOWN[name]}\n{indent(text, '  ')}")
+        parts.append(f"{_SHOWN[name]}\n{prose(text) if name == 'says' else indent(text, '  ')}")
     if rule.id.startswith("NVI"):
         parts.append(f"To have it so: a line `# check: ignore {rule.id}` above the line it is about.")
     return "\n\n".join(parts) + "\n"

@@ -327,7 +327,8 @@ class TestWrong:
         config = detector(tmp_path, net_scale_factor="1/255")
         said = say("simulate", config, pictures, "-o", tmp_path / "out", "--format", "json")
         assert said.code == 3
-        (finding, *_) = say("check", config, "--format", "json").document["files"][0]["findings"]
+        found = say("check", config, "--format", "json").document["files"][0]["findings"]
+        finding = next(each for each in found if each["level"] == "error")
         error = said.document["error"]
         assert error["message"] == f"nvinfer refuses this config ({finding['id']}): {finding['message']}"
         assert (error["path"], error["line"], error["hint"]) == (str(config), finding["line"], finding["hint"])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from convert.eim.wire import FOLDER, PREFIX
@@ -19,27 +20,30 @@ class Servers:
         self.folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *command: object, wait_for: Path | None = None, stdin: bool = False) -> subprocess.Popen[bytes]:
-        """Start `command`; wait until `wait_for` exists."""
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=self.folder,
-            bufsize=0,
-        )
+    def start(
+        self, *command: object, wait_for: Path | None = None, stdin: bool = False, log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start `command`; wait until `wait_for` exists. `log`: what it prints goes there instead of into a pipe."""
+        with log.open("wb") if log else nullcontext(subprocess.PIPE) as printed:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                bufsize=0,
+            )
         self._running.append(process)
         if wait_for is not None:
             eventually(lambda: wait_for.exists() or process.poll() is not None)
             assert wait_for.exists(), process.stdout and process.stdout.read()
         return process
 
-    def serve(self, bundle: Path, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
+    def serve(self, bundle: Path, *options: str, log: Path | None = None) -> tuple[subprocess.Popen[bytes], Path]:
         """A bundle on a socket."""
         path = self.folder / f"s{len(self._running)}.sock"
         command = [sys.executable, "-P", "-m", "convert", "eim", "serve", *options, bundle, path]
-        return self.start(*command, wait_for=path), path
+        return self.start(*command, wait_for=path, log=log), path
 
     def end(self) -> None:
         for process in self._running:

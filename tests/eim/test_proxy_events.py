@@ -55,9 +55,10 @@ def session(folder: Path, client: tuple[bytes | int, ...], eim: tuple[bytes | in
         threads = [threading.Thread(target=each, daemon=True) for each in (answers, asks)]
         for thread in threads:
             thread.start()
-        assert proxy(folder / "s", folder / "eim", events.append, start=20) == 0
+        code = proxy(folder / "s", folder / "eim", events.append, start=20)
         for thread in threads:
             thread.join()
+    assert code == int(events[-1].origin == "eim")
     assert not (folder / "s").exists()
     assert sorted(events, key=lambda event: event.seconds) == events
     assert all(0 <= event.seconds < 60 for event in events)
@@ -145,7 +146,7 @@ def test_the_eim_ends_first(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=asks, daemon=True)
         thread.start()
-        assert proxy(tmp_path / "s", tmp_path / "eim", said.append) == 0
+        assert proxy(tmp_path / "s", tmp_path / "eim", said.append) == 1
         thread.join()
         links[0].close()
     assert told(said) == [("eim", "end", "the .eim closed the connection", 0, False)]

@@ -34,7 +34,8 @@ def received(connection: socket.socket, count: int) -> bytes:
 
 
 def test_on_a_socket(vectors: Path, made: dict[str, Path], servers: Servers) -> None:
-    process, path = servers.serve(made["fomo"])
+    # With "debug": true it prints all features, more than a pipe holds.
+    process, path = servers.serve(made["fomo"], log=servers.folder / "printed.txt")
     recorded = exchanges(vectors / "eim" / "raw-2026.txt")
     assert len(recorded) > 40
     with socket.socket(socket.AF_UNIX) as connection:

@@ -179,7 +179,7 @@ def test_no_memory(impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinar
 @pytest.mark.usefixtures("in_time")
 def test_a_socket(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Two clients one after the other, the second after a message that came in pieces; then a signal."""
-    monkeypatch.setattr(module, "_load", lambda _: Echo())
+    monkeypatch.setattr(module, "_load", lambda _: (Echo(), ()))
     path, answers = tmp_path / "s", []
 
     def ask() -> None:
@@ -211,7 +211,7 @@ def test_a_socket(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("in_time")
 def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Without `keep` it ends with the first, here with one whose message has no end."""
-    monkeypatch.setattr(module, "_load", lambda _: Echo())
+    monkeypatch.setattr(module, "_load", lambda _: (Echo(), ()))
     monkeypatch.setattr(wire, "LIMIT", 100)
     path, refused = tmp_path / "s", []
 
@@ -243,7 +243,7 @@ def test_one_client(impulse: Impulse, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("end", [b"", b"\0rest", b'{"id":2}\0{"id":3}', b"\xff\0", b'{"id":2}\xff{"id":3}'])
 def test_standard_input(end: bytes, impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
     """It ends with the input, or with a NUL or 0xFF in it; what stands before that is answered."""
-    monkeypatch.setattr(module, "_load", lambda _: Echo())
+    monkeypatch.setattr(module, "_load", lambda _: (Echo(), ()))
     read, write = os.pipe()
     kept = os.dup(0)
     os.dup2(read, 0)

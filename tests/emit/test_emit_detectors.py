@@ -343,7 +343,7 @@ def test_a_classifier_finds_no_objects(tmp_path: Path, invent: Invent) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"batch_size": 0}, {"object_batch_size": 2000}, {"precision": "int8"}, {"gie_id": 0}, {"target": "1"}]
+    "options", [{"batch_size": 0}, {"object_batch_size": 2000}, {"precision": "int4"}, {"gie_id": 0}, {"target": "1"}]
 )
 def test_options_that_do_not_exist(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(PresetError):
