@@ -145,7 +145,8 @@ def _show_subject(run: Run, out: Console) -> None:
         if labels := adapted.head.labels if adapted else export.metadata.labels:
             shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
             model += f", {len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})"
-        line = f"[bold]{escape(export.name)}[/]: {escape(model)}, {export.facts.quantization}"
+        numbers = "int8 codes" if export.coded else export.facts.quantization
+        line = f"[bold]{escape(export.name)}[/]: {escape(model)}, {numbers}"
         print_hanging(out, Text.from_markup(line), 2)
         where = f"{export.source} > {export.member}" if export.member else export.source
         stored = FORMS.get(export.form, export.form)
