@@ -174,5 +174,5 @@ def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = N
 @example([b"{" + b"[" * 100_000 + b"]" * 100_000 + b"}", b""], None)
 @given(answers(), st.integers(0, len(WORDS) - 1))
 def test_no_answer_gives_a_traceback(foreign: dict[str, str], parts: list[bytes], which: int | None) -> None:
-    """20,000 of them were tried once by hand."""
+    """Classify, compare, inspect and proxy end with a documented exit code and one sentence."""
     ends_well(foreign, parts, which)
