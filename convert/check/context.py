@@ -341,6 +341,7 @@ _BUILD_FILES: Final = ("Makefile", "CMakeLists.txt", "meson.build")
 _MOST_EXTERNAL: Final = 1000
 _HEAD: Final = 4096  # bytes that show what a file is
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_IR_VERSION: Final = re.compile(rb"\x08[\x03-\x14]")  # how an ONNX file starts (`convert.export.archive.is_onnx`)
 SDK: Final = "/opt/nvidia/"
 """Where DeepStream is installed; what is below it counts as there."""
 
@@ -668,9 +669,9 @@ def _kind(file: NamedFile) -> str:
             head = opened.read(_HEAD)
     except OSError:
         return named
-    if not _CONTROL.search(head):
-        return named  # text, as labels are
-    from convert.export.archive import file_type  # few configs come with such files
+    if not _CONTROL.search(head) or (named == "onnx" and _IR_VERSION.match(head)):
+        return named  # text, as labels are, or what nearly every config comes with
+    from convert.export.archive import file_type  # few configs come with other files
 
     found = file_type(head).name
     seen = next((kind for kind, row in kinds.items() if found in row.get("content", ())), "")
