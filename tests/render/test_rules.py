@@ -17,6 +17,7 @@ from convert.render.check import (
     table,
     targets_document,
 )
+from tests.check.rules.examples import FILE, examples
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,6 +26,10 @@ def test_the_page_is_current(tmp_path: Path) -> None:
     main(tmp_path / "page.md")
     page = (ROOT / "convert" / "check" / "rules" / "README.md").read_text()
     assert (tmp_path / "page.md").read_text() == page, "run: python -m convert.render.check"
+
+
+def test_the_examples_are_those_of_the_cases() -> None:
+    assert FILE.read_text() == examples(), "run: python -m tests.check.rules.examples"
 
 
 def test_the_page_has_every_rule_with_its_reason_and_cure() -> None:
