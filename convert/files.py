@@ -169,7 +169,7 @@ def write_all(
 
             with ThreadPoolExecutor(min(len(contents), _SIDE_BY_SIDE)) as threads:  # all are on disk when it ends
                 list(threads.map(_write_part, *zip(*contents, strict=True)))  # raises the first error
-        with _uninterrupted():
+        with signals_wait():
             for part, place in parts:
                 part.replace(place)
     except OSError as error:
@@ -225,8 +225,8 @@ def _is_current(place: Path, data: bytes, mode: int) -> bool:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals that would end the body, which takes no time, wait until it has ended.
+def signals_wait() -> Iterator[None]:
+    """Signals that would end the body wait until it has ended: for what must not be left half made or removed.
 
     They are handled in the main thread; elsewhere nothing has to be done. A handler that Python did not set stays.
     """

@@ -28,10 +28,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -402,23 +401,6 @@ class TemporaryFolder:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
-
-
-@contextlib.contextmanager
-def signals_wait() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP are handled when the body is done: for what must not be left half made or removed."""
-    came: list[int] = []
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # Python handles them in no other
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[each] = signal.signal(each, lambda number, _frame: came.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def return_freed_memory() -> None:

@@ -25,8 +25,9 @@ from typing import IO, TYPE_CHECKING, Any
 from convert.eim.server import listening, signals_end
 from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
+from convert.files import signals_wait
 from convert.images import ResizeMode
-from convert.isolation import TemporaryFolder, signals_wait
+from convert.isolation import TemporaryFolder
 
 if TYPE_CHECKING:
     import socket

@@ -70,8 +70,6 @@ class Unpack:
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in {each.id for each in HEADS}:
             raise PresetError(f"there is no --task {self.task!r}", hint="one of: " + ", ".join(CONVERTIBLE))
-        if self.precision == "auto":
-            raise PresetError("--precision auto is for convert, which measures", hint="give fp32, fp16 or int8")
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - nothing is written to disk
         """The `Export` of the zip, folder or file `artifact` (a path).
