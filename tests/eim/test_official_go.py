@@ -46,7 +46,7 @@ func main() {
 	answer, err := runner.Classify(features)
 	must(err)
 	_, refused := runner.Classify([]float64{1})
-	said := map[string]interface{}{"parameters": runner.ModelParameters(), "project": runner.Project(), "answer": answer}
+	said := map[string]interface{}{"parameters": runner.ModelParameters(), "answer": answer}
 	if refused != nil {
 		said["refused"] = refused.Error()
 	}
