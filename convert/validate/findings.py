@@ -105,6 +105,23 @@ KERNELS = Rule(
     fix="use --precision fp16, which rewrites the model in float32; and please report the model",
 )
 
+FEATURES = Rule(
+    "EI411",
+    Level.ERROR,
+    "the graph does not compute the features of the signal processing",
+    why="The same windows of samples went through the ONNX model and through an independent computation of the "
+    "impulse's blocks. More than one of 100 values differ by more than rounding and logarithms explain, so the network "
+    "would get features that it was not trained on.",
+    fix="this is a fault of the conversion, not of the model: please report it with the export",
+)
+FOLLOWED = Rule(
+    "EI412",
+    Level.NOTE,
+    "Edge Impulse's training and its SDK compute this block differently",
+    why="The network was trained on what Studio computes (Python); the C++ SDK on a device computes something else for "
+    "these settings. The converted model does as the message says.",
+    fix="nothing has to be done; an .eim of the same project can answer otherwise",
+)
 DECODING = Rule(
     "EI440",
     Level.ERROR,
@@ -124,5 +141,5 @@ PLACES = Rule(
 
 RULES: tuple[Rule, ...] = (
     *(INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT, SQUASHED),
-    *(KERNELS, DECODING, PLACES),
+    *(KERNELS, FEATURES, FOLLOWED, DECODING, PLACES),
 )
