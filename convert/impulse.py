@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from convert.dsp import Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
-from convert.errors import ConvertError, PresetError, UnsupportedModelError, ValidationError
+from convert.errors import PresetError, UnsupportedModelError, ValidationError
 from convert.heads.support import refuse_operators
 from convert.isolation import Died, Failed
-from convert.options import ConvertOptions, spelled, table
-from convert.translate import Translation
+from convert.options import ConvertOptions, table
+from convert.translate import OPSETS, Translation
 from convert.translate import died as translation_died
 from convert.types import (
     Agreement,
@@ -34,7 +34,6 @@ from convert.types import (
     OnnxModel,
     Stage,
     StageResult,
-    Tensor,
     Translated,
     ValidatedImpulse,
 )
@@ -71,10 +70,9 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[St
     known = table(ConvertOptions)
     for name, value in options.items():
         if name in known and name not in OPTIONS and value != known[name].default:
-            raise PresetError(
-                f"{spelled(name)} is about pictures, and this export takes sound or sensor data",
-                hint=f"leave out {spelled(name)}",
-            )
+            option = f"--{name.replace('_', '-')}"
+            message = f"{option} is about pictures, and this export takes sound or sensor data"
+            raise PresetError(message, hint=f"leave out {option}")
     if options.get("opset") not in {None, _OPSET}:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
     samples = options.get("samples")
@@ -113,10 +111,6 @@ def refuse(export: Export) -> None:
                 "the impulse has no network and no anomaly block", hint="add a learning block and train it"
             )
         refuse_operators(export)
-        if export.format is ModelFormat.ONNX:
-            raise UnsupportedModelError(  # noqa: TRY301
-                "the network of the impulse is an ONNX model", hint="give the deployment C++ library of the project"
-            )
     except UnsupportedModelError as error:
         error.path = error.path or export.source
         raise
@@ -155,7 +149,12 @@ class TranslateImpulse:
                 hint="only networks with one output, the scores, can be converted",
                 path=artifact.source,
             )
-        found = translate(self.worker, artifact.model, facts.input.shape, self.timeout, tensorflow=self.tensorflow)
+        if artifact.format is ModelFormat.ONNX:
+            request = (artifact.model, facts.input.shape, 1, (OPSETS[0], _OPSET), False)
+            found: Translation = self.worker.call("convert.translate.worker:accept", *request, timeout=self.timeout)
+        else:
+            shape = facts.input.shape
+            found = translate(self.worker, artifact.model, shape, self.timeout, tensorflow=self.tensorflow)
         warned = tuple(_remark(line) for line in found.warnings)
         return StageResult(
             Translated(artifact, OnnxModel(found.data, found.input, found.outputs, found.opset)), findings=warned
@@ -362,7 +361,7 @@ class ValidateImpulse:
         from convert.validate.parity import Tally
 
         tally = Tally(self.tolerance)
-        tally.add([f"window {number}" for number in range(len(scores))], [self._litert(export.model, features)], [scores])
+        tally.add([f"window {number}" for number in range(len(scores))], [self._original(export, export.model, features)], [scores])
         # What the graph does on its way is judged by the features; a network that always says the same is nobody's fault.
         return tally.parity(), tuple(each for each in tally.findings() if each.id != rules.CONSTANT.id)
 
@@ -370,7 +369,7 @@ class ValidateImpulse:
         """The shipped model against the original network, on features computed independently."""
         import numpy as np
 
-        original = self._litert(export.original or export.model, features)
+        original = self._original(export, export.original or export.model, features)
         apart = np.abs(original.astype(np.float64) - scores)
         if scores.shape[1] > 1:
             same = float(np.mean(original.argmax(axis=1) == scores.argmax(axis=1)))
@@ -378,12 +377,16 @@ class ValidateImpulse:
             same = float(np.mean(apart <= self.tolerance))
         return Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
 
-    def _litert(self, model: bytes, features: NDArray[Any]) -> NDArray[np.float32]:
-        """[n, C] of a flatbuffer for features [n, F]."""
+    def _original(self, export: Export, model: bytes, features: NDArray[Any]) -> NDArray[np.float32]:
+        """[n, C] of a flatbuffer in LiteRT, or of a network that is ONNX in ONNX Runtime, for features [n, F]."""
         import numpy as np
 
         from convert.validate import runtimes
 
+        if export.format is ModelFormat.ONNX:
+            session = runtimes.load(model)
+            rows = features.astype(np.float32).reshape(-1, 1, *(export.facts.input.shape[1:]))
+            return np.concatenate([runtimes.run_onnx(session, row)[0].reshape(1, -1) for row in rows])
         fed = np.ascontiguousarray(features, np.float32)[:, None, None, :]
         (result,) = runtimes.outputs(model, fed, None, self.worker, self.timeout)
         return result.reshape(len(features), -1)
