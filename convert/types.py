@@ -20,6 +20,7 @@ from convert.images import CENTRE, Anchor, Framing, ImageScaling, ResizeMode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.dsp import Impulse
     from convert.findings import Finding
 
 INPUT_NAME: Final = "x_input"
@@ -159,6 +160,8 @@ class Export:
         source_parity: `model` against the SavedModel or Keras model that TensorFlow made it of.
         labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
         labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
+        impulse: of sound or sensor data, where the whole of it is converted; without a network `model` is empty, and
+            `facts` describe the features that it would take.
     """
 
     model: bytes = field(repr=False)
@@ -176,6 +179,7 @@ class Export:
     source_parity: Parity | None = None
     labels_from: str = "the export"
     labels_hint: str = ""
+    impulse: Impulse | None = None
 
     @property
     def digest(self) -> str:
