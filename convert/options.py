@@ -369,6 +369,17 @@ class CommonOptions(TypedDict, total=False):
         Literal["touching", "peak", "none"],
         Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
     ]
+    fomo_box: Annotated[
+        float | None,
+        Option(
+            None,
+            "FOMO: the least width and height of a box in cells, about the same middle.  [default: 1; 3 where objects are "
+            "tracked]",
+            "CELLS",
+            low=1,
+            high=64,
+        ),
+    ]
     threshold: Annotated[
         float | None,
         Option(
