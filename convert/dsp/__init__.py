@@ -1,7 +1,7 @@
 """Whole impulses: signal processing, network and anomaly score of sound and sensor exports, as one ONNX graph.
 
-`Impulse` is what an export records (`convert.export.impulse` reads it); the blocks know how they compute it. Importing this
-imports neither numpy nor onnx.
+`Impulse` is what an export records (`convert.export.impulse` reads it); the blocks know how they compute it. Importing
+this imports neither numpy nor onnx.
 """
 
 from __future__ import annotations
