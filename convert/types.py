@@ -312,7 +312,7 @@ class Adapted:
 
     Attributes:
         translated: what it was made of, without the bytes of the ONNX model.
-        for_objects: of a model that crops whole frames, where it was asked for: the same model without the crop, for
+        for_objects: of a model that takes whole frames, where it was asked for: the same of its own size, for
             a secondary engine.
     """
 
@@ -588,7 +588,7 @@ class Stage(Protocol):
 
 
 def onnx_file(name: str, framing: Framing | None) -> str:
-    """The name of a model's file: `NAME.onnx`, of one that crops whole frames `NAME-16x9.onnx`."""
+    """The name of a model's file: `NAME.onnx`, of one that takes whole frames `NAME-16x9.onnx`."""
     return f"{name}-{framing.frame.in_file_names}.onnx" if framing and framing.crops else f"{name}.onnx"
 
 
