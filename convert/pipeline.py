@@ -153,6 +153,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "frame": None if frame == "none" or role == "sgie" else frame,
         "frame_assumed": is_assumed,
         "for_objects": role == "both" and not one,
+        "tracked": bool(options.get("line") or options.get("zone")),
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     chosen["pads"] = pads_with_any(at)
@@ -255,11 +256,9 @@ def _opset(at: Target) -> int:
     return min(13, opsets(at.tensorrt)[1])
 
 
-_KNOWN = frozenset(
-    each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "whole"} | {
-    "sgie_labels", "samples", "sdk_log"
-}  # fmt: skip
+_STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
+_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole"}
+_KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {"sgie_labels", "samples", "sdk_log"}
 
 
 @dataclass(frozen=True, slots=True)
