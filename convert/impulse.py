@@ -2,9 +2,9 @@
 
     Export (with an impulse) -> Translated -> ImpulseModel -> ValidatedImpulse -> Bundle
 
-What cannot be converted is refused by `refuse` before any of it. The graph follows the arithmetic that the network was
-trained with; `convert.dsp` has it. It is measured against `convert.dsp.reference`, which computes the same another way,
-and against the original network in LiteRT, on synthetic windows and on those of recordings.
+What cannot be converted `convert.export.impulse.refuse` refuses before any of it. The graph follows the arithmetic that
+the network was trained with; `convert.dsp` has it. It is measured against `convert.dsp.reference`, which computes the
+same another way, and against the original network in LiteRT, on synthetic windows and on those of recordings.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from convert.dsp import Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
-from convert.errors import PresetError, UnsupportedModelError, ValidationError
-from convert.heads.support import refuse_operators
+from convert.errors import PresetError, ValidationError
+from convert.export.impulse import refuse
 from convert.isolation import Died
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
@@ -93,29 +93,6 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[St
     )
 
 
-def refuse(export: Export) -> None:
-    """Refuse an impulse that cannot be converted, before any work is done.
-
-    Raises:
-        UnsupportedModelError: what stands in the way, and what to do.
-    """
-    impulse = export.impulse
-    assert impulse is not None
-    try:
-        used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
-        for block in impulse.blocks:
-            if block.id in used or not used:
-                kinds.refuse(block, impulse)
-        if not export.model and impulse.anomaly is None:
-            raise UnsupportedModelError(  # noqa: TRY301 - gets its path below, as the others
-                "the impulse has no network and no anomaly block", hint="add a learning block and train it"
-            )
-        refuse_operators(export)
-    except UnsupportedModelError as error:
-        error.path = error.path or export.source
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class TranslateImpulse:
     """Translate the network of an impulse with tf2onnx, as `convert.translate.Translate` does one of pictures.
@@ -143,12 +120,6 @@ class TranslateImpulse:
         facts = artifact.facts
         if not artifact.model:
             return StageResult(Translated(artifact, OnnxModel(b"", facts.input, (), _OPSET)))
-        if len(facts.outputs) != 1:
-            raise UnsupportedModelError(
-                f"the network of the impulse has {len(facts.outputs)} outputs",
-                hint="only networks with one output, the scores, can be converted",
-                path=artifact.source,
-            )
         if artifact.format is ModelFormat.ONNX:
             request = (artifact.model, facts.input.shape, 1, (OPSETS[0], _OPSET), False)
             found: Translation = self.worker.call("convert.translate.worker:accept", *request, timeout=self.timeout)
@@ -237,9 +208,7 @@ class AdaptImpulse:
             for block in impulse.blocks
             for note in kinds.notes(block, impulse)
         ]
-        onnx = OnnxModel(
-            model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET
-        )
+        onnx = OnnxModel(model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET)
         return StageResult(ImpulseModel(export, onnx, labels, measured, step), findings=(*found, *notes))
 
     def _mixture(self, mixture: Mixture) -> Any:
@@ -381,8 +350,12 @@ class ValidateImpulse:
         from convert.validate.parity import Tally
 
         tally = Tally(self.tolerance)
-        tally.add([f"window {number}" for number in range(len(scores))], [self._original(export, export.model, features)], [scores])
-        # What the graph does on its way is judged by the features; a network that always says the same is nobody's fault.
+        tally.add(
+            [f"window {number}" for number in range(len(scores))],
+            [self._original(export, export.model, features)],
+            [scores],
+        )
+        # A network that always says the same may do so on synthetic windows.
         return tally.parity(), tuple(each for each in tally.findings() if each.id != rules.CONSTANT.id)
 
     def _scores(self, export: Export, features: NDArray[Any], scores: NDArray[Any]) -> Agreement:
@@ -431,7 +404,9 @@ class ValidateImpulse:
             other = self._original(export, export.original, features, REFERENCE)
             kernels = self._scores(export, features, other).top1
         agreement = Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
-        hint = "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
+        hint = (
+            "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
+        )
         return agreement, agreement_findings(agreement, hint)
 
     def _build(self, model: ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
@@ -491,7 +466,9 @@ def _far(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, float, float]:
     return float(apart.max()), float(apart.mean()), float(close.mean())
 
 
-def _batches(session: Any, windows: NDArray[np.float32], names: Sequence[str]) -> tuple[BatchParity, tuple[Finding, ...]]:
+def _batches(
+    session: Any, windows: NDArray[np.float32], names: Sequence[str]
+) -> tuple[BatchParity, tuple[Finding, ...]]:
     """Batches against the same windows one at a time."""
     import numpy as np
 
@@ -510,5 +487,3 @@ def _batches(session: Any, windows: NDArray[np.float32], names: Sequence[str]) -
                 message = f"output {name} of a batch of {size} differs by up to {apart:.3g}"
                 findings.append(rules.BATCH.found(message, hint=rules.BATCH.fix))
     return BatchParity(_BATCHES, worst), tuple(findings)
-
-

@@ -416,7 +416,9 @@ class CommonOptions(TypedDict, total=False):
     images: Annotated[Path | str | None, Option(None, "A folder of pictures to measure parity on, too.", "DIR")]
     samples: Annotated[
         Path | str | None,
-        Option(None, "Of sound or sensor data: a folder of recordings (WAV, CSV, JSON, CBOR) to measure on, too.", "DIR"),
+        Option(
+            None, "Of sound or sensor data: a folder of recordings (WAV, CSV, JSON, CBOR) to measure on, too.", "DIR"
+        ),
     ]
     tolerance: Annotated[
         float,

@@ -249,7 +249,7 @@ def fix_batch(proto: ModelProto, input_name: str) -> None:
             dims[0].dim_value = 1
 
 
-def assert_translated(  # noqa: PLR0913 - what was asked for
+def assert_translated(
     proto: ModelProto,
     *,
     input_name: str,
@@ -432,9 +432,7 @@ def accept(
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
-    assert_translated(
-        proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures
-    )
+    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
     return Translation(
         proto.SerializeToString(deterministic=True),
         signature(source),
