@@ -58,7 +58,7 @@ OPTIONS: Final = frozenset(
         *("tensorrt", "batch_size", "gpu_id", "target", "platform", "jetpack", "opset"),
     }
 )
-"""Options of `convert` that mean something for an impulse; the others are about pictures."""
+"""Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
 def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
@@ -71,7 +71,7 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[St
     for name, value in options.items():
         if name in known and name not in OPTIONS and value != known[name].default:
             option = f"--{name.replace('_', '-')}"
-            message = f"{option} is about pictures, and this export takes sound or sensor data"
+            message = f"{option} does not apply to an export of sound or sensor data"
             raise PresetError(message, hint=f"leave out {option}")
     if options.get("opset") not in {None, _OPSET}:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")

@@ -95,7 +95,8 @@ class Unpack:
         tree = source.tree
         listing = list_models(tree, source.focus)
         keeps_codes = self.precision == "int8"
-        if self.whole and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
+        # Who names a last layer says that the export takes pictures.
+        if self.whole and self.task is None and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
             return self.of_impulse(found, source, listing, path)
         entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate

@@ -77,7 +77,7 @@ def impulse_lines(impulse: Impulse) -> list[str]:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in kinds.describe(block))
         scaled = ", normalised" if block.normalisation else ""
         lines.append(
-            f"block {block.id:<3} {kinds.title(block.kind)} {block.version}: {block.size:,} features{scaled}"
+            f"block {block.id:<3} {kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
             + (f" ({said})" if said else "")
         )
     if (anomaly := impulse.anomaly) is not None:
