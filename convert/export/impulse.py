@@ -396,7 +396,9 @@ class _Reader:
         kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
         members = self.header.structs.get(kind)
         if members is None:
-            raise InputError(f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN)
+            raise InputError(
+                f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN
+            )
         given = config.fields
         if any(each.name for each in given):
             by_name = {each.name: each for each in given}
@@ -426,7 +428,10 @@ class _Reader:
     def _scaler(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and scale of a standard scaler."""
         reached = self.header.reachable(name)
-        config = next((each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")), None)
+        config = next(
+            (each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")),
+            None,
+        )
         if config is None:
             raise UnsupportedModelError(
                 f"its features are normalised in a way that is not known here ({name})",
@@ -462,7 +467,9 @@ class _Reader:
         entries = self._learning(reached, anomaly=True)
         names = {word for entry in entries for word in names_in(entry.value)}
         called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
-        configs = [each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced]
+        configs = [
+            each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
+        ]
         config = next((each for each in configs if each.named("anom_axis")), None)
         is_kmeans = config is not None and config.named("anom_clusters") is not None
         if config is None:  # until 2022 nothing points to the arrays
@@ -483,7 +490,8 @@ class _Reader:
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
-            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block") for name in ("mean", "scale")
+            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block")
+            for name in ("mean", "scale")
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
@@ -495,7 +503,11 @@ class _Reader:
             inside = [item for item in centre.value if isinstance(item, Field)]
             centroids.append(self._row(inside, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
-        if not centroids or {len(row) for row in (*centroids, mean, scale)} != {len(axes)} or len(radii) != len(centroids):
+        if (
+            not centroids
+            or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
+            or len(radii) != len(centroids)
+        ):
             raise InputError(
                 f"the clusters of the anomaly block do not fit its {len(axes)} features",
                 path=self.path, line=clusters.line, hint=_AGAIN,

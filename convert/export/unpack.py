@@ -174,7 +174,9 @@ class Unpack:
             metadata=metadata,
             facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
             format=candidate.format,
-            content="" if not candidate.data or candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
+            content=""
+            if not candidate.data or candidate.format is ModelFormat.ONNX
+            else content_digest(candidate.data),
             source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
