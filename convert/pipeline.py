@@ -147,6 +147,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "frame": None if frame == "none" or role == "sgie" else frame,
         "frame_assumed": is_assumed,
         "for_objects": role == "both" and not one,
+        "tracked": bool(options.get("line") or options.get("zone")),
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     chosen["pads"] = pads_with_any(at)
@@ -165,14 +166,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    in_worker: bool = False,
+    beside: Worker | None = None,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
-            in a process of its own while `worker` translates it already.
+        beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
+            translates it already, and a small one compared while `worker` adapts and validates it.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -188,12 +189,12 @@ def stages(
     translate = Translate(**pick(Translate, options), worker=worker)
     unpack, proof = unpacking(options, worker), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
-    if in_worker:
-        unpack = unpacking(options, None, translate.ahead)
+    if beside is not None:
+        unpack = unpacking(options, beside, translate.ahead)
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -250,7 +251,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked"} | {"sgie_labels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ def _fastest(
     observer: Callable[[Event], None],
     *,
     dry: bool,
-    in_worker: bool,
+    beside: Worker | None,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
     export, refused = exports[0], ""
@@ -312,7 +313,7 @@ def _fastest(
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
     if _has_codes(export, options):
         try:
-            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, in_worker=in_worker)
+            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
         except PresetError as error:  # the target runs no INT8; another error comes again below
             refused = f"no INT8: {error.message}"
         else:
@@ -321,7 +322,7 @@ def _fastest(
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
             refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
-    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, in_worker=in_worker)
+    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
     return _emitted(run(proof, export, observer), emit, refused, observer)
 
 
@@ -422,7 +423,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    in_worker: bool = False,
+    beside: Worker | None = None,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -431,19 +432,19 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        in_worker: see `stages`.
+        beside: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    in_worker = in_worker and not dry
+    beside = None if dry else beside
     if options.get("precision") == "auto":
-        return _fastest(exports, output, options, worker, observer, dry=dry, in_worker=in_worker)
+        return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
-        made = stages(output, options, worker, in_worker=in_worker)
+        made = stages(output, options, worker, beside=beside)
     else:
         emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
+        made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -454,7 +455,7 @@ def convert(
         return run(made, exports[0], observer, dry=dry)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
+    proofs = [made, stages(None, second_options, worker, beside=beside)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first

@@ -62,9 +62,10 @@ FRAME_UNUSED = Rule(
     "EI306",
     Level.NOTE,
     "--frame changes nothing for this model",
-    why="only a model that was trained on cropped pictures (fit shortest axis) has to crop what it is shown; one that "
-    "was trained on whole pictures, squashed or between black bars, gets them so from nvinfer, whatever their shape",
-    fix="leave --frame out, or correct --resize-mode",
+    why="where the device alone scales, only a model that was trained on cropped pictures (fit shortest axis) is made "
+    "for frames of one shape; one that was trained on whole pictures, squashed or between black bars, gets them so "
+    "from nvinfer, whatever their shape",
+    fix="leave out --frame or --resize device, or correct --resize-mode",
 )
 SCALING_ASSUMED = Rule(
     "EI305",
