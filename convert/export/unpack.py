@@ -23,11 +23,11 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import NO_PARAMETERS, RENAMED
 from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
+from convert.findings import rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
 from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+NO_PARAMETERS = rule("EI101")
+RENAMED = rule("EI113")
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
