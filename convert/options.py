@@ -358,9 +358,9 @@ class CommonOptions(TypedDict, total=False):
         Frame | str | None,
         Option(
             "auto",
-            "Your camera's frames, for a model trained on cropped ones (fit-shortest): the primary engine's model then "
-            "crops them. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
-            "frames are squashed.",
+            "Your camera's frames: the primary engine's model takes whole ones and crops, squashes or fits them in, as "
+            "in training. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
+            "the device scales them to the model's size.",
             "auto|none|16:9|WxH",
             parse=_parse_framing,
         ),
@@ -368,6 +368,17 @@ class CommonOptions(TypedDict, total=False):
     fomo_merge: Annotated[
         Literal["touching", "peak", "none"],
         Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
+    ]
+    fomo_box: Annotated[
+        float | None,
+        Option(
+            None,
+            "FOMO: the least width and height of a box in cells, about the same middle.  [default: 1; 3 where objects are "
+            "tracked]",
+            "CELLS",
+            low=1,
+            high=64,
+        ),
     ]
     threshold: Annotated[
         float | None,

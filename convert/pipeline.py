@@ -146,6 +146,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "frame": None if frame == "none" or role == "sgie" else frame,
         "frame_assumed": is_assumed,
         "for_objects": role == "both" and not one,
+        "tracked": bool(options.get("line") or options.get("zone")),
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     chosen["pads"] = pads_with_any(at)
@@ -249,7 +250,7 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked"} | {"sgie_labels"}
 
 
 @dataclass(frozen=True, slots=True)

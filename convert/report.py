@@ -60,7 +60,7 @@ def export_document(export: types.Export) -> dict[str, Any]:
         "input": tensor_document(export.facts.input),
         "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
         "operators": list(export.facts.operators),
-        "metadata": plain(export.metadata),
+        "metadata": _without(plain(export.metadata), "tracking", "segments"),
     }
 
 
@@ -71,12 +71,17 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
         "opset": adapted.onnx.opset,
         "input": tensor_document(adapted.onnx.input),
         "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
-        "head": plain(adapted.head),
+        "head": _without(plain(adapted.head), "box"),
         "preprocessing": {
             **plain(adapted.preprocessing),
             "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
         },
     }
+
+
+def _without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Without those of the entries `names` that say nothing: reports without them are as they were before they came."""
+    return {name: value for name, value in document.items() if name not in names or value is not None}
 
 
 def framing_document(framing: Framing) -> dict[str, Any]:
@@ -470,7 +475,7 @@ class OnnxMetadata:
     Attributes:
         source_sha256: digest of the model it was made of (`Export.provenance`).
         classes: how many the head has.
-        merge, score, coordinates, limits, overlap, threshold: as `Head` has them.
+        merge, score, coordinates, limits, overlap, threshold, box: as `Head` has them.
         folded: as `Preprocessing` has it.
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
@@ -494,6 +499,7 @@ class OnnxMetadata:
     crop: tuple[int, int, int, int] | None = None
     resize: tuple[int, int] | None = None
     crop_anchor: Anchor | None = None
+    box: float | None = None
 
     @property
     def anchor(self) -> Anchor:
@@ -514,6 +520,7 @@ class OnnxMetadata:
             framing.cut if framing else None,
             framing.model if isinstance(framing, Resizing) else None,
             framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
+            head.box,
         )  # fmt: skip
 
     @classmethod
@@ -569,6 +576,12 @@ def _score(text: str) -> float:
     return value
 
 
+def _cells(text: str) -> float:
+    if not 1 <= (value := float(text)) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
 def _pixels(text: str, count: int) -> tuple[int, ...]:
     if not re.fullmatch(rf"\d{{1,5}}(;\d{{1,5}}){{{count - 1}}}", text, re.ASCII):
         raise ValueError(text)
@@ -586,6 +599,7 @@ _READ: Final[Mapping[str, Any]] = {
     "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
+    "box": _cells,
 }  # fmt: skip
 
 

@@ -56,7 +56,10 @@ def adapted(
     export = translated.export
     spec = head(export.facts.task)
     refused = stage.no_suppression(spec.id) if stage.no_suppression and spec.drops_all else ""
-    options = Options(stage.fomo_merge, stage.yolo_score, refused, before.framing, stage.lowest(export))
+    options = Options(
+        *(stage.fomo_merge, stage.yolo_score, refused, before.framing),
+        *(stage.lowest(export), stage.least_box(export)),
+    )
     fitted = spec.adapt(prepare(), export, options)
     kind = fitted.head if stage.threshold is None else replace(fitted.head, threshold=stage.threshold)
     metadata = OnnxMetadata.of(export, kind, before).properties()

@@ -96,6 +96,7 @@ class Options:
         no_suppression: why the graph must not drop overlapping boxes itself; empty: it may.
         framing: boxes are given in the picture of this larger network, of which the model gets a part.
         threshold: the lowest score of an object, where the graph has to know it (FOMO's "touching").
+        fomo_box: the least width and height of a FOMO box in cells, 1 or more.
     """
 
     fomo_merge: str = "touching"
@@ -103,6 +104,7 @@ class Options:
     no_suppression: str = ""
     framing: Framing | None = None
     threshold: float = DETECTOR_THRESHOLD
+    fomo_box: float = 1
 
 
 @dataclass(frozen=True, slots=True)
