@@ -33,8 +33,7 @@ from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unk
 from convert.translate import Translate
 from convert.translate import died as translation_died
 from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated
-from convert.validate import Validate, WithFraming
-from convert.validate.findings import KERNELS
+from convert.validate import KERNELS, Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convert import types
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED
-from convert.graph.preprocessing import preprocessing
+from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
+from convert.heads.base import GENERIC_LABELS
 from convert.images.resizing import RESIZES
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
