@@ -31,7 +31,7 @@ SAMPLES, FEATURES, SCORES, ANOMALY = "samples", "features", "scores", "anomaly"
 _OPSET = 13
 _IR_VERSION = 7  # of opset 13
 _SMALLEST = 2e-38  # above float32's denormal numbers, which a GPU may take for 0
-_CUBIC = (1.2315, -4.11853, 6.02197, -3.13396)  # the SDK's log2 of a number in 0.5..1
+_CUBIC = (1.23149591368684, -4.11852516267426, 6.02197014179219, -3.13396450166353)  # log2 in 0.5..1, as the SDK
 _FURTHEST = 1000.0  # the SDK's cap of distances
 
 
