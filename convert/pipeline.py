@@ -26,6 +26,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import is_quantized, refuse_unsupported
+from convert.images import Frame
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
@@ -116,6 +117,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
+def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the frames that lines in pixels are drawn on."""
+    frame = options.get("frame")
+    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+
+
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
@@ -185,7 +192,7 @@ def stages(
     emit = first
     if output is not None:
         refuse_contradictions(options)
-        emit = Emit(output, **pick(Emit, options))
+        emit = Emit(output, **pick(Emit, _with_canvas(options)))
     translate = Translate(**pick(Translate, options), worker=worker)
     unpack, proof = unpacking(options, worker), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
@@ -251,7 +258,9 @@ def _opset(at: Target) -> int:
 
 _KNOWN = frozenset(
     each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked"} | {"sgie_labels"}
+) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "canvas"} | {
+    "sgie_labels"
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,7 +410,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         names = stage.plan(
-            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
+            for_objects=adapt.for_objects,
+            counted=stage.counting(artifact, adapt.least_box(artifact)),
         )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
@@ -411,6 +422,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 _OF_PRIMARY = frozenset(
     {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+    | {"fomo_box", "line", "zone", "overcrowding"}
 )
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
@@ -443,7 +455,7 @@ def convert(
     if len(exports) == 1:
         made = stages(output, options, worker, in_worker=in_worker)
     else:
-        emit = EmitPair(output, **pick(EmitPair, options))
+        emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
         made = stages(None, options, worker, emit.primary, in_worker=in_worker)
     try:
         refuse_folder(output, exports)
@@ -467,7 +479,8 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        names = emit.plan(primary.name, secondary.name, framing)
+        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:
