@@ -98,7 +98,7 @@ class Instructions:
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
-    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines."""
+    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
     name, app = about.name, about.app
     sink = app.sink or "screen"
     text = _TEMPLATE.format(

@@ -280,7 +280,7 @@ def refuse_marks(what: str, marks: Sequence[Mark], frame: Frame | None) -> None:
         if frame is None or not frame.in_pixels:
             raise PresetError(
                 f"{what} {mark.name} is in pixels, and of what frame is not said",
-                hint="give --frame WIDTHxHEIGHT, too, as 1280x720, or shares of the frame from 0 to 1",
+                hint="give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720",
             )
         if any(x > frame.width or y > frame.height for x, y in mark.points):
             raise PresetError(
