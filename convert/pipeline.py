@@ -27,6 +27,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import is_quantized, refuse_unsupported
+from convert.images import Frame
 from convert.impulse import TranslateImpulse
 from convert.impulse import refuse as refuse_impulse
 from convert.impulse import stages as impulse_stages
@@ -119,6 +120,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
+def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the frames that lines in pixels are drawn on."""
+    frame = options.get("frame")
+    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+
+
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
@@ -190,7 +197,7 @@ def stages(
     emit = first
     if output is not None:
         refuse_contradictions(options)
-        emit = Emit(output, **pick(Emit, options))
+        emit = Emit(output, **pick(Emit, _with_canvas(options)))
     translate = Translate(**pick(Translate, options), worker=worker)
     whole = output is not None
     unpack, proof = unpacking(options, worker, whole=whole), proving(options, worker)
@@ -256,7 +263,7 @@ def _opset(at: Target) -> int:
 
 
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
-_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole"}
+_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
 _KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {
     "sgie_labels",
     "samples",
@@ -424,7 +431,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         names = stage.plan(
-            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
+            for_objects=adapt.for_objects,
+            counted=stage.counting(artifact, adapt.least_box(artifact)),
         )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
@@ -434,6 +443,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 _OF_PRIMARY = frozenset(
     {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+    | {"fomo_box", "line", "zone", "overcrowding"}
 )
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
@@ -466,7 +476,7 @@ def convert(
     if len(exports) == 1:
         made = stages(output, options, worker, beside=beside)
     else:
-        emit = EmitPair(output, **pick(EmitPair, options))
+        emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
         made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         refuse_folder(output, exports)
@@ -495,7 +505,8 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        names = emit.plan(primary.name, secondary.name, framing)
+        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:
