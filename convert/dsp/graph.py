@@ -153,7 +153,13 @@ def features_graph(impulse: Impulse, mixture: ModelProto | None = None, *, sdk_l
 
 
 def impulse_graph(
-    impulse: Impulse, network: ModelProto | None, mixture: ModelProto | None = None, *, sdk_log: bool = False
+    impulse: Impulse,
+    network: ModelProto | None,
+    mixture: ModelProto | None = None,
+    *,
+    sdk_log: bool = False,
+    step: float | None = None,
+    with_features: bool = False,
 ) -> ModelProto:
     """The whole impulse.
 
@@ -163,10 +169,13 @@ def impulse_graph(
             None for an impulse with an anomaly block only.
         mixture: as in `features_graph`.
         sdk_log: as in `features_graph`.
+        step: of the codes that a quantized network had for its input: features are rounded to whole multiples of it.
+        with_features: give the features before that, too, as the last output.
 
     Returns:
         A model with the input "samples" float32 [N, L*A] and the outputs "scores" float32 [N, C] where there is a
-        network, and "anomaly" float32 [N, 1] where there is an anomaly block.
+        network, "anomaly" float32 [N, 1] where there is an anomaly block, and "features" float32 [N, F] where asked
+        for.
 
     Raises:
         UnsupportedModelError: a block cannot be converted, or the network does not fit its features; the reason.
@@ -174,13 +183,18 @@ def impulse_graph(
     """
     opset = _OPSET if network is None else opset_of(network)
     chain = _Chain(impulse, opset, sdk_log=sdk_log)
-    outputs = {}
-    if network is not None:
-        name = chain.network_input()
-        outputs[SCORES] = chain.append(network, name, chain.size, "network")
-    outputs |= chain.anomaly(mixture)
-    if not outputs:
+    if network is None and impulse.anomaly is None:
         raise UnsupportedModelError("the impulse has neither a network nor an anomaly block", hint="export it again")
+    outputs, found = {}, chain.network_input()
+    if network is not None:
+        source = found
+        if step is not None:
+            whole = chain.nodes("Floor", chain.nodes("Add", chain.nodes("Mul", found, 1 / step), 0.5))
+            source = chain.nodes("Mul", whole, step)
+        outputs[SCORES] = chain.append(network, source, chain.size, "network")
+    outputs |= chain.anomaly(mixture)
+    if with_features:
+        outputs[FEATURES] = found
     return chain.finish(outputs)
 
 

@@ -366,7 +366,7 @@ class _Reader:
         scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
         return Block(
             kind,
-            whole[0] if at == 2 else number,
+            whole[0] if at == 2 else int(_one(values, "block_id", number)),
             int(_one(values, "implementation_version", 1.0)),
             offsets,
             values,
@@ -381,7 +381,8 @@ class _Reader:
         offsets = tuple(range(axes))
         if listed is not None:
             offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
-        return Block(kind, number, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
+        known = int(_one(values, "block_id", number))
+        return Block(kind, known, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
 
     def _config(self, names: Sequence[str]) -> Declaration:
         for name in names:

@@ -23,12 +23,12 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import INPUT_CLAMP, NO_PARAMETERS, RENAMED
 from convert.export.impulse import FoundImpulse, find_impulse
 from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
+from convert.findings import rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
 from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+NO_PARAMETERS = rule("EI101")
+RENAMED = rule("EI113")
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -188,7 +191,7 @@ class Unpack:
                     f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
                     hint="leave out --no-dequantize",
                 )
-            from convert.export.dequantize import in_float32  # brings the schema classes
+            from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
