@@ -138,7 +138,7 @@ def run_conversion(
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
-    from convert.types import Bundle, Export, Validated  # `--help` does without
+    from convert.types import Bundle, Export, Validated, ValidatedImpulse  # `--help` does without
 
     if run.error is not None:
         run.error.findings = run.findings
@@ -155,7 +155,14 @@ def _bundle(run: Run, output: Path) -> Bundle:
         bundle = Bundle(str(output), export.name, run.outputs)
     proven = [each and each.last(Validated) for each in (run, run.secondary)]
     first, second = (each.evidence if each else None for each in proven)
-    return replace(bundle, findings=run.findings, evidence=first, secondary_evidence=second)
+    whole = run.last(ValidatedImpulse)
+    return replace(
+        bundle,
+        findings=run.findings,
+        evidence=first,
+        secondary_evidence=second,
+        impulse_evidence=whole.evidence if whole else None,
+    )
 
 
 def inspect(path: Path | str) -> Inspection:

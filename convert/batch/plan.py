@@ -227,7 +227,14 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import Adapted, Bundle, Export, Validated  # jobs travel without what conversions need
+    from convert.types import (  # jobs travel without what conversions need
+        Adapted,
+        Bundle,
+        Export,
+        ImpulseModel,
+        Validated,
+        ValidatedImpulse,
+    )
 
     known: dict[str, Any] = {}
     if export := run.last(Export):
@@ -238,6 +245,10 @@ def _summary(run: Run) -> dict[str, Any]:
     if adapted := run.last(Adapted):
         known["labels"] = len(adapted.head.labels)
     if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+        known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
+    if whole := run.last(ImpulseModel):
+        known["labels"] = len(whole.labels)
+    if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
     if bundle := run.last(Bundle):
         known["bundle"] = bundle.name
