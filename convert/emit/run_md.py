@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from convert.emit.app import tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
 from convert.images.resizing import Resizing
@@ -53,17 +54,17 @@ class Frames:
 
     Attributes:
         frame: their aspect.
-        crops: whether the model cuts its picture out of them; not where it has their aspect.
+        crops: as `Framing.crops`.
         effect: what was measured of it.
         resizes: whether it takes frames of one size as they are, and brings that picture to its own size.
-        part: of the frame, which it was trained on.
+        does: what it does to frames.
     """
 
     frame: Frame
     crops: bool
     effect: FrameEffect | None = None
     resizes: bool = False
-    part: str = "centre"
+    does: str = ""
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
@@ -71,7 +72,8 @@ class Frames:
         if framing is None:
             return None
         exact = isinstance(framing, Resizing) and framing.is_exact
-        return cls(framing.frame, framing.crops, effect, exact, framing.part)
+        does = f"cuts out what it was trained on, the {framing.part}" if framing.cut else f"{framing.does} them"
+        return cls(framing.frame, framing.crops, effect, exact, does)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Instructions:
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
-    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines."""
+    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
     name, app = about.name, about.app
     sink = app.sink or "screen"
     text = _TEMPLATE.format(
@@ -116,6 +118,7 @@ def run_md(about: Instructions, target: Target) -> bytes:
         frames=_frames(about.frames),
         success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
         results=_results(about, sink),
+        counts=_COUNTS if about.app.analytics_file else "",
         labels=_labels(about.labels),
         headless=_headless(target, sink),
         gst=_gst_launch(about, target, sink),
@@ -160,7 +163,7 @@ PERF is frames a second, now and on average. `Trying to create engine from model
 missing engine before it, is normal at the first start. `q` or Ctrl-C ends it.
 
 Results: {results}
-
+{counts}
 {labels}
 {frames}
 ## 5. Over ssh, without a screen
@@ -181,6 +184,17 @@ App run successful
 ```
 """
 _RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
+
+
+_COUNTS = """
+Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards. At a zone stands how
+many are in it. The terminal, KITTI files and message brokers get none of it. A program reads the metadata of a frame
+(Python: deepstream_python_apps, deepstream-nvdsanalytics), in a probe behind the element nvdsanalytics:
+
+    if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
+        counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
+        print(counts.objLCCumCnt, counts.objInROIcnt, counts.ocStatus)
+"""
 
 
 def _headless(target: Target, sink: str) -> str:
@@ -299,7 +313,7 @@ def _frames(frames: Frames | None) -> str:
             f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
             "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
         )
-    text += f" and cuts out what it was trained on, the {frames.part}.\n" if frames.crops else ".\n"
+    text += f" and {frames.does}.\n" if frames.crops else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"
@@ -319,9 +333,15 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
         return f"Left out: every element would need gpu-id={about.gpu_id}, which the app gives them."
     source = app.source or sample(target)
     width, height = app.size
-    engines = [app.primary_file if app.primary else sdk_path(target, "sample-detector")]
+    first = app.primary_file if app.primary else sdk_path(target, "sample-detector")
+    engines = [f"nvinfer config-file-path={shlex.quote(first)}"]
+    if app.analytics_file:
+        library, config = map(shlex.quote, tracker_files(app, target))
+        follow = f"nvtracker tracker-width=640 tracker-height=384 ll-lib-file={library}"
+        engines += [f"{follow} \\\n        ll-config-file={config}" if config != "''" else follow]
+        engines += [f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}"]
     if app.secondary and not app.secondary_waits:
-        engines.append(app.secondary_file)
+        engines.append(f"nvinfer config-file-path={shlex.quote(app.secondary_file)}")
     live = " live-source=1" if source.is_live else ""
     lines = []
     if not source.is_camera:
@@ -330,7 +350,7 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     elements = [
         f"gst-launch-1.0 -e {gst_source(source, app.size, target)} ! m.sink_0",
         f"nvstreammux name=m batch-size=1 width={width} height={height}{live}",
-        *(f"nvinfer config-file-path={shlex.quote(each)}" for each in engines),
+        *engines,
         "nvvideoconvert ! nvdsosd",
         *gst_sink(sink, target).split(" ! ", 1),
     ]
