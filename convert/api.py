@@ -124,13 +124,17 @@ def run_conversion(
     refuse_contradictions(given, pair=sgie is not None)
     settings = defaults(ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
-    with contextlib.closing(Worker(PRELOAD)) as worker:
+    with (
+        contextlib.closing(Worker(PRELOAD)) as worker,
+        contextlib.closing(Worker(("convert.compare.run:preload",))) as beside,
+    ):
         if not dry_run:
             worker.start()
+            beside.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
         with watching() as observer:
-            return run(exports, Path(output), settings, worker, observer, dry=dry_run, in_worker=True)
+            return run(exports, Path(output), settings, worker, observer, dry=dry_run, beside=beside)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:

@@ -475,8 +475,11 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
             filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
         else:
             dims += (
-                f"cuts the {framing.part} out of it and makes {own} of that as Edge Impulse does: to the pixel, where "
-                "[streammux] has this size; larger frames are made smaller before, as the device does it."
+                f"cuts the {framing.part} out of it and makes {own} of that" if framing.cut else f"makes {own} of it"
+            )
+            dims += (
+                " as Edge Impulse does: to the pixel, where [streammux] has this size; larger frames are made smaller "
+                "before, as the device does it."
             )
             aspect = f"0: the whole frame, scaled to {whole}, which has its shape. With 1 it may lie elsewhere."
     elif framing is not None and framing.crops:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convert import types
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED
-from convert.graph.preprocessing import preprocessing
+from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
+from convert.heads.base import GENERIC_LABELS
 from convert.images.resizing import RESIZES
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
@@ -50,10 +50,10 @@ class Adapt:
             can. None: every target can.
         threshold: the lowest score of an object, or of a classifier's label, above 0 and below 1; None: as the export
             records it, else `types.DETECTOR_THRESHOLD`, for a classifier 0.
-        frame: aspect of the camera's frames, for a model that was trained on cropped pictures: it then takes whole
-            frames and crops them itself. Of no effect with other resize modes.
+        frame: aspect of the camera's frames: the model takes whole ones and brings them to its own size itself. With
+            `resize` "device" of no effect, unless it was trained on cropped pictures. None: the device scales.
         frame_assumed: nobody said that frame (`--frame auto`), so it is not said where it has no effect.
-        for_objects: of a model that crops frames, also make the one that does not (`Adapted.for_objects`).
+        for_objects: of a model that takes frames, also make the one that does not (`Adapted.for_objects`).
         resize: what brings frames to the model's size: the "device", or the "graph", as Edge Impulse's SDK does
             (`convert.graph.resize`); the network then takes frames of the size that `frame` gives in pixels. "auto":
             first the device, to a whole part of the frame (`convert.images.resizing`), then the graph.
