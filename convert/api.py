@@ -284,7 +284,7 @@ def simulate(
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
     from convert.simulate.job import Job as Simulation
-    from convert.simulate.job import of_bundle
+    from convert.simulate.job import counting, of_bundle
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
@@ -301,6 +301,10 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
+    counted = None
+    if given["tensors"] is None:
+        one, other = (None if each is None else Path(each) for each in (config, given["app"]))
+        counted = counting(one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None)
     make_folder(Path(output))
     job = Simulation(
         at.target,
@@ -311,6 +315,7 @@ def simulate(
         given["tensors"],
         given["every"],
         given["limit"],
+        counted,
     )
     comparison: Comparison | None = None
 

@@ -643,6 +643,10 @@ class SimulateOptions(TypedDict, total=False):
     target: Annotated[str | float | None, _RECORDED_RELEASE]
     platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
     jetpack: Annotated[str | float | None, _JETPACK]
+    count_as: Annotated[
+        Literal["edge-impulse"] | None,
+        Option(None, "Also count at the app's lines as Edge Impulse's SDK does, and say where the two differ."),
+    ]
     against: Annotated[
         Literal["edge-impulse"] | None,
         Option(
@@ -781,5 +785,7 @@ def refuse_simulation(options: Mapping[str, Any]) -> None:
         raise PresetError("--tensors are one engine's outputs", hint="a secondary engine needs pictures")
     if options.get("original") and not options.get("against"):
         raise PresetError("--original goes with --against edge-impulse")
+    if options.get("tensors") and options.get("count_as"):
+        raise PresetError("--count-as needs a video that the model runs on", hint="leave out --tensors")
     if options.get("tensors") and options.get("against"):
         raise PresetError("--against needs pictures that the model runs on", hint="leave out --tensors")
