@@ -13,6 +13,7 @@ GROUPS = {
         *("dequantize", "opset", "tensorflow"),
     ),
     "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
+    "Studio": ("metadata", "project", "impulse", "variant", "deployment", "api_key_file"),
     "Frames": ("every", "limit"),
     "Rules": ("select", "ignore", "files", "fix", "diff_"),
     "Proof": ("images", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
