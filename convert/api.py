@@ -129,13 +129,17 @@ def run_conversion(
     refuse_contradictions(given, pair=sgie is not None)
     settings = defaults(ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
-    with contextlib.closing(Worker(PRELOAD)) as worker:
+    with (
+        contextlib.closing(Worker(PRELOAD)) as worker,
+        contextlib.closing(Worker(("convert.compare.run:preload",))) as beside,
+    ):
         if not dry_run:
             worker.start()
+            beside.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
         with _fetched(exports, settings, studio) as places, watching() as observer:
-            return run(places, Path(output), settings, worker, observer, dry=dry_run, in_worker=True)
+            return run(places, Path(output), settings, worker, observer, dry=dry_run, beside=beside)
 
 
 def _fetched(

@@ -360,14 +360,20 @@ class CommonOptions(TypedDict, total=False):
     timeout: Annotated[float, Option(120.0, "Seconds tf2onnx may take, and LiteRT after it.", low=1)]
     tensorflow: Annotated[bool, Option(False, "Let tf2onnx use the real TensorFlow (extra [tensorflow]).")]  # noqa: FBT003
 
+    # Of sound and sensor data
+    sdk_log: Annotated[
+        bool,
+        Option(False, "Of sound or sensor data: the SDK's approximate logarithm, to compare with a device."),  # noqa: FBT003
+    ]
+
     # What the model is shown, and how a detector's outputs are made readable
     frame: Annotated[
         Frame | str | None,
         Option(
             "auto",
-            "Your camera's frames, for a model trained on cropped ones (fit-shortest): the primary engine's model then "
-            "crops them. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
-            "frames are squashed.",
+            "Your camera's frames: the primary engine's model takes whole ones and crops, squashes or fits them in, as "
+            "in training. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
+            "the device scales them to the model's size.",
             "auto|none|16:9|WxH",
             parse=_parse_framing,
         ),
@@ -375,6 +381,17 @@ class CommonOptions(TypedDict, total=False):
     fomo_merge: Annotated[
         Literal["touching", "peak", "none"],
         Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
+    ]
+    fomo_box: Annotated[
+        float | None,
+        Option(
+            None,
+            "FOMO: the least width and height of a box in cells, about the same middle.  [default: 1; 3 where objects are "
+            "tracked]",
+            "CELLS",
+            low=1,
+            high=64,
+        ),
     ]
     threshold: Annotated[
         float | None,
@@ -404,6 +421,12 @@ class CommonOptions(TypedDict, total=False):
 
     # What is measured
     images: Annotated[Path | str | None, Option(None, "A folder of pictures to measure parity on, too.", "DIR")]
+    samples: Annotated[
+        Path | str | None,
+        Option(
+            None, "Of sound or sensor data: a folder of recordings (WAV, CSV, JSON, CBOR) to measure on, too.", "DIR"
+        ),
+    ]
     tolerance: Annotated[
         float,
         Option(1e-4, "Largest absolute difference allowed between the original and the ONNX model.", above=0),

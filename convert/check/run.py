@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
+from convert.check.analytics import read_analytics
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, number, read_app
-from convert.check.recognise import APP, CONFIG, OTHER, SCRIPTS, kind_of, other_text
+from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
 from convert.check.rules import RULES, findings
+from convert.check.rules.analytics import analytics_findings
 from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
 from convert.check.rules.engine import MISSING_FILE
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
@@ -153,7 +155,7 @@ class CheckedFile:
 
     Attributes:
         path: as the user named it, or the file that leads to it.
-        kind: "nvinfer", "deepstream-app", "script" or "other".
+        kind: "nvinfer", "deepstream-app", "nvdsanalytics", "nvtracker", "script" or "other".
         plugin: whose config an "other" is: it was not judged.
         verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is of neither.
         exception: what the process dies of.
@@ -282,7 +284,7 @@ class Checker:
         checked = []
         for each in found:
             key = _key(each.path)
-            if each.kind == OTHER and key in settings:
+            if each.kind in {OTHER, ANALYTICS, TRACKER} and key in settings:
                 each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
             checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
         return CheckReport(tuple(checked), self.default, self.fail_on, self.wanted)
@@ -337,6 +339,9 @@ class Checker:
                 checked = self._config(found, settings, at.target)
             elif found.kind == APP:
                 checked = self._app(found, apps[found.path])
+            elif found.kind == ANALYTICS:
+                file = read_analytics(found.data, found.path, at.target.deepstream)
+                checked = self._finished(found, file.verdict, analytics_findings(file))
             elif found.kind == OTHER:
                 return CheckedFile(found.path, OTHER, data=found.data, plugin=found.plugin)
             else:
@@ -436,8 +441,8 @@ def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
             path = os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - text
             found = _read(path) if os.path.isfile(path) else None  # noqa: PTH113
             kind = kind_of(path, found.data) if found and not found.error else None
-            if found and kind and kind.name == OTHER:
-                yield found._replace(kind=OTHER, plugin=kind.plugin)
+            if found and kind and kind.name in {OTHER, ANALYTICS, TRACKER}:
+                yield found._replace(kind=kind.name, plugin=kind.plugin)
 
 
 def _is_of_absence(finding: Finding) -> bool:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     metavar="EXPORT",
     help="With --pgie: the model for each object found; both go into one app.",
 )
-@cli.options(ConvertOptions, "object_batch_size", "sgie_labels")
+@cli.options(ConvertOptions, "object_batch_size", "sgie_labels", "samples", "sdk_log")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.unpacking
 @cli.translating

@@ -181,7 +181,7 @@ translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 framing = options(ConvertOptions, "frame")
 """What the model is shown."""
 
-adapting = options(ConvertOptions, "resize", "fomo_merge", "yolo_score", "threshold")
+adapting = options(ConvertOptions, "resize", "fomo_merge", "fomo_box", "yolo_score", "threshold")
 """What brings frames to the model's size, and how a detector's outputs are made readable."""
 
 validating = options(ConvertOptions, "images", "tolerance", "tensorrt")

@@ -96,8 +96,8 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     **cli.declaration(ConvertOptions, "frame")
     | {
         "default": "none",
-        "help": "Frames that a model trained on cropped ones (fit-shortest) takes whole and crops. auto: 16:9. none: "
-        "it takes pictures of its own size.",
+        "help": "Frames that the model takes whole and brings to its size as in training. auto: 16:9. none: it takes "
+        "pictures of its own size.",
     },
 )
 @cli.adapting

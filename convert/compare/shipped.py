@@ -77,6 +77,7 @@ class ShippedModel:
         network = self.loaded.engine.network
         alike = abs(width * network.height / (height * network.width) - 1) < _SAME_SHAPE
         known = self.resizing and (self.resizing.mode, self.resizing.anchor)
+        alike |= self.resizing is not None and self.resizing.takes_any_shape
         return alike and known == (theirs.resize_mode, theirs.anchor)
 
     @property

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convert.compare.edge_impulse import unpack
-from convert.errors import InputError
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.types import Limits
@@ -50,7 +49,7 @@ class Loaded:
 
     def __init__(self, impulse: Impulse) -> None:
         self.impulse = impulse
-        model = _with_raw_outputs(impulse) if impulse.detects else impulse.onnx
+        model = with_raw(impulse.onnx) if impulse.detects else impulse.onnx
         self._session, self.missing = runtimes.load_on(model, impulse.provider, impulse.cache)
         self.provider = str(self._session.get_providers()[0])
         self._names = [output.name for output in self._session.get_outputs()]
@@ -88,13 +87,3 @@ class Loaded:
         )  # fmt: skip
         result = head(impulse.task).decode_shipped(outputs, rules)
         return TimedResult(result, prepared - start, time.perf_counter() - prepared)
-
-
-def _with_raw_outputs(impulse: Impulse) -> bytes:
-    """The model with its raw tensors as further outputs."""
-    from google.protobuf.message import DecodeError  # comes with onnx, which classifiers do without
-
-    try:
-        return with_raw(impulse.onnx)
-    except DecodeError as error:
-        raise InputError(f"{impulse.name}.onnx is not an ONNX model", hint="convert again") from error

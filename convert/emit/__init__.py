@@ -161,10 +161,10 @@ class Emit:
         return Gie(own, others, self.min_size)
 
     def fitting(self, framing: Framing | None, *, for_objects: bool = False) -> Emit:
-        """This, or for a model that crops whole frames its primary role alone.
+        """This, or for a model that takes whole frames its primary role alone.
 
         Args:
-            for_objects: there is one without the crop, too.
+            for_objects: there is one of the model's own size, too.
 
         Raises:
             PresetError: it is to be secondary.
@@ -173,8 +173,8 @@ class Emit:
             return self
         if self.role == "sgie":
             raise PresetError(
-                f"the model was made for whole frames of {framing.frame}; of the objects a secondary engine looks at "
-                "it would cut off two sides",
+                f"the model was made for whole frames of {framing.frame}, not for the objects a secondary engine looks "
+                "at",
                 hint="adapt it without --frame, or emit it with --role pgie",
             )
         return replace(self, role="pgie", operate_on_gie_id=None)
@@ -205,7 +205,7 @@ class Emit:
         found = fitting.findings(adapted, artifact.evidence)
         if framing and fitting is not self:
             message = (
-                f"only the config for a primary engine was written: the model crops whole frames of {framing.frame}"
+                f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
             found += (findings.SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
@@ -447,7 +447,7 @@ class EmitPair:
         """Names of the files that two exports of these names get, in the order they are written.
 
         Args:
-            framing: of the primary one, which crops whole frames.
+            framing: of the primary one, which takes whole frames.
         """
         names = self._names(primary, secondary, framing)
         plans = self.primary.plan(names[0], framing), self.secondary.plan(names[1])

@@ -53,17 +53,17 @@ class Frames:
 
     Attributes:
         frame: their aspect.
-        crops: whether the model cuts its picture out of them; not where it has their aspect.
+        crops: as `Framing.crops`.
         effect: what was measured of it.
         resizes: whether it takes frames of one size as they are, and brings that picture to its own size.
-        part: of the frame, which it was trained on.
+        does: what it does to frames.
     """
 
     frame: Frame
     crops: bool
     effect: FrameEffect | None = None
     resizes: bool = False
-    part: str = "centre"
+    does: str = ""
 
     @classmethod
     def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
@@ -71,7 +71,8 @@ class Frames:
         if framing is None:
             return None
         exact = isinstance(framing, Resizing) and framing.is_exact
-        return cls(framing.frame, framing.crops, effect, exact, framing.part)
+        does = f"cuts out what it was trained on, the {framing.part}" if framing.cut else f"{framing.does} them"
+        return cls(framing.frame, framing.crops, effect, exact, does)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +300,7 @@ def _frames(frames: Frames | None) -> str:
             f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
             "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
         )
-    text += f" and cuts out what it was trained on, the {frames.part}.\n" if frames.crops else ".\n"
+    text += f" and {frames.does}.\n" if frames.crops else ".\n"
     if frames.effect and (crop := frames.effect.crop):
         cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"

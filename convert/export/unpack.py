@@ -23,21 +23,25 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import NO_PARAMETERS, RENAMED
+from convert.export.impulse import FoundImpulse, find_impulse
 from convert.export.labels import FoundLabels, find_labels
-from convert.export.models import ListedModel, Listing, list_models
+from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
+from convert.findings import rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
 from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
-from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
+from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+NO_PARAMETERS = rule("EI101")
+RENAMED = rule("EI113")
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -52,6 +56,7 @@ class Unpack:
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32, if it can be converted then.
         precision: "int8": rewrite it so that all its codes stay (`Export.coded`), whatever `dequantize` says.
+        whole: of an export that takes no pictures give the whole impulse (`Export.impulse`), also without a network.
 
     Raises:
         PresetError: no head is called `task`; there is no such precision.
@@ -66,6 +71,7 @@ class Unpack:
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
     precision: str = "fp32"
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in {each.id for each in HEADS}:
@@ -91,6 +97,8 @@ class Unpack:
         tree = source.tree
         listing = list_models(tree, source.focus)
         keeps_codes = self.precision == "int8"
+        if self.whole and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
+            return self._whole(found, source, listing, path)
         entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
@@ -143,6 +151,50 @@ class Unpack:
 
             export, done = in_float32(replace(export, original=export.model), coded=keeps_codes)
             findings = (*findings, *done.findings)
+        return StageResult(export, findings=findings)
+
+    def _whole(self, found: FoundImpulse, source: OpenExport, listing: Listing, path: Path) -> StageResult:
+        """The `Export` of an impulse that takes no pictures; without a network its model is empty.
+
+        Raises:
+            UnsupportedModelError: its network is quantized, and is not to be rewritten or cannot be.
+        """
+        entry, tree = found.network, source.tree
+        metadata = found.metadata if self.labels is None else replace(found.metadata, labels=self.labels)
+        size = sum(block.size for block in found.impulse.blocks)
+        kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
+        candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
+        assert candidate.facts is not None
+        member = "" if source.focus is not None else candidate.member
+        export = Export(
+            model=candidate.data,
+            name=bundle_name(
+                self.bundle_name, "", metadata, path, member or path.name, several=bool(entry and entry.several)
+            ),
+            form=candidate.form,
+            source=path.name or path.absolute().name,
+            member=member,
+            metadata=metadata,
+            facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
+            format=candidate.format,
+            content=""
+            if not candidate.data or candidate.format is ModelFormat.ONNX
+            else content_digest(candidate.data),
+            source_parity=candidate.source_parity,
+            labels_from="--labels" if self.labels else "the export",
+            impulse=found.impulse,
+        )
+        findings = (*source.findings, *listing.findings, *candidate.findings, *self._renamed(export.name))
+        if is_quantized(export):
+            if not self.dequantize:
+                raise UnsupportedModelError(
+                    f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
+                    hint="leave out --no-dequantize",
+                )
+            from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
+
+            export, done = in_float32(replace(export, original=export.model))
+            findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
         return StageResult(export, findings=findings)
 
     def _renamed(self, name: str) -> tuple[Finding, ...]:

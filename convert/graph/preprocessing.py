@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
+from convert.findings import rule
 from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
 from convert.images.resizing import PIXELS, Resizing, usual_size
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
@@ -28,6 +28,11 @@ from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import Anchor
+
+FRAME_UNUSED = rule("EI306")
+RESIZE_ASSUMED = rule("EI303")
+RESIZE_CROPS = rule("EI304")
+SCALING_ASSUMED = rule("EI305")
 
 # Of each image scaling: factor, offset of each of three channels (or of all), and the colour order.
 _SCALINGS: dict[ImageScaling, tuple[float, tuple[float, ...], str]] = {
@@ -103,10 +108,11 @@ def preprocessing(
         if is_assumed:
             message = "the export does not say how pictures were resized; squash is assumed"
             findings.append(RESIZE_ASSUMED.found(message, hint="say it with --resize-mode"))
-        if frame is not None and framing is None and not assumed:
+        if frame is not None and framing is None and resize == "device" and not assumed:
             trained = "squash is assumed" if is_assumed else f"the model was trained with {mode}, on whole pictures"
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
-            findings.append(FRAME_UNUSED.found(f"--frame {frame} changes nothing: {trained}", hint=hint))
+            message = f"--frame {frame} changes nothing with --resize device: {trained}"
+            findings.append(FRAME_UNUSED.found(message, hint=hint))
     if isinstance(framing, Resizing):
         taken = Preprocessing(
             net_scale_factor=1.0,
@@ -147,9 +153,9 @@ def _gain(task: str, anchor: Anchor) -> str:
 
 
 def crop_to(export: Export, frame: Frame | None, *, resize: str = "auto") -> Framing | None:
-    """What the graph does with `frame`; None where there is nothing to do.
+    """What the graph does with `frame`; None where the device alone brings it to the model's size.
 
-    Only pictures that Edge Impulse cropped are cropped here: with the other resize modes the model saw all of them.
+    With `--resize device` only pictures that Edge Impulse cropped need the graph. An unrecorded mode is squash.
 
     Raises:
         PresetError: the graph is to resize frames whose size is not given, or is too large.
@@ -162,9 +168,11 @@ def crop_to(export: Export, frame: Frame | None, *, resize: str = "auto") -> Fra
         if frame is None:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
         return Resizing(frame, model, mode or ResizeMode.SQUASH, anchor=anchor)
-    if frame is None or mode is not ResizeMode.FIT_SHORTEST:
+    cuts = mode is ResizeMode.FIT_SHORTEST
+    if frame is None or (resize == "device" and not cuts):
         return None
     cropping = Framing(frame, model, anchor=anchor)
-    if resize == "device" or not cropping.crops:
+    if cuts and (resize == "device" or not cropping.crops):
         return cropping
-    return Resizing(frame, model, mode, anchor=anchor, scaled=usual_size(frame, model))
+    resizing = Resizing(frame, model, mode or ResizeMode.SQUASH, anchor=anchor, scaled=usual_size(frame, model))
+    return resizing if resizing.crops else None

@@ -161,8 +161,13 @@ class Framing:
 
     @property
     def crops(self) -> bool:
-        """Whether anything is cut off; not where the model has the frame's aspect already."""
+        """Whether the input has another size than the model's picture; not where that has the frame's aspect already."""
         return self.network != self.model
+
+    @property
+    def does(self) -> str:
+        """What the graph does to frames, a verb."""
+        return "crops"
 
     @property
     def part(self) -> str:

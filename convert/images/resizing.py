@@ -108,6 +108,18 @@ class Resizing(Framing):
         return self.placement.top
 
     @property
+    def takes_any_shape(self) -> bool:
+        """Whether frames of another shape, which the device stretches, become what they would by themselves."""
+        return self.mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}
+
+    @property
+    def does(self) -> str:
+        """What the graph does to frames, a verb."""
+        if self.takes_any_shape:
+            return "squashes"
+        return "puts black bars around" if self.mode is ResizeMode.FIT_LONGEST else "crops"
+
+    @property
     def cut(self) -> tuple[int, int, int, int] | None:
         """Left, top, width and height of what the graph cuts out of the frame; None where that is all."""
         place = self.placement

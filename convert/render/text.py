@@ -201,7 +201,7 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
         part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
-        crops = f", which the model crops{part}" if framing.crops else ""
+        crops = f", which the model {framing.does}{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
         if isinstance(framing, Resizing) and framing.is_exact:
             crops, other = ", which the model resizes itself", "for another camera's give --frame WIDTHxHEIGHT"

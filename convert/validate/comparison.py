@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.findings import rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
@@ -29,7 +30,6 @@ from convert.isolation import LARGE, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat
 from convert.validate import runtimes
-from convert.validate.findings import BATCH, DECODING, PLACES
 from convert.validate.inputs import as_nvinfer
 from convert.validate.parity import Tally
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
+
+BATCH = rule("EI407")
+DECODING = rule("EI440")
+PLACES = rule("EI441")
 
 TOLERANCE = 1e-5
 """Of decoding and batches, times the largest value where that is above 1. Kernels may sum in another order for another
@@ -60,14 +64,27 @@ def raw_names(model: bytes) -> tuple[str, ...]:
 
 
 def with_raw(model: bytes) -> bytes:
-    """The model with its raw outputs among its outputs, behind the others."""
-    import onnx  # heavy; importing this module must stay light
+    """The model with its raw outputs among its outputs, behind the others.
 
-    proto = onnx.load_model_from_string(model)
-    proto.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in raw_names(model)
-    )
-    return bytes(proto.SerializeToString())
+    Written without onnx, which serving a bundle does without: readers of protobuf merge what stands behind a message
+    into it, so `ModelProto{graph{output{...}}}` adds outputs (float32 without a shape).
+
+    Raises:
+        InputError: not an ONNX model.
+    """
+    float_type = _message(2, _message(1, b"\x08\x01"))  # ValueInfoProto.type, TypeProto.tensor_type, elem_type FLOAT
+    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in raw_names(model))
+    return model + _message(7, b"".join(outputs))
+
+
+def _message(number: int, content: bytes) -> bytes:
+    """A field of protobuf that holds bytes, a string or a message."""
+    key, length = number << 3 | 2, len(content)
+    size = bytearray()
+    while length > 0x7F:
+        size.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([key, *size, length]) + content
 
 
 @dataclass

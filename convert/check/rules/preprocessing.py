@@ -277,11 +277,12 @@ def shapes(app: AppContext) -> Iterator[Finding]:
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
+    from convert.images import ResizeMode
     from convert.report import OnnxMetadata  # slow to import
 
     for engine in app.engines:
         model = engine.context.model if engine.context else None
-        recorded = OnnxMetadata.parse(model.metadata, "frame", "resize") if model else OnnxMetadata()
+        recorded = OnnxMetadata.parse(model.metadata, "frame", "resize", "resize_mode") if model else OnnxMetadata()
         frame = recorded.frame
         if frame is None or not engine.gie.primary:
             continue
@@ -291,6 +292,8 @@ def shapes(app: AppContext) -> Iterator[Finding]:
                 continue
         elif abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
+        elif recorded.resize and recorded.resize_mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}:
+            continue  # squashed, by the device and then by the model
         message = (
             f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
         )
