@@ -1,9 +1,9 @@
 """Findings: what a user must know but what does not end a run, and the rules they are findings of.
 
-A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
-`EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `EI7xx` simulate, `EI8xx`
-batch, `NVIxxx` check. `rulebook` lists the rules of all rooms in the order of their ids, for `explain`, SARIF and
-README's table.
+A `Rule` is declared once: in `configs/rules.toml` or (emit, simulate, check) beside the code that finds it. A `Finding`
+is one place where it holds. Ids are stable: `EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx`
+emit, `EI6xx` eim, `EI7xx` simulate and compare, `EI8xx` batch, `NVIxxx` check. `rulebook` lists the rules of all rooms
+in the order of their ids, for `explain`, SARIF and README's table.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+
+from convert.files import load_toml
 
 
 class Level(StrEnum):
@@ -80,22 +82,24 @@ def worst(findings: Iterable[Finding]) -> Level | None:
 
 
 # Named, not imported: `check` on one text file must not bring what the other rooms' modules bring.
-_ROOMS = (
-    "convert.export.findings",
-    "convert.graph.findings",
-    "convert.validate.findings",
-    "convert.emit.findings",
-    "convert.check.rules",
-    "convert.eim.findings",
-    "convert.compare",
-    "convert.batch.run",
-    "convert.simulate.results",
-)
+_ROOMS = ("convert.emit.findings", "convert.check.rules", "convert.simulate.results")
+
+
+@cache
+def _rules() -> dict[str, Rule]:
+    """Those of `configs/rules.toml`."""
+    rows = load_toml("rules.toml").items()
+    return {key: Rule(key, Level(row["level"]), row["title"], row["why"], row["fix"]) for key, row in rows}
+
+
+def rule(identity: str) -> Rule:
+    """The rule of that id in `configs/rules.toml`; KeyError: there is none."""
+    return _rules()[identity]
 
 
 @cache
 def rulebook() -> dict[str, Rule]:
     """Id -> rule."""
-    rules = [rule for room in _ROOMS for rule in importlib.import_module(room).RULES]
+    rules = [*_rules().values(), *(rule for room in _ROOMS for rule in importlib.import_module(room).RULES)]
     assert len({rule.id for rule in rules}) == len(rules), "an id is used twice"
     return {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}

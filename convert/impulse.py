@@ -18,6 +18,7 @@ from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import PresetError, ValidationError
 from convert.export.impulse import refuse
+from convert.findings import rule
 from convert.isolation import Died
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
@@ -37,7 +38,6 @@ from convert.types import (
     Translated,
     ValidatedImpulse,
 )
-from convert.validate import findings as rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.types import Parity
+
+CONSTANT, NOT_FINITE, BATCH = rule("EI406"), rule("EI405"), rule("EI407")
+FEATURES, FOLLOWED, TENSORRT = rule("EI411"), rule("EI412"), rule("EI408")
 
 _OPSET: Final = 13
 """Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""
@@ -133,7 +136,7 @@ class TranslateImpulse:
 
 
 def _remark(line: str) -> Finding:
-    from convert.graph.findings import TF2ONNX_WARNED
+    from convert.translate import TF2ONNX_WARNED
 
     return TF2ONNX_WARNED.found(f"tf2onnx: {line}")
 
@@ -204,7 +207,7 @@ class AdaptImpulse:
             else:
                 labels, found = class_labels(export, classes)
         notes = [
-            rules.FOLLOWED.found(f"block {block.id} ({block.kind}): {note}")
+            FOLLOWED.found(f"block {block.id} ({block.kind}): {note}")
             for block in impulse.blocks
             for note in kinds.notes(block, impulse)
         ]
@@ -356,7 +359,7 @@ class ValidateImpulse:
             [scores],
         )
         # A network that always says the same may do so on synthetic windows.
-        return tally.parity(), tuple(each for each in tally.findings() if each.id != rules.CONSTANT.id)
+        return tally.parity(), tuple(each for each in tally.findings() if each.id != CONSTANT.id)
 
     def _scores(self, export: Export, features: NDArray[Any], scores: NDArray[Any]) -> Agreement:
         """The shipped model against the original network, on features computed independently."""
@@ -418,7 +421,7 @@ class ValidateImpulse:
         try:
             return runtimes.build(model.onnx.data, (size,), self.batch_size, timeout=max(self.timeout, 300.0)), ()
         except ValidationError as error:
-            return None, (rules.TENSORRT.found(error.message, hint=error.hint, path=model.file),)
+            return None, (TENSORRT.found(error.message, hint=error.hint, path=model.file),)
 
 
 def _run(session: Any, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
@@ -447,14 +450,14 @@ def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tup
     import numpy as np
 
     if not np.isfinite(got).all():
-        found = rules.NOT_FINITE.found("the features hold NaN or infinity", hint=rules.FEATURES.fix)
+        found = NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix)
         got = np.nan_to_num(got)
         return Differences(*_far(got, wanted), len(got)), (found,)
     most, mean, close = _far(got, wanted)
     findings: tuple[Finding, ...] = ()
     if close < _CLOSE:
         message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {most:.3g}"
-        findings = (rules.FEATURES.found(message, hint=rules.FEATURES.fix),)
+        findings = (FEATURES.found(message, hint=FEATURES.fix),)
     return Differences(most, mean, close, len(got)), findings
 
 
@@ -485,5 +488,5 @@ def _batches(
             worst = max(worst, apart)
             if apart > 1e2 * TOLERANCE * max(1.0, float(np.max(np.abs(one)))):
                 message = f"output {name} of a batch of {size} differs by up to {apart:.3g}"
-                findings.append(rules.BATCH.found(message, hint=rules.BATCH.fix))
+                findings.append(BATCH.found(message, hint=BATCH.fix))
     return BatchParity(_BATCHES, worst), tuple(findings)

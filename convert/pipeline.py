@@ -28,6 +28,7 @@ from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import is_quantized, refuse_unsupported
+from convert.images import Frame
 from convert.impulse import TranslateImpulse
 from convert.impulse import stages as impulse_stages
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
@@ -37,8 +38,7 @@ from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unk
 from convert.translate import Translate
 from convert.translate import died as translation_died
 from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated, ValidatedImpulse
-from convert.validate import Validate, WithFraming
-from convert.validate.findings import KERNELS
+from convert.validate import KERNELS, Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,6 +120,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
+def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the frames that lines in pixels are drawn on."""
+    frame = options.get("frame")
+    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+
+
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
@@ -172,14 +178,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    in_worker: bool = False,
+    beside: Worker | None = None,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
-            in a process of its own while `worker` translates it already.
+        beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
+            translates it already, and a small one compared while `worker` adapts and validates it.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -191,17 +197,17 @@ def stages(
     emit = first
     if output is not None:
         refuse_contradictions(options)
-        emit = Emit(output, **pick(Emit, options))
+        emit = Emit(output, **pick(Emit, _with_canvas(options)))
     translate = Translate(**pick(Translate, options), worker=worker)
     whole = output is not None
     unpack, proof = unpacking(options, worker, whole=whole), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
-    if in_worker:
-        unpack = unpacking(options, None, translate.ahead, whole=whole)
+    if beside is not None:
+        unpack = unpacking(options, beside, translate.ahead, whole=whole)
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -257,7 +263,7 @@ def _opset(at: Target) -> int:
 
 
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
-_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole"}
+_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
 _KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {
     "sgie_labels",
     "samples",
@@ -310,7 +316,7 @@ def _fastest(
     observer: Callable[[Event], None],
     *,
     dry: bool,
-    in_worker: bool,
+    beside: Worker | None,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
     export, refused = exports[0], ""
@@ -327,7 +333,7 @@ def _fastest(
         raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
     if found is not None and is_quantized(found):
         try:
-            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, in_worker=in_worker)
+            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
         except PresetError as error:  # the target runs no INT8; another error comes again below
             refused = f"no INT8: {error.message}"
         else:
@@ -336,7 +342,7 @@ def _fastest(
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
             refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
-    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, in_worker=in_worker)
+    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
     return _emitted(run(proof, export, observer), emit, refused, observer)
 
 
@@ -429,7 +435,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         names = stage.plan(
-            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
+            for_objects=adapt.for_objects,
+            counted=stage.counting(artifact, adapt.least_box(artifact)),
         )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
@@ -439,6 +447,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 _OF_PRIMARY = frozenset(
     {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+    | {"fomo_box", "line", "zone", "overcrowding"}
 )
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
@@ -451,7 +460,7 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    in_worker: bool = False,
+    beside: Worker | None = None,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -460,19 +469,19 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        in_worker: see `stages`.
+        beside: see `stages`.
 
     Raises:
         PresetError: options that do not exist or do not fit together. Every other error is in the result.
     """
-    in_worker = in_worker and not dry
+    beside = None if dry else beside
     if options.get("precision") == "auto":
-        return _fastest(exports, output, options, worker, observer, dry=dry, in_worker=in_worker)
+        return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
-        made = stages(output, options, worker, in_worker=in_worker)
+        made = stages(output, options, worker, beside=beside)
     else:
-        emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
+        emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
+        made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -488,7 +497,7 @@ def convert(
         return run(rest, exports[0], observer, dry=dry, after=first)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
+    proofs = [made, stages(None, second_options, worker, beside=beside)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
@@ -500,7 +509,8 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        names = emit.plan(primary.name, secondary.name, framing)
+        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:

@@ -21,7 +21,8 @@ A manifest is TOML with `[defaults]` and one `[[model]]` for each export, pair o
     pgie = "finder.zip"
     sgie = "kinds.zip"
 
-Models without a name are called after their files; of the same name they are told apart. Every option
+An export may lie in Studio: `export = "studio:ID"`. Models without a name are called after their files; of the same
+name they are told apart. Every option
 of `convert` has its name there. Paths are relative to the manifest. An unknown key is refused with its line: a mistyped
 option must not become a default.
 """
@@ -44,6 +45,7 @@ from convert.export.archive import read_file
 from convert.findings import Finding, Level, worst
 from convert.isolation import Failed, Worker
 from convert.options import ConvertOptions, settle_target, table
+from convert.studio import is_in_studio
 from convert.types import slug
 
 if TYPE_CHECKING:
@@ -397,7 +399,9 @@ class _ManifestReader:
                 self._refuse(
                     f"{key} means nothing with pgie and sgie: they say it already", _line(self._lines, key, start)
                 )
-        pgie, sgie = (self._path.parent / table[key] for key in ("pgie", "sgie"))
+        pgie, sgie = (
+            Path(table[key]) if is_in_studio(table[key]) else self._path.parent / table[key] for key in ("pgie", "sgie")
+        )
         name = table.get("name")
         own = {"bundle_name": name} if name else {}
         called = name or f"{short_name(pgie)}-{short_name(sgie)}"[:LONGEST_NAME]

@@ -10,6 +10,7 @@ import click
 
 from convert.cli.help import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
+from convert.findings import rule
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
@@ -286,7 +287,6 @@ def classify(  # noqa: PLR0913 - one parameter an option
     if not inputs and not features:
         raise click.UsageError("Give pictures, recordings or --features FILE.")
     from convert.eim.client import Timeouts, talk  # --help does without
-    from convert.eim.findings import NO_ANSWER
     from convert.errors import InputError
 
     shown: list[dict[str, Any]] = []
@@ -316,7 +316,8 @@ def classify(  # noqa: PLR0913 - one parameter an option
                 _show_reply(name, note, reply, client.model)
     if count == len(errors) == 1:
         raise errors[name]
-    findings = [NO_ANSWER.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
+    no_answer = rule("EI640")
+    findings = [no_answer.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
     code = exit_code(findings, fail_on)
     if format_ == "json":
         write_json(_findings_document(findings, code, answers=shown))

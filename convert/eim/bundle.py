@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.eim import findings as rules
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
+from convert.findings import rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
@@ -34,6 +34,10 @@ from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preproces
 if TYPE_CHECKING:
     from convert.eim.client import ModelInfo
     from convert.findings import Finding
+
+BAD_HELLO = rule("EI620")
+BRACE_IN_LABEL = rule("EI621")
+NO_MEMORY = rule("EI622")
 
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
@@ -341,9 +345,9 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
             f"{model.features} features for a picture of {model.width}x{model.height}",
         ),
     )
-    found = [rules.BAD_HELLO.found(message, path=path) for is_wrong, message in wrong if is_wrong]
+    found = [BAD_HELLO.found(message, path=path) for is_wrong, message in wrong if is_wrong]
     found += [
-        rules.BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path)
+        BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path)
         for label in model.labels
         if label.count("{") != label.count("}")
     ]
@@ -351,7 +355,7 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     if offered is not None:
         memory = attach(offered) if isinstance(offered, dict) else None
         if memory is None:
-            found.append(rules.NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
+            found.append(NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
         else:
             memory.close()
     return tuple(found)

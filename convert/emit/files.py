@@ -190,6 +190,8 @@ class Names:
     secondary: str
     app: str
     calibration: str
+    analytics: str
+    tracker: str
 
 
 def bundle_names(name: str) -> Names:
@@ -207,6 +209,8 @@ def bundle_names(name: str) -> Names:
         secondary=f"config_infer_secondary_{name}.txt",
         app=f"deepstream_app_{name}.txt",
         calibration=f"{name}_int8.txt",
+        analytics=f"config_nvdsanalytics_{name}.txt",
+        tracker=f"config_tracker_{name}.yml",
     )
 
 
@@ -233,7 +237,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     names = bundle_names(name)
     found = [
         findings.LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
-        for left in (names.primary, names.secondary)
+        for left in (names.primary, names.secondary, names.analytics, names.tracker)
         if left not in files and (folder / left).exists()
     ]
     other: str | None = None

@@ -22,11 +22,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
-from convert.export import findings as rules
 from convert.export.archive import BY_NAME
+from convert.export.deployment import CONTRADICTION
 from convert.export.facts import takes_no_pictures
-from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
+from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
+from convert.export.parameters import UNREADABLE_PARAMETER
 from convert.files import sha256
+from convert.findings import rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
     from convert.export.archive import Tree
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+UNREADABLE_EXTRA = rule("EI105")
+OVERRIDDEN = rule("EI107")
+ANOTHER_MODELS_DOCUMENT = rule("EI108")
+CONDITIONAL_ARRAY = rule("EI111")
+TWIN = rule("EI112")
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
 _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
@@ -170,23 +178,23 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         if is_twin(candidate, chosen.candidate):
             assert candidate.facts is not None
             message = f"{candidate.called} was not converted: it is the same network in {candidate.facts.quantization}"
-            findings.append(rules.TWIN.found(message, path=path))
+            findings.append(TWIN.found(message, path=path))
         elif candidate.problem is None or candidate.problem.code != "input":
             message = f"{candidate.called} was not converted ({'also' if entry.used else 'not'} in use)"
             if entry.used and (cause := refusal(candidate, entry.metadata)):
                 message += ": " + cause.message.removeprefix("this model cannot be converted: ")
-            findings.append(rules.EXTRA_MODEL.found(message, path=path))
+            findings.append(EXTRA_MODEL.found(message, path=path))
         else:
-            findings.append(rules.UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
+            findings.append(UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
     if len(findings) > _MAX_FINDINGS:
         rest = len(findings) - _MAX_FINDINGS
         message = f"{rest} further models were not converted"
-        findings = [*findings[:_MAX_FINDINGS], rules.EXTRA_MODEL.found(message, path=tree.source)]
+        findings = [*findings[:_MAX_FINDINGS], EXTRA_MODEL.found(message, path=tree.source)]
     if not chosen.used and chosen.block is None and chosen.candidate.symbol and listing.libraries:
         findings.append(left_over(chosen, tree))
     if chosen.candidate.conditional:
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
-        findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
+        findings.append(CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
     return tuple(findings)
 
 
@@ -392,7 +400,7 @@ def reconcile(
     metadata = replace(metadata, quantized=is_quantized if metadata.quantized is not None else None)
     if differences:
         message = "the parameters record " + "; ".join(differences)
-        findings.append(rules.CONTRADICTION.found(message, path=path))
+        findings.append(CONTRADICTION.found(message, path=path))
     recorded, different = metadata.task, ""
     if no_pictures and facts.task not in _NOT_DETECTED:
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
@@ -409,7 +417,7 @@ def reconcile(
         else:
             different = f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}"
     if different:
-        findings.append(rules.CONTRADICTION.found(different, path=path))
+        findings.append(CONTRADICTION.found(different, path=path))
     return metadata, facts, tuple(findings)
 
 
@@ -448,10 +456,10 @@ def with_options(
             continue
         if recorded is not None and recorded != value:
             new, old = (";".join(each) if isinstance(each, tuple) else each for each in (value, recorded))
-            findings.append(rules.OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
+            findings.append(OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
-        findings.append(rules.OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
+        findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
 
@@ -485,11 +493,11 @@ def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
     try:
         unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
     except (ValueError, RecursionError) as error:
-        finding = rules.UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
+        finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
         return Beside(findings=(finding,))
     if unpacked is None:
         return Beside()  # another program's file of that name
     if unpacked.sha256 != sha256(candidate.data):
         message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
-        return Beside(findings=(rules.ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
+        return Beside(findings=(ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
     return Beside(unpacked.metadata, unpacked.name)

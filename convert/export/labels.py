@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError
-from convert.export import findings as rules
-from convert.export.archive import LABEL_FILE
+from convert.export.archive import FOUND_BESIDE, LABEL_FILE
 from convert.export.facts import class_count
+from convert.export.parameters import UNREADABLE_PARAMETER
 from convert.heads import ANOMALY, FOMO, UNKNOWN, head
 from convert.heads.base import BACKGROUND
 from convert.options import labels_in
@@ -75,7 +75,7 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
                 hints.append(f"{said} cannot be read: {what}")
                 if usual:
                     message = f"the labels are {what}" if isinstance(error, UnicodeDecodeError) else what
-                    findings.append(rules.UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
+                    findings.append(UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
                 continue
             found = labels_in(text)
             labels = _fitted(found, classes, facts)
@@ -87,7 +87,7 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
                 message = "it does not hold this model's labels"
                 if classes is not None:
                     message += f": their number is {len(found)}, that of the classes {classes}"
-                findings.append(rules.UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
+                findings.append(UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
         if not fitting:
             continue
         named = [str(tree.outside.get(path, path)) for path in fitting]
@@ -100,7 +100,7 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
             shown = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
             what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
             message = f"the {what} read from {PurePosixPath(path).name}: {shown}"
-            findings.append(rules.FOUND_BESIDE.found(message, path=tree.name_of(path)))
+            findings.append(FOUND_BESIDE.found(message, path=tree.name_of(path)))
             return FoundLabels(labels, PurePosixPath(path).name, findings=tuple(findings))
         break
     return FoundLabels(hint="; ".join(hints), findings=tuple(findings))

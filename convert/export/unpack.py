@@ -23,12 +23,12 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import INPUT_CLAMP, NO_PARAMETERS, RENAMED
 from convert.export.impulse import FoundImpulse, find_impulse, refuse
 from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
+from convert.findings import rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
 from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from convert.dsp import Impulse
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+NO_PARAMETERS = rule("EI101")
+RENAMED = rule("EI113")
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -185,7 +188,7 @@ class Unpack:
         )
         findings = (*source.findings, *listing.findings, *candidate.findings, *self._renamed(export.name))
         if self.dequantize and is_quantized(export):
-            from convert.export.dequantize import in_float32  # brings the schema classes
+            from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model))
             findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual

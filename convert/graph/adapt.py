@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convert import types
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.graph.findings import GENERIC_LABELS, RESIZE_ASSUMED, SCALING_ASSUMED
-from convert.graph.preprocessing import preprocessing
+from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
+from convert.heads.base import GENERIC_LABELS
 from convert.images.resizing import RESIZES
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
@@ -104,6 +104,10 @@ class Adapt:
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
+        if self.tracked and not head(export.facts.task).detects:
+            raise PresetError(
+                "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
+            )
         before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:

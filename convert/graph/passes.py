@@ -18,6 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
+from convert.findings import rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -29,7 +30,6 @@ from convert.graph.cleanup import (
     plain_resizes,
     positive_axes,
 )
-from convert.graph.findings import TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
+
+TRANSPOSES_LEFT = rule("EI300")
 
 
 def adapted(

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.graph.findings import BACKGROUND_LABEL, GENERIC_LABELS
+from convert.findings import rule
 from convert.types import DETECTOR_THRESHOLD
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.images import Framing
     from convert.types import Export, Head, Limits
+
+BACKGROUND_LABEL = rule("EI350")
+GENERIC_LABELS = rule("EI301")
 
 BACKGROUND = frozenset({"background", "__background__", "_background_", "_background"})
 """Labels that stand for no object, in lower case."""

@@ -35,7 +35,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UnsupportedModelError
-from convert.graph.findings import CLASSES_APART, COORDINATES
+from convert.findings import rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from convert.heads.graph_end import GraphEnd
 
     Float = NDArray[np.float32]
+
+CLASSES_APART = rule("EI353")
+COORDINATES = rule("EI351")
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
 RAW = "raw_candidates"

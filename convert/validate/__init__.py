@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, rule, worst
 from convert.heads import head
 from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
@@ -33,7 +33,6 @@ from convert.types import (
     StageResult,
     Validated,
 )
-from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +43,11 @@ if TYPE_CHECKING:
 
     from convert.heads.decoding import ReferenceDecoder
     from convert.validate.comparison import Comparison
+
+CONSTANT = rule("EI406")
+KERNELS = rule("EI410")
+TENSORRT = rule("EI408")
+SQUASHED = rule("EI409")
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
@@ -413,7 +417,6 @@ def shipped(
 
 
 def _findings(effect: FrameEffect) -> tuple[Finding, ...]:
-    from convert.validate.findings import SQUASHED  # light, but only wanted here
 
     if effect.crop is not None:
         return ()

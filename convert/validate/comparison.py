@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.findings import rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
@@ -29,7 +30,6 @@ from convert.isolation import LARGE, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat
 from convert.validate import runtimes
-from convert.validate.findings import BATCH, DECODING, PLACES
 from convert.validate.inputs import as_nvinfer
 from convert.validate.parity import Tally
 
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
+
+BATCH = rule("EI407")
+DECODING = rule("EI440")
+PLACES = rule("EI441")
 
 TOLERANCE = 1e-5
 """Of decoding and batches, times the largest value where that is above 1. Kernels may sum in another order for another

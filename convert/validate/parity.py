@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.findings import rule
 from convert.types import Parity
-from convert.validate.findings import CONSTANT, NOT_FINITE, PARITY, TOP1
+from convert.validate import CONSTANT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+
+NOT_FINITE = rule("EI405")
+PARITY = rule("EI403")
+TOP1 = rule("EI404")
 
 
 def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:

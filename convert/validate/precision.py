@@ -26,7 +26,7 @@ from convert.validate.inputs import as_nvinfer
 from convert.validate.predictions import Predictions, agreement, predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
@@ -246,16 +246,3 @@ def row(
     weights = sum(int(np.prod(each.dims)) * sizes.get(each.data_type, 0) for each in proto.graph.initializer)
     counted = Counter(node.op_type for node in proto.graph.node)
     return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())) if nodes is None else nodes)
-
-
-def _candidates(names: Sequence[str], beyond: Collection[str]) -> Iterator[tuple[str, ...]]:
-    """Groups of nodes that are worth to be kept in float32, small ones first: those whose results overflow, and with
-    them the last or the first ones."""
-    least = tuple(name for name in names if name in beyond)
-    if 0 < len(least) <= _MOST_KEPT:
-        yield least
-    size = 1
-    while size <= min(_MOST_KEPT - len(least), len(names) - 1):
-        for part in (names[-size:], names[:size]):
-            yield tuple(name for name in names if name in beyond or name in part)
-        size *= 4

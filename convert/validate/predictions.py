@@ -15,9 +15,8 @@ import numpy as np
 
 from convert.heads import head
 from convert.types import DETECTOR_THRESHOLD, Agreement, Int8Evidence
-from convert.validate import runtimes
+from convert.validate import KERNELS, runtimes
 from convert.validate.comparison import original, reference_decoder, seen, with_raw
-from convert.validate.findings import KERNELS
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
