@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from convert import batch, convert
+from convert import batch, check, convert, simulate
 from convert.dsp import KMeans, recordings
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import ConvertError, InputError, PresetError, UnsupportedModelError
@@ -296,3 +296,9 @@ def test_tensorrt_builds_it(tmp_path: Path) -> None:
     assert "parsed and built, profile 1/8/8" in (bundle.impulse_evidence.tensorrt or "")
 
 
+
+
+def test_check_and_simulate_say_one_sentence(moving: Bundle, tmp_path: Path) -> None:
+    assert [(file.plugin, file.findings) for file in check(moving.folder).files] == [("Triton Inference Server", ())]
+    with pytest.raises(InputError, match="a whole impulse of sound or sensor data"):
+        simulate(moving.folder, "samples/pictures/table/table-1.jpg", tmp_path / "shown")
