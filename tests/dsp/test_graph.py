@@ -52,6 +52,15 @@ def test_a_constant_gives_numbers(kind: str, version: int) -> None:
     assert np.isfinite(reference_features(whole, windows)).all()
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_a_matrix_with_hardly_any_range_is_not_stretched(scale: float) -> None:
+    whole = of_kind("spectrogram", 2)
+    windows = signal(whole) / np.float32(3000) * np.float32(scale)
+    features = computed(features_graph(whole), windows)["features"]
+    assert (features.max() == 1) == (scale == 1)
+    np.testing.assert_allclose(features, reference_features(whole, windows), atol=1e-6)
+
+
 def test_blocks_stand_in_the_order_of_the_network_and_are_normalised() -> None:
     first = replace(block("flatten", axes=2, number=7), axes=(2, 0))
     second = block("raw", axes=3, number=5, scale_axes=2.0)
@@ -184,4 +193,4 @@ def test_a_later_opset_of_the_network_is_kept() -> None:
 def test_tensorrt_builds_it(kind: str, version: int) -> None:
     whole = of_kind(kind, version)
     shape = (whole.samples * whole.axes,)
-    assert "built" in runtimes.build(features_graph(whole).SerializeToString(), shape, 8)  # type: ignore[arg-type]
+    assert "built" in runtimes.build(features_graph(whole).SerializeToString(), shape, 8)
