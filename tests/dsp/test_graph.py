@@ -177,14 +177,18 @@ def test_a_block_that_nothing_takes_is_not_looked_at() -> None:
     assert computed(impulse_graph(whole, network("N")), signal(whole, 2))["scores"].shape == (2, 2)
 
 
-def test_a_later_opset_of_the_network_is_kept() -> None:
-    whole = impulse(block("flatten", axes=1), block("raw", number=2), samples=5)
-    given = network("N")
-    given.opset_import[0].version = 18
-    model = impulse_graph(whole, given)
-    assert model.opset_import[0].version == 18
+@pytest.mark.parametrize("opset", [14, 17, 18])
+def test_every_kind_at_the_opset_of_the_network(opset: int) -> None:
+    whole = impulse(*(block(kind, version, number=number) for number, (kind, version) in enumerate(ALL)))
+    size = sum(part.size for part in whole.blocks)
+    header = f'<ir_version: 7, opset_import: ["": {opset}]>'
+    same = onnx.parser.parse_model(f"{header} g (float[N,{size}] x) => (float[N,{size}] y) {{ y = Identity(x) }}")
+    model = impulse_graph(whole, same)
+    assert model.opset_import[0].version == opset
     onnx.checker.check_model(model, full_check=True)
-    assert computed(model, signal(whole, 3))["scores"].shape == (3, 2)
+    windows = signal(whole, 3)
+    expected = computed(features_graph(whole), windows)["features"]
+    np.testing.assert_array_equal(computed(model, windows)["scores"], expected)
 
 
 @pytest.mark.slow
