@@ -577,6 +577,11 @@ def block_kind(kind: str) -> BlockKind:
     )
 
 
+def title(kind: str) -> str:
+    """As Edge Impulse's Studio calls the kind; its own name where it is not known here."""
+    return _BY_ID[kind].title if kind in _BY_ID else kind
+
+
 def settings(block: Block, impulse: Impulse) -> Settings:
     """A block's values, counted in samples and bins of this impulse.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.analytics import PROPERTY, SMOOTHING, kinds
+from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, read_tracker, tracker_groups
+from convert.check.app import number, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.counting import entries
@@ -18,7 +19,8 @@ from convert.nvinfer.targets import between
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.analytics import AnalyticsFile, Group, Shape
+    from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
+    from convert.check.app import AppContext
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Section
 
@@ -106,6 +108,34 @@ OUTSIDE = Rule(
     why="Coordinates are pixels of a frame of config-width x config-height, which is scaled to the one that the stream "
     "muxer gives.",
     fix="write config-width and config-height of the picture that the coordinates were taken from",
+)
+
+TRACKER_KEY = Rule(
+    "NVI120",
+    Level.WARNING,
+    "the tracker's config has something that its release does not know",
+    why="The library passes over what it does not know, and goes by its own values. It is closed: known are the keys "
+    "of NVIDIA's samples. 6.0 brought new groups in place of NvDCF.",
+    fix="write the group and the key as in the samples of the release: samples/configs/deepstream-app",
+)
+
+WAITING = Rule(
+    "NVI121",
+    Level.WARNING,
+    "lines and zones wait for objects that never come",
+    why="class-id has class ids of the primary engine: deepstream-app counts before the secondary engines run. A group "
+    "is for one source, and those are numbered from 0 in the order of the app's config.",
+    fix="write class ids that the engine has, or -1 for all, and the numbers of the sources",
+)
+
+SMALL = Rule(
+    "NVI122",
+    Level.NOTE,
+    "frames are small for counting at lines",
+    why="An object counts once it has moved more than 31.6 pixels of the frame that [streammux] makes (mode balanced "
+    "54.8, strict 77.5), within 50 frames. Of slow passages 100 % were counted in frames of 480x270, 91 % in 320x320, "
+    "30 % in 96x96.",
+    fix="write width and height of the camera in [streammux]: the engine scales for itself",
 )
 
 HISTORY = Rule(
@@ -218,7 +248,7 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
         names = {f"{kind}-stream": kind for kind in kinds() if kind != PROPERTY} | {PROPERTY: PROPERTY}
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
-        hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}" if meant else None
+        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
         yield _found(file, UNREAD, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
     for group in filter(None, (file.head, *file.groups)):
         row = kinds()[group.kind]
@@ -240,7 +270,7 @@ def streams(file: AnalyticsFile) -> Iterator[Finding]:
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
             head = f"{group.kind}-stream-{group.stream}"
-            hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}"
+            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
             message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
             yield _found(file, STREAM, message, group.section, hint)
 
@@ -320,6 +350,86 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
             yield _found(file, HISTORY, message, entry)
 
 
+def waiting(app: AppContext) -> Iterator[Finding]:
+    """Class ids and streams that there are not."""
+    file = app.analytics
+    if file is None:
+        return
+    count = stream_count(app.file)
+    classes = next((each.classes for each in app.engines if each.gie.primary), None)
+    for group in file.groups:
+        if not group.is_on:
+            continue
+        if count and group.stream >= count:
+            others = any(each.is_on and each.stream < count for each in file.groups)
+            message = f"[{group.section.name}]: {app.file.path} has {count} stream{'s' if count > 1 else ''}, from 0"
+            yield _found(file, WAITING, message, group.section, level=Level.NOTE if others else None)
+        wanted, entry = group.values.get("class-id", ()), group.entry("class-id")
+        if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
+            level = None if never == set(wanted) else Level.NOTE
+            words = ", ".join(map(str, sorted(never)))
+            hint = f"it has {min(classes)} to {max(classes)}"
+            message = f"[{group.section.name}]: class {words} never comes from the primary engine"
+            yield _found(file, WAITING, message, entry, hint, level)
+
+
+def small(app: AppContext) -> Iterator[Finding]:
+    """Frames in which slow objects do not move far enough."""
+    file = app.analytics
+    width, height = (number(app.file, "streammux", side, 0) or 0 for side in ("width", "height"))
+    if file is None or not 0 < width * height < _SMALL or min(width, height) <= 0:
+        return
+    if any(group.is_on and group.kind == "line-crossing" for group in file.groups):
+        message = f"lines are counted in frames of {width}x{height}: an object must move 31.6 pixels of these"
+        yield app.found(SMALL, message, app.file.place("streammux", "width"))
+
+
+_SMALL: Final = 480 * 270  # pixels of a frame; with as many all slow passages were counted
+
+
+def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
+    """What the rule finds in the low-level tracker's config."""
+    file = read_tracker(data, release)
+    if isinstance(file, Fault):
+        yield TRACKER_KEY.found(file.message, path=path, line=file.line, column=file.column)
+        return
+    groups = tracker_groups()
+    for section, entries_ in file:
+        group, message, hint = groups.get(section.name), None, None
+        if group is None:
+            if meant := closest(section.name, groups, _ALIKE):
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+        elif group.until and not between(release, None, group.until):
+            message = (
+                f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
+            )
+        if message:
+            yield TRACKER_KEY.found(message, path=path, line=section.line, column=section.column, hint=hint)
+        elif group and group.keys:
+            for entry in entries_:
+                yield from _tracker_key(entry, group, path, release)
+
+
+def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
+    key, since, hint = entry.key, group.since(entry.key), None
+    if key in group.keys:
+        if not since or between(release, since, None):
+            return
+        message, level = f"{key} is in NVIDIA's samples since {since}; this is for {release}", Level.NOTE
+    else:
+        message, level = f"{entry.group} has no key {quoted(key)}", None
+        elsewhere = [name for name, each in tracker_groups().items() if key in each.keys]
+        if elsewhere:
+            hint = f"it belongs into {' or '.join(elsewhere)}"
+        elif meant := closest(key, group.keys, _ALIKE_KEY):
+            hint = f"write {meant}"
+        else:
+            return
+    yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
+
+
+_ALIKE_KEY: Final = 0.9
+
 CHECKS = (
     (REFUSED, refused),
     (NUMBERS, numbers),
@@ -334,7 +444,8 @@ CHECKS = (
     (HISTORY, history),
 )
 
-RULES = tuple(rule for rule, _ in CHECKS)
+APP_CHECKS = ((WAITING, waiting), (SMALL, small))
+RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRACKER_KEY)
 
 
 def analytics_findings(file: AnalyticsFile) -> list[Finding]:
