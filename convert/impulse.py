@@ -18,7 +18,7 @@ from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import PresetError, ValidationError
 from convert.export.impulse import refuse
-from convert.findings import rule
+from convert.findings import Rule
 from convert.isolation import Died
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
@@ -38,6 +38,9 @@ from convert.types import (
     Translated,
     ValidatedImpulse,
 )
+from convert.validate import CONSTANT, TENSORRT
+from convert.validate.comparison import BATCH
+from convert.validate.parity import NOT_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +52,7 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Parity
 
-CONSTANT, NOT_FINITE, BATCH = rule("EI406"), rule("EI405"), rule("EI407")
-FEATURES, FOLLOWED, TENSORRT = rule("EI411"), rule("EI412"), rule("EI408")
+FEATURES, FOLLOWED = Rule("EI411"), Rule("EI412")
 
 _OPSET: Final = 13
 """Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""

@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
-from convert.emit.findings import CHOSEN
 from convert.emit.impulse import EmitImpulse
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError, PresetError, ValidationError
 from convert.export.impulse import refuse as refuse_impulse
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads.support import is_quantized, refuse_unsupported
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from convert.isolation import Worker
+
+CHOSEN = Rule("EI513")
 
 _T = TypeVar("_T")
 
