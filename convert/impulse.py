@@ -10,6 +10,7 @@ same another way, and against the original network in LiteRT, on synthetic windo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.dsp import KMeans
     from convert.findings import Finding
     from convert.isolation import Worker
     from convert.types import Parity
@@ -66,9 +68,7 @@ OPTIONS: Final = frozenset(
 """Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(
-    output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False
-) -> tuple[Stage, ...]:
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
     """The four stages behind `unpack`.
 
     Args:
@@ -327,8 +327,9 @@ class ValidateImpulse:
             agreement, more = self._int8(artifact, wanted, outputs["scores"])
             found += more
         anomaly = None
-        if "anomaly" in outputs and not isinstance(impulse.anomaly, Mixture):
-            anomaly, more = _features(outputs["anomaly"], np.asarray(reference_anomaly(impulse, fed)).reshape(-1, 1))
+        if "anomaly" in outputs:
+            score = reference_anomaly(impulse, fed, partial(self._mixture, impulse.anomaly))
+            anomaly, more = _features(outputs["anomaly"], np.asarray(score).reshape(-1, 1))
             found += more
         batch, more = _batches(session, fed, names)
         found += more
@@ -379,6 +380,13 @@ class ValidateImpulse:
         else:
             same = float(np.mean((original >= _HALF) == (scores >= _HALF)))
         return Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
+
+    def _mixture(self, anomaly: KMeans | Mixture | None, features: NDArray[Any]) -> NDArray[Any]:
+        """The scores of a Gaussian mixture in LiteRT."""
+        assert isinstance(anomaly, Mixture)
+        from convert.validate import runtimes
+
+        return runtimes.outputs(anomaly.model, features[:, None, None, :], None, self.worker, self.timeout)[0]
 
     def _original(
         self, export: Export, model: bytes, features: NDArray[Any], kernels: str = "XNNPACK"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import wave
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -16,10 +16,9 @@ import onnxruntime
 import pytest
 
 from convert import batch, check, convert, simulate
-from convert.dsp import KMeans, recordings
+from convert.dsp import KMeans, Mixture, recordings
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import ConvertError, InputError, PresetError, UnsupportedModelError
-from convert.report import BundleReport
 from convert.validate import runtimes
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.dsp.impulses import block, impulse
@@ -56,7 +55,13 @@ def network(features: int, step: float = 0.0) -> bytes:
 
 def motion() -> Impulse:
     kmeans = KMeans((0, 7, 14), (1.0, 2.0, 3.0), (2.0, 1.0, 4.0), ((0.0, 0.5, 1.0), (1.0, -1.0, 0.0)), (0.5, 0.25), 7)
-    made = impulse(block("spectral_analysis", 4, 3, 7, implementation_version=4.0), samples=64, axes=3, frequency=62.5, anomaly=kmeans)
+    made = impulse(
+        block("spectral_analysis", 4, 3, 7, implementation_version=4.0),
+        samples=64,
+        axes=3,
+        frequency=62.5,
+        anomaly=kmeans,
+    )
     return replace(made, sensor="accelerometer", axis_names=("accX", "accY", "accZ"), slices=4)
 
 
@@ -122,7 +127,7 @@ def test_its_evidence(moving: Bundle) -> None:
     assert evidence.anomaly is not None
     assert evidence.anomaly.max_abs_diff < 1e-3
     assert set(evidence.ill_conditioned) == {"zeros", "a constant", "one step"}
-    document = json.loads((moving_report := BundleReport.read(_path(moving))) and moving_report.path.read_bytes())
+    document = json.loads((_path(moving) / "report.json").read_text())
     assert document["impulse"]["blocks"][0]["values"]["fft_length"] == 16
     assert document["evidence"]["features"]["inputs"] == evidence.features.inputs
     assert document["impulse"]["anomaly"] == {"kind": "kmeans", "block": 7, "axes": [0, 7, 14], "clusters": 2}
@@ -226,6 +231,25 @@ def _csv(folder: Path, windows: np.ndarray[Any, Any]) -> Path:
     return path
 
 
+def test_a_gaussian_mixture_scores_anomalies(tmp_path: Path) -> None:
+    flat = Flat(seed=2)
+    source, apart, score = flat.tensor(1, 2, name="x"), flat.tensor(1, 2), flat.tensor(1, 1, name="y")
+    flat.operator("SQUARED_DIFFERENCE", [source, flat.constant([[0.5, 2.0]], "float32")], [apart])
+    flat.operator("FULLY_CONNECTED", [apart, flat.weights(1, 2), -1], [score], options("FullyConnected"))
+    mixture = flat.build([source], [score])
+    of = replace(motion(), anomaly=Mixture((0, 7), mixture, 7))
+    bundle = convert(library(of, network(of.blocks[0].size), tmp_path), tmp_path / "bundle")
+    windows = np.stack(list(recordings.synthetic(of, 6)))
+    chosen = np.asarray(reference_features(of, windows), np.float32)[:, [0, 7]]
+    wanted = runtimes.run_tflite(mixture, chosen[:, None, None, :], None)[0]
+    scores, anomaly = session(bundle).run(None, {"samples": windows})
+    assert scores.shape == (6, 3)
+    assert np.abs(anomaly - wanted).max() < 1e-3 * max(1, np.abs(wanted).max())
+    assert bundle.impulse_evidence is not None
+    assert bundle.impulse_evidence.anomaly is not None
+    assert bundle.impulse_evidence.anomaly.close == 1
+
+
 def test_the_same_export_gives_the_same_bytes(moving: Bundle, tmp_path: Path) -> None:
     of = motion()
     again = convert(library(of, network(of.blocks[0].size), tmp_path), tmp_path / "bundle")
@@ -236,7 +260,9 @@ def test_the_logarithm_of_the_sdk_is_another_model(moving: Bundle, tmp_path: Pat
     of = motion()
     bundle = convert(library(of, network(of.blocks[0].size), tmp_path), tmp_path / "bundle", sdk_log=True)
     windows = np.stack(list(recordings.synthetic(of, 4)))
-    apart = np.abs(session(bundle).run(None, {"samples": windows})[0] - session(moving).run(None, {"samples": windows})[0])
+    apart = np.abs(
+        session(bundle).run(None, {"samples": windows})[0] - session(moving).run(None, {"samples": windows})[0]
+    )
     assert 0 < apart.max() < 1e-2
 
 
@@ -254,7 +280,9 @@ def test_a_dry_run_names_the_files_and_refuses_for_real(moving: Bundle, tmp_path
     export = _path(moving).with_name("export")
     planned = convert(export, moving.folder, dry_run=True)
     assert [file.path for file in planned.files] == [file.path for file in moving.files]
-    of = replace(sound(), blocks=(replace(sound().blocks[0], values={**sound().blocks[0].values, "num_filters": 13.0}),))
+    of = replace(
+        sound(), blocks=(replace(sound().blocks[0], values={**sound().blocks[0].values, "num_filters": 13.0}),)
+    )
     odd = library(of, network(of.blocks[0].size), tmp_path)
     with pytest.raises(UnsupportedModelError, match="Audio \\(MFCC\\)"):
         convert(odd, tmp_path / "bundle", dry_run=True)
@@ -279,12 +307,13 @@ def test_a_network_without_its_export_is_told_what_to_give(tmp_path: Path) -> No
     assert "the whole library" in (caught.value.hint or "")
 
 
-def test_batch_converts_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp16", "auto"])
+def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path) -> None:
     of = motion()
     library(of, network(of.blocks[0].size), tmp_path / "found")
     # Options hold for all exports that are found, whatever they take.
-    folders = {"cache_dir": tmp_path / "cache", "jobs": 1}
-    report = batch(tmp_path / "found", tmp_path / "bundles", **folders, frame="4:3", precision="fp16")
+    cache = tmp_path / "cache"
+    report = batch(tmp_path / "found", tmp_path / "bundles", cache_dir=cache, jobs=1, frame="4:3", precision=precision)
     (outcome,) = report.outcomes
     assert outcome.state.value == "done"
     assert len(outcome.outputs) == 6
@@ -304,8 +333,6 @@ def test_tensorrt_builds_it(tmp_path: Path) -> None:
     bundle = convert(export, tmp_path / "bundle", tensorrt=True, batch_size=8)
     assert bundle.impulse_evidence is not None
     assert "parsed and built, profile 1/8/8" in (bundle.impulse_evidence.tensorrt or "")
-
-
 
 
 def test_check_and_simulate_say_one_sentence(moving: Bundle, tmp_path: Path) -> None:
