@@ -478,7 +478,8 @@ def convert(
         any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist, or do not fit together or the export. Every other error is in the result.
+        PresetError: options that do not exist, or do not fit together or this export. Every other error is in the
+            result.
     """
     beside = None if dry else beside
     if options.get("precision") == "auto":
