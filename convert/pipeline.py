@@ -25,7 +25,7 @@ from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any

@@ -14,8 +14,10 @@ from convert.errors import ConvertError, PresetError, UnsupportedModelError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
+    FoundLabels,
     bundle_name,
     choose,
+    find_labels,
     others,
     read_beside,
     reconcile,
@@ -24,13 +26,11 @@ from convert.export.choose import (
     with_options,
 )
 from convert.export.impulse import FoundImpulse, find_impulse
-from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.findings import rule
-from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
-from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
+from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
@@ -177,7 +177,9 @@ class Unpack:
             metadata=metadata,
             facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
             format=candidate.format,
-            content="" if not candidate.data or candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
+            content=""
+            if not candidate.data or candidate.format is ModelFormat.ONNX
+            else content_digest(candidate.data),
             source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,

@@ -249,7 +249,7 @@ def fix_batch(proto: ModelProto, input_name: str) -> None:
             dims[0].dim_value = 1
 
 
-def assert_translated(  # noqa: PLR0913 - what was asked for
+def assert_translated(
     proto: ModelProto,
     *,
     input_name: str,
