@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from convert import types
+    from convert.dsp import Impulse
     from convert.findings import Finding
     from convert.images import Framing
 
@@ -132,6 +133,56 @@ def report_document(
     return {
         **_written_by(),
         **_model_part(validated, options),
+        "files": plain(list(files)),
+        "findings": _reported((*validated.findings, *findings)),
+    }
+
+
+def impulse_document(impulse: Impulse) -> dict[str, Any]:
+    """Window, blocks and anomaly score of a whole impulse; of what is long only how long it is."""
+    anomaly = impulse.anomaly
+    scorer = None
+    if anomaly is not None:
+        kind = "kmeans" if hasattr(anomaly, "radii") else "gmm"
+        scorer = {"kind": kind, "block": anomaly.block, "axes": list(anomaly.axes)}
+        scorer |= {"clusters": len(anomaly.radii)} if hasattr(anomaly, "radii") else {}
+    blocks = [
+        {name: plain(getattr(block, name)) for name in ("id", "kind", "version", "axes", "size")}
+        | {"values": {name: plain(value) for name, value in block.values.items()}}
+        | {"normalised": block.normalisation is not None}
+        for block in impulse.blocks
+    ]
+    names = ("sensor", "samples", "axes", "axis_names", "frequency", "slices")
+    return {
+        **{name: plain(getattr(impulse, name)) for name in names},
+        "blocks": blocks,
+        "inputs": list(impulse.inputs),
+        "anomaly": scorer,
+    }
+
+
+def impulse_model_document(model: types.ImpulseModel) -> dict[str, Any]:
+    """The ONNX model of a whole impulse as it is shipped."""
+    return {
+        "file": model.file,
+        "opset": model.onnx.opset,
+        "input": tensor_document(model.onnx.input),
+        "outputs": [tensor_document(tensor) for tensor in model.onnx.outputs],
+        "labels": list(model.labels),
+    }
+
+
+def impulse_report(
+    validated: types.ValidatedImpulse, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
+) -> dict[str, Any]:
+    """The whole of `report.json` of a bundle with a whole impulse; `files` are named relative to the bundle."""
+    return {
+        **_written_by(),
+        "export": export_document(validated.model.export),
+        "impulse": impulse_document(validated.model.impulse),
+        "model": impulse_model_document(validated.model),
+        "evidence": plain(validated.evidence),
+        "options": options,
         "files": plain(list(files)),
         "findings": _reported((*validated.findings, *findings)),
     }

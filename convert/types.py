@@ -549,6 +549,82 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpulseModel:
+    """A whole impulse as it will be shipped: `samples` float32 [N, L*A] to `scores` [N, C] and `anomaly` [N, 1].
+
+    Attributes:
+        labels: of the scores, in order; empty without a network.
+        measured: the same with the features as a last output.
+        step: features are rounded to multiples of it before a network that was quantized.
+    """
+
+    export: Export
+    onnx: OnnxModel
+    labels: tuple[str, ...]
+    measured: bytes = field(repr=False)
+    step: float | None = None
+
+    @property
+    def impulse(self) -> Impulse:
+        """What it computes."""
+        assert self.export.impulse is not None
+        return self.export.impulse
+
+    @property
+    def file(self) -> str:
+        """The name of its file in a bundle."""
+        return f"{self.export.name}.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Two computations of the same values; differences are absolute.
+
+    Attributes:
+        close: the share of values that differ by less than they may.
+    """
+
+    max_abs_diff: float
+    mean_abs_diff: float
+    close: float
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImpulseEvidence:
+    """What was measured of a whole impulse. None: there is no such part, or it was not measured.
+
+    Attributes:
+        features: the graph's against an independent computation of the signal processing.
+        network: the graph's scores against the network (rewritten in float32, where it was quantized) in LiteRT, on
+            the graph's own features.
+        scores: the graph's against the original network in LiteRT, on features computed independently.
+        anomaly: the graph's score against an independent computation.
+        ill_conditioned: the largest difference of a feature on inputs whose features mean nothing; not judged.
+        recordings: how many of the inputs come from the user's recordings.
+    """
+
+    features: Differences
+    network: Parity | None
+    scores: Agreement | None
+    anomaly: Differences | None
+    batch: BatchParity
+    ill_conditioned: dict[str, float]
+    int8_agreement: Int8Agreement | None = None
+    tensorrt: str | None = None
+    recordings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedImpulse:
+    """A whole impulse, the evidence for it, and everything found so far (the runner fills that in)."""
+
+    model: ImpulseModel
+    evidence: ImpulseEvidence
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """The folder, written.
 
@@ -557,6 +633,7 @@ class Bundle:
         files: with their digests, in the order they were written.
         findings: of all stages; `convert.convert` fills that in, and the evidence.
         evidence: what was measured; of two exports for the first, `secondary_evidence` for the second.
+        impulse_evidence: what was measured of a whole impulse, instead.
     """
 
     folder: str
@@ -565,6 +642,7 @@ class Bundle:
     findings: tuple[Finding, ...] = ()
     evidence: Evidence | None = None
     secondary_evidence: Evidence | None = None
+    impulse_evidence: ImpulseEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,12 @@ _SCALED = 960  # where the graph resizes what the device has scaled: so large th
 _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
 
 
+def preload() -> None:
+    """Imports what a comparison needs: a worker calls it as it starts."""
+    import onnxruntime  # noqa: F401
+    from ai_edge_litert import interpreter  # noqa: F401
+
+
 def compare_bundle(
     config: Path, at: Target, usual: Frame, images: Path | None, timeout: float, adapted: Adapted, worker: Worker | None
 ) -> AnswerEvidence:

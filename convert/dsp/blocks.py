@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from math import ceil, exp, floor, frexp, isfinite
+from math import ceil, exp, floor, frexp, isfinite, log, pi, sin, tan
 from typing import TYPE_CHECKING, Protocol
 
 from convert.errors import UnsupportedModelError
@@ -28,6 +28,8 @@ LARGEST_CONSTANT = 1 << 24
 """Elements of one matrix in the graph (64 MiB)."""
 LARGEST_FEATURES = 1 << 20
 """Features of one block."""
+LARGEST_FILTER = 1 << 28
+"""Products in the convolution of one axis with a filter's impulse response: about half a second on one core."""
 _LARGEST_FFT = 1 << 15
 _LARGEST_FILTERS = 1024
 _LARGEST_FRAMES = 4096  # rows of the sliding mean's matrix
@@ -340,8 +342,10 @@ def _read_sound(block: Block, impulse: Impulse) -> Sound:
     fft = values.whole("fft_length", 4, _LARGEST_FFT)
     if fft % 2:
         raise _refused(block, f"its fft_length is {fft}; Edge Impulse's code takes even ones only")
-    if (fft // 2 + 1) * min(length, fft) > LARGEST_CONSTANT:
-        raise _refused(block, f"an FFT of {fft} points over frames of {length} samples is too large for a matrix")
+    if (fft // 2 + 1) * max(min(length, fft), frames) > LARGEST_CONSTANT:
+        raise _refused(
+            block, f"{frames} FFTs of {fft} points over frames of {length} samples are too large for a matrix"
+        )
     decibels = values.number("noise_floor_db", -1000, 11) if version > 2 and kind != "mfcc" else 0.0
     plain = Sound(axes, version, length, stride, frames, fft, floor=decibels)
     return plain if kind == "spectrogram" else _with_filters(block, plain, rate, impulse.samples)
@@ -384,12 +388,11 @@ def _with_filters(block: Block, sound: Sound, rate: int, samples: int) -> Sound:
         raise _refused(block, f"its filters end at {high:g} Hz, above half the {rate} samples a second")
     if low >= high:
         raise _refused(block, f"its filters start at {low:g} Hz and end at {high:g} Hz")
-    window = values.whole("win_size", 0, 1 << 16)
-    if (is_mfe and version > 2) or not window:
-        window = 0  # these have no sliding mean, whatever is recorded
-    elif window % 2 == 0:
+    # MFE 3 and 4 have no sliding mean, whatever is recorded.
+    window = 0 if is_mfe and version > 2 else values.whole("win_size", 0, 1 << 16)
+    if window and window % 2 == 0:
         raise _refused(block, f"its win_size {window} is even, with which Edge Impulse's code reads beyond its memory")
-    elif sound.frames > _LARGEST_FRAMES:
+    if window and sound.frames > _LARGEST_FRAMES:
         raise _refused(block, f"its {sound.frames} frames are too many for the sliding mean's matrix")
     cepstral, emphasis = 0, (_single(0.98), 1) if version > 2 else None
     if not is_mfe:
@@ -460,13 +463,10 @@ def _read_spectral(block: Block, impulse: Impulse) -> Spectral:
         raise _refused(block, f"its input_decimation_ratio is {ratio}; known: " + ", ".join(map(str, _DECIMATIONS)))
     steps = _DECIMATIONS[ratio]
     frequency, samples = impulse.frequency / ratio, ceil(impulse.samples / ratio)
-    if order > 1 and not 0 < cutoff < frequency / 2:
-        raise _refused(
-            block,
-            f"its filter_cutoff {cutoff:g} Hz is not between 0 and half the {frequency:g} samples a second",
-        )
-    if (fft // 2 + 1) * min(fft, impulse.samples) > LARGEST_CONSTANT:
-        raise _refused(block, f"an FFT of {fft} points is too large for a matrix")
+    if order > 1:
+        _refuse_filter(block, order, cutoff / frequency, samples)
+    if (fft // 2 + 1) * max(min(fft, samples), 2 * samples // fft * len(axes)) > LARGEST_CONSTANT:
+        raise _refused(block, f"FFTs of {fft} points over {samples} samples are too large for a matrix")
     notes = []
     if len(steps) > 1:
         notes.append(
@@ -493,6 +493,20 @@ def _read_spectral(block: Block, impulse: Impulse) -> Spectral:
         *common, log=bool(values.whole("do_log", 0, 1)), overlap=bool(values.whole("do_fft_overlap", 0, 1)),
         bands=tuple(bands), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _refuse_filter(block: Block, order: int, cutoff: float, samples: int) -> None:
+    """Of a Butterworth filter at `cutoff` of the frequency."""
+    if not 0 < cutoff < 0.5:
+        raise _refused(
+            block, f"its filter_cutoff is {cutoff:g} of the samples a second, not between 0 and half of them"
+        )
+    # Samples until it has forgotten one, to twelve digits, by its slowest pole.
+    a = tan(pi * cutoff)
+    slow = 2 * a * sin(pi / (2 * order))
+    fading = 2 * log(1e12) / max(log((a * a + slow + 1) / (a * a - slow + 1)), 1e-12)
+    if samples * min(samples, fading) > LARGEST_FILTER:
+        raise _refused(block, f"its filter needs too many products in a window of {samples} samples")
 
 
 def _band(frequency: float, samples: int, kind: str, cutoff: float, fft: int) -> Band:
@@ -559,8 +573,13 @@ def block_kind(kind: str) -> BlockKind:
         return _BY_ID[kind]
     raise UnsupportedModelError(
         f"signal-processing blocks of the kind {kind} cannot be converted: {_REFUSED.get(kind, _CUSTOM)}",
-        hint="convertible: " + ", ".join(_BY_ID),
+        hint="use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS),
     )
+
+
+def title(kind: str) -> str:
+    """As Edge Impulse's Studio calls the kind; its own name where it is not known here."""
+    return _BY_ID[kind].title if kind in _BY_ID else kind
 
 
 def settings(block: Block, impulse: Impulse) -> Settings:
@@ -581,7 +600,7 @@ def settings(block: Block, impulse: Impulse) -> Settings:
     # Raw data and flatten compute the same in every version.
     if not 1 <= block.version <= kind.versions and kind.versions > 1:
         raise _refused(
-            block, f"its implementation version is {block.version}; known: 1 to {kind.versions}", "report it, please"
+            block, f"its implementation version is {block.version}; known: 1 to {kind.versions}", "please report it"
         )
     found = kind.read(block, impulse)
     if found.features > LARGEST_FEATURES:

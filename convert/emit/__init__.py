@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.emit import findings
+from convert.emit.analytics import Counting, analytics_file, counting, counting_findings, tracker_file
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
@@ -37,6 +38,7 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
+from convert.images import refuse_marks
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.images import Frame, Framing
-    from convert.types import Evidence, FrameEffect, PrecisionEvidence
+    from convert.images import Frame, Framing, Mark
+    from convert.types import Evidence, Export, FrameEffect, PrecisionEvidence
 
 ROLES = ("pgie", "sgie", "both")
 _PRECISIONS = ("fp32", "fp16", "int8")
@@ -77,6 +79,9 @@ class Emit:
         source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
             SDK's sample stream.
         sink: where they go: "screen" (the default), "file", "rtsp" or "none".
+        line, zone: what the app counts, drawn on its frames.
+        overcrowding: a zone is overcrowded with so many objects; None: that is not asked.
+        canvas: the frames that lines and zones in pixels are drawn on; None: none is.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -96,8 +101,14 @@ class Emit:
     min_size: int | None = None
     source: str | None = None
     sink: str | None = None
+    line: tuple[Mark, ...] = ()
+    zone: tuple[Mark, ...] = ()
+    overcrowding: int | None = None
+    canvas: Frame | None = None
 
     def __post_init__(self) -> None:
+        refuse_marks("line", self.line, self.canvas)
+        refuse_marks("zone", self.zone, self.canvas)
         for option, value, known in (
             *(("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)),
             ("sink", self.sink, (None, *SINKS)),
@@ -179,15 +190,32 @@ class Emit:
             )
         return replace(self, role="pgie", operate_on_gie_id=None)
 
-    def plan(self, export_name: str, framing: Framing | None = None, *, for_objects: bool = False) -> tuple[str, ...]:
-        """Names of the files a bundle of that name gets, in the order they are written; arguments as `fitting` has."""
+    def plan(
+        self,
+        export_name: str,
+        framing: Framing | None = None,
+        *,
+        for_objects: bool = False,
+        counted: Counting | None = None,
+    ) -> tuple[str, ...]:
+        """Names of the files a bundle of that name gets, in the order they are written; arguments as `fitting` has.
+
+        Args:
+            counted: as `counting` gives it.
+        """
         if (fitting := self.fitting(framing, for_objects=for_objects)) is not self:
-            return fitting.plan(export_name, framing)
+            return fitting.plan(export_name, framing, counted=counted)
         names, onnx = bundle_names(export_name), onnx_file(export_name, framing)
         models = dict.fromkeys((onnx, names.onnx if for_objects and self.secondary else onnx))
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
         tables = [names.calibration] if self.mode == "int8" else []
+        if counted:
+            configs += [names.analytics, *([names.tracker] if counted.writes_tracker(self.where) else [])]
         return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
+
+    def counting(self, export: Export, box: float | None) -> Counting | None:
+        """What the app counts; `box`: the least size of a FOMO box in cells. Raises as `analytics.counting` does."""
+        return counting(export, box or 1, self.line, self.zone, self.overcrowding) if self.primary else None
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -255,6 +283,10 @@ class Emit:
         ):
             if gie:
                 files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
+        if counted := self.counting(adapted.export, adapted.head.box):
+            files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
+            if counted.writes_tracker(self.where):
+                files[names.tracker] = tracker_file(counted.tracking, self.where)
         app = App(
             names.app,
             self.primary,
@@ -266,6 +298,8 @@ class Emit:
             self.sink,
             secondary_off=preset.secondary_off,
             frame=frame,
+            analytics_file=names.analytics if names.analytics in files else "",
+            tracker_file=names.tracker if names.tracker in files else "",
         )
         files[names.app] = app_file(app, engine, self.where)
         scripts = _scripts(engines)
@@ -319,6 +353,9 @@ class Emit:
             findings.NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
+        if counted := self.counting(adapted.export, adapted.head.box):
+            size = self.frame_size(before.framing.frame if before.framing else None)
+            found += counting_findings(counted, adapted, size, where, names.analytics)
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
@@ -373,6 +410,8 @@ class Emit:
             "min_size": secondary and (self.min_size or self.where.min_object_size),
             "source": self.frames_from and self.frames_from.shown,
             "sink": self.sink,
+            **({"line": list(map(str, self.line))} if self.line else {}),
+            **({"zone": list(map(str, self.zone)), "overcrowding": self.overcrowding} if self.zone else {}),
         }
 
 
@@ -410,6 +449,7 @@ class EmitPair:
         source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
             SDK's sample stream.
         sink: where they go: "screen" (the default), "file", "rtsp" or "none".
+        line, zone, overcrowding, canvas: as `Emit` has them.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -428,6 +468,10 @@ class EmitPair:
     min_size: int | None = None
     source: str | None = None
     sink: str | None = None
+    line: tuple[Mark, ...] = ()
+    zone: tuple[Mark, ...] = ()
+    overcrowding: int | None = None
+    canvas: Frame | None = None
 
     def __post_init__(self) -> None:
         _ = self.primary, self.secondary  # they check their options
@@ -435,7 +479,8 @@ class EmitPair:
     @property
     def primary(self) -> Emit:
         """The stage of the detector alone."""
-        return self._emit("pgie", self.batch_size, self.gie_id)
+        counts = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "canvas")}
+        return replace(self._emit("pgie", self.batch_size, self.gie_id), **counts)
 
     @property
     def secondary(self) -> Emit:
@@ -443,14 +488,17 @@ class EmitPair:
         first = self.gie_id or 1
         return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
 
-    def plan(self, primary: str, secondary: str, framing: Framing | None = None) -> tuple[str, ...]:
+    def plan(
+        self, primary: str, secondary: str, framing: Framing | None = None, *, counted: Counting | None = None
+    ) -> tuple[str, ...]:
         """Names of the files that two exports of these names get, in the order they are written.
 
         Args:
             framing: of the primary one, which takes whole frames.
+            counted: what the app counts.
         """
         names = self._names(primary, secondary, framing)
-        plans = self.primary.plan(names[0], framing), self.secondary.plan(names[1])
+        plans = self.primary.plan(names[0], framing, counted=counted), self.secondary.plan(names[1])
         parts = tuple(map(_own, plans, names))
         return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
 
@@ -528,6 +576,8 @@ class EmitPair:
             self.sink,
             secondary_engine=engines[1],
             frame=frame,
+            analytics_file=bundle_names(both[0]).analytics if bundle_names(both[0]).analytics in files else "",
+            tracker_file=bundle_names(both[0]).tracker if bundle_names(both[0]).tracker in files else "",
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         frames = Frames.of(framing, pair.primary.evidence.framing)

@@ -93,15 +93,22 @@ def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) 
     return (f"--onnx={engine.onnx}", *shapes, *device, *trtexec_flags(target.tensorrt, engine.precision))
 
 
-def build_script(engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT) -> bytes:
+def build_script(
+    engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT, *, impulse: bool = False
+) -> bytes:
     """The script `name`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
+
+    Args:
+        impulse: the model is a whole impulse, which Gst-nvinfer does not run; TF32 is switched off.
 
     Raises:
         PresetError: the target's trtexec cannot build at this precision.
     """
     note = trtexec_note(target.tensorrt, engine.precision)
+    arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
     return _SCRIPT.format(
         script=name,
+        about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
         release=target.deepstream,
         platform=target.platform,
         tensorrt=target.tensorrt,
@@ -109,17 +116,27 @@ def build_script(engine: EngineBuild, model_input: Tensor, target: Target, name:
         trtexec=sdk_path(target, "trtexec"),
         onnx=shlex.quote(engine.onnx),
         engine=shlex.quote(engine.file),
-        arguments=" \\\n  ".join(map(shlex.quote, trtexec_arguments(engine, model_input, target))),
+        arguments=" \\\n  ".join(map(shlex.quote, arguments)),
     ).encode()
 
 
-_SCRIPT = """\
-#!/usr/bin/env bash
+_NAMED = """\
 # Builds {engine}, the engine that the configs beside this script name.
 #
 # Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. Nobody has to run it:
 # without the engine Gst-nvinfer builds the same one when it first starts.
+"""
+
+_WHOLE = """\
+# Builds {engine} from the whole impulse: samples in, scores out.
 #
+# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. TF32 is off, because
+# the signal processing does not bear its rounding.
+"""
+
+_SCRIPT = """\
+#!/usr/bin/env bash
+{about}#
 # For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
 {note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
 set -eu
@@ -172,6 +189,8 @@ class Names:
     secondary: str
     app: str
     calibration: str
+    analytics: str
+    tracker: str
 
 
 def bundle_names(name: str) -> Names:
@@ -189,6 +208,8 @@ def bundle_names(name: str) -> Names:
         secondary=f"config_infer_secondary_{name}.txt",
         app=f"deepstream_app_{name}.txt",
         calibration=f"{name}_int8.txt",
+        analytics=f"config_nvdsanalytics_{name}.txt",
+        tracker=f"config_tracker_{name}.yml",
     )
 
 
@@ -215,7 +236,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     names = bundle_names(name)
     found = [
         findings.LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
-        for left in (names.primary, names.secondary)
+        for left in (names.primary, names.secondary, names.analytics, names.tracker)
         if left not in files and (folder / left).exists()
     ]
     other: str | None = None

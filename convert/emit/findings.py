@@ -128,6 +128,35 @@ CHOSEN = Rule(
     fix="Give another --precision if the choice does not suit.",
 )
 
+TRACKING_DIFFERS = Rule(
+    "EI514",
+    Level.NOTE,
+    "the tracker on the device decides otherwise than Edge Impulse's",
+    why="Edge Impulse's tracker matches all pairs at once, also with where an object should have gone, or by distance. "
+    "DeepStream's tracker by overlap takes the best pair first and predicts nothing. Measured, Edge Impulse's loses "
+    "objects more often, so DeepStream counts more.",
+    fix="Compare counts on a video: ei-deepstream simulate BUNDLE VIDEO -o DIR --count-as edge-impulse.",
+)
+
+COUNTING_DIFFERS = Rule(
+    "EI515",
+    Level.NOTE,
+    "DeepStream counts otherwise at the lines of the export than Edge Impulse",
+    why="Edge Impulse counts each step of an object's middle over a line. Gst-nvdsanalytics counts an object once for "
+    "each direction, and only after 4 frames and 31.6 pixels. One-way traffic gives the same numbers; turning back on "
+    "the line does not.",
+    fix="Compare counts on a video: ei-deepstream simulate BUNDLE VIDEO -o DIR --count-as edge-impulse.",
+)
+
+LINE_OUTSIDE = Rule(
+    "EI516",
+    Level.WARNING,
+    "a line of the export was left out",
+    why="It lies in what was padded around the frame in training, where no object can be. Gst-nvdsanalytics refuses "
+    "places outside the frame.",
+    fix="Draw the line with --line, in shares of the frame.",
+)
+
 NOT_MEASURED = Rule(
     "EI550",
     Level.WARNING,
@@ -151,5 +180,8 @@ RULES = (
     NOT_BUILT,
     FP16_DIFFERS,
     CHOSEN,
+    TRACKING_DIFFERS,
+    COUNTING_DIFFERS,
+    LINE_OUTSIDE,
     NOT_MEASURED,
 )

@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.dsp import Block, Impulse, KMeans, Mixture, Value
+from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import deployment, facts
 from convert.export.choose import choose, is_twin
@@ -25,6 +25,7 @@ from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
 from convert.export.parameters import File
+from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from convert.export.archive import Tree
     from convert.export.cpp_scanner import Token
     from convert.export.models import Library, ListedModel, Listing
-    from convert.types import Metadata
+    from convert.types import Export, Metadata
 
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"
@@ -102,6 +103,38 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
     impulse = read_impulse(headers, document, names, size, model)
     metadata = entry.metadata if entry else replace(block.metadata, labels=None)  # type: ignore[union-attr]
     return FoundImpulse(impulse, entry, metadata)
+
+
+def refuse(export: Export) -> None:
+    """Refuse an impulse that cannot be converted, before any work is done.
+
+    Raises:
+        UnsupportedModelError: what stands in the way, and what to do.
+    """
+    impulse = export.impulse
+    assert impulse is not None
+    try:
+        if not export.model and impulse.anomaly is None:
+            hint = "add a learning block to the impulse and train it"
+            raise UnsupportedModelError("the impulse has no network and no anomaly block", hint=hint)  # noqa: TRY301
+        used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
+        for block in impulse.blocks:
+            if block.id in used:
+                blocks.refuse(block, impulse)
+        refuse_operators(export)
+        if is_quantized(export):
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
+                hint="leave out --no-dequantize",
+            )
+        if len(export.facts.outputs) > 1:
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"the network of the impulse has {len(export.facts.outputs)} outputs",
+                hint="only networks with one output, the scores, can be converted",
+            )
+    except UnsupportedModelError as error:
+        error.path = error.path or export.member or export.source
+        raise
 
 
 def _metadata(library: Library) -> list[Metadata]:
@@ -189,10 +222,10 @@ def read_impulse(
 
 def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     """With the blocks that feed a network of so many features."""
-    blocks = impulse.blocks
-    if len(blocks) == 1 and blocks[0].size == 0:  # neither list stands in some exports of 2021 and 2022
-        blocks = (replace(blocks[0], size=features),)
-    sizes = {block.id: block.size for block in blocks}
+    listed = impulse.blocks
+    if len(listed) == 1 and listed[0].size == 0:  # neither list stands in some exports of 2021 and 2022
+        listed = (replace(listed[0], size=features),)
+    sizes = {block.id: block.size for block in listed}
     inputs = impulse.inputs
     if not inputs:
         groups = [group for count in range(1, len(sizes) + 1) for group in combinations(sizes, count)]
@@ -211,7 +244,7 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     if total != features or any(each not in sizes for each in inputs):
         message = f"its blocks give {total} features, and the network takes {features}"
         raise InputError(message, path=path, hint=_AGAIN)
-    return replace(impulse, blocks=blocks, inputs=inputs)
+    return replace(impulse, blocks=listed, inputs=inputs)
 
 
 def _merged(headers: Sequence[File]) -> Header:
@@ -366,7 +399,7 @@ class _Reader:
         scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
         return Block(
             kind,
-            whole[0] if at == 2 else number,
+            whole[0] if at == 2 else int(_one(values, "block_id", number)),
             int(_one(values, "implementation_version", 1.0)),
             offsets,
             values,
@@ -381,7 +414,8 @@ class _Reader:
         offsets = tuple(range(axes))
         if listed is not None:
             offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
-        return Block(kind, number, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
+        known = int(_one(values, "block_id", number))
+        return Block(kind, known, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
 
     def _config(self, names: Sequence[str]) -> Declaration:
         for name in names:
@@ -396,7 +430,9 @@ class _Reader:
         kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
         members = self.header.structs.get(kind)
         if members is None:
-            raise InputError(f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN)
+            raise InputError(
+                f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN
+            )
         given = config.fields
         if any(each.name for each in given):
             by_name = {each.name: each for each in given}
@@ -426,7 +462,10 @@ class _Reader:
     def _scaler(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and scale of a standard scaler."""
         reached = self.header.reachable(name)
-        config = next((each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")), None)
+        config = next(
+            (each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")),
+            None,
+        )
         if config is None:
             raise UnsupportedModelError(
                 f"its features are normalised in a way that is not known here ({name})",
@@ -462,7 +501,9 @@ class _Reader:
         entries = self._learning(reached, anomaly=True)
         names = {word for entry in entries for word in names_in(entry.value)}
         called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
-        configs = [each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced]
+        configs = [
+            each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
+        ]
         config = next((each for each in configs if each.named("anom_axis")), None)
         is_kmeans = config is not None and config.named("anom_clusters") is not None
         if config is None:  # until 2022 nothing points to the arrays
@@ -483,7 +524,8 @@ class _Reader:
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
-            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block") for name in ("mean", "scale")
+            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block")
+            for name in ("mean", "scale")
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
@@ -495,7 +537,11 @@ class _Reader:
             inside = [item for item in centre.value if isinstance(item, Field)]
             centroids.append(self._row(inside, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
-        if not centroids or {len(row) for row in (*centroids, mean, scale)} != {len(axes)} or len(radii) != len(centroids):
+        if (
+            not centroids
+            or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
+            or len(radii) != len(centroids)
+        ):
             raise InputError(
                 f"the clusters of the anomaly block do not fit its {len(axes)} features",
                 path=self.path, line=clusters.line, hint=_AGAIN,
@@ -524,7 +570,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
         document = json.loads(file.data)
         recorded = document["impulse"]
         axes = int(document["axesCount"])
-        blocks = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
+        listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
             raise UnsupportedModelError(
@@ -538,7 +584,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
             samples=int(document["samplesPerInference"]),
             axes=axes,
             frequency=float(document["frequency"]),
-            blocks=blocks,
+            blocks=listed,
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:

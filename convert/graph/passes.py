@@ -133,8 +133,10 @@ _PRODUCER = "ei-deepstream"
 _OLDEST_IR = 4  # the first that lets constants stand outside the inputs
 
 
-def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str]) -> ModelProto:
-    """A pass: a new model with canonical names, order and storage; its input is called `x_input`.
+def canonical(
+    model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str], called: str = types.INPUT_NAME
+) -> ModelProto:
+    """A pass: a new model with canonical names, order and storage; its input is `called` so.
 
     Args:
         outputs: names for the graph's outputs, in order.
@@ -142,7 +144,7 @@ def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, 
     """
     editor = GraphEditor(model)
     source = model.graph.input[0]
-    names = {source.name: types.INPUT_NAME, "": ""}
+    names = {source.name: called, "": ""}
     names |= {value.name: name for value, name in zip(model.graph.output, outputs, strict=True)}
     nodes: list[NodeProto] = []
     constants: list[str] = []  # in the order of their first use

@@ -47,7 +47,8 @@ HEADS: tuple[HeadSpec, ...] = (
     HeadSpec(
         NOT_IMAGE,
         "model for sound, motion or other sensor data",
-        refused="Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
+        refused="give convert the whole library (C++ or Arduino): of sound and sensor data it makes one ONNX with the "
+        "signal processing in front; in Gst-nvinfer, which feeds video, such a model cannot run",
     ),
     HeadSpec(
         UNKNOWN,
@@ -153,13 +154,7 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
     """
     facts = export.facts
     is_onnx = export.format is ModelFormat.ONNX
-    for operator in () if is_onnx else facts.operators:
-        # TFLite's own have names in upper case.
-        if not _BUILTIN.fullmatch(operator) and operator not in _OF_HEADS:
-            known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
-            reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
-            is_compiled = known is not None and known.startswith("it is compiled")
-            raise _refused(export, reason, _DOWNLOAD if is_compiled else _PLAIN)
+    refuse_operators(export)
     shape = facts.input.shape
     if len(shape) == 4 and None in shape[1:]:
         raise _refused(export, "its input has no fixed size", "export the model with a fixed input size")
@@ -188,6 +183,17 @@ def refuse_unsupported(export: Export, *, rewritten: bool = False) -> None:
     if others := sorted({output.dtype for output in facts.outputs} - fine):
         hint = "export the model with its scores, in float32, as output"
         raise _refused(export, f"it gives {', '.join(others)}", hint)
+
+
+def refuse_operators(export: Export) -> None:
+    """Raise UnsupportedModelError where a flatbuffer holds an operator that is not TensorFlow Lite's own."""
+    for operator in () if export.format is ModelFormat.ONNX else export.facts.operators:
+        # TFLite's own have names in upper case.
+        if not _BUILTIN.fullmatch(operator) and operator not in _OF_HEADS:
+            known = next((what for start, what in _CUSTOM.items() if operator.lower().startswith(start)), None)
+            reason = f"{known} ({operator})" if known else f"it holds the custom operator {operator}"
+            is_compiled = known is not None and known.startswith("it is compiled")
+            raise _refused(export, reason, _DOWNLOAD if is_compiled else _PLAIN)
 
 
 def _refused(export: Export, reason: str, hint: str) -> UnsupportedModelError:

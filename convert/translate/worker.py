@@ -381,29 +381,36 @@ def unique_names(model: bytes | mmap.mmap) -> bytes | mmap.mmap:
     return bytes(builder.Output())
 
 
-def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Translation:
-    """The model with a float32 input [1,C,H,W].
+def accept(
+    model: bytes,
+    shape: tuple[int, ...],
+    outputs: int,
+    opsets: tuple[int, int],
+    pictures: bool = True,  # noqa: FBT001, FBT002 - called by position, across processes
+) -> Translation:
+    """The model with a float32 input [1,C,H,W], or of features as it is.
 
     Args:
         model: a serialised ModelProto with one input.
         shape: of that input, as a flatbuffer would have it: [1,H,W,C].
         outputs: how many outputs it has.
         opsets: the oldest and the newest that are known here; a newer model is converted to the newest.
+        pictures: else the input is features, of any rank.
 
     Raises:
         InputError: the model is damaged.
         TranslationError: the model is invalid, uses what ONNX does not know, or cannot be brought to such an opset.
     """
-    proto = _converted(load_model(model), *opsets)
+    proto = _converted(load_model(model), *opsets, raised=not pictures)
     constants = {tensor.name for tensor in proto.graph.initializer}
     (source,) = (value for value in proto.graph.input if value.name not in constants)
-    _, height, width, channels = shape
     dims = source.type.tensor_type.shape.dim
-    is_nchw = [dim.dim_value for dim in dims[1:]] == [channels, height, width]
+    height, width, channels = shape[1:] if pictures else (0, 0, 0)
+    is_final = not pictures or [dim.dim_value for dim in dims[1:]] == [channels, height, width]
     dims[0].dim_value = 1
     # What was declared may hold an open batch; the passes infer for themselves.
     del proto.graph.value_info[:]
-    if not is_nchw:
+    if not is_final:
         # The input becomes NCHW; a Transpose behind it gives its consumers what they got.
         inside = f"{source.name}__nhwc"
         for node in proto.graph.node:
@@ -425,7 +432,7 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
-    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset)
+    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
     return Translation(
         proto.SerializeToString(deterministic=True),
         signature(source),
@@ -435,14 +442,15 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     )
 
 
-def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
+def _converted(proto: ModelProto, oldest: int, newest: int, *, raised: bool = False) -> ModelProto:
+    """`raised`: an older opset is brought to the newest, too: signal processing is put before the network."""
     try:
         opset = opset_of(proto)
     except StopIteration:
         raise TranslationError("the ONNX model does not say its opset", hint=_DAMAGED) from None
     if opset < oldest:
         raise TranslationError(f"the ONNX model has opset {opset}", hint=f"export it with opset {oldest} to {newest}")
-    if opset <= newest:
+    if opset == newest or (opset < newest and not raised):
         return proto
     try:
         return version_converter.convert_version(proto, newest)

@@ -80,7 +80,7 @@ def test_a_classifier_that_is_squashed(cropped: Path, fruit_export: Path) -> Non
 
 def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _few(monkeypatch, 10)
-    run_convert(_FOMO, tmp_path)
+    run_convert(_FOMO, tmp_path, resize="device")
     found = _evidence(tmp_path)
     assert found["generated"] == _counted(compared(config_of(tmp_path), _FOMO, *_frames(count=10)).rows)
     assert 0 < found["generated"]["shown"] <= 10
@@ -172,8 +172,8 @@ def _answers(bundle: Any) -> AnswerEvidence:
 
 def test_a_worker_that_ends_ends_no_conversion(fruit_export: Path, tmp_path: Path) -> None:
     """Neither by a crash nor by a mistake of the original's runtime; a proof that was made before stays."""
-    with Worker((*PRELOAD, "tests.compare.crashing")) as worker:
-        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, in_worker=True)
+    with Worker(PRELOAD) as worker, Worker(("tests.compare.crashing",)) as beside:
+        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=beside)
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
     assert found.endswith("the comparison ended: killed by SIGSEGV")

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, AppEngine, AppFile, app_groups, group_named, is_on, number, troubles
-from convert.check.context import CLASSIFIER, SDK, Place
+from convert.check.app import AppContext, AppEngine, AppFile, Named, app_groups, group_named, is_on, number, troubles
+from convert.check.context import SDK, Place
+from convert.check.rules import analytics
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
 from convert.check.rules.outputs import OWN_OBJECTS
@@ -90,7 +91,6 @@ UNREAD = Rule(
 
 _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
-_MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
 def own_objects(app: AppContext) -> Iterator[Finding]:
@@ -129,7 +129,7 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
             continue
         wanted = set(engine.context.value("operate-on-class-ids", ()))
         sources = app.sources(engine)
-        known = [_classes(each) for each in sources or ()]
+        known = [each.classes for each in sources or ()]
         if not wanted or not sources or any(each is None for each in known):
             continue
         have = {number for each in known for number in each or ()}
@@ -174,21 +174,22 @@ def same_id(app: AppContext) -> Iterator[Finding]:
 
 def no_config(app: AppContext) -> Iterator[Finding]:
     """config-file missing, or leading nowhere."""
-    elsewhere: list[AppEngine] = []
-    for engine in app.engines:
-        place = app.file.place(engine.gie.group, "config-file")
-        if not engine.gie.config:
-            yield app.found(NO_CONFIG, f"[{engine.gie.group}] is switched on, but has no config-file", place)
-        elif engine.presence.sure and not engine.presence.here:
-            message = f"config-file: {quoted(engine.gie.config)} {absence(engine.gie.config, engine.gie.path)}"
-            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}"  # noqa: PTH100
+    elsewhere: list[Named] = []
+    for named in app.named:
+        place = app.file.place(named.group, named.key)
+        if not named.text:
+            if named.key == "config-file":
+                yield app.found(NO_CONFIG, f"[{named.group}] is switched on, but has no config-file", place)
+        elif named.presence.sure and not named.presence.here:
+            message = f"{named.key}: {quoted(named.text)} {absence(named.text, named.path)}"
+            hint = f"it is looked for at {os.path.abspath(named.path)}"  # noqa: PTH100
             yield app.found(NO_CONFIG, message, place, hint)
-        elif not engine.presence.here and not engine.gie.config.startswith(SDK):
-            elsewhere.append(engine)
+        elif not named.presence.here and named.group != "tracker" and not named.text.startswith(SDK):
+            elsewhere.append(named)
     if elsewhere:
-        named = ", ".join(quoted(engine.gie.config) for engine in elsewhere)
-        message = f"not on this machine, and so not checked: config-file {named}"
-        place = app.file.place(elsewhere[0].gie.group, "config-file")
+        names = ", ".join(quoted(named.text) for named in elsewhere)
+        message = f"not on this machine, and so not checked: config-file {names}"
+        place = app.file.place(elsewhere[0].group, "config-file")
         yield app.found(NO_CONFIG, message, place, ELSEWHERE, Level.NOTE)
 
 
@@ -306,19 +307,6 @@ def unread(app: AppContext) -> Iterator[Finding]:
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
 
 
-def _classes(engine: AppEngine) -> frozenset[int] | None:
-    """Class ids of an engine's objects; None: not known."""
-    context = engine.context
-    if context is None or not context.values:
-        return None
-    if context.kind == CLASSIFIER:
-        return frozenset({-1}) if engine.gie.primary else frozenset()
-    count = context.value("num-detected-classes")
-    if not 0 < count <= _MOST_CLASSES:
-        return None
-    return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
-
-
 def _classes_hint(have: set[int]) -> str:
     if not have:
         return "a secondary classifier makes no objects"
@@ -351,7 +339,7 @@ def app_findings(app: AppContext) -> list[Finding]:
     """What the rules find in deepstream-app's config; nothing in one of another program."""
     if is_other(app.file):
         return []
-    return [finding for _, check in (*CHECKS, *APP_CHECKS) for finding in check(app)]
+    return [finding for _, check in (*CHECKS, *APP_CHECKS, *analytics.APP_CHECKS) for finding in check(app)]
 
 
 TRTEXEC_OPTION = Rule(
